@@ -1,0 +1,38 @@
+/* Table version + route -> Avro schemas, as canonical text: deterministic names, narrowest
+ * types, docs, owner, tags and PII as properties; injective names for columns that Avro's
+ * naming rules do not allow. Formats: docs/events.md; Avro 1.11 specification. */
+#ifndef FR_CODEC_AVRO_SCHEMA_H
+#define FR_CODEC_AVRO_SCHEMA_H
+
+#include "base/error.h"
+#include "model/route.h"
+
+/* What the `source` record says that is the same for all events of a source. */
+typedef struct fr_origin {
+    fr_str version;   /* freshet's own */
+    fr_str type;      /* "postgres": names freshet.postgres.Source */
+    fr_str connector; /* "postgresql": the field's value, as Debezium spells it */
+    fr_str prefix;    /* field `name` */
+    fr_str db;
+} fr_origin;
+
+/* Schema of the key record (decision 27: no docs, no tags). FR_END when the route has no
+ * key. */
+fr_rc fr_schema_key(fr_arena *a, const fr_route *route, fr_str *out, fr_err *err);
+/* Schema of the value for the route's envelope: standard or state; others are a CONFIG
+ * error that says so. */
+fr_rc fr_schema_value(fr_arena *a, const fr_route *route, const fr_origin *origin, fr_str *out,
+                      fr_err *err);
+/* The record of logical messages (pg_logical_emit_message) and its key {prefix}. */
+fr_rc fr_schema_message(fr_arena *a, const fr_origin *origin, fr_str *key_out, fr_str *value_out,
+                        fr_err *err);
+/* Records of <prefix>.transaction: BEGIN and END. */
+fr_rc fr_schema_transaction(fr_arena *a, const fr_origin *origin, fr_str *key_out,
+                            fr_str *value_out, fr_err *err);
+/* The Avro name of a column or table: itself where legal, else injective: each byte that is
+ * not allowed becomes _xHH, and a literal "_x" is written "_x5Fx". */
+fr_str fr_avro_name(fr_arena *a, fr_str name);
+/* The way back. */
+fr_str fr_avro_name_back(fr_arena *a, fr_str avro_name);
+
+#endif

@@ -1,0 +1,34 @@
+/* Messages -> events, for sinks and tap. The writer's schema comes from the registry by id
+ * and is compiled once into a plan; all reading is bounds-checked, lengths are checked
+ * before anything is allocated, nesting is limited to 64. Envelopes are recognised by
+ * shape: ours (standard), state records, Debezium's. Owner's thread only. */
+#ifndef FR_CODEC_DECODE_H
+#define FR_CODEC_DECODE_H
+
+#include "codec/registry.h"
+#include "model/batch.h"
+
+typedef struct fr_decoder fr_decoder;
+
+/* name: gives the table that rows of a topic belong to: space and name of the target.
+ * max_row_bytes bounds a message. */
+fr_decoder *fr_decoder_new(fr_registry *registry, int64_t max_row_bytes,
+                           fr_rc (*name)(void *context, fr_arena *a, fr_str topic,
+                                         fr_str *space_out, fr_str *name_out, fr_err *err),
+                           void *context);
+void fr_decoder_free(fr_decoder *d);
+
+/* Append the event of message b->messages[m] (its topic, partition, offset, key, payload)
+ * to the batch, preceded by a TABLE event when its table version is new to this topic
+ * (columns in schema order; key_ordinal from the key's schema). A tombstone after our own
+ * delete makes nothing; a tombstone alone (state) makes a DELETE with the key in before.
+ * position: from `source` (epoch, lsn, ordinal), else lsn = offset. FR_FAIL with DATA: the
+ * message is bad (nothing was appended). CONNECT: the registry did not answer. FR_IDLE: the
+ * batch is full, nothing was appended. */
+fr_rc fr_decode(fr_decoder *d, fr_batch *b, size_t m, fr_err *err);
+
+/* Any Avro bytes with their schema as JSON text, for tap: unions without their branch
+ * names, bytes as {"$bytes":"hex"}, decimals as quoted text, times as ISO text. */
+fr_rc fr_avro_to_json(fr_arena *a, fr_str schema, fr_str data, fr_str *out, fr_err *err);
+
+#endif

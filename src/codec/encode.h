@@ -1,0 +1,38 @@
+/* Events -> messages. One plan is compiled per table version and envelope: a flat list of
+ * steps that writes Avro bytes straight into the batch's arena (wire format: byte 0, 4-byte
+ * schema id, Avro binary). Owner's thread only. */
+#ifndef FR_CODEC_ENCODE_H
+#define FR_CODEC_ENCODE_H
+
+#include "codec/avro_schema.h"
+#include "codec/registry.h"
+#include "model/batch.h"
+
+typedef struct fr_encoder fr_encoder;
+
+typedef struct fr_encoder_settings {
+    const fr_source_settings *source;
+    const fr_registry_settings *registry_settings;
+    const fr_kafka_settings *kafka; /* partitioner */
+    fr_origin origin;
+    /* The route of a table version; the encoder asks once per version and keeps what it
+     * gets. FR_END: not captured, its events make no messages. */
+    fr_rc (*route)(void *context, const fr_table *table, const fr_route **out, fr_err *err);
+    void *context;
+} fr_encoder_settings;
+
+fr_encoder *fr_encoder_new(const fr_encoder_settings *settings, fr_registry *registry);
+void fr_encoder_free(fr_encoder *e);
+
+
+/* Append the messages of events[from..to) to the batch; *done is how many were encoded.
+ * Registers schemas before the first message that needs them. A row that cannot be encoded
+ * (event->bad, a value that does not fit, an update of an append_only table, TRUNCATE under
+ * block) is FR_FAIL with DATA, and events[*done] is it. TABLE events prepare the plan.
+ * Headers and the transaction block are written where settings ask for them. */
+fr_rc fr_encode(fr_encoder *e, fr_batch *b, size_t from, size_t to, size_t *done, fr_err *err);
+
+/* Forget the counts of the transaction in progress (after a rewind). */
+void fr_encoder_rewind(fr_encoder *e);
+
+#endif

@@ -1,0 +1,47 @@
+/* Schema registry client (Confluent's REST API; Apicurio and others speak it too) and its
+ * twin that keeps the same in a directory (`file:DIR`). Ids are cached both ways; only
+ * canonical texts are sent, because some registries tell texts apart by their spacing.
+ * Source: docs.confluent.io/platform/current/schema-registry/develop/api.html.
+ * From any thread (one lock inside); blocking, with time-outs and retries of its own. */
+#ifndef FR_CODEC_REGISTRY_H
+#define FR_CODEC_REGISTRY_H
+
+#include "base/error.h"
+#include "connect/finding.h"
+#include "model/settings.h"
+
+typedef struct fr_registry fr_registry;
+
+/* No I/O yet. Borrows settings. */
+fr_rc fr_registry_open(const fr_registry_settings *settings, fr_registry **out, fr_err *err);
+void fr_registry_close(fr_registry *r); /* NULL is fine */
+
+/* The id of this schema under this subject, registering it if needed. create: a subject
+ * without any version may be made (else SCHEMA error that names `freshet apply`). compat:
+ * an fr_compat that a new subject gets when it differs from the registry's own level.
+ * Incompatible: SCHEMA error that shows the differences, both schemas, and what to do. The
+ * registry's answer is verified: the schema it returns for the id must be ours (H04).
+ * CONNECT when no registry answers in time; AUTH for 401, 403. */
+fr_rc fr_registry_register(fr_registry *r, const char *subject, fr_str schema, int compat,
+                           bool create, int32_t *id_out, fr_err *err);
+/* FR_OK, or FR_END when the subject does not hold this schema. */
+fr_rc fr_registry_lookup(fr_registry *r, const char *subject, fr_str schema, int32_t *id_out,
+                         fr_err *err);
+/* FR_OK compatible, FR_END not (reasons in why, in the arena), as the registry sees it. An
+ * unknown subject is compatible. */
+fr_rc fr_registry_compatible(fr_registry *r, fr_arena *a, const char *subject, fr_str schema,
+                             fr_str *why_out, fr_err *err);
+/* Newest version; FR_END when the subject is unknown. text is in the arena. */
+fr_rc fr_registry_latest(fr_registry *r, fr_arena *a, const char *subject, int *version_out,
+                         int32_t *id_out, fr_str *text_out, fr_err *err);
+/* The schema of an id; text lives as long as the registry. DATA error when unknown. */
+fr_rc fr_registry_schema(fr_registry *r, int32_t id, fr_str *text_out, fr_err *err);
+/* registry.connect, .auth, .mode, .compat findings. */
+fr_rc fr_registry_check(fr_registry *r, fr_findings *out, fr_err *err);
+/* Make calls that are under way fail with CANCELLED soon, and all later ones. */
+void fr_registry_interrupt(fr_registry *r);
+
+/* One canonical text per schema: our own key order, no spaces. Parses any Avro schema. */
+fr_rc fr_avro_canonical(fr_arena *a, fr_str schema, fr_str *out, fr_err *err);
+
+#endif

@@ -1,0 +1,56 @@
+/* What the pipeline is doing: one document, read by /v1/status, /metrics, the CLI, sd_notify
+ * and USR1. Counters are written by the drivers' threads (atomics and one lock), read by
+ * any. From any thread. */
+#ifndef FR_CONTROL_STATUS_H
+#define FR_CONTROL_STATUS_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "connect/status.h"
+#include "model/event.h"
+
+typedef enum {
+    FR_STATE_PENDING, FR_STATE_SNAPSHOTTING, FR_STATE_CATCHING_UP, FR_STATE_STREAMING,
+    FR_STATE_THROTTLED, FR_STATE_PAUSED, FR_STATE_BLOCKED, FR_STATE_RETRYING, FR_STATE_FAILED,
+    FR_STATE_STOPPED
+} fr_state;
+const char *fr_state_name(fr_state s); /* "catching-up" */
+
+typedef struct fr_part fr_part; /* one source or sink */
+typedef struct fr_board fr_board;
+
+fr_board *fr_board_new(const char *pipeline, const char *worker);
+void fr_board_free(fr_board *b);
+fr_part *fr_board_part(fr_board *b, bool sink, const char *name, const char *type);
+
+/* reason may be NULL; kept as a copy. A failure or retry carries err. */
+void fr_part_state(fr_part *p, fr_state s, const char *reason);
+void fr_part_error(fr_part *p, fr_state s, const fr_err *err, int64_t next_try_wall_us);
+/* Counted once acknowledged (sources) or applied (sinks). commit_us: the source's time. */
+void fr_part_count(fr_part *p, fr_str space, fr_str table, const uint64_t by_op[5] /* c u d r t */,
+                   uint64_t bytes, int64_t commit_us);
+void fr_part_table(fr_part *p, fr_str space, fr_str table, fr_state s);
+void fr_part_snapshot(fr_part *p, fr_str space, fr_str table, uint32_t chunks_done,
+                      uint32_t chunks, uint64_t rows, uint64_t rows_expected);
+void fr_part_connector(fr_part *p, const fr_status *s);
+void fr_part_position(fr_part *p, fr_str resume);
+void fr_part_progress(fr_part *p); /* a commit, or a heartbeat that proves nothing waits */
+void fr_part_dead_letters(fr_part *p, uint64_t n);
+/* seconds; which: 0 read, 1 encode, 2 ack, 3 sink */
+void fr_part_stage(fr_part *p, int which, double seconds);
+void fr_part_kafka(fr_part *p, uint64_t inflight, uint64_t transactions);
+
+/* The document of status --json and /v1/status. */
+void fr_board_json(fr_board *b, fr_buf *out);
+/* The human form of `freshet status`, made from that document (also one from the network). */
+fr_rc fr_status_text(fr_str document, bool color, fr_buf *out, fr_err *err);
+void fr_board_metrics(fr_board *b, size_t max_tables, fr_buf *out); /* Prometheus text 0.0.4 */
+/* One line for sd_notify and the log. */
+void fr_board_line(fr_board *b, fr_buf *out);
+/* R41: a part that should move does not, and gives no reason. names: which. */
+bool fr_board_stalled(fr_board *b, fr_buf *names);
+bool fr_board_ready(fr_board *b);
+/* Exit code of the worst failed part, or 0. */
+int fr_board_worst(fr_board *b);
+
+#endif

@@ -1,0 +1,46 @@
+/* Kafka -> messages, for sinks and tap: read_committed, no auto commit, offsets from the
+ * caller (R28). Owner's thread only, but for interrupt. */
+#ifndef FR_KAFKA_CONSUME_H
+#define FR_KAFKA_CONSUME_H
+
+#include "base/error.h"
+#include "connect/sink.h"
+#include "model/batch.h"
+#include "model/settings.h"
+
+typedef struct fr_consumer fr_consumer;
+
+typedef struct fr_consumer_settings {
+    const fr_kafka_settings *kafka;
+    const char *group;      /* NULL: no group; assign all partitions of `topics` (tap) */
+    const char *const *topics; /* names, or "^regex" as librdkafka takes them */
+    size_t topic_count;
+    bool uncommitted; /* read_uncommitted: for control runs of tests only */
+    /* Partitions were assigned: fill in next for each; -1 means `start`. The consumer seeks
+     * before the first message is given. FR_FAIL gives the assignment back. */
+    fr_rc (*assigned)(void *context, fr_offsets *offsets, fr_err *err);
+    /* These are no longer ours; what was consumed of them but not yet committed must be
+     * dropped. */
+    void (*revoked)(void *context, const fr_offsets *offsets);
+    void *context;
+    int start; /* 0 earliest, 1 latest: where assigned gave -1 */
+} fr_consumer_settings;
+
+fr_rc fr_consumer_open(const fr_consumer_settings *settings, fr_consumer **out, fr_err *err);
+void fr_consumer_close(fr_consumer *c);
+/* Appends messages (copied into the batch's arena) until it holds max_events of them or
+ * max_bytes, or deadline. FR_OK, FR_IDLE (nothing), FR_FAIL. An offset that is out of range is
+ * POSITION (R28): the topic was truncated or re-created. Calls assigned and revoked from
+ * inside. */
+fr_rc fr_consume(fr_consumer *c, fr_batch *b, int64_t deadline_us, fr_err *err);
+/* Advisory: for lag displays, after the target's own commit (R29). Never fails loudly. */
+void fr_consumer_committed(fr_consumer *c, const fr_offsets *offsets);
+/* Keep the group membership while the target is slow (pause, poll, resume). */
+fr_rc fr_consumer_heartbeat(fr_consumer *c, fr_err *err);
+/* High watermarks minus our positions, summed; -1 unknown. */
+int64_t fr_consumer_lag(fr_consumer *c);
+/* True when every assigned partition has been read to its end (as of the last poll). */
+bool fr_consumer_at_end(fr_consumer *c);
+void fr_consumer_interrupt(fr_consumer *c); /* any thread */
+
+#endif

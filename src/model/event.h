@@ -1,0 +1,58 @@
+/* One change, and its place. */
+#ifndef FR_MODEL_EVENT_H
+#define FR_MODEL_EVENT_H
+
+#include "model/table.h"
+
+typedef enum fr_op {
+    FR_OP_READ,     /* a row met by a snapshot                       after          */
+    FR_OP_INSERT,   /*                                               after          */
+    FR_OP_UPDATE,   /*                                               before?  after */
+    FR_OP_DELETE,   /*                                               before         */
+    FR_OP_TRUNCATE, /* every row of table is gone                                   */
+    FR_OP_TABLE,    /* table has this version from here on; sent before its first row of
+                       each version, on both sides                                   */
+    FR_OP_BEGIN,    /* txn starts: every event up to COMMIT shares its txn          */
+    FR_OP_COMMIT,   /* txn is complete; its position.resume is a place to restart from */
+    FR_OP_MESSAGE,  /* pg_logical_emit_message: prefix in `name`, payload in `body`;
+                       txn NULL when it was emitted outside a transaction           */
+    FR_OP_HEARTBEAT, /* nothing changed, but the position (resume) moved             */
+} fr_op;
+
+typedef struct fr_txn { /* copied into each batch that the transaction reaches */
+    fr_str id;          /* xid or GTID */
+    int64_t commit_us;  /* when the source committed; microseconds since 1970 */
+} fr_txn;
+
+/* Two questions, so two answers. Where did this row come from: (epoch, lsn, ordinal),
+ * increasing within a source, what a sink uses to recognise a repeat. Where may we start
+ * again: resume. */
+typedef struct fr_position {
+    uint64_t lsn;     /* PostgreSQL: commit LSN (Begin has it); a snapshot's rows: that of
+                         its view */
+    uint64_t row_lsn; /* where this row itself was logged (source.lsn); 0: as lsn */
+    uint32_t ordinal; /* 0, 1, 2, ... among the events with this lsn (rows and messages;
+                         not BEGIN, COMMIT, TABLE); snapshots: 0 */
+    uint32_t epoch;   /* counts up when lsn starts anew: failover, restore */
+    fr_str resume;    /* opaque to all but the connector: a JSON object as text. Empty: not
+                         a place to restart. Else: once this event and all before it are
+                         durable, reading from here loses nothing. */
+} fr_position;
+
+typedef struct fr_event {
+    fr_op op;
+    const fr_table *table; /* NULL for BEGIN, COMMIT, MESSAGE and HEARTBEAT */
+    fr_row before, after;
+    const fr_txn *txn; /* NULL outside transactions (snapshots, polling) */
+    fr_position position;
+    fr_str name, body; /* MESSAGE */
+    /* Sinks: the Kafka place this event came from; topic empty on the source side. */
+    fr_str topic;
+    int32_t partition;
+    int64_t offset;
+    fr_str bad; /* else empty: why this row could not be decoded (names column, type,
+                   position; no values); it keeps its place in the order, and errors.mode
+                   decides downstream */
+} fr_event;
+
+#endif

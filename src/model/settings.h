@@ -1,0 +1,135 @@
+/* What the configuration says, as plain data that every layer may read. Filled in and owned
+ * by control/config; borrowed by all others for as long as the pipeline runs. Keys and
+ * defaults are those of docs/options.md. Times are microseconds, sizes bytes. */
+#ifndef FR_MODEL_SETTINGS_H
+#define FR_MODEL_SETTINGS_H
+
+#include "model/table.h"
+
+typedef struct fr_pair { /* one entry of a map */
+    const char *name, *value;
+} fr_pair;
+typedef struct fr_pairs {
+    fr_pair *items;
+    size_t count;
+} fr_pairs;
+typedef struct fr_texts { /* a list */
+    const char **items;
+    size_t count;
+} fr_texts;
+
+typedef enum { FR_METHOD_LOG, FR_METHOD_QUERY, FR_METHOD_OUTBOX, FR_METHOD_TRIGGER,
+               FR_METHOD_SNAPSHOT, FR_METHOD_SKIP } fr_method;
+typedef enum { FR_ENVELOPE_STANDARD, FR_ENVELOPE_DEBEZIUM, FR_ENVELOPE_STATE, FR_ENVELOPE_RAW }
+    fr_envelope;
+/* truncate of a table (publish) and of a sink (apply) share one order. */
+typedef enum { FR_TRUNCATE_BLOCK, FR_TRUNCATE_PUBLISH, FR_TRUNCATE_IGNORE } fr_truncate;
+typedef enum { FR_ERRORS_BLOCK, FR_ERRORS_STOP, FR_ERRORS_DLQ } fr_errors_mode;
+typedef enum { FR_COMPAT_BACKWARD, FR_COMPAT_BACKWARD_TRANSITIVE, FR_COMPAT_FORWARD,
+               FR_COMPAT_FORWARD_TRANSITIVE, FR_COMPAT_FULL, FR_COMPAT_FULL_TRANSITIVE,
+               FR_COMPAT_NONE } fr_compat;
+typedef enum { FR_CHANGE_EVOLVE, FR_CHANGE_BLOCK, FR_CHANGE_STOP, FR_CHANGE_IGNORE,
+               FR_CHANGE_NEW_TOPIC, FR_CHANGE_BOTH } fr_change;
+typedef enum { FR_WHEN_APPLY, FR_WHEN_RUN, FR_WHEN_NEVER } fr_when;
+
+typedef struct fr_table_settings {
+    const char *pattern; /* "public.orders" or "/regex/" */
+    void *regex;         /* compiled; NULL: exact */
+    const char *place;   /* file:line */
+    int method;          /* fr_method */
+    fr_texts key;
+    bool append_only;
+    fr_texts columns_include, columns_exclude;
+    const char *topic; /* template: ${source} ${prefix} ${space} ${table} */
+    fr_texts partition_by;
+    int envelope; /* fr_envelope */
+    bool tombstones;
+    int truncate;      /* fr_truncate */
+    int snapshot_mode; /* 0 initial, 1 never */
+    const char *snapshot_where;
+    int64_t snapshot_chunk, snapshot_parallel;
+    int errors_mode; /* fr_errors_mode; default stop */
+    const char *errors_topic;
+    const char *owner;
+    fr_texts tags, pii;
+    const char *schema_name, *schema_doc;
+    int schema_compat; /* fr_compat, or -1: the registry's */
+    fr_pairs column_types, column_defaults;
+} fr_table_settings;
+
+typedef struct fr_source_settings {
+    const char *pipeline; /* name of the pipeline */
+    const char *name;     /* <s> */
+    const char *type;     /* "postgres" */
+    const char *prefix;
+    bool transaction_metadata;
+    int64_t heartbeat_us;       /* log.heartbeat */
+    int64_t confirm_reserve_us; /* log.confirm_reserve */
+    int64_t throttle_connections;
+    int64_t throttle_rows_per_second; /* 0: none */
+    const char *throttle_window;      /* NULL: always; "20:00-06:00" local time */
+    int64_t max_row_bytes;            /* daemon.max_row_bytes */
+    fr_table_settings *tables;
+    size_t table_count;
+    const void *connector; /* the connector's own struct, filled from its option table */
+    const char *place;
+} fr_source_settings;
+
+typedef struct fr_sink_settings {
+    const char *pipeline, *name, *type;
+    fr_texts from;     /* topics, exact or /regex/ */
+    void **from_regex; /* one per from; NULL: exact */
+    const char *into;  /* template */
+    int create;        /* fr_when */
+    int start;         /* 0 earliest, 1 latest */
+    int write_mode;    /* 0 upsert, 1 append, 2 history (refused for now) */
+    int deletes;       /* 0 hard, 1 soft, 2 ignore */
+    int truncate;      /* fr_truncate: block, apply, ignore */
+    int64_t batch_rows, every_us, parallel;
+    int add_column, drop_column, change_type; /* fr_change */
+    int errors_mode;
+    const char *errors_topic;
+    int64_t max_row_bytes;
+    const void *connector;
+    const char *place;
+} fr_sink_settings;
+
+typedef struct fr_kafka_settings {
+    const char *pipeline;
+    fr_texts brokers;
+    bool exactly_once;
+    int64_t max_events, max_bytes, max_time_us, min_interval_us;
+    int partitioner; /* 0 payload, 1 murmur2 (over all of the key) */
+    int topics_create; /* fr_when */
+    int64_t topic_partitions, topic_replication; /* 0: the broker's */
+    fr_pairs topic_config;
+    fr_texts accept_risk;
+    bool insecure;
+    fr_pairs properties;
+    int64_t memory;        /* bytes of daemon.memory for librdkafka's queues */
+    int64_t max_row_bytes; /* also bounds message.max.bytes */
+} fr_kafka_settings;
+
+typedef struct fr_registry_settings {
+    fr_texts url; /* http(s)://... or file:DIR */
+    const char *username, *password, *token, *ca;
+    bool insecure;
+    int compatibility; /* fr_compat */
+    int subject;       /* 0 topic, 1 record, 2 topic-record */
+    int register_when; /* fr_when: who registers a subject's first schema */
+} fr_registry_settings;
+
+/* The settings of a table: an exact pattern wins; two regexes that match are an error that
+ * the configuration reports. NULL: not captured (method skip counts as not captured). */
+const fr_table_settings *fr_source_match(const fr_source_settings *s, fr_str space, fr_str name);
+/* Index of the from pattern that takes this topic, or -1. */
+int fr_sink_match(const fr_sink_settings *s, fr_str topic);
+/* Compile "/.../" into *out (PCRE2, anchored nowhere); a plain name leaves *out NULL. */
+fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err);
+void fr_pattern_free(void *regex);
+bool fr_pattern_match(void *regex, fr_str subject);
+/* Expand ${name} from pairs; an unknown variable is a CONFIG error. */
+fr_rc fr_template_expand(fr_arena *a, const char *template, const fr_pair *vars, size_t count,
+                         fr_str *out, fr_err *err);
+
+#endif

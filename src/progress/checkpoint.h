@@ -1,0 +1,83 @@
+/* The records of the checkpoint topic (docs/checkpoints.md): what they say, folded, and
+ * how they are written. JSON, "v": 1; an unknown version refuses with POSITION. Pure: no
+ * Kafka here. Keys: claim, stream, snapshot/<space.table>, topic/<topic>, ends,
+ * parked/<topic>/<hash>. Owner's thread only. */
+#ifndef FR_PROGRESS_CHECKPOINT_H
+#define FR_PROGRESS_CHECKPOINT_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/map.h"
+#include <stdint.h>
+
+typedef struct fr_chunk_left { /* as fr_chunk, without the table */
+    uint32_t index;
+    fr_str from, to;
+    bool after, whole;
+} fr_chunk_left;
+
+typedef struct fr_snapshot_progress { /* of one table; left_count 0: done */
+    fr_str space, name;
+    fr_str view_resume; /* stream_from of the first view */
+    uint64_t view_lsn;
+    uint32_t chunks; /* in all */
+    uint64_t rows;   /* published so far */
+    fr_chunk_left *left;
+    size_t left_count;
+} fr_snapshot_progress;
+
+typedef struct fr_topic_fact { /* R15 */
+    fr_str topic, topic_id; /* id empty where it cannot be known */
+    int32_t partitions;
+    fr_str partitioner;
+} fr_topic_fact;
+
+typedef struct fr_end { /* next offset after the last acknowledged one */
+    fr_str topic;
+    int32_t partition;
+    int64_t offset;
+} fr_end;
+
+typedef struct fr_split { /* R17; id empty: no split transaction is open */
+    fr_str id;
+    uint64_t events; /* rows and messages of it that are published */
+    uint32_t crc;
+} fr_split;
+
+typedef struct fr_checkpoint { /* what the topic says, folded */
+    fr_arena *arena; /* owns all of it */
+    bool has_stream;
+    bool creating;  /* the slot may or may not exist yet */
+    fr_str resume;  /* the connector's JSON object as text; empty while creating */
+    fr_split split;
+    int64_t written_us; /* wall clock of the newest stream record */
+    fr_str claim_instance;
+    int64_t claim_us;
+    fr_map *snapshots; /* "space.table" -> fr_snapshot_progress* */
+    fr_map *topics;    /* topic -> fr_topic_fact* */
+    fr_map *ends;      /* "topic/partition" -> fr_end* */
+    fr_map *parked;    /* "topic/hash" -> itself */
+} fr_checkpoint;
+
+fr_checkpoint *fr_checkpoint_new(void);
+void fr_checkpoint_free(fr_checkpoint *c);
+/* Take one record in; value.ptr NULL is a tombstone. POSITION when it cannot be read or is
+ * of a newer version: text names key, offset is the caller's to add. */
+fr_rc fr_checkpoint_fold(fr_checkpoint *c, fr_str key, fr_str value, fr_err *err);
+
+/* Writers; key and value in the arena. */
+typedef struct fr_record {
+    fr_str key, value; /* value.ptr NULL: tombstone */
+} fr_record;
+fr_record fr_checkpoint_claim(fr_arena *a, fr_str instance, int64_t wall_us);
+/* ends: those that the previous Kafka transaction touched. */
+fr_record fr_checkpoint_stream(fr_arena *a, bool creating, fr_str resume, const fr_split *split,
+                               const fr_end *ends, size_t end_count, int64_t wall_us);
+fr_record fr_checkpoint_snapshot(fr_arena *a, const fr_snapshot_progress *p);
+fr_record fr_checkpoint_topic_fact(fr_arena *a, const fr_topic_fact *t);
+fr_record fr_checkpoint_ends(fr_arena *a, const fr_end *ends, size_t count);
+fr_record fr_checkpoint_parked(fr_arena *a, fr_str topic, fr_str hash, bool released);
+/* The whole as JSON for `position show --json`. */
+fr_str fr_checkpoint_json(fr_arena *a, const fr_checkpoint *c);
+
+#endif

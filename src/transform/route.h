@@ -1,0 +1,17 @@
+/* Table -> route: topic, key columns, fields, schema name; from the settings and nothing
+ * else. Refuses two tables on one topic, a table without key unless append_only, unknown
+ * columns in key, partition_by, include, exclude (with did-you-mean). One thread. */
+#ifndef FR_TRANSFORM_ROUTE_H
+#define FR_TRANSFORM_ROUTE_H
+
+#include "model/route.h"
+
+typedef struct fr_router fr_router;
+fr_router *fr_router_new(const fr_source_settings *settings);
+void fr_router_free(fr_router *r);
+/* FR_OK; FR_END: the table is not captured. The route belongs to the router. */
+fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out, fr_err *err);
+/* A name as Kafka allows it: other characters become _, at most 249 bytes. */
+fr_str fr_topic_legal(fr_arena *a, fr_str name);
+
+#endif

@@ -9,20 +9,6 @@
 #include "connect/status.h"
 #include "model/event.h"
 
-typedef enum {
-    FR_STATE_PENDING,
-    FR_STATE_SNAPSHOTTING,
-    FR_STATE_CATCHING_UP,
-    FR_STATE_STREAMING,
-    FR_STATE_THROTTLED,
-    FR_STATE_PAUSED,
-    FR_STATE_BLOCKED,
-    FR_STATE_RETRYING,
-    FR_STATE_FAILED,
-    FR_STATE_STOPPED
-} fr_state;
-const char *fr_state_name(fr_state s); /* "catching-up" */
-
 typedef struct fr_part fr_part; /* one source or sink */
 typedef struct fr_board fr_board;
 

@@ -88,7 +88,7 @@ folder() { # NAME: its folder in the cache
     kafka) echo "$cache/kafka-$KAFKA" ;;
     kafka-tools) echo "$cache/kafka-tools-$KAFKA" ;;
     registry) echo "$cache/apicurio-$APICURIO" ;;
-    python) echo "$cache/python-$(printf %s "$PYTHON_PACKAGES" | cksum | cut -d ' ' -f 1)" ;;
+    python) echo "$cache/python-$(printf %s "$PYTHON_PACKAGES" | sha256sum | cut -c 1-12)" ;;
     archives) echo "$cache/archives-$(jvm_version)-$KAFKA-$APICURIO" ;;
     postgres-1[0-8])
         local v=POSTGRES_${1#postgres-}

@@ -34,7 +34,7 @@ die() {
 # --- Debian packages -----------------------------------------------------------------------------
 
 missing_packages() { # PACKAGE...: those of them that are not installed
-    dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null |
+    { dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null || true; } |
         awk -v want="$*" '$2 == "installed" { have[$1] = 1 }
             END { n = split(want, w, " "); for (i = 1; i <= n; i++) if (!(w[i] in have)) print w[i] }'
 }
@@ -46,7 +46,7 @@ as_root() {
 # The package postgresql-15 makes and starts a cluster of its own when it is new: not here.
 quiet_postgres() {
     [ ! -d /usr/lib/postgresql/15 ] || return 0
-    [ ! -e /etc/postgresql-common/createcluster.d ] || return 0
+    [ ! -e /etc/postgresql-common/createcluster.d/freshet.conf ] || return 0
     as_root mkdir -p /etc/postgresql-common/createcluster.d
     printf 'create_main_cluster = false\nstart_conf = manual\n' |
         as_root tee /etc/postgresql-common/createcluster.d/freshet.conf >/dev/null
@@ -112,7 +112,7 @@ jvm_version() { # of the JVM, read from its own file: starting one would cost a 
     sed -n 's/^JAVA_RUNTIME_VERSION="\(.*\)"/\1/p; s/^JAVA_VERSION="\(.*\)"/\1/p' "$(java_home)/release" | head -n 1
 }
 
-# part NAME: make it by the function make_NAME in a temporary folder, which then gets its final name.
+# part NAME: makes it by the function make_NAME in a temporary folder, which then gets its final name.
 part() {
     local name=$1 dir
     dir=$(folder "$name")
@@ -140,12 +140,12 @@ part() {
         mv -T "$tmp" "$dir"
         trap - EXIT
         say "made ${dir##*/} in $((SECONDS - start)) s"
-    ) || exit 1
+    ) # no "||" here, nor around any call of part: it would switch "set -e" off inside
 }
 
 remedy() {
     case $1 in
-    librdkafka) echo "needs deb.debian.org (source of $LIBRDKAFKA_SUITE); or install librdkafka-dev >= $LIBRDKAFKA yourself" ;;
+    librdkafka) echo "needs Debian's mirror (the source of $LIBRDKAFKA_SUITE); or install librdkafka-dev >= $LIBRDKAFKA yourself" ;;
     python) echo "needs PyPI; behind a proxy set PIP_INDEX_URL or HTTPS_PROXY" ;;
     archives) echo "try: tests/stack/stack run kafka registry -- true, and see what it says" ;;
     *) echo "needs Maven Central; behind a proxy set a mirror in ~/.m2/settings.xml" ;;
@@ -162,7 +162,7 @@ make_librdkafka() { # TMP NAME FINAL
     cd "$work"
     mirror=$(cat /etc/apt/sources.list.d/debian.sources 2>/dev/null | sed -n 's/^URIs: *\([^ ]*\).*/\1/p' | head -n 1)
     [ -n "$mirror" ] || mirror=$(sed -n 's/^deb \(\[[^]]*\] \)\?\([^ ]*\) bookworm .*/\2/p' /etc/apt/sources.list | head -n 1)
-    [ -n "$mirror" ] || mirror=http://deb.debian.org/debian
+    [ -n "$mirror" ] || { echo "no Debian mirror found in /etc/apt"; return 1; }
     echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $LIBRDKAFKA_SUITE main" >list
     apt_own() {
         apt-get -qq -o Dir::Etc::sourcelist="$work/list" -o Dir::Etc::sourceparts=- \

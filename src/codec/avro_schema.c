@@ -125,10 +125,9 @@ fr_rc fr_schema_key(fr_arena *a, const fr_route *route, fr_str *out, fr_err *err
 static void put_source(fr_buf *b, fr_str full)
 {
     put_name(b, full);
-    fr_buf_text(b, ",\"fields\":[{\"name\":\"version\",\"type\":\"string\"}" REQUIRED(
-                       "connector", "\"string\"") REQUIRED("name",
-                                                           "\"string\"") REQUIRED("ts_ms",
-                                                                                  "\"long\""));
+    fr_buf_text(b, ",\"fields\":[{\"name\":\"version\",\"type\":\"string\"}" REQUIRED("connector",
+                                                                                      "\"string\"")
+                       REQUIRED("name", "\"string\"") REQUIRED("ts_ms", "\"long\""));
     fr_buf_text(b, ",{\"name\":\"snapshot\",\"type\":\"string\",\"default\":\"false\"}");
     fr_buf_text(b, REQUIRED("db", "\"string\"") OPTIONAL("sequence", "\"string\"")
                        OPTIONAL("ts_us", "\"long\"") OPTIONAL("ts_ns", "\"long\""));

@@ -5,7 +5,7 @@
 #define FR_CODEC_AVRO_SCHEMA_H
 
 #include "base/error.h"
-#include "model/avro_name.h"
+#include "model/name.h"
 #include "model/route.h"
 
 /* What the `source` record says that is the same for all events of a source. */

@@ -35,10 +35,10 @@ static fr_rc fail_type(const fr_route *route, const fr_column *c, const char *wh
 static fr_rc to_decimal(const fr_route *route, const fr_column *c, fr_avro_type *t, fr_err *err)
 {
     int whole = t->precision - t->scale;
-    bool widens = c->kind == FR_TEXT || (c->kind == FR_INT32 && whole >= 10) ||
-                  (c->kind == FR_INT64 && whole >= 19) ||
-                  (c->kind == FR_DECIMAL && t->scale >= c->scale &&
-                   whole >= c->precision - c->scale);
+    bool widens =
+        c->kind == FR_TEXT || (c->kind == FR_INT32 && whole >= 10) ||
+        (c->kind == FR_INT64 && whole >= 19) ||
+        (c->kind == FR_DECIMAL && t->scale >= c->scale && whole >= c->precision - c->scale);
     t->kind = FR_DECIMAL;
     t->cast = true;
     if (widens)
@@ -57,8 +57,8 @@ static bool parse_decimal(const char *text, int16_t *precision, int16_t *scale)
     return p > 0 && p <= 1000 && s >= 0 && s <= p;
 }
 
-static fr_rc cast_type(const fr_route *route, const fr_column *c, const char *text,
-                       fr_avro_type *t, fr_err *err)
+static fr_rc cast_type(const fr_route *route, const fr_column *c, const char *text, fr_avro_type *t,
+                       fr_err *err)
 {
     if (strcmp(text, "string") == 0 && c->kind != FR_BYTES) {
         t->kind = FR_TEXT;

@@ -1,12 +1,9 @@
 #include "transform/route.h"
 #include "base/bytes.h"
 #include "base/map.h"
-#include "model/avro_name.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define TOPIC_MAX 249
 
 struct fr_router {
     const fr_source_settings *settings;
@@ -45,22 +42,6 @@ void fr_router_free(fr_router *r)
     fr_map_free(r->names, NULL);
     fr_arena_free(r->arena);
     free(r);
-}
-
-fr_str fr_topic_legal(fr_arena *a, fr_str name)
-{
-    size_t len = name.len < TOPIC_MAX ? name.len : TOPIC_MAX;
-    char *out = fr_arena_raw(a, len + 1);
-    for (size_t i = 0; i < len; i++) {
-        char c = name.ptr[i];
-        bool legal = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     c == '.' || c == '_' || c == '-';
-        out[i] = legal ? c : '_';
-    }
-    out[len] = '\0';
-    if (strcmp(out, ".") == 0 || strcmp(out, "..") == 0)
-        memset(out, '_', len);
-    return (fr_str){out, len};
 }
 
 /* Edits that turn a into b; names are short, and longer ones are not compared. */

@@ -1,7 +1,9 @@
-#include "model/avro_name.h"
+#include "model/name.h"
 #include "base/bytes.h"
 
 #include <string.h>
+
+#define TOPIC_MAX 249
 
 static const char hex_digits[] = "0123456789ABCDEF";
 
@@ -88,4 +90,20 @@ bool fr_avro_fullname_legal(fr_str name)
         begins = c == '.';
     }
     return !begins;
+}
+
+fr_str fr_topic_legal(fr_arena *a, fr_str name)
+{
+    size_t len = name.len < TOPIC_MAX ? name.len : TOPIC_MAX;
+    char *out = fr_arena_raw(a, len + 1);
+    for (size_t i = 0; i < len; i++) {
+        char c = name.ptr[i];
+        bool legal = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '.' || c == '_' || c == '-';
+        out[i] = legal ? c : '_';
+    }
+    out[len] = '\0';
+    if (strcmp(out, ".") == 0 || strcmp(out, "..") == 0)
+        memset(out, '_', len);
+    return (fr_str){out, len};
 }

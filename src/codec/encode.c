@@ -31,16 +31,11 @@ fr_encoder *fr_encoder_new(const fr_encoder_settings *settings, fr_registry *reg
     return e;
 }
 
-static void plan_release(void *value)
-{
-    fr_table_unref(((fr_plan *)value)->table);
-}
-
 void fr_encoder_free(fr_encoder *e)
 {
     if (e == NULL)
         return;
-    fr_map_free(e->plans, plan_release);
+    fr_map_free(e->plans, fr_plan_free);
     fr_arena_free(e->arena);
     free(e->txn.collections);
     free(e);
@@ -285,7 +280,7 @@ static fr_rc check_size(const fr_encoder *e, const fr_plan *p, const change *c, 
     int64_t most = e->settings.source->max_row_bytes;
     if (most <= 0 || payload.len <= (size_t)most)
         return FR_OK;
-    char what[96];
+    char what[128];
     snprintf(what, sizeof what, "its message has %zu bytes, more than daemon.max_row_bytes (%lld)",
              payload.len, (long long)most);
     fr_event_fail(p, c->event, what, err);
@@ -569,13 +564,25 @@ static fr_rc encode_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
     }
 }
 
+/* What a failed event had counted so far is taken back. */
+static void uncount(fr_encoder *e, int64_t total)
+{
+    int64_t counted = e->txn.total - total;
+    if (counted == 0)
+        return;
+    e->txn.total = total;
+    txn_collection(e, e->last)->count -= counted;
+}
+
 fr_rc fr_encode(fr_encoder *e, fr_batch *b, size_t from, size_t to, size_t *done, fr_err *err)
 {
     e->now_us = fr_wall_us();
     for (size_t i = from; i < to; i++) {
         size_t messages = b->message_count;
+        int64_t total = e->txn.total;
         if (encode_event(e, b, i, err) == FR_FAIL) {
             b->message_count = messages;
+            uncount(e, total);
             *done = i;
             return FR_FAIL;
         }

@@ -9,10 +9,10 @@ static uint32_t decimal_bytes(int precision)
     return (uint32_t)((precision * 3.3219280948873626 + 1) / 8) + 1;
 }
 
-static fr_rc add_steps(fr_encoder *e, const fr_route *route, const uint16_t *columns, size_t count,
+static fr_rc add_steps(fr_arena *a, const fr_route *route, const uint16_t *columns, size_t count,
                        bool may_be_null, fr_steps *out, fr_err *err)
 {
-    fr_step *steps = fr_arena_alloc(e->arena, (count + 1) * sizeof *steps);
+    fr_step *steps = fr_arena_alloc(a, (count + 1) * sizeof *steps);
     for (size_t i = 0; i < count; i++) {
         fr_avro_type t;
         FR_TRY(fr_avro_type_of(route, columns[i], &t, err));
@@ -26,17 +26,17 @@ static fr_rc add_steps(fr_encoder *e, const fr_route *route, const uint16_t *col
     return FR_OK;
 }
 
-static fr_rc add_columns(fr_encoder *e, fr_plan *p, fr_err *err)
+static fr_rc add_columns(fr_plan *p, fr_err *err)
 {
     const fr_table *t = p->table;
-    fr_avro_type *types = fr_arena_alloc(e->arena, (t->column_count + 1) * sizeof *types);
-    fr_str *names = fr_arena_alloc(e->arena, (t->column_count + 1) * sizeof *names);
+    fr_avro_type *types = fr_arena_alloc(p->arena, (t->column_count + 1) * sizeof *types);
+    fr_str *names = fr_arena_alloc(p->arena, (t->column_count + 1) * sizeof *names);
     bool casts = false;
     for (size_t i = 0; i < p->route->field_count; i++) {
         uint16_t column = p->route->fields[i];
         FR_TRY(fr_avro_type_of(p->route, column, &types[column], err));
         casts = casts || types[column].cast;
-        names[column] = fr_avro_name(e->arena, t->columns[column].name);
+        names[column] = fr_avro_name(p->arena, t->columns[column].name);
     }
     p->casts = casts ? types : NULL;
     p->names = names;
@@ -118,17 +118,44 @@ static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
 {
     const fr_route *route = p->route;
     const fr_table *t = p->table;
-    FR_TRY(add_columns(e, p, err));
-    FR_TRY(add_steps(e, route, route->fields, route->field_count, true, &p->row, err));
-    FR_TRY(add_steps(e, route, route->key, route->key_count, false, &p->key, err));
-    FR_TRY(
-        add_steps(e, route, route->partition_by, route->partition_count, true, &p->partition, err));
-    p->source_place = avro_text(e->arena, t->space, t->name);
-    p->collection = fr_arena_printf(e->arena, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
+    FR_TRY(add_columns(p, err));
+    FR_TRY(add_steps(p->arena, route, route->fields, route->field_count, true, &p->row, err));
+    FR_TRY(add_steps(p->arena, route, route->key, route->key_count, false, &p->key, err));
+    FR_TRY(add_steps(p->arena, route, route->partition_by, route->partition_count, true,
+                     &p->partition, err));
+    p->source_place = avro_text(p->arena, t->space, t->name);
+    p->collection = fr_arena_printf(p->arena, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
     fr_arena *scratch = fr_arena_new(0);
     fr_rc rc = register_both(e, scratch, p, err);
     fr_arena_free(scratch);
     return rc;
+}
+
+static fr_rc new_plan(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_plan *p = fr_arena_alloc(a, sizeof *p);
+    p->arena = a;
+    p->table = t;
+    fr_rc rc = e->settings.route(e->settings.context, t, &p->route, err);
+    if (rc == FR_END)
+        p->route = NULL;
+    else if (rc == FR_OK)
+        rc = fill_plan(e, p, err);
+    if (rc == FR_FAIL) {
+        fr_arena_free(a);
+        return FR_FAIL;
+    }
+    fr_table_ref(t);
+    *out = p;
+    return FR_OK;
+}
+
+void fr_plan_free(void *plan)
+{
+    fr_plan *p = plan;
+    fr_table_unref(p->table);
+    fr_arena_free(p->arena);
 }
 
 fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
@@ -137,15 +164,7 @@ fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
     if (p == NULL || p->table != t)
         p = fr_map_get_u64(e->plans, t->serial);
     if (p == NULL) {
-        p = fr_arena_alloc(e->arena, sizeof *p);
-        p->table = t;
-        fr_rc rc = e->settings.route(e->settings.context, t, &p->route, err);
-        FR_TRY(rc);
-        if (rc == FR_END)
-            p->route = NULL;
-        else
-            FR_TRY(fill_plan(e, p, err));
-        fr_table_ref(t);
+        FR_TRY(new_plan(e, t, &p, err));
         fr_map_set_u64(e->plans, t->serial, p);
     }
     e->last = p;
@@ -162,8 +181,8 @@ fr_rc fr_plan_side(fr_encoder *e, fr_side_plan *side, const char *suffix,
         return FR_OK;
     fr_str key, value;
     fr_arena *a = fr_arena_new(0);
-    fr_str topic = fr_topic_legal(
-        e->arena, fr_arena_printf(a, "%.*s.%s", FR_ARG(e->settings.origin.prefix), suffix));
+    fr_str name = fr_arena_printf(a, "%.*s.%s", FR_ARG(e->settings.origin.prefix), suffix);
+    fr_str topic = fr_topic_legal(a, name);
     fr_rc rc = make(a, &e->settings.origin, &key, &value, err);
     /* The record strategies would need names that differ between sources: topic for both. */
     if (rc == FR_OK)
@@ -172,8 +191,9 @@ fr_rc fr_plan_side(fr_encoder *e, fr_side_plan *side, const char *suffix,
     if (rc == FR_OK)
         rc = register_schema(e, fr_arena_cstr(a, fr_arena_printf(a, "%.*s-value", FR_ARG(topic))),
                              value, -1, &side->value_id, err);
-    fr_arena_free(a);
-    side->topic = topic;
+    if (rc == FR_OK)
+        side->topic = fr_topic_legal(e->arena, topic);
     side->ready = rc == FR_OK;
+    fr_arena_free(a);
     return rc;
 }

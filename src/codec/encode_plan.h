@@ -22,6 +22,7 @@ typedef struct fr_steps {
 } fr_steps;
 
 typedef struct fr_plan {
+    fr_arena *arena; /* its own, with all below but the route */
     const fr_table *table;
     const fr_route *route; /* NULL: not captured */
     fr_steps row, key, partition;
@@ -69,6 +70,7 @@ struct fr_encoder {
 
 /* The plan of a table version, made and its schemas registered where it is new. */
 fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err);
+void fr_plan_free(void *plan);
 /* Registers the schemas of a side topic once. make: fr_schema_message or _transaction. */
 fr_rc fr_plan_side(fr_encoder *e, fr_side_plan *side, const char *suffix,
                    fr_rc (*make)(fr_arena *a, const fr_origin *origin, fr_str *key_out,

@@ -10,9 +10,11 @@ typedef struct fr_pg_copy {
     bool binary;
     uint64_t view_lsn; /* position of the events */
     uint32_t epoch;
-    bool header_seen;      /* binary: start with false */
-    bool announced;        /* the TABLE event is out; set true to suppress it */
-    fr_pg_layout *relaxed; /* ours: the layout after a NULL in a NOT NULL column */
+    bool header_seen; /* binary: start with false */
+    bool announced;   /* the TABLE event is out; set true to suppress it */
+    /* Ours: */
+    fr_pg_layout *relaxed; /* the layout after a NULL in a NOT NULL column */
+    void *cells;
 } fr_pg_copy;
 
 /* One CopyData message (what PQgetCopyData returned). Values point into it:

@@ -1,7 +1,7 @@
-#include "postgres/wal_position.h"
+#include "connectors/postgres/wal_position.h"
 #include "base/bytes.h"
 #include "base/json.h"
-#include "postgres/pg_conn.h"
+#include "connectors/postgres/pg_conn.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -15,11 +15,10 @@ typedef struct fr_pg_copy {
     fr_pg_layout *relaxed; /* ours: the layout after a NULL in a NOT NULL column */
 } fr_pg_copy;
 
-/* One CopyData message (what PQgetCopyData returned), which lives in batch's arena or was
- * adopted by it.
- *   FR_OK    a READ event was appended (before the first one, TABLE)
- *   FR_IDLE  the batch is full: give the same message again with the next batch; its bytes
- *            must then live there
+/* One CopyData message (what PQgetCopyData returned). Values point into it:
+ *   FR_OK    a READ event was appended (before the first one, TABLE): let batch->arena adopt
+ *            data now (not before, see pgoutput_decode.h)
+ *   FR_IDLE  the batch is full: give the same message again with the next batch
  *   FR_END   it was the end mark (binary), nothing appended
  *   FR_FAIL  BUG: it is not what COPY sends
  * A value that cannot be decoded sets event->bad. */

@@ -40,12 +40,14 @@ const fr_pgoutput_place *fr_pgoutput_where(const fr_pgoutput *p);
  * (the configuration was reloaded). */
 void fr_pgoutput_forget(fr_pgoutput *p);
 
-/* One message: the payload of XLogData ('w' without its 25-byte head), living in batch's
- * arena or adopted by it; wal_start is the head's dataStart.
- *   FR_OK    done; it may have made no event (Origin, Type, Relation, rows of tables that
- *            are not captured)
- *   FR_IDLE  the batch is full before the message was done: give the same message again
- *            with the next batch; its bytes must then live there. What was appended stays
+/* One message: the payload of XLogData ('w' without its 25-byte head); wal_start is the
+ * head's dataStart. Values point into it, so it must live as long as the batch:
+ *   FR_OK    done. If batch->count grew, let batch->arena adopt the message now; else (Origin,
+ *            Type, Relation, rows of tables that are not captured) nothing points into it.
+ *            Adopt after the call and not before: a row larger than max_bytes would fill
+ *            every batch before its event is in
+ *   FR_IDLE  the batch is full before the message was done: give the same message again with
+ *            the next batch. What was appended stays, and does not point into the message
  *   FR_FAIL  BUG: unknown or malformed message (unknown is fatal, R42); or what describe,
  *            lookup or fr_pg_layout_new said
  *

@@ -235,8 +235,8 @@ static fr_rc slot_missing(const fr_wal_source *s, fr_err *err)
             s->slot);
     fr_fail_code(err, "pg.slot_missing");
     return fr_fail_hint(err,
-                        "was it dropped, or did the database fail over? A new snapshot is "
-                        "needed: freshet snapshot start %s --all --new-slot",
+                        "was it dropped, or did the database fail over? freshet position "
+                        "reset %s starts over: a new slot, and a new snapshot",
                         s->settings->name);
 }
 
@@ -265,8 +265,8 @@ static fr_rc lost(const fr_wal_source *s, const char *code, fr_err *err, const c
     fr_fail(err, FR_ERR_POSITION, "%s", why);
     fr_fail_code(err, code);
     return fr_fail_hint(err,
-                        "a new snapshot is needed: freshet snapshot start %s --all "
-                        "--new-slot",
+                        "freshet position reset %s starts over: a new slot, and a new "
+                        "snapshot",
                         s->settings->name);
 }
 

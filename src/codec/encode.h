@@ -24,7 +24,6 @@ typedef struct fr_encoder_settings {
 fr_encoder *fr_encoder_new(const fr_encoder_settings *settings, fr_registry *registry);
 void fr_encoder_free(fr_encoder *e);
 
-
 /* Append the messages of events[from..to) to the batch; *done is how many were encoded.
  * Registers schemas before the first message that needs them. A row that cannot be encoded
  * (event->bad, a value that does not fit, an update of an append_only table, TRUNCATE under

@@ -5,17 +5,21 @@
 #include "base/arena.h"
 #include <stdbool.h>
 
-typedef enum { FR_FINE, FR_WARNING, FR_BLOCKER, FR_CHANGE /* apply would do this: "+" */ }
-    fr_severity;
+typedef enum {
+    FR_FINE,
+    FR_WARNING,
+    FR_BLOCKER,
+    FR_CHANGE /* apply would do this: "+" */
+} fr_severity;
 /* The order in which a DBA wants to read them. */
 typedef enum { FR_SQL_HARMLESS, FR_SQL_LOCK, FR_SQL_RESTART } fr_sql_cost;
 
 typedef struct fr_finding {
     fr_severity severity;
-    const char *code; /* "pg.wal_level": stable, part of the API */
-    fr_str text;      /* what is so, in one line */
-    fr_str hint;      /* what to do; may be empty */
-    fr_str sql;       /* what the DBA may run; empty: nothing */
+    const char *code;       /* "pg.wal_level": stable, part of the API */
+    fr_str text;            /* what is so, in one line */
+    fr_str hint;            /* what to do; may be empty */
+    fr_str sql;             /* what the DBA may run; empty: nothing */
     fr_str why, cost, undo; /* of that SQL, one line each */
     fr_sql_cost class;
 } fr_finding;
@@ -27,7 +31,7 @@ typedef struct fr_findings {
 } fr_findings;
 
 /* Appends one, text by printf; returns it so that sql and the rest can be set. */
-fr_finding *fr_findings_add(fr_findings *f, fr_severity severity, const char *code,
-                            const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+fr_finding *fr_findings_add(fr_findings *f, fr_severity severity, const char *code, const char *fmt,
+                            ...) __attribute__((format(printf, 4, 5)));
 
 #endif

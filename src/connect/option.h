@@ -13,21 +13,32 @@
  *   TEXT const char *   INT int64_t   BOOL bool   BYTES int64_t   TIME int64_t (us)
  *   CHOICE int (index into choices)   LIST fr_texts   MAP fr_pairs */
 typedef enum {
-    FR_OPT_TEXT, FR_OPT_INT, FR_OPT_BOOL, FR_OPT_BYTES, FR_OPT_TIME, FR_OPT_CHOICE,
-    FR_OPT_LIST, FR_OPT_MAP
+    FR_OPT_TEXT,
+    FR_OPT_INT,
+    FR_OPT_BOOL,
+    FR_OPT_BYTES,
+    FR_OPT_TIME,
+    FR_OPT_CHOICE,
+    FR_OPT_LIST,
+    FR_OPT_MAP
 } fr_option_type;
 /* REFUSED: in the vocabulary, but nothing obeys it yet: setting it to anything but its
  * default is an error that says so. */
-enum { FR_REQUIRED = 1 << 0, FR_SECRET = 1 << 1, FR_DEPRECATED = 1 << 2, FR_REFUSED = 1 << 3,
-       FR_PATH = 1 << 4 };
+enum {
+    FR_REQUIRED = 1 << 0,
+    FR_SECRET = 1 << 1,
+    FR_DEPRECATED = 1 << 2,
+    FR_REFUSED = 1 << 3,
+    FR_PATH = 1 << 4
+};
 
 typedef struct fr_option {
     const char *name; /* relative, dotted: "log.slot" */
     fr_option_type type;
-    size_t offset;        /* of the member it sets */
-    const char *fallback; /* as a user would write it: "8MiB", "10s"; NULL: zero */
-    const char *help;     /* one sentence */
-    long long min, max;   /* INT, BYTES, TIME (microseconds); both 0: any */
+    size_t offset;              /* of the member it sets */
+    const char *fallback;       /* as a user would write it: "8MiB", "10s"; NULL: zero */
+    const char *help;           /* one sentence */
+    long long min, max;         /* INT, BYTES, TIME (microseconds); both 0: any */
     const char *const *choices; /* CHOICE only, ends with NULL */
     unsigned flags;
 } fr_option;

@@ -27,14 +27,14 @@ typedef struct fr_chunk { /* part of a table; plain data, so it can be checkpoin
 } fr_chunk;
 
 typedef struct fr_plan {
-    fr_str view;        /* what makes chunks consistent: an exported snapshot's name */
-    uint64_t view_lsn;  /* all commits below it are in the view, none at or above */
+    fr_str view;       /* what makes chunks consistent: an exported snapshot's name */
+    uint64_t view_lsn; /* all commits below it are in the view, none at or above */
     uint32_t epoch;
-    fr_str stream_from; /* resume position at the view */
-    fr_chunk *chunks;   /* all tables, in table order then key order */
-    size_t chunk_count; /* 0: nothing to snapshot */
+    fr_str stream_from;     /* resume position at the view */
+    fr_chunk *chunks;       /* all tables, in table order then key order */
+    size_t chunk_count;     /* 0: nothing to snapshot */
     uint64_t rows_expected; /* an estimate; 0 unknown */
-    fr_arena *arena;    /* owns all of the above; the caller's */
+    fr_arena *arena;        /* owns all of the above; the caller's */
 } fr_plan;
 
 typedef struct fr_reader fr_reader;

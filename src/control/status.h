@@ -9,13 +9,6 @@
 #include "connect/status.h"
 #include "model/event.h"
 
-typedef enum {
-    FR_STATE_PENDING, FR_STATE_SNAPSHOTTING, FR_STATE_CATCHING_UP, FR_STATE_STREAMING,
-    FR_STATE_THROTTLED, FR_STATE_PAUSED, FR_STATE_BLOCKED, FR_STATE_RETRYING, FR_STATE_FAILED,
-    FR_STATE_STOPPED
-} fr_state;
-const char *fr_state_name(fr_state s); /* "catching-up" */
-
 typedef struct fr_part fr_part; /* one source or sink */
 typedef struct fr_board fr_board;
 
@@ -30,8 +23,8 @@ void fr_part_error(fr_part *p, fr_state s, const fr_err *err, int64_t next_try_w
 void fr_part_count(fr_part *p, fr_str space, fr_str table, const uint64_t by_op[5] /* c u d r t */,
                    uint64_t bytes, int64_t commit_us);
 void fr_part_table(fr_part *p, fr_str space, fr_str table, fr_state s);
-void fr_part_snapshot(fr_part *p, fr_str space, fr_str table, uint32_t chunks_done,
-                      uint32_t chunks, uint64_t rows, uint64_t rows_expected);
+void fr_part_snapshot(fr_part *p, fr_str space, fr_str table, uint32_t chunks_done, uint32_t chunks,
+                      uint64_t rows, uint64_t rows_expected);
 void fr_part_connector(fr_part *p, const fr_status *s);
 void fr_part_position(fr_part *p, fr_str resume);
 void fr_part_progress(fr_part *p); /* a commit, or a heartbeat that proves nothing waits */

@@ -27,7 +27,7 @@ fr_rc fr_admin_partitions(fr_admin *a, const char *topic, int32_t *out, fr_err *
 fr_rc fr_admin_checkpoint(fr_admin *a, const char *source, fr_checkpoint **out, fr_err *err);
 
 /* Versions and features, for `version` and `doctor`. */
-const char *fr_kafka_library(void); /* "librdkafka 2.8.0" */
+const char *fr_kafka_library(void);           /* "librdkafka 2.8.0" */
 bool fr_kafka_library_weak(const char **why); /* true: older than wanted, and what is weaker */
 
 #endif

@@ -9,8 +9,7 @@
 #include "model/settings.h"
 
 typedef struct fr_dlq fr_dlq;
-fr_rc fr_dlq_open(const fr_kafka_settings *settings, const char *topic, fr_dlq **out,
-                  fr_err *err);
+fr_rc fr_dlq_open(const fr_kafka_settings *settings, const char *topic, fr_dlq **out, fr_err *err);
 void fr_dlq_close(fr_dlq *d);
 /* Headers: freshet.sink or freshet.source, freshet.reason (kind and text without values),
  * freshet.topic, .partition, .offset (its id: a repeat is recognised), freshet.parked. */

@@ -23,9 +23,8 @@ typedef struct fr_publisher fr_publisher;
  * checkpoint topic to its end (created with the stated settings unless topics.create is
  * never), writes our claim, checks R15 and R16. *checkpoint_out is the caller's to free.
  * instance: unique per process start. */
-fr_rc fr_publisher_open(const fr_kafka_settings *settings, const char *source,
-                        const char *instance, fr_publisher **out,
-                        fr_checkpoint **checkpoint_out, fr_err *err);
+fr_rc fr_publisher_open(const fr_kafka_settings *settings, const char *source, const char *instance,
+                        fr_publisher **out, fr_checkpoint **checkpoint_out, fr_err *err);
 void fr_publisher_close(fr_publisher *p); /* aborts what is open; NULL is fine */
 
 /* The topic must exist with known partitions (created where topics.create is run); its

@@ -14,9 +14,9 @@ typedef struct fr_header { /* a Kafka record header */
 /* What is on Kafka. An event makes no message (BEGIN), one, or two (delete, tombstone),
  * or three (a changed key). */
 typedef struct fr_message {
-    fr_str topic; /* lives as long as the route or the batch */
-    fr_str key;   /* ptr NULL: no key */
-    fr_str payload; /* ptr NULL: a tombstone */
+    fr_str topic;            /* lives as long as the route or the batch */
+    fr_str key;              /* ptr NULL: no key */
+    fr_str payload;          /* ptr NULL: a tombstone */
     uint32_t partition_hash; /* murmur2 that chooses the partition (decision 27); only
                                 where partition is -1 and key or partition_by is there */
     int32_t partition;       /* -1: by partition_hash; filled in by consume */
@@ -24,13 +24,13 @@ typedef struct fr_message {
     int64_t timestamp_ms;    /* 0: the broker's */
     const fr_header *headers;
     size_t header_count;
-    size_t event; /* index of the event it belongs to */
+    size_t event;    /* index of the event it belongs to */
     bool everywhere; /* to each partition of the topic (truncate) */
 } fr_message;
 
 typedef struct fr_batch {
-    fr_arena *arena;   /* all that events and messages point to, but for tables */
-    fr_event *events;  /* encode: events -> messages; decode: messages -> events */
+    fr_arena *arena;  /* all that events and messages point to, but for tables */
+    fr_event *events; /* encode: events -> messages; decode: messages -> events */
     fr_message *messages;
     size_t count, message_count;
     size_t event_cap, message_cap;
@@ -45,7 +45,7 @@ typedef struct fr_pool fr_pool; /* from any thread */
 
 /* A batch of its own, outside any pool; for tests and one-off reads. */
 fr_batch *fr_batch_new(size_t max_events, size_t max_bytes);
-void fr_batch_free(fr_batch *b); /* NULL is fine */
+void fr_batch_free(fr_batch *b);  /* NULL is fine */
 void fr_batch_reset(fr_batch *b); /* drops events, messages, table references, memory */
 
 /* The next event, zeroed but for op and table (partition -1); takes a reference to table
@@ -63,7 +63,7 @@ void fr_pool_free(fr_pool *p); /* all batches must be back */
 /* NULL: none free until deadline_us (monotonic), or the pool was closed. */
 fr_batch *fr_pool_take(fr_pool *p, int64_t deadline_us);
 void fr_pool_give(fr_pool *p, fr_batch *b); /* resets it */
-size_t fr_pool_count(fr_pool *p); /* free ones */
+size_t fr_pool_count(fr_pool *p);           /* free ones */
 size_t fr_pool_size(fr_pool *p);
 void fr_pool_close(fr_pool *p); /* wakes takers */
 

@@ -5,17 +5,17 @@
 #include "model/table.h"
 
 typedef enum fr_op {
-    FR_OP_READ,     /* a row met by a snapshot                       after          */
-    FR_OP_INSERT,   /*                                               after          */
-    FR_OP_UPDATE,   /*                                               before?  after */
-    FR_OP_DELETE,   /*                                               before         */
-    FR_OP_TRUNCATE, /* every row of table is gone                                   */
-    FR_OP_TABLE,    /* table has this version from here on; sent before its first row of
-                       each version, on both sides                                   */
-    FR_OP_BEGIN,    /* txn starts: every event up to COMMIT shares its txn          */
-    FR_OP_COMMIT,   /* txn is complete; its position.resume is a place to restart from */
-    FR_OP_MESSAGE,  /* pg_logical_emit_message: prefix in `name`, payload in `body`;
-                       txn NULL when it was emitted outside a transaction           */
+    FR_OP_READ,      /* a row met by a snapshot                       after          */
+    FR_OP_INSERT,    /*                                               after          */
+    FR_OP_UPDATE,    /*                                               before?  after */
+    FR_OP_DELETE,    /*                                               before         */
+    FR_OP_TRUNCATE,  /* every row of table is gone                                   */
+    FR_OP_TABLE,     /* table has this version from here on; sent before its first row of
+                        each version, on both sides                                   */
+    FR_OP_BEGIN,     /* txn starts: every event up to COMMIT shares its txn          */
+    FR_OP_COMMIT,    /* txn is complete; its position.resume is a place to restart from */
+    FR_OP_MESSAGE,   /* pg_logical_emit_message: prefix in `name`, payload in `body`;
+                        txn NULL when it was emitted outside a transaction           */
     FR_OP_HEARTBEAT, /* nothing changed, but the position (resume) moved             */
 } fr_op;
 

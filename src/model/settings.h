@@ -18,18 +18,40 @@ typedef struct fr_texts { /* a list */
     size_t count;
 } fr_texts;
 
-typedef enum { FR_METHOD_LOG, FR_METHOD_QUERY, FR_METHOD_OUTBOX, FR_METHOD_TRIGGER,
-               FR_METHOD_SNAPSHOT, FR_METHOD_SKIP } fr_method;
-typedef enum { FR_ENVELOPE_STANDARD, FR_ENVELOPE_DEBEZIUM, FR_ENVELOPE_STATE, FR_ENVELOPE_RAW }
-    fr_envelope;
+typedef enum {
+    FR_METHOD_LOG,
+    FR_METHOD_QUERY,
+    FR_METHOD_OUTBOX,
+    FR_METHOD_TRIGGER,
+    FR_METHOD_SNAPSHOT,
+    FR_METHOD_SKIP
+} fr_method;
+typedef enum {
+    FR_ENVELOPE_STANDARD,
+    FR_ENVELOPE_DEBEZIUM,
+    FR_ENVELOPE_STATE,
+    FR_ENVELOPE_RAW
+} fr_envelope;
 /* truncate of a table (publish) and of a sink (apply) share one order. */
 typedef enum { FR_TRUNCATE_BLOCK, FR_TRUNCATE_PUBLISH, FR_TRUNCATE_IGNORE } fr_truncate;
 typedef enum { FR_ERRORS_BLOCK, FR_ERRORS_STOP, FR_ERRORS_DLQ } fr_errors_mode;
-typedef enum { FR_COMPAT_BACKWARD, FR_COMPAT_BACKWARD_TRANSITIVE, FR_COMPAT_FORWARD,
-               FR_COMPAT_FORWARD_TRANSITIVE, FR_COMPAT_FULL, FR_COMPAT_FULL_TRANSITIVE,
-               FR_COMPAT_NONE } fr_compat;
-typedef enum { FR_CHANGE_EVOLVE, FR_CHANGE_BLOCK, FR_CHANGE_STOP, FR_CHANGE_IGNORE,
-               FR_CHANGE_NEW_TOPIC, FR_CHANGE_BOTH } fr_change;
+typedef enum {
+    FR_COMPAT_BACKWARD,
+    FR_COMPAT_BACKWARD_TRANSITIVE,
+    FR_COMPAT_FORWARD,
+    FR_COMPAT_FORWARD_TRANSITIVE,
+    FR_COMPAT_FULL,
+    FR_COMPAT_FULL_TRANSITIVE,
+    FR_COMPAT_NONE
+} fr_compat;
+typedef enum {
+    FR_CHANGE_EVOLVE,
+    FR_CHANGE_BLOCK,
+    FR_CHANGE_STOP,
+    FR_CHANGE_IGNORE,
+    FR_CHANGE_NEW_TOPIC,
+    FR_CHANGE_BOTH
+} fr_change;
 typedef enum { FR_WHEN_APPLY, FR_WHEN_RUN, FR_WHEN_NEVER } fr_when;
 
 typedef struct fr_table_settings {
@@ -100,8 +122,8 @@ typedef struct fr_kafka_settings {
     fr_texts brokers;
     bool exactly_once;
     int64_t max_events, max_bytes, max_time_us, min_interval_us;
-    int partitioner; /* 0 payload, 1 murmur2 (over all of the key) */
-    int topics_create; /* fr_when */
+    int partitioner;                             /* 0 payload, 1 murmur2 (over all of the key) */
+    int topics_create;                           /* fr_when */
     int64_t topic_partitions, topic_replication; /* 0: the broker's */
     fr_pairs topic_config;
     fr_texts accept_risk;

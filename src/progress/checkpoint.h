@@ -27,7 +27,7 @@ typedef struct fr_snapshot_progress { /* of one table; left_count 0: done */
 } fr_snapshot_progress;
 
 typedef struct fr_topic_fact { /* R15 */
-    fr_str topic, topic_id; /* id empty where it cannot be known */
+    fr_str topic, topic_id;    /* id empty where it cannot be known */
     int32_t partitions;
     fr_str partitioner;
 } fr_topic_fact;
@@ -45,10 +45,10 @@ typedef struct fr_split { /* R17; id empty: no split transaction is open */
 } fr_split;
 
 typedef struct fr_checkpoint { /* what the topic says, folded */
-    fr_arena *arena; /* owns all of it */
+    fr_arena *arena;           /* owns all of it */
     bool has_stream;
-    bool creating;  /* the slot may or may not exist yet */
-    fr_str resume;  /* the connector's JSON object as text; empty while creating */
+    bool creating; /* the slot may or may not exist yet */
+    fr_str resume; /* the connector's JSON object as text; empty while creating */
     fr_split split;
     int64_t written_us; /* wall clock of the newest stream record */
     fr_str claim_instance;

@@ -116,8 +116,8 @@ static fr_rc parse_units(const fr_option *o, fr_str text, int64_t *out, fr_err *
         const unit *u = time ? find_unit(time_units, COUNT(time_units), rest)
                              : find_unit(byte_units, COUNT(byte_units), rest);
         if (u == NULL) {
-            fr_fail(err, FR_ERR_CONFIG, rest.len == 0 ? "%s: `%.*s` has no unit"
-                                                      : "%s: `%.*s` has an unknown unit",
+            fr_fail(err, FR_ERR_CONFIG,
+                    rest.len == 0 ? "%s: `%.*s` has no unit" : "%s: `%.*s` has an unknown unit",
                     o->name, FR_ARG(text));
             return bad_value(err, hint);
         }
@@ -153,8 +153,8 @@ static fr_rc parse_choice(const fr_option *o, fr_str text, int *out, fr_err *err
             *out = (int)n;
             return FR_OK;
         }
-        int more = snprintf(list + used, sizeof(list) - used, "%s%s", n > 0 ? ", " : "",
-                            o->choices[n]);
+        int more =
+            snprintf(list + used, sizeof(list) - used, "%s%s", n > 0 ? ", " : "", o->choices[n]);
         used += (size_t)more < sizeof(list) - used ? (size_t)more : 0;
     }
     const char *near = fr_nearest(text, o->choices, n);
@@ -165,8 +165,7 @@ static fr_rc parse_choice(const fr_option *o, fr_str text, int *out, fr_err *err
     return fr_fail_hint(err, "choices: %s", list);
 }
 
-static fr_rc parse_text(const fr_option *o, fr_arena *a, fr_str text, const char **out,
-                        fr_err *err)
+static fr_rc parse_text(const fr_option *o, fr_arena *a, fr_str text, const char **out, fr_err *err)
 {
     if (text.len > 0 && memchr(text.ptr, 0, text.len) != NULL) {
         fr_fail(err, FR_ERR_CONFIG, "%s: the text holds a NUL", o->name);
@@ -294,8 +293,8 @@ static fr_str get_map(fr_arena *a, const fr_pairs *map)
 {
     fr_str out = FR_STR("{");
     for (size_t i = 0; i < map->count; i++)
-        out = fr_arena_printf(a, "%.*s%s%s: %s", FR_ARG(out), i > 0 ? ", " : "",
-                              map->items[i].name, map->items[i].value);
+        out = fr_arena_printf(a, "%.*s%s%s: %s", FR_ARG(out), i > 0 ? ", " : "", map->items[i].name,
+                              map->items[i].value);
     return fr_arena_printf(a, "%.*s}", FR_ARG(out));
 }
 
@@ -357,8 +356,8 @@ static size_t edits(fr_str a, fr_str b)
             size_t best = last[j - 1] + (x == y ? 0 : 1);
             best = last[j] + 1 < best ? last[j] + 1 : best;
             best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
-            bool swapped = i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] &&
-                           a.ptr[i - 2] == b.ptr[j - 1];
+            bool swapped =
+                i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] && a.ptr[i - 2] == b.ptr[j - 1];
             if (swapped && before[j - 2] + 1 < best)
                 best = before[j - 2] + 1;
             now[j] = best;

@@ -16,8 +16,8 @@ typedef struct fr_fields {
 
 /* One place of the configuration that options describe: "kafka", "sources.erp". */
 typedef struct fr_scope {
-    const char *kind; /* as in fr_unbuilt_choices: "kafka", "source", "table", "sink" */
-    const char *path; /* "" at the top */
+    const char *kind;   /* as in fr_unbuilt_choices: "kafka", "source", "table", "sink" */
+    const char *path;   /* "" at the top */
     fr_fields parts[3]; /* the first that knows a key wins */
     size_t part_count;
     const char *const *elsewhere; /* keys that somebody else reads; ends with NULL, may be NULL */

@@ -133,8 +133,8 @@ const char *fr_path_join(fr_arena *a, const char *path, fr_str key)
 {
     bool simple = key.len > 0;
     for (size_t i = 0; i < key.len; i++)
-        simple = simple && (isalnum((unsigned char)key.ptr[i]) || key.ptr[i] == '_' ||
-                            key.ptr[i] == '-');
+        simple = simple &&
+                 (isalnum((unsigned char)key.ptr[i]) || key.ptr[i] == '_' || key.ptr[i] == '-');
     const char *dot = path == NULL || *path == 0 ? "" : ".";
     const char *quote = simple ? "" : "\"";
     fr_str made = fr_arena_printf(a, "%s%s%s%.*s%s", path == NULL ? "" : path, dot, quote,
@@ -146,9 +146,8 @@ const char *fr_place_text(fr_arena *a, fr_place place)
 {
     if (place.file == NULL)
         return "built-in default";
-    fr_str text = place.line == 0
-                      ? fr_cstr(place.file->name)
-                      : fr_arena_printf(a, "%s:%d", place.file->name, place.line);
+    fr_str text = place.line == 0 ? fr_cstr(place.file->name)
+                                  : fr_arena_printf(a, "%s:%d", place.file->name, place.line);
     return fr_arena_cstr(a, text);
 }
 

@@ -64,6 +64,10 @@ static fr_rc take_stream(const asked *q, FILE *in, fr_str *out)
         len--;
     if (len > 0 && buffer[len - 1] == '\r')
         len--;
+    if (memchr(buffer, 0, len) != NULL) {
+        missing(q, "the value holds a NUL");
+        return FR_FAIL;
+    }
     *out = (fr_str){buffer, len};
     return FR_OK;
 }
@@ -143,8 +147,10 @@ static fr_rc resolve_cred(const asked *q, fr_str *out)
     if (dir == NULL && q->l->flags->offline)
         return FR_IDLE;
     if (dir == NULL) {
-        fr_problem *p = missing(q, "$CREDENTIALS_DIRECTORY is not set, so there is no credential "
-                                   "%.*s", FR_ARG(q->name));
+        fr_problem *p = missing(q,
+                                "$CREDENTIALS_DIRECTORY is not set, so there is no credential "
+                                "%.*s",
+                                FR_ARG(q->name));
         fr_problem_hint(q->l, p, "start by systemd with LoadCredential=%.*s:/path, or set it",
                         FR_ARG(q->name));
         return FR_FAIL;
@@ -182,8 +188,10 @@ typedef struct provider {
     const char *name;
     fr_rc (*resolve)(const asked *q, fr_str *out);
 } provider;
-static const provider providers[] = {
-    {"env:", resolve_env}, {"file:", resolve_file}, {"cred:", resolve_cred}, {"exec:", resolve_exec}};
+static const provider providers[] = {{"env:", resolve_env},
+                                     {"file:", resolve_file},
+                                     {"cred:", resolve_cred},
+                                     {"exec:", resolve_exec}};
 
 static const provider *find_provider(fr_str body)
 {
@@ -201,8 +209,8 @@ static fr_rc unknown_reference(fr_loader *l, const fr_node *n, const char *path,
     size_t count = 0;
     fr_str list = {"", 0};
     for (; vars != NULL && vars[count] != NULL; count++)
-        list = fr_arena_printf(l->a, "%.*s%s${%s}", FR_ARG(list), count > 0 ? ", " : "",
-                               vars[count]);
+        list =
+            fr_arena_printf(l->a, "%.*s%s${%s}", FR_ARG(list), count > 0 ? ", " : "", vars[count]);
     fr_problem *p = fr_problem_add(l, false, "config.unknown_variable", n->place, path,
                                    "nothing is called ${%.*s} here", FR_ARG(body));
     const char *near = vars == NULL ? NULL : fr_nearest(body, vars, count);
@@ -211,8 +219,9 @@ static fr_rc unknown_reference(fr_loader *l, const fr_node *n, const char *path,
     else if (vars != NULL)
         fr_problem_hint(l, p, "use %.*s, or ${env:X}, ${file:PATH}, ${cred:NAME}", FR_ARG(list));
     else
-        fr_problem_hint(l, p, "use ${env:X}, ${file:PATH} or ${cred:NAME}; a literal ${ is "
-                              "written $${");
+        fr_problem_hint(l, p,
+                        "use ${env:X}, ${file:PATH} or ${cred:NAME}; a literal ${ is "
+                        "written $${");
     return FR_FAIL;
 }
 
@@ -235,8 +244,8 @@ static fr_rc resolve_one(fr_loader *l, const fr_node *n, const char *path, const
 
 bool fr_secret_name(const char *name)
 {
-    static const char *const ends[] = {"password", "secret", "token", ".pem", "key.password",
-                                       "jaas.config", "secret.access.key"};
+    static const char *const ends[] = {
+        "password", "secret", "token", ".pem", "key.password", "jaas.config", "secret.access.key"};
     size_t len = strlen(name);
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         size_t end = strlen(ends[i]);
@@ -270,8 +279,7 @@ fr_rc fr_value_resolve(fr_loader *l, const fr_node *n, const char *path, const f
         size_t plain = open == NULL ? rest.len : (size_t)(open - rest.ptr);
         bool escaped = open != NULL && plain > 0 && open[-1] == '$';
         fr_str before = {rest.ptr, plain};
-        const char *close = open == NULL ? NULL
-                                         : memchr(open, '}', rest.len - plain);
+        const char *close = open == NULL ? NULL : memchr(open, '}', rest.len - plain);
         if (open == NULL || escaped) {
             made = fr_arena_printf(l->a, "%.*s%.*s", FR_ARG(made), FR_ARG(before));
             made.len -= escaped ? 1 : 0;
@@ -281,8 +289,8 @@ fr_rc fr_value_resolve(fr_loader *l, const fr_node *n, const char *path, const f
             continue;
         }
         if (close == NULL) {
-            fr_problem *p = fr_problem_add(l, false, "config.unknown_variable", n->place, path,
-                                           "${ without }");
+            fr_problem *p =
+                fr_problem_add(l, false, "config.unknown_variable", n->place, path, "${ without }");
             fr_problem_hint(l, p, "close it; a literal ${ is written $${");
             return FR_FAIL;
         }

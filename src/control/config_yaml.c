@@ -237,8 +237,8 @@ static bool check_tabs(fr_loader *l, const fr_text_file *file)
             indent = true;
         } else if (c == '\t' && indent) {
             fr_place place = {file, line, column};
-            fr_problem *p = fr_problem_add(l, false, "config.tab", place, NULL,
-                                           "a tab in the indentation");
+            fr_problem *p =
+                fr_problem_add(l, false, "config.tab", place, NULL, "a tab in the indentation");
             fr_problem_hint(l, p, "indent with spaces");
             good = indent = false;
         } else if (c != ' ') {

@@ -21,8 +21,8 @@ fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err)
     }
     int code;
     PCRE2_SIZE offset;
-    pcre2_code *regex = pcre2_compile((PCRE2_SPTR)pattern + 1, len - 2, PCRE2_UTF, &code, &offset,
-                                      NULL);
+    pcre2_code *regex =
+        pcre2_compile((PCRE2_SPTR)pattern + 1, len - 2, PCRE2_UTF, &code, &offset, NULL);
     if (regex == NULL) {
         PCRE2_UCHAR why[160];
         pcre2_get_error_message(code, why, sizeof(why));

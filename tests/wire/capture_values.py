@@ -103,7 +103,7 @@ VALUES = [  # type, kind, SQL for what is expected, literals
     ("interval[]", "JSON", "array_to_json(x::text[])::text", ['{"1 day 02:00:00","-1 mons"}']),
     ("bytea[]", "JSON", "array_to_json(x::text[])::text", ['{"\\\\x00ff",NULL,"\\\\x"}']),
     ("jsonb[]", "JSON", "array_to_json(x::text[])::text", ['{"{\\"a\\": 1}","null",NULL}']),
-    ("inet[]", "JSON", "array_to_json(x::text[])::text", ["{10.0.0.1,::1/64}"]),
+    ("inet[]", "JSON", "array_to_json(x)::text", ["{10.0.0.1,::1/64}"]),
     ("bit varying[]", "JSON", "array_to_json(x::text[])::text", ["{101,NULL}"]),
     ("money[]", "JSON", "array_to_json(x::numeric[]::text[])::text", ["{1.50,-1234.56,NULL}"]),
     ("mood", "TEXT", TEXT, ["sad", "it's, ok"]),

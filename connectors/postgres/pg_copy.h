@@ -10,14 +10,17 @@ typedef struct fr_pg_copy {
     bool binary;
     uint64_t view_lsn; /* position of the events */
     uint32_t epoch;
-    bool header_seen;      /* binary: start with false */
-    bool announced;        /* the TABLE event is out; set true to suppress it */
-    fr_pg_layout *relaxed; /* ours: the layout after a NULL in a NOT NULL column */
+    bool header_seen; /* binary: start with false */
+    bool announced;   /* the TABLE event is out; set true to suppress it */
+    /* Ours: */
+    fr_pg_layout *relaxed; /* the layout after a NULL in a NOT NULL column */
+    void *cells;
 } fr_pg_copy;
 
 /* One CopyData message (what PQgetCopyData returned). Values point into it:
  *   FR_OK    a READ event was appended (before the first one, TABLE): let batch->arena adopt
- *            data now (not before, see pgoutput_decode.h)
+ *            data now (not before, see pgoutput_decode.h). Nothing was, if data is the head of
+ *            a binary copy alone
  *   FR_IDLE  the batch is full: give the same message again with the next batch
  *   FR_END   it was the end mark (binary), nothing appended
  *   FR_FAIL  BUG: it is not what COPY sends

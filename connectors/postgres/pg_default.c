@@ -1,7 +1,9 @@
 /* Column defaults that are plain literals, as JSON for Avro. */
-#include "connectors/postgres/pg_value.h"
+#include "connectors/postgres/pg_value_parts.h"
 #include <math.h>
 #include <string.h>
+
+enum { BPCHAR = 1042 };
 
 static bool is_word(char c)
 {
@@ -91,7 +93,7 @@ static void put_json(fr_buf *out, const fr_value *v)
     case FR_FLOAT32:
     case FR_FLOAT64:
         if (isfinite(v->real)) /* Avro's JSON has no other numbers */
-            fr_buf_printf(out, "%.*g", v->kind == FR_FLOAT32 ? 9 : 17, v->real);
+            fr_pg_float_render(v->real, v->kind == FR_FLOAT32, out);
         break;
     case FR_DECIMAL:
     case FR_BYTES:
@@ -113,8 +115,9 @@ fr_str fr_pg_default_literal(fr_arena *a, const fr_pg_codec *c, fr_str expressio
     fr_value v;
     fr_err ignored;
     fr_buf out = {.arena = a};
-    /* An input function's text is its output's for all kinds we take, except money. */
-    if (c->wire == FR_PG_WIRE_MONEY || !literal(a, expression, &text) ||
+    /* An input function's text is its output's for all types we take, but for money and
+     * character(n), which is padded when it is stored. */
+    if (c->wire == FR_PG_WIRE_MONEY || c->oid == BPCHAR || !literal(a, expression, &text) ||
         fr_pg_decode_text(c, a, text, &v, &ignored) != FR_OK)
         return (fr_str){NULL, 0};
     put_json(&out, &v);

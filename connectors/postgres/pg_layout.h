@@ -48,11 +48,18 @@ typedef struct fr_pg_layout {
  * Errors are fr_pg_resolve's, with table and column in front. */
 fr_rc fr_pg_layout_new(const fr_pg_catalog *c, const fr_pg_relation *r, uint32_t version,
                        fr_pg_layout **out, fr_err *err);
-/* The same layout with column made nullable, as version + 1: the log had a NULL where the
- * catalog (which is newer or older than the log) says NOT NULL. */
-fr_pg_layout *fr_pg_layout_nullable(const fr_pg_layout *l, size_t column);
+/* The same layout, as version + 1, with a column made nullable (or, absent true: one that
+ * may be absent): the log has a NULL where the catalog, which is newer or older than the
+ * log, says NOT NULL. */
+fr_pg_layout *fr_pg_layout_relax(const fr_pg_layout *l, size_t column, bool absent);
 /* True when nothing that a consumer can see differs: names, types, keys, comments, ... */
 bool fr_pg_layout_same(const fr_pg_layout *a, const fr_pg_layout *b);
 void fr_pg_layout_free(fr_pg_layout *l); /* NULL is fine */
+
+/* Decode one cell of a row into values[column]. What cannot be decoded is FR_ABSENT, and
+ * *bad says why, unless it says something already: table, column, type, reason, remedy and
+ * lsn; never the value. */
+void fr_pg_layout_value(const fr_pg_layout *l, size_t column, fr_arena *a, fr_str bytes,
+                        bool binary, uint64_t lsn, fr_value *values, fr_str *bad);
 
 #endif

@@ -8,7 +8,8 @@
 
 typedef struct fr_pgoutput_calls {
     void *context;
-    /* A relation was announced that is new or has changed: say whether it is captured, and
+    /* A Relation message arrived (the server sends one before a relation's first row, and again
+     * after anything about it may have changed, ANALYZE included): say whether it is captured, and
      * fill in what only the catalog knows (fr_pg_attr, second half). Match columns by
      * name: the catalog may be newer than the log; leave what it does not have as preset.
      * Texts may be put into a, which lives as long as the call. */
@@ -36,10 +37,6 @@ fr_pgoutput *fr_pgoutput_new(const fr_pgoutput_calls *calls, fr_pg_catalog *cata
                              uint32_t epoch);
 void fr_pgoutput_free(fr_pgoutput *p); /* NULL is fine */
 const fr_pgoutput_place *fr_pgoutput_where(const fr_pgoutput *p);
-/* Describe all relations again at their next Relation message even if it is unchanged
- * (the configuration was reloaded). */
-void fr_pgoutput_forget(fr_pgoutput *p);
-
 /* One message: the payload of XLogData ('w' without its 25-byte head); wal_start is the
  * head's dataStart. Values point into it, so it must live as long as the batch:
  *   FR_OK    done. If batch->count grew, let batch->arena adopt the message now; else (Origin,

@@ -251,12 +251,14 @@ static void tick(daemon_state *d, int64_t *next_line_us)
     fr_board_line(d->board, &b);
     fr_buf_u8(&b, '\0');
     fr_notify((char *)b.ptr);
-    if (!fr_board_stalled(d->board, NULL))
+    fr_buf names = {0};
+    if (!fr_board_stalled(d->board, &names))
         fr_notify("WATCHDOG=1");
     if (fr_now_us() >= *next_line_us) {
         fr_log(FR_LOG_INFO, "freshet", "%s", (char *)b.ptr + strlen("STATUS="));
         *next_line_us = fr_now_us() + 60000000;
     }
+    fr_buf_free(&names);
     fr_buf_free(&b);
 }
 

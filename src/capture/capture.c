@@ -1,0 +1,381 @@
+#include "capture/capture.h"
+#include "base/json.h"
+#include "capture/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Which tables a plan is asked for. */
+typedef struct wanted {
+    fr_capture *c;
+    bool first; /* every table of snapshot.mode initial */
+} wanted;
+
+static fr_str table_key(fr_arena *a, fr_str space, fr_str name)
+{
+    return fr_arena_printf(a, "%.*s.%.*s", FR_ARG(space), FR_ARG(name));
+}
+
+static const fr_snapshot_progress *progress_of(fr_capture *c, fr_str space, fr_str name)
+{
+    fr_arena *a = fr_arena_new(256);
+    const fr_snapshot_progress *p = fr_map_get(c->checkpoint->snapshots, table_key(a, space, name));
+    fr_arena_free(a);
+    return p;
+}
+
+static bool wants(void *context, fr_str space, fr_str name)
+{
+    wanted *w = context;
+    const fr_table_settings *t = fr_source_match(w->c->s.source, space, name);
+    if (t == NULL || t->snapshot_mode != 0)
+        return false;
+    if (w->first)
+        return true;
+    const fr_snapshot_progress *p = progress_of(w->c, space, name);
+    return p == NULL || p->left_count > 0;
+}
+
+static fr_rc route(void *context, const fr_table *table, const fr_route **out, fr_err *err)
+{
+    fr_capture *c = context;
+    return fr_router_route(c->router, table, out, err);
+}
+
+/* The encoder says in each event which database it came from: the resume text knows. */
+static fr_rc open_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
+{
+    json_t *j = NULL;
+    FR_TRY(fr_json_parse(resume, &j, err));
+    fr_encoder_settings s = {.source = c->s.source,
+                             .registry_settings = c->s.registry,
+                             .kafka = c->s.kafka,
+                             .route = route,
+                             .context = c};
+    bool postgres = strcmp(c->s.source->type, "postgres") == 0;
+    s.origin =
+        (fr_origin){.version = FR_STR(FR_VERSION),
+                    .type = fr_cstr(c->s.source->type),
+                    .connector = postgres ? FR_STR("postgresql") : fr_cstr(c->s.source->type),
+                    .prefix = fr_cstr(c->s.source->prefix),
+                    .db = fr_arena_str(a, fr_cstr(fr_json_str(j, "db", "")))};
+    json_decref(j);
+    c->encoder = fr_encoder_new(&s, c->registry);
+    return FR_OK;
+}
+
+/* One list for the first snapshot, one for what is left or new: every captured table gets a
+ * record, empty ones as well, so that the next start knows them. */
+static fr_rc collect(fr_capture *c, snapshot *s, const fr_plan *plan, wanted *w, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    const fr_table **tables;
+    size_t count;
+    fr_rc rc = c->source->ops->list_tables(c->source, a, &tables, &count, err);
+    for (size_t i = 0; rc == FR_OK && i < count; i++) {
+        fr_str space = tables[i]->space, name = tables[i]->name;
+        if (wants(w, space, name))
+            snapshot_add(s, plan, space, name, w->first ? NULL : progress_of(c, space, name));
+        fr_table_unref(tables[i]);
+    }
+    fr_arena_free(a);
+    return rc;
+}
+
+static fr_rc anything_wanted(fr_capture *c, bool *out, fr_err *err)
+{
+    wanted w = {.c = c};
+    fr_arena *a = fr_arena_new(0);
+    const fr_table **tables;
+    size_t count;
+    *out = false;
+    fr_rc rc = c->source->ops->list_tables(c->source, a, &tables, &count, err);
+    for (size_t i = 0; rc == FR_OK && i < count; i++) {
+        *out = *out || wants(&w, tables[i]->space, tables[i]->name);
+        fr_table_unref(tables[i]);
+    }
+    fr_arena_free(a);
+    return rc;
+}
+
+static fr_rc write_start(outlet *o, snapshot *s, const fr_plan *plan, fr_arena *a, fr_err *err)
+{
+    fr_record *snapshots;
+    size_t n = snapshot_records(s, a, true, &snapshots);
+    fr_record *all = fr_arena_alloc(a, (n + 1) * sizeof(fr_record));
+    memcpy(all, snapshots, n * sizeof(fr_record));
+    all[n] = fr_checkpoint_stream(a, false, plan->stream_from, NULL, NULL, 0, fr_wall_us());
+    return outlet_records(o, all, n + 1, err);
+}
+
+/* Nothing is known of this source: make its slot, read everything, then follow. */
+static fr_rc first_start(fr_capture *c, outlet *o, fr_arena *a, fr_str *resume, fr_err *err)
+{
+    wanted w = {.c = c, .first = true};
+    fr_plan_request request = {.create = true, .want = wants, .context = &w};
+    fr_plan plan = {.arena = a};
+    fr_record creating = fr_checkpoint_stream(a, true, FR_STR(""), NULL, NULL, 0, fr_wall_us());
+    FR_TRY(outlet_records(o, &creating, 1, err));
+    if (FR_FAILPOINT("capture_before_slot"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_slot");
+    FR_TRY(c->source->ops->plan(c->source, &request, &plan, err));
+    if (FR_FAILPOINT("capture_after_slot"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_slot");
+    snapshot *s = snapshot_new(c);
+    fr_rc rc = collect(c, s, &plan, &w, err);
+    if (rc == FR_OK)
+        rc = open_encoder(c, plan.stream_from, a, err);
+    if (rc == FR_OK)
+        rc = write_start(o, s, &plan, a, err);
+    if (rc == FR_OK) {
+        outlet_resume(o, plan.stream_from);
+        rc = snapshot_run(s, o, &plan, err);
+    }
+    c->source->ops->end_view(c->source);
+    snapshot_free(s);
+    *resume = plan.stream_from;
+    return rc;
+}
+
+static fr_str safe_resume(fr_capture *c, fr_arena *a, fr_str otherwise)
+{
+    pthread_mutex_lock(&c->lock);
+    fr_str s = c->safe.len > 0 ? fr_arena_str(a, fr_buf_view(&c->safe)) : otherwise;
+    pthread_mutex_unlock(&c->lock);
+    return s;
+}
+
+/* Tables are left from an interrupted snapshot, or new: a second view beside the slot. The
+ * stream is followed up to that view first, so that a row read in it never comes before an
+ * older change (docs/adr/0002). */
+static fr_rc finish_snapshot(fr_capture *c, outlet *o, fr_arena *a, fr_str *resume, fr_err *err)
+{
+    wanted w = {.c = c};
+    fr_plan_request request = {.want = wants, .context = &w};
+    fr_plan plan = {.arena = a};
+    FR_TRY(c->source->ops->plan(c->source, &request, &plan, err));
+    snapshot *s = snapshot_new(c);
+    fr_rc rc = collect(c, s, &plan, &w, err);
+    if (rc == FR_OK)
+        rc = stream_run(c, o, *resume, plan.view_lsn, err);
+    *resume = safe_resume(c, a, *resume);
+    if (rc == FR_OK && !stopping(c))
+        rc = snapshot_run(s, o, &plan, err);
+    c->source->ops->end_view(c->source);
+    snapshot_free(s);
+    return rc;
+}
+
+static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
+{
+    fr_checkpoint *k = c->checkpoint;
+    fr_str resume = k->resume;
+    if (!k->has_stream || k->creating) {
+        FR_TRY(first_start(c, o, a, &resume, err));
+    } else {
+        bool some;
+        FR_TRY(open_encoder(c, resume, a, err));
+        outlet_resume(o, resume);
+        if (k->split.id.len > 0)
+            outlet_skip(o, &k->split);
+        FR_TELL(&c->s.observer, position, resume);
+        FR_TRY(anything_wanted(c, &some, err));
+        if (some)
+            FR_TRY(finish_snapshot(c, o, a, &resume, err));
+    }
+    if (stopping(c))
+        return FR_OK;
+    return stream_run(c, o, resume, 0, err);
+}
+
+static void set_publisher(fr_capture *c, fr_publisher *p)
+{
+    pthread_mutex_lock(&c->lock);
+    c->publisher = p;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static size_t pool_batches(const fr_capture *c)
+{
+    /* A full batch is 1 MiB of rows, its events' own structs, and about as much again once it
+     * is encoded. */
+    int64_t n = c->s.memory / (5 << 19);
+    return n < 4 ? 4 : (size_t)n;
+}
+
+static void close_all(fr_capture *c)
+{
+    fr_publisher *p = c->publisher;
+    set_publisher(c, NULL);
+    fr_publisher_close(p); /* before the batches: it may still point into them */
+    pthread_mutex_lock(&c->lock);
+    fr_registry *registry = c->registry;
+    c->registry = NULL;
+    pthread_mutex_unlock(&c->lock);
+    fr_encoder_free(c->encoder);
+    c->encoder = NULL;
+    fr_router_free(c->router);
+    c->router = NULL;
+    if (c->source != NULL)
+        c->source->ops->close(c->source);
+    c->source = NULL;
+    fr_checkpoint_free(c->checkpoint);
+    c->checkpoint = NULL;
+    fr_registry_close(registry);
+}
+
+/* R9: the producer first (it fences and resolves its predecessor), then the checkpoint, and
+ * only then the source. */
+static fr_rc open_all(fr_capture *c, fr_err *err)
+{
+    fr_registry *registry;
+    fr_publisher *publisher;
+    FR_TRY(fr_registry_open(c->s.registry, &registry, err));
+    pthread_mutex_lock(&c->lock);
+    c->registry = registry;
+    pthread_mutex_unlock(&c->lock);
+    FR_TRY(fr_publisher_open(c->s.kafka, c->s.source->name, c->s.instance, &publisher,
+                             &c->checkpoint, err));
+    set_publisher(c, publisher);
+    FR_TRY(c->s.ops->open(c->s.source, &c->source, err));
+    c->router = fr_router_new(c->s.source);
+    return FR_OK;
+}
+
+static fr_rc run_once(fr_capture *c, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    outlet *o = NULL;
+    c->progressed = false;
+    c->safe.len = 0;
+    c->pool = fr_pool_new(pool_batches(c), 4096, 1 << 20);
+    fr_rc rc = open_all(c, err);
+    if (rc == FR_OK && !stopping(c)) {
+        o = outlet_new(c);
+        rc = run_source(c, o, a, err);
+    }
+    close_all(c);
+    outlet_free(o);
+    fr_pool_free(c->pool);
+    c->pool = NULL;
+    fr_arena_free(a);
+    return rc;
+}
+
+/* Sleep, but wake for a stop. */
+static void rest(fr_capture *c, int64_t us)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    int64_t at = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000 + us;
+    ts = (struct timespec){.tv_sec = at / 1000000, .tv_nsec = at % 1000000 * 1000};
+    pthread_mutex_lock(&c->lock);
+    while (!stopping(c) && pthread_cond_timedwait(&c->wake, &c->lock, &ts) == 0)
+        continue;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void finish(fr_capture *c, bool failed, const fr_err *err)
+{
+    if (failed) {
+        fr_log_err(FR_LOG_ERROR, c->who, err);
+        FR_TELL(&c->s.observer, error, FR_STATE_FAILED, err, 0);
+    } else {
+        FR_TELL(&c->s.observer, state, FR_STATE_STOPPED, NULL);
+    }
+    pthread_mutex_lock(&c->lock);
+    c->done = true;
+    c->failed = failed;
+    if (failed)
+        c->err = *err;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void *capture_thread(void *context)
+{
+    fr_capture *c = context;
+    fr_backoff backoff = {.first_us = 500000, .max_us = 30000000};
+    fr_err err = {0};
+    FR_TELL(&c->s.observer, state, FR_STATE_PENDING, NULL);
+    for (;;) {
+        fr_rc rc = run_once(c, &err);
+        if (stopping(c) && (rc != FR_FAIL || err.kind == FR_ERR_CANCELLED ||
+                            fr_err_retry(err.kind) == FR_RETRY_BACKOFF)) {
+            finish(c, false, NULL);
+            return NULL;
+        }
+        if (rc == FR_FAIL && fr_err_retry(err.kind) != FR_RETRY_BACKOFF) {
+            finish(c, true, &err);
+            return NULL;
+        }
+        if (c->progressed)
+            fr_backoff_reset(&backoff);
+        int64_t wait = fr_backoff_next(&backoff);
+        if (rc == FR_FAIL) {
+            fr_log_err(FR_LOG_WARN, c->who, &err);
+            fr_log(FR_LOG_INFO, c->who, "trying again in %.1f s", (double)wait / 1e6);
+            FR_TELL(&c->s.observer, error, FR_STATE_RETRYING, &err, fr_wall_us() + wait);
+        }
+        rest(c, wait);
+    }
+}
+
+fr_capture *fr_capture_start(const fr_capture_settings *settings)
+{
+    fr_capture *c = fr_malloc(sizeof(*c));
+    pthread_condattr_t monotonic;
+    c->s = *settings;
+    snprintf(c->who, sizeof(c->who), "source %s", settings->source->name);
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_create(&c->thread, NULL, capture_thread, c);
+    return c;
+}
+
+void fr_capture_stop(fr_capture *c)
+{
+    atomic_store(&c->stopping, true);
+    pthread_mutex_lock(&c->lock);
+    pthread_cond_broadcast(&c->wake);
+    if (c->reader != NULL)
+        c->reader->ops->interrupt(c->reader);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void fr_capture_abandon(fr_capture *c)
+{
+    atomic_store(&c->abandoned, true);
+    fr_capture_stop(c);
+    pthread_mutex_lock(&c->lock);
+    if (c->publisher != NULL)
+        fr_publisher_interrupt(c->publisher);
+    if (c->registry != NULL)
+        fr_registry_interrupt(c->registry);
+    pthread_mutex_unlock(&c->lock);
+}
+
+bool fr_capture_done(fr_capture *c, bool *failed_out, fr_err *err_out)
+{
+    pthread_mutex_lock(&c->lock);
+    bool done = c->done;
+    if (done && failed_out != NULL)
+        *failed_out = c->failed;
+    if (done && c->failed && err_out != NULL)
+        *err_out = c->err;
+    pthread_mutex_unlock(&c->lock);
+    return done;
+}
+
+void fr_capture_free(fr_capture *c)
+{
+    if (c == NULL)
+        return;
+    fr_capture_stop(c);
+    pthread_join(c->thread, NULL);
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->wake);
+    fr_buf_free(&c->safe);
+    free(c);
+}

@@ -1,0 +1,34 @@
+/* Drives one source: opens it, snapshots, follows its log, publishes, retries; decides by the
+ * kind of an error, and by nothing else, what happens next. One thread of its own (the
+ * publisher), one more for the reader, chunk readers while a snapshot runs. */
+#ifndef FR_CAPTURE_CAPTURE_H
+#define FR_CAPTURE_CAPTURE_H
+
+#include "connect/observer.h"
+#include "connect/source.h"
+#include "model/settings.h"
+
+typedef struct fr_capture_settings { /* all borrowed until fr_capture_free */
+    const fr_source_settings *source;
+    const fr_source_ops *ops;
+    const fr_kafka_settings *kafka;
+    const fr_registry_settings *registry;
+    int64_t memory;       /* bytes for batches */
+    const char *instance; /* unique per start of the process */
+    fr_observer observer;
+} fr_capture_settings;
+
+typedef struct fr_capture fr_capture;
+
+/* Starts the thread; never waits for a server. */
+fr_capture *fr_capture_start(const fr_capture_settings *settings);
+/* Finish the transaction at hand, commit, confirm, end. From any thread; returns at once. */
+void fr_capture_stop(fr_capture *c);
+/* Give up what is under way as well (the drain time is over). From any thread. */
+void fr_capture_abandon(fr_capture *c);
+/* True once the thread has nothing more to do. failed_out, err_out: how it ended. From any
+ * thread. */
+bool fr_capture_done(fr_capture *c, bool *failed_out, fr_err *err_out);
+void fr_capture_free(fr_capture *c); /* stops if need be, and joins; NULL is fine */
+
+#endif

@@ -1,0 +1,468 @@
+#include "capture/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Counts of one table since the last commit. */
+typedef struct tally {
+    const fr_table *table;
+    uint64_t by_op[5], bytes;
+    int64_t commit_us;
+} tally;
+
+struct outlet {
+    fr_capture *c;
+    fr_batch **held; /* all that the open Kafka transaction, or the last batch, points to */
+    size_t held_count, held_cap;
+    uint64_t events, bytes;           /* in the open Kafka transaction */
+    int64_t opened_us;                /* 0: none is open */
+    int64_t last_close_us, commit_us; /* commit_us: how long one takes, smoothed */
+    int64_t last_seen_commit_us;      /* wall time of the newest source commit taken in */
+
+    /* The source transaction at hand. */
+    bool in_txn, split_open; /* split_open: parts of it are committed already */
+    char txn_id[64];
+    uint64_t txn_events, txn_bytes;
+    uint32_t txn_crc;
+
+    fr_buf resume; /* of the last whole transaction taken in */
+    bool resume_dirty;
+    fr_split skip; /* still to be skipped; id empty: nothing */
+    char skip_id[64];
+    bool skipping;
+
+    snapshot *snapshot;
+    fr_arena *arena; /* of one commit */
+    fr_arena *ends_arena;
+    fr_end *ends; /* what the previous transaction touched */
+    size_t end_count;
+    int64_t all_ends_us; /* when the `ends` record is due */
+    fr_map *tallies;     /* table serial -> tally */
+};
+
+outlet *outlet_new(fr_capture *c)
+{
+    outlet *o = fr_malloc(sizeof(*o));
+    o->c = c;
+    o->arena = fr_arena_new(0);
+    o->ends_arena = fr_arena_new(0);
+    o->tallies = fr_map_new();
+    o->commit_us = 5000;
+    o->all_ends_us = fr_now_us() + 60000000;
+    return o;
+}
+
+static void tally_free(void *p)
+{
+    tally *t = p;
+    fr_table_unref(t->table);
+    free(t);
+}
+
+void outlet_free(outlet *o)
+{
+    if (o == NULL)
+        return;
+    for (size_t i = 0; i < o->held_count; i++)
+        fr_pool_give(o->c->pool, o->held[i]);
+    free(o->held);
+    fr_buf_free(&o->resume);
+    fr_arena_free(o->arena);
+    fr_arena_free(o->ends_arena);
+    fr_map_free(o->tallies, tally_free);
+    free(o);
+}
+
+void outlet_skip(outlet *o, const fr_split *split)
+{
+    o->skip = *split;
+    snprintf(o->skip_id, sizeof(o->skip_id), "%.*s", FR_ARG(split->id));
+    o->skip.id = fr_cstr(o->skip_id);
+}
+
+void outlet_resume(outlet *o, fr_str resume)
+{
+    o->resume.len = 0;
+    fr_buf_str(&o->resume, resume);
+}
+
+void outlet_snapshot(outlet *o, snapshot *s)
+{
+    o->snapshot = s;
+}
+
+int64_t outlet_due(const outlet *o)
+{
+    if (o->opened_us == 0 && !o->resume_dirty)
+        return INT64_MAX;
+    return (o->opened_us == 0 ? o->last_close_us : o->opened_us) + o->c->s.kafka->max_time_us;
+}
+
+static fr_rc open_transaction(outlet *o, fr_err *err)
+{
+    if (o->opened_us != 0)
+        return FR_OK;
+    FR_TRY(fr_publisher_begin(o->c->publisher, err));
+    o->opened_us = fr_now_us();
+    return FR_OK;
+}
+
+/* Keeps what the last commit touched for the next stream record (R15). */
+static void remember_ends(outlet *o, const fr_end *ends, size_t count)
+{
+    fr_arena_reset(o->ends_arena);
+    o->ends = fr_arena_alloc(o->ends_arena, (count + 1) * sizeof(fr_end));
+    o->end_count = count;
+    for (size_t i = 0; i < count; i++) {
+        o->ends[i] = ends[i];
+        o->ends[i].topic = fr_arena_str(o->ends_arena, ends[i].topic);
+    }
+}
+
+static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
+{
+    fr_publisher *p = o->c->publisher;
+    fr_record *records;
+    if (o->snapshot != NULL) {
+        size_t n = snapshot_records(o->snapshot, o->arena, false, &records);
+        for (size_t i = 0; i < n; i++)
+            FR_TRY(fr_publisher_record(p, &records[i], err));
+    }
+    if (with_all_ends) {
+        fr_end *all;
+        size_t n;
+        fr_publisher_ends(p, o->arena, &all, &n);
+        fr_record r = fr_checkpoint_ends(o->arena, all, n);
+        FR_TRY(fr_publisher_record(p, &r, err));
+    }
+    fr_split split = {0};
+    if (o->in_txn && o->txn_events > 0)
+        split = (fr_split){fr_cstr(o->txn_id), o->txn_events, o->txn_crc};
+    fr_record r = fr_checkpoint_stream(o->arena, false, fr_buf_view(&o->resume),
+                                       split.id.len == 0 ? NULL : &split, o->ends, o->end_count,
+                                       fr_wall_us());
+    return fr_publisher_record(p, &r, err);
+}
+
+/* After a commit: what was in it is acknowledged. */
+static void acknowledged(outlet *o, fr_batch *keep)
+{
+    fr_capture *c = o->c;
+    const fr_observer *ob = &c->s.observer;
+    for (size_t i = 0; i < o->held_count; i++)
+        if (o->held[i] != keep)
+            fr_pool_give(c->pool, o->held[i]);
+    o->held_count = 0;
+    if (keep != NULL)
+        o->held[o->held_count++] = keep;
+    pthread_mutex_lock(&c->lock);
+    c->safe.len = 0;
+    fr_buf_str(&c->safe, fr_buf_view(&o->resume));
+    c->safe_version++;
+    pthread_mutex_unlock(&c->lock);
+    c->progressed = true;
+    size_t i = 0;
+    void *value;
+    while (fr_map_next(o->tallies, &i, NULL, &value)) {
+        tally *t = value;
+        if (t->bytes == 0)
+            continue;
+        FR_TELL(ob, count, t->table->space, t->table->name, t->by_op, t->bytes, t->commit_us);
+        memset(t->by_op, 0, sizeof(t->by_op));
+        t->bytes = 0;
+    }
+    FR_TELL(ob, position, fr_buf_view(&o->resume));
+    FR_TELL(ob, progress);
+}
+
+static fr_rc commit(outlet *o, fr_batch *keep, fr_err *err)
+{
+    int64_t began = fr_now_us();
+    bool all_ends = began >= o->all_ends_us;
+    FR_TRY(open_transaction(o, err));
+    FR_TRY(put_records(o, all_ends, err));
+    if (FR_FAILPOINT("capture_before_commit"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_commit");
+    const fr_end *ends;
+    size_t count;
+    FR_TRY(fr_publisher_commit(o->c->publisher, &ends, &count, err));
+    if (FR_FAILPOINT("capture_after_commit"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_commit");
+    int64_t now = fr_now_us();
+    remember_ends(o, ends, count);
+    if (all_ends)
+        o->all_ends_us = now + 60000000;
+    o->commit_us += (now - began - o->commit_us) / 8;
+    o->last_close_us = now;
+    o->opened_us = 0;
+    o->events = o->bytes = 0;
+    o->resume_dirty = false;
+    o->split_open = o->in_txn && o->txn_events > 0;
+    acknowledged(o, keep);
+    fr_arena_reset(o->arena);
+    fr_publish_stats stats;
+    fr_publisher_stats(o->c->publisher, &stats);
+    FR_TELL(&o->c->s.observer, stage, 2, (double)(now - began) / 1e6);
+    FR_TELL(&o->c->s.observer, kafka, stats.queued, stats.transactions);
+    return FR_OK;
+}
+
+fr_rc outlet_close(outlet *o, fr_err *err)
+{
+    if (o->opened_us == 0 && !o->resume_dirty)
+        return FR_OK;
+    return commit(o, NULL, err);
+}
+
+fr_rc outlet_records(outlet *o, const fr_record *records, size_t count, fr_err *err)
+{
+    const fr_end *ends;
+    size_t end_count;
+    FR_TRY(fr_publisher_begin(o->c->publisher, err));
+    for (size_t i = 0; i < count; i++)
+        FR_TRY(fr_publisher_record(o->c->publisher, &records[i], err));
+    return fr_publisher_commit(o->c->publisher, &ends, &end_count, err);
+}
+
+static bool is_row(fr_op op)
+{
+    return op == FR_OP_INSERT || op == FR_OP_UPDATE || op == FR_OP_DELETE || op == FR_OP_TRUNCATE ||
+           op == FR_OP_MESSAGE;
+}
+
+static void count_event(outlet *o, const fr_event *e)
+{
+    uint64_t op = (uint64_t)e->op;
+    o->txn_events++;
+    o->txn_crc = fr_crc32c(o->txn_crc, &op, sizeof(op));
+    o->txn_crc = fr_row_crc(o->txn_crc, &e->before);
+    o->txn_crc = fr_row_crc(o->txn_crc, &e->after);
+    if (e->op == FR_OP_MESSAGE)
+        o->txn_crc = fr_crc32c(o->txn_crc, e->body.ptr, e->body.len);
+}
+
+static fr_rc begin_seen(outlet *o, const fr_event *e, fr_err *err)
+{
+    o->in_txn = true;
+    o->split_open = false;
+    o->txn_events = o->txn_bytes = 0;
+    o->txn_crc = 0;
+    snprintf(o->txn_id, sizeof(o->txn_id), "%.*s", e->txn == NULL ? 0 : (int)e->txn->id.len,
+             e->txn == NULL ? "" : e->txn->id.ptr);
+    if (o->skip.id.len == 0)
+        return FR_OK;
+    if (!fr_str_is(o->skip.id, o->txn_id)) {
+        fr_fail(err, FR_ERR_POSITION,
+                "transaction %s was published in part (%llu events), but the source's log goes on "
+                "with transaction %s",
+                o->skip_id, (unsigned long long)o->skip.events, o->txn_id);
+        fr_fail_hint(err, "the log is not the one that was being read; take a new snapshot");
+        return fr_fail_code(err, "stream.split_lost");
+    }
+    o->skipping = true;
+    return FR_OK;
+}
+
+/* The last event to skip was counted: what we read must be what was published. */
+static fr_rc end_skip(outlet *o, fr_err *err)
+{
+    if (o->txn_crc != o->skip.crc) {
+        fr_fail(err, FR_ERR_POSITION,
+                "transaction %s was published in part, but its first %llu events now read "
+                "differently (crc32c %08x, was %08x)",
+                o->skip_id, (unsigned long long)o->skip.events, o->txn_crc, o->skip.crc);
+        fr_fail_hint(err, "take a new snapshot; if only the table's columns in the configuration "
+                          "or the publication changed, put them back until this transaction is "
+                          "through");
+        return fr_fail_code(err, "stream.split_differs");
+    }
+    o->skipping = false;
+    o->split_open = true;
+    o->skip.id = FR_STR("");
+    return FR_OK;
+}
+
+static void tally_event(outlet *o, const fr_event *e, uint64_t bytes)
+{
+    /* by_op is c u d r t */
+    static const int index[] = {[FR_OP_READ] = 3,
+                                [FR_OP_INSERT] = 0,
+                                [FR_OP_UPDATE] = 1,
+                                [FR_OP_DELETE] = 2,
+                                [FR_OP_TRUNCATE] = 4};
+    if (e->table == NULL)
+        return;
+    tally *t = fr_map_get_u64(o->tallies, e->table->serial);
+    if (t == NULL) {
+        t = fr_malloc(sizeof(*t));
+        t->table = fr_table_ref(e->table);
+        fr_map_set_u64(o->tallies, e->table->serial, t);
+    }
+    t->by_op[index[e->op]]++;
+    t->bytes += bytes;
+    if (e->txn != NULL)
+        t->commit_us = e->txn->commit_us;
+}
+
+static void tally_messages(outlet *o, const fr_batch *b, size_t from, size_t to)
+{
+    size_t last = SIZE_MAX;
+    for (size_t i = from; i < to; i++) {
+        const fr_message *m = &b->messages[i];
+        uint64_t bytes = m->key.len + m->payload.len + 70;
+        o->bytes += bytes;
+        const fr_event *e = &b->events[m->event];
+        if (m->event == last || e->op > FR_OP_TRUNCATE)
+            continue;
+        last = m->event;
+        tally_event(o, e, bytes);
+    }
+}
+
+/* events[from..to) into the open transaction; skipped ones are encoded too, so that the
+ * encoder's counts of the transaction stay right, and their messages dropped. */
+static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, fr_err *err)
+{
+    if (from == to)
+        return FR_OK;
+    size_t done = from, failed = 0, first = b->message_count;
+    int64_t began = fr_now_us();
+    FR_TRY(fr_encode(o->c->encoder, b, from, to, &done, err));
+    FR_TELL(&o->c->s.observer, stage, 1, (double)(fr_now_us() - began) / 1e6);
+    if (skip) {
+        b->message_count = first;
+        return FR_OK;
+    }
+    if (b->message_count == first)
+        return FR_OK;
+    FR_TRY(open_transaction(o, err));
+    if (FR_FAILPOINT("capture_before_produce"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_produce");
+    FR_TRY(fr_publisher_produce(o->c->publisher, b, first, b->message_count, &failed, err));
+    if (FR_FAILPOINT("capture_after_produce"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_produce");
+    o->events += to - from;
+    o->txn_bytes += o->in_txn ? fr_arena_used(b->arena) : 0;
+    tally_messages(o, b, first, b->message_count);
+    return FR_OK;
+}
+
+static bool over_limit(const outlet *o)
+{
+    const fr_kafka_settings *k = o->c->s.kafka;
+    return o->opened_us != 0 &&
+           (o->events >= (uint64_t)k->max_events || o->bytes >= (uint64_t)k->max_bytes ||
+            fr_now_us() - o->opened_us >= k->max_time_us);
+}
+
+/* A source transaction is torn only when it is itself larger than a Kafka transaction may
+ * be, takes a quarter of the broker's time-out, or fills all the memory there is. */
+static bool must_split(const outlet *o)
+{
+    const fr_kafka_settings *k = o->c->s.kafka;
+    return o->in_txn && o->opened_us != 0 &&
+           ((o->txn_events >= (uint64_t)k->max_events && o->events >= (uint64_t)k->max_events) ||
+            (o->txn_bytes >= (uint64_t)k->max_bytes && o->bytes >= (uint64_t)k->max_bytes) ||
+            fr_now_us() - o->opened_us >= 15000000 || fr_pool_count(o->c->pool) == 0);
+}
+
+static void hold(outlet *o, fr_batch *b)
+{
+    if (o->held_count == o->held_cap) {
+        o->held_cap = o->held_cap == 0 ? 32 : 2 * o->held_cap;
+        o->held = fr_realloc(o->held, o->held_cap * sizeof(*o->held));
+    }
+    o->held[o->held_count++] = b;
+}
+
+static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        const fr_event *e = &b->events[i];
+        if (e->op == FR_OP_BEGIN) {
+            FR_TRY(begin_seen(o, e, err));
+        } else if (o->in_txn && is_row(e->op)) {
+            count_event(o, e);
+            if (o->skipping && o->txn_events == o->skip.events) {
+                FR_TRY(produce(o, b, from, i + 1, true, err));
+                from = i + 1;
+                FR_TRY(end_skip(o, err));
+            }
+        }
+        if (e->op == FR_OP_COMMIT) {
+            if (o->skipping)
+                return fr_fail(err, FR_ERR_POSITION,
+                               "transaction %s ended after %llu events, %llu were published",
+                               o->txn_id, (unsigned long long)o->txn_events,
+                               (unsigned long long)o->skip.events);
+            o->in_txn = o->split_open = false;
+            o->txn_events = 0;
+            if (e->txn != NULL)
+                o->last_seen_commit_us = e->txn->commit_us;
+        }
+        if (e->position.resume.len > 0 && !o->in_txn) {
+            outlet_resume(o, e->position.resume);
+            o->resume_dirty = true;
+            if (e->op == FR_OP_COMMIT &&
+                o->events + (i + 1 - from) >= (uint64_t)o->c->s.kafka->max_events) {
+                FR_TRY(produce(o, b, from, i + 1, false, err));
+                from = i + 1;
+                FR_TRY(commit(o, b, err));
+            }
+        }
+    }
+    FR_TRY(produce(o, b, from, b->count, o->skipping, err));
+    if (must_split(o) || (!o->in_txn && over_limit(o)))
+        return commit(o, NULL, err);
+    return FR_OK;
+}
+
+static fr_rc take_chunk(outlet *o, fr_batch *b, fr_err *err)
+{
+    FR_TRY(produce(o, b, 0, b->count, false, err));
+    FR_TRY(open_transaction(o, err)); /* an empty last batch has progress to tell as well */
+    FR_TRY(snapshot_produced(o->snapshot, b, err));
+    if (FR_FAILPOINT("capture_mid_chunk"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_mid_chunk");
+    if (over_limit(o) || fr_pool_count(o->c->pool) == 0)
+        return commit(o, NULL, err);
+    return FR_OK;
+}
+
+fr_rc outlet_take(outlet *o, fr_batch *b, fr_err *err)
+{
+    hold(o, b);
+    FR_TRY(b->chunk != 0 ? take_chunk(o, b, err) : take_stream(o, b, err));
+    if (o->opened_us == 0 && o->held_count > 0) { /* it made no message: nothing points to it */
+        for (size_t i = 0; i < o->held_count; i++)
+            fr_pool_give(o->c->pool, o->held[i]);
+        o->held_count = 0;
+    }
+    return FR_OK;
+}
+
+fr_rc outlet_idle(outlet *o, bool quiet, fr_err *err)
+{
+    if (o->in_txn)
+        return must_split(o) ? commit(o, NULL, err) : FR_OK;
+    if (o->opened_us == 0 && !o->resume_dirty)
+        return FR_OK;
+    int64_t now = fr_now_us();
+    if (now - o->last_close_us < o->c->s.kafka->min_interval_us)
+        return FR_OK;
+    /* While events are young, spend up to a fifth of the time on commits; while catching up,
+     * only the limits decide. */
+    bool young = fr_wall_us() - o->last_seen_commit_us < 1000000;
+    if (quiet || over_limit(o) || (young && now - o->last_close_us >= 4 * o->commit_us))
+        return commit(o, NULL, err);
+    return FR_OK;
+}
+
+fr_rc outlet_finish(outlet *o, fr_err *err)
+{
+    if (!o->in_txn || o->split_open)
+        return outlet_close(o, err);
+    if (o->opened_us == 0)
+        return FR_OK;
+    return fr_publisher_abort(o->c->publisher, err); /* read again from the checkpoint */
+}

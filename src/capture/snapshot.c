@@ -1,0 +1,378 @@
+#include "capture/internal.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef enum { CHUNK_TODO, CHUNK_RUNNING, CHUNK_DONE } chunk_state;
+
+typedef struct chunk {
+    fr_chunk chunk; /* texts in the snapshot's arena */
+    size_t table;
+    chunk_state state;
+    fr_buf from; /* the last published row's key, once there is one */
+    bool partial;
+} chunk;
+
+typedef struct snap_table {
+    fr_str space, name;
+    fr_str view_resume;
+    uint64_t view_lsn;
+    uint32_t chunks, done;
+    uint64_t rows, rows_expected;
+    bool dirty;
+} snap_table;
+
+struct snapshot {
+    fr_capture *c;
+    fr_arena *arena;
+    chunk *chunks;
+    size_t chunk_count, chunk_cap;
+    snap_table *tables;
+    size_t table_count;
+
+    /* Shared with the chunk readers, under c->lock. */
+    const fr_plan *plan;
+    size_t next;
+    size_t running;
+    atomic_bool stop;
+    bool failed;
+    fr_err err;
+    int64_t rate_window_us; /* rows_per_second: what was read since */
+    uint64_t rate_rows;
+};
+
+snapshot *snapshot_new(fr_capture *c)
+{
+    snapshot *s = fr_malloc(sizeof(*s));
+    s->c = c;
+    s->arena = fr_arena_new(0);
+    return s;
+}
+
+void snapshot_free(snapshot *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < s->chunk_count; i++)
+        fr_buf_free(&s->chunks[i].from);
+    free(s->chunks);
+    free(s->tables);
+    fr_arena_free(s->arena);
+    free(s);
+}
+
+size_t snapshot_tables(const snapshot *s)
+{
+    return s->table_count;
+}
+
+static void add_chunk(snapshot *s, const fr_chunk *c)
+{
+    if (s->chunk_count == s->chunk_cap) {
+        s->chunk_cap = s->chunk_cap == 0 ? 64 : 2 * s->chunk_cap;
+        s->chunks = fr_realloc(s->chunks, s->chunk_cap * sizeof(chunk));
+    }
+    chunk *n = &s->chunks[s->chunk_count++];
+    *n = (chunk){.chunk = *c, .table = s->table_count - 1};
+    n->chunk.space = s->tables[n->table].space;
+    n->chunk.name = s->tables[n->table].name;
+    n->chunk.from = fr_arena_str(s->arena, c->from);
+    n->chunk.to = fr_arena_str(s->arena, c->to);
+}
+
+static bool can_resume(const fr_snapshot_progress *before)
+{
+    if (before == NULL || before->left_count == 0)
+        return false;
+    for (size_t i = 0; i < before->left_count; i++)
+        if (before->left[i].whole)
+            return false;
+    return true;
+}
+
+void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
+                  const fr_snapshot_progress *before)
+{
+    s->tables = fr_realloc(s->tables, (s->table_count + 1) * sizeof(snap_table));
+    snap_table *t = &s->tables[s->table_count++];
+    *t = (snap_table){.space = fr_arena_str(s->arena, space),
+                      .name = fr_arena_str(s->arena, name),
+                      .view_resume = fr_arena_str(s->arena, plan->stream_from),
+                      .view_lsn = plan->view_lsn,
+                      .dirty = true};
+    if (can_resume(before)) {
+        t->chunks = before->chunks;
+        t->rows = before->rows;
+        t->done = before->chunks - (uint32_t)before->left_count;
+        for (size_t i = 0; i < before->left_count; i++) {
+            const fr_chunk_left *l = &before->left[i];
+            fr_chunk c = {.index = l->index, .from = l->from, .to = l->to, .after = l->after};
+            add_chunk(s, &c);
+        }
+        return;
+    }
+    for (size_t i = 0; i < plan->chunk_count; i++)
+        if (fr_str_eq(plan->chunks[i].space, space) && fr_str_eq(plan->chunks[i].name, name)) {
+            add_chunk(s, &plan->chunks[i]);
+            t->chunks++;
+        }
+}
+
+fr_rc snapshot_produced(snapshot *s, fr_batch *b, fr_err *err)
+{
+    chunk *c = &s->chunks[b->chunk - 1];
+    snap_table *t = &s->tables[c->table];
+    const fr_event *last = NULL;
+    for (size_t i = 0; i < b->count; i++)
+        if (b->events[i].op == FR_OP_READ) {
+            last = &b->events[i];
+            t->rows++;
+        }
+    t->dirty = true;
+    if (b->chunk_done) {
+        c->state = CHUNK_DONE;
+        t->done++;
+        FR_TELL(&s->c->s.observer, snapshot, t->space, t->name, t->done, t->chunks, t->rows,
+                t->rows_expected);
+        return FR_OK;
+    }
+    if (last == NULL || c->chunk.whole)
+        return FR_OK;
+    fr_str key;
+    FR_TRY(s->c->source->ops->row_key(s->c->source, b, last, &key, err));
+    c->from.len = 0;
+    fr_buf_str(&c->from, key);
+    c->partial = true;
+    return FR_OK;
+}
+
+static fr_record record_of(snapshot *s, fr_arena *a, size_t table)
+{
+    snap_table *t = &s->tables[table];
+    fr_snapshot_progress p = {.space = t->space,
+                              .name = t->name,
+                              .view_resume = t->view_resume,
+                              .view_lsn = t->view_lsn,
+                              .chunks = t->chunks,
+                              .rows = t->rows};
+    p.left = fr_arena_alloc(a, (t->chunks + 1) * sizeof(fr_chunk_left));
+    for (size_t i = 0; i < s->chunk_count; i++) {
+        const chunk *c = &s->chunks[i];
+        if (c->table != table || c->state == CHUNK_DONE)
+            continue;
+        fr_chunk_left *l = &p.left[p.left_count++];
+        *l = (fr_chunk_left){c->chunk.index, c->chunk.from, c->chunk.to, c->chunk.after,
+                             c->chunk.whole};
+        if (c->partial) {
+            l->from = fr_buf_view(&c->from);
+            l->after = true;
+        }
+    }
+    return fr_checkpoint_snapshot(a, &p);
+}
+
+size_t snapshot_records(snapshot *s, fr_arena *a, bool all, fr_record **out)
+{
+    fr_record *records = fr_arena_alloc(a, (s->table_count + 1) * sizeof(fr_record));
+    size_t n = 0;
+    for (size_t i = 0; i < s->table_count; i++)
+        if (all || s->tables[i].dirty) {
+            records[n++] = record_of(s, a, i);
+            s->tables[i].dirty = false;
+        }
+    *out = records;
+    return n;
+}
+
+/* "20:00-06:00" in local time: are we inside? A malformed text counts as always; the
+ * configuration has refused it. */
+static bool in_window(const char *window)
+{
+    unsigned h1, m1, h2, m2;
+    if (window == NULL || sscanf(window, "%u:%u-%u:%u", &h1, &m1, &h2, &m2) != 4)
+        return true;
+    time_t now = (time_t)(fr_wall_us() / 1000000);
+    struct tm tm;
+    localtime_r(&now, &tm);
+    unsigned at = (unsigned)(tm.tm_hour * 60 + tm.tm_min), from = h1 * 60 + m1, to = h2 * 60 + m2;
+    return from <= to ? at >= from && at < to : at >= from || at < to;
+}
+
+static void wait_for_window(snapshot *s)
+{
+    const char *window = s->c->s.source->throttle_window;
+    if (in_window(window))
+        return;
+    char reason[96];
+    snprintf(reason, sizeof(reason), "throttle.window %s", window);
+    FR_TELL(&s->c->s.observer, state, FR_STATE_THROTTLED, reason);
+    fr_log(FR_LOG_INFO, s->c->who, "snapshot waits: outside %s", reason);
+    while (!in_window(window) && !stopping(s->c) && !atomic_load(&s->stop))
+        fr_sleep_us(200000);
+    FR_TELL(&s->c->s.observer, state, FR_STATE_SNAPSHOTTING, NULL);
+}
+
+/* rows_per_second, over all readers: sleep off what was read too fast. */
+static void pace(snapshot *s, size_t rows)
+{
+    int64_t per_second = s->c->s.source->throttle_rows_per_second;
+    if (per_second <= 0)
+        return;
+    pthread_mutex_lock(&s->c->lock);
+    s->rate_rows += rows;
+    int64_t due = s->rate_window_us + (int64_t)(s->rate_rows * 1000000 / (uint64_t)per_second);
+    pthread_mutex_unlock(&s->c->lock);
+    while (fr_now_us() < due && !stopping(s->c) && !atomic_load(&s->stop))
+        fr_sleep_us(due - fr_now_us() < 100000 ? due - fr_now_us() : 100000);
+}
+
+static chunk *next_chunk(snapshot *s, size_t *index)
+{
+    chunk *c = NULL;
+    pthread_mutex_lock(&s->c->lock);
+    if (!atomic_load(&s->stop) && s->next < s->chunk_count) {
+        *index = s->next;
+        c = &s->chunks[s->next++];
+    }
+    pthread_mutex_unlock(&s->c->lock);
+    return c;
+}
+
+static fr_batch *take_batch(snapshot *s)
+{
+    fr_batch *b = NULL;
+    while (b == NULL && !atomic_load(&s->stop) && !stopping(s->c))
+        b = fr_pool_take(s->c->pool, fr_now_us() + 100000);
+    return b;
+}
+
+static fr_rc read_one(snapshot *s, const chunk *c, size_t index, fr_err *err)
+{
+    fr_capture *cap = s->c;
+    fr_reader *r = NULL;
+    fr_rc rc = cap->source->ops->read_chunk(cap->source, s->plan, &c->chunk, &r, err);
+    while (rc != FR_FAIL && rc != FR_END) {
+        fr_batch *b = take_batch(s);
+        if (b == NULL) {
+            rc = FR_IDLE;
+            break;
+        }
+        rc = r->ops->fill(r, b, fr_now_us() + 1000000, err);
+        b->chunk = (uint32_t)index + 1;
+        b->chunk_done = rc == FR_END;
+        size_t rows = b->count;
+        if (rc == FR_FAIL || rc == FR_IDLE || !fr_queue_put(cap->filled, b, INT64_MAX))
+            fr_pool_give(cap->pool, b);
+        if (rc == FR_OK)
+            pace(s, rows);
+    }
+    if (r != NULL)
+        r->ops->close(r);
+    return rc;
+}
+
+static void *chunk_reader(void *context)
+{
+    snapshot *s = context;
+    fr_err err;
+    size_t index;
+    for (chunk *c; !stopping(s->c) && (c = next_chunk(s, &index)) != NULL;) {
+        wait_for_window(s);
+        if (read_one(s, c, index, &err) != FR_FAIL)
+            continue;
+        fr_fail_in(&err, "snapshot of %.*s.%.*s, chunk %u", FR_ARG(c->chunk.space),
+                   FR_ARG(c->chunk.name), c->chunk.index);
+        pthread_mutex_lock(&s->c->lock);
+        if (!s->failed)
+            s->err = err;
+        s->failed = true;
+        pthread_mutex_unlock(&s->c->lock);
+        atomic_store(&s->stop, true);
+    }
+    pthread_mutex_lock(&s->c->lock);
+    if (--s->running == 0)
+        fr_queue_close(s->c->filled);
+    pthread_mutex_unlock(&s->c->lock);
+    return NULL;
+}
+
+static size_t reader_count(const snapshot *s)
+{
+    int64_t want = 1;
+    for (size_t i = 0; i < s->c->s.source->table_count; i++)
+        if (s->c->s.source->tables[i].snapshot_parallel > want)
+            want = s->c->s.source->tables[i].snapshot_parallel;
+    int64_t most = s->c->s.source->throttle_connections - 1; /* one holds the view */
+    if (want > most)
+        want = most;
+    if (want > (int64_t)s->chunk_count)
+        want = (int64_t)s->chunk_count;
+    return want < 1 ? 1 : want > 16 ? 16 : (size_t)want;
+}
+
+/* Take what the readers fill until all of them have ended. */
+static fr_rc publish_chunks(snapshot *s, outlet *o, fr_err *err)
+{
+    fr_capture *c = s->c;
+    for (;;) {
+        fr_batch *b = fr_queue_take(c->filled, fr_now_us() + 100000);
+        if (b != NULL) {
+            if (outlet_take(o, b, err) == FR_FAIL)
+                return FR_FAIL;
+            continue;
+        }
+        if (fr_queue_closed(c->filled) && fr_queue_count(c->filled) == 0)
+            return FR_OK;
+        if (fr_now_us() >= outlet_due(o))
+            FR_TRY(outlet_close(o, err));
+    }
+}
+
+static void drop_queue(fr_capture *c)
+{
+    for (fr_batch *b; (b = fr_queue_take(c->filled, 0)) != NULL;)
+        fr_pool_give(c->pool, b);
+}
+
+fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err)
+{
+    fr_capture *c = s->c;
+    pthread_t threads[16];
+    size_t count = reader_count(s);
+    s->plan = plan;
+    s->next = 0;
+    s->running = count;
+    s->rate_window_us = fr_now_us();
+    for (size_t i = 0; i < s->table_count; i++)
+        s->tables[i].rows_expected = plan->rows_expected / s->table_count;
+    if (s->chunk_count == 0)
+        return FR_OK;
+    FR_TELL(&c->s.observer, state, FR_STATE_SNAPSHOTTING, NULL);
+    fr_log(FR_LOG_INFO, c->who, "snapshot: %zu tables, %zu chunks, %zu readers", s->table_count,
+           s->chunk_count, count);
+    c->filled = fr_queue_new(fr_pool_size(c->pool));
+    outlet_snapshot(o, s);
+    for (size_t i = 0; i < count; i++)
+        pthread_create(&threads[i], NULL, chunk_reader, s);
+    fr_rc rc = publish_chunks(s, o, err);
+    atomic_store(&s->stop, true);
+    if (rc == FR_FAIL)
+        fr_pool_close(c->pool); /* wakes readers that wait for a batch; this run is over */
+    for (size_t i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+    drop_queue(c);
+    fr_queue_free(c->filled);
+    c->filled = NULL;
+    if (rc != FR_FAIL) {
+        fr_err second; /* what was read and produced before a reader failed is worth keeping */
+        rc = outlet_close(o, s->failed ? &second : err);
+    }
+    if (s->failed) {
+        *err = s->err;
+        rc = FR_FAIL;
+    }
+    outlet_snapshot(o, NULL);
+    if (rc == FR_OK && !stopping(c))
+        fr_log(FR_LOG_INFO, c->who, "snapshot: done");
+    return rc;
+}

@@ -1,0 +1,288 @@
+#include "capture/internal.h"
+
+typedef struct stream {
+    fr_capture *c;
+    uint64_t stop_lsn; /* 0: none */
+    atomic_bool stop;  /* the publisher gave up */
+    bool failed, reached;
+    fr_err err;
+    int64_t next_confirm_us;
+    uint64_t confirmed_version;
+    fr_buf confirming; /* copy of safe, so that confirm runs without the lock */
+    struct {           /* log.confirm_reserve: what may be confirmed when */
+        fr_buf resume;
+        int64_t at_us;
+    } reserve[64];
+    size_t reserve_head, reserve_count;
+    int64_t next_status_us;
+} stream;
+
+static bool over(stream *s)
+{
+    return stopping(s->c) || atomic_load_explicit(&s->stop, memory_order_relaxed);
+}
+
+/* R4: keep the slot confirm_reserve behind. Answers the newest resume that is old enough. */
+static fr_str reserved(stream *s, fr_str newest, int64_t now)
+{
+    int64_t wait = s->c->s.source->confirm_reserve_us;
+    if (wait == 0)
+        return newest;
+    size_t cap = sizeof(s->reserve) / sizeof(s->reserve[0]);
+    if (newest.len > 0 && s->reserve_count < cap) {
+        size_t at = (s->reserve_head + s->reserve_count++) % cap;
+        s->reserve[at].resume.len = 0;
+        fr_buf_str(&s->reserve[at].resume, newest);
+        s->reserve[at].at_us = now;
+    }
+    fr_str old_enough = {0};
+    while (s->reserve_count > 0 && now - s->reserve[s->reserve_head].at_us >= wait) {
+        old_enough = fr_buf_view(&s->reserve[s->reserve_head].resume);
+        s->reserve_head = (s->reserve_head + 1) % cap;
+        s->reserve_count--;
+    }
+    return old_enough;
+}
+
+static fr_rc confirm(stream *s, fr_reader *r, fr_err *err)
+{
+    fr_capture *c = s->c;
+    int64_t now = fr_now_us();
+    if (r->ops->confirm == NULL || now < s->next_confirm_us)
+        return FR_OK;
+    /* With a reserve, a sample now and then is enough for the ring. */
+    int64_t reserve = c->s.source->confirm_reserve_us;
+    s->next_confirm_us = now + (reserve == 0 ? 200000 : reserve / 32 + 200000);
+    fr_str safe = {0};
+    pthread_mutex_lock(&c->lock);
+    if (c->safe_version != s->confirmed_version) {
+        s->confirming.len = 0;
+        fr_buf_str(&s->confirming, fr_buf_view(&c->safe));
+        s->confirmed_version = c->safe_version;
+        safe = fr_buf_view(&s->confirming);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (FR_FAILPOINT("capture_before_confirm"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_confirm");
+    FR_TRY(r->ops->confirm(r, reserved(s, safe, now), err));
+    if (now >= s->next_status_us) {
+        fr_status status = {0};
+        c->source->ops->status(c->source, &status);
+        FR_TELL(&c->s.observer, connector, &status);
+        s->next_status_us = now + 1000000;
+    }
+    return FR_OK;
+}
+
+/* The control run of the fault tests: confirm what was merely read, which R1 forbids. */
+static fr_rc confirm_too_early(fr_reader *r, const fr_batch *b, fr_err *err)
+{
+    if (FR_FAILPOINT("r1"))
+        for (size_t i = b->count; i-- > 0;)
+            if (b->events[i].position.resume.len > 0)
+                return r->ops->confirm(r, b->events[i].position.resume, err);
+    return FR_OK;
+}
+
+static bool mid_transaction(const fr_batch *b, bool before)
+{
+    for (size_t i = b->count; i-- > 0;) {
+        if (b->events[i].op == FR_OP_COMMIT)
+            return false;
+        if (b->events[i].op == FR_OP_BEGIN)
+            return true;
+    }
+    return before;
+}
+
+/* Fill one batch: until it is full, or the source has been silent for half a millisecond and
+ * no transaction is open, or 5 ms have passed and the publisher waits. */
+static fr_rc fill(stream *s, fr_reader *r, fr_batch *b, bool *open, fr_err *err)
+{
+    int64_t began = 0;
+    bool was_open = *open;
+    for (;;) {
+        int64_t now = fr_now_us();
+        fr_rc rc = r->ops->fill(r, b, now + (b->count == 0 ? 100000 : 500), err);
+        if (rc == FR_FAIL)
+            return FR_FAIL;
+        if (b->count == 0)
+            return FR_IDLE;
+        if (began == 0)
+            began = now;
+        *open = mid_transaction(b, was_open);
+        if (fr_batch_full(b) || over(s))
+            return FR_OK;
+        if (rc == FR_IDLE && !*open)
+            return FR_OK;
+        if (!*open && fr_now_us() - began > 5000 && fr_queue_count(s->c->filled) == 0)
+            return FR_OK;
+        FR_TRY(confirm(s, r, err));
+    }
+}
+
+/* Ends the batch before the first transaction at or above stop_lsn. */
+static bool cut(stream *s, fr_batch *b)
+{
+    if (s->stop_lsn == 0)
+        return false;
+    for (size_t i = 0; i < b->count; i++) {
+        const fr_event *e = &b->events[i];
+        bool beyond =
+            e->op == FR_OP_HEARTBEAT
+                ? s->c->source->ops->resume_lsn(s->c->source, e->position.resume) >= s->stop_lsn
+                : e->position.lsn >= s->stop_lsn;
+        if (!beyond || e->op == FR_OP_TABLE)
+            continue;
+        size_t keep = i;
+        while (keep > 0 && b->events[keep - 1].op == FR_OP_TABLE)
+            keep--;
+        for (size_t k = keep; k < b->count; k++)
+            fr_table_unref(b->events[k].table);
+        b->count = keep;
+        return true;
+    }
+    return false;
+}
+
+static bool caught_up(stream *s)
+{
+    if (s->stop_lsn == 0)
+        return false;
+    fr_status status = {0};
+    s->c->source->ops->status(s->c->source, &status);
+    return status.read_lsn >= s->stop_lsn;
+}
+
+static fr_rc read_loop(stream *s, fr_reader *r, fr_err *err)
+{
+    fr_capture *c = s->c;
+    bool open = false;
+    while (!over(s) && !s->reached) {
+        FR_TRY(confirm(s, r, err));
+        fr_batch *b = fr_pool_take(c->pool, fr_now_us() + 100000);
+        if (b == NULL)
+            continue; /* downstream is slow; stay alive */
+        int64_t began = fr_now_us();
+        fr_rc rc = fill(s, r, b, &open, err);
+        b->filled_us = fr_now_us();
+        if (rc == FR_OK) {
+            FR_TELL(&c->s.observer, stage, 0, (double)(b->filled_us - began) / 1e6);
+            rc = confirm_too_early(r, b, err);
+        }
+        s->reached = rc == FR_OK && cut(s, b);
+        if (rc == FR_OK && fr_queue_put(c->filled, b, INT64_MAX))
+            continue;
+        fr_pool_give(c->pool, b);
+        if (rc == FR_FAIL)
+            return FR_FAIL;
+        if (rc == FR_IDLE && !open && caught_up(s))
+            s->reached = true;
+    }
+    return FR_OK;
+}
+
+typedef struct reader_job {
+    stream *s;
+    fr_reader *r;
+} reader_job;
+
+static void *reader_thread(void *context)
+{
+    reader_job *job = context;
+    stream *s = job->s;
+    if (read_loop(s, job->r, &s->err) == FR_FAIL)
+        s->failed = true;
+    fr_queue_close(s->c->filled);
+    return NULL;
+}
+
+/* What status shows of the server; an answer that does not come is the stream's to report. */
+static void refresh(fr_capture *c, int64_t *next_us)
+{
+    fr_err ignored;
+    int64_t now = fr_now_us();
+    if (c->source->ops->refresh == NULL || now < *next_us)
+        return;
+    *next_us = now + 10000000;
+    (void)c->source->ops->refresh(c->source, &ignored);
+}
+
+static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
+{
+    fr_capture *c = s->c;
+    int64_t next_refresh_us = fr_now_us() + 1000000;
+    for (;;) {
+        bool open = outlet_due(o) != INT64_MAX;
+        fr_batch *b = fr_queue_take(c->filled, fr_now_us() + (open ? 1000 : 200000));
+        if (b != NULL) {
+            FR_TRY(outlet_take(o, b, err));
+            if (fr_queue_count(c->filled) == 0)
+                FR_TRY(outlet_idle(o, false, err));
+            continue;
+        }
+        if (fr_queue_closed(c->filled))
+            return FR_OK;
+        FR_TRY(outlet_idle(o, true, err));
+        if (!open)
+            refresh(c, &next_refresh_us);
+    }
+}
+
+static void set_reader(fr_capture *c, fr_reader *r)
+{
+    pthread_mutex_lock(&c->lock);
+    c->reader = r;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static fr_rc run_threads(stream *s, fr_reader *r, outlet *o, fr_err *err)
+{
+    fr_capture *c = s->c;
+    pthread_t thread;
+    reader_job job = {s, r};
+    set_reader(c, r);
+    pthread_create(&thread, NULL, reader_thread, &job);
+    fr_rc rc = publish_loop(s, o, err);
+    atomic_store(&s->stop, true);
+    pthread_mutex_lock(&c->lock);
+    r->ops->interrupt(r);
+    pthread_mutex_unlock(&c->lock);
+    if (rc == FR_FAIL)
+        fr_pool_close(c->pool);
+    pthread_join(thread, NULL);
+    set_reader(c, NULL);
+    for (fr_batch *b; (b = fr_queue_take(c->filled, 0)) != NULL;)
+        fr_pool_give(c->pool, b);
+    if (rc == FR_FAIL)
+        return FR_FAIL;
+    if (s->failed) {
+        fr_err second;
+        *err = s->err;
+        (void)outlet_finish(o, &second);
+        return fr_fail_in(err, "stream");
+    }
+    FR_TRY(outlet_finish(o, err));
+    s->next_confirm_us = 0; /* tell the source before we leave */
+    fr_err ignored;
+    (void)confirm(s, r, &ignored);
+    return FR_OK;
+}
+
+fr_rc stream_run(fr_capture *c, outlet *o, fr_str resume, uint64_t stop_lsn, fr_err *err)
+{
+    stream s = {.c = c, .stop_lsn = stop_lsn};
+    fr_reader *r = NULL;
+    FR_TRY(c->source->ops->read_stream(c->source, resume, &r, err));
+    FR_TELL(&c->s.observer, state, stop_lsn == 0 ? FR_STATE_STREAMING : FR_STATE_CATCHING_UP, NULL);
+    fr_log(FR_LOG_INFO, c->who, "stream from %.*s", FR_ARG(resume));
+    c->filled = fr_queue_new(fr_pool_size(c->pool));
+    fr_rc rc = run_threads(&s, r, o, err);
+    r->ops->close(r);
+    fr_queue_free(c->filled);
+    c->filled = NULL;
+    fr_buf_free(&s.confirming);
+    for (size_t i = 0; i < sizeof(s.reserve) / sizeof(s.reserve[0]); i++)
+        fr_buf_free(&s.reserve[i].resume);
+    return rc;
+}

@@ -76,6 +76,7 @@ typedef struct fr_table_settings {
     fr_texts tags, pii;
     const char *schema_name, *schema_doc;
     int schema_compat; /* fr_compat, or -1: the registry's */
+    int add_column, drop_column, rename_column, change_type, drop_table; /* fr_change */
     fr_pairs column_types, column_defaults;
 } fr_table_settings;
 
@@ -144,6 +145,10 @@ typedef struct fr_registry_settings {
 /* The settings of a table: an exact pattern wins; two regexes that match are an error that
  * the configuration reports. NULL: not captured (method skip counts as not captured). */
 const fr_table_settings *fr_source_match(const fr_source_settings *s, fr_str space, fr_str name);
+/* True when no exact pattern but two regexes take this table: *one and *other are they. A
+ * table that is known only at the server can be asked about only there. */
+bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
+                         const fr_table_settings **one, const fr_table_settings **other);
 /* Index of the from pattern that takes this topic, or -1. */
 int fr_sink_match(const fr_sink_settings *s, fr_str topic);
 /* Compile "/.../" into *out (PCRE2, anchored nowhere); a plain name leaves *out NULL. */

@@ -1,0 +1,72 @@
+/* Connections to PostgreSQL: one way to connect, to ask, to quote and to fail; for the
+ * source and the sink alike. A PGconn is used by one thread at a time. */
+#ifndef FR_POSTGRES_PG_CONN_H
+#define FR_POSTGRES_PG_CONN_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Session settings that make the server's spelling of values the same whatever the
+ * database's or the role's own defaults are. Part of every connection's `options`. */
+#define FR_PG_SESSION                                                                              \
+    "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC -c extra_float_digits=3 "          \
+    "-c bytea_output=hex -c xmloption=content -c lc_monetary=C "                                   \
+    "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+
+typedef struct fr_pg_target {
+    const char *dsn;              /* URL or key=value text, without a password */
+    const char *password;         /* NULL: none, or what ~/.pgpass says */
+    bool insecure;                /* allow anything but verify-full off loopback */
+    const char *application_name; /* NULL: "freshet" */
+    const char *settings;         /* more "-c name=value", or NULL */
+    bool replication;             /* a walsender of this database (replication=database) */
+} fr_pg_target;
+
+/* Connects, waits at most connect_timeout (the dsn's, else 10 s). Defaults that the dsn may
+ * override: keepalives after 10 s, every 5 s, 3 times; tcp_user_timeout 30 s. Forced: UTF8,
+ * FR_PG_SESSION, and TLS with verify-full unless every host is this machine (loopback or a
+ * Unix socket) or insecure is set. CONFIG (codes pg.dsn, pg.dsn_password, pg.tls), AUTH,
+ * CONNECT or BUSY; the text never holds the password. */
+fr_rc fr_pg_connect(const fr_pg_target *target, PGconn **out, fr_err *err);
+void fr_pg_close(PGconn *conn); /* NULL is fine */
+/* What fr_pg_connect checks before it connects: no password in the dsn, TLS rules. */
+fr_rc fr_pg_dsn_check(const fr_pg_target *target, fr_err *err);
+/* "host:port/db" for messages; without user. */
+fr_str fr_pg_dsn_place(fr_arena *a, const char *dsn);
+
+/* Fills in err from a result (or, res NULL, from the connection): kind by SQLSTATE,
+ * err->sqlstate, the server's primary message and its detail where that holds no row
+ * values, and doing in front ("read the catalog"). Returns FR_FAIL. Does not clear res. */
+fr_rc fr_pg_fail(PGconn *conn, const PGresult *res, const char *doing, fr_err *err);
+/* The kind of error an SQLSTATE is; NULL or "": CONNECT. */
+fr_err_kind fr_pg_kind(const char *sqlstate);
+
+/* One statement, parameters and results as text. A result with rows or a finished command
+ * is FR_OK and the caller's to PQclear; anything else is fr_pg_fail. params may hold NULLs
+ * (SQL NULL). A connection with replication takes no parameters (count 0). */
+fr_rc fr_pg_query(PGconn *conn, const char *doing, const char *sql, const char *const *params,
+                  int count, PGresult **out, fr_err *err);
+/* The same when the result does not matter. Several statements are allowed (no params). */
+fr_rc fr_pg_exec(PGconn *conn, const char *doing, const char *sql, fr_err *err);
+
+/* Cells of a text result: empty text and false where the cell is NULL. Borrowed from res. */
+fr_str fr_pg_text(const PGresult *res, int row, int column);
+int64_t fr_pg_int(const PGresult *res, int row, int column, int64_t fallback);
+bool fr_pg_bool(const PGresult *res, int row, int column);
+
+/* SQL spelling (S02): always quoted, quotes doubled. NUL bytes and invalid UTF-8 cannot be
+ * quoted: *bad is set and the result is an empty quoted text. bad may be NULL where the
+ * text came from the server's own catalog. */
+fr_str fr_pg_ident(fr_arena *a, fr_str name, bool *bad);
+fr_str fr_pg_literal(fr_arena *a, fr_str text, bool *bad);
+/* "space"."name" */
+fr_str fr_pg_qualified(fr_arena *a, fr_str space, fr_str name);
+
+/* "16/B374D848" and back. fr_pg_lsn_text needs at least 20 bytes. */
+bool fr_pg_lsn_parse(fr_str text, uint64_t *out);
+void fr_pg_lsn_text(char *out, uint64_t lsn);
+
+#endif

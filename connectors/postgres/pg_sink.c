@@ -1,0 +1,335 @@
+#include "postgres/pg_sink.h"
+#include "base/clock.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* A transaction of ours that does nothing for two minutes belongs to a frozen process: the
+ * server ends it, so that its locks do not hold up the next owner. The statements look up
+ * few rows by an index in tables of any size; no plan but that one makes sense. */
+#define SESSION                                                                                    \
+    "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s -c enable_seqscan=off "       \
+    "-c enable_hashjoin=off -c enable_mergejoin=off -c default_transaction_isolation=read\\ "      \
+    "committed "                                                                                   \
+    "-c default_transaction_read_only=off"
+
+enum { OLDEST_SERVER = 100000 };
+
+static const fr_option options[] = {
+    {.name = "dsn",
+     .type = FR_OPT_TEXT,
+     .offset = offsetof(fr_pg_sink_config, dsn),
+     .help = "Address of the target: postgresql://user@host:5432/database, without a password.",
+     .flags = FR_REQUIRED},
+    {.name = "password",
+     .type = FR_OPT_TEXT,
+     .offset = offsetof(fr_pg_sink_config, password),
+     .help = "The user's password, by reference: ${file:...}, ${credential:...} or ${env:...}.",
+     .flags = FR_SECRET},
+    {.name = "insecure",
+     .type = FR_OPT_BOOL,
+     .offset = offsetof(fr_pg_sink_config, insecure),
+     .fallback = "false",
+     .help = "Allow connections off this machine whose server is not verified by TLS."},
+    {.name = NULL},
+};
+
+/* ---- the transaction ---- */
+
+fr_rc fr_pg_sink_begin(fr_pg_sink *s, fr_err *err)
+{
+    if (s->in_txn)
+        return FR_OK;
+    if (s->stale)
+        FR_TRY(fr_pg_pipe_text(&s->pipe, "DEALLOCATE ALL", (size_t)FR_PG_NO_TAG, err));
+    s->stale = false;
+    s->in_txn = true;
+    s->savepoint = s->deferred = false;
+    return fr_pg_pipe_text(&s->pipe, "BEGIN", (size_t)FR_PG_NO_TAG, err);
+}
+
+/* Whether a PREPARE among what failed has run is not known. */
+static void unprepare(fr_pg_sink *s)
+{
+    size_t i = 0;
+    fr_str key;
+    void *value;
+    s->stale = true;
+    s->offsets_prepared = false;
+    while (fr_map_next(s->tables, &i, &key, &value))
+        memset(((fr_pg_sink_table *)value)->prepared, 0,
+               sizeof(((fr_pg_sink_table *)value)->prepared));
+}
+
+void fr_pg_sink_abandon(fr_pg_sink *s)
+{
+    fr_err ignored;
+    fr_pg_pipe_drain(&s->pipe, "roll back", NULL, &ignored);
+    if (s->in_txn && PQstatus(s->conn) == CONNECTION_OK)
+        fr_pg_exec(s->conn, "roll back", "ROLLBACK", &ignored);
+    if (s->changed_ddl)
+        fr_pg_sink_forget(s);
+    unprepare(s);
+    s->in_txn = s->savepoint = s->deferred = s->changed_ddl = false;
+    atomic_store(&s->connected, PQstatus(s->conn) == CONNECTION_OK);
+}
+
+fr_rc fr_pg_sink_ddl(fr_pg_sink *s, fr_str sql, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_str both = fr_arena_printf(
+        a, "SELECT pg_advisory_xact_lock(hashtext('freshet sink ddl')); %.*s%c", FR_ARG(sql), '\0');
+    fr_rc rc = fr_pg_exec(s->conn, "change the target", both.ptr, err);
+    fr_arena_free(a);
+    if (rc == FR_FAIL && err->kind == FR_ERR_AUTH)
+        fr_fail_hint(err, "let the owner of the database run: %.*s", FR_ARG(sql));
+    if (rc == FR_FAIL && err->kind == FR_ERR_DATA)
+        err->kind = FR_ERR_CONFIG; /* rows that are there do not allow it */
+    return rc;
+}
+
+static const struct {
+    const char *state, *code, *hint;
+} remedies[] = {
+    {"23505", "sink.unique",
+     "another row of the target has this value: where rows of one table are spread over several "
+     "partitions, it may pass by itself; else drop the unique index at the target"},
+    {"23503", "sink.foreign_key",
+     "the row it refers to is not there (yet): make the foreign key DEFERRABLE or drop it at the "
+     "target"},
+    {"23502", "sink.not_null", "ALTER TABLE ... ALTER COLUMN ... DROP NOT NULL at the target"},
+    {"23514", "sink.check", "drop the CHECK constraint at the target, or correct the row"},
+    {"22", "sink.value", "the target's column is too narrow for the value, or of another type"},
+    {"42501", "sink.grants", "GRANT SELECT, INSERT, UPDATE, DELETE on the target to this user"},
+    {"42", "sink.table", "the target was changed: freshet plan says what it lacks"},
+};
+
+static void add_remedy(fr_err *err)
+{
+    for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++) {
+        if (strncmp(err->sqlstate, remedies[i].state, strlen(remedies[i].state)) != 0)
+            continue;
+        if (err->code[0] == '\0')
+            fr_fail_code(err, remedies[i].code);
+        if (err->hint[0] == '\0')
+            fr_fail_hint(err, "%s", remedies[i].hint);
+        return;
+    }
+}
+
+fr_rc fr_pg_sink_failed(fr_pg_sink *s, fr_err *err)
+{
+    if (strcmp(err->sqlstate, "57014") == 0 && atomic_exchange(&s->interrupted, false))
+        err->kind = FR_ERR_CANCELLED;
+    add_remedy(err);
+    fr_pg_sink_abandon(s);
+    return FR_FAIL;
+}
+
+static fr_rc sink_rollback(fr_sink *base, fr_err *err)
+{
+    (void)err;
+    fr_pg_sink_abandon((fr_pg_sink *)base);
+    return FR_OK; /* a lost connection has rolled back too; the next call says so */
+}
+
+/* ---- open and close ---- */
+
+static fr_rc refuse(fr_err *err, const char *what, const char *hint)
+{
+    fr_fail(err, FR_ERR_CONFIG, "%s", what);
+    fr_fail_code(err, "sink.config");
+    return fr_fail_hint(err, "%s", hint);
+}
+
+static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
+{
+    if (set->write_mode != FR_PG_UPSERT && set->write_mode != FR_PG_APPEND)
+        return refuse(err, "write.mode: history is not there yet", "upsert or append");
+    const int changes[] = {set->add_column, set->drop_column, set->change_type};
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+        if (changes[i] == FR_CHANGE_NEW_TOPIC || changes[i] == FR_CHANGE_BOTH)
+            return refuse(err, "on_change: new_topic and both are for sources",
+                          "evolve, block, stop or ignore");
+    if (set->change_type == FR_CHANGE_IGNORE)
+        return refuse(err, "on_change.change_type: a type cannot be ignored",
+                      "evolve, block or stop");
+    return FR_OK;
+}
+
+static fr_rc connect_sink(const fr_sink_settings *set, PGconn **out, fr_err *err)
+{
+    const fr_pg_sink_config *c = set->connector;
+    fr_arena *a = fr_arena_new(0);
+    fr_pg_target target = {.dsn = c->dsn,
+                           .password = c->password,
+                           .insecure = c->insecure,
+                           .application_name =
+                               fr_arena_printf(a, "freshet %s%c", set->name, '\0').ptr,
+                           .settings = SESSION};
+    fr_rc rc = fr_pg_connect(&target, out, err);
+    fr_arena_free(a);
+    return rc;
+}
+
+/* Settings that older servers do not know. */
+static fr_rc session(PGconn *conn, fr_err *err)
+{
+    int version = PQserverVersion(conn);
+    if (version < OLDEST_SERVER) {
+        fr_fail(err, FR_ERR_CONFIG, "PostgreSQL %d is too old: 10 or later", version / 10000);
+        return fr_fail_code(err, "sink.version");
+    }
+    if (version >= 110000)
+        FR_TRY(fr_pg_exec(conn, "set jit", "SET jit = off", err));
+    if (version >= 120000)
+        FR_TRY(fr_pg_exec(conn, "set plan_cache_mode", "SET plan_cache_mode = force_generic_plan",
+                          err));
+    return FR_OK;
+}
+
+static void sink_close(fr_sink *base)
+{
+    fr_pg_sink *s = (fr_pg_sink *)base;
+    if (s == NULL)
+        return;
+    fr_pg_sink_forget(s);
+    fr_map_free(s->tables, NULL);
+    fr_map_free(s->claims, free);
+    for (size_t i = 0; i < s->column_cap; i++)
+        fr_buf_free(&s->columns[i]);
+    free(s->columns);
+    fr_pg_pipe_free(&s->pipe);
+    PQfreeCancel(s->cancel);
+    fr_pg_close(s->conn);
+    pthread_mutex_destroy(&s->lock);
+    fr_arena_free(s->arena);
+    free(s);
+}
+
+static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *err)
+{
+    PGconn *conn = NULL;
+    FR_TRY(settings_check(settings, err));
+    FR_TRY(connect_sink(settings, &conn, err));
+    if (session(conn, err) == FR_FAIL) {
+        fr_pg_close(conn);
+        return FR_FAIL;
+    }
+    fr_pg_sink *s = fr_malloc(sizeof(*s));
+    s->base.ops = &fr_postgres_sink;
+    s->settings = settings;
+    s->conn = s->pipe.conn = conn;
+    s->arena = fr_arena_new(64 * 1024);
+    s->tables = fr_map_new();
+    s->claims = fr_map_new();
+    s->cancel = PQgetCancel(conn);
+    pthread_mutex_init(&s->lock, NULL);
+    atomic_init(&s->interrupted, false);
+    atomic_init(&s->connected, true);
+    atomic_init(&s->lag_us, -1);
+    *out = &s->base;
+    return FR_OK;
+}
+
+static void sink_interrupt(fr_sink *base)
+{
+    fr_pg_sink *s = (fr_pg_sink *)base;
+    char ignored[256];
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&s->interrupted, true);
+    if (s->cancel != NULL)
+        PQcancel(s->cancel, ignored, sizeof(ignored));
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void sink_status(fr_sink *base, fr_status *out)
+{
+    fr_pg_sink *s = (fr_pg_sink *)base;
+    *out = (fr_status){.connected = atomic_load(&s->connected),
+                       .lag_us = atomic_load(&s->lag_us),
+                       .lag_bytes = -1,
+                       .retained_bytes = -1,
+                       .retained_limit = -1};
+}
+
+/* ---- check ---- */
+
+static void finding_of(fr_findings *out, const char *code, const fr_err *err)
+{
+    fr_finding *f = fr_findings_add(out, FR_BLOCKER, code, "%s", err->text);
+    f->hint = fr_arena_str(out->arena, fr_cstr(fr_err_hint(err)));
+}
+
+/* Where our own tables will be, and whether we may make them there. */
+static fr_rc check_home(fr_pg_sink *s, fr_findings *out, fr_err *err)
+{
+    PGresult *res = NULL;
+    FR_TRY(fr_pg_query(s->conn, "look for a place",
+                       "SELECT current_schema(), coalesce(has_schema_privilege(current_schema(), "
+                       "'CREATE'), false), pg_is_in_recovery(), to_regclass('" FR_PG_OFFSETS
+                       "') IS NULL OR to_regclass('" FR_PG_PARKED "') IS NULL",
+                       NULL, 0, &res, err));
+    bool none = PQgetisnull(res, 0, 0), may = fr_pg_bool(res, 0, 1),
+         missing = fr_pg_bool(res, 0, 3);
+    bool standby = fr_pg_bool(res, 0, 2);
+    fr_str home = fr_pg_ident(out->arena, fr_pg_text(res, 0, 0), NULL);
+    PQclear(res);
+    if (standby) {
+        fr_finding *f = fr_findings_add(out, FR_BLOCKER, "sink.connect",
+                                        "the server is a standby: nothing can be written");
+        f->hint = FR_STR("give the dsn of the primary, or target_session_attrs=read-write");
+    } else if (none) {
+        fr_finding *f = fr_findings_add(out, FR_BLOCKER, "sink.grants",
+                                        "no schema in search_path that this user may use");
+        f->sql = FR_STR("GRANT USAGE, CREATE ON SCHEMA public TO the_user");
+    } else if (missing && !may && s->settings->create != FR_WHEN_NEVER) {
+        fr_finding *f = fr_findings_add(out, FR_BLOCKER, "sink.grants",
+                                        "may not create tables in %.*s", FR_ARG(home));
+        fr_str user = fr_pg_ident(out->arena, fr_cstr(PQuser(s->conn)), NULL);
+        f->sql = fr_arena_printf(out->arena, "GRANT CREATE ON SCHEMA %.*s TO %.*s", FR_ARG(home),
+                                 FR_ARG(user));
+    }
+    return FR_OK;
+}
+
+static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_err *err)
+{
+    fr_sink *base = NULL;
+    if (sink_open(settings, &base, err) == FR_FAIL) {
+        finding_of(out,
+                   err->code[0] == '\0' || strncmp(err->code, "pg.", 3) == 0 ? "sink.connect"
+                   : strcmp(err->code, "sink.version") == 0                  ? "sink.version"
+                                                                             : "sink.config",
+                   err);
+        return FR_OK;
+    }
+    fr_pg_sink *s = (fr_pg_sink *)base;
+    fr_rc rc = check_home(s, out, err);
+    if (rc == FR_OK)
+        rc = fr_pg_sink_own_tables(s, settings->create != FR_WHEN_NEVER, true, out, err);
+    if (rc == FR_OK)
+        fr_findings_add(out, FR_FINE, "sink.version", "PostgreSQL %d.%d",
+                        PQserverVersion(s->conn) / 10000, PQserverVersion(s->conn) % 10000);
+    sink_close(base);
+    return rc;
+}
+
+const fr_sink_ops fr_postgres_sink = {
+    .name = "postgres-sink",
+    .type = "postgres",
+    .summary = "Rows into tables of a PostgreSQL database, with their offsets, exactly once.",
+    .options = options,
+    .config_size = sizeof(fr_pg_sink_config),
+    .open = sink_open,
+    .check = sink_check,
+    .claim = fr_pg_sink_claim,
+    .prepare = fr_pg_sink_prepare,
+    .apply = fr_pg_sink_apply,
+    .commit = fr_pg_sink_commit,
+    .rollback = sink_rollback,
+    .park = fr_pg_sink_park,
+    .parked = fr_pg_sink_parked,
+    .interrupt = sink_interrupt,
+    .status = sink_status,
+    .close = sink_close,
+};

@@ -1,0 +1,351 @@
+/* What a target lacks, and which of that this sink may change (S04): CREATE TABLE where
+ * `create` says so, ADD COLUMN and a widened type where on_change says evolve. Nothing is
+ * ever dropped. */
+#include "postgres/pg_sink.h"
+#include <string.h>
+
+typedef struct comparison {
+    const fr_sink_settings *settings;
+    const fr_pg_relation *r;
+    const fr_table *t;
+    bool create;
+    fr_findings *out;
+    fr_arena *a;
+} comparison;
+
+static fr_str ident_of(comparison *k, fr_str column)
+{
+    fr_str name = column;
+    fr_err ignored;
+    fr_pg_sink_name(k->a, column, &name, &ignored);
+    return fr_pg_ident(k->a, name, NULL);
+}
+
+static fr_finding *blocker(comparison *k, const char *code, fr_str text, fr_str hint)
+{
+    fr_finding *f = fr_findings_add(k->out, FR_BLOCKER, code, "%.*s: %.*s", FR_ARG(k->r->qualified),
+                                    FR_ARG(text));
+    f->hint = hint;
+    return f;
+}
+
+/* ---- a table that is not there ---- */
+
+static void put_column(comparison *k, fr_buf *b, const fr_column *c)
+{
+    fr_str ident = ident_of(k, c->name), type = fr_pg_sink_type(k->a, c);
+    bool key = c->key_ordinal > 0 && k->settings->write_mode == FR_PG_UPSERT;
+    /* Other columns take NULL whatever the source says: a column that is dropped there
+     * later must not stop us here. */
+    fr_buf_printf(b, "%.*s %.*s%s", FR_ARG(ident), FR_ARG(type), key ? " NOT NULL" : "");
+}
+
+static void put_primary_key(comparison *k, fr_buf *b)
+{
+    size_t count = fr_table_key_count(k->t);
+    if (count == 0 || k->settings->write_mode != FR_PG_UPSERT)
+        return;
+    fr_buf_text(b, ", PRIMARY KEY (");
+    for (size_t n = 1; n <= count; n++)
+        for (size_t i = 0; i < k->t->column_count; i++)
+            if (k->t->columns[i].key_ordinal == n)
+                fr_buf_printf(b, "%s%.*s", n > 1 ? ", " : "",
+                              FR_ARG(ident_of(k, k->t->columns[i].name)));
+    fr_buf_u8(b, ')');
+}
+
+static fr_str create_sql(comparison *k)
+{
+    fr_buf b = {.arena = k->a};
+    if (k->t->space.len > 0) {
+        fr_str space = fr_pg_ident(k->a, k->r->space, NULL);
+        /* IF NOT EXISTS alone asks for the right to create schemas. */
+        fr_str literal = fr_pg_literal(k->a, k->r->space, NULL);
+        fr_str command = fr_arena_printf(k->a, "CREATE SCHEMA IF NOT EXISTS %.*s", FR_ARG(space));
+        fr_buf_printf(
+            &b,
+            "DO $do$ BEGIN IF to_regnamespace(quote_ident(%.*s)) IS NULL THEN EXECUTE %.*s; "
+            "END IF; END $do$; ",
+            FR_ARG(literal), FR_ARG(fr_pg_literal(k->a, command, NULL)));
+    }
+    fr_buf_printf(&b, "CREATE TABLE IF NOT EXISTS %.*s (", FR_ARG(k->r->qualified));
+    for (size_t i = 0; i < k->t->column_count; i++) {
+        put_column(k, &b, &k->t->columns[i]);
+        fr_buf_text(&b, ", ");
+    }
+    fr_buf_text(&b, "\"" FR_PG_POSITION "\" bytea");
+    if (k->settings->deletes == FR_PG_SOFT)
+        fr_buf_text(&b, ", \"" FR_PG_DELETED "\" boolean NOT NULL DEFAULT false");
+    put_primary_key(k, &b);
+    fr_buf_text(&b, ")");
+    return fr_buf_view(&b);
+}
+
+static void compare_missing(comparison *k)
+{
+    fr_str sql = create_sql(k);
+    fr_finding *f;
+    if (k->create) {
+        f = fr_findings_add(k->out, FR_CHANGE, "sink.table", "create %.*s",
+                            FR_ARG(k->r->qualified));
+    } else {
+        f = blocker(k, "sink.table", FR_STR("there is no such table"),
+                    k->settings->create == FR_WHEN_APPLY
+                        ? FR_STR("freshet apply creates it, or run")
+                        : FR_STR("create it, or set create: run"));
+    }
+    f->sql = sql;
+    f->undo = fr_arena_printf(k->a, "DROP TABLE %.*s", FR_ARG(k->r->qualified));
+}
+
+/* ---- columns ---- */
+
+static fr_str add_sql(comparison *k, fr_str ident, fr_str type)
+{
+    return fr_arena_printf(k->a, "ALTER TABLE %.*s ADD COLUMN IF NOT EXISTS %.*s %.*s",
+                           FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(type));
+}
+
+static void compare_missing_column(comparison *k, const fr_column *c)
+{
+    fr_str ident = ident_of(k, c->name), type = fr_pg_sink_type(k->a, c);
+    fr_str text = fr_arena_printf(k->a, "there is no column %.*s", FR_ARG(ident));
+    bool key = c->key_ordinal > 0 && k->settings->write_mode == FR_PG_UPSERT;
+    fr_finding *f;
+    if (k->settings->add_column == FR_CHANGE_IGNORE && !key) {
+        fr_findings_add(k->out, FR_WARNING, "sink.table", "%.*s: %.*s: left out (on_change)",
+                        FR_ARG(k->r->qualified), FR_ARG(text));
+        return;
+    }
+    if (k->settings->add_column == FR_CHANGE_EVOLVE && !key) {
+        f = fr_findings_add(k->out, FR_CHANGE, "sink.table", "%.*s: add column %.*s %.*s",
+                            FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(type));
+    } else {
+        f = blocker(k, "sink.table", text,
+                    FR_STR("add it, or set on_change.add_column to evolve or ignore"));
+    }
+    f->sql = add_sql(k, ident, type);
+    f->class = FR_SQL_LOCK;
+}
+
+static fr_str alter_sql(comparison *k, fr_str ident, fr_str type)
+{
+    return fr_arena_printf(k->a, "ALTER TABLE %.*s ALTER COLUMN %.*s TYPE %.*s USING %.*s::%.*s",
+                           FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(type), FR_ARG(ident),
+                           FR_ARG(type));
+}
+
+/* A narrow column is one that our own type for it holds entirely. */
+static void compare_type(comparison *k, const fr_column *c, const fr_pg_column *to)
+{
+    fr_pg_send send;
+    bool cast;
+    fr_str ident = fr_pg_ident(k->a, to->name, NULL), type = fr_pg_sink_wider(k->a, c, to);
+    fr_pg_fit fit = fr_pg_sink_fit(c, to, &send, &cast);
+    fr_str text =
+        fr_arena_printf(k->a, "column %.*s is %.*s, the messages have %s (%.*s)", FR_ARG(ident),
+                        FR_ARG(to->shown), fr_kind_name(c->kind), FR_ARG(type));
+    fr_finding *f;
+    switch (fit) {
+    case FR_PG_FIT_FINE:
+        return;
+    case FR_PG_FIT_LOSSY:
+        f = fr_findings_add(k->out, FR_WARNING, "sink.types", "%.*s: %.*s: fractions are rounded",
+                            FR_ARG(k->r->qualified), FR_ARG(text));
+        break;
+    case FR_PG_FIT_NARROW:
+        if (k->settings->change_type == FR_CHANGE_EVOLVE) {
+            f = fr_findings_add(k->out, FR_CHANGE, "sink.types", "%.*s: column %.*s: %.*s to %.*s",
+                                FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(to->shown),
+                                FR_ARG(type));
+            f->cost = FR_STR("rewrites the table under an exclusive lock");
+            break;
+        }
+        f = blocker(k, "sink.types", text,
+                    FR_STR("widen it, or set on_change.change_type to evolve"));
+        break;
+    default:
+        f = blocker(k, "sink.types", text, FR_STR("give the column a type that holds this"));
+    }
+    f->sql = alter_sql(k, ident, type);
+    f->class = FR_SQL_LOCK;
+}
+
+static void compare_column(comparison *k, const fr_column *c)
+{
+    fr_str name;
+    fr_err err;
+    if (fr_pg_sink_name(k->a, c->name, &name, &err) == FR_FAIL) {
+        blocker(k, "sink.name", fr_arena_printf(k->a, "column: %s", err.text),
+                FR_STR("leave the column out at the source (columns.exclude)"));
+        return;
+    }
+    if (fr_str_is(name, FR_PG_POSITION) || fr_str_is(name, FR_PG_DELETED)) {
+        blocker(k, "sink.name",
+                fr_arena_printf(k->a, "column %.*s has a name of freshet's own", FR_ARG(name)),
+                FR_STR("leave the column out at the source (columns.exclude)"));
+        return;
+    }
+    const fr_pg_column *to = fr_pg_relation_find(k->r, name);
+    if (k->r->oid == 0)
+        return;
+    if (to == NULL) {
+        compare_missing_column(k, c);
+        return;
+    }
+    if (to->generated)
+        return; /* the target works it out */
+    if (to->identity_always && (c->key_ordinal == 0 || k->settings->write_mode == FR_PG_APPEND)) {
+        fr_str ident = fr_pg_ident(k->a, name, NULL);
+        fr_finding *f =
+            blocker(k, "sink.table",
+                    fr_arena_printf(k->a, "column %.*s is GENERATED ALWAYS", FR_ARG(ident)),
+                    FR_STR("let it take values"));
+        f->sql =
+            fr_arena_printf(k->a, "ALTER TABLE %.*s ALTER COLUMN %.*s SET GENERATED BY DEFAULT",
+                            FR_ARG(k->r->qualified), FR_ARG(ident));
+        return;
+    }
+    compare_type(k, c, to);
+}
+
+/* Columns of the target that the messages do not have. */
+static bool is_sent(comparison *k, fr_str name)
+{
+    for (size_t i = 0; i < k->t->column_count; i++) {
+        fr_str ours;
+        fr_err ignored;
+        if (fr_pg_sink_name(k->a, k->t->columns[i].name, &ours, &ignored) == FR_OK &&
+            fr_str_eq(ours, name))
+            return true;
+    }
+    return fr_str_is(name, FR_PG_POSITION) || fr_str_is(name, FR_PG_DELETED);
+}
+
+static void compare_extra(comparison *k)
+{
+    for (size_t i = 0; i < k->r->column_count; i++) {
+        const fr_pg_column *c = &k->r->columns[i];
+        if (!c->not_null || c->has_default || c->generated || is_sent(k, c->name))
+            continue;
+        fr_str ident = fr_pg_ident(k->a, c->name, NULL);
+        fr_finding *f =
+            blocker(k, "sink.table",
+                    fr_arena_printf(k->a, "column %.*s is NOT NULL and the messages do not have it",
+                                    FR_ARG(ident)),
+                    FR_STR("let it be NULL, or give it a default"));
+        f->sql = fr_arena_printf(k->a, "ALTER TABLE %.*s ALTER COLUMN %.*s DROP NOT NULL",
+                                 FR_ARG(k->r->qualified), FR_ARG(ident));
+    }
+}
+
+static void compare_versions(comparison *k, const fr_table *before)
+{
+    if (before == NULL || k->settings->drop_column == FR_CHANGE_EVOLVE ||
+        k->settings->drop_column == FR_CHANGE_IGNORE)
+        return;
+    for (size_t i = 0; i < before->column_count; i++) {
+        fr_str name = before->columns[i].name;
+        if (fr_table_find(k->t, name) < 0)
+            blocker(k, "sink.drop_column",
+                    fr_arena_printf(k->a, "the messages lost the column %.*s",
+                                    FR_ARG(ident_of(k, name))),
+                    FR_STR("set on_change.drop_column to evolve or ignore: the target's column "
+                           "stays, with what it holds"));
+    }
+}
+
+/* ---- keys, marks and grants ---- */
+
+static fr_str key_list(comparison *k)
+{
+    fr_buf b = {.arena = k->a};
+    for (size_t n = 1; n <= fr_table_key_count(k->t); n++)
+        for (size_t i = 0; i < k->t->column_count; i++)
+            if (k->t->columns[i].key_ordinal == n)
+                fr_buf_printf(&b, "%s%.*s", n > 1 ? ", " : "",
+                              FR_ARG(ident_of(k, k->t->columns[i].name)));
+    return fr_buf_view(&b);
+}
+
+static void compare_key(comparison *k)
+{
+    if (k->settings->write_mode != FR_PG_UPSERT)
+        return;
+    if (fr_table_key_count(k->t) == 0) {
+        blocker(k, "sink.key", FR_STR("the messages have no key"),
+                FR_STR("give the table a key at the source, or set write.mode: append"));
+        return;
+    }
+    if (k->r->oid == 0 || fr_pg_relation_key(k->r, k->t) != NULL)
+        return;
+    fr_str keys = key_list(k);
+    fr_finding *f = blocker(
+        k, "sink.key", fr_arena_printf(k->a, "no unique index on exactly (%.*s)", FR_ARG(keys)),
+        FR_STR("upserts need one that is neither deferrable nor partial"));
+    f->sql = fr_arena_printf(k->a, "CREATE UNIQUE INDEX ON %.*s (%.*s)", FR_ARG(k->r->qualified),
+                             FR_ARG(keys));
+    f->class = FR_SQL_LOCK;
+}
+
+static void compare_mark(comparison *k)
+{
+    const fr_pg_column *mark = fr_pg_relation_find(k->r, FR_STR(FR_PG_DELETED));
+    const fr_pg_column *position = fr_pg_relation_find(k->r, FR_STR(FR_PG_POSITION));
+    if (k->settings->deletes == FR_PG_SOFT && (mark == NULL || mark->type != 16)) {
+        fr_finding *f = blocker(k, "sink.table",
+                                FR_STR("deletes: soft needs the column " FR_PG_DELETED " boolean"),
+                                FR_STR("add it"));
+        f->sql =
+            add_sql(k, FR_STR("\"" FR_PG_DELETED "\""), FR_STR("boolean NOT NULL DEFAULT false"));
+    }
+    if (position != NULL && position->type != 17)
+        blocker(k, "sink.table", FR_STR("the column " FR_PG_POSITION " is not bytea"),
+                FR_STR("it is freshet's own: rename yours"));
+}
+
+static void compare_grants(comparison *k)
+{
+    const fr_sink_settings *set = k->settings;
+    bool upsert = set->write_mode == FR_PG_UPSERT;
+    fr_buf b = {.arena = k->a};
+    if (!k->r->may_insert)
+        fr_buf_text(&b, ", INSERT");
+    if (upsert && !k->r->may_update)
+        fr_buf_text(&b, ", UPDATE");
+    if (upsert && !k->r->may_select)
+        fr_buf_text(&b, ", SELECT");
+    if (upsert && set->deletes == FR_PG_HARD && !k->r->may_delete)
+        fr_buf_text(&b, ", DELETE");
+    if (set->truncate == FR_TRUNCATE_PUBLISH && !k->r->may_truncate)
+        fr_buf_text(&b, ", TRUNCATE");
+    if (b.len == 0)
+        return;
+    fr_str missing = {(const char *)b.ptr + 2, b.len - 2};
+    fr_finding *f =
+        blocker(k, "sink.grants", fr_arena_printf(k->a, "no right to %.*s", FR_ARG(missing)),
+                FR_STR("grant it to the user of the dsn"));
+    f->sql = fr_arena_printf(k->a, "GRANT %.*s ON %.*s TO %.*s", FR_ARG(missing),
+                             FR_ARG(k->r->qualified), FR_ARG(k->r->user));
+}
+
+void fr_pg_sink_compare(const fr_sink_settings *settings, const fr_pg_relation *r,
+                        const fr_table *t, const fr_table *before, bool create, fr_findings *out)
+{
+    comparison k = {settings, r, t, create, out, out->arena};
+    for (size_t i = 0; i < t->column_count; i++)
+        compare_column(&k, &t->columns[i]);
+    compare_key(&k);
+    if (r->oid == 0) {
+        compare_missing(&k);
+        return;
+    }
+    if (r->kind != 'r' && r->kind != 'p') {
+        blocker(&k, "sink.table", FR_STR("not a table"), FR_STR("give a table by into"));
+        return;
+    }
+    compare_versions(&k, before);
+    compare_extra(&k);
+    compare_mark(&k);
+    compare_grants(&k);
+}

@@ -1,0 +1,241 @@
+#include "apply/apply.h"
+#include "apply/internal.h"
+
+static void end_run(fr_apply *a)
+{
+    atomic_store(&a->run_over, true);
+    pthread_mutex_lock(&a->lock);
+    pthread_cond_broadcast(&a->drained);
+    pthread_mutex_unlock(&a->lock);
+}
+
+typedef struct writer_job {
+    fr_apply *a;
+    fr_rc rc;
+    fr_err err;
+} writer_job;
+
+static void *writer_thread(void *context)
+{
+    writer_job *job = context;
+    job->rc = writer_run(job->a->writer, &job->err);
+    if (job->rc == FR_FAIL) {
+        end_run(job->a);
+        fr_queue_close(job->a->decoded);
+    }
+    return NULL;
+}
+
+/* The consumer runs on the sink's own thread, the writer on a second one. */
+static fr_rc run_threads(fr_apply *a, fr_err *err)
+{
+    pthread_t thread;
+    writer_job job = {.a = a, .rc = FR_OK};
+    pthread_create(&thread, NULL, writer_thread, &job);
+    fr_rc rc = consume_run(a, err);
+    fr_queue_close(a->decoded);
+    if (rc == FR_FAIL)
+        end_run(a);
+    pthread_join(thread, NULL);
+    for (fr_batch *b; (b = fr_queue_take(a->decoded, 0)) != NULL;) {
+        fr_pool_give(a->pool, b);
+        pthread_mutex_lock(&a->lock);
+        a->uncommitted--;
+        pthread_mutex_unlock(&a->lock);
+    }
+    if (job.rc == FR_FAIL && (rc != FR_FAIL || err->kind == FR_ERR_CANCELLED)) {
+        *err = job.err;
+        rc = FR_FAIL;
+    }
+    return rc;
+}
+
+static fr_rc open_all(fr_apply *a, fr_err *err)
+{
+    fr_registry *registry;
+    fr_sink *sink;
+    FR_TRY(fr_registry_open(a->s.registry, &registry, err));
+    pthread_mutex_lock(&a->lock);
+    a->registry = registry;
+    pthread_mutex_unlock(&a->lock);
+    FR_TRY(a->s.ops->open(a->s.sink, &sink, err));
+    pthread_mutex_lock(&a->lock);
+    a->sink = sink;
+    pthread_mutex_unlock(&a->lock);
+    if (a->s.sink->errors_mode == FR_ERRORS_DLQ && sink->ops->park == NULL)
+        return fr_fail(err, FR_ERR_CONFIG, "errors.mode dlq: this sink cannot keep parked keys");
+    return consume_open(a, err);
+}
+
+static void close_all(fr_apply *a)
+{
+    atomic_store(&a->run_over, true); /* closing the consumer revokes: nothing to wait for */
+    pthread_mutex_lock(&a->lock);
+    fr_consumer *consumer = a->consumer;
+    fr_registry *registry = a->registry;
+    fr_sink *sink = a->sink;
+    a->consumer = NULL;
+    a->registry = NULL;
+    a->sink = NULL;
+    pthread_mutex_unlock(&a->lock);
+    fr_consumer_close(consumer);
+    fr_decoder_free(a->decoder);
+    a->decoder = NULL;
+    if (sink != NULL)
+        sink->ops->close(sink);
+    fr_registry_close(registry);
+    fr_arena_free(a->advisory_arena);
+    a->advisory_arena = NULL;
+    a->advisory = (fr_offsets){0};
+}
+
+static size_t pool_batches(const fr_apply *a)
+{
+    int64_t n = a->s.memory / (3 << 20);
+    return n < 3 ? 3 : n > 64 ? 64 : (size_t)n;
+}
+
+static fr_rc run_once(fr_apply *a, fr_err *err)
+{
+    a->progressed = false;
+    a->uncommitted = 0;
+    atomic_store(&a->run_over, false);
+    a->pool = fr_pool_new(pool_batches(a), 4096, 1 << 20);
+    a->decoded = fr_queue_new(fr_pool_size(a->pool));
+    a->writer = writer_new(a);
+    fr_rc rc = open_all(a, err);
+    if (rc == FR_OK && !stopping(a)) {
+        FR_TELL(&a->s.observer, state, FR_STATE_STREAMING, NULL);
+        rc = run_threads(a, err);
+    }
+    close_all(a);
+    writer_free(a->writer);
+    a->writer = NULL;
+    fr_queue_free(a->decoded);
+    fr_pool_free(a->pool);
+    return rc;
+}
+
+static void rest(fr_apply *a, int64_t us)
+{
+    int64_t at = fr_now_us() + us;
+    struct timespec ts = {.tv_sec = at / 1000000, .tv_nsec = at % 1000000 * 1000};
+    pthread_mutex_lock(&a->lock);
+    while (!stopping(a) && pthread_cond_timedwait(&a->wake, &a->lock, &ts) == 0)
+        continue;
+    pthread_mutex_unlock(&a->lock);
+}
+
+static void finish(fr_apply *a, bool failed, const fr_err *err)
+{
+    if (failed) {
+        fr_log_err(FR_LOG_ERROR, a->who, err);
+        FR_TELL(&a->s.observer, error, FR_STATE_FAILED, err, 0);
+    } else {
+        FR_TELL(&a->s.observer, state, FR_STATE_STOPPED, NULL);
+    }
+    pthread_mutex_lock(&a->lock);
+    a->done = true;
+    a->failed = failed;
+    if (failed)
+        a->err = *err;
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* A sink that was fenced lost its partitions to another member of its group: joining again
+ * is the way to learn which ones are ours now (R30). */
+static bool passes(const fr_err *err)
+{
+    return err->kind == FR_ERR_FENCED || fr_err_retry(err->kind) == FR_RETRY_BACKOFF;
+}
+
+static void *apply_thread(void *context)
+{
+    fr_apply *a = context;
+    fr_backoff backoff = {.first_us = 500000, .max_us = 30000000};
+    fr_err err = {0};
+    FR_TELL(&a->s.observer, state, FR_STATE_PENDING, NULL);
+    for (;;) {
+        fr_rc rc = run_once(a, &err);
+        if (stopping(a) && (rc != FR_FAIL || err.kind == FR_ERR_CANCELLED || passes(&err))) {
+            finish(a, false, NULL);
+            return NULL;
+        }
+        if (rc == FR_FAIL && !passes(&err)) {
+            finish(a, true, &err);
+            return NULL;
+        }
+        if (a->progressed)
+            fr_backoff_reset(&backoff);
+        int64_t wait = fr_backoff_next(&backoff);
+        if (rc == FR_FAIL) {
+            fr_log_err(FR_LOG_WARN, a->who, &err);
+            fr_log(FR_LOG_INFO, a->who, "trying again in %.1f s", (double)wait / 1e6);
+            FR_TELL(&a->s.observer, error, FR_STATE_RETRYING, &err, fr_wall_us() + wait);
+        }
+        rest(a, wait);
+    }
+}
+
+fr_apply *fr_apply_start(const fr_apply_settings *settings)
+{
+    fr_apply *a = fr_malloc(sizeof(*a));
+    pthread_condattr_t monotonic;
+    a->s = *settings;
+    snprintf(a->who, sizeof(a->who), "sink %s", settings->sink->name);
+    pthread_mutex_init(&a->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&a->wake, &monotonic);
+    pthread_cond_init(&a->drained, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_create(&a->thread, NULL, apply_thread, a);
+    return a;
+}
+
+void fr_apply_stop(fr_apply *a)
+{
+    atomic_store(&a->stopping, true);
+    pthread_mutex_lock(&a->lock);
+    pthread_cond_broadcast(&a->wake);
+    if (a->consumer != NULL)
+        fr_consumer_interrupt(a->consumer);
+    pthread_mutex_unlock(&a->lock);
+}
+
+void fr_apply_abandon(fr_apply *a)
+{
+    atomic_store(&a->abandoned, true);
+    fr_apply_stop(a);
+    pthread_mutex_lock(&a->lock);
+    pthread_cond_broadcast(&a->drained);
+    if (a->sink != NULL)
+        a->sink->ops->interrupt(a->sink);
+    if (a->registry != NULL)
+        fr_registry_interrupt(a->registry);
+    pthread_mutex_unlock(&a->lock);
+}
+
+bool fr_apply_done(fr_apply *a, bool *failed_out, fr_err *err_out)
+{
+    pthread_mutex_lock(&a->lock);
+    bool done = a->done;
+    if (done && failed_out != NULL)
+        *failed_out = a->failed;
+    if (done && a->failed && err_out != NULL)
+        *err_out = a->err;
+    pthread_mutex_unlock(&a->lock);
+    return done;
+}
+
+void fr_apply_free(fr_apply *a)
+{
+    if (a == NULL)
+        return;
+    fr_apply_stop(a);
+    pthread_join(a->thread, NULL);
+    pthread_mutex_destroy(&a->lock);
+    pthread_cond_destroy(&a->wake);
+    pthread_cond_destroy(&a->drained);
+    free(a);
+}

@@ -1,0 +1,191 @@
+#include "apply/internal.h"
+
+/* The target table of a topic: the sink's `into`, with the topic's own parts as variables. */
+static fr_rc target_name(void *context, fr_arena *arena, fr_str topic, fr_str *space_out,
+                         fr_str *name_out, fr_err *err)
+{
+    fr_apply *a = context;
+    fr_str part[3] = {{"", 0}, {"", 0}, topic};
+    const char *first = memchr(topic.ptr, '.', topic.len);
+    const char *second =
+        first == NULL ? NULL : memchr(first + 1, '.', topic.len - (size_t)(first + 1 - topic.ptr));
+    if (second != NULL) {
+        part[0] = (fr_str){topic.ptr, (size_t)(first - topic.ptr)};
+        part[1] = (fr_str){first + 1, (size_t)(second - first - 1)};
+        part[2] = (fr_str){second + 1, topic.len - (size_t)(second + 1 - topic.ptr)};
+    } else if (first != NULL) {
+        part[0] = (fr_str){topic.ptr, (size_t)(first - topic.ptr)};
+        part[2] = (fr_str){first + 1, topic.len - (size_t)(first + 1 - topic.ptr)};
+    }
+    const fr_pair vars[] = {{"source", fr_arena_cstr(arena, part[0])},
+                            {"prefix", fr_arena_cstr(arena, part[0])},
+                            {"space", fr_arena_cstr(arena, part[1])},
+                            {"table", fr_arena_cstr(arena, part[2])},
+                            {"topic", fr_arena_cstr(arena, topic)}};
+    fr_str into;
+    FR_TRY(fr_template_expand(arena, a->s.sink->into, vars, sizeof(vars) / sizeof(vars[0]), &into,
+                              err));
+    const char *dot = memchr(into.ptr, '.', into.len);
+    *space_out = dot == NULL ? FR_STR("") : (fr_str){into.ptr, (size_t)(dot - into.ptr)};
+    *name_out = dot == NULL ? into : (fr_str){dot + 1, into.len - (size_t)(dot + 1 - into.ptr)};
+    return FR_OK;
+}
+
+/* Wait until the writer has committed all it was given; false: the run is over. */
+static bool drain(fr_apply *a)
+{
+    pthread_mutex_lock(&a->lock);
+    a->flush = true;
+    while (a->uncommitted > 0 && !atomic_load(&a->run_over) && !atomic_load(&a->abandoned))
+        pthread_cond_wait(&a->drained, &a->lock);
+    a->flush = false;
+    bool ok = a->uncommitted == 0;
+    pthread_mutex_unlock(&a->lock);
+    return ok;
+}
+
+static fr_rc assigned(void *context, fr_offsets *offsets, fr_err *err)
+{
+    fr_apply *a = context;
+    if (!drain(a))
+        return fr_fail(err, FR_ERR_CANCELLED, "the sink is closing");
+    FR_TRY(writer_claim(a->writer, offsets, err));
+    fr_log(FR_LOG_INFO, a->who, "%zu partitions assigned", offsets->count);
+    return FR_OK;
+}
+
+static void revoked(void *context, const fr_offsets *offsets)
+{
+    fr_apply *a = context;
+    (void)drain(a); /* what cannot be drained is rolled back: the run is over then */
+    fr_log(FR_LOG_INFO, a->who, "%zu partitions revoked", offsets->count);
+}
+
+/* Patterns as librdkafka takes them: a name, or "^regex". */
+static const char **topics_of(const fr_sink_settings *s, fr_arena *arena)
+{
+    const char **topics = fr_arena_alloc(arena, (s->from.count + 1) * sizeof(char *));
+    for (size_t i = 0; i < s->from.count; i++) {
+        const char *p = s->from.items[i];
+        if (s->from_regex == NULL || s->from_regex[i] == NULL) {
+            topics[i] = p;
+            continue;
+        }
+        fr_str inner = {p + 1, strlen(p) >= 2 ? strlen(p) - 2 : 0};
+        topics[i] = inner.len > 0 && inner.ptr[0] == '^'
+                        ? fr_arena_cstr(arena, inner)
+                        : fr_arena_printf(arena, "^.*%.*s", FR_ARG(inner)).ptr;
+    }
+    return topics;
+}
+
+fr_rc consume_open(fr_apply *a, fr_err *err)
+{
+    fr_arena *arena = fr_arena_new(0);
+    char group[192];
+    snprintf(group, sizeof(group), "freshet.%s.%s", a->s.sink->pipeline, a->s.sink->name);
+    fr_consumer_settings s = {.kafka = a->s.kafka,
+                              .group = group,
+                              .topics = topics_of(a->s.sink, arena),
+                              .topic_count = a->s.sink->from.count,
+                              .assigned = assigned,
+                              .revoked = revoked,
+                              .context = a,
+                              .start = a->s.sink->start};
+    fr_consumer *consumer;
+    fr_rc rc = fr_consumer_open(&s, &consumer, err);
+    fr_arena_free(arena);
+    if (rc == FR_FAIL)
+        return FR_FAIL;
+    pthread_mutex_lock(&a->lock);
+    a->consumer = consumer;
+    pthread_mutex_unlock(&a->lock);
+    a->decoder = fr_decoder_new(a->registry, a->s.sink->max_row_bytes, target_name, a);
+    return FR_OK;
+}
+
+/* A message that cannot be decoded keeps its place in the order, as an event that is bad. */
+static void add_bad(fr_batch *b, size_t m, const fr_err *err)
+{
+    const fr_message *msg = &b->messages[m];
+    fr_event *e = fr_batch_add(b, FR_OP_HEARTBEAT, NULL);
+    e->topic = msg->topic;
+    e->partition = msg->partition;
+    e->offset = msg->offset;
+    e->bad = fr_arena_str(b->arena, fr_cstr(err->text));
+}
+
+static fr_rc decode_all(fr_apply *a, fr_batch *b, fr_err *err)
+{
+    b->max_events = SIZE_MAX; /* the messages are in: their events must all fit */
+    b->max_bytes = SIZE_MAX;
+    for (size_t m = 0; m < b->message_count; m++) {
+        if (fr_decode(a->decoder, b, m, err) != FR_FAIL)
+            continue;
+        if (err->kind != FR_ERR_DATA || a->s.sink->errors_mode != FR_ERRORS_DLQ)
+            return FR_FAIL;
+        add_bad(b, m, err);
+    }
+    return FR_OK;
+}
+
+static void tell_group(fr_apply *a)
+{
+    pthread_mutex_lock(&a->lock);
+    fr_offsets o = a->advisory;
+    fr_arena *arena = a->advisory_arena;
+    a->advisory = (fr_offsets){0};
+    a->advisory_arena = NULL;
+    pthread_mutex_unlock(&a->lock);
+    if (o.count > 0)
+        fr_consumer_committed(a->consumer, &o);
+    fr_arena_free(arena);
+}
+
+static void give_on(fr_apply *a, fr_batch *b)
+{
+    pthread_mutex_lock(&a->lock);
+    a->uncommitted++;
+    pthread_mutex_unlock(&a->lock);
+    if (fr_queue_put(a->decoded, b, INT64_MAX))
+        return;
+    pthread_mutex_lock(&a->lock);
+    a->uncommitted--;
+    pthread_mutex_unlock(&a->lock);
+    fr_pool_give(a->pool, b);
+}
+
+static fr_rc consume_one(fr_apply *a, fr_err *err)
+{
+    tell_group(a);
+    fr_batch *b = fr_pool_take(a->pool, fr_now_us() + 100000);
+    if (b == NULL) /* the target is slow: stay in the group */
+        return fr_consumer_heartbeat(a->consumer, err);
+    b->max_events = (size_t)a->s.sink->batch_rows;
+    b->max_bytes = 1 << 20;
+    fr_rc rc = fr_consume(a->consumer, b, fr_now_us() + 50000, err);
+    if (rc == FR_OK)
+        rc = decode_all(a, b, err);
+    if (rc == FR_OK)
+        give_on(a, b);
+    else
+        fr_pool_give(a->pool, b);
+    return rc;
+}
+
+fr_rc consume_run(fr_apply *a, fr_err *err)
+{
+    int64_t next_lag_us = 0;
+    while (!stopping(a) && !atomic_load(&a->run_over)) {
+        if (consume_one(a, err) == FR_FAIL)
+            return FR_FAIL;
+        int64_t now = fr_now_us();
+        if (now < next_lag_us)
+            continue;
+        next_lag_us = now + 1000000;
+        if (fr_consumer_at_end(a->consumer))
+            FR_TELL(&a->s.observer, progress);
+    }
+    tell_group(a);
+    return FR_OK;
+}

@@ -1,0 +1,67 @@
+/* What the files of apply/ share, and nobody else sees. */
+#ifndef FR_APPLY_INTERNAL_H
+#define FR_APPLY_INTERNAL_H
+
+#include "apply/apply.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/queue.h"
+#include "codec/decode.h"
+#include "kafka/consume.h"
+#include "kafka/dlq.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct writer writer;
+
+struct fr_apply {
+    fr_apply_settings s;
+    char who[96]; /* "sink warehouse" */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;    /* a stop */
+    pthread_cond_t drained; /* the writer has nothing uncommitted */
+    atomic_bool stopping, abandoned;
+    bool done, failed;
+    fr_err err;
+
+    /* One run: from opening everything to the next failure. */
+    fr_registry *registry;
+    fr_consumer *consumer;
+    fr_decoder *decoder;
+    fr_sink *sink;
+    fr_pool *pool;
+    fr_queue *decoded; /* consumer -> writer */
+    writer *writer;
+    atomic_bool run_over; /* one of the two threads has ended this run */
+    bool flush;           /* under lock: commit what there is, then signal drained */
+    size_t uncommitted;   /* under lock: batches queued or applied, not committed */
+    fr_offsets advisory;  /* under lock: committed in the target, to be told to the group */
+    fr_arena *advisory_arena;
+    bool progressed;
+};
+
+static inline bool stopping(fr_apply *a)
+{
+    return atomic_load_explicit(&a->stopping, memory_order_relaxed);
+}
+
+/* consume_loop.c */
+fr_rc consume_open(fr_apply *a, fr_err *err);
+fr_rc consume_run(fr_apply *a, fr_err *err); /* the consumer thread, until stop or failure */
+
+/* writer.c */
+writer *writer_new(fr_apply *a);
+void writer_free(writer *w);
+/* The writer thread's body. */
+fr_rc writer_run(writer *w, fr_err *err);
+/* While nothing is uncommitted: own the partitions, learn where they stand and which keys
+ * are parked. */
+fr_rc writer_claim(writer *w, fr_offsets *offsets, fr_err *err);
+
+#endif

@@ -1,0 +1,358 @@
+#include "apply/internal.h"
+
+/* A key whose messages go to the dead letters from now on. */
+typedef struct parked_key {
+    fr_str topic, key; /* in the writer's arena */
+} parked_key;
+
+typedef struct tally {
+    fr_str space, name;
+    uint64_t by_op[5], bytes;
+    int64_t commit_us;
+} tally;
+
+struct writer {
+    fr_apply *a;
+    fr_batch **pending; /* applied in the open target transaction, or about to be */
+    size_t count, cap;
+    size_t applied;       /* batches of pending that are applied */
+    size_t rows;          /* events in pending */
+    int64_t first_us;     /* when the oldest of pending arrived */
+    fr_arena *arena;      /* parked keys */
+    fr_map *parked;       /* topic NUL key -> itself */
+    parked_key *new_keys; /* to be parked with the next commit */
+    size_t new_count, new_cap;
+    fr_dlq *dlq;
+    uint64_t dead;
+};
+
+writer *writer_new(fr_apply *a)
+{
+    writer *w = fr_malloc(sizeof(*w));
+    w->a = a;
+    w->arena = fr_arena_new(0);
+    w->parked = fr_map_new();
+    return w;
+}
+
+static void give_back(writer *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        fr_pool_give(w->a->pool, w->pending[i]);
+    pthread_mutex_lock(&w->a->lock);
+    w->a->uncommitted -= w->count;
+    if (w->a->uncommitted == 0)
+        pthread_cond_broadcast(&w->a->drained);
+    pthread_mutex_unlock(&w->a->lock);
+    w->count = w->applied = w->rows = 0;
+}
+
+void writer_free(writer *w)
+{
+    if (w == NULL)
+        return;
+    give_back(w);
+    free(w->pending);
+    free(w->new_keys);
+    fr_map_free(w->parked, NULL);
+    fr_dlq_close(w->dlq);
+    fr_arena_free(w->arena);
+    free(w);
+}
+
+static fr_str parked_name(fr_arena *a, fr_str topic, fr_str key)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_str(&b, topic);
+    fr_buf_u8(&b, 0);
+    fr_buf_str(&b, key);
+    return fr_buf_view(&b);
+}
+
+static fr_rc load_parked(writer *w, fr_str topic, fr_err *err)
+{
+    fr_sink *s = w->a->sink;
+    fr_str *keys;
+    size_t count;
+    if (s->ops->parked == NULL)
+        return FR_OK;
+    FR_TRY(s->ops->parked(s, w->arena, topic, &keys, &count, err));
+    for (size_t i = 0; i < count; i++)
+        fr_map_set(w->parked, parked_name(w->arena, topic, keys[i]), w);
+    return FR_OK;
+}
+
+fr_rc writer_claim(writer *w, fr_offsets *offsets, fr_err *err)
+{
+    fr_sink *s = w->a->sink;
+    FR_TRY(s->ops->claim(s, offsets, err));
+    for (size_t i = 0; i < offsets->count; i++) {
+        bool seen = false;
+        for (size_t k = 0; k < i && !seen; k++)
+            seen = fr_str_eq(offsets->items[k].topic, offsets->items[i].topic);
+        if (!seen)
+            FR_TRY(load_parked(w, offsets->items[i].topic, err));
+    }
+    return FR_OK;
+}
+
+static const fr_message *message_of(const fr_batch *b, const fr_event *e)
+{
+    for (size_t i = 0; i < b->message_count; i++) {
+        const fr_message *m = &b->messages[i];
+        if (m->partition == e->partition && m->offset == e->offset && fr_str_eq(m->topic, e->topic))
+            return m;
+    }
+    return NULL;
+}
+
+static fr_rc open_dlq(writer *w, fr_err *err)
+{
+    if (w->dlq != NULL)
+        return FR_OK;
+    char name[192];
+    const char *topic = w->a->s.sink->errors_topic;
+    if (topic == NULL || topic[0] == '\0') {
+        snprintf(name, sizeof(name), "freshet.%s.dlq", w->a->s.sink->pipeline);
+        topic = name;
+    }
+    return fr_dlq_open(w->a->s.kafka, topic, &w->dlq, err);
+}
+
+/* One event to the dead letters; it is passed over from now on. */
+static fr_rc dead_letter(writer *w, fr_batch *b, fr_event *e, const char *reason, bool parked,
+                         fr_err *err)
+{
+    const fr_message *m = message_of(b, e);
+    if (m == NULL)
+        return fr_fail(err, FR_ERR_BUG, "no message for a bad event of %.*s", FR_ARG(e->topic));
+    FR_TRY(open_dlq(w, err));
+    FR_TRY(fr_dlq_put(w->dlq, w->a->who, m, reason, parked, err));
+    w->dead++;
+    e->op = FR_OP_HEARTBEAT;
+    e->bad = FR_STR("");
+    if (parked || m->key.ptr == NULL)
+        return FR_OK;
+    fr_str name = parked_name(w->arena, e->topic, m->key);
+    if (fr_map_set(w->parked, name, w) != NULL)
+        return FR_OK;
+    if (w->new_count == w->new_cap) {
+        w->new_cap = w->new_cap == 0 ? 8 : 2 * w->new_cap;
+        w->new_keys = fr_realloc(w->new_keys, w->new_cap * sizeof(parked_key));
+    }
+    w->new_keys[w->new_count++] =
+        (parked_key){fr_arena_str(w->arena, e->topic), fr_arena_str(w->arena, m->key)};
+    return FR_OK;
+}
+
+/* Bad events, and those of parked keys, leave the batch before it is applied. */
+static fr_rc set_aside(writer *w, fr_batch *b, fr_err *err)
+{
+    if (w->a->s.sink->errors_mode != FR_ERRORS_DLQ)
+        return FR_OK;
+    fr_arena *scratch = fr_arena_new(256);
+    fr_rc rc = FR_OK;
+    for (size_t i = 0; i < b->count && rc == FR_OK; i++) {
+        fr_event *e = &b->events[i];
+        char reason[1200];
+        if (e->bad.len > 0) {
+            snprintf(reason, sizeof(reason), "%.*s", FR_ARG(e->bad));
+            rc = dead_letter(w, b, e, reason, false, err);
+            continue;
+        }
+        if (fr_map_count(w->parked) == 0 || e->topic.len == 0 || e->op > FR_OP_DELETE)
+            continue;
+        const fr_message *m = message_of(b, e);
+        fr_arena_reset(scratch);
+        if (m != NULL && m->key.ptr != NULL &&
+            fr_map_get(w->parked, parked_name(scratch, e->topic, m->key)) != NULL)
+            rc = dead_letter(w, b, e, "an earlier message of this key was set aside", true, err);
+    }
+    fr_arena_free(scratch);
+    return rc;
+}
+
+/* Where an event came from, in front of what is wrong with it. */
+static fr_rc fail_at(const fr_event *e, fr_err *err)
+{
+    if (e->topic.len == 0)
+        return FR_FAIL;
+    return fr_fail_in(err, "%.*s[%d] offset %lld", FR_ARG(e->topic), e->partition,
+                      (long long)e->offset);
+}
+
+/* Apply what is pending and not yet applied. A bad row is set aside and all since the last
+ * commit is applied again, because the target has rolled it back. */
+static fr_rc apply_pending(writer *w, fr_err *err)
+{
+    fr_sink *s = w->a->sink;
+    while (w->applied < w->count) {
+        fr_batch *b = w->pending[w->applied];
+        size_t applied = 0;
+        FR_TRY(set_aside(w, b, err));
+        if (s->ops->apply(s, b, 0, b->count, &applied, err) != FR_FAIL) {
+            w->applied++;
+            continue;
+        }
+        if (err->kind != FR_ERR_DATA || applied >= b->count)
+            return FR_FAIL;
+        fr_event *e = &b->events[applied];
+        if (w->a->s.sink->errors_mode != FR_ERRORS_DLQ)
+            return fail_at(e, err);
+        char reason[1200];
+        snprintf(reason, sizeof(reason), "%s", err->text);
+        fr_log(FR_LOG_WARN, w->a->who, "%.*s[%d] offset %lld goes to the dead letters: %s",
+               FR_ARG(e->topic), e->partition, (long long)e->offset, reason);
+        FR_TRY(dead_letter(w, b, e, reason, false, err));
+        FR_TRY(s->ops->rollback(s, err));
+        w->applied = 0;
+    }
+    return FR_OK;
+}
+
+static void note_offset(fr_offsets *o, const fr_message *m)
+{
+    for (size_t i = o->count; i-- > 0;) {
+        fr_offset *x = &o->items[i];
+        if (x->partition == m->partition && fr_str_eq(x->topic, m->topic)) {
+            if (m->offset + 1 > x->next)
+                x->next = m->offset + 1;
+            return;
+        }
+    }
+    o->items[o->count++] = (fr_offset){m->topic, m->partition, m->offset + 1};
+}
+
+static fr_offsets offsets_of(writer *w, fr_arena *arena)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < w->count; i++)
+        most += w->pending[i]->message_count;
+    fr_offsets o = {.items = fr_arena_alloc(arena, (most + 1) * sizeof(fr_offset))};
+    for (size_t i = 0; i < w->count; i++)
+        for (size_t m = 0; m < w->pending[i]->message_count; m++)
+            note_offset(&o, &w->pending[i]->messages[m]);
+    for (size_t i = 0; i < o.count; i++)
+        o.items[i].topic = fr_arena_str(arena, o.items[i].topic);
+    return o;
+}
+
+static void tally_batch(const fr_batch *b, tally *tallies, size_t *count, size_t cap)
+{
+    static const int index[] = {[FR_OP_READ] = 3,
+                                [FR_OP_INSERT] = 0,
+                                [FR_OP_UPDATE] = 1,
+                                [FR_OP_DELETE] = 2,
+                                [FR_OP_TRUNCATE] = 4};
+    for (size_t i = 0; i < b->count; i++) {
+        const fr_event *e = &b->events[i];
+        if (e->op > FR_OP_TRUNCATE || e->table == NULL)
+            continue;
+        size_t t = 0;
+        while (t < *count && !(fr_str_eq(tallies[t].name, e->table->name) &&
+                               fr_str_eq(tallies[t].space, e->table->space)))
+            t++;
+        if (t == cap)
+            continue; /* more tables in one transaction than are told apart: counted next time */
+        if (t == *count)
+            tallies[(*count)++] = (tally){.space = e->table->space, .name = e->table->name};
+        tallies[t].by_op[index[e->op]]++;
+        tallies[t].bytes += 1;
+        if (e->txn != NULL)
+            tallies[t].commit_us = e->txn->commit_us;
+    }
+}
+
+static void report(writer *w, int64_t began)
+{
+    enum { MOST = 64 };
+    tally tallies[MOST];
+    size_t count = 0;
+    const fr_observer *ob = &w->a->s.observer;
+    for (size_t i = 0; i < w->count; i++)
+        tally_batch(w->pending[i], tallies, &count, MOST);
+    for (size_t i = 0; i < count; i++)
+        FR_TELL(ob, count, tallies[i].space, tallies[i].name, tallies[i].by_op, tallies[i].bytes,
+                tallies[i].commit_us);
+    FR_TELL(ob, stage, 3, (double)(fr_now_us() - began) / 1e6);
+    FR_TELL(ob, progress);
+    if (w->dead > 0)
+        FR_TELL(ob, dead_letters, w->dead);
+    w->dead = 0;
+    fr_status status = {0};
+    w->a->sink->ops->status(w->a->sink, &status);
+    FR_TELL(ob, connector, &status);
+}
+
+static void leave_advice(fr_apply *a, const fr_offsets *o, fr_arena *arena)
+{
+    pthread_mutex_lock(&a->lock);
+    fr_arena *old = a->advisory_arena;
+    a->advisory = *o;
+    a->advisory_arena = arena;
+    pthread_mutex_unlock(&a->lock);
+    fr_arena_free(old);
+}
+
+/* Dead letters are acknowledged first, then rows, parked keys and offsets in one. */
+static fr_rc commit(writer *w, fr_err *err)
+{
+    fr_sink *s = w->a->sink;
+    if (w->count == 0)
+        return FR_OK;
+    int64_t began = fr_now_us();
+    if (w->dlq != NULL)
+        FR_TRY(fr_dlq_flush(w->dlq, err));
+    for (size_t i = 0; i < w->new_count; i++)
+        FR_TRY(s->ops->park(s, w->new_keys[i].topic, w->new_keys[i].key, err));
+    fr_arena *arena = fr_arena_new(0);
+    fr_offsets o = offsets_of(w, arena);
+    if (s->ops->commit(s, &o, err) == FR_FAIL) {
+        fr_arena_free(arena);
+        return FR_FAIL;
+    }
+    w->new_count = 0;
+    w->a->progressed = true;
+    report(w, began);
+    leave_advice(w->a, &o, arena);
+    give_back(w);
+    return FR_OK;
+}
+
+static void take(writer *w, fr_batch *b)
+{
+    if (w->count == w->cap) {
+        w->cap = w->cap == 0 ? 8 : 2 * w->cap;
+        w->pending = fr_realloc(w->pending, w->cap * sizeof(*w->pending));
+    }
+    if (w->count == 0)
+        w->first_us = fr_now_us();
+    w->pending[w->count++] = b;
+    w->rows += b->message_count;
+}
+
+static bool due(writer *w)
+{
+    fr_apply *a = w->a;
+    pthread_mutex_lock(&a->lock);
+    bool flush = a->flush;
+    pthread_mutex_unlock(&a->lock);
+    return flush || w->rows >= (size_t)a->s.sink->batch_rows ||
+           fr_now_us() - w->first_us >= a->s.sink->every_us || fr_pool_count(a->pool) == 0;
+}
+
+fr_rc writer_run(writer *w, fr_err *err)
+{
+    fr_apply *a = w->a;
+    for (;;) {
+        fr_batch *b = fr_queue_take(a->decoded, fr_now_us() + 20000);
+        if (b != NULL) {
+            take(w, b);
+            FR_TRY(apply_pending(w, err));
+        }
+        if (w->count > 0 && due(w))
+            FR_TRY(commit(w, err));
+        if (b == NULL && fr_queue_closed(a->decoded))
+            return commit(w, err);
+    }
+}

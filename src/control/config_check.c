@@ -1,0 +1,435 @@
+/* What needs more than one key, or knowledge beyond a table's columns. */
+#include "base/map.h"
+#include "control/config_load.h"
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const fr_scope *scope_at(const fr_loader *l, const char *path)
+{
+    for (size_t i = 0; i < l->tree->count; i++)
+        if (strcmp(l->tree->scopes[i]->path, path) == 0)
+            return l->tree->scopes[i];
+    return l->tree->scopes[0];
+}
+
+static fr_problem *report(fr_loader *l, bool warning, const char *code, const char *scope,
+                          const char *key, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
+static fr_problem *report(fr_loader *l, bool warning, const char *code, const char *scope,
+                          const char *key, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fr_str text = fr_arena_vprintf(l->a, fmt, ap);
+    va_end(ap);
+    fr_str dotted = *scope == 0 ? fr_cstr(key) : fr_arena_printf(l->a, "%s.%s", scope, key);
+    return fr_problem_add(l, warning, code, fr_scope_place(scope_at(l, scope), key),
+                          fr_arena_cstr(l->a, dotted), "%.*s", FR_ARG(text));
+}
+
+/* validate on another machine: what a reference holds is not known here. */
+static bool unresolved(const char *text)
+{
+    return strstr(text, "${env:") != NULL || strstr(text, "${file:") != NULL ||
+           strstr(text, "${cred:") != NULL || strstr(text, "${exec:") != NULL;
+}
+
+/* host, host:port, [v6]:port */
+static bool is_loopback(const char *address)
+{
+    const char *end = strchr(address, ']');
+    if (*address == '[')
+        return end != NULL && strncmp(address, "[::1]", 5) == 0;
+    size_t len = strcspn(address, ":/");
+    if (strcmp(address, "::1") == 0)
+        return true;
+    if (len == 9 && strncasecmp(address, "localhost", 9) == 0)
+        return true;
+    return strncmp(address, "127.", 4) == 0;
+}
+
+static const char *property(const fr_kafka_settings *k, const char *name)
+{
+    for (size_t i = 0; i < k->properties.count; i++)
+        if (strcmp(k->properties.items[i].name, name) == 0)
+            return k->properties.items[i].value;
+    return NULL;
+}
+
+static void check_properties(fr_loader *l, const fr_kafka_settings *k)
+{
+    static const fr_pair owned[] = {
+        {"acks", "it is always all"},
+        {"request.required.acks", "it is always all"},
+        {"enable.idempotence", "it is always on"},
+        {"transactional.id", "it is freshet.<name>.<source>"},
+        {"isolation.level", "it is always read_committed"},
+        {"partitioner", "use kafka.partitioner"},
+        {"bootstrap.servers", "use kafka.brokers"},
+        {"metadata.broker.list", "use kafka.brokers"},
+        {"group.id", "it is freshet.<name>.<sink>"},
+        {"enable.auto.commit", "offsets live in the target"},
+        {"enable.auto.offset.store", "offsets live in the target"},
+        {"auto.offset.reset", "use sinks.<k>.start"},
+    };
+    for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) {
+        if (property(k, owned[i].name) == NULL)
+            continue;
+        fr_problem *p = report(l, false, "config.owned_property", "kafka", "properties",
+                               "`%s` is freshet's to decide", owned[i].name);
+        fr_problem_hint(l, p, "leave it out: %s", owned[i].value);
+    }
+}
+
+static void check_kafka(fr_loader *l, const fr_kafka_settings *k)
+{
+    check_properties(l, k);
+    for (size_t i = 0; i < k->accept_risk.count; i++) {
+        const char *risk = k->accept_risk.items[i];
+        if (strcmp(risk, "min-insync-replicas") == 0 ||
+            strcmp(risk, "unclean-leader-election") == 0)
+            continue;
+        fr_problem *p = report(l, false, "config.bad_value", "kafka", "accept_risk",
+                               "there is no risk `%s`", risk);
+        fr_problem_hint(l, p, "choices: min-insync-replicas, unclean-leader-election");
+    }
+    const char *timeout = property(k, "transaction.timeout.ms");
+    long long timeout_us = (timeout == NULL ? 60000 : atoll(timeout)) * 1000;
+    if (k->exactly_once && timeout_us > 0 && k->max_time_us > timeout_us / 4) {
+        fr_problem *p =
+            report(l, false, "config.max_time", "kafka", "transaction.max_time",
+                   "more than a quarter of transaction.timeout.ms (%lld ms)", timeout_us / 1000);
+        fr_problem_hint(l, p,
+                        "at most %lldms, or raise transaction.timeout.ms in "
+                        "kafka.properties",
+                        timeout_us / 4000);
+    }
+    const char *protocol = property(k, "security.protocol");
+    bool plain = protocol == NULL || strcasecmp(protocol, "plaintext") == 0 ||
+                 strcasecmp(protocol, "sasl_plaintext") == 0;
+    for (size_t i = 0; plain && !k->insecure && i < k->brokers.count; i++) {
+        if (unresolved(k->brokers.items[i]) || is_loopback(k->brokers.items[i]))
+            continue;
+        fr_problem *p = report(l, false, "config.insecure", "kafka", "brokers",
+                               "plaintext to %s, which is not this machine", k->brokers.items[i]);
+        fr_problem_hint(l, p,
+                        "properties: {security.protocol: SASL_SSL, ...}, or accept it with "
+                        "insecure: true");
+        return;
+    }
+}
+
+static void check_registry(fr_loader *l, const fr_registry_settings *r)
+{
+    bool has_file = false;
+    for (size_t i = 0; i < r->url.count; i++) {
+        const char *url = r->url.items[i];
+        bool file = strncmp(url, "file:", 5) == 0;
+        bool http = strncmp(url, "http://", 7) == 0, https = strncmp(url, "https://", 8) == 0;
+        has_file = has_file || file;
+        if (unresolved(url))
+            continue;
+        if (!file && !http && !https) {
+            fr_problem *p = report(l, false, "config.bad_value", "registry", "url",
+                                   "`%s` is no URL of a registry", url);
+            fr_problem_hint(l, p, "write https://host:8081, or file:DIR");
+        }
+        const char *at = strchr(url, '@');
+        if ((http || https) && at != NULL && at < url + 8 + strcspn(url + 8, "/")) {
+            fr_problem *p = report(l, false, "config.dsn_password", "registry", "url",
+                                   "a user or password stands in the URL");
+            p->excerpt = NULL;
+            fr_problem_hint(l, p, "use registry.username and registry.password");
+        }
+        if (http && !r->insecure && !is_loopback(url + 7)) {
+            fr_problem *p = report(l, false, "config.insecure", "registry", "url",
+                                   "http:// to %s, which is not this machine", url + 7);
+            fr_problem_hint(l, p, "use https://, or accept it with insecure: true");
+        }
+    }
+    if (has_file && r->url.count > 1) {
+        fr_problem *p = report(l, false, "config.registry_file", "registry", "url",
+                               "file: cannot stand beside other URLs");
+        fr_problem_hint(l, p, "ids of two registries differ: use one of them");
+    }
+    if (r->token != NULL && r->password != NULL) {
+        fr_problem *p = report(l, false, "config.conflict", "registry", "token",
+                               "both a token and a password are given");
+        fr_problem_hint(l, p, "leave one of them out");
+    }
+}
+
+static void check_http(fr_loader *l, const fr_http_settings *h)
+{
+    if ((h->tls_cert == NULL) != (h->tls_key == NULL)) {
+        fr_problem *p = report(l, false, "config.missing_key", "http",
+                               h->tls_cert == NULL ? "tls.key" : "tls.cert",
+                               "tls.cert and tls.key belong together");
+        fr_problem_hint(l, p, "set both or none");
+    }
+    if (strcmp(h->listen, "none") == 0 || unresolved(h->listen))
+        return;
+    const char *colon = strrchr(h->listen, ':');
+    long port = colon == NULL ? -1 : strtol(colon + 1, NULL, 10);
+    if (colon == NULL || !isdigit((unsigned char)colon[1]) || port > 65535) {
+        fr_problem *p = report(l, false, "config.bad_value", "http", "listen",
+                               "`%s` is not address:port", h->listen);
+        fr_problem_hint(l, p, "write 127.0.0.1:8083, or none");
+        return;
+    }
+    if (is_loopback(h->listen) || (h->tls_cert != NULL && h->tls_key != NULL && h->token != NULL))
+        return;
+    fr_problem *p = report(l, false, "config.http_open", "http", "listen",
+                           "%s can be reached from other machines", h->listen);
+    fr_problem_hint(l, p,
+                    "listen on 127.0.0.1, or set http.tls.cert, http.tls.key and "
+                    "http.token");
+}
+
+/* ---- sources ---------------------------------------------------------------------------- */
+
+static const char *option_text(const fr_option *options, const void *target, const char *name)
+{
+    const fr_option *o = fr_option_find(options, fr_cstr(name));
+    if (o == NULL || o->type != FR_OPT_TEXT || (o->flags & FR_REFUSED) != 0)
+        return NULL;
+    return *(const char *const *)(const void *)((const char *)target + o->offset);
+}
+
+/* The password within a URL or a list of settings, or nothing. */
+static fr_str dsn_password(const char *dsn)
+{
+    static const char *const names[] = {"password=", "passwd=", "pwd="};
+    const char *scheme = strstr(dsn, "://");
+    if (scheme != NULL) {
+        const char *host = scheme + 3 + strcspn(scheme + 3, "/?");
+        const char *at = memrchr(scheme + 3, '@', (size_t)(host - scheme - 3));
+        const char *colon = at == NULL ? NULL : memchr(scheme + 3, ':', (size_t)(at - scheme - 3));
+        if (colon != NULL)
+            return (fr_str){colon + 1, (size_t)(at - colon - 1)};
+    }
+    for (size_t i = 0; i < 3; i++) {
+        const char *at = strcasestr(dsn, names[i]);
+        bool starts = at == dsn || (at != NULL && strchr("?&; \t", at[-1]) != NULL);
+        if (at != NULL && starts) {
+            at += strlen(names[i]);
+            return (fr_str){at, strcspn(at, "&; \t")};
+        }
+    }
+    return (fr_str){NULL, 0};
+}
+
+static void check_dsn(fr_loader *l, const char *path, const fr_option *options, const void *target)
+{
+    const char *dsn = option_text(options, target, "dsn");
+    if (dsn == NULL)
+        return;
+    fr_str password = dsn_password(dsn);
+    if (password.ptr == NULL)
+        return;
+    if (password.len > 0)
+        fr_log_secret(fr_arena_cstr(l->a, password));
+    fr_problem *p =
+        report(l, false, "config.dsn_password", path, "dsn", "a password stands in the dsn");
+    p->excerpt = NULL;
+    fr_problem_hint(l, p, "take it out, and write password: ${cred:NAME}");
+}
+
+static bool kafka_name(const char *name)
+{
+    bool good = *name != 0 && strlen(name) <= 200;
+    for (; *name != 0; name++)
+        good = good && (isalnum((unsigned char)*name) || strchr("._-", *name) != NULL);
+    return good;
+}
+
+static const char *source_path(fr_loader *l, const fr_source_settings *s)
+{
+    return fr_path_join(l->a, "sources", fr_cstr(s->name));
+}
+
+/* "20:00-06:00" */
+static bool good_window(const char *w)
+{
+    if (strlen(w) != 11 || w[5] != '-')
+        return false;
+    for (int half = 0; half < 2; half++) {
+        const char *t = w + (ptrdiff_t)half * 6;
+        bool digits = isdigit((unsigned char)t[0]) && isdigit((unsigned char)t[1]) && t[2] == ':' &&
+                      isdigit((unsigned char)t[3]) && isdigit((unsigned char)t[4]);
+        if (!digits || (t[0] - '0') * 10 + t[1] - '0' > 24 || t[3] > '5')
+            return false;
+    }
+    return true;
+}
+
+static void check_source(fr_loader *l, const fr_source_settings *s, const fr_source_ops *ops)
+{
+    const char *path = source_path(l, s);
+    if (ops != NULL)
+        check_dsn(l, path, ops->options, s->connector);
+    if (s->prefix != NULL && !unresolved(s->prefix) && !kafka_name(s->prefix)) {
+        fr_problem *p = report(l, false, "config.bad_name", path, "prefix",
+                               "`%s` cannot begin the name of a topic", s->prefix);
+        fr_problem_hint(l, p, "A-Z, a-z, 0-9, dot, _ and - only");
+    }
+    if (s->prefix != NULL && strncmp(s->prefix, "freshet.", 8) == 0) {
+        fr_problem *p = report(l, false, "config.bad_name", path, "prefix",
+                               "names that begin with freshet. are its own");
+        fr_problem_hint(l, p, "choose another prefix");
+    }
+    if (s->throttle_window != NULL && !unresolved(s->throttle_window) &&
+        !good_window(s->throttle_window)) {
+        fr_problem *p = report(l, false, "config.bad_value", path, "throttle.window",
+                               "`%s` is no window", s->throttle_window);
+        fr_problem_hint(l, p, "write 20:00-06:00 in quotes (local time)");
+    }
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* One slot has one reader: two sources on it would take it from each other for ever. */
+static void check_slots(fr_loader *l)
+{
+    fr_config *c = l->config;
+    for (size_t i = 0; i < c->source_count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            const fr_source_ops *ops = c->source_ops[i];
+            if (ops == NULL || ops != c->source_ops[k])
+                continue;
+            const void *mine = c->sources[i].connector, *other = c->sources[k].connector;
+            if (!same_text(option_text(ops->options, mine, "dsn"),
+                           option_text(ops->options, other, "dsn")) ||
+                !same_text(option_text(ops->options, mine, "log.slot"),
+                           option_text(ops->options, other, "log.slot")))
+                continue;
+            fr_problem *p = report(l, false, "config.conflict", source_path(l, &c->sources[i]),
+                                   "log.slot", "source %s reads the same slot", c->sources[k].name);
+            fr_problem_hint(l, p, "give each source a slot of its own");
+        }
+    }
+}
+
+typedef struct known_topic {
+    const char *topic;
+    const char *who, *place; /* the table, and where it stands */
+} known_topic;
+
+/* The topic of an exact table, where the file alone decides it. */
+static const char *topic_of(fr_loader *l, const fr_source_settings *s, const fr_table_settings *t)
+{
+    const char *dot = strchr(t->pattern, '.');
+    if (t->regex != NULL || t->pattern[0] == '/' || dot == NULL || t->topic == NULL ||
+        t->method == FR_METHOD_SKIP || unresolved(t->topic))
+        return NULL;
+    const fr_pair vars[] = {
+        {"source", s->name},
+        {"prefix", s->prefix},
+        {"space", fr_arena_cstr(l->a, (fr_str){t->pattern, (size_t)(dot - t->pattern)})},
+        {"table", dot + 1},
+    };
+    fr_str topic;
+    fr_err err;
+    if (fr_template_expand(l->a, t->topic, vars, 4, &topic, &err) == FR_FAIL)
+        return NULL; /* reported where it was read */
+    char *legal = fr_arena_cstr(l->a, topic);
+    for (char *c = legal; *c != 0; c++)
+        if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL)
+            *c = '_';
+    return legal;
+}
+
+static void check_topic(fr_loader *l, const fr_source_settings *s, const fr_table_settings *t,
+                        const char *topic, fr_map *topics)
+{
+    const char *path = fr_path_join(l->a, fr_path_join(l->a, source_path(l, s), FR_STR("tables")),
+                                    fr_cstr(t->pattern));
+    const known_topic *first = fr_map_get(topics, fr_cstr(topic));
+    if (first != NULL) {
+        fr_problem *p = report(l, false, "config.topic_conflict", path, "topic",
+                               "topic %s is also that of %s (%s)", topic, first->who, first->place);
+        fr_problem_hint(l, p, "give one of them a topic of its own");
+        return;
+    }
+    known_topic *known = fr_arena_alloc(l->a, sizeof(*known));
+    fr_str who = fr_arena_printf(l->a, "%s/%s", s->name, t->pattern);
+    *known = (known_topic){topic, fr_arena_cstr(l->a, who), t->place};
+    fr_map_set(topics, fr_cstr(topic), known);
+    if (strncmp(topic, "freshet.", 8) == 0) {
+        fr_problem *p = report(l, false, "config.bad_name", path, "topic",
+                               "topics that begin with freshet. are its own");
+        fr_problem_hint(l, p, "choose another name");
+    }
+}
+
+/* Returns true when every topic is known from the file alone. */
+static bool check_topics(fr_loader *l, fr_map *topics)
+{
+    bool complete = true;
+    for (size_t i = 0; i < l->config->source_count; i++) {
+        const fr_source_settings *s = &l->config->sources[i];
+        for (size_t k = 0; k < s->table_count; k++) {
+            const fr_table_settings *t = &s->tables[k];
+            const char *topic = topic_of(l, s, t);
+            if (topic != NULL)
+                check_topic(l, s, t, topic, topics);
+            else if (t->method != FR_METHOD_SKIP)
+                complete = false;
+        }
+    }
+    return complete;
+}
+
+static bool takes_any(const fr_sink_settings *s, size_t from, const fr_map *topics)
+{
+    size_t i = 0;
+    fr_str topic;
+    void *value;
+    while (fr_map_next(topics, &i, &topic, &value)) {
+        void *regex = s->from_regex[from];
+        if (regex == NULL ? fr_str_is(topic, s->from.items[from]) : fr_pattern_match(regex, topic))
+            return true;
+    }
+    return false;
+}
+
+static void check_sink(fr_loader *l, const fr_sink_settings *s, const fr_sink_ops *ops,
+                       const fr_map *topics, bool complete)
+{
+    const char *path = fr_path_join(l->a, "sinks", fr_cstr(s->name));
+    if (ops != NULL)
+        check_dsn(l, path, ops->options, s->connector);
+    if (ops != NULL && s->errors_mode == FR_ERRORS_DLQ && ops->park == NULL) {
+        fr_problem *p = report(l, false, "config.not_built", path, "errors.mode",
+                               "a %s sink cannot set keys aside", s->type);
+        fr_problem_hint(l, p, "use stop");
+    }
+    for (size_t i = 0; complete && l->config->source_count > 0 && i < s->from.count; i++) {
+        if (s->from_regex == NULL || unresolved(s->from.items[i]) || takes_any(s, i, topics))
+            continue;
+        fr_problem *p = report(l, true, "config.sink_unknown_topic", path, "from",
+                               "no source of this file writes `%s`", s->from.items[i]);
+        fr_problem_hint(l, p, "fine if another pipeline does; else correct the name");
+    }
+}
+
+void fr_config_check(fr_loader *l)
+{
+    fr_config *c = l->config;
+    check_kafka(l, &c->kafka);
+    check_registry(l, &c->registry);
+    check_http(l, &c->http);
+    for (size_t i = 0; i < c->source_count; i++)
+        check_source(l, &c->sources[i], c->source_ops[i]);
+    check_slots(l);
+    fr_map *topics = fr_map_new();
+    bool complete = check_topics(l, topics);
+    for (size_t i = 0; i < c->sink_count; i++)
+        check_sink(l, &c->sinks[i], c->sink_ops[i], topics, complete);
+    fr_map_free(topics, NULL);
+}

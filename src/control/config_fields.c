@@ -1,0 +1,464 @@
+#include "control/config_fields.h"
+#include <string.h>
+
+#define AT(type, member) offsetof(type, member)
+#define CHOICES(...)                                                                               \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+#define TEXT(n, at, def, text)                                                                     \
+    {.name = n, .type = FR_OPT_TEXT, .offset = at, .fallback = def, .help = text}
+#define PATH(n, at, def, text)                                                                     \
+    {.name = n, .type = FR_OPT_TEXT, .offset = at, .fallback = def, .help = text, .flags = FR_PATH}
+#define SECRET(n, at, text)                                                                        \
+    {.name = n, .type = FR_OPT_TEXT, .offset = at, .help = text, .flags = FR_SECRET}
+#define INT(n, at, def, lo, hi, text)                                                              \
+    {.name = n,                                                                                    \
+     .type = FR_OPT_INT,                                                                           \
+     .offset = at,                                                                                 \
+     .fallback = def,                                                                              \
+     .help = text,                                                                                 \
+     .min = lo,                                                                                    \
+     .max = hi}
+#define BOOL(n, at, def, text)                                                                     \
+    {.name = n, .type = FR_OPT_BOOL, .offset = at, .fallback = def, .help = text}
+#define BYTES(n, at, def, lo, hi, text)                                                            \
+    {.name = n,                                                                                    \
+     .type = FR_OPT_BYTES,                                                                         \
+     .offset = at,                                                                                 \
+     .fallback = def,                                                                              \
+     .help = text,                                                                                 \
+     .min = lo,                                                                                    \
+     .max = hi}
+#define TIME(n, at, def, lo, hi, text)                                                             \
+    {.name = n,                                                                                    \
+     .type = FR_OPT_TIME,                                                                          \
+     .offset = at,                                                                                 \
+     .fallback = def,                                                                              \
+     .help = text,                                                                                 \
+     .min = lo,                                                                                    \
+     .max = hi}
+#define CHOICE(n, at, def, list, text)                                                             \
+    {.name = n, .type = FR_OPT_CHOICE, .offset = at, .fallback = def, .help = text, .choices = list}
+#define LIST(n, at, def, text)                                                                     \
+    {.name = n, .type = FR_OPT_LIST, .offset = at, .fallback = def, .help = text}
+#define MAP(n, at, text) {.name = n, .type = FR_OPT_MAP, .offset = at, .help = text}
+/* In the vocabulary, but nothing obeys it yet; the default says what is done instead. */
+#define LATER(n, t, def, text)                                                                     \
+    {.name = n, .type = t, .fallback = def, .help = text, .flags = FR_REFUSED}
+#define LATER_CHOICE(n, def, list, text)                                                           \
+    {.name = n,                                                                                    \
+     .type = FR_OPT_CHOICE,                                                                        \
+     .fallback = def,                                                                              \
+     .help = text,                                                                                 \
+     .choices = list,                                                                              \
+     .flags = FR_REFUSED}
+#define END {.name = NULL}
+
+#define MS 1000LL
+#define SECOND 1000000LL
+#define HOUR 3600000000LL
+#define KIB 1024LL
+#define MIB (1024LL * 1024)
+#define GIB (1024LL * 1024 * 1024)
+#define MOST 1000000000000LL /* where the only reason for a maximum is a slip of the hand */
+
+#define COMPATIBILITIES                                                                            \
+    "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE", \
+        "NONE"
+static const char *const compat_choices[] = {COMPATIBILITIES, NULL};
+static const char *const table_compat_choices[] = {"registry", COMPATIBILITIES, NULL};
+static const char *const when_choices[] = {"apply", "run", "never", NULL};
+static const char *const change_choices[] = {"evolve",    "block", "stop", "ignore",
+                                             "new_topic", "both",  NULL};
+static const char *const errors_choices[] = {"block", "stop", "dlq", NULL};
+
+const char *const fr_source_types[] = {"postgres", "mysql", "mariadb", "sqlite", "odbc", NULL};
+const char *const fr_sink_types[] = {"postgres", "mysql", "mariadb", "sqlite", "clickhouse",
+                                     "duckdb",   "odbc",  "file",    NULL};
+
+static const fr_option top_options[] = {
+    {.name = "version",
+     .type = FR_OPT_INT,
+     .offset = AT(fr_top_fields, version),
+     .min = 1,
+     .max = 1,
+     .help = "Format of this file: 1.",
+     .flags = FR_REQUIRED},
+    {.name = "name",
+     .type = FR_OPT_TEXT,
+     .offset = AT(fr_top_fields, name),
+     .help = "The pipeline's name, [a-z0-9-]{1,40}: in every topic, group, id and label of ours; a "
+             "new name starts from nothing.",
+     .flags = FR_REQUIRED},
+    LIST("include", AT(fr_top_fields, include), NULL,
+         "Globs of files with sources and sinks, relative to this file."),
+    END,
+};
+
+static const fr_option daemon_options[] = {
+    PATH("cache_dir", AT(fr_daemon_settings, cache_dir), "/var/cache/freshet",
+         "Catalogs and schemas seen last; may be deleted at any time."),
+    BYTES("memory", AT(fr_daemon_settings, memory), "64MiB", 16 * MIB, 1024 * GIB,
+          "All batches and Kafka queues together; when it is full nothing is read."),
+    BYTES("max_row_bytes", AT(fr_daemon_settings, max_row_bytes), "16MiB", KIB, GIB,
+          "A larger row is a DATA error."),
+    TIME("drain", AT(fr_daemon_settings, drain_us), "10s", 0, HOUR,
+         "From SIGTERM to exit; a second signal ends at once."),
+    LATER("tasks", FR_OPT_INT, NULL,
+          "Partitions of the tasks topic, to spread sources over workers."),
+    LATER("mask_key", FR_OPT_TEXT, NULL, "Key of mask: hash."),
+    CHOICE("log.level", AT(fr_daemon_settings, log_level), "info",
+           CHOICES("error", "warn", "info", "debug", "trace"), "How much is logged."),
+    CHOICE("log.format", AT(fr_daemon_settings, log_format), "auto",
+           CHOICES("auto", "human", "logfmt", "json"), "auto: human on a terminal, else logfmt."),
+    END,
+};
+
+static const fr_option kafka_options[] = {
+    {.name = "brokers",
+     .type = FR_OPT_LIST,
+     .offset = AT(fr_kafka_fields, s.brokers),
+     .help = "Bootstrap servers, host:port.",
+     .flags = FR_REQUIRED},
+    CHOICE("delivery", AT(fr_kafka_fields, delivery), "exactly-once",
+           CHOICES("exactly-once", "at-least-once"),
+           "exactly-once uses one Kafka transaction for events and checkpoint; never downgraded "
+           "silently."),
+    INT("transaction.max_events", AT(fr_kafka_fields, s.max_events), "20000", 1, 10000000,
+        "Commit after so many events; at the first of the three, or when the reader is idle."),
+    BYTES("transaction.max_bytes", AT(fr_kafka_fields, s.max_bytes), "16MiB", KIB, GIB,
+          "Commit after so much payload."),
+    TIME("transaction.max_time", AT(fr_kafka_fields, s.max_time_us), "500ms", MS, HOUR,
+         "Commit after this time; at most a quarter of transaction.timeout.ms."),
+    TIME("transaction.min_interval", AT(fr_kafka_fields, s.min_interval_us), "0s", 0, 60 * SECOND,
+         "Commits of an idle reader are at least so far apart."),
+    CHOICE("partitioner", AT(fr_kafka_fields, s.partitioner), "payload",
+           CHOICES("payload", "murmur2"),
+           "payload: murmur2 over the key without its 5-byte header; murmur2: over all of it, as "
+           "Java's default."),
+    CHOICE("topics.create", AT(fr_kafka_fields, s.topics_create), "apply", when_choices,
+           "Who creates data topics: apply (only freshet apply), run (also while running), never. "
+           "Ours are made by whichever comes first, unless never."),
+    INT("topics.partitions", AT(fr_kafka_fields, s.topic_partitions), NULL, 1, 10000,
+        "Partitions of new data topics; never changed later; the broker's default if not set."),
+    INT("topics.replication", AT(fr_kafka_fields, s.topic_replication), NULL, 1, 100,
+        "Replicas of new topics, ours too; the broker's default if not set."),
+    MAP("topics.config", AT(fr_kafka_fields, s.topic_config),
+        "Topic configuration of new data topics."),
+    LIST("accept_risk", AT(fr_kafka_fields, s.accept_risk), NULL,
+         "min-insync-replicas, unclean-leader-election: run although data could be lost."),
+    BOOL("insecure", AT(fr_kafka_fields, s.insecure), "false",
+         "Allow plaintext to brokers off loopback."),
+    MAP("properties", AT(fr_kafka_fields, s.properties),
+        "For librdkafka as they are; those that freshet owns (acks, enable.idempotence, "
+        "transactional.id, isolation.level, partitioner) are refused."),
+    END,
+};
+
+static const fr_option registry_options[] = {
+    {.name = "url",
+     .type = FR_OPT_LIST,
+     .offset = AT(fr_registry_settings, url),
+     .help = "One or more URLs, tried in order; file:DIR keeps schemas in a directory.",
+     .flags = FR_REQUIRED},
+    TEXT("username", AT(fr_registry_settings, username), NULL, "For basic authentication."),
+    SECRET("password", AT(fr_registry_settings, password), "For basic authentication."),
+    SECRET("token", AT(fr_registry_settings, token), "For bearer authentication."),
+    PATH("ca", AT(fr_registry_settings, ca), NULL, "CA certificates, PEM."),
+    BOOL("insecure", AT(fr_registry_settings, insecure), "false",
+         "Allow http:// to a registry off loopback."),
+    CHOICE("compatibility", AT(fr_registry_settings, compatibility), "BACKWARD", compat_choices,
+           "Level of new subjects."),
+    CHOICE("subject", AT(fr_registry_settings, subject), "topic",
+           CHOICES("topic", "record", "topic-record"), "The naming strategy of subjects."),
+    CHOICE("register", AT(fr_registry_settings, register_when), "apply", when_choices,
+           "Who registers a subject's first schema; later versions follow schema.on_change."),
+    END,
+};
+
+static const fr_option http_options[] = {
+    TEXT("listen", AT(fr_http_settings, listen), "127.0.0.1:8083",
+         "Address and port, or none; off loopback only with TLS and token."),
+    PATH("socket", AT(fr_http_settings, socket), "/run/freshet/freshet.sock",
+         "Unix socket, mode 0660; empty for none."),
+    PATH("tls.cert", AT(fr_http_settings, tls_cert), NULL, "Certificate chain, PEM."),
+    PATH("tls.key", AT(fr_http_settings, tls_key), NULL, "Its private key, PEM."),
+    SECRET("token", AT(fr_http_settings, token), "Bearer token."),
+    BOOL("metrics", AT(fr_http_settings, metrics), "true", "Serve /metrics."),
+    INT("metrics_max_tables", AT(fr_http_settings, metrics_max_tables), "500", 1, 1000000,
+        "More tables are counted together as table=\"_other\"."),
+    LATER("ui", FR_OPT_BOOL, "false", "Serve the web page."),
+    LATER_CHOICE("connect_api", "none", CHOICES("none", "read", "operate"),
+                 "Kafka Connect's REST API as a second dialect."),
+    LATER("tap_raw", FR_OPT_BOOL, "false", "Allow tap --at source: rows before masking."),
+    END,
+};
+
+static const fr_option notify_options[] = {
+    LATER("webhook", FR_OPT_TEXT, NULL, "POST of one JSON document a notice."),
+    LATER("exec", FR_OPT_LIST, NULL, "Program and arguments; the document on stdin."),
+    LATER("when", FR_OPT_LIST, NULL,
+          "Which notices: failed, blocked, throttled, retained_limit, freshness, dlq, recovered."),
+    END,
+};
+
+static const fr_option telemetry_options[] = {
+    LATER("openlineage.url", FR_OPT_TEXT, NULL, "Where run events go."),
+    LATER("openlineage.namespace", FR_OPT_TEXT, NULL, "Job namespace."),
+    LATER("otlp.endpoint", FR_OPT_TEXT, NULL, "OTLP/HTTP with JSON."),
+    LATER("otlp.metrics", FR_OPT_BOOL, "false", "Send metrics."),
+    LATER("otlp.traces", FR_OPT_BOOL, "false", "Send traces."),
+    END,
+};
+
+static const fr_option source_options[] = {
+    {.name = "type",
+     .type = FR_OPT_TEXT,
+     .offset = AT(fr_source_settings, type),
+     .help = "postgres, mysql, mariadb, sqlite, odbc; freshet version says which are compiled in.",
+     .flags = FR_REQUIRED},
+    TEXT("prefix", AT(fr_source_settings, prefix), NULL,
+         "First part of default topics; the source's name if not set."),
+    BOOL("transaction_metadata", AT(fr_source_settings, transaction_metadata), "false",
+         "Fill in transaction; BEGIN and END messages on <prefix>.transaction."),
+    TIME("log.heartbeat", AT(fr_source_settings, heartbeat_us), "10s", 100 * MS, HOUR,
+         "A checkpoint at least so often while the log moves."),
+    TIME("log.confirm_reserve", AT(fr_source_settings, confirm_reserve_us), "0s", 0, 720 * HOUR,
+         "Confirm to the source that far behind what is durable."),
+    INT("throttle.max_connections", AT(fr_source_settings, throttle_connections), "4", 2, 1000,
+        "Connections to this source, snapshots included."),
+    INT("throttle.rows_per_second", AT(fr_source_settings, throttle_rows_per_second), NULL, 1, MOST,
+        "Snapshot rate; without it as fast as it goes."),
+    TEXT("throttle.window", AT(fr_source_settings, throttle_window), NULL,
+         "Local time, 20:00-06:00: snapshots run only then."),
+    LATER("path", FR_OPT_TEXT, NULL, "SQLite file, instead of dsn."),
+    LATER("task", FR_OPT_INT, NULL, "Partition of the tasks topic, to pin a source to a place."),
+    LATER("signal_table", FR_OPT_TEXT, NULL, "Table whose rows ask for snapshots."),
+    LATER("log.server_id", FR_OPT_INT, NULL, "MySQL, MariaDB: our id as a replica."),
+    LATER("log.gtid", FR_OPT_BOOL, NULL, "MySQL, MariaDB: resume by GTID."),
+    LATER_CHOICE("log.xa", NULL, CHOICES("refuse", "hold"), "MySQL, MariaDB: XA transactions."),
+    LATER("throttle.max_lag", FR_OPT_TIME, NULL, "Snapshots wait while a replica lags more."),
+    LATER("throttle.max_load", FR_OPT_TEXT, NULL, "Threads_running=25: snapshots wait above."),
+    LATER("throttle.query", FR_OPT_TEXT, NULL, "A scalar above 0 throttles."),
+    END,
+};
+
+static const fr_option table_options[] = {
+    CHOICE("method", AT(fr_table_fields, s.method), "log",
+           CHOICES("log", "query", "outbox", "trigger", "snapshot", "skip"),
+           "How changes are seen: from the log; skip leaves the table out."),
+    LIST("key", AT(fr_table_fields, s.key), NULL,
+         "Key columns; else the primary key, the replica identity's index, or the first unique NOT "
+         "NULL one."),
+    BOOL("append_only", AT(fr_table_fields, s.append_only), "false",
+         "No key is needed; an update or delete is an error."),
+    LIST("columns.include", AT(fr_table_fields, s.columns_include), NULL,
+         "Columns that are published; all if not set. The order is the table's."),
+    LIST("columns.exclude", AT(fr_table_fields, s.columns_exclude), NULL,
+         "Columns that are left out."),
+    MAP("columns.types", AT(fr_table_fields, s.column_types),
+        "Column to Avro type, for example decimal(18,2)."),
+    MAP("columns.defaults", AT(fr_table_fields, s.column_defaults),
+        "Column to Avro default, for NOT NULL columns."),
+    TEXT("topic", AT(fr_table_fields, s.topic), "${prefix}.${space}.${table}",
+         "Topic; row variables ${source}, ${prefix}, ${space}, ${table}."),
+    LIST("partition_by", AT(fr_table_fields, s.partition_by), NULL,
+         "Columns whose murmur2 chooses the partition; the key if not set."),
+    CHOICE("envelope", AT(fr_table_fields, s.envelope), "standard",
+           CHOICES("standard", "debezium", "state", "raw"),
+           "Shape of events: standard (before, after, source, op), state (the row itself)."),
+    BOOL("tombstones", AT(fr_table_fields, s.tombstones), "true", "A tombstone after a delete."),
+    CHOICE("truncate", AT(fr_table_fields, s.truncate), "block",
+           CHOICES("block", "publish", "ignore"),
+           "TRUNCATE: block (an error, errors.mode decides), publish (op t to every partition), "
+           "ignore."),
+    CHOICE("snapshot.mode", AT(fr_table_fields, s.snapshot_mode), "initial",
+           CHOICES("initial", "never"), "Whether the rows that are there at first are read."),
+    TEXT("snapshot.where", AT(fr_table_fields, s.snapshot_where), NULL,
+         "Condition in the source's SQL: which rows the snapshot reads."),
+    INT("snapshot.chunk", AT(fr_table_fields, s.snapshot_chunk), "20000", 1, 10000000,
+        "Rows of one chunk."),
+    INT("snapshot.parallel", AT(fr_table_fields, s.snapshot_parallel), "2", 1, 100,
+        "Readers at once."),
+    CHOICE("errors.mode", AT(fr_table_fields, s.errors_mode), "stop", errors_choices,
+           "A row that cannot be handled: stop ends the source there."),
+    TEXT("errors.topic", AT(fr_table_fields, s.errors_topic), NULL,
+         "Topic of dead letters; freshet.<name>.dlq if not set."),
+    TEXT("owner", AT(fr_table_fields, s.owner), NULL,
+         "Who answers for the data; travels with the schema."),
+    LIST("tags", AT(fr_table_fields, s.tags), NULL, "Labels; travel with the schema."),
+    LIST("pii", AT(fr_table_fields, s.pii), NULL,
+         "Columns that hold personal data; travel with the schema."),
+    TEXT("schema.name", AT(fr_table_fields, s.schema_name), "${prefix}.${space}.${table}",
+         "Full name of the row record; envelope and key add Envelope and Key."),
+    TEXT("schema.doc", AT(fr_table_fields, s.schema_doc), NULL,
+         "Documentation of the record; the table's comment if not set."),
+    CHOICE("schema.compatibility", AT(fr_table_fields, compat), "registry", table_compat_choices,
+           "Level of this table's subjects; registry: as registry.compatibility."),
+    CHOICE("schema.on_change.add_column", AT(fr_table_fields, s.add_column), "evolve",
+           change_choices,
+           "A column was added: evolve registers a new version, stop ends the source."),
+    CHOICE("schema.on_change.drop_column", AT(fr_table_fields, s.drop_column), "stop",
+           change_choices, "A column was dropped."),
+    CHOICE("schema.on_change.rename_column", AT(fr_table_fields, s.rename_column), "stop",
+           change_choices, "A column was renamed."),
+    CHOICE("schema.on_change.change_type", AT(fr_table_fields, s.change_type), "stop",
+           change_choices, "A column's type or nullability changed."),
+    CHOICE("schema.on_change.drop_table", AT(fr_table_fields, s.drop_table), "stop", change_choices,
+           "The table was dropped."),
+    LATER("columns.rename", FR_OPT_MAP, NULL, "Column to field name."),
+    LATER("columns.derive", FR_OPT_MAP, NULL, "Field to SQL expression."),
+    LATER("columns.mask", FR_OPT_MAP, NULL, "Column to hash, redact, null or {keep_last: n}."),
+    LATER_CHOICE("columns.zero_dates", NULL, CHOICES("null", "error"),
+                 "MySQL, MariaDB: 0000-00-00."),
+    LATER("filter", FR_OPT_TEXT, NULL, "SQL over the row; keeps what is not false."),
+    LATER("errors.limit", FR_OPT_TEXT, NULL,
+          "Errors per events, 10/1000: above it the table is held."),
+    LATER("freshness.warn", FR_OPT_TIME, NULL, "Lag at which status warns."),
+    LATER("freshness.error", FR_OPT_TIME, NULL, "Lag at which status says error."),
+    LATER("schema.contract", FR_OPT_TEXT, NULL, "Avro schema that events must keep."),
+    LATER("schema.both_until", FR_OPT_TEXT, NULL,
+          "With on_change both: when the old topic is closed."),
+    LATER("poll.every", FR_OPT_TIME, NULL, "Time between reads."),
+    LATER("poll.column", FR_OPT_TEXT, NULL, "Time or increasing number."),
+    LATER("poll.tiebreak", FR_OPT_TEXT, NULL, "Orders equal values."),
+    LATER("poll.query", FR_OPT_TEXT, NULL, "Own SELECT instead of the table."),
+    LATER("poll.batch", FR_OPT_INT, NULL, "Page size in rows."),
+    LATER("poll.lookback", FR_OPT_TIME, NULL, "How late a commit may come."),
+    LATER("poll.max_skew", FR_OPT_TIME, NULL, "Worst clock error of the applications."),
+    LATER("poll.timezone", FR_OPT_TEXT, NULL, "The writer's zone of a timestamp without zone."),
+    LATER("poll.allow_replica", FR_OPT_BOOL, "false", "Poll a replica."),
+    LATER_CHOICE("poll.deletes", "none", CHOICES("none", "soft-column", "full-compare"),
+                 "How deletes are seen."),
+    LATER("poll.delete_column", FR_OPT_TEXT, NULL, "Column of soft-column."),
+    LATER("poll.compare_every", FR_OPT_TIME, NULL, "Time between full comparisons."),
+    LATER("outbox.id", FR_OPT_TEXT, NULL, "Column: order."),
+    LATER("outbox.payload", FR_OPT_TEXT, NULL, "Column: body."),
+    LATER("outbox.key", FR_OPT_TEXT, NULL, "Column: message key."),
+    LATER("outbox.type", FR_OPT_TEXT, NULL, "Column: header type."),
+    LATER("outbox.route", FR_OPT_TEXT, NULL, "Topic template; row columns allowed."),
+    LATER("outbox.headers", FR_OPT_LIST, NULL, "Columns that become headers."),
+    LATER("outbox.tx", FR_OPT_TEXT, NULL, "xid8 column: exact order on PostgreSQL."),
+    LATER("outbox.delete", FR_OPT_BOOL, NULL, "Delete once confirmed."),
+    END,
+};
+
+static const fr_option sink_options[] = {
+    {.name = "type",
+     .type = FR_OPT_TEXT,
+     .offset = AT(fr_sink_settings, type),
+     .help = "postgres, mysql, mariadb, sqlite, clickhouse, duckdb, odbc, file; freshet version "
+             "says which are compiled in.",
+     .flags = FR_REQUIRED},
+    {.name = "from",
+     .type = FR_OPT_LIST,
+     .offset = AT(fr_sink_settings, from),
+     .help = "Topics, exact or /regex/.",
+     .flags = FR_REQUIRED},
+    TEXT("into", AT(fr_sink_settings, into), "${table}",
+         "Target table; row variables ${source}, ${prefix}, ${space}, ${table}, ${topic}."),
+    CHOICE("create", AT(fr_sink_settings, create), "apply", when_choices,
+           "Who creates missing target tables."),
+    CHOICE("start", AT(fr_sink_settings, start), "earliest", CHOICES("earliest", "latest"),
+           "Where to begin in partitions whose offset the target does not hold yet."),
+    CHOICE("write.mode", AT(fr_sink_settings, write_mode), "upsert",
+           CHOICES("upsert", "append", "history"),
+           "upsert keeps one row a key; append adds every event."),
+    CHOICE("write.deletes", AT(fr_sink_settings, deletes), "hard",
+           CHOICES("hard", "soft", "ignore"), "What a delete does to the row."),
+    CHOICE("write.truncate", AT(fr_sink_settings, truncate), "block",
+           CHOICES("block", "apply", "ignore"), "What op t does: block is an error."),
+    INT("write.batch", AT(fr_sink_settings, batch_rows), "1000", 1, 10000000,
+        "Rows of one target transaction."),
+    TIME("write.every", AT(fr_sink_settings, every_us), "1s", MS, HOUR, "Or earlier."),
+    INT("write.parallel", AT(fr_sink_settings, parallel), "1", 1, 100,
+        "Connections; partitions are shared among them."),
+    CHOICE("on_change.add_column", AT(fr_sink_settings, add_column), "stop", change_choices,
+           "The events have a new column: evolve adds it to the target table."),
+    CHOICE("on_change.drop_column", AT(fr_sink_settings, drop_column), "stop", change_choices,
+           "The events have lost a column."),
+    CHOICE("on_change.change_type", AT(fr_sink_settings, change_type), "stop", change_choices,
+           "A column's type changed."),
+    CHOICE(
+        "errors.mode", AT(fr_sink_settings, errors_mode), "stop", errors_choices,
+        "A message that cannot be applied: stop ends the sink, dlq sets the key's messages aside."),
+    TEXT("errors.topic", AT(fr_sink_settings, errors_topic), NULL,
+         "Topic of dead letters; freshet.<name>.dlq if not set."),
+    LATER("errors.limit", FR_OPT_TEXT, NULL,
+          "Errors per events, 10/1000: above it the sink is held."),
+    LATER("path", FR_OPT_TEXT, NULL, "File of SQLite, DuckDB and file sinks."),
+    LATER_CHOICE("on_change.rename_column", NULL, change_choices, "A column was renamed."),
+    LATER_CHOICE("on_change.drop_table", NULL, change_choices, "The table was dropped."),
+    END,
+};
+
+const fr_section fr_sections[] = {
+    {"", "", "The file", top_options, sizeof(fr_top_fields)},
+    {"daemon", "daemon", "The process", daemon_options, sizeof(fr_daemon_settings)},
+    {"kafka", "kafka", "Kafka", kafka_options, sizeof(fr_kafka_fields)},
+    {"registry", "registry", "Schema registry", registry_options, sizeof(fr_registry_settings)},
+    {"http", "http", "HTTP", http_options, sizeof(fr_http_settings)},
+    {"notify", "notify", "Notices", notify_options, 1},
+    {"telemetry", "telemetry", "Telemetry", telemetry_options, 1},
+    {"source", "sources.<s>", "Sources", source_options, sizeof(fr_source_settings)},
+    {"table", "sources.<s>.tables.<t>", "Tables, and defaults", table_options,
+     sizeof(fr_table_fields)},
+    {"sink", "sinks.<k>", "Sinks", sink_options, sizeof(fr_sink_settings)},
+    {.kind = NULL},
+};
+
+const fr_section *fr_section_find(const char *kind)
+{
+    const fr_section *s = fr_sections;
+    while (s->kind != NULL && strcmp(s->kind, kind) != 0)
+        s++;
+    return s->kind == NULL ? NULL : s;
+}
+
+#define HELD "held tables are not built yet: use stop"
+#define CHANGES "use evolve or stop"
+static const fr_unbuilt unbuilt[] = {
+    {"table", "method", "query", "use log or skip"},
+    {"table", "method", "outbox", "use log or skip"},
+    {"table", "method", "trigger", "use log or skip"},
+    {"table", "method", "snapshot", "use log or skip"},
+    {"table", "envelope", "debezium", "use standard or state"},
+    {"table", "envelope", "raw", "use standard or state"},
+    {"table", "errors.mode", "block", HELD},
+    {"table", "errors.mode", "dlq", "dead letters of sources are not built yet: use stop"},
+    {"table", "schema.on_change", "block", HELD},
+    {"table", "schema.on_change", "ignore", CHANGES},
+    {"table", "schema.on_change", "new_topic", CHANGES},
+    {"table", "schema.on_change", "both", CHANGES},
+    {"table", "schema.on_change.drop_table", "evolve", "use stop"},
+    {"sink", "write.mode", "history", "use upsert or append"},
+    {"sink", "errors.mode", "block", "held tables are not built yet: use stop or dlq"},
+    {"sink", "on_change", "block", HELD},
+    {"sink", "on_change", "ignore", CHANGES},
+    {"sink", "on_change", "new_topic", CHANGES},
+    {"sink", "on_change", "both", CHANGES},
+};
+
+const fr_unbuilt *fr_unbuilt_find(const char *kind, const char *option, const char *choice)
+{
+    for (size_t i = 0; i < sizeof(unbuilt) / sizeof(unbuilt[0]); i++) {
+        const fr_unbuilt *u = &unbuilt[i];
+        size_t len = strlen(u->option);
+        bool named =
+            strncmp(u->option, option, len) == 0 && (option[len] == 0 || option[len] == '.');
+        if (named && strcmp(u->kind, kind) == 0 && strcmp(u->choice, choice) == 0)
+            return u;
+    }
+    return NULL;
+}
+
+const char *const *fr_row_variables(const char *option)
+{
+    static const char *const of_table[] = {"source", "prefix", "space", "table", NULL};
+    static const char *const of_topic[] = {"source", "prefix", "space", "table", "topic", NULL};
+    if (strcmp(option, "topic") == 0 || strcmp(option, "schema.name") == 0)
+        return of_table;
+    return strcmp(option, "into") == 0 || strcmp(option, "outbox.route") == 0 ? of_topic : NULL;
+}

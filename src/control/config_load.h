@@ -1,0 +1,88 @@
+/* What the files of config*.c share. */
+#ifndef FR_CONTROL_CONFIG_LOAD_H
+#define FR_CONTROL_CONFIG_LOAD_H
+
+#include "control/config.h"
+#include "control/config_fields.h"
+#include "control/config_tree.h"
+
+/* The options of one struct, its target, and which node set each option. */
+typedef struct fr_fields {
+    const fr_option *options;
+    void *target;
+    const fr_node **set_by; /* one per option; NULL: the built-in default */
+    const char **layer;     /* one per option: "defaults", "/regex/" or NULL: the place says */
+} fr_fields;
+
+/* One place of the configuration that options describe: "kafka", "sources.erp". */
+typedef struct fr_scope {
+    const char *kind;   /* as in fr_unbuilt_choices: "kafka", "source", "table", "sink" */
+    const char *path;   /* "" at the top */
+    fr_fields parts[3]; /* the first that knows a key wins */
+    size_t part_count;
+    const char *const *elsewhere; /* keys that somebody else reads; ends with NULL, may be NULL */
+    const fr_node *node;
+} fr_scope;
+
+/* What fr_config.tree points to. */
+typedef struct fr_config_tree {
+    fr_scope **scopes;
+    size_t count, cap;
+    void **regexes; /* to free */
+    size_t regex_count, regex_cap;
+} fr_config_tree;
+
+typedef struct fr_loader {
+    fr_arena *a; /* the configuration's own */
+    fr_arena *problems_arena;
+    fr_problem *problems;
+    size_t problem_count, problem_cap, error_count;
+    const fr_connectors *connectors;
+    const fr_config_flags *flags;
+    fr_config *config;
+    fr_config_tree *tree;
+    const char **files; /* in the order they were read */
+    size_t file_count, file_cap;
+    bool no_files; /* fuzzing: no include, no ${file:} */
+} fr_loader;
+
+/* The configuration from memory; `no_files` keeps it there. fr_config_load is this after
+ * reading the file. */
+fr_rc fr_config_load_text(fr_str text, const char *name, bool no_files,
+                          const fr_connectors *connectors, const fr_config_flags *flags,
+                          fr_arena *problems_arena, fr_problem **problems_out,
+                          size_t *problem_count, fr_config **out, fr_err *err);
+
+/* Reports a problem. path may be NULL; place.file NULL: the whole configuration. The one
+ * returned may be changed until the next call (hint, excerpt). */
+fr_problem *fr_problem_add(fr_loader *l, bool warning, const char *code, fr_place place,
+                           const char *path, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
+void fr_problem_hint(fr_loader *l, fr_problem *p, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The place of an error value: text, hint and code are err's. */
+fr_problem *fr_problem_of(fr_loader *l, fr_place place, const char *path, const fr_err *err);
+void fr_problems_sort(fr_loader *l);
+
+/* path + "." + key, quoted where it holds other characters than a-z 0-9 _ -. */
+const char *fr_path_join(fr_arena *a, const char *path, fr_str key);
+
+/* ${...} of one scalar. FR_OK, FR_IDLE (offline and not there: leave the default), FR_FAIL
+ * after the problem was reported. vars: row variables stay as they are. */
+fr_rc fr_value_resolve(fr_loader *l, const fr_node *n, const char *path, const fr_option *o,
+                       fr_str *out);
+/* Names of kafka.properties and the like that hold secrets. */
+bool fr_secret_name(const char *name);
+
+/* Fill in a scope from its node; unknown keys, bad values, refused ones are reported. */
+void fr_scope_read(fr_loader *l, fr_scope *s, const fr_node *n, const char *layer);
+fr_scope *fr_scope_new(fr_loader *l, const char *kind, const char *path);
+void fr_scope_part(fr_loader *l, fr_scope *s, const fr_option *options, void *target);
+void fr_scope_required(fr_loader *l, const fr_scope *s);
+/* Where the option was set; place.file NULL: nowhere. */
+fr_place fr_scope_place(const fr_scope *s, const char *name);
+const char *fr_place_text(fr_arena *a, fr_place place); /* "freshet.yaml:12" */
+
+void fr_config_check(fr_loader *l); /* what needs more than one key */
+
+#endif

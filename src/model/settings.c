@@ -1,0 +1,159 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "model/settings.h"
+#include <pcre2.h>
+#include <string.h>
+
+/* A pattern comes from the configuration, its subject from a catalog: a bad pair must cost
+ * time that nobody notices, not the reader's thread. */
+enum { match_limit = 100000, depth_limit = 1000 };
+
+fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err)
+{
+    size_t len = strlen(pattern);
+    if (len < 1 || pattern[0] != '/') {
+        *out = NULL;
+        return FR_OK;
+    }
+    if (len < 3 || pattern[len - 1] != '/') {
+        fr_fail(err, FR_ERR_CONFIG, "pattern `%s` does not end in /", pattern);
+        fr_fail_code(err, "config.bad_pattern");
+        return fr_fail_hint(err, "write /regex/, for example \"/^public\\\\./\"");
+    }
+    int code;
+    PCRE2_SIZE offset;
+    pcre2_code *regex =
+        pcre2_compile((PCRE2_SPTR)pattern + 1, len - 2, PCRE2_UTF, &code, &offset, NULL);
+    if (regex == NULL) {
+        PCRE2_UCHAR why[160];
+        pcre2_get_error_message(code, why, sizeof(why));
+        fr_fail(err, FR_ERR_CONFIG, "pattern `%s` is no regular expression: %s at character %zu",
+                pattern, (const char *)why, offset + 2);
+        fr_fail_code(err, "config.bad_pattern");
+        return fr_fail_hint(err, "PCRE syntax; a dot in a name is written \\.");
+    }
+    *out = regex;
+    return FR_OK;
+}
+
+void fr_pattern_free(void *regex)
+{
+    pcre2_code_free(regex);
+}
+
+bool fr_pattern_match(void *regex, fr_str subject)
+{
+    pcre2_match_context *limits = pcre2_match_context_create(NULL);
+    pcre2_match_data *found = pcre2_match_data_create(1, NULL);
+    bool match = false;
+    if (limits != NULL && found != NULL) {
+        pcre2_set_match_limit(limits, match_limit);
+        pcre2_set_depth_limit(limits, depth_limit);
+        const char *text = subject.ptr == NULL ? "" : subject.ptr;
+        /* A positive number, or 0 for more groups than room; below: no match, or a limit. */
+        match = pcre2_match(regex, (PCRE2_SPTR)text, subject.len, 0, 0, found, limits) >= 0;
+    }
+    pcre2_match_data_free(found);
+    pcre2_match_context_free(limits);
+    return match;
+}
+
+static bool is_table(const char *pattern, fr_str space, fr_str name)
+{
+    return strlen(pattern) == space.len + 1 + name.len &&
+           memcmp(pattern, space.ptr, space.len) == 0 && pattern[space.len] == '.' &&
+           memcmp(pattern + space.len + 1, name.ptr, name.len) == 0;
+}
+
+static const fr_table_settings *match_exact(const fr_source_settings *s, fr_str space, fr_str name)
+{
+    for (size_t i = 0; i < s->table_count; i++)
+        if (s->tables[i].regex == NULL && is_table(s->tables[i].pattern, space, name))
+            return &s->tables[i];
+    return NULL;
+}
+
+/* The first regex from index *i on; *i is then the one after it. */
+static const fr_table_settings *match_regex(const fr_source_settings *s, fr_str space, fr_str name,
+                                            size_t *i)
+{
+    const fr_table_settings *found = NULL;
+    fr_arena *a = fr_arena_new(512);
+    fr_str full = fr_arena_printf(a, "%.*s.%.*s", FR_ARG(space), FR_ARG(name));
+    for (; *i < s->table_count && found == NULL; ++*i)
+        if (s->tables[*i].regex != NULL && fr_pattern_match(s->tables[*i].regex, full))
+            found = &s->tables[*i];
+    fr_arena_free(a);
+    return found;
+}
+
+const fr_table_settings *fr_source_match(const fr_source_settings *s, fr_str space, fr_str name)
+{
+    size_t i = 0;
+    const fr_table_settings *found = match_exact(s, space, name);
+    if (found == NULL)
+        found = match_regex(s, space, name, &i);
+    return found == NULL || found->method == FR_METHOD_SKIP ? NULL : found;
+}
+
+bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
+                         const fr_table_settings **one, const fr_table_settings **other)
+{
+    size_t i = 0;
+    if (match_exact(s, space, name) != NULL)
+        return false;
+    const fr_table_settings *first = match_regex(s, space, name, &i);
+    const fr_table_settings *second = first == NULL ? NULL : match_regex(s, space, name, &i);
+    if (second == NULL)
+        return false;
+    *one = first;
+    *other = second;
+    return true;
+}
+
+int fr_sink_match(const fr_sink_settings *s, fr_str topic)
+{
+    for (size_t i = 0; i < s->from.count; i++) {
+        void *regex = s->from_regex[i];
+        if (regex == NULL ? fr_str_is(topic, s->from.items[i]) : fr_pattern_match(regex, topic))
+            return (int)i;
+    }
+    return -1;
+}
+
+static const fr_pair *find_variable(const fr_pair *vars, size_t count, fr_str name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fr_str_is(name, vars[i].name))
+            return &vars[i];
+    return NULL;
+}
+
+fr_rc fr_template_expand(fr_arena *a, const char *template, const fr_pair *vars, size_t count,
+                         fr_str *out, fr_err *err)
+{
+    fr_str made = {"", 0};
+    const char *at = template;
+    for (;;) {
+        const char *open = strstr(at, "${");
+        size_t plain = open == NULL ? strlen(at) : (size_t)(open - at);
+        made = fr_arena_printf(a, "%.*s%.*s", FR_ARG(made), (int)plain, at);
+        if (open == NULL)
+            break;
+        const char *close = strchr(open, '}');
+        if (close == NULL) {
+            fr_fail(err, FR_ERR_CONFIG, "template `%s`: ${ without }", template);
+            return fr_fail_code(err, "config.bad_template");
+        }
+        fr_str name = {open + 2, (size_t)(close - open - 2)};
+        const fr_pair *var = find_variable(vars, count, name);
+        if (var == NULL) {
+            fr_fail(err, FR_ERR_CONFIG, "template `%s`: unknown variable ${%.*s}", template,
+                    FR_ARG(name));
+            return fr_fail_code(err, "config.unknown_variable");
+        }
+        made = fr_arena_printf(a, "%.*s%s", FR_ARG(made), var->value);
+        at = close + 1;
+    }
+    *out = made;
+    return FR_OK;
+}

@@ -138,9 +138,12 @@ class Cluster:
 
 def case(name, function, *args):
     global failures
+    start = time.monotonic()
     try:
         function(*args)
-        print("ok kafka." + name, flush=True)
+        print("ok kafka.%s" % name, flush=True)
+        if os.environ.get("KAFKA_TEST_TIMES"):
+            print("# %.1f s" % (time.monotonic() - start), flush=True)
     except Exception as e:  # noqa: BLE001: whatever it is, it is this case's failure
         failures += 1
         text = " ".join(("%s: %s" % (type(e).__name__, e)).split())

@@ -195,6 +195,9 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
         reason = fatal;
     }
     fr_log(FR_LOG_DEBUG, c->who, "kafka: %s: %s", rd_kafka_err2name(code), reason);
+    if (code == RD_KAFKA_RESP_ERR__TRANSPORT && strstr(reason, "SSL routines") != NULL) {
+        code = RD_KAFKA_RESP_ERR__SSL; /* the peer's alert comes after the handshake */
+    }
     pthread_mutex_lock(&c->lock);
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         c->all_down = true;

@@ -104,6 +104,11 @@ static fr_rc fail_delivery(fr_publisher *p, fr_err *err)
     return FR_FAIL;
 }
 
+static bool is_purged(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+}
+
 fr_rc fr_publisher_fail(fr_publisher *p, fr_err *err, rd_kafka_resp_err_t code, const char *reason,
                         const char *what)
 {
@@ -116,13 +121,12 @@ fr_rc fr_publisher_fail(fr_publisher *p, fr_err *err, rd_kafka_resp_err_t code, 
     if (p->transactional && fr_client_fenced(code)) {
         return explain_fence(p, err);
     }
-    bool purged = p->failure == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
-                  p->failure == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
-    if (p->failed > 0 && !purged && dead == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (p->failed > 0 && !is_purged(p->failure) && dead == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return fail_delivery(p, err);
     }
     fr_client_fail(&p->client, err, code, reason, what);
-    if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__INCONSISTENT) {
+    if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__INCONSISTENT ||
+        is_purged(code)) {
         /* The transaction has failed already, in the background. */
         err->kind = FR_ERR_CONNECT;
         fr_fail_code(err, "kafka.txn");
@@ -135,6 +139,20 @@ static fr_rc fail_error(fr_publisher *p, fr_err *err, rd_kafka_error_t *error, c
     fr_publisher_fail(p, err, rd_kafka_error_code(error), rd_kafka_error_string(error), what);
     rd_kafka_error_destroy(error);
     return FR_FAIL;
+}
+
+/* Some message failed. Where the transaction failed first, its messages were only purged; the
+ * reason is what a commit is refused with (and it is refused: a message is missing). */
+fr_rc fr_publisher_fail_failed(fr_publisher *p, fr_err *err)
+{
+    if (p->transactional && is_purged(p->failure)) {
+        rd_kafka_error_t *error = rd_kafka_commit_transaction(p->client.rk, STEP_MS);
+        if (error == NULL) {
+            return fr_fail(err, FR_ERR_BUG, "kafka: committed although a message failed");
+        }
+        return fail_error(p, err, error, p->failure_topic);
+    }
+    return fr_publisher_fail(p, err, p->failure, p->failure_text, "produce");
 }
 
 /* One of the calls that may be resumed after a time-out: again until it is done, refused, or
@@ -200,7 +218,7 @@ fr_rc fr_publisher_drain(fr_publisher *p, fr_err *err)
         }
     }
     if (p->failed > 0) {
-        return fr_publisher_fail(p, err, p->failure, p->failure_text, "produce");
+        return fr_publisher_fail_failed(p, err);
     }
     if (p->delivered != p->produced) {
         return fr_fail(err, FR_ERR_BUG, "kafka: %llu messages produced, %llu acknowledged",

@@ -32,7 +32,8 @@ def expect(condition, *what):
 
 class Probe:
     def __init__(self, brokers, pipeline=RUN, **options):
-        args = [PROBE, "--brokers", brokers, "--pipeline", pipeline]
+        args = [PROBE, "--pipeline", pipeline]
+        options["brokers"] = brokers
         for name, value in options.items():
             for v in value if isinstance(value, list) else [value]:
                 args += ["--" + name.replace("_", "-"), str(v)]

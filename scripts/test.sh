@@ -13,7 +13,7 @@
 # A skip must be allowed by name in tests/may_skip.txt; any other one fails the run.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
-cd "$root"
+cd "$root" || exit
 logs=${LOGS:-$root/build/test-logs}
 jobs=${JOBS:-$(nproc)}
 passed=0 failed=0 skipped=0 broken=0
@@ -151,12 +151,24 @@ scripts_on_stack() {
         elif ! grep -q '^\(not ok\|ok\|skip\) ' "$logs/$name.log"; then
             echo "not ok $name: it printed no result"
         fi
+        left_down "$name"
         echo "($name: $((SECONDS - begun)) s)"
         ! grep -q '^not ok ' "$logs/$name.log" || all=1
     done
-    # A server that a test left dead would make a liar of the next one.
-    tests/stack/stack status
     return $all
+}
+
+# A server that a test left dead or frozen would make a liar of the next one.
+left_down() { # NAME
+    local server state
+    while read -r server state _; do
+        case $state in
+        up) continue ;;
+        frozen) tests/stack/stack cont "$server" ;;
+        *) tests/stack/stack start "$server" >/dev/null ;;
+        esac
+        echo "not ok $1: left $server $state" | tee -a "$logs/$1.log"
+    done < <(tests/stack/stack status)
 }
 
 c_files() {

@@ -117,15 +117,15 @@ static fr_event *add(const fr_pg_copy *c, fr_batch *b, fr_op op)
     return e;
 }
 
-static void put_cell(const fr_pg_copy *c, size_t i, const cell *cell, fr_batch *b, fr_event *e,
+static void put_cell(const fr_pg_copy *c, size_t i, const cell *at, fr_batch *b, fr_event *e,
                      fr_value *values)
 {
-    if (cell->null) {
+    if (at->null) {
         values[i].kind = FR_NULL;
         return;
     }
     /* Only now: what fills the batch must come after its event. */
-    fr_str bytes = cell->escaped ? unescaped(b->arena, cell->bytes) : cell->bytes;
+    fr_str bytes = at->escaped ? unescaped(b->arena, at->bytes) : at->bytes;
     fr_pg_layout_value(current(c), i, b->arena, bytes, c->binary, c->view_lsn, values, &e->bad);
 }
 
@@ -152,6 +152,10 @@ fr_rc fr_pg_copy_row(fr_pg_copy *c, fr_batch *batch, fr_str data, fr_err *err)
         return FR_IDLE;
     if (c->binary && !c->header_seen)
         FR_TRY(binary_header(&in, err));
+    if (c->binary && !c->header_seen && fr_in_left(&in) == 0) {
+        c->header_seen = true; /* it came alone */
+        return FR_OK;
+    }
     if (c->cells == NULL)
         c->cells = fr_malloc((count + 1) * sizeof(cell));
     fr_rc rc = c->binary ? binary_cells(&in, c->cells, count, err)

@@ -19,7 +19,8 @@ typedef struct fr_pg_copy {
 
 /* One CopyData message (what PQgetCopyData returned). Values point into it:
  *   FR_OK    a READ event was appended (before the first one, TABLE): let batch->arena adopt
- *            data now (not before, see pgoutput_decode.h)
+ *            data now (not before, see pgoutput_decode.h). Nothing was, if data is the head of
+ *            a binary copy alone
  *   FR_IDLE  the batch is full: give the same message again with the next batch
  *   FR_END   it was the end mark (binary), nothing appended
  *   FR_FAIL  BUG: it is not what COPY sends

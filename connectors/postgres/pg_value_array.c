@@ -121,16 +121,27 @@ static fr_rc text_level(writer *w, fr_in *in, int depth)
     return FR_OK;
 }
 
+static bool skip_bound(fr_in *in)
+{
+    size_t n = 0;
+    while (in->at < in->end && strchr("-+0123456789", *in->at) != NULL && *in->at != 0) {
+        in->at++;
+        n++;
+    }
+    return n > 0;
+}
+
 /* "[0:2][-1:1]=" in front of arrays whose bounds do not start at 1. */
 static bool skip_bounds(fr_in *in)
 {
     if (in->at == in->end || *in->at != '[')
         return true;
-    while (in->at < in->end && *in->at != '=')
-        if (*in->at == 0 || strchr("0123456789-+:[]", *in->at++) == NULL)
+    while (in->at < in->end && *in->at == '[') {
+        in->at++;
+        if (!skip_bound(in) || fr_in_u8(in) != ':' || !skip_bound(in) || fr_in_u8(in) != ']')
             return false;
-    fr_in_u8(in);
-    return !in->bad;
+    }
+    return fr_in_u8(in) == '=' && !in->bad;
 }
 
 static fr_rc array_text(writer *w, fr_str bytes)

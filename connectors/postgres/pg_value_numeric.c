@@ -59,8 +59,11 @@ static fr_str minimal(fr_arena *a, uint64_t v, bool negative, size_t used)
     uint8_t sign = negative ? 0xff : 0;
     size_t n = 0;
     for (size_t i = used; i-- > 0;) {
-        uint8_t byte = i == 8 ? sign : (uint8_t)(v >> (8 * i));
-        uint8_t next = i == 0 ? 0 : (uint8_t)(v >> (8 * (i - 1)));
+        uint8_t byte = sign, next = 0;
+        if (i < 8)
+            byte = (uint8_t)(v >> (8 * i));
+        if (i > 0)
+            next = (uint8_t)(v >> (8 * (i - 1)));
         bool spare = n == 0 && i > 0 && byte == sign && ((next & 0x80) != 0) == negative;
         if (!spare)
             out[n++] = byte;

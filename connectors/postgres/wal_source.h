@@ -8,7 +8,12 @@
  *   wal_slot.c      making the slot; may we go on at a position (R6)
  *   wal_snapshot.c  the view, and how tables are cut into chunks
  *   wal_chunk.c     the reader of one chunk
+ *   wal_split.c     where to cut, and the SQL of a table's rows
+ *   wal_key.c       a row's key as text
  *   wal_stream.c    the reader of the log
+ *   wal_shapes.c    what the stream's decoder asks the catalog
+ *   wal_reread.c    values that no log has (decision 47)
+ *   wal_wait.c      waiting that another thread can end
  *   wal_check.c     the pre-flight catalogue */
 #ifndef FR_POSTGRES_WAL_SOURCE_H
 #define FR_POSTGRES_WAL_SOURCE_H
@@ -57,8 +62,9 @@ typedef struct fr_wal_source {
     PGconn *idle[FR_WAL_IDLE_MAX];
     size_t idle_count;
     fr_wal_view *views;
-    PGconn *view_conn; /* holds the exported snapshot */
-    uint32_t epoch;    /* of the stream, or of the plan */
+    PGconn *view_conn;     /* holds the exported snapshot */
+    uint32_t epoch;        /* of the stream, or of the plan */
+    atomic_bool text_only; /* a relation of the log has a type whose binary form we refuse */
 
     /* status(): from any thread */
     atomic_bool connected;
@@ -129,7 +135,15 @@ fr_str fr_wal_key_sql(fr_arena *a, const fr_wal_table *t, const char *cast);
 /* wal_chunk.c */
 fr_rc fr_wal_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk *c, fr_reader **out,
                         fr_err *err);
+/* Index of a table in the view's catalog; its count when it is not there. */
+size_t fr_wal_view_table(const fr_wal_view *v, fr_str space, fr_str name);
+
+/* wal_key.c */
 fr_rc fr_wal_row_key(fr_source *base, fr_batch *b, const fr_event *e, fr_str *out, fr_err *err);
+/* Text that PostgreSQL reads back as the same value; v is neither ABSENT nor NULL. */
+fr_str fr_wal_value_text(fr_arena *a, const fr_column *c, const fr_value *v);
+/* Marks the events from index `from` on as bad where `bytes` is above daemon.max_row_bytes. */
+void fr_wal_too_big(const fr_source_settings *settings, fr_batch *b, size_t from, size_t bytes);
 
 /* wal_stream.c */
 fr_rc fr_wal_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err);

@@ -28,6 +28,58 @@ static bool is_record(const fr_avro_node *n)
     return n != NULL && n->tag == FR_AVRO_RECORD;
 }
 
+static const struct {
+    const char *name;
+    fr_role role;
+} value_roles[] = {{"before", FR_ROLE_BEFORE},           {"after", FR_ROLE_AFTER},
+                   {"source", FR_ROLE_SOURCE},           {"op", FR_ROLE_OP},
+                   {"unavailable", FR_ROLE_UNAVAILABLE}, {"message", FR_ROLE_MESSAGE}},
+  source_roles[] = {{"epoch", FR_ROLE_EPOCH}, {"ordinal", FR_ROLE_ORDINAL},
+                    {"lsn", FR_ROLE_LSN},     {"sequence", FR_ROLE_SEQUENCE},
+                    {"txId", FR_ROLE_TXID},   {"ts_us", FR_ROLE_TS_US}};
+
+static fr_role role_of(const fr_avro_field *f, bool in_source)
+{
+    size_t count = in_source ? sizeof source_roles / sizeof *source_roles
+                             : sizeof value_roles / sizeof *value_roles;
+    for (size_t i = 0; i < count; i++) {
+        if (fr_str_is(f->name, in_source ? source_roles[i].name : value_roles[i].name))
+            return in_source ? source_roles[i].role : value_roles[i].role;
+    }
+    return FR_ROLE_NONE;
+}
+
+/* A field that has a role's name but not its type has no role. */
+static bool fits(fr_role role, const fr_avro_node *type)
+{
+    const fr_avro_node *some = some_branch(type);
+    switch (role) {
+    case FR_ROLE_BEFORE:
+    case FR_ROLE_AFTER:
+    case FR_ROLE_SOURCE:
+    case FR_ROLE_MESSAGE:
+        return some->tag == FR_AVRO_RECORD;
+    case FR_ROLE_OP:
+    case FR_ROLE_SEQUENCE:
+        return some->tag == FR_AVRO_STRING;
+    case FR_ROLE_UNAVAILABLE:
+        return type->tag == FR_AVRO_ARRAY && type->members[0]->tag == FR_AVRO_STRING;
+    default:
+        return some->tag == FR_AVRO_INT || some->tag == FR_AVRO_LONG;
+    }
+}
+
+static const uint8_t *roles_of(fr_reading *g, const fr_avro_node *record, bool in_source)
+{
+    uint8_t *roles = fr_arena_alloc(g->arena, record->count + 1);
+    for (size_t i = 0; i < record->count; i++) {
+        fr_role role = role_of(&record->fields[i], in_source);
+        if (role != FR_ROLE_NONE && fits(role, record->fields[i].type))
+            roles[i] = (uint8_t)role;
+    }
+    return roles;
+}
+
 static void find_shape(fr_reading *g)
 {
     const fr_avro_node *v = g->value;
@@ -38,6 +90,9 @@ static void find_shape(fr_reading *g)
     g->row = v;
     if (!is_record(source) || op == NULL || op->tag != FR_AVRO_STRING)
         return;
+    g->source = source;
+    g->roles = roles_of(g, v, false);
+    g->source_roles = roles_of(g, source, true);
     g->ours = fr_avro_find(source, "epoch") >= 0 && fr_avro_find(source, "ordinal") >= 0;
     if (is_record(after) && before == after) {
         g->shape = FR_SHAPE_ENVELOPE;

@@ -15,6 +15,22 @@ typedef enum fr_shape {
     FR_SHAPE_MESSAGE,  /* our pg_logical_emit_message */
 } fr_shape;
 
+typedef enum fr_role { /* of a field of the envelope, or of source */
+                       FR_ROLE_NONE,
+                       FR_ROLE_BEFORE,
+                       FR_ROLE_AFTER,
+                       FR_ROLE_SOURCE,
+                       FR_ROLE_OP,
+                       FR_ROLE_UNAVAILABLE,
+                       FR_ROLE_MESSAGE,
+                       FR_ROLE_EPOCH,
+                       FR_ROLE_ORDINAL,
+                       FR_ROLE_LSN,
+                       FR_ROLE_SEQUENCE,
+                       FR_ROLE_TXID,
+                       FR_ROLE_TS_US,
+} fr_role;
+
 typedef struct fr_input {     /* one column, as its writer wrote it */
     const fr_avro_node *node; /* the field's type */
     const fr_avro_node *some; /* its one branch that is not null; else the type itself */
@@ -31,6 +47,8 @@ typedef struct fr_reading {
     bool key_before;                       /* before tells of the key only */
     bool announced;                        /* its TABLE event was made */
     const fr_avro_node *value, *key, *row; /* key NULL: none, or no record */
+    const fr_avro_node *source;
+    const uint8_t *roles, *source_roles; /* fr_role of each field of value, of source */
     const fr_table *table;
     fr_input *inputs; /* one per column: row's fields, then the key's that it lacks */
     size_t row_count; /* of them from the row */

@@ -7,7 +7,12 @@ stack=$here/../stack/stack
 unset FRESHET_STACK FRESHET_STACK_LOGS
 work=$(mktemp -d)
 chmod 755 "$work"
-trap 'for d in "$work"/*/; do "$stack" down --dir "$d" >/dev/null 2>&1; done; rm -rf "$work"' EXIT
+cleanup() {
+    local d
+    for d in "$work"/*/; do "$stack" down --dir "$d" >/dev/null 2>&1; done
+    rm -rf "$work"
+}
+trap cleanup EXIT
 
 check() { # NAME COMMAND...
     local name=$1 out
@@ -118,6 +123,18 @@ end_by() { # SIGNAL: nothing is left of a stack whose supervisor gets it
     )
 }
 
+interrupted() { # SIGNAL while the servers start: nothing is left
+    local up boss pids
+    "$stack" up --dir "$work/cut" pg kafka registry >/dev/null 2>&1 &
+    up=$!
+    within 20 test -e "$work/cut/kafka/broker.properties" || return 1
+    boss=$(ps -o pid= --ppid $up | tr -d ' ')
+    pids=$(tree "$boss")
+    kill "-$1" $up
+    # shellcheck disable=SC2086
+    within 20 gone $up $pids && [ ! -e "$work/cut" ]
+}
+
 owner_ends() {
     local out pids owner
     sleep 600 &
@@ -137,12 +154,13 @@ run_ends() { # how "run" ends: the command's exit code, and nothing left when it
     [ $? = 7 ] && [ ! -e "$work/r1" ] || return 1
     # shellcheck disable=SC2016
     "$stack" run --dir "$work/r2" pg -- sh -c 'echo $$ >"$0/command"; echo up >"$0/port"; exec sleep 600' "$work" &
-    local runner=$! pids
+    local runner=$! pids command
     within 60 test -s "$work/port" || return 1
     pids=$(FRESHET_STACK=$work/r2 && export FRESHET_STACK && tree "$(supervisor)")
+    command=$(cat "$work/command")
     kill -"$1" $runner
     # shellcheck disable=SC2086
-    within 20 gone $pids $(cat "$work/command") && rm -f "$work/port" "$work/command"
+    within 20 gone $pids "$command" && rm -f "$work/port" "$work/command"
 }
 
 not_root() { # the same as user nobody, with a copy of the stack's files and the cache
@@ -177,6 +195,8 @@ if out=$("$stack" up --dir "$work/one" pg kafka registry 2>&1); then
     check end_by_term end_by TERM
     check end_by_int end_by INT
     check end_by_kill end_by KILL
+    check up_cut_by_term interrupted TERM
+    check up_cut_by_kill interrupted KILL
     check owner_ends owner_ends
     check run_by_term run_ends TERM
     check run_by_kill run_ends KILL

@@ -113,13 +113,25 @@ class Run:
         except ledger.psycopg2.Error:
             return 0
 
+    def counts(self, dsn):
+        try:
+            c = ledger.connect(dsn)
+            q = c.cursor()
+            q.execute("select " + ", ".join(f"(select count(*) from {t})" for t in ledger.TABLES + ["ledger"]))
+            n = q.fetchone()
+            c.close()
+            return n
+        except ledger.psycopg2.Error:
+            return None
+
     def catch_up(self, seconds=120, restart=True):
-        """Until the target holds every ledger row; the daemon is started again when it ended."""
-        want = len(ledger.ledger_of(self.source))
+        """Until the target holds as many rows of every table as the source (a snapshot may still
+        be on its way when the log's rows are there); the daemon is started again when it ended."""
+        want = self.counts(self.source)
         deadline = time.time() + seconds
-        while self.applied() < want:
+        while self.counts(self.target) != want:
             if time.time() > deadline:
-                raise Failure(f"target has {self.applied()} of {want} transactions after {seconds} s")
+                raise Failure(f"target has {self.counts(self.target)} of {want} rows after {seconds} s")
             if not self.alive():
                 if not restart:
                     raise Failure(f"the daemon ended with exit code {self.daemon.returncode}")

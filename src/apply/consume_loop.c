@@ -47,7 +47,7 @@ static bool drain(fr_apply *a)
 static fr_rc assigned(void *context, fr_offsets *offsets, fr_err *err)
 {
     fr_apply *a = context;
-    if (!drain(a))
+    if (atomic_load(&a->run_over) || !drain(a))
         return fr_fail(err, FR_ERR_CANCELLED, "the sink is closing");
     FR_TRY(writer_claim(a->writer, offsets, err));
     fr_log(FR_LOG_INFO, a->who, "%zu partitions assigned", offsets->count);

@@ -6,7 +6,6 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "connect/observer.h"
 #include "connect/status.h"
 #include "model/event.h"
 
@@ -33,9 +32,6 @@ void fr_part_dead_letters(fr_part *p, uint64_t n);
 /* seconds; which: 0 read, 1 encode, 2 ack, 3 sink */
 void fr_part_stage(fr_part *p, int which, double seconds);
 void fr_part_kafka(fr_part *p, uint64_t inflight, uint64_t transactions);
-
-/* The same functions for the drivers, which do not know this header. */
-fr_observer fr_part_observer(fr_part *p);
 
 /* The document of status --json and /v1/status. */
 void fr_board_json(fr_board *b, fr_buf *out);

@@ -171,14 +171,19 @@ void fr_pg_layout_free(fr_pg_layout *l)
     free(l);
 }
 
+/* Values that text would have room for get the remedy with the column's own name. */
 static fr_str explain(const fr_pg_layout *l, size_t column, fr_arena *a, uint64_t lsn,
                       const fr_err *err)
 {
     const fr_table *t = l->table;
     const fr_column *c = &t->columns[column];
-    return fr_arena_printf(a, "%.*s.%.*s column %.*s (%.*s) at %X/%X: %s; %s", FR_ARG(t->space),
+    fr_str remedy = fr_cstr(fr_err_hint(err));
+    if (err->hint[0] != '\0')
+        remedy = fr_arena_printf(a, "publish it as text with columns.types: {%.*s: string}",
+                                 FR_ARG(c->name));
+    return fr_arena_printf(a, "%.*s.%.*s column %.*s (%.*s) at %X/%X: %s; %.*s", FR_ARG(t->space),
                            FR_ARG(t->name), FR_ARG(c->name), FR_ARG(c->native_type),
-                           (unsigned)(lsn >> 32), (unsigned)lsn, err->text, fr_err_hint(err));
+                           (unsigned)(lsn >> 32), (unsigned)lsn, err->text, FR_ARG(remedy));
 }
 
 void fr_pg_layout_value(const fr_pg_layout *l, size_t column, fr_arena *a, fr_str bytes,

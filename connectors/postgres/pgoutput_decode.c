@@ -266,6 +266,24 @@ static fr_rc update_relation(fr_pgoutput *p, relation *r, const fr_pg_relation *
     return FR_OK;
 }
 
+/* Only a relation that was understood is remembered: one without layout is not captured. */
+static fr_rc remember(fr_pgoutput *p, const fr_pg_relation *said, fr_err *err)
+{
+    relation *known = fr_map_get_u64(p->relations, said->oid);
+    relation *r = known != NULL ? known : fr_malloc(sizeof(*r));
+    r->oid = said->oid;
+    if (update_relation(p, r, said, err) == FR_FAIL) {
+        if (known == NULL)
+            relation_free(r);
+        return FR_FAIL;
+    }
+    if (known == NULL) {
+        fr_map_set_u64(p->relations, r->oid, r);
+        p->place.relations++;
+    }
+    return FR_OK;
+}
+
 static fr_rc relation_message(fr_pgoutput *p, fr_in *in, fr_err *err)
 {
     fr_arena *a = fr_arena_new(0);
@@ -273,18 +291,10 @@ static fr_rc relation_message(fr_pgoutput *p, fr_in *in, fr_err *err)
     fr_rc rc = read_relation(in, &said, a, err);
     if (rc == FR_OK && p->calls.describe != NULL)
         rc = p->calls.describe(p->calls.context, &said, a, err);
-    if (rc != FR_FAIL) {
-        relation *r = fr_map_get_u64(p->relations, said.oid);
-        if (r == NULL) {
-            r = fr_malloc(sizeof(*r));
-            r->oid = said.oid;
-            fr_map_set_u64(p->relations, said.oid, r);
-            p->place.relations++;
-        }
-        rc = update_relation(p, r, &said, err);
-    }
+    if (rc != FR_FAIL)
+        rc = remember(p, &said, err);
     fr_arena_free(a);
-    return rc == FR_FAIL ? FR_FAIL : FR_OK;
+    return rc;
 }
 
 static relation *find_relation(fr_pgoutput *p, uint32_t oid)

@@ -15,6 +15,7 @@ import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ledger  # noqa: E402
+from harness import drop_database  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FRESHET = os.environ.get("FRESHET", os.path.join(ROOT, "build", "fault", "freshet"))
@@ -160,28 +161,9 @@ class Run:
             self.kill()
         for dsn, database in zip(self.admin, (self.source, self.target)):
             try:
-                drop(dsn, self.id)
+                drop_database(dsn, self.id)
             except ledger.psycopg2.Error as e:
                 print(f"  (left behind: {self.id}: {e})")
-
-
-def drop(dsn, database):
-    c = ledger.connect(dsn)
-    q = c.cursor()
-    q.execute("select slot_name, active_pid from pg_replication_slots where database = %s", (database,))
-    for slot, pid in q.fetchall():
-        if pid:
-            q.execute("select pg_terminate_backend(%s)", (pid,))
-            deadline = time.time() + 10
-            while time.time() < deadline:
-                q.execute("select active from pg_replication_slots where slot_name = %s", (slot,))
-                row = q.fetchone()
-                if not row or not row[0]:
-                    break
-                time.sleep(0.05)
-        q.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = %s", (slot,))
-    q.execute(f"drop database if exists {database} with (force)")
-    c.close()
 
 
 def figures(v, r, **more):

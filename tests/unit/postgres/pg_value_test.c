@@ -65,7 +65,10 @@ static size_t each_line(bool types, void (*check)(const line *))
 {
     char path[512], text[8192], *f[FIELDS_MAX];
     size_t count = 0;
-    snprintf(path, sizeof(path), "%s/tests/wire/pgvalues/pg15.tsv", FR_SOURCE_DIR);
+    if (getenv("PGVALUES") != NULL) /* tests/real/pg_values_test.sh: captured just now */
+        snprintf(path, sizeof(path), "%s", getenv("PGVALUES"));
+    else
+        snprintf(path, sizeof(path), "%s/tests/wire/pgvalues/pg15.tsv", FR_SOURCE_DIR);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     while (fgets(text, sizeof(text), file) != NULL) {
@@ -162,13 +165,27 @@ static bool real_is(const fr_value *v, const char *want)
     return isnan(d) ? isnan(v->real) != 0 : d == v->real && signbit(d) == signbit(v->real);
 }
 
-/* Arrays are compared as JSON: a tab or 1e300 may be spelled in several ways. */
-static bool same_json(fr_str a, fr_str b)
+static bool same_singles(const json_t *a, const json_t *b)
+{
+    if (json_array_size(a) != json_array_size(b))
+        return false;
+    for (size_t i = 0; i < json_array_size(a); i++) {
+        const json_t *x = json_array_get(a, i), *y = json_array_get(b, i);
+        if (json_is_real(x) ? (float)json_real_value(x) != (float)json_number_value(y)
+                            : json_equal(x, y) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Arrays are compared as JSON: a tab or 1e300 may be spelled in several ways, and before
+ * PostgreSQL 12 the server spells 0.1 as 0.100000001. */
+static bool same_json(fr_str a, fr_str b, bool single)
 {
     json_t *ja = NULL, *jb = NULL;
     fr_err err;
     bool same = fr_json_parse(a, &ja, &err) == FR_OK && fr_json_parse(b, &jb, &err) == FR_OK &&
-                json_equal(ja, jb) == 1;
+                (json_equal(ja, jb) == 1 || (single && same_singles(ja, jb)));
     json_decref(ja);
     json_decref(jb);
     return same;
@@ -180,7 +197,7 @@ static bool as_wanted(const fr_pg_codec *c, const fr_value *v, const line *l)
     if (v->kind == FR_FLOAT32 || v->kind == FR_FLOAT64)
         return real_is(v, want);
     if (c->wire == FR_PG_WIRE_ARRAY)
-        return same_json(v->bytes, l->want);
+        return same_json(v->bytes, l->want, c->element == FR_PG_WIRE_FLOAT4);
     return strcmp(show(c, v), want) == 0;
 }
 
@@ -279,7 +296,7 @@ static void check_damaged(const line *l)
 static void values_are_what_the_server_says(void **state)
 {
     (void)state;
-    assert_true(each_line(false, check_value) > 250);
+    assert_true(each_line(false, check_value) > 200);
 }
 
 static void any_type_can_be_text(void **state)

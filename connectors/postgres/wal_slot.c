@@ -349,7 +349,7 @@ static fr_rc system_verify(fr_wal_source *s, PGconn *repl, fr_wal_position *p, f
 {
     PGresult *res = NULL;
     FR_TRY(fr_pg_query(repl, "identify the system", "IDENTIFY_SYSTEM", NULL, 0, &res, err));
-    char system[24], why[400], ours[24], theirs[24];
+    char system[24], why[700], ours[24], theirs[24];
     snprintf(system, sizeof(system), "%s", PQgetvalue(res, 0, 0));
     uint32_t timeline = (uint32_t)fr_pg_int(res, 0, 1, 0);
     uint64_t server = 0;

@@ -212,8 +212,16 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     fr_log(FR_LOG_DEBUG, c != NULL ? c->who : "kafka", "librdkafka: %s: %s", facility, text);
 }
 
+/* Not known to every librdkafka. Telemetry is nobody's business, and closing waits for it. */
+static void set_where_known(rd_kafka_conf_t *conf)
+{
+    char text[256];
+    (void)rd_kafka_conf_set(conf, "enable.metrics.push", "false", text, sizeof(text));
+}
+
 static fr_rc configure(fr_client *c, rd_kafka_conf_t *conf, const fr_client_options *o, fr_err *err)
 {
+    set_where_known(conf);
     FR_TRY(check_plaintext(c->settings, err));
     FR_TRY(set_brokers(conf, c->settings, err));
     FR_TRY(set(conf, "client.id", "freshet", err));

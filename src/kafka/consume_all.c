@@ -81,18 +81,22 @@ fr_rc fr_consumer_begin(fr_consumer *c, const rd_kafka_topic_partition_list_t *l
     c->handles = fr_malloc((count + 1) * sizeof(rd_kafka_topic_t *));
     c->partitions = fr_malloc((count + 1) * sizeof(*c->partitions));
     for (int i = 0; i < list->cnt; i++) {
-        const rd_kafka_topic_partition_t *p = &list->elems[i];
-        rd_kafka_topic_t *handle = rd_kafka_topic_new(c->client.rk, p->topic, NULL);
-        if (handle == NULL ||
-            rd_kafka_consume_start_queue(handle, p->partition, p->offset, c->queue) != 0) {
-            fr_client_fail(&c->client, err, rd_kafka_last_error(), NULL, p->topic);
-            if (handle != NULL) {
-                rd_kafka_topic_destroy(handle);
-            }
-            return FR_FAIL;
+        c->handles[i] = rd_kafka_topic_new(c->client.rk, list->elems[i].topic, NULL);
+        if (c->handles[i] == NULL) {
+            return fr_client_fail(&c->client, err, rd_kafka_last_error(), NULL,
+                                  list->elems[i].topic);
         }
-        c->handles[c->started] = handle;
-        c->partitions[c->started++] = p->partition;
+        c->partitions[i] = list->elems[i].partition;
+        c->handle_count++;
+    }
+    /* With the topics known, their leaders are too: else half a second passes. */
+    FR_TRY(fr_client_ready(&c->client, READY_US, NULL, err));
+    for (; c->started < c->handle_count; c->started++) {
+        const rd_kafka_topic_partition_t *p = &list->elems[c->started];
+        if (rd_kafka_consume_start_queue(c->handles[c->started], p->partition, p->offset,
+                                         c->queue) != 0) {
+            return fr_client_fail(&c->client, err, rd_kafka_last_error(), NULL, p->topic);
+        }
     }
     return FR_OK;
 }
@@ -101,6 +105,8 @@ void fr_consumer_end(fr_consumer *c)
 {
     for (size_t i = 0; i < c->started; i++) {
         (void)rd_kafka_consume_stop(c->handles[i], c->partitions[i]);
+    }
+    for (size_t i = 0; i < c->handle_count; i++) {
         rd_kafka_topic_destroy(c->handles[i]);
     }
     free(c->handles);

@@ -28,9 +28,9 @@ struct fr_consumer {
     rd_kafka_message_t *spare; /* came with a heartbeat */
     /* Without a group: */
     rd_kafka_queue_t *queue;
-    rd_kafka_topic_t **handles; /* one per started partition */
+    rd_kafka_topic_t **handles; /* one per partition */
     int32_t *partitions;
-    size_t started;
+    size_t handle_count, started;
 };
 
 fr_place *fr_consumer_place(fr_consumer *c, const char *topic, int32_t partition);

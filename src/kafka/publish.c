@@ -33,7 +33,8 @@ static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaq
     if (p->failed++ == 0) {
         p->failure = m->err;
         p->failure_topic = slot->target != NULL ? slot->target->name : p->topic;
-        snprintf(p->failure_text, sizeof(p->failure_text), "%s", rd_kafka_message_errstr(m));
+        /* Not rd_kafka_message_errstr: that takes our payload for its text. */
+        snprintf(p->failure_text, sizeof(p->failure_text), "%s", rd_kafka_err2str(m->err));
     }
 }
 

@@ -143,7 +143,7 @@ static void log_findings(const fr_publisher *p, const fr_findings *f)
 {
     for (size_t i = 0; i < f->count; i++) {
         if (f->items[i].severity == FR_WARNING) {
-            fr_log(FR_LOG_WARN, p->client.who, "%.*s (%s)", FR_ARG(f->items[i].text),
+            fr_log(FR_LOG_INFO, p->client.who, "%.*s (%s)", FR_ARG(f->items[i].text),
                    f->items[i].code);
         }
     }

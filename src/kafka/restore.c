@@ -113,8 +113,9 @@ static fr_rc read_all(restore *r, fr_err *err)
 
 static fr_rc read_topic(restore *r, fr_err *err)
 {
-    FR_TRY(fr_client_ready(&r->client, SILENCE_US, NULL, err));
     r->handle = rd_kafka_topic_new(r->client.rk, r->topic, NULL);
+    /* With the topic known, its leader is too: else half a second passes until the next try. */
+    FR_TRY(fr_client_ready(&r->client, SILENCE_US, NULL, err));
     if (r->handle == NULL || rd_kafka_consume_start(r->handle, 0, RD_KAFKA_OFFSET_BEGINNING) != 0) {
         return fr_client_fail(&r->client, err, rd_kafka_last_error(), NULL, "read the checkpoint");
     }

@@ -9,26 +9,18 @@ chk: reads every topic from the beginning with somebody else's client and Avro r
 counts what is lost, doubled, torn, out of order, and what differs between the fold of the
 events, the source and the target.
 """
-import io
-import json
+import os
 import random
-import struct
+import sys
 import threading
 import time
-import urllib.request
 
-import fastavro
 import psycopg2
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from harness import Registry, connect, read_topics  # noqa: E402
 
 TABLES = ["t1", "t2", "t3", "t4"]
-
-
-def connect(dsn, **more):
-    c = psycopg2.connect(dsn, **more)
-    c.autocommit = True
-    return c
 
 
 def create(dsn, rows=200):
@@ -219,68 +211,6 @@ class Workload:
 
     def committed(self):
         return sum(w.committed for w in self.writers)
-
-
-class Registry:
-    def __init__(self, url):
-        self.url, self.schemas = url, {}
-
-    def schema(self, number):
-        if number not in self.schemas:
-            with urllib.request.urlopen(f"{self.url}/schemas/ids/{number}", timeout=20) as r:
-                text = json.load(r)["schema"]
-            self.schemas[number] = fastavro.parse_schema(json.loads(text))
-        return self.schemas[number]
-
-    def decode(self, data):
-        magic, number = struct.unpack(">bI", data[:5])
-        assert magic == 0, "not in the registry's wire format"
-        return fastavro.schemaless_reader(io.BytesIO(data[5:]), self.schema(number), None)
-
-
-def read_topics(bootstrap, topics, committed=True):
-    """Every message of the topics, from the beginning to the end as of now."""
-    c = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "freshet-chk",
-            "isolation.level": "read_committed" if committed else "read_uncommitted",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-        }
-    )
-    known = c.list_topics(timeout=20).topics
-    left, parts = set(), []
-    for t in topics:
-        if t not in known:
-            continue
-        for p in known[t].partitions:
-            low, high = c.get_watermark_offsets(TopicPartition(t, p), timeout=20)
-            if high > low:
-                parts.append(TopicPartition(t, p, low))
-                left.add((t, p))
-    c.assign(parts)
-    out, deadline = [], time.time() + 120
-    while left:
-        if time.time() > deadline:
-            raise RuntimeError(f"no end of {sorted(left)} within 120 s")
-        m = c.poll(1)
-        if m is None:
-            continue
-        if m.error():
-            if m.error().code() == -191:  # partition end
-                left.discard((m.topic(), m.partition()))
-                continue
-            raise KafkaException(m.error())
-        out.append(m)
-    c.close()
-    return out
-
-
-def topics_of(bootstrap, prefix):
-    names = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=20).topics
-    return sorted(t for t in names if t.startswith(prefix + "."))
 
 
 class Verdict:

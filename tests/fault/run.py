@@ -15,6 +15,7 @@ import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ledger  # noqa: E402
+from harness import drop_database  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FRESHET = os.environ.get("FRESHET", os.path.join(ROOT, "build", "fault", "freshet"))
@@ -112,13 +113,25 @@ class Run:
         except ledger.psycopg2.Error:
             return 0
 
+    def counts(self, dsn):
+        try:
+            c = ledger.connect(dsn)
+            q = c.cursor()
+            q.execute("select " + ", ".join(f"(select count(*) from {t})" for t in ledger.TABLES + ["ledger"]))
+            n = q.fetchone()
+            c.close()
+            return n
+        except ledger.psycopg2.Error:
+            return None
+
     def catch_up(self, seconds=120, restart=True):
-        """Until the target holds every ledger row; the daemon is started again when it ended."""
-        want = len(ledger.ledger_of(self.source))
+        """Until the target holds as many rows of every table as the source (a snapshot may still
+        be on its way when the log's rows are there); the daemon is started again when it ended."""
+        want = self.counts(self.source)
         deadline = time.time() + seconds
-        while self.applied() < want:
+        while self.counts(self.target) != want:
             if time.time() > deadline:
-                raise Failure(f"target has {self.applied()} of {want} transactions after {seconds} s")
+                raise Failure(f"target has {self.counts(self.target)} of {want} rows after {seconds} s")
             if not self.alive():
                 if not restart:
                     raise Failure(f"the daemon ended with exit code {self.daemon.returncode}")
@@ -160,28 +173,9 @@ class Run:
             self.kill()
         for dsn, database in zip(self.admin, (self.source, self.target)):
             try:
-                drop(dsn, self.id)
+                drop_database(dsn, self.id)
             except ledger.psycopg2.Error as e:
                 print(f"  (left behind: {self.id}: {e})")
-
-
-def drop(dsn, database):
-    c = ledger.connect(dsn)
-    q = c.cursor()
-    q.execute("select slot_name, active_pid from pg_replication_slots where database = %s", (database,))
-    for slot, pid in q.fetchall():
-        if pid:
-            q.execute("select pg_terminate_backend(%s)", (pid,))
-            deadline = time.time() + 10
-            while time.time() < deadline:
-                q.execute("select active from pg_replication_slots where slot_name = %s", (slot,))
-                row = q.fetchone()
-                if not row or not row[0]:
-                    break
-                time.sleep(0.05)
-        q.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = %s", (slot,))
-    q.execute(f"drop database if exists {database} with (force)")
-    c.close()
 
 
 def figures(v, r, **more):

@@ -1,4 +1,4 @@
-#include "postgres/pg_conn.h"
+#include "connectors/postgres/pg_conn.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"

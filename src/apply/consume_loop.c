@@ -86,6 +86,7 @@ fr_rc consume_open(fr_apply *a, fr_err *err)
     snprintf(group, sizeof(group), "freshet.%s.%s", a->s.sink->pipeline, a->s.sink->name);
     fr_consumer_settings s = {.kafka = a->s.kafka,
                               .group = group,
+                              .member = a->s.member,
                               .topics = topics_of(a->s.sink, arena),
                               .topic_count = a->s.sink->from.count,
                               .assigned = assigned,

@@ -5,6 +5,7 @@
 #define FR_CODEC_AVRO_SCHEMA_H
 
 #include "base/error.h"
+#include "model/name.h"
 #include "model/route.h"
 
 /* What the `source` record says that is the same for all events of a source. */
@@ -29,10 +30,5 @@ fr_rc fr_schema_message(fr_arena *a, const fr_origin *origin, fr_str *key_out, f
 /* Records of <prefix>.transaction: BEGIN and END. */
 fr_rc fr_schema_transaction(fr_arena *a, const fr_origin *origin, fr_str *key_out,
                             fr_str *value_out, fr_err *err);
-/* The Avro name of a column or table: itself where legal, else injective: each byte that is
- * not allowed becomes _xHH, and a literal "_x" is written "_x5Fx". */
-fr_str fr_avro_name(fr_arena *a, fr_str name);
-/* The way back. */
-fr_str fr_avro_name_back(fr_arena *a, fr_str avro_name);
 
 #endif

@@ -27,6 +27,10 @@ void fr_decoder_free(fr_decoder *d);
  * batch is full, nothing was appended. */
 fr_rc fr_decode(fr_decoder *d, fr_batch *b, size_t m, fr_err *err);
 
+/* After a batch was dropped: TABLE events are made again, and nothing is known of the
+ * messages before the next one. */
+void fr_decoder_rewind(fr_decoder *d);
+
 /* Any Avro bytes with their schema as JSON text, for tap: unions without their branch
  * names, bytes as {"$bytes":"hex"}, decimals as quoted text, times as ISO text. */
 fr_rc fr_avro_to_json(fr_arena *a, fr_str schema, fr_str data, fr_str *out, fr_err *err);

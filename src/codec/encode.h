@@ -24,14 +24,18 @@ typedef struct fr_encoder_settings {
 fr_encoder *fr_encoder_new(const fr_encoder_settings *settings, fr_registry *registry);
 void fr_encoder_free(fr_encoder *e);
 
-/* Append the messages of events[from..to) to the batch; *done is how many were encoded.
+/* Append the messages of events[from..to) to the batch; *done is the index of the first event
+ * that was not encoded (to, when all were); a failed event leaves no message behind.
  * Registers schemas before the first message that needs them. A row that cannot be encoded
  * (event->bad, a value that does not fit, an update of an append_only table, TRUNCATE under
  * block) is FR_FAIL with DATA, and events[*done] is it. TABLE events prepare the plan.
  * Headers and the transaction block are written where settings ask for them. */
 fr_rc fr_encode(fr_encoder *e, fr_batch *b, size_t from, size_t to, size_t *done, fr_err *err);
 
-/* Forget the counts of the transaction in progress (after a rewind). */
+/* Forget the counts of the transaction in progress (after a rewind). Events that are skipped
+ * because an earlier run published them (R17) pass through fr_encode all the same and their
+ * messages are dropped, so that the counts are right; a transaction whose BEGIN was not seen
+ * gets no transaction block and an END without counts. */
 void fr_encoder_rewind(fr_encoder *e);
 
 #endif

@@ -64,9 +64,13 @@ struct fr_reader { /* first member of the connector's own */
 
 /* What plan is asked for. */
 typedef struct fr_plan_request {
-    bool create; /* first start: make (or adopt after a crash in state creating: drop and
-                    make again) the slot, and take the view from its creation. Else: a second
-                    view beside the existing slot, to finish or extend a snapshot. */
+    bool create;    /* first start: make the slot, and take the view from its creation. Else: a
+                       second view beside the existing slot, to finish or extend a snapshot. */
+    bool replace;   /* with create: the checkpoint said `creating`, so a slot of our name is our
+                       own, left over from a crash: drop it first. Else it is another's: POSITION
+                       error, never dropped. */
+    uint32_t epoch; /* with create: the plan's epoch; above all that this source published under
+                       before (a new slot may be on a new cluster whose lsn starts anew) */
     /* Which tables; NULL: every captured one with snapshot.mode initial. */
     bool (*want)(void *context, fr_str space, fr_str name);
     void *context;

@@ -4,6 +4,7 @@
 #ifndef FR_TRANSFORM_ROUTE_H
 #define FR_TRANSFORM_ROUTE_H
 
+#include "model/name.h"
 #include "model/route.h"
 
 typedef struct fr_router fr_router;
@@ -11,7 +12,5 @@ fr_router *fr_router_new(const fr_source_settings *settings);
 void fr_router_free(fr_router *r);
 /* FR_OK; FR_END: the table is not captured. The route belongs to the router. */
 fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out, fr_err *err);
-/* A name as Kafka allows it: other characters become _, at most 249 bytes. */
-fr_str fr_topic_legal(fr_arena *a, fr_str name);
 
 #endif

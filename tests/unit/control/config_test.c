@@ -78,10 +78,108 @@ static void example_is_understood(void **state)
     unload(&l);
 }
 
+/* ---- tests/cases/config: `# expect: error CODE LINE:COLUMN PATH | part of the hint` -------- */
+
+typedef struct expectation {
+    char line[512];
+} expectation;
+
+static size_t read_expectations(const char *file, expectation *list, size_t most,
+                                fr_config_flags *flags)
+{
+    FILE *in = fopen(file, "r");
+    assert_non_null(in);
+    char line[512];
+    size_t n = 0;
+    *flags = (fr_config_flags){.offline = true};
+    while (fgets(line, sizeof(line), in) != NULL) {
+        line[strcspn(line, "\n")] = 0;
+        if (strncmp(line, "# flags: ", 9) == 0) {
+            flags->strict = strstr(line, "strict") != NULL;
+            flags->offline = strstr(line, "online") == NULL;
+            flags->allow_exec = strstr(line, "allow-exec") != NULL;
+        }
+        if (strncmp(line, "# expect: ", 10) != 0 || strcmp(line, "# expect: none") == 0)
+            continue;
+        assert_true(n < most);
+        snprintf(list[n++].line, sizeof(list[0].line), "%s", line + 10);
+    }
+    fclose(in);
+    return n;
+}
+
+/* The problem as an expectation is written, with no more than the expectation says. */
+static bool is_expected(const fr_problem *p, const char *want)
+{
+    char got[512];
+    const char *file = p->file == NULL ? "" : strrchr(p->file, '/') + 1;
+    bool other_file = p->file != NULL && strstr(p->file, "/include/") != NULL;
+    snprintf(got, sizeof(got), "%s %s %s%s%d:%d%s%s", p->warning ? "warning" : "error", p->code,
+             other_file ? file : "", other_file ? ":" : "", p->line, p->column,
+             p->path == NULL || *p->path == 0 ? "" : " ", p->path == NULL ? "" : p->path);
+    const char *bar = strstr(want, " | ");
+    size_t len = bar == NULL ? strlen(want) : (size_t)(bar - want);
+    bool same = strlen(got) == len && strncmp(got, want, len) == 0;
+    bool hint = bar == NULL || (p->hint != NULL && strstr(p->hint, bar + 3) != NULL);
+    if (!same || !hint)
+        print_error("want %s\ngot  %s | %s\n     %s\n", want, got, p->hint == NULL ? "" : p->hint,
+                    p->text);
+    return same && hint;
+}
+
+static bool check_case(const char *file)
+{
+    expectation want[64];
+    fr_config_flags flags;
+    size_t count = read_expectations(file, want, 64, &flags);
+    loaded l = load(file, flags);
+    bool good = l.count == count;
+    bool errors = false;
+    for (size_t i = 0; i < l.count; i++) {
+        errors = errors || !l.problems[i].warning;
+        good = is_expected(&l.problems[i], i < count ? want[i].line : "nothing") && good;
+        /* No case's secret may come out again, not even in the excerpt. */
+        const char *texts[] = {l.problems[i].text, l.problems[i].hint, l.problems[i].excerpt};
+        for (size_t k = 0; k < 3; k++)
+            good = good && (texts[k] == NULL || strstr(texts[k], "hunter22") == NULL);
+    }
+    for (size_t i = l.count; i < count; i++)
+        print_error("want %s\n", want[i].line);
+    good = good && (l.rc == FR_OK) == !errors;
+    if (!good)
+        print_error("in %s\n\n", file);
+    unload(&l);
+    return good;
+}
+
+static int is_case(const struct dirent *d)
+{
+    const char *dot = strrchr(d->d_name, '.');
+    return dot != NULL && strcmp(dot, ".yaml") == 0;
+}
+
+static void each_case_has_its_problems(void **state)
+{
+    (void)state;
+    struct dirent **names;
+    int n = scandir(FR_SOURCE_DIR "/tests/cases/config", &names, is_case, alphasort);
+    assert_true(n > 40);
+    int bad = 0;
+    for (int i = 0; i < n; i++) {
+        char file[512];
+        snprintf(file, sizeof(file), "%s/tests/cases/config/%s", FR_SOURCE_DIR, names[i]->d_name);
+        bad += check_case(file) ? 0 : 1;
+        free(names[i]);
+    }
+    free(names);
+    assert_int_equal(bad, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(example_is_understood),
+        cmocka_unit_test(each_case_has_its_problems),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

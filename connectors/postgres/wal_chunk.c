@@ -1,0 +1,348 @@
+#include "base/clock.h"
+#include "base/json.h"
+#include "connectors/postgres/pg_copy.h"
+#include "connectors/postgres/wal_source.h"
+#include "connectors/postgres/wal_wait.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SOURCE(base) ((fr_wal_source *)(base))
+
+/* Up to this size a message is copied and given back to libpq: its allocator then hands out
+ * the same warm block again. Larger ones are adopted. */
+enum { COPY_BELOW = 8192 };
+
+typedef struct chunk_reader {
+    fr_reader base;
+    fr_wal_source *s;
+    PGconn *conn;
+    fr_pg_copy copy;
+    fr_wal_wake wake;
+    fr_buf pending; /* a row that found the batch full */
+    bool ended;
+} chunk_reader;
+
+#define READER(base) ((chunk_reader *)(base))
+
+/* ---- the range, as SQL ---- */
+
+static const fr_wal_view *view_named(fr_wal_source *s, fr_str name)
+{
+    pthread_mutex_lock(&s->lock);
+    const fr_wal_view *v = s->views;
+    while (v != NULL && !fr_str_is(name, v->name))
+        v = v->older;
+    pthread_mutex_unlock(&s->lock);
+    return v;
+}
+
+size_t fr_wal_view_table(const fr_wal_view *v, fr_str space, fr_str name)
+{
+    size_t i = 0;
+    while (i < v->catalog.count && !(fr_str_eq(v->catalog.tables[i].relation.space, space) &&
+                                     fr_str_eq(v->catalog.tables[i].relation.name, name)))
+        i++;
+    return i;
+}
+
+static fr_rc bad_bound(fr_err *err, fr_str text)
+{
+    (void)text; /* a key: never shown */
+    fr_fail(err, FR_ERR_POSITION, "a stored chunk does not fit the table's key");
+    fr_fail_code(err, "pg.chunk");
+    return fr_fail_hint(err, "was the primary key changed since? start this table's snapshot "
+                             "again: freshet snapshot start TABLE");
+}
+
+/* ("a", "b") >= ('1'::integer, 'x'::text), from ["1","x"]. */
+static fr_rc put_bound(fr_buf *b, fr_arena *a, const fr_wal_table *t, const char *comparison,
+                       fr_str bound, fr_err *err)
+{
+    json_t *texts = NULL;
+    if (fr_json_parse(bound, &texts, err) == FR_FAIL)
+        return bad_bound(err, bound);
+    fr_rc rc = FR_OK;
+    bool bad = false;
+    fr_str keys = fr_wal_key_sql(a, t, "");
+    fr_buf_printf(b, "(%.*s) %s (", FR_ARG(keys), comparison);
+    if (!json_is_array(texts) || json_array_size(texts) != t->key_count)
+        rc = bad_bound(err, bound);
+    for (size_t i = 0; rc != FR_FAIL && i < t->key_count; i++) {
+        const json_t *text = json_array_get(texts, i);
+        fr_str value = {json_string_value(text), json_string_length(text)};
+        fr_str literal = fr_pg_literal(a, value, &bad);
+        if (!json_is_string(text) || bad)
+            rc = bad_bound(err, bound);
+        fr_buf_printf(b, "%s%.*s::%.*s", i > 0 ? ", " : "", FR_ARG(literal),
+                      FR_ARG(t->columns[t->key[i]].type));
+    }
+    fr_buf_u8(b, ')');
+    json_decref(texts);
+    return rc;
+}
+
+static fr_rc range_sql(fr_arena *a, const fr_wal_table *t, const fr_chunk *c, fr_str *out,
+                       fr_err *err)
+{
+    fr_buf b = {.arena = a};
+    if (c->from.len > 0)
+        FR_TRY(put_bound(&b, a, t, c->after ? ">" : ">=", c->from, err));
+    if (c->from.len > 0 && c->to.len > 0)
+        fr_buf_text(&b, " AND ");
+    if (c->to.len > 0)
+        FR_TRY(put_bound(&b, a, t, "<", c->to, err));
+    *out = fr_buf_view(&b);
+    return FR_OK;
+}
+
+static fr_rc copy_sql(fr_arena *a, const fr_wal_table *t, const fr_chunk *c, bool binary,
+                      fr_str *out, fr_err *err)
+{
+    fr_str range = {"", 0};
+    if (!c->whole)
+        FR_TRY(range_sql(a, t, c, &range, err));
+    fr_str rows = fr_wal_rows_sql(a, t, range);
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, "COPY (SELECT ");
+    for (size_t i = 0; i < t->relation.column_count; i++) {
+        fr_str name = fr_pg_ident(a, t->relation.columns[i].name, NULL);
+        fr_buf_printf(&b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(name));
+    }
+    fr_buf_printf(&b, " FROM %.*s", FR_ARG(rows));
+    if (!c->whole) {
+        fr_str keys = fr_wal_key_sql(a, t, "");
+        fr_buf_printf(&b, " ORDER BY %.*s", FR_ARG(keys));
+    }
+    fr_buf_printf(&b, ") TO STDOUT (FORMAT %s)", binary ? "binary" : "text");
+    fr_buf_u8(&b, '\0');
+    *out = (fr_str){(const char *)b.ptr, b.len - 1};
+    return FR_OK;
+}
+
+/* ---- going to the view ---- */
+
+static fr_rc enter_view(chunk_reader *r, const fr_wal_view *v, const fr_wal_table *t, fr_err *err)
+{
+    fr_buf b = {.arena = NULL};
+    fr_buf_printf(&b,
+                  "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s';"
+                  " SET LOCAL lock_timeout = '30s'",
+                  v->name);
+    fr_buf_u8(&b, '\0');
+    fr_rc rc = fr_pg_exec(r->conn, "go to the snapshot", (const char *)b.ptr, err);
+    if (rc == FR_FAIL &&
+        (strcmp(err->sqlstate, "22023") == 0 || strcmp(err->sqlstate, "42704") == 0)) {
+        err->kind = FR_ERR_CONNECT;
+        fr_fail_code(err, "pg.view_lost");
+        fr_fail_hint(err, "the connection that held the snapshot is gone; what is left is read at "
+                          "a new one");
+    }
+    b.len = 0;
+    fr_buf_printf(&b, "LOCK TABLE %s%.*s IN ACCESS SHARE MODE", t->kind == 'p' ? "" : "ONLY ",
+                  FR_ARG(t->qualified));
+    fr_buf_u8(&b, '\0');
+    if (rc != FR_FAIL)
+        rc = fr_pg_exec(r->conn, "lock against ALTER TABLE", (const char *)b.ptr, err);
+    fr_buf_free(&b);
+    return rc;
+}
+
+/* A rewriting ALTER TABLE or a TRUNCATE after the view leaves an older snapshot nothing to
+ * see, without an error. pg_class is read at the view, pg_relation_filenode is of now. */
+static fr_rc not_rewritten(chunk_reader *r, const fr_wal_table *t, fr_err *err)
+{
+    char oid[16];
+    snprintf(oid, sizeof(oid), "%" PRIu32, t->relation.oid);
+    const char *param = oid;
+    PGresult *res = NULL;
+    FR_TRY(fr_pg_query(r->conn, "check for a rewrite",
+                       "WITH RECURSIVE tree AS (SELECT $1::oid AS relid UNION ALL"
+                       " SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_class p"
+                       "  ON p.oid = tree.relid AND p.relkind = 'p'"
+                       " JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.relid)"
+                       " SELECT count(*) FROM tree JOIN pg_catalog.pg_class c ON c.oid = relid"
+                       " WHERE c.relkind = 'r' AND c.relfilenode IS DISTINCT FROM"
+                       " pg_catalog.pg_relation_filenode(c.oid)",
+                       &param, 1, &res, err));
+    int64_t changed = fr_pg_int(res, 0, 0, 0);
+    PQclear(res);
+    if (changed == 0)
+        return FR_OK;
+    fr_fail(err, FR_ERR_POSITION,
+            "the table was truncated, or rewritten by ALTER TABLE or VACUUM "
+            "FULL, since its snapshot began: old rows cannot be seen any "
+            "more");
+    fr_fail_code(err, "pg.table_rewritten");
+    return fr_fail_hint(err, "start this table's snapshot again: freshet snapshot start TABLE");
+}
+
+static fr_rc start_copy(chunk_reader *r, const fr_wal_view *v, size_t table, const fr_chunk *c,
+                        fr_err *err)
+{
+    const fr_wal_table *t = &v->catalog.tables[table];
+    const fr_pg_layout *layout = v->layouts[table];
+    fr_arena *a = fr_arena_new(0);
+    fr_str sql;
+    fr_rc rc = copy_sql(a, t, c, layout->binary_safe, &sql, err);
+    if (rc != FR_FAIL)
+        rc = enter_view(r, v, t, err);
+    if (rc != FR_FAIL)
+        rc = not_rewritten(r, t, err);
+    if (rc != FR_FAIL) {
+        PGresult *res = PQexec(r->conn, sql.ptr);
+        if (PQresultStatus(res) != PGRES_COPY_OUT)
+            rc = fr_pg_fail(r->conn, res, "read rows", err);
+        PQclear(res);
+    }
+    fr_arena_free(a);
+    return rc;
+}
+
+/* ---- reading ---- */
+
+static fr_rc finish(chunk_reader *r, fr_err *err)
+{
+    PGresult *res = PQgetResult(r->conn);
+    fr_rc rc = FR_OK;
+    if (PQresultStatus(res) != PGRES_COMMAND_OK)
+        rc = fr_pg_fail(r->conn, res, "read rows", err);
+    PQclear(res);
+    while ((res = PQgetResult(r->conn)) != NULL)
+        PQclear(res);
+    FR_TRY(rc);
+    FR_TRY(fr_pg_exec(r->conn, "leave the snapshot", "COMMIT", err));
+    r->ended = true;
+    fr_wal_give(r->s, r->conn);
+    r->conn = NULL;
+    return FR_OK;
+}
+
+/* FR_IDLE: the batch is full, the row waits. */
+static fr_rc take_row(chunk_reader *r, fr_batch *batch, fr_str row, fr_err *err)
+{
+    size_t before = batch->count;
+    fr_rc rc = fr_pg_copy_row(&r->copy, batch, row, err);
+    fr_wal_too_big(r->s->settings, batch, before, row.len);
+    if (rc == FR_IDLE) {
+        r->pending.len = 0;
+        fr_buf_str(&r->pending, row);
+    }
+    return rc;
+}
+
+static fr_str keep_message(fr_batch *batch, char *message, int len)
+{
+    if (len < COPY_BELOW) {
+        fr_str kept = fr_arena_copy(batch->arena, message, (size_t)len);
+        PQfreemem(message);
+        return kept;
+    }
+    fr_arena_adopt(batch->arena, message, (size_t)len, PQfreemem);
+    return (fr_str){message, (size_t)len};
+}
+
+static fr_rc take_pending(chunk_reader *r, fr_batch *batch, fr_err *err)
+{
+    if (r->pending.len == 0)
+        return FR_OK;
+    fr_str row = fr_arena_str(batch->arena, fr_buf_view(&r->pending));
+    r->pending.len = 0;
+    return take_row(r, batch, row, err);
+}
+
+/* FR_OK: something was read; FR_IDLE: the batch is full; FR_END: nothing is there now. */
+static fr_rc read_some(chunk_reader *r, fr_batch *batch, fr_err *err)
+{
+    char *message = NULL;
+    int len = PQgetCopyData(r->conn, &message, 1);
+    if (len == 0)
+        return FR_END;
+    if (len == -1)
+        return finish(r, err);
+    if (len < 0)
+        return fr_pg_fail(r->conn, NULL, "read rows", err);
+    FR_TRY(take_row(r, batch, keep_message(batch, message, len), err));
+    return fr_batch_full(batch) ? FR_IDLE : FR_OK;
+}
+
+static fr_rc chunk_fill(fr_reader *base, fr_batch *batch, int64_t deadline_us, fr_err *err)
+{
+    chunk_reader *r = READER(base);
+    size_t before = batch->count;
+    fr_rc rc = take_pending(r, batch, err);
+    while (rc == FR_OK && !r->ended && !fr_batch_full(batch)) {
+        rc = read_some(r, batch, err);
+        if (rc != FR_END)
+            continue;
+        rc = fr_wal_wait(r->conn, &r->wake, deadline_us, err);
+        if (rc == FR_OK && PQconsumeInput(r->conn) == 0)
+            rc = fr_pg_fail(r->conn, NULL, "read rows", err);
+        if (rc == FR_IDLE && (fr_wal_wake_seen(&r->wake) || fr_now_us() >= deadline_us))
+            break;
+        if (rc == FR_IDLE)
+            rc = FR_OK;
+    }
+    if (rc == FR_FAIL)
+        return fr_fail_in(err, "snapshot of %.*s.%.*s", FR_ARG(r->copy.layout->table->space),
+                          FR_ARG(r->copy.layout->table->name));
+    if (batch->count > before)
+        return FR_OK;
+    return r->ended ? FR_END : FR_IDLE;
+}
+
+static void chunk_interrupt(fr_reader *base)
+{
+    fr_wal_wake_up(&READER(base)->wake);
+}
+
+static void chunk_close(fr_reader *base)
+{
+    chunk_reader *r = READER(base);
+    if (r == NULL)
+        return;
+    fr_wal_give(r->s, r->conn); /* in the middle of a COPY it is closed */
+    fr_pg_copy_end(&r->copy);
+    fr_buf_free(&r->pending);
+    fr_wal_wake_close(&r->wake);
+    free(r);
+}
+
+static const fr_reader_ops chunk_ops = {
+    .fill = chunk_fill, .interrupt = chunk_interrupt, .close = chunk_close};
+
+fr_rc fr_wal_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk *c, fr_reader **out,
+                        fr_err *err)
+{
+    fr_wal_source *s = SOURCE(base);
+    const fr_wal_view *v = view_named(s, plan->view);
+    if (v == NULL)
+        return fr_fail(err, FR_ERR_BUG, "read a chunk: no view %.*s", FR_ARG(plan->view));
+    size_t table = fr_wal_view_table(v, c->space, c->name);
+    if (table == v->catalog.count) {
+        fr_fail(err, FR_ERR_CONFIG, "table %.*s.%.*s is not captured (any more)", FR_ARG(c->space),
+                FR_ARG(c->name));
+        return fr_fail_code(err, "pg.table");
+    }
+    chunk_reader *r = fr_malloc(sizeof(*r));
+    r->base.ops = &chunk_ops;
+    r->s = s;
+    r->wake.fd = -1;
+    /* Just below the view: a commit may have the very LSN of the view, and comes after. */
+    r->copy = (fr_pg_copy){.layout = v->layouts[table],
+                           .binary = v->layouts[table]->binary_safe,
+                           .view_lsn = plan->view_lsn - 1,
+                           .epoch = plan->epoch};
+    fr_rc rc = fr_wal_wake_open(&r->wake, err);
+    if (rc != FR_FAIL)
+        rc = fr_wal_take(s, &r->conn, err);
+    if (rc != FR_FAIL)
+        rc = start_copy(r, v, table, c, err);
+    if (rc == FR_FAIL) {
+        chunk_close(&r->base);
+        return fr_fail_in(err, "snapshot of %.*s.%.*s", FR_ARG(c->space), FR_ARG(c->name));
+    }
+    *out = &r->base;
+    return FR_OK;
+}

@@ -1,0 +1,157 @@
+/* The PostgreSQL source "postgres-wal": a logical slot with pgoutput, protocol 1, for the
+ * stream; COPY at an exported snapshot for the rows before it. This header is for the
+ * connector's own files.
+ *
+ *   wal_source.c    open, close, tables, status; the operations' table
+ *   wal_catalog.c   what the catalog says about the captured tables
+ *   wal_position.c  the resume text
+ *   wal_slot.c      making the slot; may we go on at a position (R6)
+ *   wal_snapshot.c  the view, and how tables are cut into chunks
+ *   wal_chunk.c     the reader of one chunk
+ *   wal_split.c     where to cut, and the SQL of a table's rows
+ *   wal_key.c       a row's key as text
+ *   wal_stream.c    the reader of the log
+ *   wal_shapes.c    what the stream's decoder asks the catalog
+ *   wal_reread.c    values that no log has (decision 47)
+ *   wal_wait.c      waiting that another thread can end
+ *   wal_check.c     the pre-flight catalogue */
+#ifndef FR_POSTGRES_WAL_SOURCE_H
+#define FR_POSTGRES_WAL_SOURCE_H
+
+#include "connect/source.h"
+#include "connectors/postgres/pg_conn.h"
+#include "connectors/postgres/wal_catalog.h"
+#include "connectors/postgres/wal_position.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Keys below sources.<s>. */
+typedef struct fr_wal_config {
+    const char *dsn, *password;
+    bool insecure;
+    const char *slot, *publication; /* NULL: from the source's name */
+    int64_t retained_limit;         /* bytes; 0: the server's */
+} fr_wal_config;
+
+enum { FR_WAL_IDLE_MAX = 8, FR_WAL_NAME_MAX = 64 };
+
+/* Tables as of one view, for its chunks; kept until the source is closed, because readers
+ * point into it. */
+typedef struct fr_wal_view {
+    struct fr_wal_view *older;
+    fr_arena *arena;
+    fr_wal_catalog catalog;
+    fr_pg_catalog *types;
+    fr_pg_layout **layouts; /* one per table of the catalog */
+    char *name;             /* of the exported snapshot */
+} fr_wal_view;
+
+typedef struct fr_wal_source {
+    fr_source base;
+    const fr_source_settings *settings;
+    const fr_wal_config *config;
+    char slot[FR_WAL_NAME_MAX], publication[FR_WAL_NAME_MAX];
+    char application[FR_WAL_NAME_MAX];
+    char *session; /* settings of every connection */
+    int version;   /* server_version_num */
+    char system_identifier[24], db[260];
+    uint32_t timeline; /* when we opened */
+    bool in_recovery;
+    int64_t keep_alive_us; /* a status update at least so often */
+
+    pthread_mutex_t lock; /* guards idle, views, view_conn and epoch */
+    PGconn *idle[FR_WAL_IDLE_MAX];
+    size_t idle_count;
+    fr_wal_view *views;
+    PGconn *view_conn;     /* holds the exported snapshot */
+    uint32_t epoch;        /* of the stream, or of the plan */
+    atomic_bool text_only; /* a relation of the log has a type whose binary form we refuse */
+
+    /* status(): from any thread */
+    atomic_bool connected;
+    atomic_llong lag_us, lag_bytes, retained_bytes, retained_limit, last_byte_us;
+    atomic_ullong server_lsn, read_lsn, confirmed_lsn;
+} fr_wal_source;
+
+extern const fr_option fr_wal_options[];
+extern const fr_source_ops fr_postgres_wal_source;
+
+/* Not connected yet; base.ops->close frees it. */
+fr_wal_source *fr_wal_source_new(const fr_source_settings *settings);
+/* Slot and publication names: the configured ones, or made from the source's. CONFIG when
+ * the server would not take them. */
+fr_rc fr_wal_names(const fr_source_settings *settings, char *slot, char *publication, fr_err *err);
+
+/* An SQL connection of the source's pool (a new one when none is idle), and back. A
+ * connection inside a transaction or a COPY, or a broken one, is closed instead. From any
+ * thread. */
+fr_rc fr_wal_take(fr_wal_source *s, PGconn **out, fr_err *err);
+void fr_wal_give(fr_wal_source *s, PGconn *conn); /* NULL is fine */
+/* A walsender connection of its own; fr_pg_close it. */
+fr_rc fr_wal_replication(fr_wal_source *s, PGconn **out, fr_err *err);
+
+/* CONFIG errors that name table and remedy when what is captured cannot be: publication
+ * missing or incomplete, an exactly named table that has no log, no SELECT. */
+fr_rc fr_wal_catalog_verify(const fr_wal_source *s, const fr_wal_catalog *c, fr_err *err);
+/* The SQL that makes the publication, or adds the tables it lacks; empty: nothing to do. */
+fr_str fr_wal_publication_sql(fr_arena *a, int version, const char *publication,
+                              const fr_wal_catalog *c);
+
+/* wal_slot.c */
+typedef struct fr_wal_slot_made {
+    uint64_t lsn;       /* consistent point */
+    char snapshot[128]; /* exported; lives as long as the connection does nothing else */
+} fr_wal_slot_made;
+/* Make the source's slot (permanent) or a temporary one on repl. sql: to see who is in the
+ * way, and to cancel. BUSY (pg.slot_wait) when transactions that are open do not end. */
+fr_rc fr_wal_slot_create(fr_wal_source *s, PGconn *repl, PGconn *sql, bool temporary,
+                         fr_wal_slot_made *out, fr_err *err);
+/* There must be none of our name: drops it where replace says that it is ours. */
+fr_rc fr_wal_slot_clear(fr_wal_source *s, PGconn *sql, bool replace, fr_err *err);
+/* R6: may we go on at *p? Brings p's timeline and epoch up to date. *confirmed_out: the
+ * slot's confirmed_flush. repl: idle walsender. */
+fr_rc fr_wal_slot_verify(fr_wal_source *s, PGconn *repl, PGconn *sql, fr_wal_position *p,
+                         uint64_t *confirmed_out, fr_err *err);
+/* The slot's own position, for position_now. */
+fr_rc fr_wal_slot_position(fr_wal_source *s, PGconn *sql, fr_wal_position *out, fr_err *err);
+
+/* wal_snapshot.c */
+fr_rc fr_wal_plan(fr_source *base, const fr_plan_request *request, fr_plan *out, fr_err *err);
+void fr_wal_end_view(fr_source *base);
+void fr_wal_views_free(fr_wal_source *s);
+
+/* wal_split.c: where to cut; appends chunks of table t to out. */
+typedef struct fr_wal_chunks {
+    fr_chunk *items;
+    size_t count, cap;
+    fr_arena *arena;
+} fr_wal_chunks;
+fr_rc fr_wal_split(PGconn *sql, const fr_wal_table *t, const fr_pg_layout *layout,
+                   fr_wal_chunks *out, fr_err *err);
+/* True when chunks of t can be cut by its key, and a row's key be written as text. */
+bool fr_wal_key_usable(const fr_wal_table *t, const fr_pg_layout *layout);
+/* FROM and WHERE of the rows of t: "ONLY x WHERE (filter) AND (where)", without a range. */
+fr_str fr_wal_rows_sql(fr_arena *a, const fr_wal_table *t, fr_str range);
+/* The key columns, quoted, with commas. cast: "::text" or "". */
+fr_str fr_wal_key_sql(fr_arena *a, const fr_wal_table *t, const char *cast);
+
+/* wal_chunk.c */
+fr_rc fr_wal_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk *c, fr_reader **out,
+                        fr_err *err);
+/* Index of a table in the view's catalog; its count when it is not there. */
+size_t fr_wal_view_table(const fr_wal_view *v, fr_str space, fr_str name);
+
+/* wal_key.c */
+fr_rc fr_wal_row_key(fr_source *base, fr_batch *b, const fr_event *e, fr_str *out, fr_err *err);
+/* Text that PostgreSQL reads back as the same value; v is neither ABSENT nor NULL. */
+fr_str fr_wal_value_text(fr_arena *a, const fr_column *c, const fr_value *v);
+/* Marks the events from index `from` on as bad where `bytes` is above daemon.max_row_bytes. */
+void fr_wal_too_big(const fr_source_settings *settings, fr_batch *b, size_t from, size_t bytes);
+
+/* wal_stream.c */
+fr_rc fr_wal_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err);
+
+/* wal_check.c */
+fr_rc fr_wal_check(const fr_source_settings *settings, fr_findings *out, fr_err *err);
+
+#endif

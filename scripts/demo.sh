@@ -1,0 +1,20 @@
+#!/bin/bash
+# scripts/demo.sh: servers, real data, freshet, and a comparison at the end. KEEP=1 leaves it running.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+scripts/deps.sh demo
+cache=${FRESHET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freshet}
+cmake --preset release >build-demo.log 2>&1 && cmake --build build/release >>build-demo.log 2>&1 || {
+    tail -n 40 build-demo.log
+    exit 1
+}
+rm -f build-demo.log
+DEMO_DIR=$(mktemp -d)
+trap 'rm -rf "$DEMO_DIR"' EXIT
+export DEMO_DIR DEMO_TRANSLATIONS="$cache/debian-translations"
+export FRESHET="$root/build/release/freshet"
+# A free port for /metrics and the rest.
+DEMO_LISTEN=127.0.0.1:$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+export DEMO_LISTEN
+STACK="pg pg2 kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/debian/demo.py'

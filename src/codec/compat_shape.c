@@ -1,0 +1,314 @@
+#include "codec/compat.h"
+
+#include "base/json.h"
+#include "base/map.h"
+
+#include <string.h>
+
+enum { DEPTH_MAX = 64, PRECISION_MAX = 1 << 20 };
+
+static const char *const kind_names[] = {"null",   "boolean", "int",    "long",   "float",
+                                         "double", "bytes",   "string", "record", "enum",
+                                         "fixed",  "array",   "map",    "union"};
+
+typedef struct parser {
+    fr_arena *a;
+    fr_map *names; /* full name -> fr_shape */
+    int depth;
+    fr_err *err;
+} parser;
+
+static fr_rc parse(parser *p, const json_t *j, fr_str space, const fr_shape **out);
+
+static fr_rc fail(parser *p, const char *why, fr_str what)
+{
+    fr_fail(p->err, FR_ERR_SCHEMA, "Avro schema: %s%s%.*s", why, what.len > 0 ? ": " : "",
+            what.len > 200 ? 200 : (int)what.len, what.len > 0 ? what.ptr : "");
+    return fr_fail_code(p->err, "registry.invalid_schema");
+}
+
+static fr_str text_of(fr_arena *a, const json_t *j)
+{
+    return json_is_string(j) ? fr_arena_copy(a, json_string_value(j), json_string_length(j))
+                             : (fr_str){"", 0};
+}
+
+/* The name with its namespace, where it has none of its own. */
+static fr_str full_name(fr_arena *a, fr_str name, fr_str space)
+{
+    if (name.len == 0 || space.len == 0 || memchr(name.ptr, '.', name.len) != NULL)
+        return name;
+    return fr_arena_printf(a, "%.*s.%.*s", FR_ARG(space), FR_ARG(name));
+}
+
+static fr_str space_of(fr_str full)
+{
+    size_t len = full.len;
+    while (len > 0 && full.ptr[len - 1] != '.')
+        len--;
+    return (fr_str){full.ptr, len > 0 ? len - 1 : 0};
+}
+
+static fr_shape_names names_of(fr_arena *a, const json_t *list, fr_str space)
+{
+    fr_shape_names n = {NULL, json_array_size(list)};
+    n.items = fr_arena_alloc(a, (n.count + 1) * sizeof(*n.items));
+    for (size_t i = 0; i < n.count; i++)
+        n.items[i] = full_name(a, text_of(a, json_array_get(list, i)), space);
+    return n;
+}
+
+static bool primitive_of(fr_str name, fr_shape_kind *out)
+{
+    for (int k = FR_SHAPE_NULL; k <= FR_SHAPE_STRING; k++)
+        if (fr_str_is(name, kind_names[k])) {
+            *out = (fr_shape_kind)k;
+            return true;
+        }
+    return false;
+}
+
+static fr_rc parse_name(parser *p, const json_t *j, fr_str space, const fr_shape **out)
+{
+    fr_str name = text_of(p->a, j);
+    fr_shape_kind kind;
+    if (primitive_of(name, &kind)) {
+        fr_shape *s = fr_arena_alloc(p->a, sizeof(*s));
+        s->kind = kind;
+        *out = s;
+        return FR_OK;
+    }
+    *out = fr_map_get(p->names, full_name(p->a, name, space));
+    if (*out == NULL)
+        *out = fr_map_get(p->names, name);
+    return *out != NULL ? FR_OK : fail(p, "a type that is not defined", name);
+}
+
+static fr_rc parse_branches(parser *p, const json_t *list, fr_str space, fr_shape *s)
+{
+    s->branch_count = json_array_size(list);
+    s->branches = fr_arena_alloc(p->a, (s->branch_count + 1) * sizeof(*s->branches));
+    for (size_t i = 0; i < s->branch_count; i++) {
+        FR_TRY(parse(p, json_array_get(list, i), space, &s->branches[i]));
+        if (s->branches[i]->kind == FR_SHAPE_UNION)
+            return fail(p, "a union directly inside a union", (fr_str){"", 0});
+    }
+    return FR_OK;
+}
+
+static fr_rc parse_fields(parser *p, const json_t *list, fr_str space, fr_shape *s)
+{
+    if (!json_is_array(list))
+        return fail(p, "a record without fields", s->name);
+    s->field_count = json_array_size(list);
+    s->fields = fr_arena_alloc(p->a, (s->field_count + 1) * sizeof(*s->fields));
+    for (size_t i = 0; i < s->field_count; i++) {
+        const json_t *j = json_array_get(list, i);
+        const json_t *fallback = json_object_get(j, "default");
+        fr_shape_field *f = &s->fields[i];
+        f->name = text_of(p->a, json_object_get(j, "name"));
+        if (f->name.len == 0)
+            return fail(p, "a field without a name in record", s->name);
+        f->aliases = names_of(p->a, json_object_get(j, "aliases"), (fr_str){"", 0});
+        if (fallback != NULL)
+            f->fallback = fr_json_text(p->a, fallback);
+        if (parse(p, json_object_get(j, "type"), space, &f->type) == FR_FAIL)
+            return fr_fail_in(p->err, "field %.*s", FR_ARG(f->name));
+    }
+    return FR_OK;
+}
+
+static fr_rc parse_named(parser *p, const json_t *j, fr_str space, fr_shape *s)
+{
+    fr_str own = text_of(p->a, json_object_get(j, "namespace"));
+    fr_str name = text_of(p->a, json_object_get(j, "name"));
+    if (name.len == 0)
+        return fail(p, "a record, enum or fixed without a name", (fr_str){"", 0});
+    s->name = full_name(p->a, name, json_object_get(j, "namespace") != NULL ? own : space);
+    space = space_of(s->name);
+    s->aliases = names_of(p->a, json_object_get(j, "aliases"), space);
+    if (fr_map_set(p->names, s->name, s) != NULL)
+        return fail(p, "a name that is defined twice", s->name);
+    if (s->kind == FR_SHAPE_RECORD)
+        return parse_fields(p, json_object_get(j, "fields"), space, s);
+    if (s->kind == FR_SHAPE_ENUM) {
+        s->symbols = names_of(p->a, json_object_get(j, "symbols"), (fr_str){"", 0});
+        s->fallback = text_of(p->a, json_object_get(j, "default"));
+        return FR_OK;
+    }
+    s->size = fr_json_int(j, "size", -1);
+    return s->size >= 0 ? FR_OK : fail(p, "a fixed without a size", s->name);
+}
+
+/* A logical type that is not known, or not on its base type, is no logical type (Avro 1.11);
+ * we keep names that we do not know, because their change is a change of meaning. */
+static void parse_logical(parser *p, const json_t *j, fr_shape *s)
+{
+    s->logical = text_of(p->a, json_object_get(j, "logicalType"));
+    if (!fr_str_is(s->logical, "decimal"))
+        return;
+    long long precision = fr_json_int(j, "precision", 0), scale = fr_json_int(j, "scale", 0);
+    bool base = s->kind == FR_SHAPE_BYTES || s->kind == FR_SHAPE_FIXED;
+    if (!base || precision < 1 || precision > PRECISION_MAX || scale < 0 || scale > precision) {
+        s->logical = (fr_str){"", 0};
+        return;
+    }
+    s->precision = (int)precision;
+    s->scale = (int)scale;
+}
+
+static fr_rc parse_complex(parser *p, const json_t *j, fr_str type, fr_str space, fr_shape *s)
+{
+    if (fr_str_is(type, "error"))
+        type = FR_STR("record");
+    for (int k = FR_SHAPE_RECORD; k <= FR_SHAPE_MAP; k++)
+        if (fr_str_is(type, kind_names[k])) {
+            s->kind = (fr_shape_kind)k;
+            if (k <= FR_SHAPE_FIXED)
+                return parse_named(p, j, space, s);
+            s->branch_count = 1;
+            s->branches = fr_arena_alloc(p->a, sizeof(*s->branches));
+            return parse(p, json_object_get(j, k == FR_SHAPE_ARRAY ? "items" : "values"), space,
+                         &s->branches[0]);
+        }
+    return fail(p, "a type that is not defined", type);
+}
+
+static fr_rc parse_object(parser *p, const json_t *j, fr_str space, const fr_shape **out)
+{
+    const json_t *type = json_object_get(j, "type");
+    fr_shape *s = fr_arena_alloc(p->a, sizeof(*s));
+    *out = s;
+    if (!json_is_string(type)) /* {"type": {...}}: what is inside counts */
+        return parse(p, type, space, out);
+    fr_str name = text_of(p->a, type);
+    if (!primitive_of(name, &s->kind)) {
+        if (fr_map_get(p->names, full_name(p->a, name, space)) != NULL)
+            return parse_name(p, type, space, out);
+        FR_TRY(parse_complex(p, j, name, space, s));
+    }
+    parse_logical(p, j, s);
+    return FR_OK;
+}
+
+static fr_rc parse(parser *p, const json_t *j, fr_str space, const fr_shape **out)
+{
+    if (p->depth >= DEPTH_MAX)
+        return fail(p, "it is nested deeper than 64", (fr_str){"", 0});
+    p->depth++;
+    fr_rc rc;
+    if (json_is_string(j)) {
+        rc = parse_name(p, j, space, out);
+    } else if (json_is_object(j)) {
+        rc = parse_object(p, j, space, out);
+    } else if (json_is_array(j)) {
+        fr_shape *s = fr_arena_alloc(p->a, sizeof(*s));
+        s->kind = FR_SHAPE_UNION;
+        *out = s;
+        rc = parse_branches(p, j, space, s);
+    } else {
+        rc = fail(p, "a type is missing", (fr_str){"", 0});
+    }
+    p->depth--;
+    return rc;
+}
+
+fr_rc fr_shape_parse(fr_arena *a, fr_str schema, const fr_shape **out, fr_err *err)
+{
+    json_t *j;
+    *out = NULL;
+    /* A schema may be a bare word without quotes in old registries: that is no JSON. */
+    if (fr_json_parse(schema, &j, err) == FR_FAIL) {
+        err->kind = FR_ERR_SCHEMA;
+        fr_fail_in(err, "Avro schema");
+        return fr_fail_code(err, "registry.invalid_schema");
+    }
+    parser p = {.a = a, .names = fr_map_new(), .err = err};
+    fr_rc rc = parse(&p, j, (fr_str){"", 0}, out);
+    fr_map_free(p.names, NULL);
+    json_decref(j);
+    return rc;
+}
+
+/* --- text ------------------------------------------------------------------------------- */
+
+static void write_shape(fr_buf *b, fr_map *seen, const fr_shape *s);
+
+static void write_logical(fr_buf *b, const fr_shape *s)
+{
+    if (s->logical.len == 0)
+        return;
+    fr_buf_printf(b, "/%.*s", FR_ARG(s->logical));
+    if (s->precision > 0)
+        fr_buf_printf(b, "(%d,%d)", s->precision, s->scale);
+}
+
+static void write_named(fr_buf *b, fr_map *seen, const fr_shape *s)
+{
+    fr_buf_printf(b, " %.*s", FR_ARG(s->name));
+    if (fr_map_set(seen, s->name, (void *)(uintptr_t)s) != NULL)
+        return;
+    fr_buf_printf(b, "[%lld]{", (long long)s->size);
+    for (size_t i = 0; i < s->symbols.count; i++)
+        fr_buf_printf(b, "%.*s,", FR_ARG(s->symbols.items[i]));
+    fr_buf_printf(b, "=%.*s;", FR_ARG(s->fallback));
+    for (size_t i = 0; i < s->field_count; i++) {
+        const fr_shape_field *f = &s->fields[i];
+        fr_buf_printf(b, "%.*s=%.*s:", FR_ARG(f->name), FR_ARG(f->fallback));
+        write_shape(b, seen, f->type);
+        fr_buf_text(b, ";");
+    }
+    fr_buf_text(b, "}");
+}
+
+static void write_shape(fr_buf *b, fr_map *seen, const fr_shape *s)
+{
+    fr_buf_text(b, kind_names[s->kind]);
+    write_logical(b, s);
+    if (s->name.len > 0)
+        write_named(b, seen, s);
+    for (size_t i = 0; i < s->branch_count; i++) {
+        fr_buf_text(b, i == 0 ? "<" : "|");
+        write_shape(b, seen, s->branches[i]);
+    }
+    if (s->branch_count > 0)
+        fr_buf_text(b, ">");
+}
+
+fr_str fr_shape_text(fr_arena *a, const fr_shape *s)
+{
+    fr_buf b = {.arena = a};
+    fr_map *seen = fr_map_new();
+    write_shape(&b, seen, s);
+    fr_map_free(seen, NULL);
+    return fr_buf_view(&b);
+}
+
+static void describe_logical(fr_buf *b, const fr_shape *s)
+{
+    fr_buf_str(b, s->logical);
+    if (s->precision > 0)
+        fr_buf_printf(b, "(%d,%d)", s->precision, s->scale);
+}
+
+void fr_shape_describe(fr_buf *b, const fr_shape *s)
+{
+    if (s->kind == FR_SHAPE_UNION) {
+        for (size_t i = 0; i < s->branch_count; i++) {
+            fr_buf_text(b, i > 0 ? " | " : "");
+            fr_shape_describe(b, s->branches[i]);
+        }
+        return;
+    }
+    if (s->logical.len > 0) {
+        describe_logical(b, s);
+        return;
+    }
+    fr_buf_text(b, kind_names[s->kind]);
+    if (s->name.len > 0)
+        fr_buf_printf(b, " %.*s", FR_ARG(s->name));
+    if (s->branch_count > 0) {
+        fr_buf_text(b, " of ");
+        fr_shape_describe(b, s->branches[0]);
+    }
+}

@@ -1,0 +1,592 @@
+#include "codec/encode_plan.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a message of a row or of TRUNCATE says. */
+typedef struct change {
+    char op;
+    const fr_value *before, *after; /* prepared; NULL: not there */
+    const fr_event *event;
+    size_t at; /* index of the event */
+} change;
+
+fr_encoder *fr_encoder_new(const fr_encoder_settings *settings, fr_registry *registry)
+{
+    fr_encoder *e = fr_malloc(sizeof *e);
+    e->settings = *settings;
+    e->registry = registry;
+    e->arena = fr_arena_new(0);
+    e->plans = fr_map_new();
+    const fr_origin *o = &settings->origin;
+    uint8_t *head = fr_arena_raw(e->arena, o->version.len + o->connector.len + o->prefix.len + 30);
+    uint8_t *end =
+        fr_put_bytes(fr_put_bytes(fr_put_bytes(head, o->version), o->connector), o->prefix);
+    e->source_head = (fr_str){(const char *)head, (size_t)(end - head)};
+    uint8_t *db = fr_arena_raw(e->arena, o->db.len + 10);
+    e->source_db = (fr_str){(const char *)db, (size_t)(fr_put_bytes(db, o->db) - db)};
+    return e;
+}
+
+void fr_encoder_free(fr_encoder *e)
+{
+    if (e == NULL)
+        return;
+    fr_map_free(e->plans, fr_plan_free);
+    fr_arena_free(e->arena);
+    free(e->txn.collections);
+    free(e);
+}
+
+/* ---- transactions ---- */
+
+void fr_encoder_rewind(fr_encoder *e)
+{
+    e->txn.known = false;
+}
+
+static void txn_begin(fr_encoder *e, const fr_txn *txn)
+{
+    fr_txn_counts *c = &e->txn;
+    c->known = txn->id.len < sizeof c->id;
+    c->serial++;
+    c->total = 0;
+    c->count = 0;
+    snprintf(c->id, sizeof c->id, "%.*s", FR_ARG(txn->id));
+}
+
+static bool txn_known(const fr_encoder *e, const fr_txn *txn)
+{
+    return txn != NULL && e->txn.known && fr_str_is(txn->id, e->txn.id);
+}
+
+/* The count of the plan's table within this transaction. */
+static fr_collection *txn_collection(fr_encoder *e, fr_plan *p)
+{
+    fr_txn_counts *c = &e->txn;
+    if (p->collection_of == c->serial)
+        return &c->collections[p->collection_at];
+    size_t i = 0;
+    while (i < c->count && !fr_str_eq(c->collections[i].name, p->collection))
+        i++;
+    if (i == c->cap) {
+        c->cap = c->cap == 0 ? 16 : 2 * c->cap;
+        c->collections = fr_realloc(c->collections, c->cap * sizeof *c->collections);
+    }
+    if (i == c->count)
+        c->collections[c->count++] = (fr_collection){p->collection, 0};
+    p->collection_of = c->serial;
+    p->collection_at = i;
+    return &c->collections[i];
+}
+
+/* ---- pieces of the envelope ---- */
+
+static uint8_t *put_digits(uint8_t *at, uint64_t v)
+{
+    uint8_t digits[20];
+    size_t n = 0;
+    do {
+        digits[n++] = (uint8_t)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    while (n > 0)
+        *at++ = digits[--n];
+    return at;
+}
+
+/* ["commit lsn","row's lsn"]: the text that Debezium's consumers order by. */
+static uint8_t *put_sequence(uint8_t *at, uint64_t lsn, uint64_t row_lsn)
+{
+    uint8_t text[64], *end = text;
+    *end++ = '[';
+    *end++ = '"';
+    end = put_digits(end, lsn);
+    memcpy(end, "\",\"", 3);
+    end = put_digits(end + 3, row_lsn);
+    *end++ = '"';
+    *end++ = ']';
+    return fr_put_bytes(at, (fr_str){(const char *)text, (size_t)(end - text)});
+}
+
+/* source.txId is a number; an id that is none (a GTID) is left to the transaction block. */
+static uint8_t *put_xid(uint8_t *at, const fr_txn *txn)
+{
+    int64_t xid = 0;
+    bool numeric = txn != NULL && txn->id.len > 0 && txn->id.len < 19;
+    for (size_t i = 0; numeric && i < txn->id.len; i++) {
+        numeric = txn->id.ptr[i] >= '0' && txn->id.ptr[i] <= '9';
+        xid = xid * 10 + (txn->id.ptr[i] - '0');
+    }
+    at = fr_put_branch(at, numeric);
+    return numeric ? fr_put_long(at, xid) : at;
+}
+
+static uint8_t *put_optional(uint8_t *at, int64_t v)
+{
+    return fr_put_long(fr_put_branch(at, true), v);
+}
+
+static size_t source_bound(const fr_encoder *e, fr_str place)
+{
+    return e->source_head.len + e->source_db.len + place.len + 220;
+}
+
+/* The `source` record, field by field as avro_schema.c names them. */
+static uint8_t *put_source(const fr_encoder *e, uint8_t *at, fr_str place, const fr_event *event)
+{
+    const fr_position *pos = &event->position;
+    uint64_t row_lsn = pos->row_lsn != 0 ? pos->row_lsn : pos->lsn;
+    int64_t us = event->txn != NULL ? event->txn->commit_us : e->now_us;
+    at = fr_put_raw(at, e->source_head);
+    at = fr_put_long(at, us / 1000);
+    at = fr_put_bytes(at, event->op == FR_OP_READ ? FR_STR("true") : FR_STR("false"));
+    at = fr_put_raw(at, e->source_db);
+    at = fr_put_branch(at, pos->lsn != 0);
+    if (pos->lsn != 0)
+        at = put_sequence(at, pos->lsn, row_lsn);
+    at = put_optional(put_optional(at, us), us * 1000);
+    at = fr_put_raw(at, place);
+    at = put_xid(at, event->txn);
+    at = fr_put_branch(at, row_lsn != 0);
+    if (row_lsn != 0)
+        at = fr_put_long(at, (int64_t)row_lsn);
+    at = fr_put_branch(at, false);                                          /* xmin */
+    at = fr_put_branch(fr_put_branch(at, false), false);                    /* origin, origin_lsn */
+    return fr_put_long(fr_put_long(at, (int32_t)pos->epoch), pos->ordinal); /* our own two */
+}
+
+static size_t block_bound(const fr_event *event)
+{
+    return 40 + (event->txn != NULL ? event->txn->id.len : 0);
+}
+
+/* The transaction block; collection NULL: for a message, which counts for nothing. */
+static uint8_t *put_block(fr_encoder *e, uint8_t *at, const fr_event *event,
+                          fr_collection *collection)
+{
+    bool there = e->settings.source->transaction_metadata && txn_known(e, event->txn);
+    at = fr_put_branch(at, there);
+    if (!there)
+        return at;
+    if (collection != NULL) {
+        e->txn.total++;
+        collection->count++;
+    }
+    at = fr_put_bytes(at, event->txn->id);
+    at = fr_put_long(at, e->txn.total);
+    return fr_put_long(at, collection != NULL ? collection->count : 0);
+}
+
+static uint8_t *put_now(const fr_encoder *e, uint8_t *at)
+{
+    at = put_optional(at, e->now_us / 1000);
+    at = put_optional(at, e->now_us);
+    return put_optional(at, e->now_us * 1000);
+}
+
+/* ---- messages ---- */
+
+static fr_str shrink(fr_arena *a, uint8_t *start, size_t bound, const uint8_t *end)
+{
+    size_t len = (size_t)(end - start);
+    fr_arena_shrink(a, start, bound, len);
+    return (fr_str){(const char *)start, len};
+}
+
+static fr_rc encode_steps(fr_plan *p, fr_arena *a, const fr_steps *steps, int32_t id,
+                          const fr_value *values, const fr_event *event, fr_str *out, fr_err *err)
+{
+    size_t bound;
+    FR_TRY(fr_row_bound(p, steps, values, event, &bound, err));
+    bound += FR_WIRE_HEADER;
+    uint8_t *start = fr_arena_raw(a, bound);
+    *out = shrink(a, start, bound, fr_row_write(fr_put_header(start, id), steps, values));
+    return FR_OK;
+}
+
+static uint32_t hash_of(const fr_encoder *e, fr_str key)
+{
+    if (e->settings.kafka->partitioner == 1)
+        return fr_murmur2(key.ptr, key.len);
+    return fr_murmur2(key.ptr + FR_WIRE_HEADER, key.len - FR_WIRE_HEADER);
+}
+
+typedef struct place { /* where a row's messages go */
+    fr_str key;        /* ptr NULL: no key */
+    uint32_t hash;
+} place;
+
+static fr_rc place_of(fr_encoder *e, fr_plan *p, fr_arena *a, const fr_value *values,
+                      const fr_event *event, place *out, fr_err *err)
+{
+    *out = (place){{NULL, 0}, 0};
+    if (p->key.count > 0) {
+        FR_TRY(encode_steps(p, a, &p->key, p->key_id, values, event, &out->key, err));
+        out->hash = hash_of(e, out->key);
+    }
+    if (p->partition.count == 0)
+        return FR_OK;
+    fr_str columns;
+    FR_TRY(encode_steps(p, a, &p->partition, 0, values, event, &columns, err));
+    out->hash = fr_murmur2(columns.ptr + FR_WIRE_HEADER, columns.len - FR_WIRE_HEADER);
+    return FR_OK;
+}
+
+static bool same_place(const place *a, const place *b)
+{
+    return a->hash == b->hash && fr_str_eq(a->key, b->key);
+}
+
+static size_t unavailable_bound(const fr_plan *p, const change *c)
+{
+    size_t sum = 12;
+    for (size_t i = 0; c->after != NULL && i < p->row.count; i++) {
+        uint16_t column = p->row.items[i].column;
+        if (c->after[column].kind == FR_ABSENT)
+            sum += p->names[column].len + 10;
+    }
+    return sum;
+}
+
+static uint8_t *put_unavailable(uint8_t *at, const fr_plan *p, const change *c)
+{
+    int64_t count = 0;
+    for (size_t i = 0; c->after != NULL && i < p->row.count; i++)
+        count += c->after[p->row.items[i].column].kind == FR_ABSENT;
+    if (count > 0)
+        at = fr_put_long(at, count);
+    for (size_t i = 0; count > 0 && i < p->row.count; i++) {
+        uint16_t column = p->row.items[i].column;
+        if (c->after[column].kind == FR_ABSENT)
+            at = fr_put_bytes(at, p->names[column]);
+    }
+    *at++ = 0;
+    return at;
+}
+
+static uint8_t *put_side(uint8_t *at, const fr_plan *p, const fr_value *values)
+{
+    at = fr_put_branch(at, values != NULL);
+    return values != NULL ? fr_row_write(at, &p->row, values) : at;
+}
+
+static fr_rc check_size(const fr_encoder *e, const fr_plan *p, const change *c, fr_str payload,
+                        fr_err *err)
+{
+    int64_t most = e->settings.source->max_row_bytes;
+    if (most <= 0 || payload.len <= (size_t)most)
+        return FR_OK;
+    char what[128];
+    snprintf(what, sizeof what, "its message has %zu bytes, more than daemon.max_row_bytes (%lld)",
+             payload.len, (long long)most);
+    fr_event_fail(p, c->event, what, err);
+    fr_fail_code(err, "row.too_large");
+    return fr_fail_hint(err, "raise daemon.max_row_bytes (and the topic's max.message.bytes)");
+}
+
+static fr_rc envelope_payload(fr_encoder *e, fr_plan *p, fr_arena *a, const change *c, fr_str *out,
+                              fr_err *err)
+{
+    size_t before = 0, after = 0;
+    if (c->before != NULL)
+        FR_TRY(fr_row_bound(p, &p->row, c->before, c->event, &before, err));
+    if (c->after != NULL)
+        FR_TRY(fr_row_bound(p, &p->row, c->after, c->event, &after, err));
+    size_t bound = FR_WIRE_HEADER + before + after + source_bound(e, p->source_place) +
+                   block_bound(c->event) + unavailable_bound(p, c) + 64;
+    uint8_t *start = fr_arena_raw(a, bound);
+    uint8_t *at = fr_put_header(start, p->value_id);
+    at = put_side(at, p, c->before);
+    at = put_side(at, p, c->after);
+    at = put_source(e, at, p->source_place, c->event);
+    at = put_block(e, at, c->event, txn_known(e, c->event->txn) ? txn_collection(e, p) : NULL);
+    *at++ = 2; /* op: one character */
+    *at++ = (uint8_t)c->op;
+    at = put_unavailable(put_now(e, at), p, c);
+    *out = shrink(a, start, bound, at);
+    return check_size(e, p, c, *out, err);
+}
+
+static fr_message *add_message(fr_batch *b, const fr_plan *p, const place *where, size_t at)
+{
+    fr_message *m = fr_batch_message(b);
+    m->topic = p->route->topic;
+    m->key = where->key;
+    m->partition_hash = where->hash;
+    m->event = at;
+    return m;
+}
+
+static fr_rc add_change(fr_encoder *e, fr_plan *p, fr_batch *b, const place *where, const change *c,
+                        fr_err *err)
+{
+    fr_str payload;
+    if (p->route->envelope == FR_ENVELOPE_STATE) {
+        if (c->after == NULL)
+            return FR_OK; /* the tombstone says it */
+        FR_TRY(encode_steps(p, b->arena, &p->row, p->value_id, c->after, c->event, &payload, err));
+        FR_TRY(check_size(e, p, c, payload, err));
+    } else {
+        FR_TRY(envelope_payload(e, p, b->arena, c, &payload, err));
+    }
+    add_message(b, p, where, c->at)->payload = payload;
+    return FR_OK;
+}
+
+/* ---- events ---- */
+
+static fr_rc encode_insert(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_err *err)
+{
+    const fr_event *event = &b->events[i];
+    change c = {.op = event->op == FR_OP_READ ? 'r' : 'c', .event = event, .at = i};
+    place where;
+    FR_TRY(fr_row_prepare(p, b->arena, event, false, &c.after, err));
+    FR_TRY(place_of(e, p, b->arena, c.after, event, &where, err));
+    return add_change(e, p, b, &where, &c, err);
+}
+
+static fr_rc fail_append_only(const fr_plan *p, const fr_event *event, fr_err *err)
+{
+    fr_event_fail(p, event,
+                  event->op == FR_OP_DELETE ? "a delete, but the table is append_only"
+                                            : "an update, but the table is append_only",
+                  err);
+    fr_fail_code(err, "row.append_only");
+    return fr_fail_hint(err, "set append_only: false and give the table a key");
+}
+
+static fr_rc add_delete(fr_encoder *e, fr_plan *p, fr_batch *b, const place *where, const change *c,
+                        fr_err *err)
+{
+    FR_TRY(add_change(e, p, b, where, c, err));
+    if (p->route->settings->tombstones || p->route->envelope == FR_ENVELOPE_STATE)
+        add_message(b, p, where, c->at);
+    return FR_OK;
+}
+
+static fr_rc encode_delete(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_err *err)
+{
+    const fr_event *event = &b->events[i];
+    change c = {.op = 'd', .event = event, .at = i};
+    place where;
+    if (p->key.count == 0 || p->route->settings->append_only)
+        return fail_append_only(p, event, err);
+    FR_TRY(fr_row_prepare(p, b->arena, event, true, &c.before, err));
+    FR_TRY(place_of(e, p, b->arena, c.before, event, &where, err));
+    return add_delete(e, p, b, &where, &c, err);
+}
+
+/* A row that moves to another key leaves values behind that its new message cannot name. */
+static fr_rc check_whole(const fr_plan *p, const change *c, fr_err *err)
+{
+    for (size_t i = 0; i < p->row.count; i++) {
+        uint16_t column = p->row.items[i].column;
+        if (c->after[column].kind != FR_ABSENT)
+            continue;
+        fr_row_fail(p, c->event, column,
+                    "the key changed beside a large value that did not, and the source did not "
+                    "log that value",
+                    err);
+        fr_fail_code(err, "row.key_changed_beside_absent");
+        return fr_fail_hint(err,
+                            "ALTER TABLE %.*s.%.*s REPLICA IDENTITY FULL, then take the "
+                            "table's snapshot again",
+                            FR_ARG(p->table->space), FR_ARG(p->table->name));
+    }
+    return FR_OK;
+}
+
+static fr_rc encode_update(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_err *err)
+{
+    const fr_event *event = &b->events[i];
+    change c = {.op = 'u', .event = event, .at = i};
+    place from, to;
+    if (p->key.count == 0 || p->route->settings->append_only)
+        return fail_append_only(p, event, err);
+    FR_TRY(fr_row_prepare(p, b->arena, event, false, &c.after, err));
+    FR_TRY(place_of(e, p, b->arena, c.after, event, &to, err));
+    if (event->before.count == 0)
+        return add_change(e, p, b, &to, &c, err);
+    FR_TRY(fr_row_prepare(p, b->arena, event, true, &c.before, err));
+    FR_TRY(place_of(e, p, b->arena, c.before, event, &from, err));
+    if (same_place(&from, &to))
+        return add_change(e, p, b, &to, &c, err);
+    FR_TRY(check_whole(p, &c, err));
+    change gone = {.op = 'd', .before = c.before, .event = event, .at = i};
+    change made = {.op = 'c', .after = c.after, .event = event, .at = i};
+    FR_TRY(add_delete(e, p, b, &from, &gone, err));
+    return add_change(e, p, b, &to, &made, err);
+}
+
+static fr_rc encode_truncate(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_err *err)
+{
+    const fr_event *event = &b->events[i];
+    if (p->route->settings->truncate == FR_TRUNCATE_IGNORE)
+        return FR_OK;
+    if (p->route->settings->truncate == FR_TRUNCATE_BLOCK) {
+        fr_event_fail(p, event, "TRUNCATE", err);
+        fr_fail_code(err, "table.truncated");
+        return fr_fail_hint(err, "set truncate: publish (op t to every partition; not on compacted "
+                                 "topics) or truncate: ignore for this table");
+    }
+    change c = {.op = 't', .event = event, .at = i};
+    place nowhere = {{NULL, 0}, 0};
+    FR_TRY(add_change(e, p, b, &nowhere, &c, err));
+    b->messages[b->message_count - 1].everywhere = true;
+    return FR_OK;
+}
+
+static fr_rc encode_table_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
+{
+    const fr_event *event = &b->events[i];
+    fr_plan *p;
+    FR_TRY(fr_plan_get(e, event->table, &p, err));
+    if (p->route == NULL || event->op == FR_OP_TABLE)
+        return FR_OK;
+    if (event->bad.len > 0) {
+        fr_fail(err, FR_ERR_DATA, "%.*s", FR_ARG(event->bad));
+        return fr_fail_code(err, "row.bad");
+    }
+    switch (event->op) {
+    case FR_OP_UPDATE:
+        return encode_update(e, p, b, i, err);
+    case FR_OP_DELETE:
+        return encode_delete(e, p, b, i, err);
+    case FR_OP_TRUNCATE:
+        return encode_truncate(e, p, b, i, err);
+    default:
+        return encode_insert(e, p, b, i, err);
+    }
+}
+
+/* pg_logical_emit_message. */
+static fr_rc encode_message(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
+{
+    const fr_event *event = &b->events[i];
+    fr_side_plan *side = &e->messages;
+    FR_TRY(fr_plan_side(e, side, "message", fr_schema_message, err));
+    fr_str nowhere = {"\0\0", 2}; /* source.schema and source.table: empty texts */
+    size_t key_bound = FR_WIRE_HEADER + event->name.len + 10;
+    uint8_t *key = fr_arena_raw(b->arena, key_bound);
+    fr_str key_bytes = shrink(b->arena, key, key_bound,
+                              fr_put_bytes(fr_put_header(key, side->key_id), event->name));
+    size_t bound = FR_WIRE_HEADER + source_bound(e, nowhere) + block_bound(event) +
+                   event->name.len + event->body.len + 64;
+    uint8_t *start = fr_arena_raw(b->arena, bound);
+    uint8_t *at = fr_put_header(start, side->value_id);
+    at = fr_put_bytes(at, FR_STR("m"));
+    at = put_optional(at, e->now_us / 1000);
+    at = put_source(e, at, nowhere, event);
+    at = put_block(e, at, event, NULL);
+    at = fr_put_bytes(fr_put_bytes(at, event->name), event->body);
+    fr_message *m = fr_batch_message(b);
+    m->topic = side->topic;
+    m->key = key_bytes;
+    m->partition_hash = hash_of(e, key_bytes);
+    m->payload = shrink(b->arena, start, bound, at);
+    m->event = i;
+    return FR_OK;
+}
+
+static uint8_t *put_totals(const fr_encoder *e, uint8_t *at, bool known)
+{
+    at = fr_put_branch(at, known);
+    if (known)
+        at = fr_put_long(at, e->txn.total);
+    at = fr_put_branch(at, known);
+    if (!known)
+        return at;
+    if (e->txn.count > 0)
+        at = fr_put_long(at, (int64_t)e->txn.count);
+    for (size_t i = 0; i < e->txn.count; i++)
+        at = fr_put_long(fr_put_bytes(at, e->txn.collections[i].name), e->txn.collections[i].count);
+    *at++ = 0;
+    return at;
+}
+
+static size_t totals_bound(const fr_encoder *e)
+{
+    size_t sum = 40;
+    for (size_t i = 0; i < e->txn.count; i++)
+        sum += e->txn.collections[i].name.len + 20;
+    return sum;
+}
+
+/* BEGIN and END on <prefix>.transaction. */
+static fr_rc encode_boundary(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
+{
+    const fr_event *event = &b->events[i];
+    const fr_txn *txn = event->txn;
+    fr_side_plan *side = &e->transactions;
+    if (!e->settings.source->transaction_metadata || txn == NULL)
+        return FR_OK;
+    FR_TRY(fr_plan_side(e, side, "transaction", fr_schema_transaction, err));
+    bool ends = event->op == FR_OP_COMMIT;
+    if (!ends)
+        txn_begin(e, txn);
+    size_t key_bound = FR_WIRE_HEADER + txn->id.len + 10;
+    uint8_t *key = fr_arena_raw(b->arena, key_bound);
+    fr_str key_bytes =
+        shrink(b->arena, key, key_bound, fr_put_bytes(fr_put_header(key, side->key_id), txn->id));
+    size_t bound = FR_WIRE_HEADER + txn->id.len + 40 + totals_bound(e);
+    uint8_t *start = fr_arena_raw(b->arena, bound);
+    uint8_t *at = fr_put_header(start, side->value_id);
+    at = fr_put_bytes(at, ends ? FR_STR("END") : FR_STR("BEGIN"));
+    at = fr_put_bytes(at, txn->id);
+    at = put_totals(e, at, ends && txn_known(e, txn));
+    at = fr_put_long(at, txn->commit_us / 1000);
+    fr_message *m = fr_batch_message(b);
+    m->topic = side->topic;
+    m->key = key_bytes;
+    m->partition_hash = hash_of(e, key_bytes);
+    m->payload = shrink(b->arena, start, bound, at);
+    m->event = i;
+    e->txn.known = e->txn.known && !ends;
+    return FR_OK;
+}
+
+static fr_rc encode_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
+{
+    switch (b->events[i].op) {
+    case FR_OP_BEGIN:
+    case FR_OP_COMMIT:
+        return encode_boundary(e, b, i, err);
+    case FR_OP_MESSAGE:
+        return encode_message(e, b, i, err);
+    case FR_OP_HEARTBEAT:
+        return FR_OK;
+    default:
+        return encode_table_event(e, b, i, err);
+    }
+}
+
+/* What a failed event had counted so far is taken back. */
+static void uncount(fr_encoder *e, int64_t total)
+{
+    int64_t counted = e->txn.total - total;
+    if (counted == 0)
+        return;
+    e->txn.total = total;
+    txn_collection(e, e->last)->count -= counted;
+}
+
+fr_rc fr_encode(fr_encoder *e, fr_batch *b, size_t from, size_t to, size_t *done, fr_err *err)
+{
+    e->now_us = fr_wall_us();
+    for (size_t i = from; i < to; i++) {
+        size_t messages = b->message_count;
+        int64_t total = e->txn.total;
+        if (encode_event(e, b, i, err) == FR_FAIL) {
+            b->message_count = messages;
+            uncount(e, total);
+            *done = i;
+            return FR_FAIL;
+        }
+    }
+    *done = to;
+    return FR_OK;
+}

@@ -1,0 +1,199 @@
+#include "codec/encode_plan.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Bytes of the two's complement of the largest number of that many digits. */
+static uint32_t decimal_bytes(int precision)
+{
+    return (uint32_t)((precision * 3.3219280948873626 + 1) / 8) + 1;
+}
+
+static fr_rc add_steps(fr_arena *a, const fr_route *route, const uint16_t *columns, size_t count,
+                       bool may_be_null, fr_steps *out, fr_err *err)
+{
+    fr_step *steps = fr_arena_alloc(a, (count + 1) * sizeof *steps);
+    for (size_t i = 0; i < count; i++) {
+        fr_avro_type t;
+        FR_TRY(fr_avro_type_of(route, columns[i], &t, err));
+        steps[i].column = columns[i];
+        steps[i].kind = (uint8_t)t.kind;
+        steps[i].nullable = may_be_null && t.nullable;
+        steps[i].most = t.kind == FR_DECIMAL ? decimal_bytes(t.precision) : 0;
+    }
+    out->items = steps;
+    out->count = count;
+    return FR_OK;
+}
+
+static fr_rc add_columns(fr_plan *p, fr_err *err)
+{
+    const fr_table *t = p->table;
+    fr_avro_type *types = fr_arena_alloc(p->arena, (t->column_count + 1) * sizeof *types);
+    fr_str *names = fr_arena_alloc(p->arena, (t->column_count + 1) * sizeof *names);
+    bool casts = false;
+    for (size_t i = 0; i < p->route->field_count; i++) {
+        uint16_t column = p->route->fields[i];
+        FR_TRY(fr_avro_type_of(p->route, column, &types[column], err));
+        casts = casts || types[column].cast;
+        names[column] = fr_avro_name(p->arena, t->columns[column].name);
+    }
+    p->casts = casts ? types : NULL;
+    p->names = names;
+    return FR_OK;
+}
+
+static fr_str avro_text(fr_arena *a, fr_str first, fr_str second)
+{
+    uint8_t *at = fr_arena_raw(a, first.len + second.len + 20);
+    uint8_t *end = fr_put_bytes(fr_put_bytes(at, first), second);
+    return (fr_str){(const char *)at, (size_t)(end - at)};
+}
+
+/* Strategy of registry.subject: names of the topic, of the record, or of both. */
+static const char *subject_of(const fr_encoder *e, fr_arena *a, fr_str topic, fr_str record,
+                              const char *side)
+{
+    fr_str s;
+    if (e->settings.registry_settings->subject == 1)
+        s = record;
+    else if (e->settings.registry_settings->subject == 2)
+        s = fr_arena_printf(a, "%.*s-%.*s", FR_ARG(topic), FR_ARG(record));
+    else
+        s = fr_arena_printf(a, "%.*s-%s", FR_ARG(topic), side);
+    return fr_arena_cstr(a, s);
+}
+
+static fr_rc register_schema(fr_encoder *e, const char *subject, fr_str schema, int compat,
+                             int32_t *id, fr_err *err)
+{
+    const fr_registry_settings *s = e->settings.registry_settings;
+    int level = compat >= 0 ? compat : s->compatibility;
+    return fr_registry_register(e->registry, subject, schema, level,
+                                s->register_when == FR_WHEN_RUN, id, err);
+}
+
+/* A key never changes under a topic: another key would be in another partition, and
+ * compaction would keep both. */
+static fr_rc register_key(fr_encoder *e, fr_arena *a, const char *subject, fr_str schema,
+                          int compat, int32_t *id, fr_err *err)
+{
+    int version;
+    int32_t other;
+    fr_str text;
+    fr_rc rc = fr_registry_lookup(e->registry, subject, schema, id, err);
+    if (rc != FR_END)
+        return rc;
+    rc = fr_registry_latest(e->registry, a, subject, &version, &other, &text, err);
+    if (rc == FR_END)
+        return register_schema(e, subject, schema, compat, id, err);
+    FR_TRY(rc);
+    fr_fail(err, FR_ERR_SCHEMA, "subject %s: the key is another one than version %d (id %d): %.*s",
+            subject, version, (int)other, FR_ARG(schema));
+    fr_fail_code(err, "schema.key_changed");
+    return fr_fail_hint(err, "a key never changes under a topic: set another topic for the table");
+}
+
+static fr_rc register_both(fr_encoder *e, fr_arena *a, fr_plan *p, fr_err *err)
+{
+    const fr_route *route = p->route;
+    int compat = route->settings->schema_compat;
+    const char *suffix = route->envelope == FR_ENVELOPE_STATE ? "" : "Envelope";
+    fr_str key, value;
+    fr_rc rc = fr_schema_key(a, route, &key, err);
+    FR_TRY(rc);
+    /* The value's schema is made first, so that what is refused leaves nothing behind. */
+    FR_TRY(fr_schema_value(a, route, &e->settings.origin, &value, err));
+    if (rc == FR_OK) {
+        fr_str name = fr_arena_printf(a, "%.*sKey", FR_ARG(route->schema_name));
+        FR_TRY(register_key(e, a, subject_of(e, a, route->topic, name, "key"), key, compat,
+                            &p->key_id, err));
+    }
+    fr_str name = fr_arena_printf(a, "%.*s%s", FR_ARG(route->schema_name), suffix);
+    return register_schema(e, subject_of(e, a, route->topic, name, "value"), value, compat,
+                           &p->value_id, err);
+}
+
+static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
+{
+    const fr_route *route = p->route;
+    const fr_table *t = p->table;
+    FR_TRY(add_columns(p, err));
+    FR_TRY(add_steps(p->arena, route, route->fields, route->field_count, true, &p->row, err));
+    FR_TRY(add_steps(p->arena, route, route->key, route->key_count, false, &p->key, err));
+    FR_TRY(add_steps(p->arena, route, route->partition_by, route->partition_count, true,
+                     &p->partition, err));
+    p->source_place = avro_text(p->arena, t->space, t->name);
+    p->collection = fr_arena_printf(p->arena, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
+    fr_arena *scratch = fr_arena_new(0);
+    fr_rc rc = register_both(e, scratch, p, err);
+    fr_arena_free(scratch);
+    return rc;
+}
+
+static fr_rc new_plan(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_plan *p = fr_arena_alloc(a, sizeof *p);
+    p->arena = a;
+    p->table = t;
+    fr_rc rc = e->settings.route(e->settings.context, t, &p->route, err);
+    if (rc == FR_END)
+        p->route = NULL;
+    else if (rc == FR_OK)
+        rc = fill_plan(e, p, err);
+    if (rc == FR_FAIL) {
+        fr_arena_free(a);
+        return FR_FAIL;
+    }
+    fr_table_ref(t);
+    *out = p;
+    return FR_OK;
+}
+
+void fr_plan_free(void *plan)
+{
+    fr_plan *p = plan;
+    fr_table_unref(p->table);
+    fr_arena_free(p->arena);
+}
+
+fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
+{
+    fr_plan *p = e->last;
+    if (p == NULL || p->table != t)
+        p = fr_map_get_u64(e->plans, t->serial);
+    if (p == NULL) {
+        FR_TRY(new_plan(e, t, &p, err));
+        fr_map_set_u64(e->plans, t->serial, p);
+    }
+    e->last = p;
+    *out = p;
+    return FR_OK;
+}
+
+fr_rc fr_plan_side(fr_encoder *e, fr_side_plan *side, const char *suffix,
+                   fr_rc (*make)(fr_arena *a, const fr_origin *origin, fr_str *key_out,
+                                 fr_str *value_out, fr_err *err),
+                   fr_err *err)
+{
+    if (side->ready)
+        return FR_OK;
+    fr_str key, value;
+    fr_arena *a = fr_arena_new(0);
+    fr_str name = fr_arena_printf(a, "%.*s.%s", FR_ARG(e->settings.origin.prefix), suffix);
+    fr_str topic = fr_topic_legal(a, name);
+    fr_rc rc = make(a, &e->settings.origin, &key, &value, err);
+    /* The record strategies would need names that differ between sources: topic for both. */
+    if (rc == FR_OK)
+        rc = register_key(e, a, fr_arena_cstr(a, fr_arena_printf(a, "%.*s-key", FR_ARG(topic))),
+                          key, -1, &side->key_id, err);
+    if (rc == FR_OK)
+        rc = register_schema(e, fr_arena_cstr(a, fr_arena_printf(a, "%.*s-value", FR_ARG(topic))),
+                             value, -1, &side->value_id, err);
+    if (rc == FR_OK)
+        side->topic = fr_topic_legal(e->arena, topic);
+    side->ready = rc == FR_OK;
+    fr_arena_free(a);
+    return rc;
+}

@@ -1,0 +1,137 @@
+/* What the encoder works out once per table version: steps, schema ids, and the bytes that are
+ * the same in every message. Internal to codec/encode*.c; owner's thread only. */
+#ifndef FR_CODEC_ENCODE_PLAN_H
+#define FR_CODEC_ENCODE_PLAN_H
+
+#include "base/map.h"
+#include "codec/avro_type.h"
+#include "codec/encode.h"
+
+#define FR_WIRE_HEADER 5 /* byte 0, schema id */
+
+typedef struct fr_step { /* one field of a record */
+    uint16_t column;
+    uint8_t kind; /* fr_kind of what is written */
+    bool nullable;
+    uint32_t most; /* DECIMAL: bytes that its precision can need */
+} fr_step;
+
+typedef struct fr_steps {
+    const fr_step *items;
+    size_t count;
+} fr_steps;
+
+typedef struct fr_plan {
+    fr_arena *arena; /* its own, with all below but the route */
+    const fr_table *table;
+    const fr_route *route; /* NULL: not captured */
+    fr_steps row, key, partition;
+    const fr_avro_type *casts; /* one per column; NULL: no column is cast */
+    const fr_str *names;       /* Avro's, one per column */
+    int32_t key_id, value_id;
+    fr_str source_place;  /* source.schema and source.table, as Avro */
+    fr_str collection;    /* "space.table", as transaction metadata has it */
+    size_t collection_at; /* index into the counts of transaction `collection_of` */
+    uint64_t collection_of;
+} fr_plan;
+
+typedef struct fr_collection {
+    fr_str name;
+    int64_t count;
+} fr_collection;
+
+typedef struct fr_txn_counts { /* of the transaction in progress */
+    bool known;                /* its BEGIN was seen */
+    uint64_t serial;
+    char id[64];
+    int64_t total;
+    fr_collection *collections;
+    size_t count, cap;
+} fr_txn_counts;
+
+typedef struct fr_side_plan { /* of <prefix>.message and <prefix>.transaction */
+    bool ready;
+    fr_str topic;
+    int32_t key_id, value_id;
+} fr_side_plan;
+
+struct fr_encoder {
+    fr_encoder_settings settings;
+    fr_registry *registry;
+    fr_arena *arena;
+    fr_map *plans; /* by the table's serial */
+    fr_plan *last;
+    fr_side_plan messages, transactions;
+    fr_txn_counts txn;
+    fr_str source_head; /* source.version, .connector and .name, as Avro */
+    fr_str source_db;
+    int64_t now_us; /* wall time of this call of fr_encode */
+};
+
+/* The plan of a table version, made and its schemas registered where it is new. */
+fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err);
+void fr_plan_free(void *plan);
+/* Registers the schemas of a side topic once. make: fr_schema_message or _transaction. */
+fr_rc fr_plan_side(fr_encoder *e, fr_side_plan *side, const char *suffix,
+                   fr_rc (*make)(fr_arena *a, const fr_origin *origin, fr_str *key_out,
+                                 fr_str *value_out, fr_err *err),
+                   fr_err *err);
+
+/* ---- rows (encode_row.c) ---- */
+
+/* What the event says of a row, ready for steps: columns that after lacks are taken from
+ * before where that has them, and casts are done. Points into the event or the arena. */
+fr_rc fr_row_prepare(const fr_plan *p, fr_arena *a, const fr_event *event, bool old,
+                     const fr_value **out, fr_err *err);
+/* True bound of the bytes that the steps write; DATA error that names table, column and
+ * position for a value they cannot write. */
+fr_rc fr_row_bound(const fr_plan *p, const fr_steps *steps, const fr_value *values,
+                   const fr_event *event, size_t *bound, fr_err *err);
+/* Writes at `at` and returns the end. Everything was checked by fr_row_bound. */
+uint8_t *fr_row_write(uint8_t *at, const fr_steps *steps, const fr_value *values);
+/* DATA: "table a.b: column c: what (at 0/1A2B30 #4)". */
+fr_rc fr_row_fail(const fr_plan *p, const fr_event *event, uint16_t column, const char *what,
+                  fr_err *err);
+fr_rc fr_event_fail(const fr_plan *p, const fr_event *event, const char *what, fr_err *err);
+
+/* ---- writing without bounds checks, after a bound was asked for ---- */
+
+static inline uint8_t *fr_put_long(uint8_t *at, int64_t v)
+{
+    uint64_t n = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+    while (n >= 0x80) {
+        *at++ = (uint8_t)(n | 0x80);
+        n >>= 7;
+    }
+    *at++ = (uint8_t)n;
+    return at;
+}
+
+static inline uint8_t *fr_put_raw(uint8_t *at, fr_str s)
+{
+    if (s.len > 0)
+        __builtin_memcpy(at, s.ptr, s.len);
+    return at + s.len;
+}
+
+static inline uint8_t *fr_put_bytes(uint8_t *at, fr_str s)
+{
+    return fr_put_raw(fr_put_long(at, (int64_t)s.len), s);
+}
+
+/* A union's branch: 0 (null) or 1. */
+static inline uint8_t *fr_put_branch(uint8_t *at, bool there)
+{
+    *at++ = there ? 2 : 0;
+    return at;
+}
+
+static inline uint8_t *fr_put_header(uint8_t *at, int32_t schema_id)
+{
+    *at++ = 0;
+    for (int shift = 24; shift >= 0; shift -= 8)
+        *at++ = (uint8_t)((uint32_t)schema_id >> shift);
+    return at;
+}
+
+#endif

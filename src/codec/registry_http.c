@@ -1,0 +1,263 @@
+#include "codec/registry_internal.h"
+
+#include "base/json.h"
+#include "codec/registry_reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct http_registry {
+    fr_transport *transport;
+    fr_arena *scratch; /* paths and bodies of the call under way */
+} http_registry;
+
+fr_rc fr_registry_http_open(const fr_registry_settings *settings, void **self_out, fr_err *err)
+{
+    fr_transport *transport;
+    *self_out = NULL;
+    FR_TRY(fr_transport_open(settings, &transport, err));
+    http_registry *h = fr_malloc(sizeof(*h));
+    h->transport = transport;
+    h->scratch = fr_arena_new(0);
+    *self_out = h;
+    return FR_OK;
+}
+
+static void http_close(void *self)
+{
+    http_registry *h = self;
+    fr_transport_close(h->transport);
+    fr_arena_free(h->scratch);
+    free(h);
+}
+
+static const char *http_place(void *self)
+{
+    return fr_transport_url(((http_registry *)self)->transport);
+}
+
+static void http_interrupt(void *self)
+{
+    fr_transport_interrupt(((http_registry *)self)->transport);
+}
+
+/* "/subjects/" + subject + rest, and so on. */
+static char *path_of(http_registry *h, const char *before, const char *subject, const char *after)
+{
+    fr_str s = fr_registry_escape(h->scratch, subject);
+    fr_str path = fr_arena_printf(h->scratch, "%s%.*s%s", before, FR_ARG(s), after);
+    return fr_arena_cstr(h->scratch, path);
+}
+
+/* schemaType stays away: Avro is the default, and old registries do not know the member. */
+static fr_str schema_body(http_registry *h, fr_str schema)
+{
+    fr_buf b = {.arena = h->scratch};
+    fr_buf_text(&b, "{\"schema\":");
+    fr_buf_json(&b, schema);
+    fr_buf_text(&b, "}");
+    return fr_buf_view(&b);
+}
+
+static fr_rc get(http_registry *h, const char *path, fr_reply *out, fr_err *err)
+{
+    return fr_transport_call(h->transport, "GET", path, (fr_str){NULL, 0}, out, err);
+}
+
+static fr_rc http_lookup(void *self, const char *subject, fr_str schema, int32_t *id_out,
+                         fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    fr_arena_reset(h->scratch);
+    FR_TRY(fr_transport_call(h->transport, "POST", path_of(h, "/subjects/", subject, ""),
+                             schema_body(h, schema), &r, err));
+    if (fr_reply_absent(&r))
+        return FR_END;
+    return fr_reply_id(&r, id_out, err);
+}
+
+static fr_rc http_exists(void *self, const char *subject, fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    fr_arena_reset(h->scratch);
+    FR_TRY(get(h, path_of(h, "/subjects/", subject, "/versions"), &r, err));
+    if (fr_reply_absent(&r))
+        return FR_END;
+    return fr_reply_versions(&r, err);
+}
+
+/* Confluent answers 404 for a subject without a level of its own unless it is asked for the
+ * global one too; registries that do not know the parameter are asked again. */
+static fr_rc http_level(void *self, const char *subject, int *level_out, fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    fr_arena_reset(h->scratch);
+    FR_TRY(get(h, path_of(h, "/config/", subject, "?defaultToGlobal=true"), &r, err));
+    if (r.status == 404)
+        FR_TRY(get(h, "/config", &r, err));
+    return fr_reply_level(&r, level_out, err);
+}
+
+/* Apicurio knows no settings of a subject that has no version yet. */
+static fr_rc http_set_level(void *self, const char *subject, int level, fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    fr_arena_reset(h->scratch);
+    fr_str body = fr_arena_printf(h->scratch, "{\"compatibility\":\"%s\"}", fr_compat_name(level));
+    FR_TRY(
+        fr_transport_call(h->transport, "PUT", path_of(h, "/config/", subject, ""), body, &r, err));
+    if (fr_reply_absent(&r))
+        return FR_END;
+    if (r.status >= 200 && r.status <= 299)
+        return FR_OK;
+    return fr_reply_fail(&r, "compatibility level", err);
+}
+
+/* Reasons: the newest version first, as the registry sees it. */
+static fr_rc http_compatible(void *self, fr_arena *a, const char *subject, fr_str schema,
+                             fr_str *why_out, fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    fr_arena_reset(h->scratch);
+    *why_out = (fr_str){"", 0};
+    const char *path =
+        path_of(h, "/compatibility/subjects/", subject, "/versions/latest?verbose=true");
+    FR_TRY(fr_transport_call(h->transport, "POST", path, schema_body(h, schema), &r, err));
+    if (fr_reply_absent(&r))
+        return FR_OK;
+    return fr_reply_compatible(&r, a, why_out, err);
+}
+
+static fr_rc http_add(void *self, fr_arena *a, const char *subject, fr_str schema, int32_t *id_out,
+                      fr_str *why_out, fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    fr_arena_reset(h->scratch);
+    *why_out = (fr_str){"", 0};
+    FR_TRY(fr_transport_call(h->transport, "POST", path_of(h, "/subjects/", subject, "/versions"),
+                             schema_body(h, schema), &r, err));
+    if (r.status != 409)
+        return fr_reply_id(&r, id_out, err);
+    fr_str said = fr_reply_message(&r, a);
+    /* Only the check names every reason; when it cannot, the refusal itself has to do. */
+    fr_err ignored;
+    if (http_compatible(self, a, subject, schema, why_out, &ignored) != FR_END || why_out->len == 0)
+        *why_out = said;
+    return FR_END;
+}
+
+static fr_rc http_schema(void *self, fr_arena *a, int32_t id, fr_str *text_out, fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    char path[64];
+    snprintf(path, sizeof(path), "/schemas/ids/%d", id);
+    FR_TRY(get(h, path, &r, err));
+    if (fr_reply_absent(&r))
+        return FR_END;
+    return fr_reply_schema(&r, a, text_out, err);
+}
+
+static fr_rc http_latest(void *self, fr_arena *a, const char *subject, int *version_out,
+                         int32_t *id_out, fr_str *text_out, fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    fr_arena_reset(h->scratch);
+    FR_TRY(get(h, path_of(h, "/subjects/", subject, "/versions/latest"), &r, err));
+    if (fr_reply_absent(&r))
+        return FR_END;
+    return fr_reply_version(&r, a, version_out, id_out, text_out, err);
+}
+
+/* An error of a check is a finding. */
+static fr_rc find_error(fr_findings *out, const char *code, const fr_err *e)
+{
+    if (e->kind == FR_ERR_CANCELLED)
+        return FR_FAIL;
+    fr_finding *f = fr_findings_add(out, FR_BLOCKER, code, "%s", e->text);
+    f->hint = fr_arena_str(out->arena, fr_cstr(fr_err_hint(e)));
+    return FR_OK;
+}
+
+/* Not every registry has modes: without one it is writable. */
+static fr_rc check_mode(http_registry *h, fr_findings *out, fr_err *err)
+{
+    fr_reply r;
+    fr_str mode;
+    FR_TRY(get(h, "/mode", &r, err));
+    if (r.status < 200 || r.status > 299) {
+        fr_findings_add(out, FR_FINE, "registry.mode", "this registry has no modes: writable");
+        return FR_OK;
+    }
+    FR_TRY(fr_reply_mode(&r, out->arena, &mode, err));
+    if (fr_str_is(mode, "READWRITE")) {
+        fr_findings_add(out, FR_FINE, "registry.mode", "READWRITE");
+        return FR_OK;
+    }
+    fr_finding *f = fr_findings_add(out, FR_BLOCKER, "registry.mode",
+                                    "mode is %.*s: no schema can be registered", FR_ARG(mode));
+    f->hint = FR_STR("have the mode set to READWRITE (PUT /mode), or register all schemas there by "
+                     "other means and set registry.register: never");
+    return FR_OK;
+}
+
+static fr_rc check_level(http_registry *h, fr_findings *out, fr_err *err)
+{
+    fr_reply r;
+    int level;
+    FR_TRY(get(h, "/config", &r, err));
+    FR_TRY(fr_reply_level(&r, &level, err));
+    if (level >= 0 && level != FR_COMPAT_NONE) {
+        fr_findings_add(out, FR_FINE, "registry.compat", "compatibility is %s for all subjects",
+                        fr_compat_name(level));
+        return FR_OK;
+    }
+    fr_finding *f = fr_findings_add(
+        out, FR_WARNING, "registry.compat",
+        level < 0 ? "the level for all subjects is one that freshet does not know"
+                  : "compatibility is NONE for all subjects: the registry refuses nothing");
+    f->hint = FR_STR("freshet sets registry.compatibility for each new subject; existing subjects "
+                     "keep theirs");
+    return FR_OK;
+}
+
+static fr_rc http_check(void *self, fr_findings *out, fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    fr_rc rc = get(h, "/subjects?offset=0&limit=1", &r, err);
+    /* Some have no list of subjects; any JSON answer shows that a registry is there. */
+    if (rc == FR_OK && r.status != 404 && fr_reply_versions(&r, err) == FR_FAIL)
+        rc = FR_FAIL;
+    if (rc == FR_FAIL)
+        return find_error(out, err->kind == FR_ERR_AUTH ? "registry.auth" : "registry.connect",
+                          err);
+    fr_findings_add(out, FR_FINE, "registry.connect", "%s answers", fr_transport_url(h->transport));
+    if (check_mode(h, out, err) == FR_FAIL)
+        FR_TRY(find_error(out, "registry.mode", err));
+    if (check_level(h, out, err) == FR_FAIL)
+        FR_TRY(find_error(out, "registry.compat", err));
+    return FR_OK;
+}
+
+const fr_registry_ops fr_registry_http_ops = {
+    .lookup = http_lookup,
+    .exists = http_exists,
+    .level = http_level,
+    .set_level = http_set_level,
+    .add = http_add,
+    .schema = http_schema,
+    .compatible = http_compatible,
+    .latest = http_latest,
+    .check = http_check,
+    .place = http_place,
+    .interrupt = http_interrupt,
+    .close = http_close,
+};

@@ -1,0 +1,183 @@
+#include "control/http_internal.h"
+
+#include "base/json.h"
+
+#include <string.h>
+
+void fr_http_error(fr_answer *out, int status, const char *code, const char *text, const char *hint)
+{
+    out->status = status;
+    out->type = "application/json";
+    out->tagged = false;
+    out->body.len = 0;
+    fr_buf_printf(&out->body, "{\"error\":{\"code\":\"%s\",\"text\":", code);
+    fr_buf_json(&out->body, fr_cstr(text));
+    fr_buf_text(&out->body, ",\"hint\":");
+    fr_buf_json(&out->body, fr_cstr(hint));
+    fr_buf_text(&out->body, "}}\n");
+}
+
+bool fr_http_is_probe(const char *path)
+{
+    return strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0 ||
+           strcmp(path, "/version") == 0;
+}
+
+/* --- probes ----------------------------------------------------------------------------- */
+
+static void healthz(fr_board *board, fr_answer *out)
+{
+    fr_buf names = {0};
+    bool stalled = fr_board_stalled(board, &names);
+    out->status = stalled ? 503 : 200;
+    fr_buf_printf(&out->body, "{\"healthy\":%s", stalled ? "false" : "true");
+    if (stalled) {
+        fr_buf_text(&out->body, ",\"stalled\":");
+        fr_buf_json(&out->body, fr_buf_view(&names));
+    }
+    fr_buf_text(&out->body, "}\n");
+    fr_buf_free(&names);
+}
+
+static void readyz(fr_board *board, fr_answer *out)
+{
+    fr_buf line = {0};
+    bool ready = fr_board_ready(board);
+    fr_board_line(board, &line);
+    out->status = ready ? 200 : 503;
+    fr_buf_printf(&out->body, "{\"ready\":%s,\"summary\":", ready ? "true" : "false");
+    fr_buf_json(&out->body, fr_buf_view(&line));
+    fr_buf_text(&out->body, "}\n");
+    fr_buf_free(&line);
+}
+
+/* --- parts of the document -------------------------------------------------------------- */
+
+static json_t *document_of(fr_board *board)
+{
+    fr_buf text = {0};
+    fr_err err;
+    json_t *doc = NULL;
+    fr_board_json(board, &text);
+    if (fr_json_parse(fr_buf_view(&text), &doc, &err) == FR_FAIL)
+        doc = json_object(); /* cannot be: we wrote it */
+    fr_buf_free(&text);
+    return doc;
+}
+
+static void put_json(fr_answer *out, const json_t *j)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_buf_str(&out->body, fr_json_text(a, j));
+    fr_buf_text(&out->body, "\n");
+    fr_arena_free(a);
+    out->tagged = true;
+}
+
+/* {"sources":[...]}: the parts of this kind, whole. */
+static void parts(fr_board *board, const char *kind, const char *name, fr_answer *out)
+{
+    size_t i;
+    json_t *part, *doc = document_of(board), *list = json_array();
+    json_array_foreach(json_object_get(doc, "parts"), i, part)
+    {
+        if (strcmp(fr_json_str(part, "kind", ""), kind) == 0)
+            json_array_append(list, part);
+    }
+    json_t *result = json_pack("{s:o}", name, list);
+    put_json(out, result);
+    json_decref(result);
+    json_decref(doc);
+}
+
+/* "erp/public.orders" and, where only one source has it, "public.orders". */
+static bool is_named(const json_t *part, const json_t *table, const char *wanted)
+{
+    const char *part_name = fr_json_str(part, "name", "");
+    const char *name = fr_json_str(table, "name", "");
+    size_t len = strlen(part_name);
+    if (strncmp(wanted, part_name, len) == 0 && wanted[len] == '/')
+        return strcmp(wanted + len + 1, name) == 0;
+    return strcmp(wanted, name) == 0;
+}
+
+/* All tables, or those of this name; each says whose it is. */
+static json_t *tables_of(const json_t *doc, const char *wanted)
+{
+    size_t i, k;
+    json_t *part, *table, *list = json_array();
+    json_array_foreach(json_object_get(doc, "parts"), i, part)
+        json_array_foreach(json_object_get(part, "tables"), k, table)
+    {
+        if (wanted != NULL && !is_named(part, table, wanted))
+            continue;
+        json_object_set(table, "kind", json_object_get(part, "kind"));
+        json_object_set(table, "part", json_object_get(part, "name"));
+        json_array_append(list, table);
+    }
+    return list;
+}
+
+static void tables(fr_board *board, const char *wanted, fr_answer *out)
+{
+    json_t *doc = document_of(board), *list = tables_of(doc, wanted);
+    if (wanted != NULL && json_array_size(list) == 0) {
+        fr_http_error(out, 404, "http.no_such_table", "there is no such table",
+                      "GET /v1/tables lists them; the name is source/schema.table");
+    } else {
+        json_t *result = json_pack("{s:O}", "tables", list);
+        put_json(out, result);
+        json_decref(result);
+    }
+    json_decref(list);
+    json_decref(doc);
+}
+
+/* --- routes ----------------------------------------------------------------------------- */
+
+static void metrics(const fr_http_settings *settings, fr_board *board, fr_answer *out)
+{
+    if (!settings->metrics) {
+        fr_http_error(out, 404, "http.metrics_off", "metrics are off", "set http.metrics: true");
+        return;
+    }
+    out->type = "text/plain; version=0.0.4; charset=utf-8";
+    fr_board_metrics(board, (size_t)settings->metrics_max_tables, &out->body);
+}
+
+static void status(fr_board *board, fr_answer *out)
+{
+    fr_board_json(board, &out->body);
+    fr_buf_text(&out->body, "\n");
+    out->tagged = true;
+}
+
+void fr_http_route(const fr_http_settings *settings, fr_board *board, const char *path,
+                   fr_answer *out)
+{
+    static const char one_table[] = "/v1/tables/";
+    out->status = 200;
+    out->type = "application/json";
+    if (strcmp(path, "/healthz") == 0)
+        healthz(board, out);
+    else if (strcmp(path, "/readyz") == 0)
+        readyz(board, out);
+    else if (strcmp(path, "/version") == 0)
+        fr_buf_text(&out->body, "{\"name\":\"freshet\",\"version\":\"" FR_VERSION "\"}\n");
+    else if (strcmp(path, "/metrics") == 0)
+        metrics(settings, board, out);
+    else if (strcmp(path, "/v1/status") == 0)
+        status(board, out);
+    else if (strcmp(path, "/v1/sources") == 0)
+        parts(board, "source", "sources", out);
+    else if (strcmp(path, "/v1/sinks") == 0)
+        parts(board, "sink", "sinks", out);
+    else if (strcmp(path, "/v1/tables") == 0)
+        tables(board, NULL, out);
+    else if (strncmp(path, one_table, sizeof(one_table) - 1) == 0)
+        tables(board, path + sizeof(one_table) - 1, out);
+    else
+        fr_http_error(out, 404, "http.no_such_path", "there is nothing here",
+                      "paths: /healthz /readyz /version /metrics /v1/status /v1/sources /v1/sinks "
+                      "/v1/tables");
+}

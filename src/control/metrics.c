@@ -1,0 +1,400 @@
+/* Prometheus text format 0.0.4, prometheus.io/docs/instrumenting/exposition_formats. Names and
+ * labels are listed in docs/metrics.md. All samples of one metric stand together, so every
+ * metric is one walk over the parts. */
+#include "control/status_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One table's numbers, or the sum of those that are folded into "_other". */
+typedef struct row {
+    const char *part, *table;
+    bool sink, folded;
+    bool states[FR_STATES];
+    uint64_t by_op[FR_OPS], bytes, rows, rows_expected;
+    uint32_t chunks_done, chunks;
+    bool snapshot;
+    double lag; /* negative: unknown */
+} row;
+
+typedef struct metrics {
+    fr_board *board;
+    fr_buf *out;
+    row *rows; /* taken at once, so that one scrape agrees with itself */
+    size_t count, cap;
+    size_t tables, max_tables;
+} metrics;
+
+static void put_label(fr_buf *b, const char *name, const char *value)
+{
+    fr_buf_printf(b, "%s=\"", name);
+    for (const char *p = value; *p != '\0'; p++) {
+        if (*p == '\n')
+            fr_buf_text(b, "\\n");
+        else if (*p == '\\' || *p == '"')
+            fr_buf_printf(b, "\\%c", *p);
+        else
+            fr_buf_u8(b, (uint8_t)*p);
+    }
+    fr_buf_text(b, "\"");
+}
+
+static void put_head(const metrics *m, const char *name, const char *type, const char *help)
+{
+    fr_buf_printf(m->out, "# HELP freshet_%s %s\n# TYPE freshet_%s %s\n", name, help, name, type);
+}
+
+/* name{pipeline="",source="" -- still open */
+static void begin_sample(const metrics *m, const char *name, bool sink, const char *part)
+{
+    fr_buf_printf(m->out, "freshet_%s{", name);
+    put_label(m->out, "pipeline", m->board->pipeline);
+    if (part == NULL)
+        return;
+    fr_buf_text(m->out, ",");
+    put_label(m->out, sink ? "sink" : "source", part);
+}
+
+static void begin_row(const metrics *m, const char *name, const row *r)
+{
+    begin_sample(m, name, r->sink, r->part);
+    fr_buf_text(m->out, ",");
+    put_label(m->out, "table", r->table);
+}
+
+static void more_label(const metrics *m, const char *name, const char *value)
+{
+    fr_buf_text(m->out, ",");
+    put_label(m->out, name, value);
+}
+
+static void end_count(const metrics *m, uint64_t value)
+{
+    fr_buf_printf(m->out, "} %" PRIu64 "\n", value);
+}
+
+static void end_number(const metrics *m, double value)
+{
+    fr_buf_printf(m->out, "} %.6g\n", value);
+}
+
+/* --- taking ----------------------------------------------------------------------------- */
+
+static row *new_row(metrics *m)
+{
+    if (m->count == m->cap) {
+        m->cap = m->cap == 0 ? 64 : 2 * m->cap;
+        m->rows = fr_realloc(m->rows, m->cap * sizeof(*m->rows));
+    }
+    memset(&m->rows[m->count], 0, sizeof(row));
+    m->rows[m->count].lag = -1;
+    return &m->rows[m->count++];
+}
+
+/* The row of this table; past the limit, the part's common one. */
+static row *row_for(metrics *m, const fr_part *p, const fr_board_table *t)
+{
+    row *last = m->count > 0 ? &m->rows[m->count - 1] : NULL;
+    bool fold = m->tables >= m->max_tables;
+    if (fold && last != NULL && last->folded && last->part == p->name && last->sink == p->sink)
+        return last;
+    row *r = new_row(m);
+    r->part = p->name;
+    r->sink = p->sink;
+    r->folded = fold;
+    /* Names never change or end while the board lives. */
+    r->table = fold ? "_other" : t->name;
+    m->tables += !fold;
+    return r;
+}
+
+static void take_table(metrics *m, const fr_part *p, const fr_board_table *t)
+{
+    row *r = row_for(m, p, t);
+    double lag = fr_table_lag(p, t);
+    r->states[fr_table_state(p, t)] = true;
+    for (int i = 0; i < FR_OPS; i++)
+        r->by_op[i] += t->by_op[i];
+    r->bytes += t->bytes;
+    r->lag = lag > r->lag ? lag : r->lag;
+    r->snapshot = r->snapshot || t->snapshot_began_us != 0;
+    r->rows += t->rows;
+    r->rows_expected += t->rows_expected;
+    r->chunks_done += t->chunks_done;
+    r->chunks += t->chunks;
+}
+
+static void take(metrics *m)
+{
+    for (fr_part *p = fr_board_first(m->board); p != NULL; p = fr_board_next(p)) {
+        size_t i = 0;
+        fr_str key;
+        void *table;
+        pthread_mutex_lock(&p->lock);
+        while (fr_map_next(p->tables, &i, &key, &table))
+            take_table(m, p, table);
+        pthread_mutex_unlock(&p->lock);
+    }
+}
+
+/* --- tables ----------------------------------------------------------------------------- */
+
+static void put_states(const metrics *m)
+{
+    put_head(m, "table_state", "gauge", "1 for the state that a table is in, 0 for the others.");
+    for (size_t i = 0; i < m->count; i++)
+        for (int s = 0; s < FR_STATES; s++) {
+            begin_row(m, "table_state", &m->rows[i]);
+            more_label(m, "state", fr_state_name((fr_state)s));
+            end_count(m, m->rows[i].states[s]);
+        }
+    put_head(m, "table_schema_blocked", "gauge", "1 while a table is held (state blocked).");
+    for (size_t i = 0; i < m->count; i++) {
+        begin_row(m, "table_schema_blocked", &m->rows[i]);
+        end_count(m, m->rows[i].states[FR_STATE_BLOCKED]);
+    }
+}
+
+static void put_lags(const metrics *m)
+{
+    put_head(m, "table_lag_seconds", "gauge",
+             "Age of the newest acknowledged event; 0 while nothing waits.");
+    for (size_t i = 0; i < m->count; i++) {
+        if (m->rows[i].lag < 0)
+            continue;
+        begin_row(m, "table_lag_seconds", &m->rows[i]);
+        end_number(m, m->rows[i].lag);
+    }
+}
+
+static void put_events(const metrics *m)
+{
+    put_head(m, "events_total", "counter",
+             "Events acknowledged by Kafka or committed by a sink, by op (c u d r t).");
+    for (size_t i = 0; i < m->count; i++)
+        for (int op = 0; op < FR_OPS; op++) {
+            begin_row(m, "events_total", &m->rows[i]);
+            more_label(m, "op", fr_op_letters[op]);
+            end_count(m, m->rows[i].by_op[op]);
+        }
+    put_head(m, "event_bytes_total", "counter", "Bytes of these events.");
+    for (size_t i = 0; i < m->count; i++) {
+        begin_row(m, "event_bytes_total", &m->rows[i]);
+        end_count(m, m->rows[i].bytes);
+    }
+    put_head(m, "sink_rows_total", "counter", "Rows that a sink committed.");
+    for (size_t i = 0; i < m->count; i++) {
+        uint64_t n = 0;
+        for (int op = 0; op < FR_OPS; op++)
+            n += m->rows[i].by_op[op];
+        if (!m->rows[i].sink)
+            continue;
+        begin_row(m, "sink_rows_total", &m->rows[i]);
+        end_count(m, n);
+    }
+}
+
+static void put_snapshots(const metrics *m)
+{
+    put_head(m, "snapshot_rows_total", "counter", "Rows published by the newest snapshot.");
+    for (size_t i = 0; i < m->count; i++)
+        if (m->rows[i].snapshot) {
+            begin_row(m, "snapshot_rows_total", &m->rows[i]);
+            end_count(m, m->rows[i].rows);
+        }
+    put_head(m, "snapshot_rows_expected", "gauge", "Estimate of the rows of that snapshot.");
+    for (size_t i = 0; i < m->count; i++)
+        if (m->rows[i].snapshot && m->rows[i].rows_expected > 0) {
+            begin_row(m, "snapshot_rows_expected", &m->rows[i]);
+            end_count(m, m->rows[i].rows_expected);
+        }
+    put_head(m, "snapshot_chunks", "gauge", "Chunks of that snapshot, done and waiting.");
+    for (size_t i = 0; i < m->count; i++) {
+        const row *r = &m->rows[i];
+        if (!r->snapshot)
+            continue;
+        begin_row(m, "snapshot_chunks", r);
+        more_label(m, "state", "done");
+        end_count(m, r->chunks_done);
+        begin_row(m, "snapshot_chunks", r);
+        more_label(m, "state", "waiting");
+        end_count(m, r->chunks > r->chunks_done ? r->chunks - r->chunks_done : 0);
+    }
+}
+
+/* --- parts ------------------------------------------------------------------------------ */
+
+/* A number of a part: false: it has none. Called with its lock held. */
+typedef bool (*part_value)(const fr_part *p, double *out);
+
+static bool retained(const fr_part *p, double *out)
+{
+    *out = (double)p->connector.retained_bytes;
+    return !p->sink && p->has_connector && p->connector.retained_bytes >= 0;
+}
+
+static bool retained_limit(const fr_part *p, double *out)
+{
+    *out = (double)p->connector.retained_limit;
+    return !p->sink && p->has_connector && p->connector.retained_limit >= 0;
+}
+
+static bool source_connected(const fr_part *p, double *out)
+{
+    *out = p->connector.connected;
+    return !p->sink && p->has_connector;
+}
+
+static bool source_throttled(const fr_part *p, double *out)
+{
+    *out = p->state == FR_STATE_THROTTLED;
+    return !p->sink;
+}
+
+static bool source_lag(const fr_part *p, double *out)
+{
+    *out = fr_part_lag(p);
+    return !p->sink && *out >= 0;
+}
+
+static bool sink_lag(const fr_part *p, double *out)
+{
+    *out = fr_part_lag(p);
+    return p->sink && *out >= 0;
+}
+
+static bool sink_connected(const fr_part *p, double *out)
+{
+    *out = p->connector.connected;
+    return p->sink && p->has_connector;
+}
+
+static bool stalled(const fr_part *p, double *out)
+{
+    *out = fr_part_stall(p) != NULL;
+    return true;
+}
+
+static bool dead_letters(const fr_part *p, double *out)
+{
+    *out = (double)p->dead_letters;
+    return true;
+}
+
+static bool inflight(const fr_part *p, double *out)
+{
+    *out = (double)p->inflight;
+    return !p->sink;
+}
+
+static bool transactions(const fr_part *p, double *out)
+{
+    *out = (double)p->transactions;
+    return !p->sink;
+}
+
+static const struct {
+    const char *name, *type, *help;
+    part_value value;
+} part_metrics[] = {
+    {"source_connected", "gauge", "1 while the source is connected.", source_connected},
+    {"source_throttled", "gauge", "1 while the source is held back on purpose.", source_throttled},
+    {"source_lag_seconds", "gauge", "Lag of the source as a whole.", source_lag},
+    {"source_log_retained_bytes", "gauge", "Log that the server keeps because of us.", retained},
+    {"source_log_retained_limit_bytes", "gauge",
+     "Bytes after which the server stops keeping it; absent: no limit.", retained_limit},
+    {"sink_connected", "gauge", "1 while the sink is connected.", sink_connected},
+    {"sink_lag_seconds", "gauge", "Lag of the sink.", sink_lag},
+    {"stalled", "gauge", "1 while it should move and does not (as /healthz).", stalled},
+    {"dlq_events_total", "counter", "Events that went to the dead-letter topic.", dead_letters},
+    {"kafka_inflight", "gauge", "Messages produced and not yet acknowledged.", inflight},
+    {"kafka_transactions_total", "counter", "Kafka transactions committed.", transactions},
+};
+
+static void put_part_metrics(const metrics *m)
+{
+    for (size_t i = 0; i < sizeof(part_metrics) / sizeof(part_metrics[0]); i++) {
+        put_head(m, part_metrics[i].name, part_metrics[i].type, part_metrics[i].help);
+        for (fr_part *p = fr_board_first(m->board); p != NULL; p = fr_board_next(p)) {
+            double value;
+            pthread_mutex_lock(&p->lock);
+            bool has = part_metrics[i].value(p, &value);
+            pthread_mutex_unlock(&p->lock);
+            if (!has)
+                continue;
+            begin_sample(m, part_metrics[i].name, p->sink, p->name);
+            fr_buf_printf(m->out, "} %.17g\n", value);
+        }
+    }
+}
+
+static void put_tasks(const metrics *m)
+{
+    uint64_t counts[FR_STATES] = {0};
+    for (fr_part *p = fr_board_first(m->board); p != NULL; p = fr_board_next(p)) {
+        pthread_mutex_lock(&p->lock);
+        counts[p->state] += !p->sink;
+        pthread_mutex_unlock(&p->lock);
+    }
+    put_head(m, "tasks", "gauge", "Sources by state.");
+    for (int s = 0; s < FR_STATES; s++) {
+        begin_sample(m, "tasks", false, NULL);
+        more_label(m, "state", fr_state_name((fr_state)s));
+        end_count(m, counts[s]);
+    }
+}
+
+static void put_histogram(const metrics *m, const fr_part *p, int stage, const fr_histogram *h)
+{
+    for (int i = 0; i <= FR_BUCKETS; i++) {
+        char bound[32] = "+Inf";
+        if (i < FR_BUCKETS)
+            snprintf(bound, sizeof(bound), "%g", fr_stage_buckets[i]);
+        begin_sample(m, "stage_seconds_bucket", p->sink, p->name);
+        more_label(m, "stage", fr_stage_names[stage]);
+        more_label(m, "le", bound);
+        end_count(m, i < FR_BUCKETS ? h->buckets[i] : h->count);
+    }
+    begin_sample(m, "stage_seconds_sum", p->sink, p->name);
+    more_label(m, "stage", fr_stage_names[stage]);
+    end_number(m, h->sum);
+    begin_sample(m, "stage_seconds_count", p->sink, p->name);
+    more_label(m, "stage", fr_stage_names[stage]);
+    end_count(m, h->count);
+}
+
+static void put_stages(const metrics *m)
+{
+    put_head(m, "stage_seconds", "histogram", "Time that a batch took in a stage.");
+    for (fr_part *p = fr_board_first(m->board); p != NULL; p = fr_board_next(p))
+        for (int stage = 0; stage < FR_STAGES; stage++) {
+            pthread_mutex_lock(&p->lock);
+            fr_histogram h = p->stages[stage];
+            pthread_mutex_unlock(&p->lock);
+            if (h.count > 0)
+                put_histogram(m, p, stage, &h);
+        }
+}
+
+void fr_board_metrics(fr_board *b, size_t max_tables, fr_buf *out)
+{
+    metrics m = {.board = b, .out = out, .max_tables = max_tables};
+    take(&m);
+    put_head(&m, "build_info", "gauge", "Always 1; the version is a label.");
+    begin_sample(&m, "build_info", false, NULL);
+    more_label(&m, "version", FR_VERSION);
+    end_count(&m, 1);
+    put_head(&m, "up_since_seconds", "gauge", "When this process started, in seconds since 1970.");
+    begin_sample(&m, "up_since_seconds", false, NULL);
+    fr_buf_printf(out, "} %.3f\n", (double)b->up_since_wall_us / 1e6);
+    put_tasks(&m);
+    put_part_metrics(&m);
+    put_states(&m);
+    put_lags(&m);
+    put_events(&m);
+    put_snapshots(&m);
+    put_stages(&m);
+    free(m.rows);
+}

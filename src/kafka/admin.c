@@ -1,0 +1,178 @@
+/* Checks and creation, for plan, apply, doctor, status. */
+#include "kafka/admin.h"
+#include "base/clock.h"
+#include "kafka/restore.h"
+#include "kafka/topics.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { READY_US = 5000000, INIT_US = 15000000, STEP_MS = 500 };
+
+struct fr_admin {
+    fr_client client;
+    const fr_kafka_settings *settings;
+};
+
+fr_rc fr_admin_open(const fr_kafka_settings *settings, fr_admin **out, fr_err *err)
+{
+    fr_admin *a = fr_malloc(sizeof(*a));
+    fr_client_options options = {.type = RD_KAFKA_PRODUCER, .who = "freshet"};
+    a->settings = settings;
+    if (fr_client_open(&a->client, settings, &options, err) == FR_FAIL) {
+        free(a);
+        return FR_FAIL;
+    }
+    *out = a;
+    return FR_OK;
+}
+
+void fr_admin_close(fr_admin *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    fr_client_close(&a->client);
+    free(a);
+}
+
+static void check_library(fr_findings *out)
+{
+    const char *why;
+    if (fr_kafka_library_weak(&why)) {
+        fr_finding *f =
+            fr_findings_add(out, FR_WARNING, "kafka.library", "%s is %s", fr_kafka_library(), why);
+        f->hint = FR_STR("Build freshet against librdkafka 2.8 or newer.");
+    } else {
+        fr_findings_add(out, FR_FINE, "kafka.library", "%s", fr_kafka_library());
+    }
+}
+
+/* A throw-away id under our prefix: the same right, and nobody is fenced. */
+static fr_rc try_init(fr_admin *a, fr_err *err)
+{
+    char id[300];
+    snprintf(id, sizeof(id), "freshet.%s.check", a->settings->pipeline);
+    const fr_pair owned[] = {{"transactional.id", id}};
+    fr_client_options options = {
+        .type = RD_KAFKA_PRODUCER, .who = "freshet", .owned = owned, .owned_count = 1};
+    fr_client c;
+    FR_TRY(fr_client_open(&c, a->settings, &options, err));
+    int64_t deadline = fr_now_us() + INIT_US;
+    rd_kafka_error_t *error = rd_kafka_init_transactions(c.rk, STEP_MS);
+    while (error != NULL && rd_kafka_error_is_retriable(error) && fr_now_us() < deadline) {
+        rd_kafka_error_destroy(error);
+        error = rd_kafka_init_transactions(c.rk, STEP_MS);
+    }
+    fr_rc rc = error == NULL ? FR_OK : fr_client_fail_error(&c, err, error, "init_transactions");
+    fr_client_close(&c);
+    return rc;
+}
+
+static void check_transactions(fr_admin *a, fr_findings *out)
+{
+    fr_err err;
+    if (!a->settings->exactly_once) {
+        fr_findings_add(out, FR_FINE, "kafka.txn",
+                        "delivery is at-least-once: no transactions are used");
+        return;
+    }
+    if (try_init(a, &err) == FR_OK) {
+        fr_findings_add(out, FR_FINE, "kafka.txn", "transactions work");
+        return;
+    }
+    bool acl = strncmp(err.code, "kafka.acl", 9) == 0;
+    fr_finding *f = fr_findings_add(
+        out, FR_BLOCKER, acl ? "kafka.acl.transactional_id" : "kafka.txn", "%s", err.text);
+    f->hint = fr_arena_str(out->arena, fr_cstr(fr_err_hint(&err)));
+}
+
+fr_rc fr_admin_check(fr_admin *a, fr_findings *out, fr_err *err)
+{
+    const struct rd_kafka_metadata *m;
+    FR_TRY(fr_client_ready(&a->client, READY_US, &m, err));
+    fr_findings_add(out, FR_FINE, "kafka.connect", "%d broker(s), answered by %s", m->broker_cnt,
+                    m->orig_broker_name);
+    if (m->broker_cnt < 3) {
+        fr_findings_add(out, FR_WARNING, "kafka.brokers",
+                        "%d broker(s): with fewer than 3 a lost disk is lost data", m->broker_cnt);
+    }
+    rd_kafka_metadata_destroy(m);
+    check_library(out);
+    check_transactions(a, out);
+    return FR_OK;
+}
+
+static void missing(const fr_kafka_settings *s, const char *topic, bool ours, fr_findings *out)
+{
+    if (s->topics_create == FR_WHEN_NEVER) {
+        fr_finding *f = fr_findings_add(out, FR_BLOCKER, "kafka.topic.missing",
+                                        "topic %s does not exist", topic);
+        f->hint = FR_STR("Create it, or set kafka.topics.create to apply or run.");
+        return;
+    }
+    char partitions[32] = "the broker's number of", replicas[32] = "the broker's number of";
+    if (ours || s->topic_partitions > 0) {
+        snprintf(partitions, sizeof(partitions), "%lld",
+                 ours ? 1LL : (long long)s->topic_partitions);
+    }
+    if (s->topic_replication > 0) {
+        snprintf(replicas, sizeof(replicas), "%lld", (long long)s->topic_replication);
+    }
+    fr_findings_add(out, FR_CHANGE, "kafka.topic.missing",
+                    "topic %s: create with %s partition(s), %s replica(s)%s", topic, partitions,
+                    replicas, ours ? ", compacted" : "");
+}
+
+fr_rc fr_admin_check_topic(fr_admin *a, const char *topic, bool ours, bool null_keys,
+                           fr_findings *out, fr_err *err)
+{
+    fr_topic_state t;
+    fr_arena *arena = fr_arena_new(0);
+    fr_rc rc = fr_client_ready(&a->client, READY_US, NULL, err);
+    if (rc == FR_OK) {
+        rc = fr_topics_describe(&a->client, arena, &topic, 1, &t, err);
+    }
+    if (rc == FR_OK && !t.exists) {
+        missing(a->settings, topic, ours, out);
+    } else if (rc == FR_OK) {
+        size_t before = out->count;
+        (void)fr_topics_judge(a->settings, &t, ours, null_keys, out);
+        if (out->count == before) {
+            fr_findings_add(out, FR_FINE, "kafka.topic", "topic %s: %d partition(s), %d replicas",
+                            topic, (int)t.partitions, (int)t.replicas);
+        }
+    }
+    fr_arena_free(arena);
+    return rc;
+}
+
+fr_rc fr_admin_create_topic(fr_admin *a, const char *topic, bool ours, fr_err *err)
+{
+    FR_TRY(fr_client_ready(&a->client, READY_US, NULL, err));
+    return fr_topics_create(&a->client, topic, ours, err);
+}
+
+fr_rc fr_admin_partitions(fr_admin *a, const char *topic, int32_t *out, fr_err *err)
+{
+    fr_topic_state t;
+    fr_arena *arena = fr_arena_new(0);
+    fr_rc rc = fr_client_ready(&a->client, READY_US, NULL, err);
+    if (rc == FR_OK) {
+        rc = fr_topics_describe(&a->client, arena, &topic, 1, &t, err);
+    }
+    if (rc == FR_OK) {
+        *out = t.partitions;
+        rc = t.exists ? FR_OK : FR_END;
+    }
+    fr_arena_free(arena);
+    return rc;
+}
+
+fr_rc fr_admin_checkpoint(fr_admin *a, const char *source, fr_checkpoint **out, fr_err *err)
+{
+    char topic[300];
+    int32_t partitions;
+    fr_topics_checkpoint_name(a->settings, source, topic, sizeof(topic));
+    fr_rc rc = fr_admin_partitions(a, topic, &partitions, err);
+    return rc == FR_OK ? fr_restore(a->settings, source, NULL, out, err) : rc;
+}

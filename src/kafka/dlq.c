@@ -1,0 +1,173 @@
+/* Dead letters of sinks (R36): acknowledged before the target's transaction commits. */
+#include "kafka/dlq.h"
+#include "base/clock.h"
+#include "kafka/client.h"
+#include "kafka/topics.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { READY_US = 15000000, FULL_WAIT_MS = 50 };
+
+struct fr_dlq {
+    fr_client client;
+    rd_kafka_topic_t *handle;
+    char topic[256];
+    uint64_t produced, delivered, failed;
+    rd_kafka_resp_err_t failure;
+};
+
+static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+    fr_dlq *d = ((fr_client *)opaque)->owner;
+    (void)rk;
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        d->delivered++;
+    } else if (d->failed++ == 0) {
+        d->failure = m->err;
+    }
+}
+
+static fr_rc open_topic(fr_dlq *d, const fr_kafka_settings *settings, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_topic_state t;
+    const char *name = d->topic;
+    fr_rc rc = fr_topics_describe(&d->client, a, &name, 1, &t, err);
+    fr_arena_free(a);
+    FR_TRY(rc);
+    if (!t.exists && settings->topics_create == FR_WHEN_NEVER) {
+        fr_fail(err, FR_ERR_CONFIG, "kafka: topic %s for dead letters does not exist", d->topic);
+        fr_fail_code(err, "kafka.topic.missing");
+        return fr_fail_hint(err, "Create it (kafka.topics.create is never).");
+    }
+    if (!t.exists) {
+        FR_TRY(fr_topics_create(&d->client, d->topic, false, err));
+    }
+    d->handle = rd_kafka_topic_new(d->client.rk, d->topic, NULL);
+    if (d->handle == NULL) {
+        return fr_client_fail(&d->client, err, rd_kafka_last_error(), NULL, d->topic);
+    }
+    return FR_OK;
+}
+
+fr_rc fr_dlq_open(const fr_kafka_settings *settings, const char *topic, fr_dlq **out, fr_err *err)
+{
+    fr_dlq *d = fr_malloc(sizeof(*d));
+    char max_bytes[24];
+    int64_t bytes = 2 * settings->max_row_bytes + (1 << 20);
+    snprintf(d->topic, sizeof(d->topic), "%s", topic);
+    snprintf(max_bytes, sizeof(max_bytes), "%lld",
+             (long long)(bytes > 1000000000 ? 1000000000 : bytes));
+    const fr_pair defaults[] = {{"compression.codec", "lz4"},
+                                {"linger.ms", "5"},
+                                {"message.max.bytes", max_bytes},
+                                {"message.timeout.ms", "60000"}};
+    const fr_pair owned[] = {{"acks", "all"}, {"enable.idempotence", "true"}};
+    fr_client_options options = {.type = RD_KAFKA_PRODUCER,
+                                 .who = topic,
+                                 .owner = d,
+                                 .defaults = defaults,
+                                 .default_count = sizeof(defaults) / sizeof(defaults[0]),
+                                 .owned = owned,
+                                 .owned_count = 2,
+                                 .delivered = on_delivered};
+    if (fr_client_open(&d->client, settings, &options, err) == FR_FAIL ||
+        fr_client_ready(&d->client, READY_US, NULL, err) == FR_FAIL ||
+        open_topic(d, settings, err) == FR_FAIL) {
+        fr_dlq_close(d);
+        return FR_FAIL;
+    }
+    *out = d;
+    return FR_OK;
+}
+
+void fr_dlq_close(fr_dlq *d)
+{
+    if (d == NULL) {
+        return;
+    }
+    if (d->handle != NULL) {
+        rd_kafka_topic_destroy(d->handle);
+    }
+    if (d->client.rk != NULL) {
+        rd_kafka_purge(d->client.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_poll(d->client.rk, 0);
+    }
+    fr_client_close(&d->client);
+    free(d);
+}
+
+static void add(rd_kafka_headers_t *headers, const char *name, const char *value)
+{
+    (void)rd_kafka_header_add(headers, name, -1, value, -1);
+}
+
+/* The letter's own headers first, then where it came from and why it is here. */
+static rd_kafka_headers_t *headers_of(const char *who, const fr_message *m, const char *reason,
+                                      bool parked)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(m->header_count + 6);
+    char number[24];
+    for (size_t i = 0; i < m->header_count; i++) {
+        const fr_header *h = &m->headers[i];
+        (void)rd_kafka_header_add(headers, h->name, -1, h->value.ptr, (ssize_t)h->value.len);
+    }
+    bool source = strncmp(who, "source ", 7) == 0;
+    const char *space = strchr(who, ' ');
+    add(headers, source ? "freshet.source" : "freshet.sink", space == NULL ? who : space + 1);
+    add(headers, "freshet.reason", reason);
+    (void)rd_kafka_header_add(headers, "freshet.topic", -1, m->topic.ptr, (ssize_t)m->topic.len);
+    snprintf(number, sizeof(number), "%d", (int)m->partition);
+    add(headers, "freshet.partition", number);
+    snprintf(number, sizeof(number), "%lld", (long long)m->offset);
+    add(headers, "freshet.offset", number);
+    add(headers, "freshet.parked", parked ? "true" : "false");
+    return headers;
+}
+
+static rd_kafka_error_t *enqueue(fr_dlq *d, const fr_message *m, rd_kafka_headers_t *headers)
+{
+    const rd_kafka_vu_t v[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = d->handle},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)m->payload.ptr, m->payload.len}},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)m->key.ptr, m->key.len}},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+    };
+    return rd_kafka_produceva(d->client.rk, v, sizeof(v) / sizeof(v[0]));
+}
+
+fr_rc fr_dlq_put(fr_dlq *d, const char *who, const fr_message *m, const char *reason, bool parked,
+                 fr_err *err)
+{
+    rd_kafka_headers_t *headers = headers_of(who, m, reason, parked);
+    rd_kafka_error_t *error = enqueue(d, m, headers);
+    while (error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
+           d->failed == 0 && rd_kafka_outq_len(d->client.rk) > 0) {
+        rd_kafka_error_destroy(error);
+        rd_kafka_poll(d->client.rk, FULL_WAIT_MS);
+        error = enqueue(d, m, headers);
+    }
+    if (error != NULL) {
+        rd_kafka_headers_destroy(headers);
+        return fr_client_fail_error(&d->client, err, error, d->topic);
+    }
+    d->produced++;
+    rd_kafka_poll(d->client.rk, 0);
+    return FR_OK;
+}
+
+fr_rc fr_dlq_flush(fr_dlq *d, fr_err *err)
+{
+    while (d->failed == 0 &&
+           rd_kafka_flush(d->client.rk, FR_CLIENT_TICK_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT) {
+    }
+    if (d->failed > 0) {
+        return fr_client_fail(&d->client, err, d->failure, NULL, d->topic);
+    }
+    if (d->produced != d->delivered) {
+        return fr_fail(err, FR_ERR_BUG, "kafka: %llu dead letters produced, %llu acknowledged",
+                       (unsigned long long)d->produced, (unsigned long long)d->delivered);
+    }
+    return FR_OK;
+}

@@ -1,0 +1,505 @@
+/* Opening a publisher and its transactions (R8-R14). */
+#include "kafka/publish.h"
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "kafka/publisher.h"
+#include "kafka/restore.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TXN_TIMEOUT_MS = 60000,
+    READY_US = 15000000,
+    CLOSE_ABORT_US = 2000000,
+    STEP_MS = 500, /* of a call that librdkafka lets us resume */
+    SLACK_US = 30000000
+};
+
+static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+    fr_publisher *p = ((fr_client *)opaque)->owner;
+    fr_slot *slot = m->_private;
+    (void)rk;
+    atomic_fetch_add_explicit(&p->acked, 1, memory_order_relaxed);
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        p->delivered++;
+        atomic_fetch_add_explicit(&p->bytes, m->len + m->key_len, memory_order_relaxed);
+        if (slot->target != NULL && m->offset >= 0) {
+            fr_publisher_touch(p, slot, m->offset + 1);
+        }
+        return;
+    }
+    if (p->failed++ == 0) {
+        p->failure = m->err;
+        p->failure_topic = slot->target != NULL ? slot->target->name : p->topic;
+        /* Not rd_kafka_message_errstr: that takes our payload for its text. */
+        snprintf(p->failure_text, sizeof(p->failure_text), "%s", rd_kafka_err2str(m->err));
+    }
+}
+
+/* ---- errors ---- */
+
+/* Decision 35: whose claim is the newest? */
+static fr_rc explain_fence(fr_publisher *p, fr_err *err)
+{
+    fr_checkpoint *c = NULL;
+    if (fr_restore(p->settings, p->source.ptr, &p->interrupted, &c, err) == FR_FAIL) {
+        return fr_fail_in(err, "our transaction was fenced, and by whom cannot be told yet");
+    }
+    bool ours = c->claim_us == p->seen_us && fr_str_eq(c->claim_instance, p->seen_instance);
+    if (ours) {
+        fr_fail(err, FR_ERR_BUSY,
+                "kafka: our transaction was timed out by the broker; going on "
+                "from the checkpoint");
+        fr_fail_code(err, "kafka.txn_timeout");
+    } else {
+        char since[40];
+        fr_time_text(since, c->claim_us);
+        fr_fail(err, FR_ERR_FENCED, "kafka: another instance (%.*s, since %s) owns source %.*s",
+                FR_ARG(c->claim_instance), since, FR_ARG(p->source));
+        fr_fail_code(err, "kafka.fenced");
+        fr_fail_hint(err, "Stop one of the two: a source has one owner.");
+    }
+    fr_checkpoint_free(c);
+    return FR_FAIL;
+}
+
+static bool is_gone(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+           code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+           code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID;
+}
+
+/* A message failed: that is why all else failed. */
+static fr_rc fail_delivery(fr_publisher *p, fr_err *err)
+{
+    char what[300];
+    snprintf(what, sizeof(what), "topic %s", p->failure_topic);
+    fr_client_fail(&p->client, err, p->failure, p->failure_text, what);
+    if (is_gone(p->failure)) {
+        fr_fail(err, FR_ERR_POSITION, "kafka: topic %s is gone: %s", p->failure_topic,
+                p->failure_text);
+        fr_fail_code(err, "kafka.topic.deleted");
+        fr_fail_hint(err, "Was it deleted? Take a new snapshot into a new topic.");
+    }
+    return FR_FAIL;
+}
+
+fr_rc fr_publisher_fail(fr_publisher *p, fr_err *err, rd_kafka_resp_err_t code, const char *reason,
+                        const char *what)
+{
+    char fatal[512];
+    rd_kafka_resp_err_t dead = rd_kafka_fatal_error(p->client.rk, fatal, sizeof(fatal));
+    if (dead != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        code = dead;
+        reason = fatal;
+    }
+    if (p->transactional && fr_client_fenced(code)) {
+        return explain_fence(p, err);
+    }
+    bool purged = p->failure == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+                  p->failure == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+    if (p->failed > 0 && !purged && dead == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return fail_delivery(p, err);
+    }
+    fr_client_fail(&p->client, err, code, reason, what);
+    if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__INCONSISTENT) {
+        /* The transaction has failed already, in the background. */
+        err->kind = FR_ERR_CONNECT;
+        fr_fail_code(err, "kafka.txn");
+    }
+    return FR_FAIL;
+}
+
+static fr_rc fail_error(fr_publisher *p, fr_err *err, rd_kafka_error_t *error, const char *what)
+{
+    fr_publisher_fail(p, err, rd_kafka_error_code(error), rd_kafka_error_string(error), what);
+    rd_kafka_error_destroy(error);
+    return FR_FAIL;
+}
+
+/* One of the calls that may be resumed after a time-out: again until it is done, refused, or
+ * we are told to stop. */
+static fr_rc resume(fr_publisher *p, rd_kafka_error_t *(*call)(rd_kafka_t *, int), int64_t patience,
+                    const char *what, fr_err *err)
+{
+    int64_t deadline = fr_now_us() + patience;
+    for (;;) {
+        rd_kafka_error_t *error = call(p->client.rk, STEP_MS);
+        if (error == NULL) {
+            return FR_OK;
+        }
+        if (!rd_kafka_error_is_retriable(error) || fr_now_us() >= deadline) {
+            return fail_error(p, err, error, what);
+        }
+        rd_kafka_error_destroy(error);
+        FR_TRY(fr_client_check(&p->client, err));
+        rd_kafka_poll(p->client.rk, 0);
+    }
+}
+
+/* ---- transactions ---- */
+
+static void settle(fr_publisher *p)
+{
+    p->open = false;
+    p->produced = p->delivered = p->failed = 0;
+    p->failure = RD_KAFKA_RESP_ERR_NO_ERROR;
+    p->record_count = 0;
+    fr_arena_reset(p->record_arena);
+}
+
+fr_rc fr_publisher_begin(fr_publisher *p, fr_err *err)
+{
+    if (p->open) {
+        return FR_OK;
+    }
+    if (FR_FAILPOINT("kafka_before_begin")) {
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint kafka_before_begin");
+    }
+    if (p->transactional) {
+        rd_kafka_error_t *error = rd_kafka_begin_transaction(p->client.rk);
+        if (error != NULL) {
+            return fail_error(p, err, error, "begin");
+        }
+    }
+    p->open = true;
+    return FR_OK;
+}
+
+bool fr_publisher_in_transaction(const fr_publisher *p)
+{
+    return p->open;
+}
+
+fr_rc fr_publisher_drain(fr_publisher *p, fr_err *err)
+{
+    while (rd_kafka_flush(p->client.rk, FR_CLIENT_TICK_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT) {
+        FR_TRY(fr_client_check(&p->client, err));
+        if (p->failed > 0) {
+            break;
+        }
+    }
+    if (p->failed > 0) {
+        return fr_publisher_fail(p, err, p->failure, p->failure_text, "produce");
+    }
+    if (p->delivered != p->produced) {
+        return fr_fail(err, FR_ERR_BUG, "kafka: %llu messages produced, %llu acknowledged",
+                       (unsigned long long)p->produced, (unsigned long long)p->delivered);
+    }
+    return FR_OK;
+}
+
+static fr_rc send_record(fr_publisher *p, const fr_record *r, fr_err *err)
+{
+    fr_message m = {.key = r->key, .payload = r->value};
+    return fr_publisher_send(p, p->handle, &m, 0, &p->own, err);
+}
+
+fr_rc fr_publisher_record(fr_publisher *p, const fr_record *r, fr_err *err)
+{
+    if (FR_FAILPOINT("kafka_checkpoint_record")) {
+        return FR_OK; /* off: the control run that must show duplicates */
+    }
+    if (p->record_count == p->record_cap) {
+        p->record_cap = p->record_cap == 0 ? 16 : p->record_cap * 2;
+        p->records = fr_realloc(p->records, p->record_cap * sizeof(*p->records));
+    }
+    fr_record *copy = &p->records[p->record_count++];
+    copy->key = fr_arena_str(p->record_arena, r->key);
+    copy->value = r->value.ptr == NULL ? r->value : fr_arena_str(p->record_arena, r->value);
+    return p->transactional ? send_record(p, copy, err) : FR_OK;
+}
+
+static fr_rc record_facts(fr_publisher *p, fr_err *err)
+{
+    for (size_t i = 0; i < p->touched_count; i++) {
+        fr_target *t = p->touched[i]->target;
+        if (!t->recorded) {
+            fr_record r = fr_checkpoint_topic_fact(p->record_arena, &t->fact);
+            FR_TRY(fr_publisher_record(p, &r, err));
+            t->recorded = true;
+        }
+    }
+    return FR_OK;
+}
+
+/* At-least-once: the checkpoint may only say what is acknowledged already. */
+static fr_rc send_records(fr_publisher *p, fr_err *err)
+{
+    for (size_t i = 0; i < p->record_count; i++) {
+        FR_TRY(send_record(p, &p->records[i], err));
+    }
+    return fr_publisher_drain(p, err);
+}
+
+static fr_rc finish(fr_publisher *p, fr_err *err)
+{
+    FR_TRY(fr_publisher_drain(p, err));
+    FR_TRY(record_facts(p, err));
+    if (FR_FAILPOINT("kafka_before_commit")) {
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint kafka_before_commit");
+    }
+    if (!p->transactional) {
+        return send_records(p, err);
+    }
+    FR_TRY(fr_publisher_drain(p, err));
+    return resume(p, rd_kafka_commit_transaction, p->patience_us, "commit", err);
+}
+
+static void take_ends(fr_publisher *p)
+{
+    if (p->touched_count > p->ends_cap) {
+        p->ends_cap = p->touched_count;
+        p->ends = fr_realloc(p->ends, p->ends_cap * sizeof(*p->ends));
+    }
+    for (size_t i = 0; i < p->touched_count; i++) {
+        fr_slot *s = p->touched[i];
+        s->acked = s->fresh;
+        p->ends[i] = (fr_end){s->target->fact.topic, s->partition, s->acked};
+    }
+}
+
+fr_rc fr_publisher_commit(fr_publisher *p, const fr_end **ends, size_t *end_count, fr_err *err)
+{
+    *end_count = 0;
+    *ends = p->ends;
+    if (!p->open) {
+        return FR_OK;
+    }
+    int64_t start = fr_now_us();
+    FR_TRY(finish(p, err));
+    if (FR_FAILPOINT("kafka_after_commit")) {
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint kafka_after_commit");
+    }
+    take_ends(p);
+    *ends = p->ends;
+    *end_count = p->touched_count;
+    fr_publisher_forget_touched(p);
+    settle(p);
+    atomic_fetch_add(&p->transactions, 1);
+    atomic_fetch_add(&p->commit_us, (uint64_t)(fr_now_us() - start));
+    atomic_store(&p->last_commit_us, fr_now_us());
+    return FR_OK;
+}
+
+fr_rc fr_publisher_abort(fr_publisher *p, fr_err *err)
+{
+    if (!p->open) {
+        return FR_OK;
+    }
+    if (p->transactional) {
+        FR_TRY(resume(p, rd_kafka_abort_transaction, p->patience_us, "abort", err));
+    } else {
+        rd_kafka_purge(p->client.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        while (rd_kafka_flush(p->client.rk, FR_CLIENT_TICK_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT) {
+            FR_TRY(fr_client_check(&p->client, err));
+        }
+    }
+    fr_publisher_forget_touched(p);
+    settle(p);
+    return FR_OK;
+}
+
+/* ---- open and close ---- */
+
+typedef struct numbers { /* as librdkafka wants them */
+    char kbytes[24], max_bytes[24], id[300];
+} numbers;
+
+static int64_t txn_timeout_ms(const fr_kafka_settings *s)
+{
+    const char *text = fr_client_property(s, "transaction.timeout.ms");
+    long long ms = text == NULL ? 0 : strtoll(text, NULL, 10);
+    return ms > 0 ? ms : TXN_TIMEOUT_MS;
+}
+
+static fr_rc check_times(const fr_kafka_settings *s, fr_err *err)
+{
+    int64_t ms = txn_timeout_ms(s);
+    if (!s->exactly_once || s->max_time_us <= ms * 1000 / 4) {
+        return FR_OK;
+    }
+    fr_fail(err, FR_ERR_CONFIG,
+            "kafka.transaction.max_time (%lld ms) is above a quarter of transaction.timeout.ms "
+            "(%lld)",
+            (long long)(s->max_time_us / 1000), (long long)ms);
+    fr_fail_code(err, "kafka.txn");
+    return fr_fail_hint(err, "Lower kafka.transaction.max_time to %lld ms or less.",
+                        (long long)(ms / 4));
+}
+
+/* An event may carry the row twice, before and after. */
+static void work_out(const fr_kafka_settings *s, fr_str source, numbers *n)
+{
+    int64_t max_bytes = 2 * s->max_row_bytes + (1 << 20);
+    max_bytes = max_bytes > 1000000000 ? 1000000000 : max_bytes;
+    int64_t memory = s->memory > max_bytes + (1 << 20) ? s->memory : max_bytes + (1 << 20);
+    snprintf(n->kbytes, sizeof(n->kbytes), "%lld", (long long)(memory / 1024));
+    snprintf(n->max_bytes, sizeof(n->max_bytes), "%lld", (long long)max_bytes);
+    snprintf(n->id, sizeof(n->id), "freshet.%s.%.*s", s->pipeline, FR_ARG(source));
+}
+
+static fr_rc open_client(fr_publisher *p, fr_err *err)
+{
+    numbers n;
+    char who[128], timeout[24];
+    work_out(p->settings, p->source, &n);
+    snprintf(who, sizeof(who), "source %.*s", FR_ARG(p->source));
+    snprintf(timeout, sizeof(timeout), "%lld", (long long)txn_timeout_ms(p->settings));
+    const fr_pair defaults[] = {
+        {"compression.codec", "lz4"},
+        {"linger.ms", "5"},
+        {"batch.size", "1000000"},
+        {"queue.buffering.max.messages", "200000"},
+        {"queue.buffering.max.kbytes", n.kbytes},
+        {"message.max.bytes", n.max_bytes},
+        {"retry.backoff.ms", "50"},
+        {"transaction.timeout.ms", timeout},
+        {"message.timeout.ms", timeout},
+    };
+    const fr_pair owned[] = {
+        {"acks", "all"}, {"enable.idempotence", "true"}, {"transactional.id", n.id}};
+    fr_client_options options = {.type = RD_KAFKA_PRODUCER,
+                                 .who = who,
+                                 .owner = p,
+                                 .interrupted = &p->interrupted,
+                                 .defaults = defaults,
+                                 .default_count = sizeof(defaults) / sizeof(defaults[0]),
+                                 .owned = owned,
+                                 .owned_count = p->transactional ? 3 : 2,
+                                 .delivered = on_delivered};
+    return fr_client_open(&p->client, p->settings, &options, err);
+}
+
+static fr_rc init_transactions(fr_publisher *p, fr_err *err)
+{
+    if (FR_FAILPOINT("kafka_init")) {
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint kafka_init");
+    }
+    if (!p->transactional) {
+        return FR_OK;
+    }
+    return resume(p, rd_kafka_init_transactions, p->patience_us, "init_transactions", err);
+}
+
+static fr_rc write_claim(fr_publisher *p, fr_err *err)
+{
+    const fr_end *ends;
+    size_t count;
+    int64_t now = fr_wall_us();
+    FR_TRY(fr_publisher_begin(p, err));
+    fr_record r = fr_checkpoint_claim(p->record_arena, p->instance, now);
+    FR_TRY(fr_publisher_record(p, &r, err));
+    FR_TRY(fr_publisher_commit(p, &ends, &count, err));
+    p->seen_instance = p->instance;
+    p->seen_us = now;
+    return FR_OK;
+}
+
+/* R9: what can be refused without harm to a running instance comes before the fence. */
+static fr_rc start(fr_publisher *p, fr_checkpoint **checkpoint, fr_err *err)
+{
+    FR_TRY(check_times(p->settings, err));
+    FR_TRY(open_client(p, err));
+    FR_TRY(fr_client_ready(&p->client, READY_US, NULL, err));
+    FR_TRY(fr_publisher_own_topic(p, err));
+    p->handle = rd_kafka_topic_new(p->client.rk, p->topic, NULL);
+    if (p->handle == NULL) {
+        return fr_publisher_fail(p, err, rd_kafka_last_error(), NULL, p->topic);
+    }
+    FR_TRY(init_transactions(p, err));
+    FR_TRY(fr_restore(p->settings, p->source.ptr, &p->interrupted, checkpoint, err));
+    p->seen_instance = fr_arena_str(p->arena, (*checkpoint)->claim_instance);
+    p->seen_us = (*checkpoint)->claim_us;
+    FR_TRY(fr_publisher_adopt(p, *checkpoint, err));
+    return write_claim(p, err);
+}
+
+fr_rc fr_publisher_open(const fr_kafka_settings *settings, const char *source, const char *instance,
+                        fr_publisher **out, fr_checkpoint **checkpoint_out, fr_err *err)
+{
+    fr_publisher *p = fr_malloc(sizeof(*p));
+    fr_checkpoint *checkpoint = NULL;
+    p->settings = settings;
+    p->arena = fr_arena_new(0);
+    p->record_arena = fr_arena_new(0);
+    p->targets = fr_map_new();
+    p->source = fr_cstr(fr_arena_cstr(p->arena, fr_cstr(source)));
+    p->instance = fr_arena_str(p->arena, fr_cstr(instance));
+    p->transactional = settings->exactly_once;
+    p->patience_us = txn_timeout_ms(settings) * 1000 + SLACK_US;
+    fr_topics_checkpoint_name(settings, source, p->topic, sizeof(p->topic));
+    if (start(p, &checkpoint, err) == FR_FAIL) {
+        fr_checkpoint_free(checkpoint);
+        fr_publisher_close(p);
+        return FR_FAIL;
+    }
+    *out = p;
+    *checkpoint_out = checkpoint;
+    return FR_OK;
+}
+
+/* So that readers of committed messages do not wait for the broker's time-out. Nothing
+ * depends on it. */
+static void abort_quietly(fr_publisher *p)
+{
+    int64_t deadline = fr_now_us() + CLOSE_ABORT_US;
+    char text[64];
+    while (rd_kafka_fatal_error(p->client.rk, text, sizeof(text)) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+           fr_now_us() < deadline) {
+        rd_kafka_error_t *error = rd_kafka_abort_transaction(p->client.rk, STEP_MS);
+        if (error == NULL) {
+            return;
+        }
+        bool again = rd_kafka_error_is_retriable(error);
+        rd_kafka_error_destroy(error);
+        if (!again) {
+            return;
+        }
+    }
+}
+
+void fr_publisher_close(fr_publisher *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    if (p->client.rk != NULL) {
+        if (p->open && p->transactional) {
+            abort_quietly(p);
+        }
+        rd_kafka_purge(p->client.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_poll(p->client.rk, 0);
+    }
+    if (p->handle != NULL) {
+        rd_kafka_topic_destroy(p->handle);
+    }
+    fr_publisher_free_targets(p);
+    fr_client_close(&p->client);
+    free(p->touched);
+    free(p->ends);
+    free(p->records);
+    fr_arena_free(p->record_arena);
+    fr_arena_free(p->arena);
+    free(p);
+}
+
+void fr_publisher_stats(fr_publisher *p, fr_publish_stats *out)
+{
+    uint64_t acked = atomic_load(&p->acked), sent = atomic_load(&p->sent);
+    *out = (fr_publish_stats){.messages = acked,
+                              .bytes = atomic_load(&p->bytes),
+                              .transactions = atomic_load(&p->transactions),
+                              .commit_us_total = atomic_load(&p->commit_us),
+                              .last_commit_us = atomic_load(&p->last_commit_us),
+                              .queued = sent > acked ? sent - acked : 0};
+}
+
+void fr_publisher_interrupt(fr_publisher *p)
+{
+    atomic_store(&p->interrupted, true);
+}

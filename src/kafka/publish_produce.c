@@ -1,0 +1,175 @@
+/* Messages into librdkafka's queue: partition by us, no copy, back-pressure. */
+#include "base/failpoint.h"
+#include "kafka/publisher.h"
+#include <string.h>
+
+enum { POLL_EVERY = 512, FULL_WAIT_MS = 50, PLUS_BYTES = 256 };
+
+static rd_kafka_headers_t *headers_of(const fr_message *m)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(m->header_count);
+    for (size_t i = 0; i < m->header_count; i++) {
+        const fr_header *h = &m->headers[i];
+        (void)rd_kafka_header_add(headers, h->name, -1, h->value.ptr, (ssize_t)h->value.len);
+    }
+    return headers;
+}
+
+/* Neither copied nor freed by librdkafka: the batch stays until the commit. */
+static rd_kafka_error_t *enqueue(fr_publisher *p, rd_kafka_topic_t *handle, const fr_message *m,
+                                 int32_t partition, fr_slot *slot)
+{
+    rd_kafka_vu_t v[8] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = handle},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)m->payload.ptr, m->payload.len}},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)m->key.ptr, m->key.len}},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = slot},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = 0},
+    };
+    size_t n = 6;
+    rd_kafka_headers_t *headers = NULL;
+    if (m->timestamp_ms != 0) {
+        v[n++] = (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = m->timestamp_ms};
+    }
+    if (m->header_count > 0) {
+        headers = headers_of(m);
+        v[n++] = (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers};
+    }
+    rd_kafka_error_t *error = rd_kafka_produceva(p->client.rk, v, n);
+    if (error != NULL && headers != NULL) {
+        rd_kafka_headers_destroy(headers);
+    }
+    return error;
+}
+
+/* NULL: it is in the queue. */
+static rd_kafka_error_t *wait_for_room(fr_publisher *p, rd_kafka_topic_t *handle,
+                                       const fr_message *m, int32_t partition, fr_slot *slot,
+                                       rd_kafka_error_t *error)
+{
+    while (error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
+           p->failed == 0 && !atomic_load(&p->interrupted) && rd_kafka_outq_len(p->client.rk) > 0) {
+        rd_kafka_error_destroy(error);
+        rd_kafka_poll(p->client.rk, FULL_WAIT_MS);
+        error = enqueue(p, handle, m, partition, slot);
+    }
+    return error;
+}
+
+fr_rc fr_publisher_send(fr_publisher *p, rd_kafka_topic_t *handle, const fr_message *m,
+                        int32_t partition, fr_slot *slot, fr_err *err)
+{
+    rd_kafka_error_t *error = enqueue(p, handle, m, partition, slot);
+    if (error != NULL) {
+        error = wait_for_room(p, handle, m, partition, slot, error);
+    }
+    if (error == NULL) {
+        p->produced++;
+        atomic_fetch_add_explicit(&p->sent, 1, memory_order_relaxed);
+        return FR_OK;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    fr_rc rc = fr_client_check(&p->client, err);
+    if (rc == FR_OK) {
+        /* With an empty queue "full" means that this one alone is more than the queue holds. */
+        code = code == RD_KAFKA_RESP_ERR__QUEUE_FULL ? RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE : code;
+        rc = fr_publisher_fail(p, err, code, rd_kafka_error_string(error),
+                               slot->target != NULL ? slot->target->name : p->topic);
+    }
+    rd_kafka_error_destroy(error);
+    return rc;
+}
+
+static size_t size_of(const fr_message *m)
+{
+    size_t size = m->key.len + m->payload.len + PLUS_BYTES;
+    for (size_t i = 0; i < m->header_count; i++) {
+        size += strlen(m->headers[i].name) + m->headers[i].value.len + PLUS_BYTES / 16;
+    }
+    return size;
+}
+
+static int32_t partition_of(const fr_target *t, const fr_message *m)
+{
+    if (m->partition >= 0) {
+        return m->partition;
+    }
+    if (m->key.ptr == NULL && m->partition_hash == 0) {
+        return (int32_t)(t->turn % (uint32_t)t->fact.partitions);
+    }
+    return (int32_t)((m->partition_hash & 0x7fffffffu) % (uint32_t)t->fact.partitions);
+}
+
+/* Only the broker knows how far a big message shrinks: sent alone, its own answer comes. */
+static fr_rc send_alone(fr_publisher *p, fr_target *t, const fr_message *m, int32_t partition,
+                        fr_err *err)
+{
+    FR_TRY(fr_publisher_drain(p, err));
+    FR_TRY(fr_publisher_send(p, t->handle, m, partition, &t->slots[partition], err));
+    return fr_publisher_drain(p, err);
+}
+
+static fr_rc send_to(fr_publisher *p, fr_target *t, const fr_message *m, int32_t partition,
+                     fr_err *err)
+{
+    if (partition >= t->fact.partitions) {
+        return fr_fail(err, FR_ERR_BUG, "kafka: topic %s has no partition %d", t->name,
+                       (int)partition);
+    }
+    if (size_of(m) > (size_t)t->big) {
+        return send_alone(p, t, m, partition, err);
+    }
+    return fr_publisher_send(p, t->handle, m, partition, &t->slots[partition], err);
+}
+
+static fr_rc produce_one(fr_publisher *p, const fr_message *m, fr_err *err)
+{
+    fr_target *t;
+    FR_TRY(fr_publisher_target(p, m->topic, &t, err));
+    if (m->key.ptr == NULL && t->compacted) {
+        fr_fail(err, FR_ERR_DATA, "kafka: topic %s is compacted and takes no message without key",
+                t->name);
+        fr_fail_code(err, "kafka.topic.cleanup");
+        return fr_fail_hint(err,
+                            "Give the table a key, or set cleanup.policy=delete on the topic.");
+    }
+    if (!m->everywhere) {
+        return send_to(p, t, m, partition_of(t, m), err);
+    }
+    for (int32_t i = 0; i < t->fact.partitions; i++) {
+        FR_TRY(send_to(p, t, m, i, err));
+    }
+    return FR_OK;
+}
+
+/* Messages without key go to one partition for a while, then to the next: full batches. */
+static void next_turn(fr_publisher *p)
+{
+    if (p->newest != NULL) {
+        p->newest->turn++;
+    }
+}
+
+fr_rc fr_publisher_produce(fr_publisher *p, const fr_batch *b, size_t from, size_t to,
+                           size_t *failed_message, fr_err *err)
+{
+    FR_TRY(fr_publisher_begin(p, err));
+    for (size_t i = from; i < to; i++) {
+        *failed_message = i;
+        FR_TRY(produce_one(p, &b->messages[i], err));
+        if ((i - from) % POLL_EVERY == POLL_EVERY - 1) {
+            rd_kafka_poll(p->client.rk, 0);
+        }
+    }
+    next_turn(p);
+    rd_kafka_poll(p->client.rk, 0);
+    if (p->failed > 0) {
+        *failed_message = from;
+        return fr_publisher_fail(p, err, p->failure, p->failure_text, "produce");
+    }
+    if (FR_FAILPOINT("kafka_after_produce")) {
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint kafka_after_produce");
+    }
+    return FR_OK;
+}

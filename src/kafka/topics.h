@@ -1,0 +1,37 @@
+/* What the cluster says about topics, making them, and what R15 and R16 ask of them.
+ * Internal to src/kafka; owner's thread of the client. */
+#ifndef FR_KAFKA_TOPICS_H
+#define FR_KAFKA_TOPICS_H
+
+#include "connect/finding.h"
+#include "kafka/client.h"
+#include "progress/checkpoint.h"
+
+typedef struct fr_topic_state {
+    const char *name; /* in the arena */
+    bool exists;
+    int32_t partitions, replicas; /* replicas: the fewest of any partition */
+    fr_str id;                    /* empty: the library or the broker does not tell */
+    bool config_known;            /* false: no right to DescribeConfigs */
+    bool compacted, expires;      /* cleanup.policy: compact, delete, or both */
+    bool unclean;
+    int64_t min_isr, max_bytes; /* -1 unknown */
+} fr_topic_state;
+
+/* One request each for topics and their configuration; out has count entries. */
+fr_rc fr_topics_describe(fr_client *c, fr_arena *a, const char *const *names, size_t count,
+                         fr_topic_state *out, fr_err *err);
+/* With the settings; ours: one partition, compacted. Waits until it can be used. FR_END when
+ * it is there already. */
+fr_rc fr_topics_create(fr_client *c, const char *name, bool ours, fr_err *err);
+/* The log end (high watermark) of each place, into log_ends[i]; -1: partition not there. */
+fr_rc fr_topics_log_ends(fr_client *c, const fr_end *places, size_t count, int64_t *log_ends,
+                         fr_err *err);
+/* R16: appends what is not as it should be; returns how many of them refuse to run. */
+size_t fr_topics_judge(const fr_kafka_settings *settings, const fr_topic_state *t, bool ours,
+                       bool null_keys, fr_findings *out);
+/* "freshet.<pipeline>.checkpoint.<source>" */
+void fr_topics_checkpoint_name(const fr_kafka_settings *settings, const char *source, char *out,
+                               size_t size);
+
+#endif

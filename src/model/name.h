@@ -1,0 +1,22 @@
+/* Names as others allow them: Avro's and Kafka's. Pure functions; from any thread. */
+#ifndef FR_MODEL_NAME_H
+#define FR_MODEL_NAME_H
+
+#include "base/arena.h"
+
+/* The name of a table or column as Avro allows it ([A-Za-z_][A-Za-z0-9_]*), injectively: two
+ * different names never meet, and the way back exists. Source: Avro 1.11, Names. Itself
+ * where legal. Each byte that is not allowed (and a leading digit) becomes _xHH with
+ * capital hex digits; an underscore that begins something that looks so already becomes
+ * _x5F ("a_x2D" -> "a_x5Fx2D"; "max_xid" stays). The empty name becomes _x00. */
+fr_str fr_avro_name(fr_arena *a, fr_str name);
+/* The way back. */
+fr_str fr_avro_name_back(fr_arena *a, fr_str avro_name);
+/* True when each part between dots is a legal name and there is at least one. */
+bool fr_avro_fullname_legal(fr_str name);
+
+/* A topic's name as Kafka allows it: other characters become _, at most 249 bytes;
+ * NUL-terminated. */
+fr_str fr_topic_legal(fr_arena *a, fr_str name);
+
+#endif

@@ -1,0 +1,227 @@
+/* The records of the checkpoint topic, written; docs/checkpoints.md says what they mean. */
+#include "base/bytes.h"
+#include "base/json.h"
+#include "progress/checkpoint.h"
+#include <stdlib.h>
+#include <string.h>
+
+static fr_record record(const fr_buf *b, fr_str key)
+{
+    return (fr_record){key, fr_buf_view(b)};
+}
+
+static fr_str joined(fr_arena *a, const char *prefix, fr_str first, const char *between,
+                     fr_str second)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, prefix);
+    fr_buf_str(&b, first);
+    fr_buf_text(&b, between);
+    fr_buf_str(&b, second);
+    return fr_buf_view(&b);
+}
+
+static bool is_object(fr_str text)
+{
+    fr_err ignored;
+    json_t *j = NULL;
+    if (text.len < 2 || text.ptr[0] != '{' || fr_json_parse(text, &j, &ignored) == FR_FAIL) {
+        return false;
+    }
+    bool object = json_is_object(j);
+    json_decref(j);
+    return object;
+}
+
+/* As the object it is; anything else as a text, so that a record can always be read. */
+static void put_resume(fr_buf *b, fr_str resume)
+{
+    fr_buf_text(b, ",\"resume\":");
+    if (is_object(resume)) {
+        fr_buf_str(b, resume);
+    } else {
+        fr_buf_json(b, resume);
+    }
+}
+
+static void put_ends(fr_buf *b, const fr_end *ends, size_t count)
+{
+    fr_buf_text(b, ",\"ends\":[");
+    for (size_t i = 0; i < count; i++) {
+        fr_buf_text(b, i > 0 ? ",[" : "[");
+        fr_buf_json(b, ends[i].topic);
+        fr_buf_printf(b, ",%d,%lld]", (int)ends[i].partition, (long long)ends[i].offset);
+    }
+    fr_buf_text(b, "]");
+}
+
+fr_record fr_checkpoint_claim(fr_arena *a, fr_str instance, int64_t wall_us)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, "{\"v\":1,\"instance\":");
+    fr_buf_json(&b, instance);
+    fr_buf_printf(&b, ",\"at\":%lld}", (long long)wall_us);
+    return record(&b, FR_STR("claim"));
+}
+
+fr_record fr_checkpoint_stream(fr_arena *a, bool creating, fr_str resume, const fr_split *split,
+                               const fr_end *ends, size_t end_count, int64_t wall_us)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, "{\"v\":1");
+    if (creating) {
+        fr_buf_text(&b, ",\"state\":\"creating\"");
+    }
+    if (resume.len > 0) {
+        put_resume(&b, resume);
+    }
+    if (split != NULL && split->id.len > 0) {
+        fr_buf_text(&b, ",\"split\":{\"id\":");
+        fr_buf_json(&b, split->id);
+        fr_buf_printf(&b, ",\"events\":\"%llu\",\"crc\":%lu}", (unsigned long long)split->events,
+                      (unsigned long)split->crc);
+    }
+    put_ends(&b, ends, end_count);
+    fr_buf_printf(&b, ",\"at\":%lld}", (long long)wall_us);
+    return record(&b, FR_STR("stream"));
+}
+
+static void put_chunk(fr_buf *b, const fr_chunk_left *c)
+{
+    fr_buf_printf(b, "{\"index\":%lu", (unsigned long)c->index);
+    if (c->from.len > 0) {
+        fr_buf_text(b, ",\"from\":");
+        fr_buf_json(b, c->from);
+    }
+    if (c->to.len > 0) {
+        fr_buf_text(b, ",\"to\":");
+        fr_buf_json(b, c->to);
+    }
+    fr_buf_text(b, c->after ? ",\"after\":true" : "");
+    fr_buf_text(b, c->whole ? ",\"whole\":true}" : "}");
+}
+
+static void put_snapshot(fr_buf *b, const fr_snapshot_progress *p)
+{
+    fr_buf_text(b, "{\"v\":1,\"space\":");
+    fr_buf_json(b, p->space);
+    fr_buf_text(b, ",\"table\":");
+    fr_buf_json(b, p->name);
+    put_resume(b, p->view_resume);
+    fr_buf_printf(b, ",\"view_lsn\":\"%llu\",\"chunks\":%lu,\"rows\":\"%llu\",\"left\":[",
+                  (unsigned long long)p->view_lsn, (unsigned long)p->chunks,
+                  (unsigned long long)p->rows);
+    for (size_t i = 0; i < p->left_count; i++) {
+        fr_buf_text(b, i > 0 ? "," : "");
+        put_chunk(b, &p->left[i]);
+    }
+    fr_buf_text(b, "]}");
+}
+
+fr_record fr_checkpoint_snapshot(fr_arena *a, const fr_snapshot_progress *p)
+{
+    fr_buf b = {.arena = a};
+    put_snapshot(&b, p);
+    return record(&b, joined(a, "snapshot/", p->space, ".", p->name));
+}
+
+static void put_fact(fr_buf *b, const fr_topic_fact *t)
+{
+    fr_buf_text(b, "{\"v\":1");
+    if (t->topic_id.len > 0) {
+        fr_buf_text(b, ",\"id\":");
+        fr_buf_json(b, t->topic_id);
+    }
+    fr_buf_printf(b, ",\"partitions\":%d,\"partitioner\":", (int)t->partitions);
+    fr_buf_json(b, t->partitioner);
+    fr_buf_text(b, "}");
+}
+
+fr_record fr_checkpoint_topic_fact(fr_arena *a, const fr_topic_fact *t)
+{
+    fr_buf b = {.arena = a};
+    put_fact(&b, t);
+    return record(&b, joined(a, "topic/", t->topic, "", (fr_str){"", 0}));
+}
+
+fr_record fr_checkpoint_ends(fr_arena *a, const fr_end *ends, size_t count)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, "{\"v\":1");
+    put_ends(&b, ends, count);
+    fr_buf_text(&b, "}");
+    return record(&b, FR_STR("ends"));
+}
+
+fr_record fr_checkpoint_parked(fr_arena *a, fr_str topic, fr_str hash, bool released)
+{
+    fr_record r = {joined(a, "parked/", topic, "/", hash), FR_STR("{\"v\":1}")};
+    if (released) {
+        r.value = (fr_str){NULL, 0};
+    }
+    return r;
+}
+
+/* One member of the whole: name and then the values of a map, each put as its record is. */
+static void put_map(fr_buf *b, const char *name, const fr_map *m,
+                    void (*put)(fr_buf *b, const void *value))
+{
+    fr_str key;
+    void *value;
+    size_t i = 0, n = 0;
+    fr_buf_printf(b, ",\"%s\":{", name);
+    while (fr_map_next(m, &i, &key, &value)) {
+        fr_buf_text(b, n++ > 0 ? "," : "");
+        fr_buf_json(b, key);
+        fr_buf_text(b, ":");
+        put(b, value);
+    }
+    fr_buf_text(b, "}");
+}
+
+static void put_snapshot_value(fr_buf *b, const void *value)
+{
+    put_snapshot(b, value);
+}
+
+static void put_fact_value(fr_buf *b, const void *value)
+{
+    put_fact(b, value);
+}
+
+static void put_end_value(fr_buf *b, const void *value)
+{
+    fr_buf_printf(b, "%lld", (long long)((const fr_end *)value)->offset);
+}
+
+static void put_parked_value(fr_buf *b, const void *value)
+{
+    (void)value;
+    fr_buf_text(b, "{\"v\":1}");
+}
+
+fr_str fr_checkpoint_json(fr_arena *a, const fr_checkpoint *c)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, "{\"v\":1,\"stream\":");
+    if (c->has_stream) {
+        fr_str s =
+            fr_checkpoint_stream(a, c->creating, c->resume, &c->split, NULL, 0, c->written_us)
+                .value;
+        fr_buf_str(&b, s);
+    } else {
+        fr_buf_text(&b, "null");
+    }
+    fr_buf_text(&b, ",\"claim\":");
+    if (c->claim_instance.len > 0) {
+        fr_buf_str(&b, fr_checkpoint_claim(a, c->claim_instance, c->claim_us).value);
+    } else {
+        fr_buf_text(&b, "null");
+    }
+    put_map(&b, "snapshots", c->snapshots, put_snapshot_value);
+    put_map(&b, "topics", c->topics, put_fact_value);
+    put_map(&b, "ends", c->ends, put_end_value);
+    put_map(&b, "parked", c->parked, put_parked_value);
+    fr_buf_text(&b, "}");
+    return fr_buf_view(&b);
+}

@@ -1,0 +1,426 @@
+#include "transform/route.h"
+#include "base/bytes.h"
+#include "base/map.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct fr_router {
+    const fr_source_settings *settings;
+    fr_arena *arena;
+    fr_map *routes; /* by the table's serial */
+    fr_map *topics; /* topic -> claim */
+    fr_map *names;  /* full name of a record -> claim */
+};
+
+typedef struct claim { /* which table a topic or a record's name belongs to */
+    fr_str space, name;
+} claim;
+
+fr_router *fr_router_new(const fr_source_settings *settings)
+{
+    fr_router *r = fr_malloc(sizeof *r);
+    r->settings = settings;
+    r->arena = fr_arena_new(0);
+    r->routes = fr_map_new();
+    r->topics = fr_map_new();
+    r->names = fr_map_new();
+    return r;
+}
+
+static void route_release(void *value)
+{
+    fr_table_unref(((fr_route *)value)->table);
+}
+
+void fr_router_free(fr_router *r)
+{
+    if (r == NULL)
+        return;
+    fr_map_free(r->routes, route_release);
+    fr_map_free(r->topics, NULL);
+    fr_map_free(r->names, NULL);
+    fr_arena_free(r->arena);
+    free(r);
+}
+
+/* Edits that turn a into b; names are short, and longer ones are not compared. */
+static size_t distance(fr_str a, fr_str b)
+{
+    enum { LONGEST = 64 };
+    size_t row[LONGEST + 1];
+    if (a.len > LONGEST || b.len > LONGEST)
+        return LONGEST;
+    for (size_t j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t replace = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
+            size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = replace < other ? replace : other;
+        }
+    }
+    return row[b.len];
+}
+
+static const fr_column *nearest(const fr_table *t, fr_str name)
+{
+    const fr_column *best = NULL;
+    size_t best_distance = name.len / 3 + 2;
+    for (size_t i = 0; i < t->column_count; i++) {
+        size_t d = distance(name, t->columns[i].name);
+        if (d < best_distance) {
+            best_distance = d;
+            best = &t->columns[i];
+        }
+    }
+    return best;
+}
+
+static const char *place_of(const fr_table_settings *s)
+{
+    return s->place != NULL ? s->place : "configuration";
+}
+
+static fr_rc unknown_column(const fr_table *t, const fr_table_settings *s, const char *key,
+                            const char *column, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: %s names column %s, which it does not have",
+            place_of(s), FR_ARG(t->space), FR_ARG(t->name), key, column);
+    fr_fail_code(err, "config.unknown_column");
+    const fr_column *near = nearest(t, fr_cstr(column));
+    if (near != NULL)
+        return fr_fail_hint(err, "did you mean %.*s?", FR_ARG(near->name));
+    return fr_fail_hint(err, "correct %s, or remove the column from it", key);
+}
+
+static bool listed(const fr_texts *list, fr_str name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (fr_str_is(name, list->items[i]))
+            return true;
+    }
+    return false;
+}
+
+static fr_rc check_list(const fr_table *t, const fr_table_settings *s, const char *key,
+                        const fr_texts *list, fr_err *err)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (fr_table_find(t, fr_cstr(list->items[i])) < 0)
+            return unknown_column(t, s, key, list->items[i], err);
+    }
+    return FR_OK;
+}
+
+static fr_rc check_pairs(const fr_table *t, const fr_table_settings *s, const char *key,
+                         const fr_pairs *pairs, fr_err *err)
+{
+    for (size_t i = 0; i < pairs->count; i++) {
+        if (fr_table_find(t, fr_cstr(pairs->items[i].name)) < 0)
+            return unknown_column(t, s, key, pairs->items[i].name, err);
+    }
+    return FR_OK;
+}
+
+/* A pattern covers many tables, and a column that it excludes, types or gives a default need
+ * not be in each of them; what it includes, keys by or partitions by must be. */
+static fr_rc check_names(const fr_table *t, const fr_table_settings *s, fr_err *err)
+{
+    FR_TRY(check_list(t, s, "columns.include", &s->columns_include, err));
+    FR_TRY(check_list(t, s, "key", &s->key, err));
+    FR_TRY(check_list(t, s, "partition_by", &s->partition_by, err));
+    if (s->regex != NULL)
+        return FR_OK;
+    FR_TRY(check_list(t, s, "columns.exclude", &s->columns_exclude, err));
+    FR_TRY(check_pairs(t, s, "columns.types", &s->column_types, err));
+    return check_pairs(t, s, "columns.defaults", &s->column_defaults, err);
+}
+
+static fr_rc set_fields(fr_router *r, fr_route *route, fr_err *err)
+{
+    const fr_table *t = route->table;
+    const fr_table_settings *s = route->settings;
+    route->fields = fr_arena_alloc(r->arena, (t->column_count + 1) * sizeof *route->fields);
+    for (size_t i = 0; i < t->column_count; i++) {
+        fr_str name = t->columns[i].name;
+        if (s->columns_include.count > 0 && !listed(&s->columns_include, name))
+            continue;
+        if (!listed(&s->columns_exclude, name))
+            route->fields[route->field_count++] = (uint16_t)i;
+    }
+    if (route->field_count > 0)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: no column is left to publish", place_of(s),
+            FR_ARG(t->space), FR_ARG(t->name));
+    return fr_fail_hint(err, "correct columns.include and columns.exclude, or set method: skip");
+}
+
+static bool published(const fr_route *route, uint16_t column)
+{
+    for (size_t i = 0; i < route->field_count; i++) {
+        if (route->fields[i] == column)
+            return true;
+    }
+    return false;
+}
+
+static void key_from_settings(fr_route *route)
+{
+    for (size_t i = 0; i < route->settings->key.count; i++) {
+        int column = fr_table_find(route->table, fr_cstr(route->settings->key.items[i]));
+        route->key[route->key_count++] = (uint16_t)column;
+    }
+}
+
+static void key_from_table(fr_route *route)
+{
+    size_t count = fr_table_key_count(route->table);
+    for (size_t ordinal = 1; ordinal <= count; ordinal++) {
+        for (size_t i = 0; i < route->table->column_count; i++) {
+            if (route->table->columns[i].key_ordinal == ordinal)
+                route->key[route->key_count++] = (uint16_t)i;
+        }
+    }
+}
+
+static fr_rc fail_key(const fr_route *route, const fr_column *c, const char *why, const char *hint,
+                      fr_err *err)
+{
+    const fr_table *t = route->table;
+    fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: column %.*s %s", place_of(route->settings),
+            FR_ARG(t->space), FR_ARG(t->name), FR_ARG(c->name), why);
+    fr_fail_code(err, "config.key");
+    return fr_fail_hint(err, hint, FR_ARG(t->space), FR_ARG(t->name));
+}
+
+/* An old row that holds only the table's own key cannot tell us any other key. */
+static bool known_in_before(const fr_route *route, const fr_column *c)
+{
+    return route->settings->append_only || route->table->full_before || c->key_ordinal > 0;
+}
+
+static fr_rc check_key_column(const fr_route *route, size_t i, fr_err *err)
+{
+    const fr_column *c = &route->table->columns[route->key[i]];
+    for (size_t j = 0; j < i; j++) {
+        if (route->key[j] == route->key[i])
+            return fail_key(route, c, "is named twice in key", "name each column of %.*s.%.*s once",
+                            err);
+    }
+    if (!published(route, route->key[i]))
+        return fail_key(route, c, "is part of the key but not published",
+                        "publish the key columns of %.*s.%.*s, or set another key", err);
+    if (c->nullable && c->key_ordinal == 0)
+        return fail_key(route, c, "may be NULL and cannot be part of the key",
+                        "make it NOT NULL in %.*s.%.*s, or choose other key columns", err);
+    if (!known_in_before(route, c))
+        return fail_key(route, c, "is in key, but the source does not log it with deletes",
+                        "ALTER TABLE %.*s.%.*s REPLICA IDENTITY FULL (or USING INDEX over the key)",
+                        err);
+    return FR_OK;
+}
+
+static fr_rc set_key(fr_router *r, fr_route *route, fr_err *err)
+{
+    const fr_table *t = route->table;
+    size_t room = t->column_count + route->settings->key.count + 1;
+    route->key = fr_arena_alloc(r->arena, room * sizeof *route->key);
+    if (route->settings->key.count > 0)
+        key_from_settings(route);
+    else
+        key_from_table(route);
+    for (size_t i = 0; i < route->key_count; i++)
+        FR_TRY(check_key_column(route, i, err));
+    if (route->key_count > 0 || route->settings->append_only)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s has no key", place_of(route->settings),
+            FR_ARG(t->space), FR_ARG(t->name));
+    fr_fail_code(err, "config.no_key");
+    return fr_fail_hint(err, "give it a primary key, name unique columns in key, or set "
+                             "append_only: true if its rows are never changed");
+}
+
+static fr_rc set_partition(fr_router *r, fr_route *route, fr_err *err)
+{
+    const fr_texts *names = &route->settings->partition_by;
+    route->partition_by = fr_arena_alloc(r->arena, (names->count + 1) * sizeof(uint16_t));
+    for (size_t i = 0; i < names->count; i++) {
+        int column = fr_table_find(route->table, fr_cstr(names->items[i]));
+        const fr_column *c = &route->table->columns[column];
+        if (!known_in_before(route, c))
+            return fail_key(route, c,
+                            "is in partition_by, but the source does not log it with deletes",
+                            "use key columns, or ALTER TABLE %.*s.%.*s REPLICA IDENTITY FULL", err);
+        route->partition_by[route->partition_count++] = (uint16_t)column;
+    }
+    return FR_OK;
+}
+
+static fr_rc set_topic(fr_router *r, fr_route *route, fr_err *err)
+{
+    const fr_source_settings *s = r->settings;
+    const fr_table *t = route->table;
+    const fr_pair vars[] = {{"source", s->name},
+                            {"prefix", s->prefix},
+                            {"space", fr_arena_cstr(r->arena, t->space)},
+                            {"table", fr_arena_cstr(r->arena, t->name)}};
+    const char *template = route->settings->topic;
+    fr_str raw;
+    if (template == NULL)
+        template = "${prefix}.${space}.${table}";
+    if (fr_template_expand(r->arena, template, vars, sizeof vars / sizeof *vars, &raw, err) ==
+        FR_FAIL)
+        return fr_fail_in(err, "%s: topic", place_of(route->settings));
+    if (raw.len == 0)
+        return fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: topic is empty",
+                       place_of(route->settings), FR_ARG(t->space), FR_ARG(t->name));
+    route->topic = fr_topic_legal(r->arena, raw);
+    return FR_OK;
+}
+
+static bool topic_is(fr_str topic, const char *first, const char *second)
+{
+    size_t len = strlen(first);
+    return topic.len == len + strlen(second) && memcmp(topic.ptr, first, len) == 0 &&
+           memcmp(topic.ptr + len, second, topic.len - len) == 0;
+}
+
+/* Topics that carry something else of ours. */
+static fr_rc check_reserved(fr_router *r, const fr_route *route, fr_err *err)
+{
+    const fr_source_settings *s = r->settings;
+    const char *prefix = s->prefix != NULL ? s->prefix : "";
+    const char *pipeline = s->pipeline != NULL ? s->pipeline : "";
+    fr_str ours = fr_arena_printf(r->arena, "freshet.%s.", pipeline);
+    bool taken = topic_is(route->topic, prefix, ".message") ||
+                 (s->transaction_metadata && topic_is(route->topic, prefix, ".transaction")) ||
+                 (*pipeline != '\0' && route->topic.len >= ours.len &&
+                  memcmp(route->topic.ptr, ours.ptr, ours.len) == 0);
+    if (!taken)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: topic %.*s is one of freshet's own",
+            place_of(route->settings), FR_ARG(route->table->space), FR_ARG(route->table->name),
+            FR_ARG(route->topic));
+    return fr_fail_hint(err, "set another topic for this table");
+}
+
+/* The claim on key in m, made for t where there is none. */
+static const claim *claim_of(fr_router *r, fr_map *m, fr_str key, const fr_table *t)
+{
+    claim *c = fr_map_get(m, key);
+    if (c != NULL)
+        return c;
+    c = fr_arena_alloc(r->arena, sizeof *c);
+    c->space = fr_arena_str(r->arena, t->space);
+    c->name = fr_arena_str(r->arena, t->name);
+    fr_map_set(m, key, c);
+    return c;
+}
+
+static bool holds(const claim *c, const fr_table *t)
+{
+    return fr_str_eq(c->space, t->space) && fr_str_eq(c->name, t->name);
+}
+
+static fr_rc claim_topic(fr_router *r, const fr_route *route, fr_err *err)
+{
+    const fr_table *t = route->table;
+    const claim *c = claim_of(r, r->topics, route->topic, t);
+    if (holds(c, t))
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "%s: tables %.*s.%.*s and %.*s.%.*s would share topic %.*s",
+            place_of(route->settings), FR_ARG(c->space), FR_ARG(c->name), FR_ARG(t->space),
+            FR_ARG(t->name), FR_ARG(route->topic));
+    fr_fail_code(err, "config.topic_shared");
+    return fr_fail_hint(err, "set topic for one of them");
+}
+
+static fr_rc claim_name(fr_router *r, const fr_route *route, const char *suffix, fr_err *err)
+{
+    const fr_table *t = route->table;
+    fr_str name = fr_arena_printf(r->arena, "%.*s%s", FR_ARG(route->schema_name), suffix);
+    const claim *c = claim_of(r, r->names, name, t);
+    if (holds(c, t))
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "%s: tables %.*s.%.*s and %.*s.%.*s would share record name %.*s",
+            place_of(route->settings), FR_ARG(c->space), FR_ARG(c->name), FR_ARG(t->space),
+            FR_ARG(t->name), FR_ARG(name));
+    fr_fail_code(err, "config.schema_name_shared");
+    return fr_fail_hint(err, "set schema.name for one of them");
+}
+
+/* Each part between dots by itself. */
+static char *legal_parts(fr_arena *a, fr_str text)
+{
+    fr_buf b = {.arena = a};
+    size_t begin = 0;
+    for (size_t i = 0; i <= text.len; i++) {
+        if (i < text.len && text.ptr[i] != '.')
+            continue;
+        if (begin > 0)
+            fr_buf_u8(&b, '.');
+        fr_buf_str(&b, fr_avro_name(a, (fr_str){text.ptr + begin, i - begin}));
+        begin = i + 1;
+    }
+    return fr_arena_cstr(a, fr_buf_view(&b));
+}
+
+static fr_rc set_schema_name(fr_router *r, fr_route *route, fr_err *err)
+{
+    const fr_source_settings *s = r->settings;
+    const fr_table *t = route->table;
+    const fr_table_settings *ts = route->settings;
+    const fr_pair vars[] = {{"source", legal_parts(r->arena, fr_cstr(s->name))},
+                            {"prefix", legal_parts(r->arena, fr_cstr(s->prefix))},
+                            {"space", fr_arena_cstr(r->arena, fr_avro_name(r->arena, t->space))},
+                            {"table", fr_arena_cstr(r->arena, fr_avro_name(r->arena, t->name))}};
+    const char *template = ts->schema_name;
+    if (template == NULL)
+        template = "${prefix}.${space}.${table}";
+    if (fr_template_expand(r->arena, template, vars, sizeof vars / sizeof *vars,
+                           &route->schema_name, err) == FR_FAIL)
+        return fr_fail_in(err, "%s: schema.name", place_of(ts));
+    if (!fr_avro_fullname_legal(route->schema_name)) {
+        fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: schema.name %.*s is no Avro name",
+                place_of(ts), FR_ARG(t->space), FR_ARG(t->name), FR_ARG(route->schema_name));
+        return fr_fail_hint(err, "letters, digits and _, parts joined by dots: com.acme.erp.Order");
+    }
+    FR_TRY(claim_name(r, route, "", err));
+    FR_TRY(claim_name(r, route, "Envelope", err));
+    return claim_name(r, route, "Key", err);
+}
+
+static fr_rc route_fill(fr_router *r, fr_route *route, fr_err *err)
+{
+    route->envelope = (fr_envelope)route->settings->envelope;
+    FR_TRY(check_names(route->table, route->settings, err));
+    FR_TRY(set_fields(r, route, err));
+    FR_TRY(set_key(r, route, err));
+    FR_TRY(set_partition(r, route, err));
+    FR_TRY(set_topic(r, route, err));
+    FR_TRY(check_reserved(r, route, err));
+    FR_TRY(claim_topic(r, route, err));
+    return set_schema_name(r, route, err);
+}
+
+fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out, fr_err *err)
+{
+    fr_route *route = fr_map_get_u64(r->routes, table->serial);
+    if (route == NULL) {
+        const fr_table_settings *s = fr_source_match(r->settings, table->space, table->name);
+        if (s == NULL)
+            return FR_END;
+        route = fr_arena_alloc(r->arena, sizeof *route);
+        route->table = table;
+        route->settings = s;
+        FR_TRY(route_fill(r, route, err));
+        fr_table_ref(table);
+        fr_map_set_u64(r->routes, table->serial, route);
+    }
+    *out = route;
+    return FR_OK;
+}

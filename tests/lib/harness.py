@@ -1,0 +1,282 @@
+"""What the tests against real servers share: databases, other people's Kafka client and Avro reader,
+and a daemon with a configuration of its own.
+
+A test makes a Pipeline, runs its cases with `case`, and ends with `finish()`, which prints nothing
+but decides the exit code. Each case prints `ok NAME` or `not ok NAME: why`."""
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import urllib.request
+import uuid
+
+import fastavro
+import psycopg2
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FRESHET = os.environ.get("FRESHET", os.path.join(ROOT, "build", "dev", "freshet"))
+STACK = os.path.join(ROOT, "tests", "stack", "stack")
+
+
+def connect(dsn, **more):
+    c = psycopg2.connect(dsn, **more)
+    c.autocommit = True
+    return c
+
+
+def create_database(dsn, name, options=""):
+    """A database of the test's own; answers its DSN."""
+    c = connect(dsn)
+    c.cursor().execute(f"create database {name} {options}")
+    c.close()
+    return dsn.rsplit("/", 1)[0] + "/" + name
+
+
+def drop_database(dsn, database):
+    c = connect(dsn)
+    q = c.cursor()
+    q.execute("select slot_name, active_pid from pg_replication_slots where database = %s", (database,))
+    for slot, pid in q.fetchall():
+        if pid:
+            q.execute("select pg_terminate_backend(%s)", (pid,))
+            deadline = time.time() + 10
+            while time.time() < deadline:
+                q.execute("select active from pg_replication_slots where slot_name = %s", (slot,))
+                row = q.fetchone()
+                if not row or not row[0]:
+                    break
+                time.sleep(0.05)
+        q.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = %s", (slot,))
+    q.execute(f"drop database if exists {database} with (force)")
+    c.close()
+
+
+def stack(*words):
+    """tests/stack/stack kill pg -9, start pg, freeze kafka ..."""
+    subprocess.run([STACK, *words], check=True, stdout=subprocess.DEVNULL)
+
+
+class Registry:
+    def __init__(self, url):
+        self.url, self.schemas = url, {}
+
+    def schema(self, number):
+        if number not in self.schemas:
+            with urllib.request.urlopen(f"{self.url}/schemas/ids/{number}", timeout=20) as r:
+                text = json.load(r)["schema"]
+            self.schemas[number] = fastavro.parse_schema(json.loads(text))
+        return self.schemas[number]
+
+    def decode(self, data):
+        magic, number = struct.unpack(">bI", data[:5])
+        assert magic == 0, "not in the registry's wire format"
+        return fastavro.schemaless_reader(io.BytesIO(data[5:]), self.schema(number), None)
+
+
+def watermarks(consumer, topic, partition):
+    """A topic that was just made may have no leader for a moment."""
+    deadline = time.time() + 20
+    while True:
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
+        except KafkaException as e:
+            if not e.args[0].retriable() and e.args[0].code() not in (3, 5, 6) or time.time() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def read_topics(bootstrap, topics, committed=True):
+    """Every message of the topics, from the beginning to the end as of now."""
+    c = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "freshet-chk",
+            "isolation.level": "read_committed" if committed else "read_uncommitted",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+        }
+    )
+    known = c.list_topics(timeout=20).topics
+    left, parts = set(), []
+    for t in topics:
+        if t not in known:
+            continue
+        for p in known[t].partitions:
+            low, high = watermarks(c, t, p)
+            if high > low:
+                parts.append(TopicPartition(t, p, low))
+                left.add((t, p))
+    c.assign(parts)
+    out, deadline = [], time.time() + 120
+    while left:
+        if time.time() > deadline:
+            raise RuntimeError(f"no end of {sorted(left)} within 120 s")
+        m = c.poll(1)
+        if m is None:
+            continue
+        if m.error():
+            if m.error().code() == -191:  # partition end
+                left.discard((m.topic(), m.partition()))
+                continue
+            raise KafkaException(m.error())
+        out.append(m)
+    c.close()
+    return out
+
+
+def topics_of(bootstrap, prefix):
+    names = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=20).topics
+    return sorted(t for t in names if t.startswith(prefix + "."))
+
+
+def eventually(what, probe, seconds=60, pause=0.05):
+    """Waits for a condition, with a deadline; answers what the probe answered."""
+    deadline = time.time() + seconds
+    while True:
+        got = probe()
+        if got:
+            return got
+        if time.time() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(pause)
+
+
+CONFIG = """
+version: 1
+name: {id}
+kafka:
+  brokers: [{bootstrap}]
+  topics: {{create: run, partitions: 3}}
+registry: {{url: ["{registry}"], register: run}}
+http: {{listen: none, socket: {dir}/freshet.sock}}
+daemon: {{cache_dir: {dir}/cache}}
+"""
+
+
+class Pipeline:
+    """Databases, names and a daemon of one test; close() removes them.
+
+    self.id is in every name; self.source and self.target are DSNs; topics begin with self.id."""
+
+    def __init__(self, config, target=True, options=""):
+        self.id = "e" + uuid.uuid4().hex[:8]
+        self.admin = [os.environ["PG_DSN"]] + ([os.environ["PG2_DSN"]] if target else [])
+        self.source = create_database(self.admin[0], self.id, options)
+        self.target = create_database(self.admin[1], self.id) if target else None
+        self.bootstrap, self.registry = os.environ["KAFKA_BOOTSTRAP"], Registry(os.environ["REGISTRY_URL"])
+        self.dir = tempfile.mkdtemp(prefix="freshet-e2e-")
+        self.config = os.path.join(self.dir, "freshet.yaml")
+        self.slot = "s" + self.id
+        self.daemon = None
+        self.env = {}
+        self.write(config)
+
+    def write(self, config, base=CONFIG):
+        """The base with ours after it; {id} {source} {target} {slot} {dir} ... are filled in."""
+        values = dict(id=self.id, source=self.source, target=self.target, slot=self.slot, dir=self.dir,
+                      bootstrap=self.bootstrap, registry=os.environ["REGISTRY_URL"])
+        with open(self.config, "w") as f:
+            f.write(base.format(**values) + config.format(**values))
+
+    def sql(self, text, *values, on=None):
+        c = connect(on or self.source)
+        try:
+            q = c.cursor()
+            q.execute(text, values or None)
+            return q.fetchall() if q.description else None
+        finally:
+            c.close()
+
+    def start(self, failpoint=None):
+        env = dict(os.environ, **self.env)
+        env.pop("FRESHET_FAILPOINT", None)
+        if failpoint:
+            env["FRESHET_FAILPOINT"] = failpoint
+        self.logfile = open(os.path.join(self.dir, "log"), "ab")
+        self.daemon = subprocess.Popen([FRESHET, "run", "--config", self.config], env=env,
+                                       stdout=self.logfile, stderr=self.logfile)
+        return self.daemon
+
+    def stop(self, seconds=20):
+        if self.daemon is None:
+            return 0
+        if self.daemon.poll() is None:
+            self.daemon.send_signal(signal.SIGTERM)
+        return self.daemon.wait(seconds)
+
+    def kill(self):
+        self.daemon.kill()
+        self.daemon.wait()
+
+    def log(self):
+        with open(os.path.join(self.dir, "log"), errors="replace") as f:
+            return f.read()
+
+    def verb(self, *words, timeout=60, env=None):
+        """freshet WORDS with this configuration: (exit code, stdout, stderr)."""
+        p = subprocess.run([FRESHET, *words, "--config", self.config], capture_output=True, text=True,
+                           timeout=timeout, stdin=subprocess.DEVNULL, env=dict(os.environ, **self.env, **(env or {})))
+        return p.returncode, p.stdout, p.stderr
+
+    def messages(self, table, space="public", committed=True):
+        return read_topics(self.bootstrap, [f"{self.id}.{space}.{table}"], committed)
+
+    def events(self, table, space="public"):
+        """Decoded values, tombstones as None, in partition and offset order."""
+        return [m.value() and self.registry.decode(m.value()) for m in self.messages(table, space)]
+
+    def wait_events(self, table, count, space="public", seconds=60):
+        """Until the topic holds so many events (tombstones not counted)."""
+        def probe():
+            if self.daemon is not None and self.daemon.poll() is not None:
+                raise AssertionError(f"the daemon ended with exit code {self.daemon.returncode}")
+            got = [e for e in self.events(table, space) if e is not None]
+            return got if len(got) >= count else None
+        return eventually(f"{count} events of {table}", probe, seconds, 0.2)
+
+    def wait_exit(self, seconds=60):
+        return self.daemon.wait(seconds)
+
+    def close(self):
+        if self.daemon is not None and self.daemon.poll() is None:
+            self.kill()
+        for dsn in self.admin:
+            with contextlib.suppress(psycopg2.Error):
+                drop_database(dsn, self.id)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+failed = 0
+
+
+@contextlib.contextmanager
+def case(name, pipeline=None):
+    """One result line; with a pipeline, the end of its log when it failed."""
+    global failed
+    try:
+        yield
+    except Exception as e:  # a case never stops the others
+        failed += 1
+        text = str(e).replace("\n", " | ")[:900] or type(e).__name__
+        print(f"not ok {name}: {text}", flush=True)
+        if not isinstance(e, AssertionError):
+            traceback.print_exc(file=sys.stdout)
+        if pipeline is not None and pipeline.daemon is not None:
+            print("".join("    " + line + "\n" for line in pipeline.log().splitlines()[-25:]), flush=True)
+        return
+    print(f"ok {name}", flush=True)
+
+
+def finish():
+    sys.exit(1 if failed else 0)

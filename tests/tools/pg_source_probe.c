@@ -1,0 +1,502 @@
+/* Drives the postgres-wal source by hand, for tests against real servers. Prints one JSON
+ * line for each thing that happens; the verbs run in order:
+ *
+ *   pg_source_probe --dsn DSN --tables a.b,/regex/ [--name N] [--password P] [--slot S]
+ *       [--publication P] [--chunk ROWS] [--where SQL] [--resume TEXT] [--commits N]
+ *       [--heartbeats N] [--seconds S] [--heartbeat-ms MS] [--batch EVENTS] [--insecure]
+ *       [--max-row BYTES] [--quiet] [--no-confirm] VERB...
+ *
+ *   check tables apply plan plan-replace plan-view chunks cut-chunks end-view stream
+ *   interrupt position refresh status pause:MS
+ *
+ * The exit code is that of the error (base/error.h). */
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "connectors/list.h"
+#include "connectors/postgres/wal_source.h"
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct probe {
+    fr_source_settings settings;
+    fr_wal_config config;
+    const fr_source_ops *ops;
+    fr_source *source;
+    fr_arena *arena;
+    fr_plan plan;
+    const char *resume;
+    long commits, heartbeats, seconds;
+    size_t batch_events;
+    bool quiet, no_confirm;
+    uint64_t rows, bytes;
+} probe;
+
+static void print_row(fr_buf *b, const char *name, const fr_table *t, const fr_row *row)
+{
+    if (row->count == 0)
+        return;
+    fr_buf_printf(b, ",\"%s\":{", name);
+    const char *comma = "";
+    for (size_t i = 0; i < row->count; i++) {
+        if (row->values[i].kind == FR_ABSENT)
+            continue;
+        fr_buf_text(b, comma);
+        fr_buf_json(b, t->columns[i].name);
+        fr_buf_u8(b, ':');
+        fr_value_json(b, &t->columns[i], &row->values[i]);
+        comma = ",";
+    }
+    fr_buf_text(b, "},\"absent_");
+    fr_buf_printf(b, "%s\":[", name);
+    comma = "";
+    for (size_t i = 0; i < row->count; i++) {
+        if (row->values[i].kind != FR_ABSENT)
+            continue;
+        fr_buf_text(b, comma);
+        fr_buf_json(b, t->columns[i].name);
+        comma = ",";
+    }
+    fr_buf_u8(b, ']');
+}
+
+static void print_table(fr_buf *b, const fr_table *t)
+{
+    fr_buf_printf(b, ",\"version\":%u,\"full_before\":%s,\"doc\":", t->version,
+                  t->full_before ? "true" : "false");
+    fr_buf_json(b, t->doc);
+    fr_buf_text(b, ",\"columns\":[");
+    for (size_t i = 0; i < t->column_count; i++) {
+        const fr_column *c = &t->columns[i];
+        fr_buf_text(b, i > 0 ? ",{\"name\":" : "{\"name\":");
+        fr_buf_json(b, c->name);
+        fr_buf_printf(b,
+                      ",\"kind\":\"%s\",\"nullable\":%s,\"may_be_absent\":%s,\"key\":%u,"
+                      "\"native\":",
+                      fr_kind_name(c->kind), c->nullable ? "true" : "false",
+                      c->may_be_absent ? "true" : "false", c->key_ordinal);
+        fr_buf_json(b, c->native_type);
+        fr_buf_text(b, ",\"doc\":");
+        fr_buf_json(b, c->doc);
+        fr_buf_u8(b, '}');
+    }
+    fr_buf_u8(b, ']');
+}
+
+static void print_text(fr_buf *b, const char *name, fr_str text)
+{
+    if (text.len == 0)
+        return;
+    fr_buf_printf(b, ",\"%s\":", name);
+    fr_buf_json(b, text);
+}
+
+static void print_event(const fr_event *e)
+{
+    static const char *const ops[] = {"r",     "c",     "u",      "d",       "t",
+                                      "TABLE", "BEGIN", "COMMIT", "MESSAGE", "HEARTBEAT"};
+    fr_buf b = {.ptr = NULL};
+    fr_buf_printf(
+        &b,
+        "{\"op\":\"%s\",\"lsn\":%" PRIu64 ",\"row_lsn\":%" PRIu64 ",\"ordinal\":%u,\"epoch\":%u",
+        ops[e->op], e->position.lsn, e->position.row_lsn, e->position.ordinal, e->position.epoch);
+    if (e->table != NULL) {
+        fr_buf_text(&b, ",\"table\":");
+        fr_str name = e->table->name;
+        char full[300];
+        snprintf(full, sizeof(full), "%.*s.%.*s", FR_ARG(e->table->space), FR_ARG(name));
+        fr_buf_json(&b, fr_cstr(full));
+        print_row(&b, "before", e->table, &e->before);
+        print_row(&b, "after", e->table, &e->after);
+    }
+    if (e->op == FR_OP_TABLE)
+        print_table(&b, e->table);
+    if (e->txn != NULL)
+        print_text(&b, "txn", e->txn->id);
+    print_text(&b, "bad", e->bad);
+    print_text(&b, "name", e->name);
+    print_text(&b, "body", e->body);
+    print_text(&b, "resume", e->position.resume);
+    printf("%.*s}\n", (int)b.len, b.ptr);
+    fr_buf_free(&b);
+}
+
+static void print_error(const fr_err *err)
+{
+    fr_buf b = {.ptr = NULL};
+    fr_buf_printf(&b, "{\"error\":\"%s\",\"code\":\"%s\",\"sqlstate\":\"%s\",\"text\":",
+                  fr_err_kind_name(err->kind), err->code, err->sqlstate);
+    fr_buf_json(&b, fr_cstr(err->text));
+    fr_buf_text(&b, ",\"hint\":");
+    fr_buf_json(&b, fr_cstr(fr_err_hint(err)));
+    printf("%.*s}\n", (int)b.len, b.ptr);
+    fr_buf_free(&b);
+}
+
+static void print_batch(probe *p, const fr_batch *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        p->rows += b->events[i].op <= FR_OP_DELETE;
+        if (!p->quiet)
+            print_event(&b->events[i]);
+    }
+    p->bytes += fr_arena_used(b->arena);
+}
+
+/* ---- chunks ---- */
+
+static fr_rc read_chunk(probe *p, const fr_chunk *c, fr_batch *b, size_t stop_after, fr_str *key,
+                        fr_err *err)
+{
+    fr_reader *r = NULL;
+    FR_TRY(p->ops->read_chunk(p->source, &p->plan, c, &r, err));
+    fr_rc rc = FR_OK;
+    size_t rows = 0;
+    while (rc == FR_OK || rc == FR_IDLE) {
+        fr_batch_reset(b);
+        rc = r->ops->fill(r, b, fr_now_us() + 1000000, err);
+        if (rc != FR_OK)
+            continue;
+        print_batch(p, b);
+        rows += b->count;
+        if (stop_after > 0 && rows >= stop_after) {
+            fr_str in_batch;
+            rc = p->ops->row_key(p->source, b, &b->events[b->count - 1], &in_batch, err);
+            if (rc == FR_OK)
+                *key = fr_arena_str(p->arena, in_batch);
+            break;
+        }
+    }
+    r->ops->close(r);
+    return rc == FR_FAIL ? FR_FAIL : rc;
+}
+
+/* cut: after a few rows of each chunk, go on with the rest of it through a new reader. */
+static fr_rc read_chunks(probe *p, bool cut, fr_err *err)
+{
+    fr_batch *b = fr_batch_new(cut ? 7 : p->batch_events, 1 << 20);
+    int64_t began = fr_now_us();
+    fr_rc rc = FR_OK;
+    for (size_t i = 0; rc != FR_FAIL && i < p->plan.chunk_count; i++) {
+        fr_chunk c = p->plan.chunks[i];
+        do {
+            fr_str key = {NULL, 0};
+            rc = read_chunk(p, &c, b, cut && !c.whole ? 1 : 0, &key, err);
+            c.from = key.ptr != NULL ? key : c.from;
+            c.after = true;
+        } while (rc == FR_OK);
+    }
+    fr_batch_free(b);
+    printf("{\"chunks\":%zu,\"rows\":%" PRIu64 ",\"us\":%" PRId64 "}\n", p->plan.chunk_count,
+           p->rows, fr_now_us() - began);
+    return rc == FR_FAIL ? FR_FAIL : FR_OK;
+}
+
+static void print_plan(const probe *p)
+{
+    fr_buf b = {.ptr = NULL};
+    fr_buf_printf(&b, "{\"view_lsn\":%" PRIu64 ",\"epoch\":%u,\"rows_expected\":%" PRIu64,
+                  p->plan.view_lsn, p->plan.epoch, p->plan.rows_expected);
+    print_text(&b, "stream_from", p->plan.stream_from);
+    print_text(&b, "view", p->plan.view);
+    fr_buf_text(&b, ",\"plan\":[");
+    for (size_t i = 0; i < p->plan.chunk_count; i++) {
+        const fr_chunk *c = &p->plan.chunks[i];
+        fr_buf_printf(&b, "%s{\"index\":%u,\"whole\":%s", i > 0 ? "," : "", c->index,
+                      c->whole ? "true" : "false");
+        print_text(&b, "name", c->name);
+        print_text(&b, "from", c->from);
+        print_text(&b, "to", c->to);
+        fr_buf_u8(&b, '}');
+    }
+    printf("%.*s]}\n", (int)b.len, b.ptr);
+    fr_buf_free(&b);
+}
+
+static fr_rc make_plan(probe *p, bool create, bool replace, fr_err *err)
+{
+    fr_plan_request request = {.create = create, .replace = replace};
+    p->plan = (fr_plan){.arena = p->arena};
+    FR_TRY(p->ops->plan(p->source, &request, &p->plan, err));
+    print_plan(p);
+    if (create)
+        p->resume = fr_arena_cstr(p->arena, p->plan.stream_from);
+    return FR_OK;
+}
+
+/* ---- the stream ---- */
+
+static void keep_resume(probe *p, const fr_batch *b, long *commits, long *heartbeats)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        const fr_event *e = &b->events[i];
+        *commits += e->op == FR_OP_COMMIT;
+        *heartbeats += e->op == FR_OP_HEARTBEAT;
+        if (e->position.resume.len > 0)
+            p->resume = fr_arena_cstr(p->arena, e->position.resume);
+    }
+}
+
+static fr_rc follow(probe *p, fr_reader *r, fr_err *err)
+{
+    fr_batch *b = fr_batch_new(p->batch_events, 1 << 20);
+    int64_t began = fr_now_us(), until = began + p->seconds * 1000000, confirm_us = began;
+    long commits = 0, heartbeats = 0;
+    fr_rc rc = FR_OK;
+    while (rc != FR_FAIL && fr_now_us() < until && !(p->commits > 0 && commits >= p->commits) &&
+           !(p->heartbeats > 0 && heartbeats >= p->heartbeats)) {
+        fr_batch_reset(b);
+        rc = r->ops->fill(r, b, fr_now_us() + 100000, err);
+        if (rc == FR_FAIL)
+            break;
+        print_batch(p, b);
+        keep_resume(p, b, &commits, &heartbeats);
+        if (b->count > 0 && !p->quiet)
+            fflush(stdout);
+        if (!p->no_confirm && fr_now_us() - confirm_us > 200000) {
+            confirm_us = fr_now_us();
+            rc = r->ops->confirm(r, p->resume != NULL ? fr_cstr(p->resume) : FR_STR(""), err);
+        }
+    }
+    if (rc != FR_FAIL && !p->no_confirm && p->resume != NULL)
+        rc = r->ops->confirm(r, fr_cstr(p->resume), err);
+    fr_batch_free(b);
+    printf("{\"streamed\":%" PRIu64 ",\"commits\":%ld,\"us\":%" PRId64 "}\n", p->rows, commits,
+           fr_now_us() - began);
+    return rc == FR_FAIL ? FR_FAIL : FR_OK;
+}
+
+static void *interrupter(void *context)
+{
+    fr_reader *r = context;
+    fr_sleep_us(500000);
+    r->ops->interrupt(r);
+    return NULL;
+}
+
+static fr_rc interrupted(fr_reader *r, fr_err *err)
+{
+    fr_batch *b = fr_batch_new(100, 1 << 20);
+    pthread_t thread;
+    int64_t began = fr_now_us();
+    pthread_create(&thread, NULL, interrupter, r);
+    fr_rc rc = FR_OK;
+    while (rc == FR_OK) {
+        fr_batch_reset(b);
+        rc = r->ops->fill(r, b, began + 30000000, err);
+    }
+    pthread_join(thread, NULL);
+    printf("{\"interrupted_ms\":%" PRId64 ",\"rc\":%d}\n", (fr_now_us() - began) / 1000, rc);
+    fr_batch_free(b);
+    return rc == FR_FAIL ? FR_FAIL : FR_OK;
+}
+
+static fr_rc stream(probe *p, bool interrupt, fr_err *err)
+{
+    fr_reader *r = NULL;
+    fr_str resume = fr_cstr(p->resume != NULL ? p->resume : "");
+    FR_TRY(p->ops->read_stream(p->source, resume, &r, err));
+    printf("{\"streaming\":true}\n");
+    fflush(stdout);
+    fr_rc rc = interrupt ? interrupted(r, err) : follow(p, r, err);
+    r->ops->close(r);
+    return rc;
+}
+
+/* ---- the rest ---- */
+
+static fr_rc check(probe *p, fr_err *err)
+{
+    static const char *const severities[] = {"fine", "warning", "blocker", "change"};
+    fr_findings f = {.arena = p->arena};
+    FR_TRY(p->ops->check(&p->settings, &f, err));
+    for (size_t i = 0; i < f.count; i++) {
+        fr_buf b = {.ptr = NULL};
+        fr_buf_printf(&b, "{\"finding\":\"%s\",\"severity\":\"%s\",\"class\":%d", f.items[i].code,
+                      severities[f.items[i].severity], (int)f.items[i].class);
+        print_text(&b, "text", f.items[i].text);
+        print_text(&b, "hint", f.items[i].hint);
+        print_text(&b, "sql", f.items[i].sql);
+        print_text(&b, "why", f.items[i].why);
+        print_text(&b, "cost", f.items[i].cost);
+        print_text(&b, "undo", f.items[i].undo);
+        printf("%.*s}\n", (int)b.len, b.ptr);
+        fr_buf_free(&b);
+    }
+    return FR_OK;
+}
+
+static fr_rc list_tables(probe *p, fr_err *err)
+{
+    const fr_table **tables = NULL;
+    size_t count = 0;
+    FR_TRY(p->ops->list_tables(p->source, p->arena, &tables, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        fr_event e = {.op = FR_OP_TABLE, .table = tables[i]};
+        print_event(&e);
+        fr_table_unref(tables[i]);
+    }
+    return FR_OK;
+}
+
+static fr_rc apply(probe *p, fr_err *err)
+{
+    fr_findings f = {.arena = p->arena};
+    FR_TRY(p->ops->apply_objects(p->source, &f, err));
+    for (size_t i = 0; i < f.count; i++)
+        printf("{\"applied\":\"%.*s\"}\n", FR_ARG(f.items[i].text));
+    return FR_OK;
+}
+
+static fr_rc position(probe *p, fr_err *err)
+{
+    fr_str resume;
+    FR_TRY(p->ops->position_now(p->source, p->arena, &resume, err));
+    printf("%.*s\n", FR_ARG(resume));
+    return FR_OK;
+}
+
+static void status(probe *p)
+{
+    fr_status s;
+    p->ops->status(p->source, &s);
+    printf("{\"connected\":%s,\"lag_us\":%" PRId64 ",\"lag_bytes\":%" PRId64
+           ",\"retained_bytes\":%" PRId64 ",\"retained_limit\":%" PRId64 ",\"server_lsn\":%" PRIu64
+           ",\"read_lsn\":%" PRIu64 ",\"confirmed_lsn\":%" PRIu64 "}\n",
+           s.connected ? "true" : "false", s.lag_us, s.lag_bytes, s.retained_bytes,
+           s.retained_limit, s.server_lsn, s.read_lsn, s.confirmed_lsn);
+}
+
+static fr_rc verb(probe *p, const char *name, fr_err *err)
+{
+    if (strcmp(name, "check") == 0)
+        return check(p, err);
+    if (strncmp(name, "pause:", 6) == 0) {
+        fflush(stdout);
+        fr_sleep_us(strtol(name + 6, NULL, 10) * 1000);
+        return FR_OK;
+    }
+    if (p->source == NULL)
+        FR_TRY(p->ops->open(&p->settings, &p->source, err));
+    if (strcmp(name, "tables") == 0)
+        return list_tables(p, err);
+    if (strcmp(name, "apply") == 0)
+        return apply(p, err);
+    if (strcmp(name, "plan") == 0 || strcmp(name, "plan-replace") == 0)
+        return make_plan(p, true, name[4] != '\0', err);
+    if (strcmp(name, "plan-view") == 0)
+        return make_plan(p, false, false, err);
+    if (strcmp(name, "chunks") == 0 || strcmp(name, "cut-chunks") == 0)
+        return read_chunks(p, name[1] == 'u', err);
+    if (strcmp(name, "stream") == 0 || strcmp(name, "interrupt") == 0)
+        return stream(p, name[0] == 'i', err);
+    if (strcmp(name, "position") == 0)
+        return position(p, err);
+    if (strcmp(name, "refresh") == 0)
+        return p->ops->refresh(p->source, err);
+    if (strcmp(name, "end-view") == 0)
+        p->ops->end_view(p->source);
+    else if (strcmp(name, "status") == 0)
+        status(p);
+    else
+        return fr_fail(err, FR_ERR_CONFIG, "no such verb: %s", name);
+    return FR_OK;
+}
+
+static fr_rc add_tables(probe *p, char *list, const char *where, int64_t chunk, fr_err *err)
+{
+    p->settings.tables = fr_malloc(64 * sizeof(fr_table_settings));
+    for (char *save = NULL, *t = strtok_r(list, ",", &save);
+         t != NULL && p->settings.table_count < 64; t = strtok_r(NULL, ",", &save)) {
+        fr_table_settings *s = &p->settings.tables[p->settings.table_count++];
+        *s = (fr_table_settings){.pattern = t,
+                                 .place = "tables.yaml:1",
+                                 .snapshot_where = where,
+                                 .snapshot_chunk = chunk};
+        FR_TRY(fr_pattern_compile(t, &s->regex, err));
+    }
+    return FR_OK;
+}
+
+static long number(char **argv, int i)
+{
+    return strtol(argv[i], NULL, 10);
+}
+
+int main(int argc, char **argv)
+{
+    probe p = {.ops = fr_source_of("postgres"),
+               .arena = fr_arena_new(0),
+               .seconds = 30,
+               .batch_events = 4096};
+    p.settings = (fr_source_settings){.pipeline = "probe",
+                                      .name = "probe",
+                                      .type = "postgres",
+                                      .heartbeat_us = 10000000,
+                                      .max_row_bytes = 16 << 20};
+    char *tables = NULL;
+    const char *where = NULL;
+    long chunk = 20000;
+    int i = 1;
+    for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+        const char *o = argv[i] + 2;
+        if (strcmp(o, "quiet") == 0)
+            p.quiet = true;
+        else if (strcmp(o, "no-confirm") == 0)
+            p.no_confirm = true;
+        else if (strcmp(o, "insecure") == 0)
+            p.config.insecure = true;
+        else if (i + 1 == argc)
+            break;
+        else if (strcmp(o, "dsn") == 0)
+            p.config.dsn = argv[++i];
+        else if (strcmp(o, "password") == 0)
+            p.config.password = argv[++i];
+        else if (strcmp(o, "slot") == 0)
+            p.config.slot = argv[++i];
+        else if (strcmp(o, "publication") == 0)
+            p.config.publication = argv[++i];
+        else if (strcmp(o, "name") == 0)
+            p.settings.name = argv[++i];
+        else if (strcmp(o, "tables") == 0)
+            tables = argv[++i];
+        else if (strcmp(o, "where") == 0)
+            where = argv[++i];
+        else if (strcmp(o, "resume") == 0)
+            p.resume = argv[++i];
+        else if (strcmp(o, "chunk") == 0)
+            chunk = number(argv, ++i);
+        else if (strcmp(o, "commits") == 0)
+            p.commits = number(argv, ++i);
+        else if (strcmp(o, "heartbeats") == 0)
+            p.heartbeats = number(argv, ++i);
+        else if (strcmp(o, "seconds") == 0)
+            p.seconds = number(argv, ++i);
+        else if (strcmp(o, "batch") == 0)
+            p.batch_events = (size_t)number(argv, ++i);
+        else if (strcmp(o, "heartbeat-ms") == 0)
+            p.settings.heartbeat_us = number(argv, ++i) * 1000;
+        else if (strcmp(o, "max-row") == 0)
+            p.settings.max_row_bytes = number(argv, ++i);
+        else
+            return fprintf(stderr, "unknown option %s\n", argv[i]), 2;
+    }
+    p.settings.connector = &p.config;
+    fr_log_setup(FR_LOG_INFO, FR_LOG_LOGFMT);
+    fr_err err = {.kind = FR_ERR_BUG};
+    fr_rc rc = tables != NULL ? add_tables(&p, tables, where, chunk, &err) : FR_OK;
+    for (; rc != FR_FAIL && i < argc; i++)
+        rc = verb(&p, argv[i], &err);
+    if (rc == FR_FAIL)
+        print_error(&err);
+    fflush(stdout);
+    p.ops->close(p.source);
+    for (size_t k = 0; k < p.settings.table_count; k++)
+        fr_pattern_free(p.settings.tables[k].regex);
+    free(p.settings.tables);
+    fr_arena_free(p.arena);
+    return rc == FR_FAIL ? fr_err_exit(err.kind) : 0;
+}

@@ -1,0 +1,420 @@
+#include "base/clock.h"
+#include "base/json.h"
+#include "control/http_internal.h"
+#include "tests/unit/test.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static fr_err err;
+
+typedef struct fixture {
+    char dir[64], socket[96], url[64];
+    fr_http_settings settings;
+    fr_board *board;
+    fr_part *erp;
+    fr_http *http;
+    fr_arena *a;
+} fixture;
+
+static int set_up(void **state)
+{
+    fixture *f = calloc(1, sizeof(*f));
+    strcpy(f->dir, "/tmp/fr_http_XXXXXX");
+    if (mkdtemp(f->dir) == NULL)
+        return -1;
+    snprintf(f->socket, sizeof(f->socket), "%s/s", f->dir);
+    f->settings = (fr_http_settings){
+        .listen = "127.0.0.1:0", .socket = f->socket, .metrics = true, .metrics_max_tables = 500};
+    f->board = fr_board_new("p", "w");
+    f->erp = fr_board_part(f->board, false, "erp", "postgres");
+    const uint64_t by_op[5] = {1, 0, 0, 0, 0};
+    fr_part_count(f->erp, FR_STR("public"), FR_STR("orders"), by_op, 10, fr_wall_us());
+    fr_part_state(f->erp, FR_STATE_STREAMING, NULL);
+    f->a = fr_arena_new(0);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    fixture *f = *state;
+    fr_http_stop(f->http);
+    fr_board_free(f->board);
+    fr_arena_free(f->a);
+    unlink(f->socket);
+    rmdir(f->dir);
+    free(f);
+    return 0;
+}
+
+static void start(fixture *f)
+{
+    assert_ok(fr_http_start(&f->settings, f->board, &f->http, &err));
+    snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%d", fr_http_port(f->http));
+}
+
+static int get(fixture *f, const char *where, const char *path, fr_str *body)
+{
+    int status = 0;
+    assert_ok(fr_http_get(where, path, f->settings.token, f->a, &status, body, &err));
+    return status;
+}
+
+static int connect_to(const fixture *f)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)fr_http_port(f->http)),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    return fd;
+}
+
+/* Sends bytes as they are; returns all that comes back until the other side closes. */
+static size_t raw(const fixture *f, const char *request, char *reply, size_t size)
+{
+    int fd = connect_to(f);
+    size_t len = 0, left = strlen(request);
+    for (ssize_t n; left > 0; left -= (size_t)n, request += n) {
+        n = send(fd, request, left, MSG_NOSIGNAL);
+        if (n <= 0)
+            break;
+    }
+    int64_t deadline = fr_now_us() + 20000000;
+    while (len + 1 < size && fr_now_us() < deadline) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, 100) == 0)
+            continue;
+        ssize_t n = recv(fd, reply + len, size - 1 - len, 0);
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+    }
+    assert_true(fr_now_us() < deadline);
+    reply[len] = '\0';
+    close(fd);
+    return len;
+}
+
+#define END "Connection: close\r\n\r\n"
+
+static void every_path_answers_on_both_listeners(void **state)
+{
+    fixture *f = *state;
+    start(f);
+    static const struct {
+        const char *path;
+        int status;
+        const char *part;
+    } cases[] = {
+        {"/healthz", 200, "\"healthy\":true"},
+        {"/readyz", 200, "1 tables: 1 streaming"},
+        {"/version", 200, FR_VERSION},
+        {"/metrics", 200, "# TYPE freshet_build_info gauge"},
+        {"/v1/status", 200, "\"pipeline\":\"p\""},
+        {"/v1/sources", 200, "{\"sources\":[{"},
+        {"/v1/sinks", 200, "{\"sinks\":[]}"},
+        {"/v1/tables", 200, "public.orders"},
+        {"/v1/tables/erp/public.orders", 200, "public.orders"},
+        {"/v1/tables/erp%2Fpublic.orders", 200, "\"part\":\"erp\""},
+        {"/v1/tables/public.orders", 200, "\"kind\":\"source\""},
+        {"/v1/tables/nope", 404, "http.no_such_table"},
+        {"/", 404, "http.no_such_path"},
+        {"/v1/statusx", 404, "http.no_such_path"},
+        {"/../etc/passwd", 404, "http.no_such_path"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (int local = 0; local < 2; local++) {
+            fr_str body;
+            int status = get(f, local ? f->socket : f->url, cases[i].path, &body);
+            const char *text = fr_arena_cstr(f->a, body);
+            if (status != cases[i].status || strstr(text, cases[i].part) == NULL)
+                fail_msg("%s: %d %s", cases[i].path, status, text);
+        }
+}
+
+static void stalled_is_unhealthy_and_pending_unready(void **state)
+{
+    fixture *f = *state;
+    fr_str body;
+    start(f);
+    fr_part_state(f->erp, FR_STATE_PENDING, NULL);
+    assert_int_equal(get(f, f->url, "/readyz", &body), 503);
+    assert_int_equal(get(f, f->url, "/healthz", &body), 200);
+}
+
+static void the_etag_saves_the_body(void **state)
+{
+    fixture *f = *state;
+    char reply[8192], request[512];
+    start(f);
+    fr_part_progress(f->erp);
+    fr_part_progress(f->erp); /* nothing waits: the document stands still */
+    raw(f, "GET /v1/sinks HTTP/1.1\r\nHost: localhost\r\n" END, reply, sizeof(reply));
+    const char *tag = strstr(reply, "ETag: \"");
+    assert_non_null(tag);
+    snprintf(request, sizeof(request),
+             "GET /v1/sinks HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: %.18s\r\n" END, tag + 6);
+    raw(f, request, reply, sizeof(reply));
+    assert_non_null(strstr(reply, "HTTP/1.1 304"));
+    assert_null(strstr(reply, "sinks\":"));
+}
+
+static void head_has_no_body_and_post_is_not_allowed(void **state)
+{
+    fixture *f = *state;
+    char reply[8192];
+    start(f);
+    raw(f, "HEAD /version HTTP/1.1\r\nHost: localhost\r\n" END, reply, sizeof(reply));
+    assert_non_null(strstr(reply, "HTTP/1.1 200"));
+    assert_non_null(strstr(reply, "Content-Length: "));
+    assert_null(strstr(reply, "freshet\""));
+    raw(f, "POST /v1/status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n" END "hello",
+        reply, sizeof(reply));
+    assert_non_null(strstr(reply, "HTTP/1.1 405"));
+    assert_non_null(strstr(reply, "Allow: GET, HEAD"));
+    assert_non_null(strstr(reply, "\"http.method\""));
+}
+
+static void foreign_hosts_are_refused(void **state)
+{
+    fixture *f = *state;
+    char reply[8192], request[512];
+    start(f);
+    static const struct {
+        const char *host;
+        bool allowed;
+    } cases[] = {{"localhost", true},
+                 {"localhost:80", true},
+                 {"LOCALHOST", true},
+                 {"a.localhost", true},
+                 {"127.0.0.1", true},
+                 {"127.0.0.1:1", true},
+                 {"[::1]:8083", true},
+                 {"10.1.2.3", true},
+                 {"evil.example", false},
+                 {"localhost.evil", false},
+                 {"127.0.0.1.evil", false},
+                 {"[::1", false},
+                 {"", false},
+                 {":80", false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(request, sizeof(request), "GET /version HTTP/1.1\r\nHost: %s\r\n" END,
+                 cases[i].host);
+        raw(f, request, reply, sizeof(reply));
+        if ((strstr(reply, "HTTP/1.1 200") != NULL) != cases[i].allowed)
+            fail_msg("%s: %s", cases[i].host, reply);
+    }
+    raw(f, "GET /version HTTP/1.1\r\n" END, reply, sizeof(reply));
+    assert_non_null(strstr(reply, "HTTP/1.1 400"));
+    assert_true(fr_http_host_allowed("freshet.example:1", "freshet.example:8083"));
+}
+
+static void large_headers_are_refused(void **state)
+{
+    fixture *f = *state;
+    static char request[40000], reply[8192];
+    start(f);
+    static const size_t sizes[] = {7000, 9000, 30000};
+    for (size_t i = 0; i < 3; i++) {
+        int n =
+            snprintf(request, sizeof(request), "GET /version HTTP/1.1\r\nHost: localhost\r\nX: ");
+        memset(request + n, 'a', sizes[i]);
+        strcpy(request + n + sizes[i], "\r\n" END);
+        raw(f, request, reply, sizeof(reply));
+        assert_true((strstr(reply, "HTTP/1.1 200") != NULL) == (sizes[i] < 8000));
+    }
+    fr_str body;
+    assert_int_equal(get(f, f->url, "/version", &body), 200);
+}
+
+static void a_token_is_asked_for_over_tcp(void **state)
+{
+    fixture *f = *state;
+    char reply[8192];
+    f->settings.token = "s3cret";
+    start(f);
+    static const struct {
+        const char *path, *header;
+        int status;
+    } cases[] = {{"/v1/status", "", 401},
+                 {"/metrics", "", 401},
+                 {"/healthz", "", 200},
+                 {"/readyz", "", 200},
+                 {"/v1/status", "Authorization: Bearer s3cret\r\n", 200},
+                 {"/v1/status", "Authorization: Bearer s3cre\r\n", 401},
+                 {"/v1/status", "Authorization: Bearer s3crets3cret\r\n", 401},
+                 {"/v1/status", "Authorization: Bearer \r\n", 401},
+                 {"/v1/status", "Authorization: Basic YW55OnMzY3JldA==\r\n", 200}, /* any:s3cret */
+                 {"/v1/status", "Authorization: Basic czNjcmV0Og==\r\n", 401},     /* s3cret: */
+                 {"/v1/status", "Authorization: Basic !!\r\n", 401}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char request[512], want[32];
+        snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: localhost\r\n%s" END,
+                 cases[i].path, cases[i].header);
+        snprintf(want, sizeof(want), "HTTP/1.1 %d", cases[i].status);
+        raw(f, request, reply, sizeof(reply));
+        if (strstr(reply, want) == NULL)
+            fail_msg("%s %s: %s", cases[i].path, cases[i].header, reply);
+    }
+    fr_str body;
+    int status = 0;
+    assert_ok(fr_http_get(f->socket, "/v1/status", NULL, f->a, &status, &body, &err));
+    assert_int_equal(status, 200); /* the socket's mode is its guard */
+}
+
+static void unsafe_listeners_are_refused(void **state)
+{
+    fixture *f = *state;
+    static const struct {
+        const char *listen, *code;
+    } cases[] = {{"0.0.0.0:0", "http.unsafe"},       {"[::]:0", "http.unsafe"},
+                 {"127.0.0.1", "http.listen"},       {"127.0.0.1:", "http.listen"},
+                 {"127.0.0.1:99999", "http.listen"}, {":80", "http.listen"},
+                 {"::1:80", "http.listen"},          {"no.such.host.invalid:80", "http.listen"}};
+    f->settings.token = "t";
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        f->settings.listen = cases[i].listen;
+        assert_fails(fr_http_start(&f->settings, f->board, &f->http, &err), FR_ERR_CONFIG);
+        if (strcmp(err.code, cases[i].code) != 0 && strcmp(cases[i].listen, "[::]:0") != 0)
+            fail_msg("%s: %s %s", cases[i].listen, err.code, err.text);
+        assert_null(f->http);
+        assert_int_not_equal(access(f->socket, F_OK), 0);
+    }
+    f->settings.listen = "127.0.0.1:0";
+    f->settings.tls_cert = "/nonexistent";
+    assert_fails(fr_http_start(&f->settings, f->board, &f->http, &err), FR_ERR_CONFIG);
+    assert_string_equal(err.code, "http.tls");
+}
+
+static void a_taken_port_is_told(void **state)
+{
+    fixture *f = *state;
+    char listen[64];
+    fr_http *second = NULL;
+    start(f);
+    snprintf(listen, sizeof(listen), "127.0.0.1:%d", fr_http_port(f->http));
+    fr_http_settings s = {.listen = listen};
+    assert_fails(fr_http_start(&s, f->board, &second, &err), FR_ERR_CONFIG);
+    assert_non_null(strstr(err.hint, "another program"));
+}
+
+static void the_socket_is_replaced_only_when_nobody_serves_it(void **state)
+{
+    fixture *f = *state;
+    struct stat st;
+    f->settings.listen = "none";
+    assert_ok(fr_http_start(&f->settings, f->board, &f->http, &err));
+    assert_int_equal(fr_http_port(f->http), 0);
+    assert_int_equal(stat(f->socket, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0660);
+    fr_http *second = NULL;
+    assert_fails(fr_http_start(&f->settings, f->board, &second, &err), FR_ERR_CONFIG);
+    assert_string_equal(err.code, "http.socket");
+    fr_str body;
+    assert_int_equal(get(f, f->socket, "/version", &body), 200); /* and the first lives on */
+    fr_http_stop(f->http);
+    f->http = NULL;
+    assert_int_not_equal(access(f->socket, F_OK), 0);
+    /* a dead one */
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s", f->socket);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    close(fd);
+    assert_ok(fr_http_start(&f->settings, f->board, &f->http, &err));
+    fr_http_stop(f->http);
+    f->http = NULL;
+    /* a file that is no socket stays */
+    FILE *file = fopen(f->socket, "w");
+    fclose(file);
+    assert_fails(fr_http_start(&f->settings, f->board, &f->http, &err), FR_ERR_CONFIG);
+    assert_int_equal(access(f->socket, F_OK), 0);
+}
+
+/* S13: a hundred that say nothing, and some that drip, must not keep others out for long. */
+static void idle_and_dripping_connections_are_closed(void **state)
+{
+    fixture *f = *state;
+    enum { IDLE = 100 };
+    int fds[IDLE];
+    start(f);
+    for (int i = 0; i < IDLE; i++)
+        fds[i] = connect_to(f);
+    fr_str body;
+    int status = 0;
+    int64_t deadline = fr_now_us() + 60000000;
+    for (int drip = 0; status != 200 && fr_now_us() < deadline; drip++) {
+        for (int i = 0; i < IDLE; i++)
+            (void)!send(fds[i], "G", 1,
+                        MSG_NOSIGNAL | MSG_DONTWAIT); /* MHD's time-out never ends */
+        if (fr_http_get(f->url, "/version", NULL, f->a, &status, &body, &err) == FR_FAIL)
+            status = 0;
+    }
+    assert_int_equal(status, 200);
+    for (int i = 0; i < IDLE; i++)
+        close(fds[i]);
+}
+
+static void nobody_there_is_a_connect_error(void **state)
+{
+    fixture *f = *state;
+    int status;
+    fr_str body;
+    assert_fails(fr_http_get(f->socket, "/version", NULL, f->a, &status, &body, &err),
+                 FR_ERR_CONNECT);
+    assert_non_null(strstr(err.hint, "freshet run"));
+}
+
+static void notify_reaches_both_kinds_of_socket(void **state)
+{
+    fixture *f = *state;
+    char names[2][128];
+    snprintf(names[0], sizeof(names[0]), "%s", f->socket);
+    snprintf(names[1], sizeof(names[1]), "@fr-test-%d", (int)getpid());
+    unsetenv("NOTIFY_SOCKET");
+    fr_notify("READY=1"); /* nobody asked */
+    for (int i = 0; i < 2; i++) {
+        struct sockaddr_un a = {.sun_family = AF_UNIX};
+        memcpy(a.sun_path, names[i], strlen(names[i]));
+        if (i == 1)
+            a.sun_path[0] = '\0';
+        int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+        socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(names[i]));
+        assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
+        setenv("NOTIFY_SOCKET", names[i], 1);
+        fr_notify("STATUS=fine");
+        char got[64] = "";
+        assert_int_equal(recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT), 11);
+        assert_string_equal(got, "STATUS=fine");
+        close(fd);
+    }
+    unsetenv("NOTIFY_SOCKET");
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(every_path_answers_on_both_listeners),
+        T(stalled_is_unhealthy_and_pending_unready),
+        T(the_etag_saves_the_body),
+        T(head_has_no_body_and_post_is_not_allowed),
+        T(foreign_hosts_are_refused),
+        T(large_headers_are_refused),
+        T(a_token_is_asked_for_over_tcp),
+        T(unsafe_listeners_are_refused),
+        T(a_taken_port_is_told),
+        T(the_socket_is_replaced_only_when_nobody_serves_it),
+        T(idle_and_dripping_connections_are_closed),
+        T(nobody_there_is_a_connect_error),
+        T(notify_reaches_both_kinds_of_socket),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -76,12 +76,6 @@ static fr_rc check_patience(restore *r, fr_err *err)
     return FR_OK;
 }
 
-static bool passes(rd_kafka_resp_err_t code)
-{
-    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
-           code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__RESOLVE;
-}
-
 static fr_rc take(restore *r, const rd_kafka_message_t *m, fr_err *err)
 {
     if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -93,7 +87,7 @@ static fr_rc take(restore *r, const rd_kafka_message_t *m, fr_err *err)
         r->heard_us = fr_now_us();
         return at_end(r, m->offset);
     }
-    if (passes(m->err)) {
+    if (fr_client_passes(m->err)) {
         return FR_OK;
     }
     return fr_client_fail(&r->client, err, m->err, rd_kafka_message_errstr(m),

@@ -303,6 +303,8 @@ def random_events_in_order_soft(c):
 
 @test
 def random_events_partitioned_target(c):
+    if c.conn.server_version < 110000:
+        raise Skip("keys of partitioned tables need PostgreSQL 11")
     c.q("CREATE TABLE t (k int, s text, a bigint, b text, PRIMARY KEY (k, s)) PARTITION BY HASH (k)")
     c.q("CREATE TABLE t0 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 0)")
     c.q("CREATE TABLE t1 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 1)")
@@ -682,7 +684,7 @@ KINDS = [
     ("INT64", 9223372036854775807, "bigint", "9223372036854775807"),
     ("FLOAT32", 0.1, "real", "0.1"), ("FLOAT64", 0.1, "double precision", "0.1"),
     ("FLOAT64", "NaN", "double precision", "NaN"), ("FLOAT64", "-inf", "double precision", "-Infinity"),
-    ("FLOAT64", 5e-324, "double precision", "5e-324"),
+    ("FLOAT64", 1e300, "double precision", "1e+300"),
     ("TEXT", "a'b\"c\\", "text", "a'b\"c\\"), ("TEXT", "", "text", ""),
     ("BYTES", "00ff27", "bytea", "\\x00ff27"), ("BYTES", "", "bytea", "\\x"),
     ("JSON", '{"b": 1, "a":[1, 2.50]}', "json", '{"b": 1, "a":[1, 2.50]}'),
@@ -760,7 +762,7 @@ def given_types(c):
         ("int[]", "JSON", "[1,null,-3]", "{1,NULL,-3}"), ("text[]", "JSON", '["a\\"b","","null",null,"é\\u00e9\\ud83d\\ude00,{}"]', None),
         ("int[]", "JSON", "[[1,2],[3,4]]", "{{1,2},{3,4}}"), ("int[]", "JSON", "[]", "{}"),
         ("numeric[]", "JSON", "[1.100000000000000000000000001]", "{1.100000000000000000000000001}"),
-        ("jsonb[]", "JSON", '[{"a":[1,2]},null,"x"]', None), ("boolean[]", "JSON", "[true,false]", "{t,f}"),
+        ("jsonb[]", "JSON", json.dumps([{"a": [1, "}\\\""]}, None, '"x"', "null", '{"b":"\\n"}']), None), ("boolean[]", "JSON", "[true,false]", "{t,f}"),
         ("numeric(12,3)", "DECIMAL2", "-1.25", "-1.250"), ("text", "DECIMAL2", "-1.25", "-1.25"),
         ("text", "TIMESTAMP", 0, "1970-01-01 00:00:00+00"), ("interval", "TIME", -3020399000000, "-838:59:59"),
         ("text", "FLOAT32", 0.1, "0.1"), ("bigint", "INT32", 5, "5"), ("numeric", "INT64", 5, "5"),
@@ -785,7 +787,7 @@ def given_types(c):
             got = c.q("SELECT v::text FROM %s ORDER BY id" % name)
             same((type_, kind, got), (type_, kind, [(text,), (text,)]))
     same(c.q("SELECT v FROM g20 WHERE id = 1"), [(['a"b', "", "null", None, "éé😀,{}"],)])
-    same(c.q("SELECT array_to_json(v)::text FROM g24 WHERE id = 1"), [('[{"a": [1, 2]},null,"x"]',)])
+    same(c.q("SELECT array_to_json(v)::text FROM g24 WHERE id = 1"), [('[{"a": [1, "}\\\\\\""]},null,"x",null,{"b": "\\n"}]',)])
 
 
 @test

@@ -436,7 +436,7 @@ static const fr_unbuilt unbuilt[] = {
     {"sink", "write.mode", "history", "use upsert or append"},
     {"sink", "errors.mode", "block", "held tables are not built yet: use stop or dlq"},
     {"sink", "on_change", "block", HELD},
-    {"sink", "on_change", "ignore", CHANGES},
+    {"sink", "on_change.change_type", "ignore", CHANGES},
     {"sink", "on_change", "new_topic", CHANGES},
     {"sink", "on_change", "both", CHANGES},
 };

@@ -244,7 +244,7 @@ static bool numeric_small(const fr_pg_codec *c, const numeric *n, uint64_t *out)
 {
     uint64_t v = 0;
     int i = n->weight < 0 ? n->weight + 1 : 0;
-    if (n->weight > 4 || n->weight < -8 || c->scale > SMALL_DIGITS ||
+    if (n->dscale != c->scale || n->weight > 4 || n->weight < -8 || c->scale > SMALL_DIGITS ||
         (n->weight + 1) * 4 + c->scale > SMALL_DIGITS)
         return false;
     for (; i <= n->weight; i++)

@@ -7,6 +7,12 @@
 #define EPOCH_US INT64_C(946684800000000) /* 2000-01-01 since 1970-01-01 */
 enum { EPOCH_DAYS = 10957 };
 
+/* What a server can hold (src/include/datatype/timestamp.h): 4714-11-24 BC up to the years
+ * 5874897 and 294276. */
+enum { DATE_LEAST = -2451545, DATE_END = 2145031949 };
+#define TIMESTAMP_LEAST INT64_C(-211813488000000000)
+#define TIMESTAMP_END INT64_C(9223371331200000000)
+
 /* --- text in --- */
 
 typedef struct text { /* bad once anything does not fit */
@@ -128,6 +134,8 @@ fr_rc fr_pg_date_parse(fr_str in, int64_t *days_out, fr_err *err)
     int64_t days = read_end(&t, d);
     if (t.bad)
         return infinite(in) ? no_infinity(err) : fr_pg_malformed(err, "not an ISO date");
+    if (days - EPOCH_DAYS < DATE_LEAST || days - EPOCH_DAYS >= DATE_END)
+        return fr_pg_malformed(err, "not a date");
     *days_out = days;
     return FR_OK;
 }
@@ -164,10 +172,9 @@ fr_rc fr_pg_date_of(int32_t wire, int64_t *days_out, fr_err *err)
 {
     if (wire == INT32_MAX || wire == INT32_MIN)
         return no_infinity(err);
-    int64_t days = (int64_t)wire + EPOCH_DAYS;
-    if (days > INT32_MAX) /* beyond what a date can be: Avro's date is an int */
+    if (wire < DATE_LEAST || wire >= DATE_END)
         return fr_pg_malformed(err, "not a date");
-    *days_out = days;
+    *days_out = (int64_t)wire + EPOCH_DAYS;
     return FR_OK;
 }
 
@@ -176,6 +183,8 @@ fr_rc fr_pg_timestamp_of(int64_t wire, int64_t *us_out, fr_err *err)
     if (wire == INT64_MAX || wire == INT64_MIN)
         return no_infinity(err);
     int64_t us;
+    if (wire < TIMESTAMP_LEAST || wire >= TIMESTAMP_END)
+        return fr_pg_malformed(err, "not a timestamp");
     if (__builtin_add_overflow(wire, EPOCH_US, &us))
         return too_far(err);
     *us_out = us;

@@ -23,7 +23,7 @@ static bool drain(fr_apply *a)
 static fr_rc assigned(void *context, fr_offsets *offsets, fr_err *err)
 {
     fr_apply *a = context;
-    if (!drain(a))
+    if (atomic_load(&a->run_over) || !drain(a))
         return fr_fail(err, FR_ERR_CANCELLED, "the sink is closing");
     FR_TRY(writer_claim(a->writer, offsets, err));
     fr_log(FR_LOG_INFO, a->who, "%zu partitions assigned", offsets->count);
@@ -62,6 +62,7 @@ fr_rc consume_open(fr_apply *a, fr_err *err)
     snprintf(group, sizeof(group), "freshet.%s.%s", a->s.sink->pipeline, a->s.sink->name);
     fr_consumer_settings s = {.kafka = a->s.kafka,
                               .group = group,
+                              .member = a->s.member,
                               .topics = topics_of(a->s.sink, arena),
                               .topic_count = a->s.sink->from.count,
                               .assigned = assigned,

@@ -435,7 +435,7 @@ static fr_rc open_client(fr_consumer *c, fr_err *err)
     const fr_pair defaults[] = {
         {"queued.max.messages.kbytes", queued},  {"fetch.max.bytes", fetched},
         {"receive.message.max.bytes", received}, {"fetch.wait.max.ms", "100"},
-        {"fetch.error.backoff.ms", "100"},
+        {"fetch.error.backoff.ms", "100"},       {"session.timeout.ms", "10000"},
     };
     const fr_pair owned[] = {
         {"enable.auto.commit", "false"},
@@ -445,7 +445,9 @@ static fr_rc open_client(fr_consumer *c, fr_err *err)
         {"isolation.level", c->settings.uncommitted ? "read_uncommitted" : "read_committed"},
         {"partition.assignment.strategy", "cooperative-sticky"},
         {"group.id", c->settings.group == NULL ? "" : c->settings.group},
+        {"group.instance.id", c->settings.member == NULL ? "" : c->settings.member},
     };
+    size_t owned_count = c->settings.group == NULL ? 6 : c->settings.member == NULL ? 7 : 8;
     fr_client_options options = {.type = RD_KAFKA_CONSUMER,
                                  .who = c->settings.group == NULL ? "tap" : c->settings.group,
                                  .owner = c,
@@ -453,7 +455,7 @@ static fr_rc open_client(fr_consumer *c, fr_err *err)
                                  .defaults = defaults,
                                  .default_count = sizeof(defaults) / sizeof(defaults[0]),
                                  .owned = owned,
-                                 .owned_count = c->settings.group == NULL ? 6 : 7,
+                                 .owned_count = owned_count,
                                  .rebalanced = c->settings.group == NULL ? NULL : on_rebalance};
     return fr_client_open(&c->client, k, &options, err);
 }

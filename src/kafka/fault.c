@@ -64,6 +64,8 @@ static const rule RULES[] = {
      "The broker is too old for this: see docs/kafka.md."},
     {RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION, FR_ERR_CONFIG, "kafka.version",
      "The broker is too old for this: see docs/kafka.md."},
+    {RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, FR_ERR_FENCED, "kafka.member_fenced",
+     "A second process with the same http.listen and host reads this sink's topics: stop one."},
     {RD_KAFKA_RESP_ERR__INVALID_ARG, FR_ERR_BUG, "kafka.argument", NULL},
     {RD_KAFKA_RESP_ERR__STATE, FR_ERR_BUG, "kafka.state", NULL},
 };

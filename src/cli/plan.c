@@ -1,5 +1,6 @@
 #include "cli/plan.h"
 #include "codec/avro_schema.h"
+#include "codec/change.h"
 #include "codec/decode.h"
 #include <inttypes.h>
 #include <string.h>
@@ -242,10 +243,18 @@ void fr_look_kafka(fr_look *l)
 
 /* ---- registry --------------------------------------------------------------------------- */
 
+/* A version that is new to a subject; route NULL: no table's. */
 static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subject, fr_str schema,
-                                   bool key, int version, fr_err *err)
+                                   bool key, const fr_route *route, fr_str old, int version,
+                                   fr_err *err)
 {
     fr_str why = {"", 0};
+    fr_err change;
+    if (!key && route != NULL &&
+        fr_change_allowed(l->arena, route, old, schema, &change) == FR_FAIL) {
+        fr_look_error(l, f, "schema.on_change", &change);
+        return FR_OK;
+    }
     if (key) {
         fr_finding *bad =
             fr_findings_add(f, FR_BLOCKER, "schema.key_changed",
@@ -269,7 +278,7 @@ static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subje
 }
 
 static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr_str schema,
-                             bool key, int compat, fr_err *err)
+                             bool key, const fr_route *route, int compat, fr_err *err)
 {
     static const char *const levels[] = {
         "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE",
@@ -287,7 +296,7 @@ static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr
     size_t before = f->count;
     rc = fr_registry_latest(l->registry, l->arena, subject, &version, &newest, &text, err);
     if (rc == FR_OK)
-        rc = look_at_known_subject(l, f, subject, schema, key, version, err);
+        rc = look_at_known_subject(l, f, subject, schema, key, route, text, version, err);
     else if (rc == FR_END && l->config->registry.register_when == FR_WHEN_NEVER) {
         fr_finding *bad = fr_findings_add(f, FR_BLOCKER, "registry.subject",
                                           "subject %s does not exist", subject);
@@ -308,8 +317,8 @@ static fr_rc look_at_schemas(fr_look *l, fr_findings *f, const fr_planned *p, fr
     int own = p->route->settings->schema_compat;
     int compat = own >= 0 ? own : l->config->registry.compatibility;
     if (p->key_subject != NULL)
-        FR_TRY(look_at_subject(l, f, p->key_subject, p->key, true, compat, err));
-    return look_at_subject(l, f, p->value_subject, p->value, false, compat, err);
+        FR_TRY(look_at_subject(l, f, p->key_subject, p->key, true, p->route, compat, err));
+    return look_at_subject(l, f, p->value_subject, p->value, false, p->route, compat, err);
 }
 
 /* <prefix>.transaction carries schemas of its own. */
@@ -324,8 +333,8 @@ static fr_rc look_at_side(fr_look *l, fr_findings *f, const fr_source_settings *
     names[0] = fr_arena_cstr(l->arena, fr_arena_printf(l->arena, "%.*s-key", FR_ARG(topic)));
     names[1] = fr_arena_cstr(l->arena, fr_arena_printf(l->arena, "%.*s-value", FR_ARG(topic)));
     int compat = l->config->registry.compatibility;
-    FR_TRY(look_at_subject(l, f, names[0], key, true, compat, err));
-    return look_at_subject(l, f, names[1], value, false, compat, err);
+    FR_TRY(look_at_subject(l, f, names[0], key, true, NULL, compat, err));
+    return look_at_subject(l, f, names[1], value, false, NULL, compat, err);
 }
 
 static fr_rc look_at_subjects(fr_look *l, fr_findings *f, fr_err *err)
@@ -359,6 +368,21 @@ void fr_look_registry(fr_look *l)
     }
 }
 
+/* A sink says the same of its own tables for each topic: once is enough. */
+static void drop_repeats(fr_findings *f, size_t from)
+{
+    size_t kept = from;
+    for (size_t i = from; i < f->count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < kept && !known; k++)
+            known = strcmp(f->items[k].code, f->items[i].code) == 0 &&
+                    fr_str_eq(f->items[k].text, f->items[i].text);
+        if (!known)
+            f->items[kept++] = f->items[i];
+    }
+    f->count = kept;
+}
+
 /* ---- sinks ------------------------------------------------------------------------------ */
 
 static fr_rc look_at_target(fr_look *l, fr_findings *f, size_t sink, fr_sink *open,
@@ -372,6 +396,7 @@ static fr_rc look_at_target(fr_look *l, fr_findings *f, size_t sink, fr_sink *op
     size_t before = f->count;
     fr_rc rc = open->ops->prepare(open, table, s->create != FR_WHEN_NEVER, true, f, err);
     bool change = false;
+    drop_repeats(f, before);
     for (size_t i = before; i < f->count; i++)
         change = change || f->items[i].severity == FR_CHANGE;
     if (rc == FR_FAIL || !change) {

@@ -227,6 +227,7 @@ static fr_pg_sink_table *lay(fr_pg_sink *s, const fr_table *t, const fr_pg_relat
     st->positioned = fr_pg_relation_find(r, FR_STR(FR_PG_POSITION)) != NULL;
     st->guarded = st->positioned && !st->append;
     st->marked = set->deletes == FR_PG_SOFT;
+    st->cleared = !st->marked && fr_pg_relation_find(r, FR_STR(FR_PG_DELETED)) != NULL;
     st->deferrable = r->deferrable;
     const fr_pg_index *key = fr_pg_relation_key(r, t);
     st->ordered = r->order_matters || r->unique_count > (key != NULL ? 1 : 0);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """postgres-sink: other owners, lost answers, kills, deadlocks."""
+import random
 import socket
 import sys
 import threading
@@ -159,6 +160,39 @@ def kills_leave_rows_and_offsets_as_one(c):
         there = c.q("SELECT to_regclass('t') IS NOT NULL")[0][0]
         rows = c.q("SELECT count(*) FROM t")[0][0] if there else 0
         same((point, rows), (point, now))
+
+
+@test
+def kills_at_any_moment(c):
+    """K9 wherever it hits: as many rows as the offset says, after each of 15 lives."""
+    rng = random.Random(8)
+    base = c.probe
+    done = 0
+    for life in range(15):
+        p = c.new_probe()
+        c.open(probe=p)
+        c.table([ID, col("v")], probe=p)
+        at = max(c.claim(probe=p)[0], 0)
+        p.dead = True
+        killer = threading.Timer(rng.uniform(0.01, 0.4), p.p.kill)
+        killer.start()
+        try:
+            while True:
+                n = rng.choice([1, 3, 40])
+                ok(c.apply([["c", "t", {"id": at + i, "v": "life %d" % life}] for i in range(n)], probe=p))
+                ok(c.commit(at + n, probe=p))
+                at += n
+        except (EOFError, BrokenPipeError):
+            pass
+        killer.join()
+        name = "check%d" % life
+        c.open(name, probe=base)
+        now = max(c.claim(name, probe=base)[0], 0)
+        ok(base("close", sink=name))
+        there = c.q("SELECT to_regclass('t') IS NOT NULL")[0][0]
+        same(c.q("SELECT count(*), coalesce(max(id) + 1, 0) FROM t")[0] if there else (0, 0), (now, now))
+        assert now >= done, (now, done)
+        done = now
 
 
 def ok_failpoints(c):

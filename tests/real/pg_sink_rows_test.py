@@ -318,6 +318,21 @@ def deletes_soft_and_back(c):
 
 
 @test
+def no_longer_soft(c):
+    """Rows that were marked and come back are marked no more, whatever the setting is now."""
+    started(c, deletes=1)
+    ok(c.apply([["c", "t", {"id": i, "v": "a"}] for i in range(4)] + [["d", "t", {"id": i}] for i in range(4)]))
+    ok(c.commit(1))
+    c.open("hard")
+    c.claim("hard")
+    ok(c.apply([["c", "t", {"id": 0, "v": "b"}], ["c", "t", {"id": 1, "v": "b"}]], "hard"))
+    ok(c.apply([["u", "t", {"id": 2}], ["d", "t", {"id": 3}]], "hard"))
+    ok(c.commit(2, "hard"))
+    same(c.q("SELECT id, v, _freshet_deleted FROM t ORDER BY id"),
+         [(0, "b", False), (1, "b", False), (2, "a", False)])
+
+
+@test
 def deletes_ignored(c):
     started(c, deletes=2)
     ok(c.apply([["c", "t", {"id": 1, "v": "a"}], ["d", "t", {"id": 1}]]))
@@ -356,6 +371,7 @@ def the_culprit_is_known(c):
         events[bad][2]["v"] = "taken"
         r = fails(c.apply(events), "DATA", "sink.unique")
         same(r["applied"], bad)
+        assert r["error"]["text"].startswith("t: "), r
         same(c.q("SELECT count(*) FROM t"), [(1,)])
     ok(c.apply([["c", "t", {"id": 2000, "v": "first batch"}]]))
     r = fails(c.apply([["c", "t", {"id": 1, "v": "a"}], ["c", "t", {"id": 2, "v": "taken"}]]), "DATA", "sink.unique")

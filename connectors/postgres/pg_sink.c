@@ -194,6 +194,7 @@ static void sink_close(fr_sink *base)
         return;
     fr_pg_sink_forget(s);
     fr_map_free(s->tables, NULL);
+    fr_map_free(s->known, NULL);
     fr_map_free(s->claims, free);
     for (size_t i = 0; i < s->column_cap; i++)
         fr_buf_free(&s->columns[i]);
@@ -221,6 +222,7 @@ static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *
     s->conn = s->pipe.conn = conn;
     s->arena = fr_arena_new(64 * 1024);
     s->tables = fr_map_new();
+    s->known = fr_map_new();
     s->claims = fr_map_new();
     s->cancel = PQgetCancel(conn);
     pthread_mutex_init(&s->lock, NULL);

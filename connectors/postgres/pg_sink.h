@@ -137,6 +137,7 @@ typedef struct fr_pg_sink {
     fr_pg_pipe pipe;
     fr_arena *arena; /* of one apply */
     fr_map *tables;  /* by fr_table.serial: fr_pg_sink_table */
+    fr_map *known;   /* targets that were there: one that vanishes is not made again */
     fr_map *claims;  /* by topic and partition: epochs */
     fr_buf *columns; /* parameters under construction */
     size_t column_cap;
@@ -166,6 +167,8 @@ fr_rc fr_pg_sink_ddl(fr_pg_sink *s, fr_str sql, fr_err *err);
  * waits in them. */
 void fr_pg_sink_forget(fr_pg_sink *s);
 
+/* The tables of this transaction are there to stay. */
+void fr_pg_sink_know_all(fr_pg_sink *s);
 /* pg_sink_table.c: reads the catalog (nothing is queued); *out lives until forgotten. */
 fr_rc fr_pg_sink_table_of(fr_pg_sink *s, const fr_table *t, fr_pg_sink_table **out, fr_err *err);
 

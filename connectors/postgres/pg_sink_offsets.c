@@ -257,7 +257,9 @@ fr_rc fr_pg_sink_commit(fr_sink *base, const fr_offsets *offsets, fr_err *err)
     if (queue_commit(s, offsets, err) == FR_FAIL ||
         fr_pg_pipe_drain(&s->pipe, "commit", &tag, err) == FR_FAIL)
         return commit_failed(s, tag, err);
-    s->in_txn = s->savepoint = s->changed_ddl = false;
+    if (s->changed_ddl)
+        fr_pg_sink_know_all(s);
+    s->in_txn = s->savepoint = s->deferred = s->changed_ddl = false;
     if (s->commit_us != 0)
         atomic_store(&s->lag_us, fr_wall_us() - s->commit_us);
     if (FR_FAILPOINT("sink_after_commit"))

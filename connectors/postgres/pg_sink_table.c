@@ -23,13 +23,13 @@ static const char relation_sql[] =
 
 static const char columns_sql[] =
     "SELECT a.attname, b.oid, format_type(b.oid, -1), format_type(a.atttypid, a.atttypmod),"
-    " b.typmod, b.typcategory, CASE WHEN b.typcategory = 'A' THEN b.typelem ELSE 0 END,"
+    " b.typmod, b.typcategory,"
     " a.attnotnull, a.atthasdef OR a.attidentity <> '',"
     " coalesce(to_jsonb(a)->>'attgenerated', '') <> '', a.attidentity = 'a'"
     " FROM pg_attribute a, LATERAL (WITH RECURSIVE d(oid, typmod) AS ("
     "SELECT a.atttypid, a.atttypmod UNION ALL SELECT y.typbasetype, y.typtypmod"
     " FROM d JOIN pg_type y ON y.oid = d.oid WHERE y.typtype = 'd')"
-    " SELECT t.oid, d.typmod, t.typcategory, t.typelem FROM d JOIN pg_type t ON t.oid = d.oid"
+    " SELECT t.oid, d.typmod, t.typcategory FROM d JOIN pg_type t ON t.oid = d.oid"
     " WHERE t.typtype <> 'd') b"
     " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
@@ -64,11 +64,10 @@ static fr_rc read_columns(PGconn *conn, fr_arena *a, const char *oid, fr_pg_rela
             .shown = cell(a, res, i, 3),
             .typmod = (int32_t)fr_pg_int(res, i, 4, -1),
             .category = category.len > 0 ? category.ptr[0] : '\0',
-            .element = (uint32_t)fr_pg_int(res, i, 6, 0),
-            .not_null = fr_pg_bool(res, i, 7),
-            .has_default = fr_pg_bool(res, i, 8),
-            .generated = fr_pg_bool(res, i, 9),
-            .identity_always = fr_pg_bool(res, i, 10),
+            .not_null = fr_pg_bool(res, i, 6),
+            .has_default = fr_pg_bool(res, i, 7),
+            .generated = fr_pg_bool(res, i, 8),
+            .identity_always = fr_pg_bool(res, i, 9),
         };
     }
     PQclear(res);
@@ -302,6 +301,45 @@ static fr_rc run_changes(fr_pg_sink *s, const fr_findings *found, size_t first, 
     return FR_OK;
 }
 
+/* ---- targets that were there ---- */
+
+static fr_str known_name(fr_arena *a, const fr_table *t)
+{
+    return fr_arena_printf(a, "%.*s%c%.*s", FR_ARG(t->space), '\0', FR_ARG(t->name));
+}
+
+static bool is_known(fr_pg_sink *s, const fr_table *t)
+{
+    fr_arena *a = fr_arena_new(256);
+    bool known = fr_map_get(s->known, known_name(a, t)) != NULL;
+    fr_arena_free(a);
+    return known;
+}
+
+static void know(fr_pg_sink *s, const fr_table *t)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_map_set(s->known, known_name(a, t), s);
+    fr_arena_free(a);
+}
+
+void fr_pg_sink_know_all(fr_pg_sink *s)
+{
+    size_t i = 0;
+    fr_str key;
+    void *value;
+    while (fr_map_next(s->tables, &i, &key, &value))
+        know(s, ((fr_pg_sink_table *)value)->table);
+}
+
+/* An empty table in place of one that was dropped would hide that its rows are gone. */
+static fr_rc vanished(const fr_table *t, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "the table %.*s was there and is gone", FR_ARG(t->name));
+    fr_fail_code(err, "sink.table");
+    return fr_fail_hint(err, "bring it back with its rows, or take a new snapshot into a new one");
+}
+
 static fr_rc compare(fr_pg_sink *s, const fr_table *t, bool create, fr_findings *out,
                      fr_pg_relation *r, fr_err *err)
 {
@@ -316,6 +354,8 @@ static fr_rc prepare_in(fr_pg_sink *s, const fr_table *t, bool create, fr_findin
     fr_pg_relation r;
     size_t first = out->count;
     FR_TRY(compare(s, t, create, out, &r, err));
+    if (r.oid == 0 && is_known(s, t))
+        return vanished(t, err);
     fr_findings news = {out->items + first, out->count - first, 0, out->arena};
     FR_TRY(blocked(&news, err));
     FR_TRY(run_changes(s, out, first, err));
@@ -327,6 +367,8 @@ static fr_rc prepare_in(fr_pg_sink *s, const fr_table *t, bool create, fr_findin
     fr_pg_sink_table *old = fr_map_set_u64(s->tables, t->serial, st);
     if (old != NULL)
         table_free(old);
+    if (!s->changed_ddl)
+        know(s, t);
     if (table_out != NULL)
         *table_out = st;
     return FR_OK;

@@ -8,9 +8,6 @@
 
 #define SOURCE(base) ((fr_wal_source *)(base))
 
-static const char source_session[] =
-    "-c row_security=off -c search_path=pg_catalog,public -c default_transaction_read_only=off";
-
 const fr_option fr_wal_options[] = {
     {.name = "dsn",
      .type = FR_OPT_TEXT,
@@ -83,7 +80,7 @@ static fr_pg_target target_of(const fr_wal_source *s, bool replication)
                           .password = s->config->password,
                           .insecure = s->config->insecure,
                           .application_name = s->application,
-                          .settings = source_session,
+                          .settings = s->session,
                           .replication = replication};
 }
 
@@ -322,6 +319,17 @@ static fr_rc identify(fr_wal_source *s, fr_err *err)
     return rc;
 }
 
+/* row_security=off: rows that a policy would hide are an error, never silently missing. */
+static char *session_settings(void)
+{
+    fr_buf b = {.arena = NULL};
+    for (const fr_pg_setting *set = fr_pg_session_settings; set->name != NULL; set++)
+        fr_buf_printf(&b, "-c %s=%s ", set->name, set->value);
+    fr_buf_text(&b, "-c row_security=off");
+    fr_buf_u8(&b, '\0');
+    return (char *)b.ptr;
+}
+
 static void wal_close(fr_source *base)
 {
     fr_wal_source *s = SOURCE(base);
@@ -332,16 +340,18 @@ static void wal_close(fr_source *base)
         fr_pg_close(s->idle[i]);
     fr_wal_views_free(s);
     pthread_mutex_destroy(&s->lock);
+    free(s->session);
     free(s);
 }
 
-static fr_wal_source *source_new(const fr_source_settings *settings)
+fr_wal_source *fr_wal_source_new(const fr_source_settings *settings)
 {
     fr_wal_source *s = fr_malloc(sizeof(*s));
     s->base.ops = &fr_postgres_wal_source;
     s->settings = settings;
     s->config = settings->connector;
     snprintf(s->application, sizeof(s->application), "freshet %s", settings->name);
+    s->session = session_settings();
     pthread_mutex_init(&s->lock, NULL);
     atomic_store(&s->lag_us, -1);
     atomic_store(&s->lag_bytes, -1);
@@ -353,7 +363,7 @@ static fr_wal_source *source_new(const fr_source_settings *settings)
 
 static fr_rc wal_open(const fr_source_settings *settings, fr_source **out, fr_err *err)
 {
-    fr_wal_source *s = source_new(settings);
+    fr_wal_source *s = fr_wal_source_new(settings);
     PGconn *conn = NULL;
     fr_rc rc = fr_wal_names(settings, s->slot, s->publication, err);
     if (rc != FR_FAIL)

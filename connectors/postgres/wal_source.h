@@ -52,7 +52,8 @@ typedef struct fr_wal_source {
     const fr_wal_config *config;
     char slot[FR_WAL_NAME_MAX], publication[FR_WAL_NAME_MAX];
     char application[FR_WAL_NAME_MAX];
-    int version; /* server_version_num */
+    char *session; /* settings of every connection */
+    int version;   /* server_version_num */
     char system_identifier[24], db[260];
     uint32_t timeline; /* when we opened */
     bool in_recovery;
@@ -75,6 +76,8 @@ typedef struct fr_wal_source {
 extern const fr_option fr_wal_options[];
 extern const fr_source_ops fr_postgres_wal_source;
 
+/* Not connected yet; base.ops->close frees it. */
+fr_wal_source *fr_wal_source_new(const fr_source_settings *settings);
 /* Slot and publication names: the configured ones, or made from the source's. CONFIG when
  * the server would not take them. */
 fr_rc fr_wal_names(const fr_source_settings *settings, char *slot, char *publication, fr_err *err);

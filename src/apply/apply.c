@@ -142,11 +142,20 @@ static void finish(fr_apply *a, bool failed, const fr_err *err)
     pthread_mutex_unlock(&a->lock);
 }
 
+/* A topic that its source has not made yet comes by itself. */
+static bool topic_missing(const fr_err *err)
+{
+    return strcmp(err->code, "kafka.topic.missing") == 0;
+}
+
 /* A sink that was fenced lost its partitions to another member of its group: joining again
- * is the way to learn which ones are ours now (R30). */
+ * is the way to learn which ones are ours now (R30). Unless a second process goes by our own
+ * name: then one of the two must go, and it is us. */
 static bool passes(const fr_err *err)
 {
-    return err->kind == FR_ERR_FENCED || fr_err_retry(err->kind) == FR_RETRY_BACKOFF;
+    bool replaced = strcmp(err->code, "kafka.member_fenced") == 0;
+    return (err->kind == FR_ERR_FENCED && !replaced) || topic_missing(err) ||
+           fr_err_retry(err->kind) == FR_RETRY_BACKOFF;
 }
 
 static void *apply_thread(void *context)
@@ -165,7 +174,7 @@ static void *apply_thread(void *context)
             finish(a, true, &err);
             return NULL;
         }
-        if (a->progressed)
+        if (a->progressed || topic_missing(&err))
             fr_backoff_reset(&backoff);
         int64_t wait = fr_backoff_next(&backoff);
         if (rc == FR_FAIL) {

@@ -72,7 +72,7 @@ with case("flow.sigkill", p):
     p.start()
     same()
 with case("flow.added_column", p):
-    p.sql("alter table orders add column extra bigint; update orders set extra = id * 1000000000 where id < 110")
+    p.sql("alter table orders add column extra bigint; update orders set extra = id * 1000000000::bigint where id < 110")
     same("id, status, total, note, extra")
 with case("flow.sigterm_ends_in_time", p):
     assert p.stop(12) == 0

@@ -30,6 +30,7 @@ typedef struct opened {
 
 typedef struct probe {
     fr_map *sinks, *tables;
+    int64_t offset; /* of the next event */
 } probe;
 
 static fr_str text_of(const json_t *j)
@@ -188,7 +189,7 @@ static void event_of(probe *p, fr_batch *b, const json_t *j, const json_t *posit
     fr_event *e = fr_batch_add(b, op, t);
     e->topic = FR_STR("topic");
     e->partition = 0;
-    e->offset = (int64_t)ordinal;
+    e->offset = p->offset++;
     if (json_is_array(position)) {
         e->position.epoch = (uint32_t)json_integer_value(json_array_get(position, 0));
         e->position.lsn = (uint64_t)json_integer_value(json_array_get(position, 1));
@@ -418,7 +419,7 @@ static void table_release(void *value)
 
 int main(void)
 {
-    probe p = {fr_map_new(), fr_map_new()};
+    probe p = {fr_map_new(), fr_map_new(), 0};
     char *line = NULL;
     size_t cap = 0;
     ssize_t len;

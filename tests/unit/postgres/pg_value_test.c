@@ -165,13 +165,27 @@ static bool real_is(const fr_value *v, const char *want)
     return isnan(d) ? isnan(v->real) != 0 : d == v->real && signbit(d) == signbit(v->real);
 }
 
-/* Arrays are compared as JSON: a tab or 1e300 may be spelled in several ways. */
-static bool same_json(fr_str a, fr_str b)
+static bool same_singles(const json_t *a, const json_t *b)
+{
+    if (json_array_size(a) != json_array_size(b))
+        return false;
+    for (size_t i = 0; i < json_array_size(a); i++) {
+        const json_t *x = json_array_get(a, i), *y = json_array_get(b, i);
+        if (json_is_real(x) ? (float)json_real_value(x) != (float)json_number_value(y)
+                            : json_equal(x, y) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Arrays are compared as JSON: a tab or 1e300 may be spelled in several ways, and before
+ * PostgreSQL 12 the server spells 0.1 as 0.100000001. */
+static bool same_json(fr_str a, fr_str b, bool single)
 {
     json_t *ja = NULL, *jb = NULL;
     fr_err err;
     bool same = fr_json_parse(a, &ja, &err) == FR_OK && fr_json_parse(b, &jb, &err) == FR_OK &&
-                json_equal(ja, jb) == 1;
+                (json_equal(ja, jb) == 1 || (single && same_singles(ja, jb)));
     json_decref(ja);
     json_decref(jb);
     return same;
@@ -183,7 +197,7 @@ static bool as_wanted(const fr_pg_codec *c, const fr_value *v, const line *l)
     if (v->kind == FR_FLOAT32 || v->kind == FR_FLOAT64)
         return real_is(v, want);
     if (c->wire == FR_PG_WIRE_ARRAY)
-        return same_json(v->bytes, l->want);
+        return same_json(v->bytes, l->want, c->element == FR_PG_WIRE_FLOAT4);
     return strcmp(show(c, v), want) == 0;
 }
 
@@ -324,6 +338,8 @@ static void bad_texts_are_refused(void **state)
     refused(20, -1, "9223372036854775808", "pg.value.malformed");
     refused(20, -1, "-9223372036854775809", "pg.value.malformed");
     refused(26, -1, "-1", "pg.value.malformed");
+    refused(5069, -1, "18446744073709551616", "pg.value.malformed");
+    refused(5069, -1, "1.5", "pg.value.malformed");
     refused(701, -1, "0x10", "pg.value.malformed");
     refused(701, -1, "1e", "pg.value.malformed");
     refused(701, -1, "nan", "pg.value.malformed");

@@ -15,7 +15,7 @@ ctags -x --languages=C --langmap=C:+.h --kinds-C=f --fields=+ne --_xformat='%{en
                 lines[int((NR + 1) / 2)], lines[int(NR / 10) + 1], lines[1]
             for (i = 1; i <= 10 && i <= NR; i++) {
                 split(text[i], w, " ")
-                printf "  %4d  %s %s%s\n", w[1], w[2], w[3], w[1] > 100 ? "   OVER 100: say why in a comment, or split" : ""
+                printf "  %4d  %s %s%s\n", w[1], w[2], w[3], (w[1] > 100 ? "   OVER 100: say why in a comment, or split" : "")
             }
         }'
 

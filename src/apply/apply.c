@@ -149,10 +149,12 @@ static bool topic_missing(const fr_err *err)
 }
 
 /* A sink that was fenced lost its partitions to another member of its group: joining again
- * is the way to learn which ones are ours now (R30). */
+ * is the way to learn which ones are ours now (R30). Unless a second process goes by our own
+ * name: then one of the two must go, and it is us. */
 static bool passes(const fr_err *err)
 {
-    return err->kind == FR_ERR_FENCED || topic_missing(err) ||
+    bool replaced = strcmp(err->code, "kafka.member_fenced") == 0;
+    return (err->kind == FR_ERR_FENCED && !replaced) || topic_missing(err) ||
            fr_err_retry(err->kind) == FR_RETRY_BACKOFF;
 }
 

@@ -14,7 +14,8 @@ typedef struct fr_apply_settings { /* all borrowed until fr_apply_free */
     const fr_sink_ops *ops;
     const fr_kafka_settings *kafka;
     const fr_registry_settings *registry;
-    int64_t memory; /* bytes for batches */
+    int64_t memory;     /* bytes for batches */
+    const char *member; /* this worker's name in the consumer group; see fr_consumer_settings */
     fr_observer observer;
 } fr_apply_settings;
 

@@ -1,34 +1,10 @@
 #include "apply/internal.h"
 
-/* The target table of a topic: the sink's `into`, with the topic's own parts as variables. */
 static fr_rc target_name(void *context, fr_arena *arena, fr_str topic, fr_str *space_out,
                          fr_str *name_out, fr_err *err)
 {
-    fr_apply *a = context;
-    fr_str part[3] = {{"", 0}, {"", 0}, topic};
-    const char *first = memchr(topic.ptr, '.', topic.len);
-    const char *second =
-        first == NULL ? NULL : memchr(first + 1, '.', topic.len - (size_t)(first + 1 - topic.ptr));
-    if (second != NULL) {
-        part[0] = (fr_str){topic.ptr, (size_t)(first - topic.ptr)};
-        part[1] = (fr_str){first + 1, (size_t)(second - first - 1)};
-        part[2] = (fr_str){second + 1, topic.len - (size_t)(second + 1 - topic.ptr)};
-    } else if (first != NULL) {
-        part[0] = (fr_str){topic.ptr, (size_t)(first - topic.ptr)};
-        part[2] = (fr_str){first + 1, topic.len - (size_t)(first + 1 - topic.ptr)};
-    }
-    const fr_pair vars[] = {{"source", fr_arena_cstr(arena, part[0])},
-                            {"prefix", fr_arena_cstr(arena, part[0])},
-                            {"space", fr_arena_cstr(arena, part[1])},
-                            {"table", fr_arena_cstr(arena, part[2])},
-                            {"topic", fr_arena_cstr(arena, topic)}};
-    fr_str into;
-    FR_TRY(fr_template_expand(arena, a->s.sink->into, vars, sizeof(vars) / sizeof(vars[0]), &into,
-                              err));
-    const char *dot = memchr(into.ptr, '.', into.len);
-    *space_out = dot == NULL ? FR_STR("") : (fr_str){into.ptr, (size_t)(dot - into.ptr)};
-    *name_out = dot == NULL ? into : (fr_str){dot + 1, into.len - (size_t)(dot + 1 - into.ptr)};
-    return FR_OK;
+    const fr_apply *a = context;
+    return fr_sink_target(a->s.sink, arena, topic, space_out, name_out, err);
 }
 
 /* Wait until the writer has committed all it was given; false: the run is over. */
@@ -47,7 +23,7 @@ static bool drain(fr_apply *a)
 static fr_rc assigned(void *context, fr_offsets *offsets, fr_err *err)
 {
     fr_apply *a = context;
-    if (!drain(a))
+    if (atomic_load(&a->run_over) || !drain(a))
         return fr_fail(err, FR_ERR_CANCELLED, "the sink is closing");
     FR_TRY(writer_claim(a->writer, offsets, err));
     fr_log(FR_LOG_INFO, a->who, "%zu partitions assigned", offsets->count);
@@ -86,6 +62,7 @@ fr_rc consume_open(fr_apply *a, fr_err *err)
     snprintf(group, sizeof(group), "freshet.%s.%s", a->s.sink->pipeline, a->s.sink->name);
     fr_consumer_settings s = {.kafka = a->s.kafka,
                               .group = group,
+                              .member = a->s.member,
                               .topics = topics_of(a->s.sink, arena),
                               .topic_count = a->s.sink->from.count,
                               .assigned = assigned,

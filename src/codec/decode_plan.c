@@ -220,3 +220,13 @@ void fr_reading_free(void *reading)
     fr_table_unref(g->table);
     fr_arena_free(g->arena);
 }
+
+fr_rc fr_decoder_table(fr_str space, fr_str name, fr_str key, fr_str value, const fr_table **out,
+                       fr_err *err)
+{
+    fr_reading *g;
+    FR_TRY(fr_reading_new(space, name, key.len == 0 ? FR_NO_KEY : 1, key, 2, value, &g, err));
+    *out = fr_table_ref(g->table);
+    fr_reading_free(g);
+    return FR_OK;
+}

@@ -21,7 +21,7 @@ typedef struct daemon_state {
     fr_http *http;
     fr_capture **captures;
     fr_apply **applies;
-    char instance[160], worker[100];
+    char instance[160], worker[100], member[200];
     int64_t stop_deadline_us; /* 0: nobody asked */
     bool abandoned;
 } daemon_state;
@@ -95,6 +95,11 @@ static void name_ourselves(daemon_state *d)
     char host[64] = "localhost";
     gethostname(host, sizeof(host) - 1);
     snprintf(d->worker, sizeof(d->worker), "%s:%d", host, (int)getpid());
+    const fr_http_settings *http = &d->config->http;
+    bool none = http->listen == NULL || strcmp(http->listen, "none") == 0;
+    const char *where = none ? http->socket : http->listen;
+    uint64_t hash = where == NULL ? 0 : fr_hash64(where, strlen(where));
+    snprintf(d->member, sizeof(d->member), "%s-%08x", host, (unsigned)(hash ^ hash >> 32));
     snprintf(d->instance, sizeof(d->instance), "%s:%lld", d->worker, (long long)fr_wall_us());
 }
 
@@ -129,7 +134,8 @@ static void start_parts(daemon_state *d)
                                .ops = c->sink_ops[i],
                                .kafka = &c->kafka,
                                .registry = &c->registry,
-                               .memory = memory};
+                               .memory = memory,
+                               .member = d->member};
         s.observer = observer_of(fr_board_part(d->board, true, c->sinks[i].name, c->sinks[i].type));
         d->applies[i] = fr_apply_start(&s);
     }

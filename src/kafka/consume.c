@@ -223,13 +223,6 @@ static void take_message(fr_batch *b, const rd_kafka_message_t *from, fr_place *
     place->at_end = false;
 }
 
-/* What librdkafka gets over by itself. */
-static bool passes(rd_kafka_resp_err_t code)
-{
-    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
-           code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__RESOLVE;
-}
-
 static fr_rc take(fr_consumer *c, fr_batch *b, const rd_kafka_message_t *m, fr_err *err)
 {
     const char *topic = m->rkt == NULL ? NULL : rd_kafka_topic_name(m->rkt);
@@ -248,7 +241,7 @@ static fr_rc take(fr_consumer *c, fr_batch *b, const rd_kafka_message_t *m, fr_e
         }
         return FR_OK;
     }
-    if (passes(m->err)) {
+    if (fr_client_passes(m->err)) {
         return FR_OK;
     }
     snprintf(what, sizeof(what), "read %s%s%d", topic == NULL ? "" : topic,
@@ -435,7 +428,8 @@ static fr_rc open_client(fr_consumer *c, fr_err *err)
     const fr_pair defaults[] = {
         {"queued.max.messages.kbytes", queued},  {"fetch.max.bytes", fetched},
         {"receive.message.max.bytes", received}, {"fetch.wait.max.ms", "100"},
-        {"fetch.error.backoff.ms", "100"},
+        {"fetch.error.backoff.ms", "100"},       {"session.timeout.ms", "10000"},
+        {"topic.metadata.refresh.interval.ms", "5000"},
     };
     const fr_pair owned[] = {
         {"enable.auto.commit", "false"},
@@ -445,7 +439,9 @@ static fr_rc open_client(fr_consumer *c, fr_err *err)
         {"isolation.level", c->settings.uncommitted ? "read_uncommitted" : "read_committed"},
         {"partition.assignment.strategy", "cooperative-sticky"},
         {"group.id", c->settings.group == NULL ? "" : c->settings.group},
+        {"group.instance.id", c->settings.member == NULL ? "" : c->settings.member},
     };
+    size_t owned_count = c->settings.group == NULL ? 6 : c->settings.member == NULL ? 7 : 8;
     fr_client_options options = {.type = RD_KAFKA_CONSUMER,
                                  .who = c->settings.group == NULL ? "tap" : c->settings.group,
                                  .owner = c,
@@ -453,7 +449,7 @@ static fr_rc open_client(fr_consumer *c, fr_err *err)
                                  .defaults = defaults,
                                  .default_count = sizeof(defaults) / sizeof(defaults[0]),
                                  .owned = owned,
-                                 .owned_count = c->settings.group == NULL ? 6 : 7,
+                                 .owned_count = owned_count,
                                  .rebalanced = c->settings.group == NULL ? NULL : on_rebalance};
     return fr_client_open(&c->client, k, &options, err);
 }

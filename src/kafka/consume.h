@@ -12,7 +12,10 @@ typedef struct fr_consumer fr_consumer;
 
 typedef struct fr_consumer_settings {
     const fr_kafka_settings *kafka;
-    const char *group;         /* NULL: no group; assign all partitions of `topics` (tap) */
+    const char *group;  /* NULL: no group; assign all partitions of `topics` (tap) */
+    const char *member; /* group.instance.id: a restarted process takes its partitions back at
+                           once; a second one with the same name fences the first. NULL:
+                           none. */
     const char *const *topics; /* names, or "^regex" as librdkafka takes them */
     size_t topic_count;
     bool uncommitted; /* read_uncommitted: for control runs of tests only */

@@ -12,6 +12,7 @@ enum {
     TXN_TIMEOUT_MS = 60000,
     READY_US = 15000000,
     CLOSE_ABORT_US = 2000000,
+    CLAIM_WAIT_US = 1500000,
     STEP_MS = 500, /* of a call that librdkafka lets us resume */
     SLACK_US = 30000000
 };
@@ -40,14 +41,28 @@ static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaq
 
 /* ---- errors ---- */
 
-/* Decision 35: whose claim is the newest? */
+static bool newest_is_ours(const fr_publisher *p, const fr_checkpoint *c)
+{
+    return c->claim_us == p->seen_us && fr_str_eq(c->claim_instance, p->seen_instance);
+}
+
+/* Decision 35: whose claim is the newest? Another instance writes its claim a moment after it
+ * has fenced us, so "ours" is believed only when it still holds a little later. */
 static fr_rc explain_fence(fr_publisher *p, fr_err *err)
 {
     fr_checkpoint *c = NULL;
-    if (fr_restore(p->settings, p->source.ptr, &p->interrupted, &c, err) == FR_FAIL) {
-        return fr_fail_in(err, "our transaction was fenced, and by whom cannot be told yet");
+    bool ours = true;
+    for (int look = 0; look < 2 && ours; look++) {
+        fr_checkpoint_free(c);
+        c = NULL;
+        if (fr_restore(p->settings, p->source.ptr, &p->interrupted, &c, err) == FR_FAIL) {
+            return fr_fail_in(err, "our transaction was fenced, and by whom cannot be told yet");
+        }
+        ours = newest_is_ours(p, c);
+        if (ours && look == 0) {
+            fr_sleep_us(CLAIM_WAIT_US);
+        }
     }
-    bool ours = c->claim_us == p->seen_us && fr_str_eq(c->claim_instance, p->seen_instance);
     if (ours) {
         fr_fail(err, FR_ERR_BUSY,
                 "kafka: our transaction was timed out by the broker; going on "
@@ -73,19 +88,40 @@ static bool is_gone(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID;
 }
 
+/* In a transaction a topic that was deleted shows as a time-out only. */
+static bool topic_is_gone(fr_publisher *p)
+{
+    if (p->failure != RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) {
+        return is_gone(p->failure);
+    }
+    fr_err ignored;
+    fr_topic_state now;
+    fr_arena *a = fr_arena_new(0);
+    bool gone = fr_client_ready(&p->client, STEP_MS * 1000, NULL, &ignored) == FR_OK &&
+                fr_topics_describe(&p->client, a, &p->failure_topic, 1, &now, &ignored) == FR_OK &&
+                !now.exists;
+    fr_arena_free(a);
+    return gone;
+}
+
 /* A message failed: that is why all else failed. */
 static fr_rc fail_delivery(fr_publisher *p, fr_err *err)
 {
     char what[300];
     snprintf(what, sizeof(what), "topic %s", p->failure_topic);
     fr_client_fail(&p->client, err, p->failure, p->failure_text, what);
-    if (is_gone(p->failure)) {
+    if (topic_is_gone(p)) {
         fr_fail(err, FR_ERR_POSITION, "kafka: topic %s is gone: %s", p->failure_topic,
                 p->failure_text);
         fr_fail_code(err, "kafka.topic.deleted");
         fr_fail_hint(err, "Was it deleted? Take a new snapshot into a new topic.");
     }
     return FR_FAIL;
+}
+
+static bool is_purged(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
 }
 
 fr_rc fr_publisher_fail(fr_publisher *p, fr_err *err, rd_kafka_resp_err_t code, const char *reason,
@@ -100,13 +136,12 @@ fr_rc fr_publisher_fail(fr_publisher *p, fr_err *err, rd_kafka_resp_err_t code, 
     if (p->transactional && fr_client_fenced(code)) {
         return explain_fence(p, err);
     }
-    bool purged = p->failure == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
-                  p->failure == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
-    if (p->failed > 0 && !purged && dead == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (p->failed > 0 && !is_purged(p->failure) && dead == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return fail_delivery(p, err);
     }
     fr_client_fail(&p->client, err, code, reason, what);
-    if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__INCONSISTENT) {
+    if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__INCONSISTENT ||
+        is_purged(code)) {
         /* The transaction has failed already, in the background. */
         err->kind = FR_ERR_CONNECT;
         fr_fail_code(err, "kafka.txn");
@@ -119,6 +154,20 @@ static fr_rc fail_error(fr_publisher *p, fr_err *err, rd_kafka_error_t *error, c
     fr_publisher_fail(p, err, rd_kafka_error_code(error), rd_kafka_error_string(error), what);
     rd_kafka_error_destroy(error);
     return FR_FAIL;
+}
+
+/* Some message failed. Where the transaction failed first, its messages were only purged; the
+ * reason is what a commit is refused with (and it is refused: a message is missing). */
+fr_rc fr_publisher_fail_failed(fr_publisher *p, fr_err *err)
+{
+    if (p->transactional && is_purged(p->failure)) {
+        rd_kafka_error_t *error = rd_kafka_commit_transaction(p->client.rk, STEP_MS);
+        if (error == NULL) {
+            return fr_fail(err, FR_ERR_BUG, "kafka: committed although a message failed");
+        }
+        return fail_error(p, err, error, p->failure_topic);
+    }
+    return fr_publisher_fail(p, err, p->failure, p->failure_text, "produce");
 }
 
 /* One of the calls that may be resumed after a time-out: again until it is done, refused, or
@@ -184,7 +233,7 @@ fr_rc fr_publisher_drain(fr_publisher *p, fr_err *err)
         }
     }
     if (p->failed > 0) {
-        return fr_publisher_fail(p, err, p->failure, p->failure_text, "produce");
+        return fr_publisher_fail_failed(p, err);
     }
     if (p->delivered != p->produced) {
         return fr_fail(err, FR_ERR_BUG, "kafka: %llu messages produced, %llu acknowledged",
@@ -307,7 +356,7 @@ fr_rc fr_publisher_abort(fr_publisher *p, fr_err *err)
 /* ---- open and close ---- */
 
 typedef struct numbers { /* as librdkafka wants them */
-    char kbytes[24], max_bytes[24], id[300];
+    char kbytes[24], max_bytes[24], txn_ms[24], socket_ms[24], id[300];
 } numbers;
 
 static int64_t txn_timeout_ms(const fr_kafka_settings *s)
@@ -340,16 +389,19 @@ static void work_out(const fr_kafka_settings *s, fr_str source, numbers *n)
     int64_t memory = s->memory > max_bytes + (1 << 20) ? s->memory : max_bytes + (1 << 20);
     snprintf(n->kbytes, sizeof(n->kbytes), "%lld", (long long)(memory / 1024));
     snprintf(n->max_bytes, sizeof(n->max_bytes), "%lld", (long long)max_bytes);
+    int64_t txn_ms = txn_timeout_ms(s);
+    snprintf(n->txn_ms, sizeof(n->txn_ms), "%lld", (long long)txn_ms);
+    snprintf(n->socket_ms, sizeof(n->socket_ms), "%lld",
+             (long long)(txn_ms < 30000 ? txn_ms : 30000));
     snprintf(n->id, sizeof(n->id), "freshet.%s.%.*s", s->pipeline, FR_ARG(source));
 }
 
 static fr_rc open_client(fr_publisher *p, fr_err *err)
 {
     numbers n;
-    char who[128], timeout[24];
+    char who[128];
     work_out(p->settings, p->source, &n);
     snprintf(who, sizeof(who), "source %.*s", FR_ARG(p->source));
-    snprintf(timeout, sizeof(timeout), "%lld", (long long)txn_timeout_ms(p->settings));
     const fr_pair defaults[] = {
         {"compression.codec", "lz4"},
         {"linger.ms", "5"},
@@ -358,8 +410,9 @@ static fr_rc open_client(fr_publisher *p, fr_err *err)
         {"queue.buffering.max.kbytes", n.kbytes},
         {"message.max.bytes", n.max_bytes},
         {"retry.backoff.ms", "50"},
-        {"transaction.timeout.ms", timeout},
-        {"message.timeout.ms", timeout},
+        {"transaction.timeout.ms", n.txn_ms},
+        {"message.timeout.ms", n.txn_ms},
+        {"socket.timeout.ms", n.socket_ms},
     };
     const fr_pair owned[] = {
         {"acks", "all"}, {"enable.idempotence", "true"}, {"transactional.id", n.id}};

@@ -71,7 +71,12 @@ fr_rc fr_publisher_send(fr_publisher *p, rd_kafka_topic_t *handle, const fr_mess
     }
     rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     fr_rc rc = fr_client_check(&p->client, err);
-    if (rc == FR_OK) {
+    if (rc == FR_OK && code == RD_KAFKA_RESP_ERR__STATE) {
+        (void)rd_kafka_flush(p->client.rk, FULL_WAIT_MS); /* the reason is on its way */
+    }
+    if (rc == FR_OK && p->failed > 0) {
+        rc = fr_publisher_fail_failed(p, err);
+    } else if (rc == FR_OK) {
         /* With an empty queue "full" means that this one alone is more than the queue holds. */
         code = code == RD_KAFKA_RESP_ERR__QUEUE_FULL ? RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE : code;
         rc = fr_publisher_fail(p, err, code, rd_kafka_error_string(error),
@@ -166,7 +171,7 @@ fr_rc fr_publisher_produce(fr_publisher *p, const fr_batch *b, size_t from, size
     rd_kafka_poll(p->client.rk, 0);
     if (p->failed > 0) {
         *failed_message = from;
-        return fr_publisher_fail(p, err, p->failure, p->failure_text, "produce");
+        return fr_publisher_fail_failed(p, err);
     }
     if (FR_FAILPOINT("kafka_after_produce")) {
         return fr_fail(err, FR_ERR_CONNECT, "failpoint kafka_after_produce");

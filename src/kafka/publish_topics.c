@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* A new leader's high watermark lags behind for a moment. */
-enum { LOG_END_PATIENCE_US = 10000000 };
+enum { LOG_END_PATIENCE_US = 5000000 };
 /* What a broker takes where nobody said otherwise is 1 MiB and a few bytes. */
 enum { BIG_MESSAGE = 1000000 };
 

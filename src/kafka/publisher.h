@@ -85,6 +85,8 @@ void fr_publisher_free_targets(fr_publisher *p);
 /* Makes the error: a delivery report's reason, a fence, or what librdkafka said. */
 fr_rc fr_publisher_fail(fr_publisher *p, fr_err *err, rd_kafka_resp_err_t code, const char *reason,
                         const char *what);
+/* The same once p->failed > 0. */
+fr_rc fr_publisher_fail_failed(fr_publisher *p, fr_err *err);
 /* Wait until everything produced is acknowledged. */
 fr_rc fr_publisher_drain(fr_publisher *p, fr_err *err);
 /* One message, not copied; waits while the queue is full. */

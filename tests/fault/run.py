@@ -31,7 +31,7 @@ kafka:
   transaction: {{max_events: {max_events}, max_time: 200ms}}
   properties: {{transaction.timeout.ms: {timeout}}}
 registry: {{url: ["{registry}"], register: run}}
-http: {{listen: none, socket: {dir}/freshet.sock}}
+http: {{listen: none, socket: "{dir}/${{env:SOCKET_NUMBER}}.sock"}}
 daemon: {{cache_dir: {dir}/cache, drain: 10s}}
 sources:
   src:
@@ -71,28 +71,41 @@ class Run:
         ledger.create(self.source, rows)
         self.dir = tempfile.mkdtemp(prefix="freshet-fault-")
         self.bootstrap = os.environ["KAFKA_BOOTSTRAP"]
-        self.config = os.path.join(self.dir, "freshet.yaml")
-        with open(self.config, "w") as f:
-            f.write(CONFIG.format(name=self.id, bootstrap=bootstrap or self.bootstrap,
-                                  registry=os.environ["REGISTRY_URL"],
-                                  source=source_dsn or self.source, target=self.target, prefix=self.id,
-                                  slot="s" + self.id, dir=self.dir, max_events=max_events,
-                                  timeout=timeout))
+        text = CONFIG.format(name=self.id, bootstrap=bootstrap or self.bootstrap,
+                             registry=os.environ["REGISTRY_URL"],
+                             source=source_dsn or self.source, target=self.target, prefix=self.id,
+                             slot="s" + self.id, dir=self.dir, max_events=max_events,
+                             timeout=timeout)
+        head, rest = text.split("sources:\n")
+        source, sink = rest.split("sinks:\n")
+        self.config = self.write("freshet.yaml", text)
+        self.source_only = self.write("source.yaml", head + "sources:\n" + source)
+        self.sink_only = self.write("sink.yaml", head + "sinks:\n" + sink)
         self.log = open(os.path.join(self.dir, "log"), "ab")
-        self.daemon = None
+        self.daemon = self.sink = None
         self.starts = 0
 
-    def spawn(self, failpoint=None):
-        env = dict(os.environ)
+    def write(self, name, text):
+        path = os.path.join(self.dir, name)
+        with open(path, "w") as f:
+            f.write(text)
+        return path
+
+    def spawn(self, failpoint=None, config=None):
+        env = dict(os.environ, SOCKET_NUMBER=str(self.starts))
         env.pop("FRESHET_FAILPOINT", None)
         if failpoint:
             env["FRESHET_FAILPOINT"] = failpoint
         self.starts += 1
-        return subprocess.Popen([FRESHET, "run", "--config", self.config], env=env,
+        return subprocess.Popen([FRESHET, "run", "--config", config or self.config], env=env,
                                 stdout=self.log, stderr=self.log)
 
     def start(self, failpoint=None):
-        self.daemon = self.spawn(failpoint)
+        self.daemon = self.spawn(failpoint, self.source_only if self.sink else None)
+
+    def split(self):
+        """Source and sink as two processes: start, kill and stop then mean the source's."""
+        self.sink = self.spawn(config=self.sink_only)
 
     def kill(self):
         self.daemon.kill()
@@ -113,13 +126,25 @@ class Run:
         except ledger.psycopg2.Error:
             return 0
 
+    def counts(self, dsn):
+        try:
+            c = ledger.connect(dsn)
+            q = c.cursor()
+            q.execute("select " + ", ".join(f"(select count(*) from {t})" for t in ledger.TABLES + ["ledger"]))
+            n = q.fetchone()
+            c.close()
+            return n
+        except ledger.psycopg2.Error:
+            return None
+
     def catch_up(self, seconds=120, restart=True):
-        """Until the target holds every ledger row; the daemon is started again when it ended."""
-        want = len(ledger.ledger_of(self.source))
+        """Until the target holds as many rows of every table as the source (a snapshot may still
+        be on its way when the log's rows are there); the daemon is started again when it ended."""
+        want = self.counts(self.source)
         deadline = time.time() + seconds
-        while self.applied() < want:
+        while self.counts(self.target) != want:
             if time.time() > deadline:
-                raise Failure(f"target has {self.applied()} of {want} transactions after {seconds} s")
+                raise Failure(f"target has {self.counts(self.target)} of {want} rows after {seconds} s")
             if not self.alive():
                 if not restart:
                     raise Failure(f"the daemon ended with exit code {self.daemon.returncode}")
@@ -159,6 +184,9 @@ class Run:
     def close(self):
         if self.alive():
             self.kill()
+        if self.sink is not None:
+            self.sink.kill()
+            self.sink.wait()
         for dsn, database in zip(self.admin, (self.source, self.target)):
             try:
                 drop_database(dsn, self.id)
@@ -179,6 +207,26 @@ def wait_rows(r, n, seconds=60):
         if not r.alive():
             r.start()
         time.sleep(0.05)
+
+
+def wait_for(r, what, probe, seconds):
+    deadline = time.time() + seconds
+    while not probe():
+        if time.time() > deadline:
+            raise Failure(f"{what}: not within {seconds} s")
+        if not r.alive():
+            r.start()
+        time.sleep(0.05)
+
+
+def slot_user(r):
+    """The server process that serves our slot, or None."""
+    c = ledger.connect(r.admin[0])
+    q = c.cursor()
+    q.execute("select active_pid from pg_replication_slots where slot_name = %s", ("s" + r.id,))
+    row = q.fetchone()
+    c.close()
+    return row and row[0]
 
 
 def scenario_kill(args):
@@ -286,15 +334,16 @@ def scenario_takeover(args):
     fenced = 0
     try:
         w = ledger.Workload(r.source, seed=args.seed).start()
+        r.split()
         r.start()
         wait_rows(r, 5)
         for n in range(args.kills):
             time.sleep(r.random.uniform(0.3, 1.0))
             old = r.daemon
             old.send_signal(signal.SIGSTOP)
-            before = r.applied()
+            before = slot_user(r)
             r.start()
-            wait_rows(r, before + 5, 90)
+            wait_for(r, "the new instance to read the log", lambda: slot_user(r) not in (None, before), 90)
             old.send_signal(signal.SIGCONT)
             try:
                 old.wait(60)
@@ -315,7 +364,7 @@ def scenario_takeover(args):
 
 def scenario_pause(args):
     """SIGSTOP for longer than the broker's transaction time-out: not a takeover, so it goes on."""
-    r = Run(args.seed, timeout=2000)
+    r = Run(args.seed, timeout=5000)
     try:
         w = ledger.Workload(r.source, seed=args.seed).start()
         r.start()
@@ -323,7 +372,7 @@ def scenario_pause(args):
         for _ in range(args.kills):
             time.sleep(r.random.uniform(0.3, 0.8))
             r.daemon.send_signal(signal.SIGSTOP)
-            time.sleep(4)
+            time.sleep(8)
             r.daemon.send_signal(signal.SIGCONT)
             before = r.applied()
             wait_rows(r, before + 3)

@@ -83,6 +83,18 @@ class Registry:
         return fastavro.schemaless_reader(io.BytesIO(data[5:]), self.schema(number), None)
 
 
+def watermarks(consumer, topic, partition):
+    """A topic that was just made may have no leader for a moment."""
+    deadline = time.time() + 20
+    while True:
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
+        except KafkaException as e:
+            if not e.args[0].retriable() and e.args[0].code() not in (3, 5, 6) or time.time() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 def read_topics(bootstrap, topics, committed=True):
     """Every message of the topics, from the beginning to the end as of now."""
     c = Consumer(
@@ -101,7 +113,7 @@ def read_topics(bootstrap, topics, committed=True):
         if t not in known:
             continue
         for p in known[t].partitions:
-            low, high = c.get_watermark_offsets(TopicPartition(t, p), timeout=20)
+            low, high = watermarks(c, t, p)
             if high > low:
                 parts.append(TopicPartition(t, p, low))
                 left.add((t, p))

@@ -32,7 +32,8 @@ def expect(condition, *what):
 
 class Probe:
     def __init__(self, brokers, pipeline=RUN, **options):
-        args = [PROBE, "--brokers", brokers, "--pipeline", pipeline]
+        args = [PROBE, "--pipeline", pipeline]
+        options["brokers"] = brokers
         for name, value in options.items():
             for v in value if isinstance(value, list) else [value]:
                 args += ["--" + name.replace("_", "-"), str(v)]
@@ -138,9 +139,12 @@ class Cluster:
 
 def case(name, function, *args):
     global failures
+    start = time.monotonic()
     try:
         function(*args)
-        print("ok kafka." + name, flush=True)
+        print("ok kafka.%s" % name, flush=True)
+        if os.environ.get("KAFKA_TEST_TIMES"):
+            print("# %.1f s" % (time.monotonic() - start), flush=True)
     except Exception as e:  # noqa: BLE001: whatever it is, it is this case's failure
         failures += 1
         text = " ".join(("%s: %s" % (type(e).__name__, e)).split())

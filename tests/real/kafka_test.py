@@ -120,7 +120,8 @@ def fenced():
     K.create(t)
     with Probe(BROKERS) as p:
         p.ok("open", "a", "fence", "first")
-        p.ok("produce", "a", t, "k", "of the zombie".replace(" ", "_"))
+        p.ok("produce", "a", t, "k", "of_the_zombie")
+        K.until(lambda: K.values(t, "read_uncommitted") == ["of_the_zombie"], "the zombie's on the broker")
         p.ok("record", "a", '{"lsn":"666"}')
         c = json.loads(p.ok("open", "b", "fence", "second"))
         expect(c["claim"]["instance"] == "first" and c["stream"] is None, c)

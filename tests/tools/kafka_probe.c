@@ -134,6 +134,7 @@ static void do_open(char **v)
     fr_arena_free(a);
 }
 
+/* size 0: the payload as it is; else so many bytes that do not compress. */
 static void add_message(named *n, const char *topic, const char *key, const char *payload,
                         size_t size)
 {
@@ -149,7 +150,7 @@ static void add_message(named *n, const char *topic, const char *key, const char
         uint32_t seed = 12345;
         for (size_t i = 0; i < size; i++) { /* does not compress */
             seed = seed * 1103515245u + 12345u;
-            p[i] = (char)(seed >> 16);
+            p[i] = (char)('!' + (seed >> 16) % 94);
         }
         m->payload = (fr_str){p, size};
     } else if (strcmp(payload, "-") != 0) {
@@ -411,17 +412,17 @@ static void do_read(char **v)
     named *n = find(v[1]);
     int64_t deadline = fr_now_us() + (int64_t)(strtod(v[2], NULL) * 1e6);
     fr_batch_reset(n->batch);
-    while (!fr_consumer_at_end(n->consumer) && fr_now_us() < deadline) {
+    do {
         if (fr_consume(n->consumer, n->batch, fr_now_us() + 200000, &err) == FR_FAIL) {
             failed(&err);
             return;
         }
-    }
+    } while (!fr_consumer_at_end(n->consumer) && fr_now_us() < deadline);
     printf("ok end=%d lag=%lld n=%zu", fr_consumer_at_end(n->consumer),
            (long long)fr_consumer_lag(n->consumer), n->batch->message_count);
     for (size_t i = 0; i < n->batch->message_count && n->batch->message_count < 200; i++) {
         const fr_message *m = &n->batch->messages[i];
-        fr_str shown = {m->payload.ptr, m->payload.len > 40 ? 40 : m->payload.len};
+        fr_str shown = m->payload.len > 40 ? FR_STR("(long)") : m->payload;
         printf(" %.*s/%d@%lld=%.*s:%.*s", FR_ARG(m->topic), (int)m->partition, (long long)m->offset,
                FR_ARG(m->key), FR_ARG(shown));
         for (size_t h = 0; h < m->header_count; h++) {

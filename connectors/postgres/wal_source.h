@@ -65,6 +65,7 @@ typedef struct fr_wal_source {
     fr_wal_view *views;
     PGconn *view_conn;     /* holds the exported snapshot */
     uint32_t epoch;        /* of the stream, or of the plan */
+    bool slot_is_ours;     /* made by this object: a plan that is tried again may replace it */
     atomic_bool text_only; /* a relation of the log has a type whose binary form we refuse */
 
     /* status(): from any thread */

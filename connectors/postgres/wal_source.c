@@ -319,13 +319,14 @@ static fr_rc identify(fr_wal_source *s, fr_err *err)
     return rc;
 }
 
-/* row_security=off: rows that a policy would hide are an error, never silently missing. */
+/* row_security=off: rows that a policy would hide are an error, never silently missing.
+ * lock_timeout: a table under ALTER TABLE must not hold up the stream's reader for long. */
 static char *session_settings(void)
 {
     fr_buf b = {.arena = NULL};
     for (const fr_pg_setting *set = fr_pg_session_settings; set->name != NULL; set++)
         fr_buf_printf(&b, "-c %s=%s ", set->name, set->value);
-    fr_buf_text(&b, "-c row_security=off");
+    fr_buf_text(&b, "-c row_security=off -c lock_timeout=20s");
     fr_buf_u8(&b, '\0');
     return (char *)b.ptr;
 }

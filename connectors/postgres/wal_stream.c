@@ -22,6 +22,7 @@ typedef struct stream_reader {
     fr_wal_shapes shapes;
     fr_pgoutput *decoder;
     fr_wal_wake wake;
+    uint32_t epoch;
     char *head; /* of the resume text */
     size_t head_len;
     uint64_t flush;      /* what we told the server that it may forget */
@@ -108,6 +109,9 @@ static fr_rc finish_events(stream_reader *r, fr_batch *b, size_t from, size_t by
         fr_event *e = &b->events[i];
         if (e->op == FR_OP_COMMIT)
             committed(r, b, e, at);
+        else if (e->op == FR_OP_MESSAGE && e->txn == NULL)
+            /* Between transactions; the server leaves out what begins before the start. */
+            e->position.resume = resume_text(r, b, e->position.lsn + 1);
         else if (fr_wal_needs_reread(e))
             FR_TRY(fr_wal_reread(&r->shapes, b, e, at->xid, err));
     }
@@ -125,7 +129,7 @@ static void maybe_heartbeat(stream_reader *r, fr_batch *b)
         return;
     fr_event *e = fr_batch_add(b, FR_OP_HEARTBEAT, NULL);
     e->position.lsn = r->idle_lsn;
-    e->position.epoch = r->s->epoch;
+    e->position.epoch = r->epoch;
     e->position.resume = resume_text(r, b, r->idle_lsn);
     r->resume_us = now;
     r->idle_lsn = 0;
@@ -187,7 +191,11 @@ static fr_rc take_keepalive(stream_reader *r, fr_str message, fr_err *err)
             atomic_store(&r->s->lag_bytes, 0);
         }
     }
-    return reply != 0 ? send_status(r, false, err) : FR_OK;
+    if (reply == 0)
+        return FR_OK;
+    /* Perhaps the server wants to shut down: it waits until all it sent is confirmed. */
+    r->resume_us = INT64_MIN / 2;
+    return send_status(r, false, err);
 }
 
 static fr_rc take_message(stream_reader *r, fr_batch *b, char *message, size_t len, fr_err *err)
@@ -412,6 +420,7 @@ static void started(stream_reader *r, const fr_wal_position *p)
     pthread_mutex_unlock(&s->lock);
     fr_pgoutput_calls calls = fr_wal_shapes_calls(&r->shapes);
     r->decoder = fr_pgoutput_new(&calls, r->shapes.types, p->epoch);
+    r->epoch = p->epoch;
     r->head = fr_wal_position_head(p);
     r->head_len = strlen(r->head);
     r->read = r->resume_lsn = p->end_lsn;

@@ -1,5 +1,7 @@
 #include "base/log.h"
+#include "connectors/postgres/wal_slot.h"
 #include "connectors/postgres/wal_source.h"
+#include "connectors/postgres/wal_split.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

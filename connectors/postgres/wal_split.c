@@ -1,3 +1,4 @@
+#include "connectors/postgres/wal_split.h"
 #include "base/json.h"
 #include "connectors/postgres/wal_source.h"
 #include <inttypes.h>

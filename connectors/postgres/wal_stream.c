@@ -2,6 +2,8 @@
  * keepalive 'k', standby status update 'r'. */
 #include "base/clock.h"
 #include "connectors/postgres/wal_shapes.h"
+#include "connectors/postgres/wal_slot.h"
+#include "connectors/postgres/wal_split.h"
 #include "connectors/postgres/wal_wait.h"
 #include <inttypes.h>
 #include <stdio.h>

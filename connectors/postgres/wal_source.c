@@ -328,7 +328,7 @@ static char *session_settings(void)
     fr_buf b = {.arena = NULL};
     for (const fr_pg_setting *set = fr_pg_session_settings; set->name != NULL; set++)
         fr_buf_printf(&b, "-c %s=%s ", set->name, set->value);
-    fr_buf_text(&b, "-c row_security=off -c lock_timeout=20s");
+    fr_buf_text(&b, "-c row_security=off -c lock_timeout=20s -c client_min_messages=warning");
     fr_buf_u8(&b, '\0');
     return (char *)b.ptr;
 }

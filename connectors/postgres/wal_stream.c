@@ -36,6 +36,7 @@ typedef struct stream_reader {
     int64_t asked_us;    /* when we last asked for a keepalive */
     fr_buf pending;      /* a message that found the batch full */
     uint64_t pending_start;
+    bool unpublished; /* the server went on without the publication */
 } stream_reader;
 
 /* ---- telling the server ---- */
@@ -241,6 +242,24 @@ static fr_rc stream_lost(stream_reader *r, fr_err *err)
     return FR_FAIL;
 }
 
+/* From 18 on the server goes on without a publication that did not exist at this point of
+ * its log, leaves the changes out and only warns. To us they are lost. */
+static void on_notice(void *context, const PGresult *res)
+{
+    stream_reader *r = context;
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    if (state != NULL && strcmp(state, "55000") == 0)
+        r->unpublished = true;
+}
+
+static fr_rc stream_unpublished(stream_reader *r, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "read the log: publication %s does not exist here",
+            r->s->publication);
+    snprintf(err->sqlstate, sizeof(err->sqlstate), "42704");
+    return stream_lost(r, err);
+}
+
 static fr_rc stream_ended(stream_reader *r, fr_err *err)
 {
     PGresult *res = PQgetResult(r->conn);
@@ -260,6 +279,10 @@ static fr_rc read_one(stream_reader *r, fr_batch *b, fr_err *err)
 {
     char *message = NULL;
     int len = PQgetCopyData(r->conn, &message, 1);
+    if (r->unpublished) {
+        PQfreemem(message);
+        return stream_unpublished(r, err);
+    }
     if (len > 0)
         return take_message(r, b, message, (size_t)len, err);
     if (len == 0)
@@ -441,6 +464,7 @@ static fr_rc start(stream_reader *r, fr_str resume, fr_err *err)
     FR_TRY(fr_wal_position_parse(resume, &p, err));
     FR_TRY(fr_wal_wake_open(&r->wake, err));
     FR_TRY(fr_wal_replication(s, &r->conn, err));
+    PQsetNoticeReceiver(r->conn, on_notice, r);
     FR_TRY(fr_wal_take(s, &sql, err));
     fr_rc rc = may_start(r, sql, &p, &r->shapes.binary, err);
     fr_wal_give(s, sql);

@@ -493,8 +493,10 @@ int main(int argc, char **argv)
             p.settings.heartbeat_us = number(argv, ++i) * 1000;
         else if (strcmp(o, "max-row") == 0)
             p.settings.max_row_bytes = number(argv, ++i);
-        else
-            return fprintf(stderr, "unknown option %s\n", argv[i]), 2;
+        else {
+            fprintf(stderr, "unknown option %s\n", argv[i]);
+            exit(2);
+        }
     }
     p.settings.connector = &p.config;
     fr_log_setup(FR_LOG_INFO, FR_LOG_LOGFMT);

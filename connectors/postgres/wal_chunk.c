@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "connectors/postgres/pg_copy.h"
 #include "connectors/postgres/wal_source.h"
+#include "connectors/postgres/wal_split.h"
 #include "connectors/postgres/wal_wait.h"
 #include <inttypes.h>
 #include <stdio.h>

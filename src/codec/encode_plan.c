@@ -1,14 +1,8 @@
 #include "codec/encode_plan.h"
+#include "codec/avro_parse.h"
 #include "codec/change.h"
 
-#include <math.h>
 #include <string.h>
-
-/* Bytes of the two's complement of the largest number of that many digits. */
-static uint32_t decimal_bytes(int precision)
-{
-    return (uint32_t)((precision * 3.3219280948873626 + 1) / 8) + 1;
-}
 
 static fr_rc add_steps(fr_arena *a, const fr_route *route, const uint16_t *columns, size_t count,
                        bool may_be_null, fr_steps *out, fr_err *err)
@@ -20,7 +14,7 @@ static fr_rc add_steps(fr_arena *a, const fr_route *route, const uint16_t *colum
         steps[i].column = columns[i];
         steps[i].kind = (uint8_t)t.kind;
         steps[i].nullable = may_be_null && t.nullable;
-        steps[i].most = t.kind == FR_DECIMAL ? decimal_bytes(t.precision) : 0;
+        steps[i].most = t.kind == FR_DECIMAL ? (uint32_t)fr_avro_decimal_bytes(t.precision) : 0;
     }
     out->items = steps;
     out->count = count;

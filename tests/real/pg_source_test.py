@@ -2,7 +2,7 @@
 """postgres-wal against a real server (PG_DSN), driven through pg_source_probe.
 
 Each test has a database and a slot of its own; those that restart a server or change its settings
-bring up a stack of their own. FRESHET_BUILD names the build folder (default build/dev); arguments
+bring up a stack of their own (FRESHET_TEST_PG: which of its servers, default pg). FRESHET_BUILD names the build folder (default build/dev); arguments
 choose tests by name."""
 import json
 import os
@@ -61,6 +61,12 @@ def with_path(dsn, db, user=None):
     u = urllib.parse.urlsplit(dsn)
     host = u.netloc.rsplit("@", 1)[-1]
     return urllib.parse.urlunsplit((u.scheme, "%s@%s" % (user or u.username, host), "/" + db, "", ""))
+
+
+def count(conn, what, *args):
+    c = conn.cursor()
+    c.execute("SELECT count(*) FROM " + what, args)
+    return c.fetchone()[0]
 
 
 class Result:
@@ -124,6 +130,10 @@ class Db:
     def one(self, text, *args):
         return self.sql(text, *args)[0][0]
 
+    def since(self, version, what):
+        if self.conn.server_version < version:
+            raise Skip("%s came with %d" % (what, version // 10000))
+
     def publish(self, extra=""):
         self.sql("CREATE PUBLICATION %s FOR ALL TABLES %s" % (self.slot, extra))
 
@@ -175,7 +185,10 @@ class Db:
         self.conn.close()
         try:
             admin = self.connect(self.base)
-            admin.cursor().execute('DROP DATABASE IF EXISTS "%s" WITH (FORCE)' % self.name)
+            admin.cursor().execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                                   (self.name,))
+            until("backends gone", lambda: not count(admin, "pg_stat_activity WHERE datname = %s", self.name))
+            admin.cursor().execute('DROP DATABASE IF EXISTS "%s"' % self.name)
             admin.close()
         except psycopg2.Error:
             pass
@@ -184,19 +197,30 @@ class Db:
 class Server:
     """A stack of its own, for tests that restart or configure it."""
 
-    def __init__(self, *settings):
+    def __init__(self, *settings, since=0):
+        self.name = os.environ.get("FRESHET_TEST_PG", "pg")
         self.dir = os.path.join(tempfile.mkdtemp(), "stack")
         os.chmod(os.path.dirname(self.dir), 0o755)
-        env = self.stack("up", "--owner", str(os.getpid()), "pg")
+        env = self.stack("up", "--owner", str(os.getpid()), self.name)
         self.env = dict(re.findall(r"export (\w+)=(.*)", env))
-        self.dsn = self.env["PG_DSN"]
+        prefix = self.name.upper().replace("-", "_")
+        self.dsn, self.data = self.env[prefix + "_DSN"], self.env[prefix + "_DATA"]
+        if since > 0 and self.version() < since:
+            self.close()
+            raise Skip("came with %d" % (since // 10000))
         if settings:
             c = Db.connect(self.dsn)
             for s in settings:
                 c.cursor().execute("ALTER SYSTEM SET " + s)
             c.close()
-            self.stack("stop", "pg")
-            self.stack("start", "pg")
+            self.stack("stop", self.name)
+            self.stack("start", self.name)
+
+    def version(self):
+        c = Db.connect(self.dsn)
+        v = c.server_version
+        c.close()
+        return v
 
     def stack(self, verb, *args):
         p = subprocess.run([STACK, verb, "--dir", self.dir, *args], stdout=subprocess.PIPE,
@@ -369,8 +393,7 @@ def chunks_from_a_sample(d):
 @db_test
 def where_filter_and_columns(d):
     """snapshot.where, and the publication's row filter and column list, hold for both paths."""
-    if d.conn.server_version < 150000:
-        raise Skip("row filters came with 15")
+    d.since(150000, "row filters")
     d.sql("CREATE TABLE f(id int PRIMARY KEY, a int, b text, c text)")
     d.sql("INSERT INTO f SELECT i, i % 10, 'b', 'c' FROM generate_series(1, 100) i")
     d.sql("CREATE PUBLICATION %s FOR TABLE f (id, a, c) WHERE (id <= 50)" % d.slot)
@@ -415,6 +438,7 @@ def rewritten_under_the_snapshot(d):
 
 @db_test
 def partitions_by_root(d):
+    d.since(130000, "publish_via_partition_root")
     d.sql("CREATE TABLE m(id int, day date, v text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day)")
     for y in (2024, 2025):
         d.sql("CREATE TABLE m_%d PARTITION OF m FOR VALUES FROM ('%d-01-01') TO ('%d-01-01')" % (y, y, y + 1))
@@ -432,6 +456,7 @@ def partitions_by_root(d):
 
 @db_test
 def partitions_by_leaf(d):
+    d.since(130000, "publish_via_partition_root")
     d.sql("CREATE TABLE m(id int PRIMARY KEY) PARTITION BY RANGE (id)")
     d.sql("CREATE TABLE m_1 PARTITION OF m FOR VALUES FROM (0) TO (100)")
     d.sql("CREATE TABLE m_2 PARTITION OF m FOR VALUES FROM (100) TO (200)")
@@ -449,6 +474,7 @@ def partitions_by_leaf(d):
 
 @db_test
 def transactions_and_ordinals(d):
+    d.since(140000, "logical messages")
     d.sql("CREATE TABLE t(id int PRIMARY KEY, v text)")
     d.sql("CREATE TABLE other(id int PRIMARY KEY)")
     d.publish()
@@ -476,6 +502,7 @@ def transactions_and_ordinals(d):
 
 @db_test
 def small_batches_say_the_same(d):
+    d.since(110000, "TRUNCATE in the log")
     d.sql("CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE b(id int PRIMARY KEY)")
     d.publish()
     d.start()
@@ -581,8 +608,7 @@ def unchanged_table_is_not_announced_again(d):
 @db_test
 def text_only_type_arrives(d):
     """pgoutput's binary option is for the whole stream: a type that must be text ends it once."""
-    if d.conn.server_version < 140000:
-        raise Skip("binary came with 14")
+    d.since(140000, "binary")
     d.sql("CREATE TABLE t(id int PRIMARY KEY)")
     d.publish()
     d.start()
@@ -615,6 +641,7 @@ def text_only_type_arrives(d):
 
 @db_test
 def generated_columns(d):
+    d.since(120000, "generated columns")
     if d.conn.server_version >= 180000:
         raise Skip("18 may publish them")
     d.sql("CREATE TABLE t(id int PRIMARY KEY, g int GENERATED ALWAYS AS (id * 2) STORED, v int)")
@@ -778,6 +805,7 @@ def slot_made_again(d):
 
 @db_test
 def slot_advanced(d):
+    d.since(110000, "pg_replication_slot_advance")
     d.sql("CREATE TABLE t(id int PRIMARY KEY)")
     d.publish()
     d.start()
@@ -830,7 +858,8 @@ def slot_active(d):
 
 @test
 def slot_lost():
-    s = Server("max_slot_wal_keep_size = '1MB'", "max_wal_size = '64MB'", "min_wal_size = '32MB'")
+    s = Server("max_slot_wal_keep_size = '1MB'", "max_wal_size = '64MB'", "min_wal_size = '32MB'",
+               since=130000)
     try:
         d = Db("lost", base=s.dsn)
         d.sql("CREATE TABLE t(id int PRIMARY KEY)")
@@ -854,7 +883,7 @@ def slot_lost():
 @test
 def new_timeline():
     """The server's log forks: below the fork we go on in a new epoch, above it we refuse."""
-    s = Server("wal_keep_size = '64MB'")
+    s = Server("max_wal_size = '1GB'", since=120000)
     try:
         d = Db("fork", base=s.dsn)
         d.sql("CREATE TABLE t(id int PRIMARY KEY)")
@@ -862,20 +891,20 @@ def new_timeline():
         d.start()
         d.sql("INSERT INTO t VALUES (1)")
         d.conn.close()
-        s.stack("stop", "pg")
-        owner = os.stat(s.env["PG_DATA"])
-        signal_file = os.path.join(s.env["PG_DATA"], "recovery.signal")
+        s.stack("stop", s.name)
+        owner = os.stat(s.data)
+        signal_file = os.path.join(s.data, "recovery.signal")
         open(signal_file, "w").close()
         os.chown(signal_file, owner.st_uid, owner.st_gid)
-        with open(os.path.join(s.env["PG_DATA"], "postgresql.auto.conf"), "a") as f:
+        with open(os.path.join(s.data, "postgresql.auto.conf"), "a") as f:
             f.write("restore_command = 'false'\n")
-        s.stack("start", "pg")
+        s.stack("start", s.name)
         d.conn = d.connect(d.dsn)
         until("promoted", lambda: not d.one("SELECT pg_is_in_recovery()"))
         expect(d.one("SELECT timeline_id FROM pg_control_checkpoint()") >= 1, True, "timeline")
         d.sql("INSERT INTO t VALUES (2)")
-        history = max(x for x in os.listdir(os.path.join(s.env["PG_DATA"], "pg_wal")) if x.endswith(".history"))
-        fork = open(os.path.join(s.env["PG_DATA"], "pg_wal", history)).read().split()[1]
+        history = max(x for x in os.listdir(os.path.join(s.data, "pg_wal")) if x.endswith(".history"))
+        fork = open(os.path.join(s.data, "pg_wal", history)).read().split()[1]
         beyond = "%s/%X" % (fork.split("/")[0], int(fork.split("/")[1], 16) + 8)
         d.probe("stream", resume=resume_with(d.resume, end_lsn=beyond)).fails("POSITION", "pg.timeline")
         r = d.stream(2)
@@ -901,8 +930,8 @@ def killed_server():
         for i in range(7):
             d.sql("INSERT INTO t VALUES (%s)", i)
         expect([x["after"]["id"] for x in d.stream(7).ops("c")], list(range(7)), "first")
-        s.stack("kill", "pg", "-9")
-        s.stack("start", "pg")
+        s.stack("kill", s.name, "-9")
+        s.stack("start", s.name)
         d.conn = d.connect(d.dsn)
         d.sql("INSERT INTO t VALUES (100)")
         expect([x["after"]["id"] for x in d.stream(1).ops("c")], [100], "after the crash")
@@ -1054,6 +1083,24 @@ def passwords(d):
     d.probe("tables", dsn="nonsense").fails("CONFIG", "pg.dsn")
     d.probe("tables", dsn=with_path(d.dsn, "no_such_db")).fails("CONFIG", "")
     d.probe("tables", dsn="postgresql://x@127.0.0.1:1/y").fails("CONNECT", "")
+
+
+@test
+def tls():
+    """pg-tls of the stack: verified against its authority, refused against another."""
+    base, wrong = os.environ.get("PG_TLS_DSN"), os.environ.get("TLS_WRONG_CA")
+    if not base or not wrong:
+        raise Skip("no PG_TLS_DSN")
+    d = Db("tls")
+    try:
+        base = base.strip("'")
+        found = d.probe("check", dsn=base, tables=None).lines[0]
+        expect((found["finding"], found["severity"]), ("pg.connect", "fine"), "verified")
+        expect("certificate verified" in found["text"], True, found["text"])
+        other = re.sub("sslrootcert=[^&]*", "sslrootcert=" + wrong, base)
+        d.probe("tables", dsn=other).fails("CONFIG", "pg.tls")
+    finally:
+        d.close()
 
 
 @db_test

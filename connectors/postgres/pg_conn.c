@@ -219,7 +219,7 @@ static fr_rc fail_with(fr_err *err, const char *sqlstate, fr_err_kind kind, cons
     char line[sizeof(err->text)];
     size_t n = 0;
     for (const char *at = text; *at != '\0' && n + 1 < sizeof(line); at++)
-        line[n++] = *at == '\n' ? ' ' : *at;
+        line[n++] = *at == '\n' || *at == '\t' ? ' ' : *at;
     while (n > 0 && line[n - 1] == ' ')
         n--;
     line[n] = '\0';

@@ -7,6 +7,12 @@
 #define EPOCH_US INT64_C(946684800000000) /* 2000-01-01 since 1970-01-01 */
 enum { EPOCH_DAYS = 10957 };
 
+/* What a server can hold (src/include/datatype/timestamp.h): 4714-11-24 BC up to the years
+ * 5874897 and 294276. */
+enum { DATE_LEAST = -2451545, DATE_END = 2145031949 };
+#define TIMESTAMP_LEAST INT64_C(-211813488000000000)
+#define TIMESTAMP_END INT64_C(9223371331200000000)
+
 /* --- text in --- */
 
 typedef struct text { /* bad once anything does not fit */
@@ -25,6 +31,20 @@ static int64_t digits(text *t, size_t least, size_t most)
     if (n < least)
         t->bad = true;
     return v;
+}
+
+/* Exactly two digits. */
+static unsigned two(text *t)
+{
+    if (t->end - t->at >= 2) {
+        unsigned tens = (unsigned)(unsigned char)t->at[0] - '0';
+        unsigned ones = (unsigned)(unsigned char)t->at[1] - '0';
+        t->at += 2;
+        if (tens <= 9 && ones <= 9)
+            return tens * 10 + ones;
+    }
+    t->bad = true;
+    return 0;
 }
 
 static bool take(text *t, char c)
@@ -51,9 +71,9 @@ static civil read_date(text *t)
     civil d;
     d.year = digits(t, 4, 9);
     expect(t, '-');
-    d.month = (unsigned)digits(t, 2, 2);
+    d.month = two(t);
     expect(t, '-');
-    d.day = (unsigned)digits(t, 2, 2);
+    d.day = two(t);
     if (d.month < 1 || d.month > 12 || d.day < 1 || d.day > 31)
         t->bad = true;
     return d;
@@ -61,11 +81,11 @@ static civil read_date(text *t)
 
 static int64_t read_time(text *t)
 {
-    int64_t hour = digits(t, 2, 2);
+    int64_t hour = two(t);
     expect(t, ':');
-    int64_t minute = digits(t, 2, 2);
+    int64_t minute = two(t);
     expect(t, ':');
-    int64_t second = digits(t, 2, 2), fraction = 0;
+    int64_t second = two(t), fraction = 0;
     if (take(t, '.')) {
         const char *from = t->at;
         fraction = digits(t, 1, 6);
@@ -128,6 +148,8 @@ fr_rc fr_pg_date_parse(fr_str in, int64_t *days_out, fr_err *err)
     int64_t days = read_end(&t, d);
     if (t.bad)
         return infinite(in) ? no_infinity(err) : fr_pg_malformed(err, "not an ISO date");
+    if (days - EPOCH_DAYS < DATE_LEAST || days - EPOCH_DAYS >= DATE_END)
+        return fr_pg_malformed(err, "not a date");
     *days_out = days;
     return FR_OK;
 }
@@ -164,10 +186,9 @@ fr_rc fr_pg_date_of(int32_t wire, int64_t *days_out, fr_err *err)
 {
     if (wire == INT32_MAX || wire == INT32_MIN)
         return no_infinity(err);
-    int64_t days = (int64_t)wire + EPOCH_DAYS;
-    if (days > INT32_MAX) /* beyond what a date can be: Avro's date is an int */
+    if (wire < DATE_LEAST || wire >= DATE_END)
         return fr_pg_malformed(err, "not a date");
-    *days_out = days;
+    *days_out = (int64_t)wire + EPOCH_DAYS;
     return FR_OK;
 }
 
@@ -176,6 +197,8 @@ fr_rc fr_pg_timestamp_of(int64_t wire, int64_t *us_out, fr_err *err)
     if (wire == INT64_MAX || wire == INT64_MIN)
         return no_infinity(err);
     int64_t us;
+    if (wire < TIMESTAMP_LEAST || wire >= TIMESTAMP_END)
+        return fr_pg_malformed(err, "not a timestamp");
     if (__builtin_add_overflow(wire, EPOCH_US, &us))
         return too_far(err);
     *us_out = us;

@@ -14,7 +14,7 @@ typedef struct check {
     fr_arena *a; /* out's */
     char role[FR_WAL_NAME_MAX * 2];
     fr_wal_catalog catalog;
-    bool slot_exists;
+    bool slot_exists, may_replicate;
 } check;
 
 static fr_str text_of(check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -51,16 +51,30 @@ static void blocked(check *c, const char *code, const fr_err *err)
     f->hint = fr_arena_str(c->a, fr_cstr(fr_err_hint(err)));
 }
 
+/* What the connection was made with, as libpq understood it. */
+static bool verified(PGconn *conn)
+{
+    bool full = false;
+    PQconninfoOption *all = PQconninfo(conn);
+    for (const PQconninfoOption *o = all; o != NULL && o->keyword != NULL; o++)
+        if (strcmp(o->keyword, "sslmode") == 0)
+            full = o->val != NULL && strcmp(o->val, "verify-full") == 0;
+    PQconninfoFree(all);
+    return full;
+}
+
 static void check_tls(check *c)
 {
     const char *protocol = PQsslInUse(c->conn) ? PQsslAttribute(c->conn, "protocol") : NULL;
-    if (protocol != NULL)
-        fr_findings_add(c->out, c->config->insecure ? FR_WARNING : FR_FINE, "pg.connect",
-                        "%s, certificate %s", protocol,
-                        c->config->insecure ? "not checked (insecure)" : "checked where it counts");
+    fr_severity severity = c->config->insecure ? FR_WARNING : FR_FINE;
+    if (protocol == NULL)
+        fr_findings_add(c->out, severity, "pg.connect", "no TLS (%s)",
+                        c->config->insecure ? "insecure: true" : "this machine");
+    else if (verified(c->conn))
+        fr_findings_add(c->out, FR_FINE, "pg.connect", "%s, certificate verified", protocol);
     else
-        fr_findings_add(c->out, c->config->insecure ? FR_WARNING : FR_FINE, "pg.connect", "%s",
-                        c->config->insecure ? "no TLS (insecure)" : "this machine, no TLS");
+        fr_findings_add(c->out, severity, "pg.connect", "%s, certificate not checked (%s)",
+                        protocol, c->config->insecure ? "insecure: true" : "this machine");
 }
 
 /* Before these, a change of the publication beside an open transaction can make the server
@@ -154,7 +168,8 @@ static fr_rc check_role(check *c, fr_err *err)
     bool rds = fr_pg_bool(res, 0, 3), rds_member = fr_pg_bool(res, 0, 4);
     PQclear(res);
     fr_findings_add(c->out, FR_FINE, "pg.role.login", "role %s logs in", c->role);
-    if (replication || super || rds_member)
+    c->may_replicate = replication || super || rds_member;
+    if (c->may_replicate)
         fr_findings_add(c->out, FR_FINE, "pg.role.replication", "role %s may read the log",
                         c->role);
     else
@@ -167,15 +182,14 @@ static fr_rc check_role(check *c, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc check_replication_login(check *c, fr_err *err)
+/* The right alone is not enough: pg_hba.conf and max_wal_senders have a say. */
+static void check_replication_login(check *c)
 {
     PGconn *repl = NULL;
     fr_err why;
-    (void)err;
-    if (fr_wal_replication(c->s, &repl, &why) == FR_FAIL)
-        blocked(c, strcmp(why.sqlstate, "42501") == 0 ? "pg.role.replication" : "pg.connect", &why);
+    if (c->may_replicate && fr_wal_replication(c->s, &repl, &why) == FR_FAIL)
+        blocked(c, "pg.connect", &why);
     fr_pg_close(repl);
-    return FR_OK;
 }
 
 /* ---- slots and what they keep ---- */
@@ -552,7 +566,7 @@ static fr_rc check_connected(check *c, fr_err *err)
         return FR_OK;
     FR_TRY(check_server(c, err));
     FR_TRY(check_role(c, err));
-    FR_TRY(check_replication_login(c, err));
+    check_replication_login(c);
     FR_TRY(check_slots(c, err));
     FR_TRY(check_own_slot(c, err));
     FR_TRY(check_keep(c, err));

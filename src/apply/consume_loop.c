@@ -1,34 +1,10 @@
 #include "apply/internal.h"
 
-/* The target table of a topic: the sink's `into`, with the topic's own parts as variables. */
 static fr_rc target_name(void *context, fr_arena *arena, fr_str topic, fr_str *space_out,
                          fr_str *name_out, fr_err *err)
 {
-    fr_apply *a = context;
-    fr_str part[3] = {{"", 0}, {"", 0}, topic};
-    const char *first = memchr(topic.ptr, '.', topic.len);
-    const char *second =
-        first == NULL ? NULL : memchr(first + 1, '.', topic.len - (size_t)(first + 1 - topic.ptr));
-    if (second != NULL) {
-        part[0] = (fr_str){topic.ptr, (size_t)(first - topic.ptr)};
-        part[1] = (fr_str){first + 1, (size_t)(second - first - 1)};
-        part[2] = (fr_str){second + 1, topic.len - (size_t)(second + 1 - topic.ptr)};
-    } else if (first != NULL) {
-        part[0] = (fr_str){topic.ptr, (size_t)(first - topic.ptr)};
-        part[2] = (fr_str){first + 1, topic.len - (size_t)(first + 1 - topic.ptr)};
-    }
-    const fr_pair vars[] = {{"source", fr_arena_cstr(arena, part[0])},
-                            {"prefix", fr_arena_cstr(arena, part[0])},
-                            {"space", fr_arena_cstr(arena, part[1])},
-                            {"table", fr_arena_cstr(arena, part[2])},
-                            {"topic", fr_arena_cstr(arena, topic)}};
-    fr_str into;
-    FR_TRY(fr_template_expand(arena, a->s.sink->into, vars, sizeof(vars) / sizeof(vars[0]), &into,
-                              err));
-    const char *dot = memchr(into.ptr, '.', into.len);
-    *space_out = dot == NULL ? FR_STR("") : (fr_str){into.ptr, (size_t)(dot - into.ptr)};
-    *name_out = dot == NULL ? into : (fr_str){dot + 1, into.len - (size_t)(dot + 1 - into.ptr)};
-    return FR_OK;
+    const fr_apply *a = context;
+    return fr_sink_target(a->s.sink, arena, topic, space_out, name_out, err);
 }
 
 /* Wait until the writer has committed all it was given; false: the run is over. */

@@ -88,7 +88,7 @@ void fr_buf_free(fr_buf *b)
 
 uint8_t *fr_buf_room(fr_buf *b, size_t n)
 {
-    if (b->cap - b->len >= n)
+    if (b->ptr != NULL && b->cap - b->len >= n)
         return b->ptr + b->len;
     size_t cap = b->cap < 128 ? 256 : b->cap * 2;
     while (cap < b->len + n)
@@ -201,7 +201,8 @@ void fr_buf_json(fr_buf *b, fr_str s)
             fr_buf_text(b, u);
         }
     }
-    fr_buf_put(b, s.ptr + from, s.len - from);
+    if (s.len > from) /* an empty s may have no pointer */
+        fr_buf_put(b, s.ptr + from, s.len - from);
     fr_buf_u8(b, '"');
 }
 

@@ -203,8 +203,8 @@ static bool trim_decimal(fr_avro_in *r, fr_avro_scalar s, fr_str *bytes)
         bytes->ptr++;
         bytes->len--;
     }
-    size_t most = (size_t)((s.precision * 3.3219280948873626 + 1) / 8) + 1;
-    return bytes->len <= most || fr_avro_bad(r, "a decimal has more digits than its precision");
+    return bytes->len <= fr_avro_decimal_bytes(s.precision) ||
+           fr_avro_bad(r, "a decimal has more digits than its precision");
 }
 
 static int hex_digit(char c)

@@ -31,6 +31,11 @@ fr_rc fr_decode(fr_decoder *d, fr_batch *b, size_t m, fr_err *err);
  * messages before the next one. */
 void fr_decoder_rewind(fr_decoder *d);
 
+/* The table of the events that messages with these schemas make (key empty: no key), for plan
+ * and apply. The caller's reference. */
+fr_rc fr_decoder_table(fr_str space, fr_str name, fr_str key, fr_str value, const fr_table **out,
+                       fr_err *err);
+
 /* Any Avro bytes with their schema as JSON text, for tap: unions without their branch
  * names, bytes as {"$bytes":"hex"}, decimals as quoted text, times as ISO text. */
 fr_rc fr_avro_to_json(fr_arena *a, fr_str schema, fr_str data, fr_str *out, fr_err *err);

@@ -5,9 +5,8 @@
 
 #include "base/map.h"
 #include "codec/avro_type.h"
+#include "codec/avro_write.h"
 #include "codec/encode.h"
-
-#define FR_WIRE_HEADER 5 /* byte 0, schema id */
 
 typedef struct fr_step { /* one field of a record */
     uint16_t column;
@@ -93,45 +92,5 @@ uint8_t *fr_row_write(uint8_t *at, const fr_steps *steps, const fr_value *values
 fr_rc fr_row_fail(const fr_plan *p, const fr_event *event, uint16_t column, const char *what,
                   fr_err *err);
 fr_rc fr_event_fail(const fr_plan *p, const fr_event *event, const char *what, fr_err *err);
-
-/* ---- writing without bounds checks, after a bound was asked for ---- */
-
-static inline uint8_t *fr_put_long(uint8_t *at, int64_t v)
-{
-    uint64_t n = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
-    while (n >= 0x80) {
-        *at++ = (uint8_t)(n | 0x80);
-        n >>= 7;
-    }
-    *at++ = (uint8_t)n;
-    return at;
-}
-
-static inline uint8_t *fr_put_raw(uint8_t *at, fr_str s)
-{
-    if (s.len > 0)
-        __builtin_memcpy(at, s.ptr, s.len);
-    return at + s.len;
-}
-
-static inline uint8_t *fr_put_bytes(uint8_t *at, fr_str s)
-{
-    return fr_put_raw(fr_put_long(at, (int64_t)s.len), s);
-}
-
-/* A union's branch: 0 (null) or 1. */
-static inline uint8_t *fr_put_branch(uint8_t *at, bool there)
-{
-    *at++ = there ? 2 : 0;
-    return at;
-}
-
-static inline uint8_t *fr_put_header(uint8_t *at, int32_t schema_id)
-{
-    *at++ = 0;
-    for (int shift = 24; shift >= 0; shift -= 8)
-        *at++ = (uint8_t)((uint32_t)schema_id >> shift);
-    return at;
-}
 
 #endif

@@ -299,14 +299,31 @@ static fr_rc fail_incompatible(fr_registry *r, fr_arena *a, const char *subject,
     return fr_fail_code(err, "registry.incompatible");
 }
 
-/* FR_END: tell the registry once the subject has its first version. */
+static fr_rc fail_level(fr_registry *r, const char *subject, int wanted, int level, fr_err *err)
+{
+    fr_fail(err, FR_ERR_SCHEMA, "subject %s: %s was told compatibility %s and keeps %s", subject,
+            r->ops->place(r->self), fr_compat_name(wanted), fr_compat_name(level));
+    fr_fail_hint(err, "set the level in the registry by hand, or set schema.compatibility of the "
+                      "table to what the registry keeps");
+    return fr_fail_code(err, "registry.compat");
+}
+
+/* FR_END: tell the registry once the subject has its first version. What was set is read back,
+ * because a level that is weaker than the one asked for would let a breaking schema through in
+ * silence. Except NONE: Apicurio takes it as "as all others", and refuses loudly later. */
 static fr_rc set_level(fr_registry *r, const char *subject, int compat, fr_err *err)
 {
     int level;
     if (compat < 0)
         return FR_OK;
     FR_TRY(r->ops->level(r->self, subject, &level, err));
-    return level == compat ? FR_OK : r->ops->set_level(r->self, subject, compat, err);
+    if (level == compat)
+        return FR_OK;
+    fr_rc rc = r->ops->set_level(r->self, subject, compat, err);
+    if (rc != FR_OK || compat == FR_COMPAT_NONE)
+        return rc;
+    FR_TRY(r->ops->level(r->self, subject, &level, err));
+    return level == compat ? FR_OK : fail_level(r, subject, compat, level, err);
 }
 
 static fr_rc add_version(fr_registry *r, fr_arena *a, const char *subject, fr_str schema,

@@ -429,6 +429,7 @@ static fr_rc open_client(fr_consumer *c, fr_err *err)
         {"queued.max.messages.kbytes", queued},  {"fetch.max.bytes", fetched},
         {"receive.message.max.bytes", received}, {"fetch.wait.max.ms", "100"},
         {"fetch.error.backoff.ms", "100"},       {"session.timeout.ms", "10000"},
+        {"topic.metadata.refresh.interval.ms", "5000"},
     };
     const fr_pair owned[] = {
         {"enable.auto.commit", "false"},

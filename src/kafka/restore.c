@@ -62,7 +62,12 @@ static fr_rc check_patience(restore *r, fr_err *err)
     if (r->end_us != 0 && now - r->end_us > OPEN_TXN_US) {
         fr_fail(err, FR_ERR_BUSY, "kafka: topic %s: a transaction is still open at its end",
                 r->topic);
-        return fr_fail_code(err, "kafka.txn");
+        fr_fail_code(err, "kafka.txn");
+        return fr_fail_hint(err,
+                            "If it stays, the broker has left it hanging: kafka-transactions.sh "
+                            "find-hanging, then abort --topic %s --partition 0 --start-offset N "
+                            "(it holds nothing that was committed).",
+                            r->topic);
     }
     if (r->end_us == 0 && now - r->heard_us > SILENCE_US) {
         return fr_client_fail(&r->client, err, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL,

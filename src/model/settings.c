@@ -157,3 +157,30 @@ fr_rc fr_template_expand(fr_arena *a, const char *template, const fr_pair *vars,
     *out = made;
     return FR_OK;
 }
+
+fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_str *space_out,
+                     fr_str *name_out, fr_err *err)
+{
+    fr_str part[3] = {{"", 0}, {"", 0}, topic};
+    const char *first = topic.len == 0 ? NULL : memchr(topic.ptr, '.', topic.len);
+    if (first != NULL) {
+        part[0] = (fr_str){topic.ptr, (size_t)(first - topic.ptr)};
+        part[2] = (fr_str){first + 1, topic.len - part[0].len - 1};
+    }
+    const char *second = first == NULL ? NULL : memchr(part[2].ptr, '.', part[2].len);
+    if (second != NULL) {
+        part[1] = (fr_str){part[2].ptr, (size_t)(second - part[2].ptr)};
+        part[2] = (fr_str){second + 1, part[2].len - part[1].len - 1};
+    }
+    const fr_pair vars[] = {{"source", fr_arena_cstr(a, part[0])},
+                            {"prefix", fr_arena_cstr(a, part[0])},
+                            {"space", fr_arena_cstr(a, part[1])},
+                            {"table", fr_arena_cstr(a, part[2])},
+                            {"topic", fr_arena_cstr(a, topic)}};
+    fr_str into;
+    FR_TRY(fr_template_expand(a, s->into, vars, sizeof(vars) / sizeof(vars[0]), &into, err));
+    const char *dot = into.len == 0 ? NULL : memchr(into.ptr, '.', into.len);
+    *space_out = dot == NULL ? FR_STR("") : (fr_str){into.ptr, (size_t)(dot - into.ptr)};
+    *name_out = dot == NULL ? into : (fr_str){dot + 1, into.len - (size_t)(dot + 1 - into.ptr)};
+    return FR_OK;
+}

@@ -76,7 +76,7 @@ typedef struct fr_table_settings {
     fr_texts tags, pii;
     const char *schema_name, *schema_doc;
     int schema_compat; /* fr_compat, or -1: the registry's */
-    int add_column, drop_column, rename_column, change_type, drop_table; /* fr_change */
+    int add_column, drop_column, change_type; /* fr_change */
     fr_pairs column_types, column_defaults;
 } fr_table_settings;
 
@@ -151,6 +151,11 @@ bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
                          const fr_table_settings **one, const fr_table_settings **other);
 /* Index of the from pattern that takes this topic, or -1. */
 int fr_sink_match(const fr_sink_settings *s, fr_str topic);
+/* The target table of a topic: `into` with the topic's own parts as variables (source and
+ * prefix: up to the first dot; space: up to the second, where there are two; table: the
+ * rest). space empty: the connection's default. */
+fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_str *space_out,
+                     fr_str *name_out, fr_err *err);
 /* Compile "/.../" into *out (PCRE2, anchored nowhere); a plain name leaves *out NULL. */
 fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err);
 void fr_pattern_free(void *regex);

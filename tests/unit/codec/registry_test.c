@@ -96,7 +96,8 @@ static void a_new_subject_gets_its_level_first(void **state)
     static const fake_rule rules[] = {
         {.prefix = "POST /base/subjects/a-value HTTP", 404, ABSENT},
         {.prefix = "GET /base/subjects/a-value/versions", 404, ABSENT},
-        {.prefix = "GET /base/config/a-value", 200, LEVEL},
+        {.prefix = "GET /base/config/a-value", 200, LEVEL, .times = 1},
+        {.prefix = "GET /base/config/a-value", 200, "{\"compatibilityLevel\":\"FULL\"}"},
         {.prefix = "PUT /base/config/a-value",
          200,
          "{\"compatibility\":\"FULL\"}",
@@ -115,6 +116,7 @@ static void a_new_subject_gets_its_level_first(void **state)
                                          "GET /base/subjects/a-value/versions\n"
                                          "GET /base/config/a-value?defaultToGlobal=true\n"
                                          "PUT /base/config/a-value\n"
+                                         "GET /base/config/a-value?defaultToGlobal=true\n"
                                          "POST /base/subjects/a-value/versions\n"
                                          "GET /base/schemas/ids/1\n");
     stop(&f);
@@ -145,7 +147,11 @@ static void the_level_comes_after_the_version_where_it_must(void **state)
     static const fake_rule rules[] = {
         {.prefix = "POST /base/subjects/a-value HTTP", 404, ABSENT},
         {.prefix = "GET /base/subjects/a-value/versions", 404, ABSENT},
-        {.prefix = "GET /base/config/a-value", 200, "{\"compatibilityLevel\":\"NONE\"}"},
+        {.prefix = "GET /base/config/a-value",
+         200,
+         "{\"compatibilityLevel\":\"NONE\"}",
+         .times = 2},
+        {.prefix = "GET /base/config/a-value", 200, LEVEL},
         {.prefix = "PUT /base/config/a-value", 404, ABSENT, .times = 1},
         {.prefix = "PUT /base/config/a-value", 200, "{\"compatibility\":\"BACKWARD\"}"},
         {.prefix = "POST /base/subjects/a-value/versions", 200, "{\"id\":1}"},
@@ -157,6 +163,22 @@ static void the_level_comes_after_the_version_where_it_must(void **state)
     assert_non_null(strstr(f.server->trail, "POST /base/subjects/a-value/versions\n"
                                             "GET /base/config/a-value?defaultToGlobal=true\n"
                                             "PUT /base/config/a-value\n"));
+    stop(&f);
+}
+
+static void a_level_that_is_not_kept_is_told(void **state)
+{
+    (void)state;
+    static const fake_rule rules[] = {
+        {.prefix = "POST /base/subjects/a-value HTTP", 404, ABSENT},
+        {.prefix = "GET /base/subjects/a-value/versions", 404, ABSENT},
+        {.prefix = "GET /base/config/a-value", 200, LEVEL},
+        {.prefix = "PUT /base/config/a-value", 200, "{\"compatibility\":\"FULL\"}"},
+        {0}};
+    fixture f;
+    start(&f, rules);
+    assert_int_equal(reg(&f, V1, FR_COMPAT_FULL, true), FR_FAIL);
+    assert_err(&f, FR_ERR_SCHEMA, "registry.compat", "told compatibility FULL and keeps BACKWARD");
     stop(&f);
 }
 
@@ -562,6 +584,7 @@ int main(void)
         cmocka_unit_test(a_new_subject_gets_its_level_first),
         cmocka_unit_test(the_level_is_left_alone_where_it_is_right),
         cmocka_unit_test(the_level_comes_after_the_version_where_it_must),
+        cmocka_unit_test(a_level_that_is_not_kept_is_told),
         cmocka_unit_test(a_refusal_says_what_differs_and_why),
         cmocka_unit_test(an_invalid_schema_and_a_closed_registry_are_told_apart),
         cmocka_unit_test(a_wrong_id_is_found_out),

@@ -1,0 +1,504 @@
+#include "cli/plan.h"
+#include "codec/avro_schema.h"
+#include "codec/change.h"
+#include "codec/decode.h"
+#include <inttypes.h>
+#include <string.h>
+
+fr_findings *fr_look_section(fr_look *l, const char *fmt, ...)
+{
+    fr_plan_section *s = &l->sections[l->section_count++];
+    va_list ap;
+    va_start(ap, fmt);
+    s->title = fr_arena_cstr(l->arena, fr_arena_vprintf(l->arena, fmt, ap));
+    va_end(ap);
+    s->findings.arena = l->arena;
+    return &s->findings;
+}
+
+void fr_look_error(fr_look *l, fr_findings *f, const char *code, const fr_err *err)
+{
+    if (err->code[0] != 0)
+        code = fr_arena_cstr(l->arena, fr_cstr(err->code));
+    fr_finding *bad = fr_findings_add(f, FR_BLOCKER, code, "%s", err->text);
+    bad->hint = fr_arena_str(l->arena, fr_cstr(fr_err_hint(err)));
+    l->unreachable = l->unreachable || err->kind == FR_ERR_CONNECT || err->kind == FR_ERR_BUSY;
+}
+
+static void *grow(fr_arena *a, const void *items, size_t count, size_t *cap, size_t size)
+{
+    *cap = *cap == 0 ? 64 : *cap * 2;
+    void *more = fr_arena_alloc(a, *cap * size);
+    if (count > 0)
+        memcpy(more, items, count * size);
+    return more;
+}
+
+fr_todo *fr_look_todo(fr_look *l, fr_todo_kind kind, fr_str name)
+{
+    if (l->todo_count == l->todo_cap)
+        l->todos = grow(l->arena, l->todos, l->todo_count, &l->todo_cap, sizeof(*l->todos));
+    fr_todo *t = &l->todos[l->todo_count++];
+    *t = (fr_todo){.kind = kind, .name = fr_arena_cstr(l->arena, name)};
+    return t;
+}
+
+/* ---- sources ---------------------------------------------------------------------------- */
+
+static const char *subject_of(fr_look *l, fr_str topic, fr_str record, const char *side)
+{
+    fr_str s = fr_arena_printf(l->arena, "%.*s-%s", FR_ARG(topic), side);
+    if (l->config->registry.subject == 1)
+        s = record;
+    else if (l->config->registry.subject == 2)
+        s = fr_arena_printf(l->arena, "%.*s-%.*s", FR_ARG(topic), FR_ARG(record));
+    return fr_arena_cstr(l->arena, s);
+}
+
+static fr_origin origin_of(const fr_source_settings *s)
+{
+    bool postgres = strcmp(s->type, "postgres") == 0;
+    return (fr_origin){.version = FR_STR(FR_VERSION),
+                       .type = fr_cstr(s->type),
+                       .connector = postgres ? FR_STR("postgresql") : fr_cstr(s->type),
+                       .prefix = fr_cstr(s->prefix),
+                       .db = FR_STR("")};
+}
+
+static fr_rc plan_table(fr_look *l, fr_planned *p, fr_err *err)
+{
+    const fr_source_settings *s = &l->config->sources[p->source];
+    const fr_route *r = p->route;
+    fr_origin origin = origin_of(s);
+    FR_TRY(fr_schema_value(l->arena, r, &origin, &p->value, err));
+    const char *suffix = r->envelope == FR_ENVELOPE_STATE ? "" : "Envelope";
+    fr_str name = fr_arena_printf(l->arena, "%.*s%s", FR_ARG(r->schema_name), suffix);
+    p->value_subject = subject_of(l, r->topic, name, "value");
+    fr_rc rc = fr_schema_key(l->arena, r, &p->key, err);
+    if (rc == FR_OK) {
+        name = fr_arena_printf(l->arena, "%.*sKey", FR_ARG(r->schema_name));
+        p->key_subject = subject_of(l, r->topic, name, "key");
+    }
+    p->good = rc != FR_FAIL;
+    return rc;
+}
+
+static void look_at_table(fr_look *l, size_t source, const fr_table *t, fr_findings *f)
+{
+    const fr_source_settings *s = &l->config->sources[source];
+    const fr_table_settings *one, *other;
+    fr_err err;
+    if (fr_source_ambiguous(s, t->space, t->name, &one, &other)) {
+        fr_finding *bad = fr_findings_add(f, FR_BLOCKER, "config.two_patterns",
+                                          "%.*s.%.*s: two patterns take it: %s (%s), %s (%s)",
+                                          FR_ARG(t->space), FR_ARG(t->name), one->pattern,
+                                          one->place, other->pattern, other->place);
+        bad->hint = FR_STR("make the patterns exclude each other, or name the table");
+        return;
+    }
+    if (l->table_count == l->table_cap)
+        l->tables = grow(l->arena, l->tables, l->table_count, &l->table_cap, sizeof(*l->tables));
+    fr_planned *p = &l->tables[l->table_count];
+    *p = (fr_planned){.source = source};
+    fr_rc rc = fr_router_route(l->routers[source], t, &p->route, &err);
+    if (rc == FR_END)
+        return;
+    if (rc == FR_OK && plan_table(l, p, &err) != FR_FAIL)
+        l->table_count++;
+    else
+        fr_look_error(l, f, "table.route", &err);
+}
+
+static void look_at_tables(fr_look *l, size_t source, fr_findings *f)
+{
+    const fr_source_ops *ops = l->config->source_ops[source];
+    const fr_table **tables = NULL;
+    size_t count = 0, before = l->table_count;
+    fr_err err;
+    if (ops->list_tables(l->sources[source], l->arena, &tables, &count, &err) == FR_FAIL) {
+        fr_look_error(l, f, "source.tables", &err);
+        l->partial = true;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        look_at_table(l, source, tables[i], f);
+        fr_table_unref(tables[i]); /* the router keeps its own */
+    }
+    size_t found = l->table_count - before;
+    fr_finding *n = fr_findings_add(f, found == 0 ? FR_WARNING : FR_FINE, "source.tables",
+                                    "%zu table%s captured", found, found == 1 ? "" : "s");
+    if (found == 0)
+        n->hint = FR_STR("no table of the database is named by sources.<s>.tables");
+}
+
+static size_t blockers_of(const fr_findings *f)
+{
+    fr_tally t = {0};
+    fr_cli_tally(&t, f);
+    return t.blockers;
+}
+
+static bool has_connect_blocker(const fr_findings *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        const char *end = strstr(f->items[i].code, ".connect");
+        if (f->items[i].severity == FR_BLOCKER && end != NULL && end[8] == 0)
+            return true;
+    }
+    return false;
+}
+
+static void look_at_source(fr_look *l, size_t i)
+{
+    const fr_source_settings *s = &l->config->sources[i];
+    const fr_source_ops *ops = l->config->source_ops[i];
+    fr_findings *f = fr_look_section(l, "SOURCE %s   %s", s->name, ops->name);
+    fr_err err;
+    fr_cli_note(l->cli, "looking at source %s", s->name);
+    l->routers[i] = fr_router_new(s);
+    if (ops->check(s, f, &err) == FR_FAIL)
+        fr_look_error(l, f, "source.check", &err);
+    if (has_connect_blocker(f)) {
+        l->unreachable = l->partial = true;
+        return;
+    }
+    size_t known = blockers_of(f);
+    if (ops->open(s, &l->sources[i], &err) == FR_FAIL) {
+        l->sources[i] = NULL;
+        l->partial = true;
+        if (known == 0)
+            fr_look_error(l, f, "source.open", &err);
+        return;
+    }
+    look_at_tables(l, i, f);
+}
+
+void fr_look_sources(fr_look *l)
+{
+    for (size_t i = 0; i < l->config->source_count; i++)
+        look_at_source(l, i);
+}
+
+/* ---- Kafka ------------------------------------------------------------------------------ */
+
+static void look_at_topic(fr_look *l, fr_findings *f, fr_str topic, bool ours, bool null_keys)
+{
+    const char *name = fr_arena_cstr(l->arena, topic);
+    size_t before = f->count;
+    fr_err err;
+    if (fr_admin_check_topic(l->admin, name, ours, null_keys, f, &err) == FR_FAIL) {
+        fr_look_error(l, f, "kafka.topic", &err);
+        l->partial = true;
+        return;
+    }
+    for (size_t i = before; i < f->count; i++)
+        if (f->items[i].severity == FR_CHANGE) {
+            fr_look_todo(l, FR_TODO_TOPIC, topic)->ours = ours;
+            break;
+        }
+}
+
+static void look_at_own_topics(fr_look *l, fr_findings *f)
+{
+    const fr_config *c = l->config;
+    for (size_t i = 0; i < c->source_count; i++) {
+        const fr_source_settings *s = &c->sources[i];
+        look_at_topic(l, f, fr_arena_printf(l->arena, "freshet.%s.checkpoint.%s", c->name, s->name),
+                      true, false);
+        if (s->transaction_metadata)
+            look_at_topic(
+                l, f,
+                fr_topic_legal(l->arena, fr_arena_printf(l->arena, "%s.transaction", s->prefix)),
+                false, false);
+    }
+    for (size_t i = 0; i < c->sink_count; i++) {
+        const char *topic = c->sinks[i].errors_topic;
+        bool first = c->sinks[i].errors_mode == FR_ERRORS_DLQ;
+        for (size_t k = 0; first && k < i; k++)
+            first = c->sinks[k].errors_mode != FR_ERRORS_DLQ ||
+                    strcmp(c->sinks[k].errors_topic, topic) != 0;
+        if (first)
+            look_at_topic(l, f, fr_cstr(topic), false, true);
+    }
+}
+
+void fr_look_kafka(fr_look *l)
+{
+    fr_findings *f = fr_look_section(l, "KAFKA   %s", l->config->kafka.brokers.items[0]);
+    fr_err err;
+    fr_cli_note(l->cli, "looking at Kafka");
+    if (fr_admin_open(&l->config->kafka, &l->admin, &err) == FR_FAIL ||
+        fr_admin_check(l->admin, f, &err) == FR_FAIL) {
+        fr_look_error(l, f, "kafka.connect", &err);
+        l->partial = true;
+        return;
+    }
+    look_at_own_topics(l, f);
+    for (size_t i = 0; i < l->table_count; i++) {
+        const fr_route *r = l->tables[i].route;
+        bool null_keys = r->key_count == 0 || r->settings->truncate == FR_TRUNCATE_PUBLISH;
+        look_at_topic(l, f, r->topic, false, null_keys);
+    }
+}
+
+/* ---- registry --------------------------------------------------------------------------- */
+
+/* A version that is new to a subject; route NULL: no table's. */
+static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subject, fr_str schema,
+                                   bool key, const fr_route *route, fr_str old, int version,
+                                   fr_err *err)
+{
+    fr_str why = {"", 0};
+    fr_err change;
+    if (!key && route != NULL &&
+        fr_change_allowed(l->arena, route, old, schema, &change) == FR_FAIL) {
+        fr_look_error(l, f, "schema.on_change", &change);
+        return FR_OK;
+    }
+    if (key) {
+        fr_finding *bad =
+            fr_findings_add(f, FR_BLOCKER, "schema.key_changed",
+                            "subject %s: the key is another one than version %d", subject, version);
+        bad->hint = FR_STR("a key never changes under a topic: set another topic for the table");
+        return FR_OK;
+    }
+    fr_rc rc = fr_registry_compatible(l->registry, l->arena, subject, schema, &why, err);
+    if (rc == FR_FAIL)
+        return rc;
+    if (rc == FR_END) {
+        fr_finding *bad = fr_findings_add(f, FR_BLOCKER, "schema.incompatible",
+                                          "subject %s: version %d -> %d: %.*s", subject, version,
+                                          version + 1, FR_ARG(why));
+        bad->hint = FR_STR("set columns.defaults or schema.compatibility, or a new topic");
+        return FR_OK;
+    }
+    fr_findings_add(f, FR_CHANGE, "registry.subject", "subject %s: version %d -> %d", subject,
+                    version, version + 1);
+    return FR_OK;
+}
+
+static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr_str schema,
+                             bool key, const fr_route *route, int compat, fr_err *err)
+{
+    static const char *const levels[] = {
+        "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE",
+        "FULL",     "FULL_TRANSITIVE",     "NONE"};
+    int32_t id = 0, newest = 0;
+    int version = 0;
+    fr_str text = {"", 0};
+    fr_rc rc = fr_registry_lookup(l->registry, subject, schema, &id, err);
+    if (rc == FR_FAIL)
+        return rc;
+    if (rc == FR_OK) {
+        fr_findings_add(f, FR_FINE, "registry.subject", "subject %s: id %d", subject, (int)id);
+        return FR_OK;
+    }
+    size_t before = f->count;
+    rc = fr_registry_latest(l->registry, l->arena, subject, &version, &newest, &text, err);
+    if (rc == FR_OK)
+        rc = look_at_known_subject(l, f, subject, schema, key, route, text, version, err);
+    else if (rc == FR_END && l->config->registry.register_when == FR_WHEN_NEVER) {
+        fr_finding *bad = fr_findings_add(f, FR_BLOCKER, "registry.subject",
+                                          "subject %s does not exist", subject);
+        bad->hint = FR_STR("register it, or set registry.register to apply");
+    } else if (rc == FR_END)
+        fr_findings_add(f, FR_CHANGE, "registry.subject", "subject %s: version 1 (%s)", subject,
+                        levels[compat]);
+    if (rc == FR_FAIL || f->count == before || f->items[f->count - 1].severity != FR_CHANGE)
+        return rc == FR_FAIL ? rc : FR_OK;
+    fr_todo *t = fr_look_todo(l, FR_TODO_SUBJECT, fr_cstr(subject));
+    t->schema = schema;
+    t->compat = compat;
+    return FR_OK;
+}
+
+static fr_rc look_at_schemas(fr_look *l, fr_findings *f, const fr_planned *p, fr_err *err)
+{
+    int own = p->route->settings->schema_compat;
+    int compat = own >= 0 ? own : l->config->registry.compatibility;
+    if (p->key_subject != NULL)
+        FR_TRY(look_at_subject(l, f, p->key_subject, p->key, true, p->route, compat, err));
+    return look_at_subject(l, f, p->value_subject, p->value, false, p->route, compat, err);
+}
+
+/* <prefix>.transaction carries schemas of its own. */
+static fr_rc look_at_side(fr_look *l, fr_findings *f, const fr_source_settings *s, fr_err *err)
+{
+    fr_origin origin = origin_of(s);
+    fr_str key, value;
+    fr_str topic = fr_arena_printf(l->arena, "%s.transaction", s->prefix);
+    topic = fr_topic_legal(l->arena, topic);
+    FR_TRY(fr_schema_transaction(l->arena, &origin, &key, &value, err));
+    const char *names[2];
+    names[0] = fr_arena_cstr(l->arena, fr_arena_printf(l->arena, "%.*s-key", FR_ARG(topic)));
+    names[1] = fr_arena_cstr(l->arena, fr_arena_printf(l->arena, "%.*s-value", FR_ARG(topic)));
+    int compat = l->config->registry.compatibility;
+    FR_TRY(look_at_subject(l, f, names[0], key, true, NULL, compat, err));
+    return look_at_subject(l, f, names[1], value, false, NULL, compat, err);
+}
+
+static fr_rc look_at_subjects(fr_look *l, fr_findings *f, fr_err *err)
+{
+    for (size_t i = 0; i < l->table_count; i++)
+        FR_TRY(look_at_schemas(l, f, &l->tables[i], err));
+    for (size_t i = 0; i < l->config->source_count; i++)
+        if (l->config->sources[i].transaction_metadata)
+            FR_TRY(look_at_side(l, f, &l->config->sources[i], err));
+    return FR_OK;
+}
+
+void fr_look_registry(fr_look *l)
+{
+    fr_findings *f = fr_look_section(l, "REGISTRY   %s", l->config->registry.url.items[0]);
+    fr_err err;
+    fr_cli_note(l->cli, "looking at the registry");
+    if (fr_registry_open(&l->config->registry, &l->registry, &err) == FR_FAIL ||
+        fr_registry_check(l->registry, f, &err) == FR_FAIL) {
+        fr_look_error(l, f, "registry.connect", &err);
+        l->partial = true;
+        return;
+    }
+    if (has_connect_blocker(f)) {
+        l->unreachable = l->partial = true;
+        return;
+    }
+    if (look_at_subjects(l, f, &err) == FR_FAIL) {
+        fr_look_error(l, f, "registry.subject", &err);
+        l->partial = true;
+    }
+}
+
+/* A sink says the same of its own tables for each topic: once is enough. */
+static void drop_repeats(fr_findings *f, size_t from)
+{
+    size_t kept = from;
+    for (size_t i = from; i < f->count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < kept && !known; k++)
+            known = strcmp(f->items[k].code, f->items[i].code) == 0 &&
+                    fr_str_eq(f->items[k].text, f->items[i].text);
+        if (!known)
+            f->items[kept++] = f->items[i];
+    }
+    f->count = kept;
+}
+
+/* ---- sinks ------------------------------------------------------------------------------ */
+
+static fr_rc look_at_target(fr_look *l, fr_findings *f, size_t sink, fr_sink *open,
+                            const fr_planned *p, fr_err *err)
+{
+    const fr_sink_settings *s = &l->config->sinks[sink];
+    fr_str space, name;
+    const fr_table *table;
+    FR_TRY(fr_sink_target(s, l->arena, p->route->topic, &space, &name, err));
+    FR_TRY(fr_decoder_table(space, name, p->key, p->value, &table, err));
+    size_t before = f->count;
+    fr_rc rc = open->ops->prepare(open, table, s->create != FR_WHEN_NEVER, true, f, err);
+    bool change = false;
+    drop_repeats(f, before);
+    for (size_t i = before; i < f->count; i++)
+        change = change || f->items[i].severity == FR_CHANGE;
+    if (rc == FR_FAIL || !change) {
+        fr_table_unref(table);
+        return rc;
+    }
+    fr_str full = fr_arena_printf(l->arena, "%s %.*s.%.*s", s->name, FR_ARG(space), FR_ARG(name));
+    fr_todo *t = fr_look_todo(l, FR_TODO_TABLE, full);
+    t->sink = sink;
+    t->table = table;
+    return FR_OK;
+}
+
+static void look_at_sink(fr_look *l, size_t i)
+{
+    const fr_sink_settings *s = &l->config->sinks[i];
+    const fr_sink_ops *ops = l->config->sink_ops[i];
+    fr_findings *f = fr_look_section(l, "SINK %s   %s", s->name, ops->name);
+    fr_sink *open = NULL;
+    fr_err err;
+    fr_cli_note(l->cli, "looking at sink %s", s->name);
+    if (ops->check(s, f, &err) == FR_FAIL)
+        fr_look_error(l, f, "sink.check", &err);
+    if (has_connect_blocker(f)) {
+        l->unreachable = l->partial = true;
+        return;
+    }
+    size_t known = blockers_of(f);
+    if (ops->open(s, &open, &err) == FR_FAIL) {
+        l->partial = true;
+        if (known == 0)
+            fr_look_error(l, f, "sink.open", &err);
+        return;
+    }
+    size_t topics = 0;
+    for (size_t k = 0; k < l->table_count; k++) {
+        if (fr_sink_match(s, l->tables[k].route->topic) < 0)
+            continue;
+        topics++;
+        if (look_at_target(l, f, i, open, &l->tables[k], &err) == FR_FAIL)
+            fr_look_error(l, f, "sink.table", &err);
+    }
+    ops->close(open);
+    fr_findings_add(f, FR_FINE, "sink.topics", "%zu topic%s of this file", topics,
+                    topics == 1 ? "" : "s");
+}
+
+void fr_look_sinks(fr_look *l)
+{
+    for (size_t i = 0; i < l->config->sink_count; i++)
+        look_at_sink(l, i);
+}
+
+/* ---- the whole -------------------------------------------------------------------------- */
+
+static void set_hash(fr_look *l)
+{
+    static const char *const kinds[] = {"topic", "subject", "table"};
+    fr_buf b = {0};
+    for (size_t i = 0; i < l->todo_count; i++) {
+        const fr_todo *t = &l->todos[i];
+        fr_buf_printf(&b, "%s %s %d %" PRIu64 "\n", kinds[t->kind], t->name, t->compat,
+                      fr_hash64(t->schema.ptr, t->schema.len));
+        if (t->kind == FR_TODO_TOPIC && !t->ours)
+            fr_buf_printf(&b, "%" PRId64 " %" PRId64 "\n", l->config->kafka.topic_partitions,
+                          l->config->kafka.topic_replication);
+        for (size_t k = 0; t->table != NULL && k < t->table->column_count; k++) {
+            const fr_column *c = &t->table->columns[k];
+            fr_buf_printf(&b, " %.*s %d %d %d %d %d\n", FR_ARG(c->name), c->kind, c->nullable,
+                          c->precision, c->scale, c->key_ordinal);
+        }
+    }
+    snprintf(l->hash, sizeof(l->hash), "%016" PRIx64, fr_hash64(b.ptr, b.len));
+    fr_buf_free(&b);
+}
+
+void fr_look_open(fr_cli *cli, const fr_config *config, fr_look *l)
+{
+    *l = (fr_look){.cli = cli, .config = config, .arena = fr_arena_new(0)};
+    size_t n = config->source_count + config->sink_count + 4;
+    l->sections = fr_arena_alloc(l->arena, n * sizeof(*l->sections));
+    l->sources = fr_arena_alloc(l->arena, n * sizeof(fr_source *));
+    l->routers = fr_arena_alloc(l->arena, n * sizeof(fr_router *));
+    fr_look_sources(l);
+    fr_look_kafka(l);
+    fr_look_registry(l);
+    fr_look_sinks(l);
+    set_hash(l);
+    for (size_t i = 0; i < l->section_count; i++)
+        fr_cli_tally(&l->tally, &l->sections[i].findings);
+}
+
+void fr_look_close(fr_look *l)
+{
+    for (size_t i = 0; i < l->todo_count; i++)
+        fr_table_unref(l->todos[i].table);
+    for (size_t i = 0; i < l->config->source_count; i++) {
+        fr_router_free(l->routers[i]);
+        if (l->sources[i] != NULL)
+            l->config->source_ops[i]->close(l->sources[i]);
+    }
+    fr_registry_close(l->registry);
+    fr_admin_close(l->admin);
+    fr_arena_free(l->arena);
+}

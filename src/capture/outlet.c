@@ -134,8 +134,10 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
         fr_record r = fr_checkpoint_ends(o->arena, all, n);
         FR_TRY(fr_publisher_record(p, &r, err));
     }
-    fr_split split = {0};
-    if (o->in_txn && o->txn_events > 0)
+    /* What is still to be skipped stays on record until it has been: a restart must skip it
+     * again, whatever is committed before (heartbeats, chunks of a snapshot). */
+    fr_split split = o->skip;
+    if (split.id.len == 0 && o->in_txn && o->txn_events > 0)
         split = (fr_split){fr_cstr(o->txn_id), o->txn_events, o->txn_crc};
     fr_record r = fr_checkpoint_stream(o->arena, false, fr_buf_view(&o->resume),
                                        split.id.len == 0 ? NULL : &split, o->ends, o->end_count,

@@ -221,7 +221,8 @@ static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
                 FR_TRY(outlet_idle(o, false, err));
             continue;
         }
-        if (fr_queue_closed(c->filled))
+        /* In this order: a batch may have come between the two looks. */
+        if (fr_queue_closed(c->filled) && fr_queue_count(c->filled) == 0)
             return FR_OK;
         FR_TRY(outlet_idle(o, true, err));
         if (!open)

@@ -1,9 +1,7 @@
 /* freshet apply: exactly what plan shows. Order: topics, schemas, target tables, so that what
  * exists in part does no harm and the same command goes on where it ended. */
 #include "cli/plan.h"
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The hash that was asked for: of --plan-hash or of a file of plan --out; NULL: none. */

@@ -102,6 +102,8 @@ int fr_cmd_docs(fr_cli *cli)
         fr_config_docs(&cli->out, &fr_cli_connectors);
     else if (strcmp(what, "cli") == 0)
         fr_cli_docs(&cli->out);
+    else if (strcmp(what, "yaml") == 0)
+        fr_config_man(&cli->out, &fr_cli_connectors);
     else if (strcmp(what, "man") == 0)
         fr_cli_man(&cli->out, man == NULL ? NULL : fr_verb_find(man));
     else

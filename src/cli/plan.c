@@ -359,6 +359,21 @@ void fr_look_registry(fr_look *l)
     }
 }
 
+/* A sink says the same of its own tables for each topic: once is enough. */
+static void drop_repeats(fr_findings *f, size_t from)
+{
+    size_t kept = from;
+    for (size_t i = from; i < f->count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < kept && !known; k++)
+            known = strcmp(f->items[k].code, f->items[i].code) == 0 &&
+                    fr_str_eq(f->items[k].text, f->items[i].text);
+        if (!known)
+            f->items[kept++] = f->items[i];
+    }
+    f->count = kept;
+}
+
 /* ---- sinks ------------------------------------------------------------------------------ */
 
 static fr_rc look_at_target(fr_look *l, fr_findings *f, size_t sink, fr_sink *open,
@@ -372,6 +387,7 @@ static fr_rc look_at_target(fr_look *l, fr_findings *f, size_t sink, fr_sink *op
     size_t before = f->count;
     fr_rc rc = open->ops->prepare(open, table, s->create != FR_WHEN_NEVER, true, f, err);
     bool change = false;
+    drop_repeats(f, before);
     for (size_t i = before; i < f->count; i++)
         change = change || f->items[i].severity == FR_CHANGE;
     if (rc == FR_FAIL || !change) {

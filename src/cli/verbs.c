@@ -57,7 +57,7 @@ static const char *const position_actions[] = {"show", "set", NULL};
 static const char *const config_actions[] = {"show", "schema", "explain", NULL};
 static const char *const connectors_actions[] = {"list", NULL};
 static const char *const shells[] = {"bash", "zsh", "fish", NULL};
-static const char *const docs_actions[] = {"options", "cli", "man", "verbs", NULL};
+static const char *const docs_actions[] = {"options", "cli", "man", "yaml", "verbs", NULL};
 
 const fr_verb fr_verbs[] = {
     {.name = "run",
@@ -102,7 +102,8 @@ const fr_verb fr_verbs[] = {
      .max_args = 1,
      .flags = tap_flags,
      .help = "decoded events as they pass",
-     .more = "Reads the topic without a consumer group: nobody's offsets move.",
+     .more = "Reads the topic without a consumer group: nobody's offsets move. With --from\n"
+             "beginning it shows what is there and ends; else it follows until interrupted.",
      .run = fr_cmd_tap},
     {.name = "position",
      .args = "show|set SOURCE",
@@ -149,7 +150,7 @@ const fr_verb fr_verbs[] = {
      .help = "help for a verb",
      .run = fr_cmd_help},
     {.name = "docs",
-     .args = "options|cli|man|verbs",
+     .args = "options|cli|man|yaml|verbs",
      .min_args = 1,
      .max_args = 1,
      .actions = docs_actions,

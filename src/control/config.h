@@ -85,5 +85,7 @@ void fr_config_schema(fr_buf *b, const fr_connectors *connectors);
 fr_rc fr_config_explain(fr_buf *b, const fr_connectors *connectors, const char *key, fr_err *err);
 /* docs/options.md. */
 void fr_config_docs(fr_buf *b, const fr_connectors *connectors);
+/* freshet.yaml(5), for scdoc. */
+void fr_config_man(fr_buf *b, const fr_connectors *connectors);
 
 #endif

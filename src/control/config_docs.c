@@ -323,3 +323,67 @@ void fr_config_docs(fr_buf *b, const fr_connectors *connectors)
         docs_connectors(b, connectors, s->kind);
     }
 }
+
+/* ---- freshet.yaml(5) -------------------------------------------------------------------- */
+
+/* scdoc takes _ and * for emphasis. */
+static void man_text(fr_buf *b, const char *text)
+{
+    for (; *text != 0; text++)
+        fr_buf_printf(b, strchr("_*\\<>[]#", *text) != NULL ? "\\%c" : "%c", *text);
+}
+
+static void man_table(fr_buf *b, const fr_section *section, const fr_option *options)
+{
+    for (const fr_option *o = options; o->name != NULL; o++) {
+        if ((o->flags & FR_REFUSED) != 0)
+            continue;
+        fr_buf_text(b, "*");
+        man_text(b, o->name);
+        fr_buf_printf(b, "* (%s, ", type_name(o));
+        fr_buf_text(b, (o->flags & FR_REQUIRED) != 0 ? "" : "default ");
+        fr_buf d = {0};
+        put_default(&d, o);
+        fr_buf_u8(&d, 0);
+        man_text(b, (const char *)d.ptr);
+        d.len = 0;
+        fr_buf_text(b, ")\n\t");
+        man_text(b, o->help);
+        if (o->type == FR_OPT_CHOICE) {
+            put_choices(&d, section->kind, o);
+            fr_buf_u8(&d, 0);
+            fr_buf_text(b, " Choices: ");
+            man_text(b, (const char *)d.ptr);
+            fr_buf_text(b, ".");
+        }
+        fr_buf_free(&d);
+        fr_buf_text(b, "\n\n");
+    }
+}
+
+void fr_config_man(fr_buf *b, const fr_connectors *connectors)
+{
+    fr_buf_text(b,
+                "freshet.yaml(5)\n\n# NAME\n\nfreshet.yaml - the configuration of freshet\n\n"
+                "# DESCRIPTION\n\nYAML; the key decides the type of its value. Times are a number "
+                "with ms, s, m, h or d, bytes with B, KiB, MiB, GiB, kB, MB or GB. A secret is "
+                "written as a reference: ${cred:NAME}, ${file:PATH} or ${env:NAME}.\n\n");
+    for (const fr_section *s = fr_sections; s->kind != NULL; s++) {
+        fr_buf_text(b, "# ");
+        for (const char *c = *s->prefix == 0 ? "the file" : s->prefix; *c != 0; c++)
+            if (strchr("<>", *c) == NULL)
+                fr_buf_u8(b, (uint8_t)(*c >= 'a' && *c <= 'z' ? *c - 32 : *c));
+        fr_buf_text(b, "\n\n");
+        man_table(b, s, s->options);
+        for (size_t i = 0; strcmp(s->kind, "source") == 0 && connectors->source_at(i) != NULL;
+             i++) {
+            fr_buf_printf(b, "## type: %s\n\n", connectors->source_at(i)->type);
+            man_table(b, s, connectors->source_at(i)->options);
+        }
+        for (size_t i = 0; strcmp(s->kind, "sink") == 0 && connectors->sink_at(i) != NULL; i++) {
+            fr_buf_printf(b, "## type: %s\n\n", connectors->sink_at(i)->type);
+            man_table(b, s, connectors->sink_at(i)->options);
+        }
+    }
+    fr_buf_text(b, "# SEE ALSO\n\nfreshet(1)\n");
+}

@@ -1,0 +1,33 @@
+# bash completion of freshet; made by scripts/docs.sh
+_freshet()
+{
+    local word=${COMP_WORDS[COMP_CWORD]} verb= i
+    case ${COMP_WORDS[COMP_CWORD-1]} in
+    -c|--config|--out|--sql) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --color) COMPREPLY=($(compgen -W 'auto always never' -- "$word")); return ;;
+    --from) COMPREPLY=($(compgen -W 'beginning end' -- "$word")); return ;;
+    esac
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in -*) ;; *) verb=${COMP_WORDS[i]}; break ;; esac
+    done
+    case $verb in
+    '') set -- 'run validate plan apply status tap position config doctor connectors version completion help' ;;
+    run) set -- ' --allow-exec' ;;
+    validate) set -- '' ;;
+    plan) set -- ' --out --sql --allow-exec' ;;
+    apply) set -- ' --plan-hash --source-objects --dry-run --allow-exec' ;;
+    status) set -- '' ;;
+    tap) set -- ' --limit --from --where --at' ;;
+    position) set -- ' show set --from-slot --dry-run' ;;
+    config) set -- ' show schema explain' ;;
+    doctor) set -- ' --check' ;;
+    connectors) set -- ' list' ;;
+    version) set -- '' ;;
+    completion) set -- ' bash zsh fish' ;;
+    help) set -- 'run validate plan apply status tap position config doctor connectors version completion help' ;;
+    *) set -- '' ;;
+    esac
+    COMPREPLY=($(compgen -W "$1 --config --url --json --quiet --verbose --color --no-input --yes --strict --help --version" -- "$word"))
+    [[ $verb == validate && $word != -* ]] && COMPREPLY+=($(compgen -f -- "$word"))
+}
+complete -o filenames -F _freshet freshet

@@ -1,0 +1,50 @@
+# fish completion of freshet; made by scripts/docs.sh
+complete -c freshet -f
+complete -c freshet -n __fish_use_subcommand -a run -d 'the daemon, in the foreground'
+complete -c freshet -n '__fish_seen_subcommand_from run' -l allow-exec -d 'let ${exec:command} in the configuration run commands'
+complete -c freshet -n __fish_use_subcommand -a validate -d 'check the configuration offline: syntax, keys, types, conflicts'
+complete -c freshet -n __fish_use_subcommand -a plan -d 'check sources, Kafka, registry and sinks online, and show what apply would do'
+complete -c freshet -n '__fish_seen_subcommand_from plan' -l out -rF -d 'write the plan to a file, for apply'
+complete -c freshet -n '__fish_seen_subcommand_from plan' -l sql -rF -d 'write the SQL that a DBA would run'
+complete -c freshet -n '__fish_seen_subcommand_from plan' -l allow-exec -d 'let ${exec:command} in the configuration run commands'
+complete -c freshet -n __fish_use_subcommand -a apply -d 'create topics, register schemas, create target tables'
+complete -c freshet -n '__fish_seen_subcommand_from apply' -l plan-hash -x -d 'refuse unless the plan is still this one'
+complete -c freshet -n '__fish_seen_subcommand_from apply' -l source-objects -d 'also create the publication on the source'
+complete -c freshet -n '__fish_seen_subcommand_from apply' -l dry-run -d 'show what would be done'
+complete -c freshet -n '__fish_seen_subcommand_from apply' -l allow-exec -d 'let ${exec:command} in the configuration run commands'
+complete -c freshet -n __fish_use_subcommand -a status -d 'health first, then one line per table'
+complete -c freshet -n __fish_use_subcommand -a tap -d 'decoded events as they pass'
+complete -c freshet -n '__fish_seen_subcommand_from tap' -l limit -x -d 'stop after N events'
+complete -c freshet -n '__fish_seen_subcommand_from tap' -l from -x -d 'beginning or end (the default)'
+complete -c freshet -n '__fish_seen_subcommand_from tap' -l where -x -d 'not in this version'
+complete -c freshet -n '__fish_seen_subcommand_from tap' -l at -x -d 'not in this version: events are shown as they are on Kafka'
+complete -c freshet -n __fish_use_subcommand -a position -d 'the checkpoint of a source in human units; adopt a slot's position'
+complete -c freshet -n '__fish_seen_subcommand_from position' -a show
+complete -c freshet -n '__fish_seen_subcommand_from position' -a set
+complete -c freshet -n '__fish_seen_subcommand_from position' -l from-slot -d 'set: adopt the position that the slot has'
+complete -c freshet -n '__fish_seen_subcommand_from position' -l dry-run -d 'show what would be done'
+complete -c freshet -n __fish_use_subcommand -a config -d 'the merged configuration, its JSON Schema, the meaning of a key'
+complete -c freshet -n '__fish_seen_subcommand_from config' -a show
+complete -c freshet -n '__fish_seen_subcommand_from config' -a schema
+complete -c freshet -n '__fish_seen_subcommand_from config' -a explain
+complete -c freshet -n __fish_use_subcommand -a doctor -d 'would run work here: files, cache, ports, libraries, connectors, clock, limits'
+complete -c freshet -n '__fish_seen_subcommand_from doctor' -l check -x -d 'only checks whose code begins with NAME'
+complete -c freshet -n __fish_use_subcommand -a connectors -d 'the connectors compiled in, and their keys'
+complete -c freshet -n '__fish_seen_subcommand_from connectors' -a list
+complete -c freshet -n __fish_use_subcommand -a version -d 'version, connectors and libraries'
+complete -c freshet -n __fish_use_subcommand -a completion -d 'completions for a shell'
+complete -c freshet -n '__fish_seen_subcommand_from completion' -a bash
+complete -c freshet -n '__fish_seen_subcommand_from completion' -a zsh
+complete -c freshet -n '__fish_seen_subcommand_from completion' -a fish
+complete -c freshet -n __fish_use_subcommand -a help -d 'help for a verb'
+complete -c freshet -l config -s c -rF -d 'configuration file'
+complete -c freshet -l url -x -d 'the running daemon: http://host:port or unix:/path'
+complete -c freshet -l json -d 'one JSON document instead of text'
+complete -c freshet -l quiet -s q -d 'no text but errors'
+complete -c freshet -l verbose -s v -d 'more of it: also what is fine'
+complete -c freshet -l color -x -d 'auto, always, never'
+complete -c freshet -l no-input -d 'never ask'
+complete -c freshet -l yes -s y -d 'answer yes'
+complete -c freshet -l strict -d 'warnings of the configuration are errors'
+complete -c freshet -l help -s h -d 'help for the verb'
+complete -c freshet -l version -d 'version'

@@ -1,0 +1,20 @@
+/* What several verbs ask: the running daemon, and names that a person typed. */
+#ifndef FR_CLI_ASK_H
+#define FR_CLI_ASK_H
+
+#include "cli/cli.h"
+#include "control/http.h"
+#include "kafka/admin.h"
+
+/* GET path from --url, else the socket, else the address of the configuration (may be NULL
+ * with --url). CONNECT when none answers. The caller owns *out. */
+fr_rc fr_ask_daemon(fr_cli *cli, const fr_config *config, const char *path, json_t **out,
+                    fr_err *err);
+/* Index of the source of this name; CONFIG with a did-you-mean. */
+fr_rc fr_ask_source(const fr_config *config, fr_str name, size_t *out, fr_err *err);
+/* The topic of "source/space.table", or the word itself where it has no slash. */
+fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
+                   fr_err *err);
+size_t fr_ask_snapshots_left(const fr_checkpoint *c);
+
+#endif

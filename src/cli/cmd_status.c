@@ -1,0 +1,127 @@
+/* freshet status: the daemon's own document; without a daemon, what Kafka holds. */
+#include "base/clock.h"
+#include "cli/ask.h"
+#include <fnmatch.h>
+#include <string.h>
+
+/* Keeps the tables that the glob names, as source/space.table, and the parts that have one. */
+static size_t keep_tables(json_t *document, const char *glob)
+{
+    json_t *parts = json_object_get(document, "parts");
+    size_t kept = 0;
+    for (size_t i = json_array_size(parts); i > 0; i--) {
+        json_t *part = json_array_get(parts, i - 1), *tables = json_object_get(part, "tables");
+        fr_arena *a = fr_arena_new(0);
+        for (size_t k = json_array_size(tables); k > 0; k--) {
+            fr_str full = fr_arena_printf(a, "%s/%s", fr_json_str(part, "name", ""),
+                                          fr_json_str(json_array_get(tables, k - 1), "name", ""));
+            if (fnmatch(glob, fr_arena_cstr(a, full), 0) != 0)
+                json_array_remove(tables, k - 1);
+        }
+        fr_arena_free(a);
+        kept += json_array_size(tables);
+        if (json_array_size(tables) == 0)
+            json_array_remove(parts, i - 1);
+    }
+    return kept;
+}
+
+/* 4 when a part needs somebody. */
+static int verdict(const json_t *document)
+{
+    size_t i;
+    const json_t *part;
+    json_array_foreach(json_object_get(document, "parts"), i, part)
+    {
+        const char *state = fr_json_str(part, "state", "");
+        if (strcmp(state, "failed") == 0 || strcmp(state, "blocked") == 0)
+            return FR_EXIT_NO;
+    }
+    return json_is_true(json_object_get(document, "stalled")) ? FR_EXIT_NO : 0;
+}
+
+static int show_document(fr_cli *cli, json_t *document)
+{
+    fr_err err;
+    const char *glob = cli->arg_count > 0 ? cli->args[0] : NULL;
+    if (glob != NULL && keep_tables(document, glob) == 0) {
+        json_decref(document);
+        fr_fail(&err, FR_ERR_CONFIG, "no table is called %s", glob);
+        fr_fail_code(&err, "cli.no_table");
+        fr_fail_hint(&err, "source/space.table, globs in quotes: 'erp/public.*'");
+        return fr_cli_fail(cli, &err);
+    }
+    int code = verdict(document);
+    fr_rc rc = fr_status_text(fr_json_text(cli->arena, document), cli->color, &cli->out, &err);
+    json_object_set_new(fr_cli_result(cli), "status", document);
+    return rc == FR_FAIL ? fr_cli_fail(cli, &err) : code;
+}
+
+/* ---- without a daemon ------------------------------------------------------------------- */
+
+static void show_checkpoint(fr_cli *cli, json_t *list, const char *source, const fr_checkpoint *c)
+{
+    if (c == NULL || !c->has_stream) {
+        fr_buf_printf(&cli->out, "  %s%-16s no checkpoint: it has never run\n",
+                      fr_cli_glyph(cli, FR_GLYPH_WARN), source);
+        json_array_append_new(list, json_pack("{s:s,s:n}", "source", source, "checkpoint"));
+        return;
+    }
+    char when[32];
+    fr_time_text(when, c->written_us);
+    size_t left = fr_ask_snapshots_left(c);
+    fr_buf_printf(&cli->out, "  %s%-16s last checkpoint %s%s", fr_cli_glyph(cli, FR_GLYPH_FINE),
+                  source, when, c->creating ? ", while its slot was being made" : "");
+    if (left > 0)
+        fr_buf_printf(&cli->out, ", %zu table%s still to snapshot", left, left == 1 ? "" : "s");
+    fr_buf_text(&cli->out, "\n");
+    json_t *j = NULL;
+    fr_err ignored;
+    if (fr_json_parse(fr_checkpoint_json(cli->arena, c), &j, &ignored) == FR_FAIL)
+        j = json_null();
+    json_array_append_new(list, json_pack("{s:s,s:o}", "source", source, "checkpoint", j));
+}
+
+static fr_rc show_checkpoints(fr_cli *cli, const fr_config *config, fr_err *err)
+{
+    fr_admin *admin;
+    FR_TRY(fr_admin_open(&config->kafka, &admin, err));
+    json_t *list = json_array();
+    json_object_set_new(fr_cli_result(cli), "checkpoints", list);
+    fr_rc rc = FR_OK;
+    for (size_t i = 0; i < config->source_count && rc != FR_FAIL; i++) {
+        fr_checkpoint *c = NULL;
+        rc = fr_admin_checkpoint(admin, config->sources[i].name, &c, err);
+        if (rc != FR_FAIL)
+            show_checkpoint(cli, list, config->sources[i].name, c);
+        fr_checkpoint_free(c);
+    }
+    fr_admin_close(admin);
+    return rc;
+}
+
+static int show_from_kafka(fr_cli *cli, const fr_config *config, const fr_err *down)
+{
+    fr_err err;
+    fr_buf_printf(&cli->out, "%s is not running here; this is what Kafka knows:\n", config->name);
+    if (show_checkpoints(cli, config, &err) == FR_FAIL)
+        return fr_cli_fail(cli, &err);
+    return fr_cli_fail(cli, down);
+}
+
+int fr_cmd_status(fr_cli *cli)
+{
+    fr_err down, err;
+    fr_config *config = NULL;
+    json_t *document = NULL;
+    /* With --url the file is not needed: it may be on another machine. */
+    fr_rc rc = cli->url != NULL ? FR_OK : fr_cli_config(cli, &(fr_config_flags){0}, &config, &err);
+    if (rc == FR_FAIL)
+        return fr_cli_fail(cli, &err);
+    rc = fr_ask_daemon(cli, config, "/v1/status", &document, &down);
+    int code = rc == FR_OK      ? show_document(cli, document)
+               : config == NULL ? fr_cli_fail(cli, &down)
+                                : show_from_kafka(cli, config, &down);
+    fr_config_free(config);
+    return code;
+}

@@ -1,0 +1,217 @@
+/* freshet tap: what is on a topic, decoded. Without a consumer group, so nobody's offsets
+ * move; read_committed, so what is shown is what consumers see. */
+#include "base/clock.h"
+#include "cli/ask.h"
+#include "codec/decode.h"
+#include "kafka/consume.h"
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLICE_US = 200000, BATCH_EVENTS = 256, BATCH_BYTES = 4 << 20 };
+
+static volatile sig_atomic_t stopped;
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+typedef struct tap {
+    fr_cli *cli;
+    const char *word, *topic;
+    fr_registry *registry;
+    fr_consumer *consumer;
+    fr_arena *a; /* of one message */
+    json_t *events;
+    long long limit, shown; /* limit 0: none */
+} tap;
+
+/* One side of a message: id and JSON; text empty: NULL. FR_END: not in the wire format. */
+static fr_rc decode(tap *t, fr_str data, int32_t *id, fr_str *schema, fr_str *text, fr_err *err)
+{
+    fr_in in = fr_in_of(data);
+    uint8_t magic = fr_in_u8(&in);
+    *id = (int32_t)fr_in_u32be(&in);
+    if (in.bad || magic != 0)
+        return FR_END;
+    fr_str rest = fr_in_take(&in, fr_in_left(&in));
+    FR_TRY(fr_registry_schema(t->registry, *id, schema, err));
+    return fr_avro_to_json(t->a, *schema, rest, text, err);
+}
+
+/* The full name of the record a schema describes. */
+static fr_str schema_name(tap *t, fr_str schema)
+{
+    json_t *j = json_loadb(schema.ptr, schema.len, 0, NULL);
+    const char *space = fr_json_str(j, "namespace", ""), *name = fr_json_str(j, "name", "?");
+    fr_str full = fr_arena_printf(t->a, "%s%s%s", space, *space == 0 ? "" : ".", name);
+    json_decref(j);
+    return full;
+}
+
+static void put_source(tap *t, const json_t *payload)
+{
+    const json_t *source = json_object_get(payload, "source");
+    const json_t *lsn = json_object_get(source, "lsn");
+    if (json_is_integer(lsn)) {
+        uint64_t v = (uint64_t)json_integer_value(lsn);
+        fr_buf_printf(&t->cli->out, "  lsn %" PRIX32 "/%" PRIX32, (uint32_t)(v >> 32), (uint32_t)v);
+    }
+    const json_t *tx = json_object_get(source, "txId");
+    if (json_is_integer(tx))
+        fr_buf_printf(&t->cli->out, "  tx %" JSON_INTEGER_FORMAT, json_integer_value(tx));
+    const json_t *ts = json_object_get(source, "ts_ms");
+    long long commit = json_is_integer(ts) ? json_integer_value(ts) : 0;
+    if (commit > 0)
+        fr_buf_printf(&t->cli->out, "  age %.2fs", (double)(fr_wall_us() / 1000 - commit) / 1000);
+}
+
+static void keep_json(tap *t, const fr_message *m, fr_str key, fr_str payload, int32_t id)
+{
+    json_t *j = json_pack("{s:i,s:I,s:I,s:i}", "partition", (int)m->partition, "offset",
+                          (json_int_t)m->offset, "timestamp_ms", (json_int_t)m->timestamp_ms,
+                          "schema_id", (int)id);
+    json_t *k = key.len == 0 ? NULL : json_loadb(key.ptr, key.len, JSON_DECODE_ANY, NULL);
+    json_t *v =
+        payload.len == 0 ? NULL : json_loadb(payload.ptr, payload.len, JSON_DECODE_ANY, NULL);
+    json_object_set_new(j, "key", k == NULL ? json_null() : k);
+    json_object_set_new(j, "value", v == NULL ? json_null() : v);
+    json_array_append_new(t->events, j);
+}
+
+static fr_rc show(tap *t, const fr_message *m, fr_err *err)
+{
+    fr_str key = {"", 0}, payload = {"", 0}, schema = {"", 0}, ignored = {"", 0};
+    int32_t id = 0, key_id = 0;
+    fr_rc rc = m->key.ptr == NULL ? FR_OK : decode(t, m->key, &key_id, &ignored, &key, err);
+    FR_TRY(rc);
+    if (rc == FR_END)
+        key = fr_arena_printf(t->a, "{\"$bytes\":%zu}", m->key.len);
+    rc = m->payload.ptr == NULL ? FR_OK : decode(t, m->payload, &id, &schema, &payload, err);
+    FR_TRY(rc);
+    if (rc == FR_END)
+        payload = fr_arena_printf(t->a, "{\"$bytes\":%zu}", m->payload.len);
+    t->shown++;
+    if (t->cli->json) {
+        keep_json(t, m, key, payload, id);
+        return FR_OK;
+    }
+    fr_buf *b = &t->cli->out;
+    bool table = strchr(t->word, '/') != NULL;
+    fr_buf_printf(b, "# %s%stopic %s[%d]@%" PRId64, table ? t->word : "", table ? " → " : "",
+                  t->topic, (int)m->partition, m->offset);
+    if (key.len > 0)
+        fr_buf_printf(b, "  key %.*s", FR_ARG(key));
+    if (id > 0)
+        fr_buf_printf(b, "  %.*s id %d", FR_ARG(schema_name(t, schema)), (int)id);
+    json_t *j = payload.len == 0 ? NULL : json_loadb(payload.ptr, payload.len, 0, NULL);
+    put_source(t, j);
+    json_decref(j);
+    fr_buf_text(b, "\n");
+    fr_buf_str(b, m->payload.ptr == NULL ? FR_STR("null") : payload);
+    fr_buf_text(b, "\n");
+    fr_cli_flush(t->cli);
+    return FR_OK;
+}
+
+static fr_rc show_batch(tap *t, const fr_batch *b, fr_err *err)
+{
+    for (size_t i = 0; i < b->message_count && (t->limit == 0 || t->shown < t->limit); i++) {
+        fr_arena_reset(t->a);
+        if (show(t, &b->messages[i], err) == FR_FAIL)
+            return fr_fail_in(err, "topic %s[%d] offset %" PRId64, t->topic,
+                              (int)b->messages[i].partition, b->messages[i].offset);
+    }
+    return FR_OK;
+}
+
+static fr_rc follow(tap *t, bool to_end, fr_err *err)
+{
+    fr_batch *b = fr_batch_new(BATCH_EVENTS, BATCH_BYTES);
+    fr_rc rc = FR_OK;
+    while (rc != FR_FAIL && !stopped && (t->limit == 0 || t->shown < t->limit)) {
+        fr_batch_reset(b);
+        rc = fr_consume(t->consumer, b, fr_now_us() + SLICE_US, err);
+        if (rc == FR_OK)
+            rc = show_batch(t, b, err);
+        if (rc == FR_IDLE && to_end && fr_consumer_at_end(t->consumer))
+            break;
+    }
+    fr_batch_free(b);
+    return rc == FR_FAIL ? rc : FR_OK;
+}
+
+static fr_rc read_flags(fr_cli *cli, tap *t, bool *beginning, fr_err *err)
+{
+    const char *limit = fr_cli_flag(cli, "limit"), *from = fr_cli_flag(cli, "from");
+    const char *refused = fr_cli_flag(cli, "where") != NULL ? "where"
+                          : fr_cli_flag(cli, "at") != NULL  ? "at"
+                                                            : NULL;
+    if (refused != NULL) {
+        fr_fail(err, FR_ERR_CONFIG, "this version does not do tap --%s", refused);
+        fr_fail_code(err, "cli.not_built");
+        return fr_fail_hint(err, "leave it out; --json and jq can choose among events");
+    }
+    *beginning = from != NULL && strcmp(from, "beginning") == 0;
+    char *end = NULL;
+    t->limit = limit == NULL ? 0 : strtoll(limit, &end, 10);
+    bool bad = limit != NULL && (*limit == 0 || *end != 0 || t->limit < 1);
+    if (!bad && !(cli->json && limit == NULL && !*beginning))
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG,
+            bad ? "--limit: `%s` is no number of events" : "tap --json must end%s",
+            bad ? limit : "");
+    fr_fail_code(err, "cli.bad_value");
+    return fr_fail_hint(err, "add --limit 10, or --from beginning");
+}
+
+static fr_rc check_topic(const fr_config *config, const char *topic, fr_err *err)
+{
+    fr_admin *admin;
+    int32_t partitions = 0;
+    FR_TRY(fr_admin_open(&config->kafka, &admin, err));
+    fr_rc rc = fr_admin_partitions(admin, topic, &partitions, err);
+    fr_admin_close(admin);
+    if (rc != FR_END)
+        return rc;
+    fr_fail(err, FR_ERR_CONFIG, "there is no topic %s", topic);
+    fr_fail_code(err, "kafka.topic.missing");
+    return fr_fail_hint(err, "freshet apply creates the topics of the configuration");
+}
+
+static fr_rc run_tap(tap *t, const fr_config *config, bool beginning, fr_err *err)
+{
+    FR_TRY(fr_ask_topic(config, t->cli->arena, t->word, &t->topic, err));
+    FR_TRY(check_topic(config, t->topic, err));
+    FR_TRY(fr_registry_open(&config->registry, &t->registry, err));
+    fr_consumer_settings settings = {
+        .kafka = &config->kafka, .topics = &t->topic, .topic_count = 1, .start = beginning ? 0 : 1};
+    FR_TRY(fr_consumer_open(&settings, &t->consumer, err));
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return follow(t, beginning, err);
+}
+
+int fr_cmd_tap(fr_cli *cli)
+{
+    tap t = {.cli = cli, .word = cli->args[0]};
+    bool beginning = false;
+    fr_config *config;
+    fr_err err;
+    if (read_flags(cli, &t, &beginning, &err) == FR_FAIL ||
+        fr_cli_config(cli, &(fr_config_flags){0}, &config, &err) == FR_FAIL)
+        return fr_cli_fail(cli, &err);
+    t.a = fr_arena_new(0);
+    t.events = json_array();
+    json_object_set_new(fr_cli_result(cli), "events", t.events);
+    int code = run_tap(&t, config, beginning, &err) == FR_FAIL ? fr_cli_fail(cli, &err) : 0;
+    fr_cli_summary(cli, "# %lld shown", t.shown);
+    fr_consumer_close(t.consumer);
+    fr_registry_close(t.registry);
+    fr_arena_free(t.a);
+    fr_config_free(config);
+    return code;
+}

@@ -77,6 +77,7 @@ def ours(d, rows):
     """Catch up with the log; seconds and CPU from the start of the stream to the last commit."""
     d.start()
     began = d.logged("stream from")
+    d.profile("catchup")
     cpu = d.cpu()
     ended = d.wait_committed(rows)
     cpu = d.cpu() - cpu
@@ -146,6 +147,7 @@ def snapshot_once(dsn, check):
     d = Daemon(dsn, '"public.orders": {}')
     d.start()
     began = d.logged("snapshot: 1 tables")
+    d.profile("snapshot")
     cpu = d.cpu()
     seconds = d.logged("snapshot: done") - began
     cpu = d.cpu() - cpu

@@ -346,6 +346,13 @@ static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, 
     return FR_OK;
 }
 
+/* Every batch there is waits for our commit: without one nothing more will come. A pool that is
+ * empty while filled ones still wait for us says nothing. */
+static bool all_held(const outlet *o)
+{
+    return o->held_count >= fr_pool_size(o->c->pool);
+}
+
 static bool over_limit(const outlet *o)
 {
     const fr_kafka_settings *k = o->c->s.kafka;
@@ -362,7 +369,7 @@ static bool must_split(const outlet *o)
     return o->in_txn && o->opened_us != 0 &&
            ((o->txn_events >= (uint64_t)k->max_events && o->events >= (uint64_t)k->max_events) ||
             (o->txn_bytes >= (uint64_t)k->max_bytes && o->bytes >= (uint64_t)k->max_bytes) ||
-            fr_now_us() - o->opened_us >= 15000000 || fr_pool_count(o->c->pool) == 0);
+            fr_now_us() - o->opened_us >= 15000000 || all_held(o));
 }
 
 static void hold(outlet *o, fr_batch *b)
@@ -424,7 +431,7 @@ static fr_rc take_chunk(outlet *o, fr_batch *b, fr_err *err)
     FR_TRY(snapshot_produced(o->snapshot, b, err));
     if (FR_FAILPOINT("capture_mid_chunk"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_mid_chunk");
-    if (over_limit(o) || fr_pool_count(o->c->pool) == 0)
+    if (over_limit(o) || all_held(o))
         return commit(o, NULL, err);
     return FR_OK;
 }

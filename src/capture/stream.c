@@ -84,9 +84,13 @@ static fr_rc confirm_too_early(fr_reader *r, const fr_batch *b, fr_err *err)
     return FR_OK;
 }
 
-static bool mid_transaction(const fr_batch *b, bool before)
+/* Is a transaction open after the batch's events? Looks at those from *seen on: fill may add
+ * row by row. */
+static bool mid_transaction(const fr_batch *b, size_t *seen, bool before)
 {
-    for (size_t i = b->count; i-- > 0;) {
+    size_t from = *seen;
+    *seen = b->count;
+    for (size_t i = b->count; i-- > from;) {
         if (b->events[i].op == FR_OP_COMMIT)
             return false;
         if (b->events[i].op == FR_OP_BEGIN)
@@ -100,7 +104,7 @@ static bool mid_transaction(const fr_batch *b, bool before)
 static fr_rc fill(stream *s, fr_reader *r, fr_batch *b, bool *open, fr_err *err)
 {
     int64_t began = 0;
-    bool was_open = *open;
+    size_t seen = 0;
     for (;;) {
         int64_t now = fr_now_us();
         fr_rc rc = r->ops->fill(r, b, now + (b->count == 0 ? 100000 : 500), err);
@@ -110,7 +114,7 @@ static fr_rc fill(stream *s, fr_reader *r, fr_batch *b, bool *open, fr_err *err)
             return FR_IDLE;
         if (began == 0)
             began = now;
-        *open = mid_transaction(b, was_open);
+        *open = mid_transaction(b, &seen, *open);
         if (fr_batch_full(b) || over(s))
             return FR_OK;
         if (rc == FR_IDLE && !*open)

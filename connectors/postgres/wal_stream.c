@@ -378,11 +378,11 @@ static fr_rc may_start(stream_reader *r, PGconn *sql, fr_wal_position *p, bool *
                        fr_err *err)
 {
     fr_wal_source *s = r->s;
-    fr_arena *a = fr_arena_new(0);
+    fr_arena *a = NULL;
     fr_wal_catalog c;
     fr_rc rc = fr_wal_slot_verify(s, r->conn, sql, p, &r->flush, err);
     if (rc != FR_FAIL)
-        rc = fr_wal_catalog_read(sql, s->version, s->settings, s->publication, a, &c, err);
+        rc = fr_wal_catalog_recent(s, sql, &a, &c, err);
     if (rc != FR_FAIL)
         rc = fr_wal_catalog_verify(s, &c, err);
     if (rc != FR_FAIL)

@@ -84,9 +84,10 @@ static fr_rc confirm_too_early(fr_reader *r, const fr_batch *b, fr_err *err)
     return FR_OK;
 }
 
-static bool mid_transaction(const fr_batch *b, bool before)
+/* Does the batch end inside a transaction? Looks only at what came since `from`. */
+static bool mid_transaction(const fr_batch *b, size_t from, bool before)
 {
-    for (size_t i = b->count; i-- > 0;) {
+    for (size_t i = b->count; i-- > from;) {
         if (b->events[i].op == FR_OP_COMMIT)
             return false;
         if (b->events[i].op == FR_OP_BEGIN)
@@ -100,21 +101,25 @@ static bool mid_transaction(const fr_batch *b, bool before)
 static fr_rc fill(stream *s, fr_reader *r, fr_batch *b, bool *open, fr_err *err)
 {
     int64_t began = 0;
-    bool was_open = *open;
     for (;;) {
         int64_t now = fr_now_us();
+        size_t from = b->count;
         fr_rc rc = r->ops->fill(r, b, now + (b->count == 0 ? 100000 : 500), err);
         if (rc == FR_FAIL)
             return FR_FAIL;
         if (b->count == 0)
             return FR_IDLE;
-        if (began == 0)
+        if (began == 0) {
             began = now;
-        *open = mid_transaction(b, was_open);
+            atomic_store_explicit(&s->c->silent, false, memory_order_relaxed);
+        }
+        *open = mid_transaction(b, from, *open);
         if (fr_batch_full(b) || over(s))
             return FR_OK;
-        if (rc == FR_IDLE && !*open)
+        if (rc == FR_IDLE && !*open) {
+            atomic_store_explicit(&s->c->silent, true, memory_order_relaxed);
             return FR_OK;
+        }
         if (!*open && fr_now_us() - began > 5000 && fr_queue_count(s->c->filled) == 0)
             return FR_OK;
         FR_TRY(confirm(s, r, err));
@@ -217,11 +222,13 @@ static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
         fr_batch *b = fr_queue_take(c->filled, fr_now_us() + (open ? 1000 : 200000));
         if (b != NULL) {
             FR_TRY(outlet_take(o, b, err));
+            bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);
             if (fr_queue_count(c->filled) == 0)
-                FR_TRY(outlet_idle(o, false, err));
+                FR_TRY(outlet_idle(o, silent, err));
             continue;
         }
-        if (fr_queue_closed(c->filled))
+        /* In this order: a batch may have come between the two looks. */
+        if (fr_queue_closed(c->filled) && fr_queue_count(c->filled) == 0)
             return FR_OK;
         FR_TRY(outlet_idle(o, true, err));
         if (!open)

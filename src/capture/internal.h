@@ -36,9 +36,10 @@ struct fr_capture {
     fr_router *router;
     fr_encoder *encoder;
     fr_pool *pool;
-    fr_queue *filled;  /* batches, reader -> publisher */
-    fr_reader *reader; /* the stream's, while there is one; for interrupt */
-    fr_buf safe;       /* newest committed resume text */
+    fr_queue *filled;   /* batches, reader -> publisher */
+    fr_reader *reader;  /* the stream's, while there is one; for interrupt */
+    atomic_bool silent; /* the source had nothing more to say when the last batch was filled */
+    fr_buf safe;        /* newest committed resume text */
     uint64_t safe_version;
     bool progressed; /* something was committed in this run */
 };

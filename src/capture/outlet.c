@@ -17,6 +17,9 @@ struct outlet {
     int64_t opened_us;                /* 0: none is open */
     int64_t last_close_us, commit_us; /* commit_us: how long one takes, smoothed */
     int64_t last_seen_commit_us;      /* wall time of the newest source commit taken in */
+    int64_t quickest_us;              /* a commit without a stall: the least seen, rising slowly */
+    int64_t settle_us;  /* how long a broker is busy with a commit after it said yes */
+    bool after_another; /* the open transaction was begun right after one */
 
     /* The source transaction at hand. */
     bool in_txn, split_open; /* split_open: parts of it are committed already */
@@ -48,6 +51,7 @@ outlet *outlet_new(fr_capture *c)
     o->ends_arena = fr_arena_new(0);
     o->tallies = fr_map_new();
     o->commit_us = 5000;
+    o->settle_us = 1000;
     o->all_ends_us = fr_now_us() + 60000000;
     return o;
 }
@@ -98,10 +102,45 @@ int64_t outlet_due(const outlet *o)
     return (o->opened_us == 0 ? o->last_close_us : o->opened_us) + o->c->s.kafka->max_time_us;
 }
 
+enum { STALL_US = 20000, MOST_SETTLE_US = 5000, SOON_US = 30000 };
+
+static bool young(const outlet *o)
+{
+    return fr_wall_us() - o->last_seen_commit_us < 1000000;
+}
+
+/* A broker answers a commit before it has written the markers, and refuses a new transaction
+ * until then; librdkafka asks again 20 ms later. A little patience is cheaper; how much it
+ * takes depends on the cluster, so it is learned. While catching up it does not matter. */
+static void let_settle(outlet *o)
+{
+    int64_t since = fr_now_us() - o->last_close_us;
+    if (since < o->settle_us && young(o))
+        fr_sleep_us(o->settle_us - since);
+    o->after_another = since < SOON_US;
+}
+
+static void learn_to_settle(outlet *o, int64_t took)
+{
+    if (o->quickest_us == 0 || took < o->quickest_us)
+        o->quickest_us = took;
+    else
+        o->quickest_us += o->quickest_us / 256;
+    if (!o->after_another || !young(o))
+        return;
+    if (took >= o->quickest_us + STALL_US - 2000)
+        o->settle_us += o->settle_us / 2 + 250;
+    else
+        o->settle_us -= o->settle_us / 48;
+    if (o->settle_us > MOST_SETTLE_US)
+        o->settle_us = MOST_SETTLE_US;
+}
+
 static fr_rc open_transaction(outlet *o, fr_err *err)
 {
     if (o->opened_us != 0)
         return FR_OK;
+    let_settle(o);
     FR_TRY(fr_publisher_begin(o->c->publisher, err));
     o->opened_us = fr_now_us();
     return FR_OK;
@@ -195,6 +234,7 @@ static fr_rc commit(outlet *o, fr_batch *keep, fr_err *err)
     if (all_ends)
         o->all_ends_us = now + 60000000;
     o->commit_us += (now - began - o->commit_us) / 8;
+    learn_to_settle(o, now - began);
     o->last_close_us = now;
     o->opened_us = 0;
     o->events = o->bytes = 0;
@@ -471,8 +511,7 @@ fr_rc outlet_idle(outlet *o, bool quiet, fr_err *err)
         return FR_OK;
     /* While events are young, spend up to a fifth of the time on commits; while catching up,
      * only the limits decide. */
-    bool young = fr_wall_us() - o->last_seen_commit_us < 1000000;
-    if (quiet || over_limit(o) || (young && now - o->last_close_us >= 4 * o->commit_us))
+    if (quiet || over_limit(o) || (young(o) && now - o->last_close_us >= 4 * o->commit_us))
         return commit(o, NULL, err);
     return FR_OK;
 }

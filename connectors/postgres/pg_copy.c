@@ -1,4 +1,5 @@
 #include "connectors/postgres/pg_copy.h"
+#include "connectors/postgres/pg_value.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,7 +118,7 @@ static fr_event *add(const fr_pg_copy *c, fr_batch *b, fr_op op)
     return e;
 }
 
-static void put_cell(const fr_pg_copy *c, size_t i, const cell *at, fr_batch *b, fr_event *e,
+static void put_cell(fr_pg_copy *c, size_t i, const cell *at, fr_batch *b, fr_event *e,
                      fr_value *values)
 {
     if (at->null) {
@@ -126,7 +127,12 @@ static void put_cell(const fr_pg_copy *c, size_t i, const cell *at, fr_batch *b,
     }
     /* Only now: what fills the batch must come after its event. */
     fr_str bytes = at->escaped ? unescaped(b->arena, at->bytes) : at->bytes;
-    fr_pg_layout_value(current(c), i, b->arena, bytes, c->binary, c->view_lsn, values, &e->bad);
+    const fr_pg_layout *l = current(c);
+    fr_rc rc = c->binary
+                   ? fr_pg_decode_binary(&l->codecs[i], b->arena, bytes, &values[i], &c->scratch)
+                   : fr_pg_decode_text(&l->codecs[i], b->arena, bytes, &values[i], &c->scratch);
+    if (rc == FR_FAIL)
+        fr_pg_layout_bad(l, i, b->arena, c->view_lsn, &c->scratch, &e->bad);
 }
 
 static fr_rc put_row(fr_pg_copy *c, fr_batch *b, const cell *cells)

@@ -15,6 +15,7 @@ typedef struct fr_pg_copy {
     /* Ours: */
     fr_pg_layout *relaxed; /* the layout after a NULL in a NOT NULL column */
     void *cells;
+    fr_err scratch;
 } fr_pg_copy;
 
 /* One CopyData message (what PQgetCopyData returned). Values point into it:

@@ -171,31 +171,18 @@ void fr_pg_layout_free(fr_pg_layout *l)
     free(l);
 }
 
-/* Values that text would have room for get the remedy with the column's own name. */
-static fr_str explain(const fr_pg_layout *l, size_t column, fr_arena *a, uint64_t lsn,
-                      const fr_err *err)
+void fr_pg_layout_bad(const fr_pg_layout *l, size_t column, fr_arena *a, uint64_t lsn,
+                      const fr_err *err, fr_str *bad)
 {
     const fr_table *t = l->table;
     const fr_column *c = &t->columns[column];
     fr_str remedy = fr_cstr(fr_err_hint(err));
-    if (err->hint[0] != '\0')
+    if (bad->len > 0)
+        return;
+    if (err->hint[0] != '\0') /* a value that text has room for; with the column's own name */
         remedy = fr_arena_printf(a, "publish it as text with columns.types: {%.*s: string}",
                                  FR_ARG(c->name));
-    return fr_arena_printf(a, "%.*s.%.*s column %.*s (%.*s) at %X/%X: %s; %.*s", FR_ARG(t->space),
+    *bad = fr_arena_printf(a, "%.*s.%.*s column %.*s (%.*s) at %X/%X: %s; %.*s", FR_ARG(t->space),
                            FR_ARG(t->name), FR_ARG(c->name), FR_ARG(c->native_type),
                            (unsigned)(lsn >> 32), (unsigned)lsn, err->text, FR_ARG(remedy));
-}
-
-void fr_pg_layout_value(const fr_pg_layout *l, size_t column, fr_arena *a, fr_str bytes,
-                        bool binary, uint64_t lsn, fr_value *values, fr_str *bad)
-{
-    fr_err err;
-    const fr_pg_codec *c = &l->codecs[column];
-    fr_rc rc = binary ? fr_pg_decode_binary(c, a, bytes, &values[column], &err)
-                      : fr_pg_decode_text(c, a, bytes, &values[column], &err);
-    if (rc == FR_OK)
-        return;
-    values[column].kind = FR_ABSENT;
-    if (bad->len == 0)
-        *bad = explain(l, column, a, lsn, &err);
 }

@@ -56,10 +56,9 @@ fr_pg_layout *fr_pg_layout_relax(const fr_pg_layout *l, size_t column, bool abse
 bool fr_pg_layout_same(const fr_pg_layout *a, const fr_pg_layout *b);
 void fr_pg_layout_free(fr_pg_layout *l); /* NULL is fine */
 
-/* Decode one cell of a row into values[column]. What cannot be decoded is FR_ABSENT, and
- * *bad says why, unless it says something already: table, column, type, reason, remedy and
- * lsn; never the value. */
-void fr_pg_layout_value(const fr_pg_layout *l, size_t column, fr_arena *a, fr_str bytes,
-                        bool binary, uint64_t lsn, fr_value *values, fr_str *bad);
+/* A value of a row could not be decoded: *bad says why, unless it says something already:
+ * table, column, type, reason, remedy and lsn; never the value. In a. */
+void fr_pg_layout_bad(const fr_pg_layout *l, size_t column, fr_arena *a, uint64_t lsn,
+                      const fr_err *err, fr_str *bad);
 
 #endif

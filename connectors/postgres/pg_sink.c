@@ -3,14 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A transaction of ours that does nothing for two minutes belongs to a frozen process: the
- * server ends it, so that its locks do not hold up the next owner. The statements look up
- * few rows by an index in tables of any size; no plan but that one makes sense. */
+/* The statements look up few rows by an index in tables of any size; no plan but that one
+ * makes sense. */
 #define SESSION                                                                                    \
-    "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s -c enable_seqscan=off "       \
-    "-c enable_hashjoin=off -c enable_mergejoin=off -c default_transaction_isolation=read\\ "      \
-    "committed "                                                                                   \
-    "-c default_transaction_read_only=off"
+    "-c lock_timeout=30s -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off "    \
+    "-c default_transaction_isolation=read\\ committed -c default_transaction_read_only=off"
+/* A transaction of ours that does nothing for so long belongs to a frozen process: the
+ * server ends it, so that its locks do not hold up the next owner. */
+enum { FROZEN_SECONDS = 120 };
 
 enum { OLDEST_SERVER = 100000 };
 
@@ -156,6 +156,14 @@ static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
     return FR_OK;
 }
 
+static const char *session_of(fr_arena *a, const fr_sink_settings *set)
+{
+    int64_t frozen = FROZEN_SECONDS + 2 * set->every_us / 1000000;
+    return fr_arena_printf(a, SESSION " -c idle_in_transaction_session_timeout=%llds%c",
+                           (long long)frozen, '\0')
+        .ptr;
+}
+
 static fr_rc connect_sink(const fr_sink_settings *set, PGconn **out, fr_err *err)
 {
     const fr_pg_sink_config *c = set->connector;
@@ -165,7 +173,7 @@ static fr_rc connect_sink(const fr_sink_settings *set, PGconn **out, fr_err *err
                            .insecure = c->insecure,
                            .application_name =
                                fr_arena_printf(a, "freshet %s%c", set->name, '\0').ptr,
-                           .settings = SESSION};
+                           .settings = session_of(a, set)};
     fr_rc rc = fr_pg_connect(&target, out, err);
     fr_arena_free(a);
     return rc;

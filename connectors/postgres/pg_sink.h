@@ -107,6 +107,7 @@ typedef struct fr_pg_sink_table {
     bool guarded;    /* has _freshet_position, and upserts compare it */
     bool positioned; /* has _freshet_position */
     bool marked;     /* soft deletes, into _freshet_deleted */
+    bool cleared;    /* has that column from an earlier setting: rows written are not marked */
     bool append;
     bool ordered;    /* another constraint or a trigger sees the order of rows: no collapse */
     bool override;   /* a key column is GENERATED ALWAYS AS IDENTITY */

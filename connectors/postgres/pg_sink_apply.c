@@ -367,6 +367,15 @@ static fr_rc passes(pass *p, size_t from, size_t to, fr_err *err)
     return one_pass(p, from, to, err);
 }
 
+/* The server names constraints and types, but not the table. */
+static void name_table(const fr_batch *batch, size_t failed, fr_err *err)
+{
+    const fr_table *t = failed < batch->count ? batch->events[failed].table : NULL;
+    if (err->kind == FR_ERR_DATA && err->sqlstate[0] != '\0' && t != NULL)
+        fr_fail_in(err, "%.*s%s%.*s", FR_ARG(t->space), t->space.len > 0 ? "." : "",
+                   FR_ARG(t->name));
+}
+
 fr_rc fr_pg_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
                        size_t *applied, fr_err *err)
 {
@@ -383,5 +392,8 @@ fr_rc fr_pg_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t
     fr_buf_free(&p.key);
     fr_arena_reset(s->arena);
     *applied = rc == FR_OK ? to : p.failed;
-    return rc == FR_OK ? FR_OK : fr_pg_sink_failed(s, err);
+    if (rc == FR_OK)
+        return FR_OK;
+    name_table(batch, p.failed, err);
+    return fr_pg_sink_failed(s, err);
 }

@@ -132,52 +132,38 @@ static fr_rc put_word(fr_in *in, fr_buf *out, fr_err *err)
     return FR_OK;
 }
 
-/* One element of a json[] as it stands; the server checks that it is JSON. */
-static fr_rc put_raw(fr_in *in, fr_buf *out, fr_err *err)
+/* An object as it stands: an element of json[], or text to others. */
+static fr_rc put_object(fr_in *in, fr_buf *out, fr_err *err)
 {
-    const uint8_t *start = in->at;
     int depth = 0;
     bool quoted = false;
-    for (; in->at < in->end; in->at++) {
-        uint8_t c = *in->at;
-        if (quoted) {
-            if (c == '\\' && in->at + 1 < in->end)
-                in->at++;
-            quoted = c != '"';
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == '[' || c == '{') {
-            depth++;
-        } else if (depth == 0 && (c == ',' || c == ']')) {
-            break;
-        } else if (c == ']' || c == '}') {
-            depth--;
-        }
-    }
-    if (in->at == in->end || in->at == start)
-        return not_an_array(err, "an element without end");
-    if (fr_str_is((fr_str){(const char *)start, (size_t)(in->at - start)}, "null")) {
-        fr_buf_text(out, "NULL");
-        return FR_OK;
-    }
     fr_buf_u8(out, '"');
-    for (const uint8_t *at = start; at < in->at; at++)
-        put_quoted(out, *at);
+    do {
+        int c = peek(in);
+        if (c < 0)
+            return not_an_array(err, "an object without end");
+        in->at++;
+        put_quoted(out, (uint8_t)c);
+        if (quoted && c == '\\' && peek(in) >= 0)
+            put_quoted(out, *in->at++);
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted)
+            depth += (c == '{') - (c == '}');
+    } while (depth > 0);
     fr_buf_u8(out, '"');
     return FR_OK;
 }
 
-static fr_rc put_elements(fr_in *in, fr_buf *out, bool raw, int depth, fr_err *err);
+static fr_rc put_elements(fr_in *in, fr_buf *out, int depth, fr_err *err);
 
-static fr_rc put_element(fr_in *in, fr_buf *out, bool raw, int depth, fr_err *err)
+static fr_rc put_element(fr_in *in, fr_buf *out, int depth, fr_err *err)
 {
-    if (raw)
-        return put_raw(in, out, err);
     switch (peek(in)) {
     case '[':
-        return put_elements(in, out, raw, depth + 1, err);
+        return put_elements(in, out, depth + 1, err);
     case '{':
-        return not_an_array(err, "it holds an object");
+        return put_object(in, out, err);
     case '"':
         return put_string(in, out, err);
     default:
@@ -185,7 +171,7 @@ static fr_rc put_element(fr_in *in, fr_buf *out, bool raw, int depth, fr_err *er
     }
 }
 
-static fr_rc put_elements(fr_in *in, fr_buf *out, bool raw, int depth, fr_err *err)
+static fr_rc put_elements(fr_in *in, fr_buf *out, int depth, fr_err *err)
 {
     skip_blanks(in);
     if (peek(in) != '[')
@@ -196,7 +182,7 @@ static fr_rc put_elements(fr_in *in, fr_buf *out, bool raw, int depth, fr_err *e
     fr_buf_u8(out, '{');
     skip_blanks(in);
     while (peek(in) != ']') {
-        FR_TRY(put_element(in, out, raw, depth, err));
+        FR_TRY(put_element(in, out, depth, err));
         skip_blanks(in);
         if (peek(in) == ']')
             break;
@@ -213,12 +199,12 @@ static fr_rc put_elements(fr_in *in, fr_buf *out, bool raw, int depth, fr_err *e
     return FR_OK;
 }
 
-fr_rc fr_pg_array_literal(fr_buf *out, fr_str json, bool elements_are_json, fr_err *err)
+fr_rc fr_pg_array_literal(fr_buf *out, fr_str json, fr_err *err)
 {
     fr_in in = fr_in_of(json);
     if (json.len > 0 && memchr(json.ptr, '\0', json.len) != NULL)
         return not_an_array(err, "the text holds U+0000, which PostgreSQL cannot store");
-    FR_TRY(put_elements(&in, out, elements_are_json, 1, err));
+    FR_TRY(put_elements(&in, out, 1, err));
     skip_blanks(&in);
     if (fr_in_left(&in) > 0)
         return not_an_array(err, "text after its end");

@@ -145,10 +145,7 @@ static way fit_json(const fr_pg_column *to)
 {
     if (to->type == JSON || to->type == JSONB)
         return by_cast(FR_PG_SEND_TEXT);
-    if (to->category != 'A')
-        return never;
-    bool of_json = to->element == JSON || to->element == JSONB;
-    return by_cast(of_json ? FR_PG_SEND_JSON_ARRAY : FR_PG_SEND_ARRAY);
+    return to->category == 'A' ? by_cast(FR_PG_SEND_ARRAY) : never;
 }
 
 static way fit_time(fr_kind kind, const fr_pg_column *to)

@@ -90,7 +90,7 @@ static void put_names(fr_buf *b, const fr_pg_sink_table *t)
     for (size_t i = 0; i < t->field_count; i++)
         fr_buf_printf(b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(t->fields[i].ident));
     fr_buf_text(b, t->positioned ? ", \"" FR_PG_POSITION "\"" : "");
-    fr_buf_text(b, t->marked ? ", \"" FR_PG_DELETED "\"" : "");
+    fr_buf_text(b, t->marked || t->cleared ? ", \"" FR_PG_DELETED "\"" : "");
 }
 
 static void put_values(fr_buf *b, const fr_pg_sink_table *t)
@@ -98,7 +98,7 @@ static void put_values(fr_buf *b, const fr_pg_sink_table *t)
     for (size_t i = 0; i < t->field_count; i++)
         fr_buf_printf(b, "%su.c%zu%.*s", i > 0 ? ", " : "", i, FR_ARG(t->fields[i].cast));
     fr_buf_text(b, t->positioned ? ", u.p" : "");
-    fr_buf_text(b, t->marked ? ", u.d" : "");
+    fr_buf_text(b, t->marked ? ", u.d" : t->cleared ? ", false" : "");
 }
 
 /* "t"."id" = u.c0::x AND ...; key i of the statement is u.c<i> in DELETE and u.c<field>
@@ -146,7 +146,7 @@ static void put_conflict(fr_buf *b, const fr_pg_sink_table *t)
     }
     static const char *const ours[] = {FR_PG_POSITION, FR_PG_DELETED};
     for (int i = 0; i < 2; i++) {
-        if (i == 0 ? t->positioned : t->marked) {
+        if (i == 0 ? t->positioned : t->marked || t->cleared) {
             fr_buf_printf(b, "%s\"%s\" = excluded.\"%s\"", lead, ours[i], ours[i]);
             lead = ", ";
         }
@@ -184,8 +184,8 @@ static void put_patch(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
         fr_buf_printf(b, "%s\"%s\" = u.p", lead, FR_PG_POSITION);
         lead = ", ";
     }
-    if (t->marked)
-        fr_buf_printf(b, "%s\"%s\" = u.d", lead, FR_PG_DELETED);
+    if (t->marked || t->cleared)
+        fr_buf_printf(b, "%s\"%s\" = %s", lead, FR_PG_DELETED, t->marked ? "u.d" : "false");
     fr_buf_text(b, " FROM u WHERE ");
     put_key_match(b, t, "t", false);
     put_guard(b, t, " AND ", "u.p");

@@ -23,13 +23,13 @@ static const char relation_sql[] =
 
 static const char columns_sql[] =
     "SELECT a.attname, b.oid, format_type(b.oid, -1), format_type(a.atttypid, a.atttypmod),"
-    " b.typmod, b.typcategory, CASE WHEN b.typcategory = 'A' THEN b.typelem ELSE 0 END,"
+    " b.typmod, b.typcategory,"
     " a.attnotnull, a.atthasdef OR a.attidentity <> '',"
     " coalesce(to_jsonb(a)->>'attgenerated', '') <> '', a.attidentity = 'a'"
     " FROM pg_attribute a, LATERAL (WITH RECURSIVE d(oid, typmod) AS ("
     "SELECT a.atttypid, a.atttypmod UNION ALL SELECT y.typbasetype, y.typtypmod"
     " FROM d JOIN pg_type y ON y.oid = d.oid WHERE y.typtype = 'd')"
-    " SELECT t.oid, d.typmod, t.typcategory, t.typelem FROM d JOIN pg_type t ON t.oid = d.oid"
+    " SELECT t.oid, d.typmod, t.typcategory FROM d JOIN pg_type t ON t.oid = d.oid"
     " WHERE t.typtype <> 'd') b"
     " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
@@ -64,11 +64,10 @@ static fr_rc read_columns(PGconn *conn, fr_arena *a, const char *oid, fr_pg_rela
             .shown = cell(a, res, i, 3),
             .typmod = (int32_t)fr_pg_int(res, i, 4, -1),
             .category = category.len > 0 ? category.ptr[0] : '\0',
-            .element = (uint32_t)fr_pg_int(res, i, 6, 0),
-            .not_null = fr_pg_bool(res, i, 7),
-            .has_default = fr_pg_bool(res, i, 8),
-            .generated = fr_pg_bool(res, i, 9),
-            .identity_always = fr_pg_bool(res, i, 10),
+            .not_null = fr_pg_bool(res, i, 6),
+            .has_default = fr_pg_bool(res, i, 7),
+            .generated = fr_pg_bool(res, i, 8),
+            .identity_always = fr_pg_bool(res, i, 9),
         };
     }
     PQclear(res);
@@ -228,6 +227,7 @@ static fr_pg_sink_table *lay(fr_pg_sink *s, const fr_table *t, const fr_pg_relat
     st->positioned = fr_pg_relation_find(r, FR_STR(FR_PG_POSITION)) != NULL;
     st->guarded = st->positioned && !st->append;
     st->marked = set->deletes == FR_PG_SOFT;
+    st->cleared = !st->marked && fr_pg_relation_find(r, FR_STR(FR_PG_DELETED)) != NULL;
     st->deferrable = r->deferrable;
     const fr_pg_index *key = fr_pg_relation_key(r, t);
     st->ordered = r->order_matters || r->unique_count > (key != NULL ? 1 : 0);

@@ -18,7 +18,7 @@ static const struct {
     [FR_PG_SEND_UUID] = {2950, 2951},        [FR_PG_SEND_DATE] = {1082, 1182},
     [FR_PG_SEND_TIME] = {1083, 1183},        [FR_PG_SEND_TIMESTAMP] = {1114, 1115},
     [FR_PG_SEND_TIMESTAMPTZ] = {1184, 1185}, [FR_PG_SEND_TEXT] = {25, 1009},
-    [FR_PG_SEND_ARRAY] = {25, 1009},         [FR_PG_SEND_JSON_ARRAY] = {25, 1009},
+    [FR_PG_SEND_ARRAY] = {25, 1009},
 };
 
 uint32_t fr_pg_send_oid(fr_pg_send send)
@@ -245,9 +245,9 @@ static void put_float(fr_buf *out, double v, bool single)
     }
 }
 
-static fr_rc put_array(fr_buf *out, const fr_column *c, fr_str json, bool of_json, fr_err *err)
+static fr_rc put_array(fr_buf *out, const fr_column *c, fr_str json, fr_err *err)
 {
-    if (fr_pg_array_literal(out, json, of_json, err) == FR_FAIL)
+    if (fr_pg_array_literal(out, json, err) == FR_FAIL)
         return fr_fail_in(err, "column %.*s", FR_ARG(c->name));
     return FR_OK;
 }
@@ -287,8 +287,7 @@ static fr_rc put_bytes(fr_buf *out, fr_pg_send send, const fr_column *c, const f
     case FR_PG_SEND_TIMESTAMPTZ:
         return put_stamp(out, c, v->integer, err);
     case FR_PG_SEND_ARRAY:
-    case FR_PG_SEND_JSON_ARRAY:
-        return put_array(out, c, v->bytes, send == FR_PG_SEND_JSON_ARRAY, err);
+        return put_array(out, c, v->bytes, err);
     default:
         return put_any_text(out, c, v, err);
     }

@@ -21,9 +21,8 @@ typedef enum fr_pg_send {
     FR_PG_SEND_TIME,
     FR_PG_SEND_TIMESTAMP,
     FR_PG_SEND_TIMESTAMPTZ,
-    FR_PG_SEND_TEXT,       /* the value's text; the server's input function reads it */
-    FR_PG_SEND_ARRAY,      /* a JSON array as the text of a PostgreSQL array */
-    FR_PG_SEND_JSON_ARRAY, /* the same for json[] and jsonb[]: elements stay JSON */
+    FR_PG_SEND_TEXT,  /* the value's text; the server's input function reads it */
+    FR_PG_SEND_ARRAY, /* a JSON array as the text of a PostgreSQL array */
     FR_PG_SEND_COUNT
 } fr_pg_send;
 
@@ -38,7 +37,6 @@ typedef struct fr_pg_column {
     fr_str shown;     /* as declared: "character varying(20)" */
     int32_t typmod;   /* -1: none */
     char category;    /* pg_type.typcategory */
-    uint32_t element; /* arrays: oid of the element */
     bool not_null, has_default, generated, identity_always;
 } fr_pg_column;
 
@@ -63,8 +61,10 @@ fr_str fr_pg_sink_wider(fr_arena *a, const fr_column *c, const fr_pg_column *to)
 fr_rc fr_pg_sink_put(fr_buf *out, fr_pg_send send, const fr_column *c, const fr_value *v,
                      fr_err *err);
 
-/* A JSON array as an array literal: [1,"a",null,[2]] to {"1","a",NULL,{"2"}}. */
-fr_rc fr_pg_array_literal(fr_buf *out, fr_str json, bool elements_are_json, fr_err *err);
+/* A JSON array as an array literal: [1,"a",null,[2]] to {"1","a",NULL,{"2"}}. Nesting is
+ * dimensions; a string is the element's text (a json[] of our own source has JSON in it);
+ * an object is an element as it stands. DATA (sink.value). */
+fr_rc fr_pg_array_literal(fr_buf *out, fr_str json, fr_err *err);
 
 /* A one-dimensional array in binary form (array_recv): begin, elements by fr_pg_sink_put
  * or fr_buf, end. */

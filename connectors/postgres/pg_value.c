@@ -100,11 +100,16 @@ static fr_rc text_real(const fr_pg_codec *c, fr_str in, fr_value *out, fr_err *e
 
 static fr_rc text_uint8(fr_arena *a, fr_str in, fr_value *out, fr_err *err)
 {
-    fr_str unscaled;
-    if (in.len == 0 || in.ptr[0] == '-' || in.len > 20)
+    uint64_t v = 0;
+    bool bad = in.len == 0;
+    for (size_t i = 0; i < in.len && !bad; i++) {
+        unsigned digit = (unsigned)(unsigned char)in.ptr[i] - '0';
+        bad =
+            digit > 9 || __builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v);
+    }
+    if (bad)
         return fr_pg_malformed(err, "not an xid8");
-    FR_TRY(fr_decimal_from_text(a, in, 20, 0, &unscaled, err));
-    set_bytes(out, FR_DECIMAL, unscaled);
+    set_bytes(out, FR_DECIMAL, fr_pg_uint_decimal(a, v));
     return FR_OK;
 }
 

@@ -69,17 +69,27 @@ void fr_pg_uuid_render(fr_str in, fr_buf *out)
     out->len += 36;
 }
 
+/* 1: a lower-case hex digit. */
+#define H 1
+static const uint8_t uuid_class[256] = {
+    ['0'] = H, ['1'] = H, ['2'] = H, ['3'] = H, ['4'] = H, ['5'] = H, ['6'] = H, ['7'] = H,
+    ['8'] = H, ['9'] = H, ['a'] = H, ['b'] = H, ['c'] = H, ['d'] = H, ['e'] = H, ['f'] = H};
+#undef H
+
+static bool all_hex(const char *p, size_t n)
+{
+    unsigned all = 1;
+    for (size_t i = 0; i < n; i++)
+        all &= uuid_class[(unsigned char)p[i]];
+    return all != 0;
+}
+
 bool fr_pg_uuid_valid(fr_str in)
 {
-    if (in.len != 36)
-        return false;
-    for (size_t i = 0; i < 36; i++) {
-        char c = in.ptr[i];
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? c != '-' : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-    }
-    return true;
+    const char *p = in.ptr;
+    return in.len == 36 && all_hex(p, 8) && p[8] == '-' && all_hex(p + 9, 4) && p[13] == '-' &&
+           all_hex(p + 14, 4) && p[18] == '-' && all_hex(p + 19, 4) && p[23] == '-' &&
+           all_hex(p + 24, 12);
 }
 
 /* --- network addresses: as inet_out and cidr_out print them --- */

@@ -1,4 +1,5 @@
 #include "connectors/postgres/pg_value_parts.h"
+#include <endian.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,33 +53,27 @@ bool fr_pg_int_parse(fr_str in, int64_t low, int64_t high, int64_t *out)
     return true;
 }
 
-/* The low `used` bytes of v, without those that only repeat the sign. */
-static fr_str minimal(fr_arena *a, uint64_t v, bool negative, size_t used)
-{
-    uint8_t *out = fr_arena_raw(a, 9);
-    uint8_t sign = negative ? 0xff : 0;
-    size_t n = 0;
-    for (size_t i = used; i-- > 0;) {
-        uint8_t byte = sign, next = 0;
-        if (i < 8)
-            byte = (uint8_t)(v >> (8 * i));
-        if (i > 0)
-            next = (uint8_t)(v >> (8 * (i - 1)));
-        bool spare = n == 0 && i > 0 && byte == sign && ((next & 0x80) != 0) == negative;
-        if (!spare)
-            out[n++] = byte;
-    }
-    return (fr_str){(char *)out, n};
-}
-
+/* Two's complement, big-endian, without bytes that only repeat the sign. */
 fr_str fr_pg_int_decimal(fr_arena *a, int64_t v)
 {
-    return minimal(a, (uint64_t)v, v < 0, 8);
+    uint64_t magnitude = (uint64_t)(v < 0 ? ~v : v); /* its top bit is clear */
+    unsigned bits = magnitude == 0 ? 0 : 64 - (unsigned)__builtin_clzll(magnitude);
+    unsigned size = bits / 8 + 1; /* one bit more, for the sign */
+    uint64_t shifted = htobe64((uint64_t)v << (64 - 8 * size));
+    char *out = fr_arena_raw(a, 8);
+    memcpy(out, &shifted, 8);
+    return (fr_str){out, size};
 }
 
 fr_str fr_pg_uint_decimal(fr_arena *a, uint64_t v)
 {
-    return minimal(a, v, false, 9);
+    if (v <= INT64_MAX)
+        return fr_pg_int_decimal(a, (int64_t)v);
+    uint64_t bytes = htobe64(v);
+    char *out = fr_arena_raw(a, 9);
+    out[0] = 0;
+    memcpy(out + 1, &bytes, 8);
+    return (fr_str){out, 9};
 }
 
 /* --- floats --- */

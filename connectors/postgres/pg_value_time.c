@@ -33,6 +33,20 @@ static int64_t digits(text *t, size_t least, size_t most)
     return v;
 }
 
+/* Exactly two digits. */
+static unsigned two(text *t)
+{
+    if (t->end - t->at >= 2) {
+        unsigned tens = (unsigned)(unsigned char)t->at[0] - '0';
+        unsigned ones = (unsigned)(unsigned char)t->at[1] - '0';
+        t->at += 2;
+        if (tens <= 9 && ones <= 9)
+            return tens * 10 + ones;
+    }
+    t->bad = true;
+    return 0;
+}
+
 static bool take(text *t, char c)
 {
     if (t->at == t->end || *t->at != c)
@@ -57,9 +71,9 @@ static civil read_date(text *t)
     civil d;
     d.year = digits(t, 4, 9);
     expect(t, '-');
-    d.month = (unsigned)digits(t, 2, 2);
+    d.month = two(t);
     expect(t, '-');
-    d.day = (unsigned)digits(t, 2, 2);
+    d.day = two(t);
     if (d.month < 1 || d.month > 12 || d.day < 1 || d.day > 31)
         t->bad = true;
     return d;
@@ -67,11 +81,11 @@ static civil read_date(text *t)
 
 static int64_t read_time(text *t)
 {
-    int64_t hour = digits(t, 2, 2);
+    int64_t hour = two(t);
     expect(t, ':');
-    int64_t minute = digits(t, 2, 2);
+    int64_t minute = two(t);
     expect(t, ':');
-    int64_t second = digits(t, 2, 2), fraction = 0;
+    int64_t second = two(t), fraction = 0;
     if (take(t, '.')) {
         const char *from = t->at;
         fraction = digits(t, 1, 6);

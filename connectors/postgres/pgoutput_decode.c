@@ -21,7 +21,8 @@ typedef struct cell {
 } cell;
 
 typedef struct tuple {
-    char kind; /* N new, O all of the old row, K its key; 0: not there */
+    char kind;  /* N new, O all of the old row, K its key; 0: not there */
+    bool holes; /* some cell is null or unchanged */
     cell *cells;
     size_t cap;
 } tuple;
@@ -36,6 +37,7 @@ struct fr_pgoutput {
     uint32_t truncated;  /* of the Truncate message that found the batch full */
     const fr_txn *txn;   /* the copy in the batch of the last event, see txn_in */
     tuple before, after; /* of the message at hand */
+    fr_err scratch;      /* of values that cannot be decoded */
 };
 
 static void relation_free(void *value)
@@ -315,13 +317,16 @@ static fr_rc read_tuple(const relation *r, fr_in *in, tuple *t, char kind, fr_er
         t->cap = count;
         t->cells = fr_realloc(t->cells, count * sizeof(cell));
     }
+    t->holes = false;
     for (size_t i = 0; i < count; i++) {
         cell *c = &t->cells[i];
         c->form = (char)fr_in_u8(in);
         c->bytes = (fr_str){NULL, 0};
         if (c->form == 't' || c->form == 'b')
             c->bytes = fr_in_take(in, fr_in_u32be(in));
-        else if (c->form != 'n' && c->form != 'u')
+        else if (c->form == 'n' || c->form == 'u')
+            t->holes = true;
+        else
             return malformed(err, "a row has a column of an unknown form");
     }
     if (in->bad)
@@ -368,6 +373,10 @@ static void relax(relation *r, size_t column, bool absent)
  * value, in a column that should have none, the log is right. */
 static void fit_layout(fr_pgoutput *p, relation *r)
 {
+    bool holes =
+        (p->after.kind != 0 && p->after.holes) || (p->before.kind == 'O' && p->before.holes);
+    if (!holes)
+        return;
     for (size_t i = 0; i < r->column_count; i++) {
         const fr_column *c = &r->layout->table->columns[i];
         char form = p->after.kind != 0 ? new_cell(p, i)->form : 'x';
@@ -379,26 +388,31 @@ static void fit_layout(fr_pgoutput *p, relation *r)
     }
 }
 
-static void put_cell(const fr_pg_layout *l, size_t i, const cell *c, fr_batch *b, fr_event *e,
-                     fr_value *values)
+/* values[i] is ABSENT, and stays so where it cannot be decoded. */
+static void put_cell(fr_pgoutput *p, const fr_pg_layout *l, size_t i, const cell *c, fr_batch *b,
+                     fr_event *e, fr_value *values)
 {
-    if (c->form == 'n')
+    fr_rc rc = FR_OK;
+    if (c->form == 'b')
+        rc = fr_pg_decode_binary(&l->codecs[i], b->arena, c->bytes, &values[i], &p->scratch);
+    else if (c->form == 't')
+        rc = fr_pg_decode_text(&l->codecs[i], b->arena, c->bytes, &values[i], &p->scratch);
+    else if (c->form == 'n')
         values[i].kind = FR_NULL;
-    else if (c->form != 'u')
-        fr_pg_layout_value(l, i, b->arena, c->bytes, c->form == 'b', e->position.row_lsn, values,
-                           &e->bad);
+    if (rc == FR_FAIL)
+        fr_pg_layout_bad(l, i, b->arena, e->position.row_lsn, &p->scratch, &e->bad);
 }
 
-static void put_before(const fr_pgoutput *p, const relation *r, fr_batch *b, fr_event *e)
+static void put_before(fr_pgoutput *p, const relation *r, fr_batch *b, fr_event *e)
 {
     const fr_pg_layout *l = r->layout;
     fr_value *values = fr_batch_row(b, l->table, &e->before);
     for (size_t i = 0; i < r->column_count; i++)
         if (p->before.kind == 'O' || l->identity[i]) /* K: the others are sent as NULL */
-            put_cell(l, i, &p->before.cells[i], b, e, values);
+            put_cell(p, l, i, &p->before.cells[i], b, e, values);
 }
 
-static void put_after(const fr_pgoutput *p, const relation *r, fr_batch *b, fr_event *e)
+static void put_after(fr_pgoutput *p, const relation *r, fr_batch *b, fr_event *e)
 {
     fr_value *values = fr_batch_row(b, r->layout->table, &e->after);
     for (size_t i = 0; i < r->column_count; i++) {
@@ -406,7 +420,7 @@ static void put_after(const fr_pgoutput *p, const relation *r, fr_batch *b, fr_e
         if (c != &p->after.cells[i])
             values[i] = e->before.values[i];
         else
-            put_cell(r->layout, i, c, b, e, values);
+            put_cell(p, r->layout, i, c, b, e, values);
     }
 }
 

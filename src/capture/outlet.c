@@ -23,6 +23,7 @@ struct outlet {
 
     /* The source transaction at hand. */
     bool in_txn, split_open; /* split_open: parts of it are committed already */
+    size_t txn_from;         /* its first event in the batch at hand */
     char txn_id[64];
     uint64_t txn_events, txn_bytes;
     uint32_t txn_crc;
@@ -173,8 +174,10 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
         fr_record r = fr_checkpoint_ends(o->arena, all, n);
         FR_TRY(fr_publisher_record(p, &r, err));
     }
-    fr_split split = {0};
-    if (o->in_txn && o->txn_events > 0)
+    /* What is still to be skipped stays on record until it has been: a restart must skip it
+     * again, whatever is committed before (heartbeats, chunks of a snapshot). */
+    fr_split split = o->skip;
+    if (split.id.len == 0 && o->in_txn && o->txn_events > 0)
         split = (fr_split){fr_cstr(o->txn_id), o->txn_events, o->txn_crc};
     fr_record r = fr_checkpoint_stream(o->arena, false, fr_buf_view(&o->resume),
                                        split.id.len == 0 ? NULL : &split, o->ends, o->end_count,
@@ -350,6 +353,8 @@ static void tally_messages(outlet *o, const fr_batch *b, size_t from, size_t to)
         const fr_message *m = &b->messages[i];
         uint64_t bytes = m->key.len + m->payload.len + 70;
         o->bytes += bytes;
+        if (o->in_txn && m->event >= o->txn_from)
+            o->txn_bytes += bytes;
         const fr_event *e = &b->events[m->event];
         if (m->event == last || e->op > FR_OP_TRUNCATE)
             continue;
@@ -381,16 +386,8 @@ static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, 
     if (FR_FAILPOINT("capture_after_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_produce");
     o->events += to - from;
-    o->txn_bytes += o->in_txn ? fr_arena_used(b->arena) : 0;
     tally_messages(o, b, first, b->message_count);
     return FR_OK;
-}
-
-/* Every batch there is waits for our commit: without one nothing more will come. A pool that is
- * empty while filled ones still wait for us says nothing. */
-static bool all_held(const outlet *o)
-{
-    return o->held_count >= fr_pool_size(o->c->pool);
 }
 
 static bool over_limit(const outlet *o)
@@ -402,14 +399,23 @@ static bool over_limit(const outlet *o)
 }
 
 /* A source transaction is torn only when it is itself larger than a Kafka transaction may
- * be, takes a quarter of the broker's time-out, or fills all the memory there is. */
+ * be, takes a quarter of the broker's time-out, or fills all the memory there is: what we hold
+ * counts, not what the reader has filled ahead of us. */
 static bool must_split(const outlet *o)
 {
     const fr_kafka_settings *k = o->c->s.kafka;
-    return o->in_txn && o->opened_us != 0 &&
+    return o->in_txn && o->txn_events > 0 && o->opened_us != 0 &&
            ((o->txn_events >= (uint64_t)k->max_events && o->events >= (uint64_t)k->max_events) ||
             (o->txn_bytes >= (uint64_t)k->max_bytes && o->bytes >= (uint64_t)k->max_bytes) ||
-            fr_now_us() - o->opened_us >= 15000000 || all_held(o));
+            fr_now_us() - o->opened_us >= 15000000 ||
+            o->held_count + 1 >= fr_pool_size(o->c->pool));
+}
+
+/* Between two source transactions: closed early enough that the next one has room to fit. */
+static bool should_close(const outlet *o)
+{
+    return over_limit(o) || (o->opened_us != 0 && o->held_count > 1 &&
+                             2 * o->held_count >= fr_pool_size(o->c->pool));
 }
 
 static void hold(outlet *o, fr_batch *b)
@@ -424,10 +430,16 @@ static void hold(outlet *o, fr_batch *b)
 static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
 {
     size_t from = 0;
+    o->txn_from = 0;
     for (size_t i = 0; i < b->count; i++) {
         const fr_event *e = &b->events[i];
         if (e->op == FR_OP_BEGIN) {
+            if (o->skip.id.len > 0) { /* what comes before it is not skipped with it */
+                FR_TRY(produce(o, b, from, i, false, err));
+                from = i;
+            }
             FR_TRY(begin_seen(o, e, err));
+            o->txn_from = i;
         } else if (o->in_txn && is_row(e->op)) {
             count_event(o, e);
             if (o->skipping && o->txn_events == o->skip.events) {
@@ -450,8 +462,8 @@ static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
         if (e->position.resume.len > 0 && !o->in_txn) {
             outlet_resume(o, e->position.resume);
             o->resume_dirty = true;
-            if (e->op == FR_OP_COMMIT &&
-                o->events + (i + 1 - from) >= (uint64_t)o->c->s.kafka->max_events) {
+            bool full = o->events + (i + 1 - from) >= (uint64_t)o->c->s.kafka->max_events;
+            if (e->op == FR_OP_COMMIT && (full || should_close(o))) {
                 FR_TRY(produce(o, b, from, i + 1, false, err));
                 from = i + 1;
                 FR_TRY(commit(o, b, err));
@@ -459,7 +471,7 @@ static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
         }
     }
     FR_TRY(produce(o, b, from, b->count, o->skipping, err));
-    if (must_split(o) || (!o->in_txn && over_limit(o)))
+    if (must_split(o) || (!o->in_txn && should_close(o)))
         return commit(o, NULL, err);
     return FR_OK;
 }
@@ -471,7 +483,7 @@ static fr_rc take_chunk(outlet *o, fr_batch *b, fr_err *err)
     FR_TRY(snapshot_produced(o->snapshot, b, err));
     if (FR_FAILPOINT("capture_mid_chunk"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_mid_chunk");
-    if (over_limit(o) || all_held(o))
+    if (should_close(o))
         return commit(o, NULL, err);
     return FR_OK;
 }

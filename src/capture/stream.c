@@ -84,12 +84,9 @@ static fr_rc confirm_too_early(fr_reader *r, const fr_batch *b, fr_err *err)
     return FR_OK;
 }
 
-/* Is a transaction open after the batch's events? Looks at those from *seen on: fill may add
- * row by row. */
-static bool mid_transaction(const fr_batch *b, size_t *seen, bool before)
+/* Does the batch end inside a transaction? Looks only at what came since `from`. */
+static bool mid_transaction(const fr_batch *b, size_t from, bool before)
 {
-    size_t from = *seen;
-    *seen = b->count;
     for (size_t i = b->count; i-- > from;) {
         if (b->events[i].op == FR_OP_COMMIT)
             return false;
@@ -104,9 +101,9 @@ static bool mid_transaction(const fr_batch *b, size_t *seen, bool before)
 static fr_rc fill(stream *s, fr_reader *r, fr_batch *b, bool *open, fr_err *err)
 {
     int64_t began = 0;
-    size_t seen = 0;
     for (;;) {
         int64_t now = fr_now_us();
+        size_t from = b->count;
         fr_rc rc = r->ops->fill(r, b, now + (b->count == 0 ? 100000 : 500), err);
         if (rc == FR_FAIL)
             return FR_FAIL;
@@ -116,7 +113,7 @@ static fr_rc fill(stream *s, fr_reader *r, fr_batch *b, bool *open, fr_err *err)
             began = now;
             atomic_store_explicit(&s->c->silent, false, memory_order_relaxed);
         }
-        *open = mid_transaction(b, &seen, *open);
+        *open = mid_transaction(b, from, *open);
         if (fr_batch_full(b) || over(s))
             return FR_OK;
         if (rc == FR_IDLE && !*open) {
@@ -231,7 +228,8 @@ static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
                 FR_TRY(outlet_idle(o, silent, err));
             continue;
         }
-        if (fr_queue_closed(c->filled))
+        /* In this order: a batch may have come between the two looks. */
+        if (fr_queue_closed(c->filled) && fr_queue_count(c->filled) == 0)
             return FR_OK;
         FR_TRY(outlet_idle(o, true, err));
         if (!open)

@@ -1,5 +1,6 @@
 #include "cli/plan.h"
 #include "codec/avro_schema.h"
+#include "codec/change.h"
 #include "codec/decode.h"
 #include <inttypes.h>
 #include <string.h>
@@ -197,6 +198,13 @@ static void look_at_topic(fr_look *l, fr_findings *f, fr_str topic, bool ours, b
         }
 }
 
+/* Beside its tables a source writes to <prefix>.message (any application may emit logical
+ * messages) and, with transaction_metadata, to <prefix>.transaction. */
+static fr_str side_topic(fr_look *l, const fr_source_settings *s, const char *name)
+{
+    return fr_topic_legal(l->arena, fr_arena_printf(l->arena, "%s.%s", s->prefix, name));
+}
+
 static void look_at_own_topics(fr_look *l, fr_findings *f)
 {
     const fr_config *c = l->config;
@@ -204,11 +212,9 @@ static void look_at_own_topics(fr_look *l, fr_findings *f)
         const fr_source_settings *s = &c->sources[i];
         look_at_topic(l, f, fr_arena_printf(l->arena, "freshet.%s.checkpoint.%s", c->name, s->name),
                       true, false);
+        look_at_topic(l, f, side_topic(l, s, "message"), false, false);
         if (s->transaction_metadata)
-            look_at_topic(
-                l, f,
-                fr_topic_legal(l->arena, fr_arena_printf(l->arena, "%s.transaction", s->prefix)),
-                false, false);
+            look_at_topic(l, f, side_topic(l, s, "transaction"), false, false);
     }
     for (size_t i = 0; i < c->sink_count; i++) {
         const char *topic = c->sinks[i].errors_topic;
@@ -242,10 +248,18 @@ void fr_look_kafka(fr_look *l)
 
 /* ---- registry --------------------------------------------------------------------------- */
 
+/* A version that is new to a subject; route NULL: no table's. */
 static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subject, fr_str schema,
-                                   bool key, int version, fr_err *err)
+                                   bool key, const fr_route *route, fr_str old, int version,
+                                   fr_err *err)
 {
     fr_str why = {"", 0};
+    fr_err change;
+    if (!key && route != NULL &&
+        fr_change_allowed(l->arena, route, old, schema, &change) == FR_FAIL) {
+        fr_look_error(l, f, "schema.on_change", &change);
+        return FR_OK;
+    }
     if (key) {
         fr_finding *bad =
             fr_findings_add(f, FR_BLOCKER, "schema.key_changed",
@@ -269,7 +283,7 @@ static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subje
 }
 
 static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr_str schema,
-                             bool key, int compat, fr_err *err)
+                             bool key, const fr_route *route, int compat, fr_err *err)
 {
     static const char *const levels[] = {
         "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE",
@@ -287,7 +301,7 @@ static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr
     size_t before = f->count;
     rc = fr_registry_latest(l->registry, l->arena, subject, &version, &newest, &text, err);
     if (rc == FR_OK)
-        rc = look_at_known_subject(l, f, subject, schema, key, version, err);
+        rc = look_at_known_subject(l, f, subject, schema, key, route, text, version, err);
     else if (rc == FR_END && l->config->registry.register_when == FR_WHEN_NEVER) {
         fr_finding *bad = fr_findings_add(f, FR_BLOCKER, "registry.subject",
                                           "subject %s does not exist", subject);
@@ -308,33 +322,36 @@ static fr_rc look_at_schemas(fr_look *l, fr_findings *f, const fr_planned *p, fr
     int own = p->route->settings->schema_compat;
     int compat = own >= 0 ? own : l->config->registry.compatibility;
     if (p->key_subject != NULL)
-        FR_TRY(look_at_subject(l, f, p->key_subject, p->key, true, compat, err));
-    return look_at_subject(l, f, p->value_subject, p->value, false, compat, err);
+        FR_TRY(look_at_subject(l, f, p->key_subject, p->key, true, p->route, compat, err));
+    return look_at_subject(l, f, p->value_subject, p->value, false, p->route, compat, err);
 }
 
-/* <prefix>.transaction carries schemas of its own. */
-static fr_rc look_at_side(fr_look *l, fr_findings *f, const fr_source_settings *s, fr_err *err)
+/* <prefix>.message and <prefix>.transaction carry schemas of their own. */
+static fr_rc look_at_side(fr_look *l, fr_findings *f, const fr_source_settings *s, bool message,
+                          fr_err *err)
 {
     fr_origin origin = origin_of(s);
     fr_str key, value;
-    fr_str topic = fr_arena_printf(l->arena, "%s.transaction", s->prefix);
-    topic = fr_topic_legal(l->arena, topic);
-    FR_TRY(fr_schema_transaction(l->arena, &origin, &key, &value, err));
+    fr_str topic = side_topic(l, s, message ? "message" : "transaction");
+    FR_TRY(message ? fr_schema_message(l->arena, &origin, &key, &value, err)
+                   : fr_schema_transaction(l->arena, &origin, &key, &value, err));
     const char *names[2];
     names[0] = fr_arena_cstr(l->arena, fr_arena_printf(l->arena, "%.*s-key", FR_ARG(topic)));
     names[1] = fr_arena_cstr(l->arena, fr_arena_printf(l->arena, "%.*s-value", FR_ARG(topic)));
     int compat = l->config->registry.compatibility;
-    FR_TRY(look_at_subject(l, f, names[0], key, true, compat, err));
-    return look_at_subject(l, f, names[1], value, false, compat, err);
+    FR_TRY(look_at_subject(l, f, names[0], key, true, NULL, compat, err));
+    return look_at_subject(l, f, names[1], value, false, NULL, compat, err);
 }
 
 static fr_rc look_at_subjects(fr_look *l, fr_findings *f, fr_err *err)
 {
     for (size_t i = 0; i < l->table_count; i++)
         FR_TRY(look_at_schemas(l, f, &l->tables[i], err));
-    for (size_t i = 0; i < l->config->source_count; i++)
+    for (size_t i = 0; i < l->config->source_count; i++) {
+        FR_TRY(look_at_side(l, f, &l->config->sources[i], true, err));
         if (l->config->sources[i].transaction_metadata)
-            FR_TRY(look_at_side(l, f, &l->config->sources[i], err));
+            FR_TRY(look_at_side(l, f, &l->config->sources[i], false, err));
+    }
     return FR_OK;
 }
 

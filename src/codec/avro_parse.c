@@ -21,6 +21,16 @@ static fr_rc bad_schema(fr_err *err, const char *what, fr_str where)
     return fr_fail_code(err, "avro.schema");
 }
 
+const char *fr_avro_word(fr_avro_tag tag)
+{
+    return words[tag];
+}
+
+size_t fr_avro_decimal_bytes(int precision)
+{
+    return (size_t)((precision * 3.3219280948873626 + 1) / 8) + 1; /* log2(10) bits a digit */
+}
+
 int fr_avro_tag_of(const char *word)
 {
     for (int i = 0; i < FR_AVRO_UNION; i++) {

@@ -56,6 +56,9 @@ int fr_avro_find(const fr_avro_node *record, const char *field);
 json_t *fr_avro_json(fr_str text, fr_err *err);
 /* The tag of a word: "int", "record"; -1: not one of Avro's own. */
 int fr_avro_tag_of(const char *word);
+const char *fr_avro_word(fr_avro_tag tag); /* and back */
+/* Bytes that the two's complement of any number of that many digits fits in. */
+size_t fr_avro_decimal_bytes(int precision);
 /* The full name of a definition or a use within the enclosing namespace; *space_out is the
  * namespace that it encloses (may be empty). */
 fr_str fr_avro_full_name(fr_arena *a, const char *name, const char *space, fr_str enclosing,

@@ -44,7 +44,7 @@ static bool refuse(comparison *c, const path *at, const char *code, const char *
     fr_buf_text(c->why, c->why->len > 0 ? "; " : "");
     write_path(c->why, at);
     fr_buf_printf(c->why, "%s%s: %s", at != NULL ? ": " : "", code, text);
-    if (w != NULL) {
+    if (w != NULL && r != NULL) {
         fr_buf_text(c->why, " ");
         fr_shape_describe(c->why, w);
         fr_buf_text(c->why, " as ");

@@ -87,7 +87,8 @@ static fr_rc parse_name(parser *p, const json_t *j, fr_str space, const fr_shape
 static fr_rc parse_branches(parser *p, const json_t *list, fr_str space, fr_shape *s)
 {
     s->branch_count = json_array_size(list);
-    s->branches = fr_arena_alloc(p->a, (s->branch_count + 1) * sizeof(*s->branches));
+    s->branches =
+        (const fr_shape **)fr_arena_alloc(p->a, (s->branch_count + 1) * sizeof(*s->branches));
     for (size_t i = 0; i < s->branch_count; i++) {
         FR_TRY(parse(p, json_array_get(list, i), space, &s->branches[i]));
         if (s->branches[i]->kind == FR_SHAPE_UNION)
@@ -167,7 +168,7 @@ static fr_rc parse_complex(parser *p, const json_t *j, fr_str type, fr_str space
             if (k <= FR_SHAPE_FIXED)
                 return parse_named(p, j, space, s);
             s->branch_count = 1;
-            s->branches = fr_arena_alloc(p->a, sizeof(*s->branches));
+            s->branches = (const fr_shape **)fr_arena_alloc(p->a, sizeof(*s->branches));
             return parse(p, json_object_get(j, k == FR_SHAPE_ARRAY ? "items" : "values"), space,
                          &s->branches[0]);
         }

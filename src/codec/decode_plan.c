@@ -3,10 +3,6 @@
 
 #include <string.h>
 
-static const char *const words[] = {"null",   "boolean", "int",    "long",   "float",
-                                    "double", "bytes",   "string", "record", "enum",
-                                    "fixed",  "array",   "map",    "union"};
-
 /* The one branch of [null, T] or [T, null]; the type itself where it is no such union. */
 static const fr_avro_node *some_branch(const fr_avro_node *n)
 {
@@ -127,7 +123,7 @@ static void set_column(fr_reading *g, fr_input *in, fr_column *c, const fr_avro_
     c->precision = in->scalar.precision;
     c->scale = in->scalar.scale;
     c->nullable = has_null(f->type);
-    c->native_type = fr_cstr(words[in->some->tag]);
+    c->native_type = fr_cstr(fr_avro_word(in->some->tag));
     c->doc = c->fallback = FR_STR("");
 }
 
@@ -196,7 +192,7 @@ static fr_rc fill(fr_reading *g, fr_str space, fr_str name, fr_str key, fr_str v
             return fr_fail_in(err, "schema id %d", (int)g->value_id);
         if (!is_record(g->value))
             return fr_fail(err, FR_ERR_DATA, "schema id %d is not of a record but of type %s",
-                           (int)g->value_id, words[g->value->tag]);
+                           (int)g->value_id, fr_avro_word(g->value->tag));
         find_shape(g);
     }
     return g->shape == FR_SHAPE_MESSAGE ? FR_OK : build_table(g, space, name, err);

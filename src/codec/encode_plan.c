@@ -1,13 +1,8 @@
 #include "codec/encode_plan.h"
+#include "codec/avro_parse.h"
+#include "codec/change.h"
 
-#include <math.h>
 #include <string.h>
-
-/* Bytes of the two's complement of the largest number of that many digits. */
-static uint32_t decimal_bytes(int precision)
-{
-    return (uint32_t)((precision * 3.3219280948873626 + 1) / 8) + 1;
-}
 
 static fr_rc add_steps(fr_arena *a, const fr_route *route, const uint16_t *columns, size_t count,
                        bool may_be_null, fr_steps *out, fr_err *err)
@@ -19,7 +14,7 @@ static fr_rc add_steps(fr_arena *a, const fr_route *route, const uint16_t *colum
         steps[i].column = columns[i];
         steps[i].kind = (uint8_t)t.kind;
         steps[i].nullable = may_be_null && t.nullable;
-        steps[i].most = t.kind == FR_DECIMAL ? decimal_bytes(t.precision) : 0;
+        steps[i].most = t.kind == FR_DECIMAL ? (uint32_t)fr_avro_decimal_bytes(t.precision) : 0;
     }
     out->items = steps;
     out->count = count;
@@ -94,6 +89,23 @@ static fr_rc register_key(fr_encoder *e, fr_arena *a, const char *subject, fr_st
     return fr_fail_hint(err, "a key never changes under a topic: set another topic for the table");
 }
 
+/* A version that the registry does not hold yet must be one that schema.on_change allows. */
+static fr_rc register_value(fr_encoder *e, fr_arena *a, const fr_route *route, const char *subject,
+                            fr_str schema, int32_t *id, fr_err *err)
+{
+    int version;
+    int32_t newest;
+    fr_str text;
+    fr_rc rc = fr_registry_lookup(e->registry, subject, schema, id, err);
+    if (rc != FR_END)
+        return rc;
+    rc = fr_registry_latest(e->registry, a, subject, &version, &newest, &text, err);
+    if (rc == FR_OK)
+        rc = fr_change_allowed(a, route, text, schema, err);
+    FR_TRY(rc);
+    return register_schema(e, subject, schema, route->settings->schema_compat, id, err);
+}
+
 static fr_rc register_both(fr_encoder *e, fr_arena *a, fr_plan *p, fr_err *err)
 {
     const fr_route *route = p->route;
@@ -110,8 +122,8 @@ static fr_rc register_both(fr_encoder *e, fr_arena *a, fr_plan *p, fr_err *err)
                             &p->key_id, err));
     }
     fr_str name = fr_arena_printf(a, "%.*s%s", FR_ARG(route->schema_name), suffix);
-    return register_schema(e, subject_of(e, a, route->topic, name, "value"), value, compat,
-                           &p->value_id, err);
+    return register_value(e, a, route, subject_of(e, a, route->topic, name, "value"), value,
+                          &p->value_id, err);
 }
 
 static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)

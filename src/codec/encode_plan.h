@@ -5,9 +5,8 @@
 
 #include "base/map.h"
 #include "codec/avro_type.h"
+#include "codec/avro_write.h"
 #include "codec/encode.h"
-
-#define FR_WIRE_HEADER 5 /* byte 0, schema id */
 
 typedef struct fr_step { /* one field of a record */
     uint16_t column;
@@ -55,6 +54,15 @@ typedef struct fr_side_plan { /* of <prefix>.message and <prefix>.transaction */
     int32_t key_id, value_id;
 } fr_side_plan;
 
+typedef struct fr_commit_text { /* pieces of `source` that a transaction's rows share */
+    uint64_t lsn;
+    uint8_t lsn_text[32]; /* ["lsn"," */
+    size_t lsn_len;
+    int64_t us;
+    uint8_t ms[10], rest[22]; /* ts_ms; ts_us and ts_ns */
+    size_t ms_len, rest_len;
+} fr_commit_text;
+
 struct fr_encoder {
     fr_encoder_settings settings;
     fr_registry *registry;
@@ -65,7 +73,10 @@ struct fr_encoder {
     fr_txn_counts txn;
     fr_str source_head; /* source.version, .connector and .name, as Avro */
     fr_str source_db;
-    int64_t now_us; /* wall time of this call of fr_encode */
+    int64_t now_us;  /* wall time of this call of fr_encode */
+    uint8_t now[33]; /* as Avro */
+    size_t now_len;
+    fr_commit_text commit;
 };
 
 /* The plan of a table version, made and its schemas registered where it is new. */
@@ -93,45 +104,5 @@ uint8_t *fr_row_write(uint8_t *at, const fr_steps *steps, const fr_value *values
 fr_rc fr_row_fail(const fr_plan *p, const fr_event *event, uint16_t column, const char *what,
                   fr_err *err);
 fr_rc fr_event_fail(const fr_plan *p, const fr_event *event, const char *what, fr_err *err);
-
-/* ---- writing without bounds checks, after a bound was asked for ---- */
-
-static inline uint8_t *fr_put_long(uint8_t *at, int64_t v)
-{
-    uint64_t n = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
-    while (n >= 0x80) {
-        *at++ = (uint8_t)(n | 0x80);
-        n >>= 7;
-    }
-    *at++ = (uint8_t)n;
-    return at;
-}
-
-static inline uint8_t *fr_put_raw(uint8_t *at, fr_str s)
-{
-    if (s.len > 0)
-        __builtin_memcpy(at, s.ptr, s.len);
-    return at + s.len;
-}
-
-static inline uint8_t *fr_put_bytes(uint8_t *at, fr_str s)
-{
-    return fr_put_raw(fr_put_long(at, (int64_t)s.len), s);
-}
-
-/* A union's branch: 0 (null) or 1. */
-static inline uint8_t *fr_put_branch(uint8_t *at, bool there)
-{
-    *at++ = there ? 2 : 0;
-    return at;
-}
-
-static inline uint8_t *fr_put_header(uint8_t *at, int32_t schema_id)
-{
-    *at++ = 0;
-    for (int shift = 24; shift >= 0; shift -= 8)
-        *at++ = (uint8_t)((uint32_t)schema_id >> shift);
-    return at;
-}
 
 #endif

@@ -2,7 +2,8 @@
  * twin that keeps the same in a directory (`file:DIR`). Ids are cached both ways; only
  * canonical texts are sent, because some registries tell texts apart by their spacing.
  * Source: docs.confluent.io/platform/current/schema-registry/develop/api.html.
- * From any thread (one lock inside); blocking, with time-outs and retries of its own. */
+ * From any thread; blocking, with time-outs and retries of its own: at most 10 s a try, three
+ * tries of every URL. One question is asked at a time; what is cached never waits for it. */
 #ifndef FR_CODEC_REGISTRY_H
 #define FR_CODEC_REGISTRY_H
 
@@ -21,7 +22,8 @@ void fr_registry_close(fr_registry *r); /* NULL is fine */
  * an fr_compat that a new subject gets when it differs from the registry's own level.
  * Incompatible: SCHEMA error that shows the differences, both schemas, and what to do. The
  * registry's answer is verified: the schema it returns for the id must be ours (H04).
- * CONNECT when no registry answers in time; AUTH for 401, 403. */
+ * CONNECT when no registry answers in time, or not as a registry would (a proxy's HTML, half
+ * a JSON, more than 1 MiB): no row is at fault, so it is never DATA. AUTH for 401, 403. */
 fr_rc fr_registry_register(fr_registry *r, const char *subject, fr_str schema, int compat,
                            bool create, int32_t *id_out, fr_err *err);
 /* FR_OK, or FR_END when the subject does not hold this schema. */
@@ -38,7 +40,8 @@ fr_rc fr_registry_latest(fr_registry *r, fr_arena *a, const char *subject, int *
 fr_rc fr_registry_schema(fr_registry *r, int32_t id, fr_str *text_out, fr_err *err);
 /* registry.connect, .auth, .mode, .compat findings. */
 fr_rc fr_registry_check(fr_registry *r, fr_findings *out, fr_err *err);
-/* Make calls that are under way fail with CANCELLED soon, and all later ones. */
+/* Make calls that are under way fail with CANCELLED soon, and all later ones that would have
+ * to ask. What is cached is still answered, so that a batch can be finished. */
 void fr_registry_interrupt(fr_registry *r);
 
 /* One canonical text per schema: our own key order, no spaces. Parses any Avro schema. */

@@ -38,14 +38,16 @@ static fr_rc fail_file(fr_err *err, const char *doing, const char *path)
     err->native = number;
     fr_fail_hint(err, "make the directory of registry.url readable and writable for this user, and "
                       "check that its disk is not full");
-    return fr_fail_code(err, "registry.file");
+    fr_fail_code(err, "registry.file");
+    return FR_FAIL;
 }
 
 static fr_rc fail_content(fr_err *err, const char *path, const char *why)
 {
     fr_fail(err, FR_ERR_CONNECT, "file registry: %s: %s", path, why);
     fr_fail_hint(err, "the file was changed by hand or by a broken disk: restore it from a copy");
-    return fr_fail_code(err, "registry.file");
+    fr_fail_code(err, "registry.file");
+    return FR_FAIL;
 }
 
 /* --- files ------------------------------------------------------------------------------ */
@@ -84,7 +86,7 @@ static fr_rc read_file(fr_arena *a, const char *path, fr_str *out, fr_err *err)
 
 static fr_rc read_json(fr_arena *a, const char *path, json_t **out, fr_err *err)
 {
-    fr_str text;
+    fr_str text = {NULL, 0};
     fr_err bad;
     fr_rc rc = read_file(a, path, &text, err);
     if (rc != FR_OK)
@@ -164,7 +166,8 @@ static fr_rc subject_path(file_registry *f, fr_arena *a, const char *subject, co
     if (name.len == 0 || name.len > NAME_MAX_LEN) {
         fr_fail(err, FR_ERR_CONFIG, "file registry: subject %s: the name is %s", subject,
                 name.len == 0 ? "empty" : "too long for a file");
-        return fr_fail_code(err, "registry.file");
+        fr_fail_code(err, "registry.file");
+        return FR_FAIL;
     }
     *out = fr_arena_cstr(a, fr_arena_printf(a, "%s/subjects/%.*s%s", f->dir, FR_ARG(name), rest));
     return FR_OK;
@@ -254,7 +257,7 @@ typedef struct version {
 static fr_rc read_version(file_registry *f, fr_arena *a, const char *subject, int32_t number,
                           version *out, fr_err *err)
 {
-    char rest[64], *path;
+    char rest[64], *path = NULL;
     json_t *j;
     snprintf(rest, sizeof(rest), "/versions/%d.json", number);
     FR_TRY(subject_path(f, a, subject, rest, &path, err));
@@ -276,7 +279,7 @@ static fr_rc read_version(file_registry *f, fr_arena *a, const char *subject, in
 static fr_rc read_versions(file_registry *f, fr_arena *a, const char *subject, version **out,
                            size_t *count, fr_err *err)
 {
-    char *path;
+    char *path = NULL;
     int32_t last;
     FR_TRY(subject_path(f, a, subject, "/versions", &path, err));
     FR_TRY(newest(path, ".json", &last, err));
@@ -304,7 +307,7 @@ static fr_rc read_level(fr_arena *a, const char *path, int *out, fr_err *err)
 
 static fr_rc level_of(file_registry *f, fr_arena *a, const char *subject, int *out, fr_err *err)
 {
-    char *path;
+    char *path = NULL;
     FR_TRY(subject_path(f, a, subject, "/config.json", &path, err));
     fr_rc rc = read_level(a, path, out, err);
     if (rc != FR_END)
@@ -324,7 +327,7 @@ static char *id_path(file_registry *f, fr_arena *a, int32_t id)
 static fr_rc id_for(file_registry *f, fr_arena *a, fr_str schema, int32_t *out, fr_err *err)
 {
     int32_t last;
-    fr_str text;
+    fr_str text = {NULL, 0};
     FR_TRY(newest(fr_arena_cstr(a, fr_arena_printf(a, "%s/ids", f->dir)), ".avsc", &last, err));
     for (int32_t id = 1; id <= last; id++) {
         fr_rc rc = read_file(a, id_path(f, a, id), &text, err);
@@ -341,7 +344,7 @@ static fr_rc id_for(file_registry *f, fr_arena *a, fr_str schema, int32_t *out, 
 static fr_rc write_version(file_registry *f, fr_arena *a, const char *subject, const version *v,
                            fr_err *err)
 {
-    char rest[64], *path;
+    char rest[64], *path = NULL;
     static const char *const dirs[] = {"", "/versions"};
     for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
         FR_TRY(subject_path(f, a, subject, dirs[i], &path, err));
@@ -439,7 +442,7 @@ static fr_rc file_level(void *self, const char *subject, int *level_out, fr_err 
 static fr_rc set_level_locked(file_registry *f, fr_arena *a, const char *subject, int level,
                               fr_err *err)
 {
-    char *path;
+    char *path = NULL;
     FR_TRY(subject_path(f, a, subject, "", &path, err));
     FR_TRY(make_dir(path, err));
     FR_TRY(subject_path(f, a, subject, "/config.json", &path, err));

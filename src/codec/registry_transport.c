@@ -163,7 +163,7 @@ fr_rc fr_transport_open(const fr_registry_settings *s, fr_transport **out, fr_er
     FR_TRY(check_settings(s, err));
     fr_transport *t = fr_malloc(sizeof(*t));
     t->count = s->url.count;
-    t->urls = fr_malloc(t->count * sizeof(*t->urls));
+    t->urls = (char **)fr_malloc(t->count * sizeof(*t->urls));
     for (size_t i = 0; i < t->count; i++)
         t->urls[i] = without_slash(s->url.items[i]);
     t->username = fr_strdup(s->username);
@@ -203,7 +203,7 @@ void fr_transport_close(fr_transport *t)
     curl_slist_free_all(t->headers);
     for (size_t i = 0; i < t->count; i++)
         free(t->urls[i]);
-    free(t->urls);
+    free((void *)t->urls);
     free(t->username);
     wipe(t->password);
     wipe(t->token);

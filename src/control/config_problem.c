@@ -151,6 +151,23 @@ const char *fr_place_text(fr_arena *a, fr_place place)
     return fr_arena_cstr(a, text);
 }
 
+/* Below the word that the column points at. The column counts characters, not bytes. */
+static void put_caret(fr_buf *b, const fr_problem *p)
+{
+    const char *at = p->excerpt;
+    for (int i = 1; i < p->column && *at != 0; i++)
+        do
+            at++;
+        while (((unsigned char)*at & 0xC0) == 0x80);
+    size_t word = 0;
+    while (isalnum((unsigned char)at[word]) || (at[word] != 0 && strchr("_.-", at[word]) != NULL))
+        word++;
+    fr_buf_printf(b, "            | %*s", p->column > 1 ? p->column - 1 : 0, "");
+    for (size_t i = 0; i < (word == 0 ? 1 : word); i++)
+        fr_buf_text(b, "^");
+    fr_buf_text(b, "\n");
+}
+
 /* The mock of `validate`: code, place and path in columns, the line with a caret, then what
  * to do. Glyphs are the command line's: it puts one in front. */
 void fr_problem_text(fr_buf *b, const fr_problem *p)
@@ -169,7 +186,7 @@ void fr_problem_text(fr_buf *b, const fr_problem *p)
     fr_buf_printf(b, "\n      %s\n", p->text);
     if (p->excerpt != NULL) {
         fr_buf_printf(b, "      %5d | %s\n", p->line, p->excerpt);
-        fr_buf_printf(b, "            | %*s^\n", p->column > 1 ? p->column - 1 : 0, "");
+        put_caret(b, p);
     }
     if (p->hint != NULL)
         fr_buf_printf(b, "      \xe2\x86\x92 %s\n", p->hint);

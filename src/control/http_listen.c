@@ -81,14 +81,18 @@ bool fr_http_host_allowed(const char *header, const char *listen)
 
 /* --- TCP -------------------------------------------------------------------------------- */
 
-static bool is_loopback(const struct sockaddr *a)
+static bool is_loopback(const struct addrinfo *a)
 {
-    if (a->sa_family == AF_INET) {
-        const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)a;
-        return (ntohl(four->sin_addr.s_addr) >> 24) == 127;
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+    if (a->ai_family == AF_INET && a->ai_addrlen >= sizeof(four)) {
+        memcpy(&four, a->ai_addr, sizeof(four));
+        return (ntohl(four.sin_addr.s_addr) >> 24) == 127;
     }
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)a;
-    return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+    if (a->ai_family != AF_INET6 || a->ai_addrlen < sizeof(six))
+        return false;
+    memcpy(&six, a->ai_addr, sizeof(six));
+    return IN6_IS_ADDR_LOOPBACK(&six.sin6_addr);
 }
 
 static int port_of(int fd)
@@ -132,7 +136,7 @@ fr_rc fr_http_listen_tcp(const char *where, int *fd_out, int *port_out, bool *lo
         return fail(err, "http.listen", "set http.listen to an address of this machine", where,
                     gai_strerror(rc));
     *fd_out = bind_one(found);
-    *loopback_out = is_loopback(found->ai_addr);
+    *loopback_out = is_loopback(found);
     int number = errno;
     freeaddrinfo(found);
     if (*fd_out < 0)

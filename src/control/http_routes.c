@@ -101,19 +101,28 @@ static bool is_named(const json_t *part, const json_t *table, const char *wanted
     return strcmp(wanted, name) == 0;
 }
 
-/* All tables, or those of this name; each says whose it is. */
-static json_t *tables_of(const json_t *doc, const char *wanted)
+/* The tables of one part, or that of this name; each says whose it is. */
+static void add_tables(json_t *list, const json_t *part, const char *wanted)
 {
-    size_t i, k;
-    json_t *part, *table, *list = json_array();
-    json_array_foreach(json_object_get(doc, "parts"), i, part)
-        json_array_foreach(json_object_get(part, "tables"), k, table)
+    size_t i;
+    json_t *table;
+    json_array_foreach(json_object_get(part, "tables"), i, table)
     {
         if (wanted != NULL && !is_named(part, table, wanted))
             continue;
         json_object_set(table, "kind", json_object_get(part, "kind"));
         json_object_set(table, "part", json_object_get(part, "name"));
         json_array_append(list, table);
+    }
+}
+
+static json_t *tables_of(const json_t *doc, const char *wanted)
+{
+    size_t i;
+    json_t *part, *list = json_array();
+    json_array_foreach(json_object_get(doc, "parts"), i, part)
+    {
+        add_tables(list, part, wanted);
     }
     return list;
 }

@@ -82,9 +82,8 @@ struct fr_board {
     int64_t (*now_us)(void), (*wall_us)(void); /* tests set these */
 };
 
-/* The parts may be walked without the lock from the head that this gives. */
 fr_part *fr_board_first(fr_board *b);
-fr_part *fr_board_next(fr_part *p);
+fr_part *fr_board_next(fr_part *p); /* NULL: that was the last */
 
 /* All of these: the part's lock is held. Seconds; negative: unknown. */
 double fr_part_lag(const fr_part *p);

@@ -42,7 +42,7 @@ static size_t width_of(const fr_buf *b, size_t from)
 static void put_clean(fr_buf *b, const char *s)
 {
     const unsigned char *p = (const unsigned char *)s;
-    for (size_t i = 0; p[i] != 0 && i < TEXT_MAX; i++) {
+    for (size_t i = 0; i < TEXT_MAX && p[i] != 0; i++) {
         if (p[i] == 0xC2 && p[i + 1] >= 0x80 && p[i + 1] <= 0x9F) {
             fr_buf_u8(b, '?');
             i++;
@@ -156,7 +156,7 @@ static void put_counts(writer *w, const json_t *doc)
     json_t *n;
     long long good = 0;
     bool first = true;
-    for (mark m = BAD; m > GOOD; m--)
+    for (mark m = BAD; m > GOOD; m--) {
         json_object_foreach(json_object_get(doc, "states"), state, n)
         {
             if (mark_of(state) != m || !json_is_integer(n))
@@ -166,6 +166,7 @@ static void put_counts(writer *w, const json_t *doc)
             fr_buf_printf(w->b, " %lld ", (long long)json_integer_value(n));
             put_clean(w->b, state);
         }
+    }
     json_object_foreach(json_object_get(doc, "states"), state, n)
     {
         long long v = mark_of(state) == GOOD && json_is_integer(n) ? json_integer_value(n) : 0;
@@ -329,16 +330,25 @@ static void put_table(writer *w, const json_t *part, const json_t *table)
     fr_buf_text(w->b, "\n");
 }
 
-/* The tables with this mark, so that trouble stands first. */
-static void put_tables(writer *w, const json_t *doc, mark m)
+static void put_part_tables(writer *w, const json_t *part, mark m)
 {
-    size_t i, k;
-    const json_t *part, *table;
-    json_array_foreach(json_object_get(doc, "parts"), i, part)
-        json_array_foreach(json_object_get(part, "tables"), k, table)
+    size_t i;
+    const json_t *table;
+    json_array_foreach(json_object_get(part, "tables"), i, table)
     {
         if (mark_of(fr_json_str(table, "state", "")) == m)
             put_table(w, part, table);
+    }
+}
+
+/* The tables with this mark, so that trouble stands first. */
+static void put_tables(writer *w, const json_t *doc, mark m)
+{
+    size_t i;
+    const json_t *part;
+    json_array_foreach(json_object_get(doc, "parts"), i, part)
+    {
+        put_part_tables(w, part, m);
     }
 }
 

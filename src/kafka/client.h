@@ -64,6 +64,8 @@ fr_rc fr_client_fail(fr_client *c, fr_err *err, rd_kafka_resp_err_t code, const 
 fr_rc fr_client_fail_error(fr_client *c, fr_err *err, rd_kafka_error_t *error, const char *what);
 /* Which of our kinds, and the dotted code. */
 fr_err_kind fr_client_kind(rd_kafka_resp_err_t code, const char **dotted, const char **hint);
+/* True for what librdkafka tells a consumer and gets over by itself. */
+bool fr_client_passes(rd_kafka_resp_err_t code);
 /* True for the codes that say that another producer, or the broker's own time-out, has
  * taken our epoch (decision 35). */
 bool fr_client_fenced(rd_kafka_resp_err_t code);

@@ -223,13 +223,6 @@ static void take_message(fr_batch *b, const rd_kafka_message_t *from, fr_place *
     place->at_end = false;
 }
 
-/* What librdkafka gets over by itself. */
-static bool passes(rd_kafka_resp_err_t code)
-{
-    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
-           code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__RESOLVE;
-}
-
 static fr_rc take(fr_consumer *c, fr_batch *b, const rd_kafka_message_t *m, fr_err *err)
 {
     const char *topic = m->rkt == NULL ? NULL : rd_kafka_topic_name(m->rkt);
@@ -248,7 +241,7 @@ static fr_rc take(fr_consumer *c, fr_batch *b, const rd_kafka_message_t *m, fr_e
         }
         return FR_OK;
     }
-    if (passes(m->err)) {
+    if (fr_client_passes(m->err)) {
         return FR_OK;
     }
     snprintf(what, sizeof(what), "read %s%s%d", topic == NULL ? "" : topic,
@@ -433,9 +426,13 @@ static fr_rc open_client(fr_consumer *c, fr_err *err)
     snprintf(fetched, sizeof(fetched), "%lld", (long long)fetch);
     snprintf(received, sizeof(received), "%lld", (long long)(fetch + (1 << 20)));
     const fr_pair defaults[] = {
-        {"queued.max.messages.kbytes", queued},  {"fetch.max.bytes", fetched},
-        {"receive.message.max.bytes", received}, {"fetch.wait.max.ms", "100"},
-        {"fetch.error.backoff.ms", "100"},       {"session.timeout.ms", "10000"},
+        {"queued.max.messages.kbytes", queued},
+        {"fetch.max.bytes", fetched},
+        {"receive.message.max.bytes", received},
+        {"fetch.wait.max.ms", "100"},
+        {"fetch.error.backoff.ms", "100"},
+        {"session.timeout.ms", "10000"},
+        {"topic.metadata.refresh.interval.ms", "5000"},
     };
     const fr_pair owned[] = {
         {"enable.auto.commit", "false"},

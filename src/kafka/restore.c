@@ -62,19 +62,18 @@ static fr_rc check_patience(restore *r, fr_err *err)
     if (r->end_us != 0 && now - r->end_us > OPEN_TXN_US) {
         fr_fail(err, FR_ERR_BUSY, "kafka: topic %s: a transaction is still open at its end",
                 r->topic);
-        return fr_fail_code(err, "kafka.txn");
+        fr_fail_code(err, "kafka.txn");
+        return fr_fail_hint(err,
+                            "If it stays, the broker has left it hanging: kafka-transactions.sh "
+                            "find-hanging, then abort --topic %s --partition 0 --start-offset N "
+                            "(it holds nothing that was committed).",
+                            r->topic);
     }
     if (r->end_us == 0 && now - r->heard_us > SILENCE_US) {
         return fr_client_fail(&r->client, err, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL,
                               "read the checkpoint");
     }
     return FR_OK;
-}
-
-static bool passes(rd_kafka_resp_err_t code)
-{
-    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
-           code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__RESOLVE;
 }
 
 static fr_rc take(restore *r, const rd_kafka_message_t *m, fr_err *err)
@@ -88,7 +87,7 @@ static fr_rc take(restore *r, const rd_kafka_message_t *m, fr_err *err)
         r->heard_us = fr_now_us();
         return at_end(r, m->offset);
     }
-    if (passes(m->err)) {
+    if (fr_client_passes(m->err)) {
         return FR_OK;
     }
     return fr_client_fail(&r->client, err, m->err, rd_kafka_message_errstr(m),

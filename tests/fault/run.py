@@ -209,6 +209,26 @@ def wait_rows(r, n, seconds=60):
         time.sleep(0.05)
 
 
+def wait_for(r, what, probe, seconds):
+    deadline = time.time() + seconds
+    while not probe():
+        if time.time() > deadline:
+            raise Failure(f"{what}: not within {seconds} s")
+        if not r.alive():
+            r.start()
+        time.sleep(0.05)
+
+
+def slot_user(r):
+    """The server process that serves our slot, or None."""
+    c = ledger.connect(r.admin[0])
+    q = c.cursor()
+    q.execute("select active_pid from pg_replication_slots where slot_name = %s", ("s" + r.id,))
+    row = q.fetchone()
+    c.close()
+    return row and row[0]
+
+
 def scenario_kill(args):
     """SIGKILL at random moments, a third of them in bursts while it recovers."""
     r = Run(args.seed)
@@ -321,9 +341,9 @@ def scenario_takeover(args):
             time.sleep(r.random.uniform(0.3, 1.0))
             old = r.daemon
             old.send_signal(signal.SIGSTOP)
-            before = r.applied()
+            before = slot_user(r)
             r.start()
-            wait_rows(r, before + 5, 90)
+            wait_for(r, "the new instance to read the log", lambda: slot_user(r) not in (None, before), 90)
             old.send_signal(signal.SIGCONT)
             try:
                 old.wait(60)
@@ -344,7 +364,7 @@ def scenario_takeover(args):
 
 def scenario_pause(args):
     """SIGSTOP for longer than the broker's transaction time-out: not a takeover, so it goes on."""
-    r = Run(args.seed, timeout=2000)
+    r = Run(args.seed, timeout=5000)
     try:
         w = ledger.Workload(r.source, seed=args.seed).start()
         r.start()
@@ -352,7 +372,7 @@ def scenario_pause(args):
         for _ in range(args.kills):
             time.sleep(r.random.uniform(0.3, 0.8))
             r.daemon.send_signal(signal.SIGSTOP)
-            time.sleep(4)
+            time.sleep(8)
             r.daemon.send_signal(signal.SIGCONT)
             before = r.applied()
             wait_rows(r, before + 3)

@@ -2,7 +2,7 @@
 """postgres-wal against a real server (PG_DSN), driven through pg_source_probe.
 
 Each test has a database and a slot of its own; those that restart a server or change its settings
-bring up a stack of their own. FRESHET_BUILD names the build folder (default build/dev); arguments
+bring up a stack of their own (FRESHET_TEST_PG: which of its servers, default pg). FRESHET_BUILD names the build folder (default build/dev); arguments
 choose tests by name."""
 import json
 import os
@@ -61,6 +61,12 @@ def with_path(dsn, db, user=None):
     u = urllib.parse.urlsplit(dsn)
     host = u.netloc.rsplit("@", 1)[-1]
     return urllib.parse.urlunsplit((u.scheme, "%s@%s" % (user or u.username, host), "/" + db, "", ""))
+
+
+def count(conn, what, *args):
+    c = conn.cursor()
+    c.execute("SELECT count(*) FROM " + what, args)
+    return c.fetchone()[0]
 
 
 class Result:
@@ -124,6 +130,10 @@ class Db:
     def one(self, text, *args):
         return self.sql(text, *args)[0][0]
 
+    def since(self, version, what):
+        if self.conn.server_version < version:
+            raise Skip("%s came with %d" % (what, version // 10000))
+
     def publish(self, extra=""):
         self.sql("CREATE PUBLICATION %s FOR ALL TABLES %s" % (self.slot, extra))
 
@@ -175,7 +185,10 @@ class Db:
         self.conn.close()
         try:
             admin = self.connect(self.base)
-            admin.cursor().execute('DROP DATABASE IF EXISTS "%s" WITH (FORCE)' % self.name)
+            admin.cursor().execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                                   (self.name,))
+            until("backends gone", lambda: not count(admin, "pg_stat_activity WHERE datname = %s", self.name))
+            admin.cursor().execute('DROP DATABASE IF EXISTS "%s"' % self.name)
             admin.close()
         except psycopg2.Error:
             pass
@@ -184,19 +197,30 @@ class Db:
 class Server:
     """A stack of its own, for tests that restart or configure it."""
 
-    def __init__(self, *settings):
+    def __init__(self, *settings, since=0):
+        self.name = os.environ.get("FRESHET_TEST_PG", "pg")
         self.dir = os.path.join(tempfile.mkdtemp(), "stack")
         os.chmod(os.path.dirname(self.dir), 0o755)
-        env = self.stack("up", "--owner", str(os.getpid()), "pg")
+        env = self.stack("up", "--owner", str(os.getpid()), self.name)
         self.env = dict(re.findall(r"export (\w+)=(.*)", env))
-        self.dsn = self.env["PG_DSN"]
+        prefix = self.name.upper().replace("-", "_")
+        self.dsn, self.data = self.env[prefix + "_DSN"], self.env[prefix + "_DATA"]
+        if since > 0 and self.version() < since:
+            self.close()
+            raise Skip("came with %d" % (since // 10000))
         if settings:
             c = Db.connect(self.dsn)
             for s in settings:
                 c.cursor().execute("ALTER SYSTEM SET " + s)
             c.close()
-            self.stack("stop", "pg")
-            self.stack("start", "pg")
+            self.stack("stop", self.name)
+            self.stack("start", self.name)
+
+    def version(self):
+        c = Db.connect(self.dsn)
+        v = c.server_version
+        c.close()
+        return v
 
     def stack(self, verb, *args):
         p = subprocess.run([STACK, verb, "--dir", self.dir, *args], stdout=subprocess.PIPE,
@@ -369,8 +393,7 @@ def chunks_from_a_sample(d):
 @db_test
 def where_filter_and_columns(d):
     """snapshot.where, and the publication's row filter and column list, hold for both paths."""
-    if d.conn.server_version < 150000:
-        raise Skip("row filters came with 15")
+    d.since(150000, "row filters")
     d.sql("CREATE TABLE f(id int PRIMARY KEY, a int, b text, c text)")
     d.sql("INSERT INTO f SELECT i, i % 10, 'b', 'c' FROM generate_series(1, 100) i")
     d.sql("CREATE PUBLICATION %s FOR TABLE f (id, a, c) WHERE (id <= 50)" % d.slot)
@@ -415,6 +438,7 @@ def rewritten_under_the_snapshot(d):
 
 @db_test
 def partitions_by_root(d):
+    d.since(130000, "publish_via_partition_root")
     d.sql("CREATE TABLE m(id int, day date, v text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day)")
     for y in (2024, 2025):
         d.sql("CREATE TABLE m_%d PARTITION OF m FOR VALUES FROM ('%d-01-01') TO ('%d-01-01')" % (y, y, y + 1))
@@ -432,6 +456,7 @@ def partitions_by_root(d):
 
 @db_test
 def partitions_by_leaf(d):
+    d.since(130000, "publish_via_partition_root")
     d.sql("CREATE TABLE m(id int PRIMARY KEY) PARTITION BY RANGE (id)")
     d.sql("CREATE TABLE m_1 PARTITION OF m FOR VALUES FROM (0) TO (100)")
     d.sql("CREATE TABLE m_2 PARTITION OF m FOR VALUES FROM (100) TO (200)")
@@ -449,6 +474,7 @@ def partitions_by_leaf(d):
 
 @db_test
 def transactions_and_ordinals(d):
+    d.since(140000, "logical messages")
     d.sql("CREATE TABLE t(id int PRIMARY KEY, v text)")
     d.sql("CREATE TABLE other(id int PRIMARY KEY)")
     d.publish()
@@ -462,7 +488,7 @@ def transactions_and_ordinals(d):
     c = d.conn.cursor()
     import io
     c.copy_from(io.StringIO("".join("%d\tcopy\n" % i for i in range(100, 1100))), "t")
-    s = d.stream(2)
+    s = d.stream(2, no_confirm=True)
     changes = [(x["op"], x.get("after", {}).get("id"), x["ordinal"]) for x in s.ops("c", "u", "MESSAGE")]
     expect(changes[:5], [("c", 1, 0), ("c", 3, 2), ("MESSAGE", None, 3), ("u", 1, 4),
                          ("MESSAGE", None, 0)], "events of the first transaction")
@@ -470,12 +496,15 @@ def transactions_and_ordinals(d):
     expect(copied, [("c", i, i - 100) for i in range(100, 1100)], "COPY: ordinals")
     out = s.ops("MESSAGE")[1]
     expect(("txn" in out, out["name"], out["body"]), (False, "out", "side"), "non-transactional message")
+    again = d.stream(1, go_on=False, no_confirm=True, resume=out["resume"])
+    expect(([x["ordinal"] for x in again.ops("c")][:1], again.ops("MESSAGE")), ([0], []), "restart after the message")
     places = [(x["lsn"], x["ordinal"]) for x in s.ops("c", "u") if x["table"] == "public.t"]
     expect(places, sorted(set(places)), "positions increase")
 
 
 @db_test
 def small_batches_say_the_same(d):
+    d.since(110000, "TRUNCATE in the log")
     d.sql("CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE b(id int PRIMARY KEY)")
     d.publish()
     d.start()
@@ -581,8 +610,7 @@ def unchanged_table_is_not_announced_again(d):
 @db_test
 def text_only_type_arrives(d):
     """pgoutput's binary option is for the whole stream: a type that must be text ends it once."""
-    if d.conn.server_version < 140000:
-        raise Skip("binary came with 14")
+    d.since(140000, "binary")
     d.sql("CREATE TABLE t(id int PRIMARY KEY)")
     d.publish()
     d.start()
@@ -615,6 +643,7 @@ def text_only_type_arrives(d):
 
 @db_test
 def generated_columns(d):
+    d.since(120000, "generated columns")
     if d.conn.server_version >= 180000:
         raise Skip("18 may publish them")
     d.sql("CREATE TABLE t(id int PRIMARY KEY, g int GENERATED ALWAYS AS (id * 2) STORED, v int)")
@@ -679,16 +708,34 @@ def foreign_writes_move_the_slot(d):
         other.sql("CREATE TABLE noise(v text)")
         other.sql("INSERT INTO noise SELECT repeat(md5(i::text), 20) FROM generate_series(1, 60000) i")
         end = d.one("SELECT pg_current_wal_lsn()")
-        r = d.probe("stream", heartbeats=1, heartbeat_ms=300, seconds=30).fine()
-        beat = r.ops("HEARTBEAT")[-1]
+        p = subprocess.Popen(d.command("stream", heartbeat_ms=300, seconds=DEADLINE), stdout=subprocess.PIPE,
+                             text=True)
+        beat = next(x for x in map(json.loads, p.stdout) if x.get("op") == "HEARTBEAT")
         expect(json.loads(beat["resume"])["slot"], d.slot, "resume")
-        d.resume = beat["resume"]
-        d.probe("stream", heartbeats=1, heartbeat_ms=300, seconds=3).fine()
-        behind = d.one("SELECT %s::pg_lsn - confirmed_flush_lsn FROM pg_replication_slots"
-                       " WHERE slot_name = %s", end, d.slot)
-        expect(behind < 32 << 20, True, "confirmed within 32 MB: %s" % behind)
+        threading.Thread(target=p.stdout.read).start()
+        until("confirmed", lambda: d.one("SELECT %s::pg_lsn - confirmed_flush_lsn < 32 << 20"
+                                         " FROM pg_replication_slots WHERE slot_name = %s", end, d.slot))
+        p.terminate()
+        p.wait()
     finally:
         other.close()
+
+
+@test
+def starved_reader_stays():
+    """No batch is free for longer than wal_sender_timeout, with a full socket: confirm keeps us (R37)."""
+    s = Server("wal_sender_timeout = '2s'")
+    try:
+        d = Db("starved", base=s.dsn)
+        d.sql("CREATE TABLE t(id int PRIMARY KEY, v text)")
+        d.publish()
+        d.start()
+        d.sql("INSERT INTO t SELECT i, repeat(md5(i::text), 100) FROM generate_series(1, 20000) i")
+        r = d.stream(1, starve_ms=6000, seconds=60)
+        expect(len(r.ops("c")), 20000, "rows after 6 s without a fill")
+        d.close()
+    finally:
+        s.close()
 
 
 @db_test
@@ -724,6 +771,64 @@ def alive_without_confirm():
         expect(p.wait(), 0, "exit code")
         expect([x["after"]["id"] for x in lines if x.get("op") == "c"], [1], "row after 5 s of rest")
         d.close()
+    finally:
+        s.close()
+
+
+@db_test
+def same_shape_on_both_paths(d):
+    """TABLE says the same in the snapshot and in the stream, whatever the replica identity."""
+    d.sql("CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN price AS numeric(8,2) NOT NULL")
+    cols = ("id int, a text NOT NULL DEFAULT 'x', b price, c mood, d int[], e timestamptz DEFAULT now(),"
+            " f varchar(7), g jsonb, h bytea")
+    for name, tail in (("t_pk", "PRIMARY KEY (a, id)"), ("t_full", ""), ("t_index", "UNIQUE (a)"), ("t_none", "")):
+        d.sql("CREATE TABLE %s(%s%s)" % (name, cols, tail and ", " + tail))
+        d.sql("COMMENT ON TABLE %s IS 'about %s'; COMMENT ON COLUMN %s.c IS 'how it is'" % (name, name, name))
+    d.sql("ALTER TABLE t_full REPLICA IDENTITY FULL; ALTER TABLE t_index REPLICA IDENTITY USING INDEX t_index_a_key")
+    for name in ("t_pk", "t_full", "t_index", "t_none"):
+        d.sql("INSERT INTO %s(id, b) VALUES (1, 1)" % name)
+    d.publish()
+    r = d.start("chunks")
+    for name in ("t_pk", "t_full", "t_index", "t_none"):
+        d.sql("INSERT INTO %s(id, a, b) VALUES (2, 'y', 1)" % name)
+    s = d.stream(4)
+    def shapes(x):
+        return {e["table"]: (e["columns"], e["doc"], e["full_before"]) for e in x.ops("TABLE")}
+    expect(len(shapes(r)), 4, "tables")
+    expect(shapes(s), shapes(r), "stream against snapshot")
+
+
+@db_test
+def server_ends_the_stream(d):
+    d.sql("CREATE TABLE t(id int PRIMARY KEY)")
+    d.publish()
+    d.start()
+    p = subprocess.Popen(d.command("stream", seconds=30), stdout=subprocess.PIPE, text=True)
+    p.stdout.readline()
+    d.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s", d.slot)
+    last = json.loads(p.stdout.read().splitlines()[-1])
+    expect((p.wait(), last["error"], last["sqlstate"]), (3, "CONNECT", "57P01"), "a reason to try again")
+
+
+@test
+def shutdown_is_not_held_up():
+    """A server that stops waits until all it sent is confirmed: long before the heartbeat is due."""
+    s = Server()
+    try:
+        d = Db("shutdown", base=s.dsn)
+        d.sql("CREATE TABLE t(id int PRIMARY KEY)")
+        d.publish()
+        d.start()
+        p = subprocess.Popen(d.command("stream", seconds=60, heartbeat_ms=3600000), stdout=subprocess.PIPE, text=True)
+        p.stdout.readline()
+        d.sql("INSERT INTO t VALUES (1)")
+        p.stdout.readline()
+        d.conn.close()
+        began = time.time()
+        s.stack("stop", s.name)
+        expect(time.time() - began < 10, True, "stopped in %.1f s" % (time.time() - began))
+        last = json.loads(p.stdout.read().splitlines()[-1])
+        expect((p.wait(), last["error"]), (3, "CONNECT"), "a reason to try again")
     finally:
         s.close()
 
@@ -778,6 +883,7 @@ def slot_made_again(d):
 
 @db_test
 def slot_advanced(d):
+    d.since(110000, "pg_replication_slot_advance")
     d.sql("CREATE TABLE t(id int PRIMARY KEY)")
     d.publish()
     d.start()
@@ -830,7 +936,8 @@ def slot_active(d):
 
 @test
 def slot_lost():
-    s = Server("max_slot_wal_keep_size = '1MB'", "max_wal_size = '64MB'", "min_wal_size = '32MB'")
+    s = Server("max_slot_wal_keep_size = '1MB'", "max_wal_size = '64MB'", "min_wal_size = '32MB'",
+               since=130000)
     try:
         d = Db("lost", base=s.dsn)
         d.sql("CREATE TABLE t(id int PRIMARY KEY)")
@@ -854,7 +961,7 @@ def slot_lost():
 @test
 def new_timeline():
     """The server's log forks: below the fork we go on in a new epoch, above it we refuse."""
-    s = Server("wal_keep_size = '64MB'")
+    s = Server("max_wal_size = '1GB'", since=120000)
     try:
         d = Db("fork", base=s.dsn)
         d.sql("CREATE TABLE t(id int PRIMARY KEY)")
@@ -862,20 +969,20 @@ def new_timeline():
         d.start()
         d.sql("INSERT INTO t VALUES (1)")
         d.conn.close()
-        s.stack("stop", "pg")
-        owner = os.stat(s.env["PG_DATA"])
-        signal_file = os.path.join(s.env["PG_DATA"], "recovery.signal")
+        s.stack("stop", s.name)
+        owner = os.stat(s.data)
+        signal_file = os.path.join(s.data, "recovery.signal")
         open(signal_file, "w").close()
         os.chown(signal_file, owner.st_uid, owner.st_gid)
-        with open(os.path.join(s.env["PG_DATA"], "postgresql.auto.conf"), "a") as f:
+        with open(os.path.join(s.data, "postgresql.auto.conf"), "a") as f:
             f.write("restore_command = 'false'\n")
-        s.stack("start", "pg")
+        s.stack("start", s.name)
         d.conn = d.connect(d.dsn)
         until("promoted", lambda: not d.one("SELECT pg_is_in_recovery()"))
         expect(d.one("SELECT timeline_id FROM pg_control_checkpoint()") >= 1, True, "timeline")
         d.sql("INSERT INTO t VALUES (2)")
-        history = max(x for x in os.listdir(os.path.join(s.env["PG_DATA"], "pg_wal")) if x.endswith(".history"))
-        fork = open(os.path.join(s.env["PG_DATA"], "pg_wal", history)).read().split()[1]
+        history = max(x for x in os.listdir(os.path.join(s.data, "pg_wal")) if x.endswith(".history"))
+        fork = open(os.path.join(s.data, "pg_wal", history)).read().split()[1]
         beyond = "%s/%X" % (fork.split("/")[0], int(fork.split("/")[1], 16) + 8)
         d.probe("stream", resume=resume_with(d.resume, end_lsn=beyond)).fails("POSITION", "pg.timeline")
         r = d.stream(2)
@@ -901,8 +1008,8 @@ def killed_server():
         for i in range(7):
             d.sql("INSERT INTO t VALUES (%s)", i)
         expect([x["after"]["id"] for x in d.stream(7).ops("c")], list(range(7)), "first")
-        s.stack("kill", "pg", "-9")
-        s.stack("start", "pg")
+        s.stack("kill", s.name, "-9")
+        s.stack("start", s.name)
         d.conn = d.connect(d.dsn)
         d.sql("INSERT INTO t VALUES (100)")
         expect([x["after"]["id"] for x in d.stream(1).ops("c")], [100], "after the crash")
@@ -1054,6 +1161,24 @@ def passwords(d):
     d.probe("tables", dsn="nonsense").fails("CONFIG", "pg.dsn")
     d.probe("tables", dsn=with_path(d.dsn, "no_such_db")).fails("CONFIG", "")
     d.probe("tables", dsn="postgresql://x@127.0.0.1:1/y").fails("CONNECT", "")
+
+
+@test
+def tls():
+    """pg-tls of the stack: verified against its authority, refused against another."""
+    base, wrong = os.environ.get("PG_TLS_DSN"), os.environ.get("TLS_WRONG_CA")
+    if not base or not wrong:
+        raise Skip("no PG_TLS_DSN")
+    d = Db("tls")
+    try:
+        base = base.strip("'")
+        found = d.probe("check", dsn=base, tables=None).lines[0]
+        expect((found["finding"], found["severity"]), ("pg.connect", "fine"), "verified")
+        expect("certificate verified" in found["text"], True, found["text"])
+        other = re.sub("sslrootcert=[^&]*", "sslrootcert=" + wrong, base)
+        d.probe("tables", dsn=other).fails("CONFIG", "pg.tls")
+    finally:
+        d.close()
 
 
 @db_test

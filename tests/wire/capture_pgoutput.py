@@ -75,11 +75,12 @@ OTHER = [
 
 
 class Capture:
-    def __init__(self, name):
+    def __init__(self, name, dsn, folder):
         self.name = name
-        self.db = psycopg2.connect(os.environ["PG_DSN"])
+        self.folder = folder
+        self.db = psycopg2.connect(dsn)
         self.version = self.db.server_version
-        self.slot = "capture_pgoutput"
+        self.slot = f"capture_pgoutput_{os.getpid()}"
         with self.db.cursor() as cur:
             cur.execute("drop schema if exists shop cascade; create schema shop")
             cur.execute("drop publication if exists capture_pgoutput")
@@ -114,7 +115,7 @@ class Capture:
                         "'proto_version', '1', 'publication_names', 'capture_pgoutput'" + options + ")", (self.slot,))
             lines += [f"{lsn} {data}" for lsn, data in cur.fetchall()]
         self.db.commit()
-        with open(os.path.join(HERE, "pgoutput", f"{self.name}.{form}.hex"), "w", encoding="utf-8") as out:
+        with open(os.path.join(self.folder, f"{self.name}.{form}.hex"), "w", encoding="utf-8") as out:
             out.write("\n".join(lines) + "\n")
 
     def close(self):
@@ -122,11 +123,11 @@ class Capture:
             cur.execute("select pg_drop_replication_slot(%s)", (self.slot,))
             cur.execute("drop publication capture_pgoutput; drop schema shop cascade")
         self.db.commit()
+        self.db.close()
 
 
-def main():
-    name = sys.argv[1]
-    capture = Capture(name)
+def capture_all(name, dsn, folder):
+    capture = Capture(name, dsn, folder)
     try:
         capture.run(SCENARIO)
         messages = ", 'messages', 'true'" if capture.version >= 140000 else ""
@@ -135,12 +136,14 @@ def main():
             capture.write("binary", messages + ", 'binary', 'true'")
     finally:
         capture.close()
-    capture = Capture(name)
+    capture = Capture(name, dsn, folder)
     try:
         capture.run(OTHER)
         capture.write("other", "")
     finally:
         capture.close()
+    return capture.version
 
 
-main()
+if __name__ == "__main__":
+    capture_all(sys.argv[1], os.environ["PG_DSN"], os.path.join(HERE, "pgoutput"))

@@ -1,12 +1,10 @@
 #include "base/clock.h"
 #include "codec/registry.h"
-#include "codec/registry_transport.h"
+#include "control/http.h"
 #include "tests/unit/fake_http.h"
 #include "tests/unit/test.h"
 
-#include <dirent.h>
-#include <ftw.h>
-#include <jansson.h>
+#include <stdlib.h>
 
 #define V1 "{\"type\":\"record\",\"name\":\"Row\",\"fields\":[{\"name\":\"id\",\"type\":\"long\"}]}"
 #define V1_JSON                                                                                    \
@@ -466,6 +464,52 @@ static void credentials_are_sent(void **state)
     stop(&f);
 }
 
+/* S10: the name and the authority are checked, whatever registry.insecure says. */
+static void certificates_are_verified(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/fr_tls_XXXXXX", cert[64], key[64], command[512], url[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(cert, sizeof(cert), "%s/cert", dir);
+    snprintf(key, sizeof(key), "%s/key", dir);
+    snprintf(command, sizeof(command),
+             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+             "-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout %s -out %s "
+             "2>/dev/null",
+             key, cert);
+    assert_int_equal(system(command), 0); /* NOLINT: a fixed command of ours */
+    fr_http_settings https = {.listen = "127.0.0.1:0", .tls_cert = cert, .tls_key = key};
+    fr_board *board = fr_board_new("p", "w");
+    fr_http *server;
+    fr_err err = {0};
+    assert_int_equal(fr_http_start(&https, board, &server, &err), FR_OK);
+    static const struct {
+        const char *host;
+        bool ca;
+        const char *code;
+    } cases[] = {{"localhost", true, "registry.reply"}, /* it answers, though not as a registry */
+                 {"localhost", false, "registry.tls"},
+                 {"127.0.0.1", true, "registry.tls"}};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(url, sizeof(url), "https://%s:%d", cases[i].host, fr_http_port(server));
+        const char *urls[] = {url};
+        fr_registry_settings s = {
+            .url = {urls, 1}, .ca = cases[i].ca ? cert : NULL, .insecure = true};
+        fr_registry *r;
+        int32_t id;
+        assert_int_equal(fr_registry_open(&s, &r, &err), FR_OK);
+        assert_int_equal(fr_registry_lookup(r, "a", FR_STR(V1), &id, &err), FR_FAIL);
+        if (strcmp(err.code, cases[i].code) != 0)
+            fail_msg("%zu: %s %s", i, err.code, err.text);
+        fr_registry_close(r);
+    }
+    fr_http_stop(server);
+    fr_board_free(board);
+    unlink(cert);
+    unlink(key);
+    rmdir(dir);
+}
+
 static void subjects_are_escaped(void **state)
 {
     (void)state;
@@ -594,6 +638,7 @@ int main(void)
         cmocka_unit_test(an_interrupt_ends_a_call_and_all_later_ones),
         cmocka_unit_test(unsafe_and_wrong_urls_are_refused),
         cmocka_unit_test(credentials_are_sent),
+        cmocka_unit_test(certificates_are_verified),
         cmocka_unit_test(subjects_are_escaped),
         cmocka_unit_test(schemas_that_freshet_cannot_read_are_data_errors),
         cmocka_unit_test(compatibility_and_latest_of_an_unknown_subject),

@@ -1,11 +1,14 @@
 /* The configuration: the example that is shipped, then one case a problem (tests/cases/config). */
-#include "control/config.h"
+#include "base/json.h"
+#include "control/config_load.h"
 #include "tests/unit/connectors.h"
 #include "tests/unit/test.h"
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct loaded {
     fr_rc rc;
@@ -175,11 +178,199 @@ static void each_case_has_its_problems(void **state)
     assert_int_equal(bad, 0);
 }
 
+/* ---- secrets ----------------------------------------------------------------------------- */
+
+static void put_file(const char *dir, const char *name, const char *text, int mode)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+    assert_int_equal(chmod(path, (mode_t)mode), 0);
+}
+
+#define SOURCE(password)                                                                           \
+    "version: 1\nname: x\nkafka: {brokers: [localhost:1]}\nregistry: {url: "                       \
+    "['http://localhost']}\n"                                                                      \
+    "sources:\n  a:\n    type: postgres\n    dsn: postgresql://localhost/a\n    "                  \
+    "password: " password "\n    tables: {p.t: {}}\n"
+
+static loaded load_secret(const char *dir, const char *text)
+{
+    char path[512];
+    put_file(dir, "c.yaml", text, 0644);
+    snprintf(path, sizeof(path), "%s/c.yaml", dir);
+    return load(path, (fr_config_flags){0});
+}
+
+static const char *password_of(const loaded *l)
+{
+    const struct scripted_config *own = l->config->sources[0].connector;
+    return own->password;
+}
+
+static void secrets_come_from_files_credentials_and_variables(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/freshet-config-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    put_file(dir, "good", "secret-one\n", 0600);
+    put_file(dir, "open", "secret-two\n", 0644);
+    setenv("CREDENTIALS_DIRECTORY", dir, 1);
+    setenv("FRESHET_TEST_SECRET", "secret-three", 1);
+
+    loaded l = load_secret(dir, SOURCE("${file:good}"));
+    assert_int_equal(l.rc, FR_OK);
+    assert_string_equal(password_of(&l), "secret-one");
+    fr_buf shown = {0};
+    fr_config_show(&shown, l.config, false);
+    fr_config_show(&shown, l.config, true);
+    fr_buf_u8(&shown, 0);
+    assert_null(strstr((const char *)shown.ptr, "secret-one"));
+    assert_non_null(strstr((const char *)shown.ptr, "***"));
+    fr_buf_free(&shown);
+    char line[] = "connect with secret-one failed";
+    fr_redact(line);
+    assert_string_equal(line, "connect with *** failed");
+    unload(&l);
+
+    l = load_secret(dir, SOURCE("${file:open}"));
+    assert_int_equal(l.rc, FR_FAIL);
+    assert_string_equal(l.problems[0].code, "config.secret_mode");
+    unload(&l);
+
+    l = load_secret(dir, SOURCE("${cred:open}")); /* the folder guards it */
+    assert_int_equal(l.rc, FR_OK);
+    assert_string_equal(password_of(&l), "secret-two");
+    unload(&l);
+
+    l = load_secret(dir, SOURCE("${cred:../x}"));
+    assert_int_equal(l.rc, FR_FAIL);
+    unload(&l);
+
+    /* A variable is taken out of the environment; a reload still knows it. */
+    for (int i = 0; i < 2; i++) {
+        l = load_secret(dir, SOURCE("${env:FRESHET_TEST_SECRET}"));
+        assert_int_equal(l.rc, FR_OK);
+        assert_string_equal(password_of(&l), "secret-three");
+        assert_null(getenv("FRESHET_TEST_SECRET"));
+        unload(&l);
+    }
+    unsetenv("CREDENTIALS_DIRECTORY");
+    const char *const names[] = {"good", "open", "c.yaml"};
+    for (size_t i = 0; i < 3; i++) {
+        char path[512];
+        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
+/* ---- layers, and what is printed --------------------------------------------------------- */
+
+static void exact_wins_over_regex_over_defaults(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "version: 1\nname: x\nkafka: {brokers: [localhost:1]}\n"
+        "registry: {url: ['http://localhost'], compatibility: FULL}\n"
+        "defaults: {tombstones: false, owner: all, columns: {types: {a: int, b: int}}}\n"
+        "sources:\n  a:\n    type: postgres\n    dsn: postgresql://localhost/a\n    tables:\n"
+        "      \"/^p\\\\./\": {owner: some, snapshot: {chunk: 7}}\n"
+        "      p.t: {owner: one, columns: {types: {b: long}}, schema: {compatibility: NONE}}\n"
+        "      q.t: {}\n";
+    loaded l = {.arena = fr_arena_new(0)};
+    fr_err err;
+    fr_config_flags flags = {.offline = true};
+    l.rc =
+        fr_config_load_text((fr_str){text, sizeof(text) - 1}, "x.yaml", true, &scripted_connectors,
+                            &flags, l.arena, &l.problems, &l.count, &l.config, &err);
+    assert_int_equal(l.rc, FR_OK);
+    const fr_source_settings *s = &l.config->sources[0];
+    const fr_table_settings *exact = fr_source_match(s, FR_STR("p"), FR_STR("t"));
+    const fr_table_settings *regex = fr_source_match(s, FR_STR("p"), FR_STR("u"));
+    const fr_table_settings *other = fr_source_match(s, FR_STR("q"), FR_STR("t"));
+    assert_string_equal(exact->owner, "one");
+    assert_int_equal(exact->snapshot_chunk, 7);
+    assert_false(exact->tombstones);
+    assert_int_equal(exact->schema_compat, FR_COMPAT_NONE);
+    assert_int_equal(exact->column_types.count, 2);
+    assert_string_equal(exact->column_types.items[1].value, "long");
+    assert_string_equal(regex->owner, "some");
+    assert_int_equal(regex->schema_compat, -1);
+    assert_string_equal(regex->column_types.items[1].value, "int");
+    assert_string_equal(other->owner, "all");
+    assert_int_equal(other->snapshot_chunk, 20000);
+    fr_buf b = {0};
+    fr_config_show(&b, l.config, true);
+    json_t *shown = json_loadb((const char *)b.ptr, b.len, 0, NULL);
+    const json_t *place = json_object_get(shown, "sources.a.tables.\"p.t\".snapshot.chunk");
+    assert_string_equal(fr_json_str(place, "value", ""), "7");
+    assert_string_equal(fr_json_str(place, "place", ""),
+                        "x.yaml:11 (sources.a.tables.\"/^p\\./\")");
+    place = json_object_get(shown, "sources.a.tables.\"q.t\".tombstones");
+    assert_string_equal(fr_json_str(place, "place", ""), "x.yaml:5 (defaults)");
+    json_decref(shown);
+    fr_buf_free(&b);
+    unload(&l);
+}
+
+static void a_problem_is_printed_with_its_line_and_a_caret(void **state)
+{
+    (void)state;
+    loaded l = load(FR_SOURCE_DIR "/tests/cases/config/unknown_key.yaml",
+                    (fr_config_flags){.offline = true});
+    assert_int_equal(l.count, 1);
+    l.problems[0].file = "unknown_key.yaml";
+    fr_buf b = {0};
+    fr_problem_text(&b, &l.problems[0]);
+    assert_str(fr_buf_view(&b), "config.unknown_key        unknown_key.yaml:10:30        "
+                                "sources.erp.tables.\"public.orders\".metod\n"
+                                "      there is no key `metod` here\n"
+                                "         10 |     tables: {public.orders: {metod: log}}\n"
+                                "            |                              ^^^^^\n"
+                                "      \xe2\x86\x92 did you mean `method`?\n");
+    fr_buf_free(&b);
+    unload(&l);
+}
+
+static void explain_knows_keys_however_they_are_written(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"version",
+                                       "kafka",
+                                       "kafka.delivery",
+                                       "method",
+                                       "defaults.topic",
+                                       "sources.<s>.log.slot",
+                                       "sinks.dwh.write.mode",
+                                       "write.mode",
+                                       "sources.erp.tables.\"public.orders\".key"};
+    fr_err err;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        fr_buf b = {0};
+        assert_ok(fr_config_explain(&b, &scripted_connectors, keys[i], &err));
+        assert_true(b.len > 40);
+        fr_buf_free(&b);
+    }
+    fr_buf b = {0};
+    assert_fails(fr_config_explain(&b, &scripted_connectors, "kafka.delivry", &err), FR_ERR_CONFIG);
+    assert_string_equal(err.hint, "did you mean `kafka.delivery`?");
+    assert_fails(fr_config_explain(&b, &scripted_connectors, "", &err), FR_ERR_CONFIG);
+    fr_buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(example_is_understood),
         cmocka_unit_test(each_case_has_its_problems),
+        cmocka_unit_test(secrets_come_from_files_credentials_and_variables),
+        cmocka_unit_test(exact_wins_over_regex_over_defaults),
+        cmocka_unit_test(a_problem_is_printed_with_its_line_and_a_caret),
+        cmocka_unit_test(explain_knows_keys_however_they_are_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

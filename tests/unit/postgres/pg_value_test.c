@@ -338,6 +338,8 @@ static void bad_texts_are_refused(void **state)
     refused(20, -1, "9223372036854775808", "pg.value.malformed");
     refused(20, -1, "-9223372036854775809", "pg.value.malformed");
     refused(26, -1, "-1", "pg.value.malformed");
+    refused(5069, -1, "18446744073709551616", "pg.value.malformed");
+    refused(5069, -1, "1.5", "pg.value.malformed");
     refused(701, -1, "0x10", "pg.value.malformed");
     refused(701, -1, "1e", "pg.value.malformed");
     refused(701, -1, "nan", "pg.value.malformed");

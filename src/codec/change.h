@@ -1,0 +1,16 @@
+/* schema.on_change: may this table's row become another one? The registry judges what
+ * consumers can read; this judges what the owner of the pipeline allowed. */
+#ifndef FR_CODEC_CHANGE_H
+#define FR_CODEC_CHANGE_H
+
+#include "base/error.h"
+#include "model/route.h"
+
+/* old and next: value schemas of the route's envelope, as registered and as they would be.
+ * FR_OK when every column that was added, dropped or changed may be (on_change evolve);
+ * SCHEMA error (schema.on_change) that names the columns and the key to set. A column that
+ * was renamed is one dropped and one added where the source does not say more. The `source`
+ * record and the rest of the envelope are freshet's own and not judged. Pure. */
+fr_rc fr_change_allowed(fr_arena *a, const fr_route *route, fr_str old, fr_str next, fr_err *err);
+
+#endif

@@ -1,0 +1,45 @@
+/* Checkpoint records: first byte how long the key is, then key and value; several in a row,
+ * each length-prefixed, so that records meet what earlier ones left. */
+#include "base/bytes.h"
+#include "progress/checkpoint.h"
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fr_checkpoint *c = fr_checkpoint_new();
+    fr_arena *a = fr_arena_new(0);
+    fr_in in = fr_in_of((fr_str){(const char *)data, size});
+    while (fr_in_left(&in) > 3) {
+        fr_err err;
+        size_t key_len = fr_in_u8(&in), value_len = fr_in_u16le(&in);
+        bool tombstone = value_len == 0xffff;
+        key_len = key_len > fr_in_left(&in) ? fr_in_left(&in) : key_len;
+        fr_str key = fr_in_take(&in, key_len);
+        value_len = value_len > fr_in_left(&in) ? fr_in_left(&in) : value_len;
+        fr_str value = tombstone ? (fr_str){NULL, 0} : fr_in_take(&in, value_len);
+        if (fr_checkpoint_fold(c, key, value, &err) == FR_FAIL && err.kind != FR_ERR_POSITION) {
+            abort();
+        }
+    }
+    /* What was taken in can be written, and says the same when it is read again. */
+    fr_str whole = fr_checkpoint_json(a, c);
+    if (c->has_stream && c->resume.len > 0) {
+        fr_err err;
+        fr_checkpoint *again = fr_checkpoint_new();
+        fr_record r =
+            fr_checkpoint_stream(a, c->creating, c->resume, &c->split, NULL, 0, c->written_us);
+        if (fr_checkpoint_fold(again, r.key, r.value, &err) == FR_FAIL ||
+            again->split.crc != c->split.crc || again->written_us != c->written_us) {
+            abort();
+        }
+        fr_checkpoint_free(again);
+    }
+    if (whole.len == 0) {
+        abort();
+    }
+    fr_arena_free(a);
+    fr_checkpoint_free(c);
+    return 0;
+}

@@ -284,6 +284,7 @@ static fr_rc read_one(snapshot *s, const chunk *c, size_t index, fr_err *err)
 static void *chunk_reader(void *context)
 {
     snapshot *s = context;
+    pthread_setname_np(pthread_self(), "chunk reader");
     fr_err err;
     size_t index;
     for (chunk *c; !stopping(s->c) && (c = next_chunk(s, &index)) != NULL;) {

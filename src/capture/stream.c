@@ -196,6 +196,7 @@ static void *reader_thread(void *context)
 {
     reader_job *job = context;
     stream *s = job->s;
+    pthread_setname_np(pthread_self(), "reader");
     if (read_loop(s, job->r, &s->err) == FR_FAIL)
         s->failed = true;
     fr_queue_close(s->c->filled);

@@ -4,7 +4,6 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 scripts/deps.sh demo
-cache=${FRESHET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freshet}
 cmake --preset release >build-demo.log 2>&1 && cmake --build build/release >>build-demo.log 2>&1 || {
     tail -n 40 build-demo.log
     exit 1
@@ -12,7 +11,8 @@ cmake --preset release >build-demo.log 2>&1 && cmake --build build/release >>bui
 rm -f build-demo.log
 DEMO_DIR=$(mktemp -d)
 trap 'rm -rf "$DEMO_DIR"' EXIT
-export DEMO_DIR DEMO_TRANSLATIONS="$cache/debian-translations"
+DEMO_INDEX=$(scripts/deps.sh path package-index)
+export DEMO_DIR DEMO_INDEX
 export FRESHET="$root/build/release/freshet"
 # A free port for /metrics and the rest.
 DEMO_LISTEN=127.0.0.1:$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')

@@ -90,6 +90,7 @@ folder() { # NAME: its folder in the cache
     registry) echo "$cache/apicurio-$APICURIO" ;;
     python) echo "$cache/python-$(printf %s "$PYTHON_PACKAGES" | sha256sum | cut -c 1-12)" ;;
     archives) echo "$cache/archives-$(jvm_version)-$KAFKA-$APICURIO" ;;
+    package-index) echo "$cache/package-index-bookworm" ;;
     postgres-1[0-8])
         local v=POSTGRES_${1#postgres-}
         [ -n "${!v:-}" ] || die "$1 is not in tests/stack/versions" "15 is Debian's own: scripts/deps.sh test"
@@ -147,6 +148,7 @@ remedy() {
     case $1 in
     librdkafka) echo "needs Debian's mirror (the source of $LIBRDKAFKA_SUITE); or install librdkafka-dev >= $LIBRDKAFKA yourself" ;;
     python) echo "needs PyPI; behind a proxy set PIP_INDEX_URL or HTTPS_PROXY" ;;
+    package-index) echo "needs Debian's mirror, as named in /etc/apt" ;;
     archives) echo "try: tests/stack/stack run kafka registry -- true, and see what it says" ;;
     *) echo "needs Maven Central; behind a proxy set a mirror in ~/.m2/settings.xml" ;;
     esac
@@ -154,15 +156,34 @@ remedy() {
 
 # --- what is kept there --------------------------------------------------------------------------
 
+debian_mirror() { # the address that this machine's apt uses
+    local mirror
+    mirror=$(cat /etc/apt/sources.list.d/debian.sources 2>/dev/null | sed -n 's/^URIs: *\([^ ]*\).*/\1/p' | head -n 1)
+    [ -n "$mirror" ] || mirror=$(sed -n 's/^deb \(\[[^]]*\] \)\?\([^ ]*\) bookworm .*/\2/p' /etc/apt/sources.list | head -n 1)
+    [ -n "$mirror" ] || { echo "no Debian mirror found in /etc/apt" >&2; return 1; }
+    echo "$mirror"
+}
+
+# The demo's data: Debian's index of packages with descriptions in many languages, as apt keeps it.
+make_package_index() { # TMP NAME FINAL
+    mkdir -p "$1/lists/partial" "$1/work/archives/partial"
+    local mirror
+    mirror=$(debian_mirror)
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm main" >"$1/list"
+    apt-get -qq -o Dir::Etc::sourcelist="$1/list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$1/lists" \
+        -o Dir::Cache="$1/work" -o APT::Sandbox::User=root \
+        -o 'Acquire::Languages=en,cs,da,de,es,fr,it,ja,ko,pl,pt_BR,ru,sv,uk,zh_CN' update
+    rm -rf "$1/work"
+    ls "$1"/lists/*_Packages* "$1"/lists/*_Translation-en* >/dev/null
+}
+
 # Debian's own source package of a newer suite, by apt lists of our own: the system stays as it is.
 make_librdkafka() { # TMP NAME FINAL
     local prefix=$3 work mirror
     work=$1/work
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
     cd "$work"
-    mirror=$(cat /etc/apt/sources.list.d/debian.sources 2>/dev/null | sed -n 's/^URIs: *\([^ ]*\).*/\1/p' | head -n 1)
-    [ -n "$mirror" ] || mirror=$(sed -n 's/^deb \(\[[^]]*\] \)\?\([^ ]*\) bookworm .*/\2/p' /etc/apt/sources.list | head -n 1)
-    [ -n "$mirror" ] || { echo "no Debian mirror found in /etc/apt"; return 1; }
+    mirror=$(debian_mirror)
     echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $LIBRDKAFKA_SUITE main" >list
     apt_own() {
         apt-get -qq -o Dir::Etc::sourcelist="$work/list" -o Dir::Etc::sourceparts=- \
@@ -285,11 +306,12 @@ set_of() {
         ;;
     demo)
         packages $build_packages $demo_packages
-        for p in librdkafka kafka registry archives; do part $p; done
+        for p in librdkafka kafka registry archives python package-index; do part $p; done
         ;;
     test | all)
         packages $build_packages $test_packages
         for p in librdkafka kafka registry archives python; do part $p; done
+        [ "$1" = test ] || part package-index
         ;;
     *)
         folder "$1" >/dev/null || exit 1

@@ -142,7 +142,7 @@ static fr_rc dsn_keywords(const fr_pg_target *target, const PQconninfoOption *pa
     keyword_set(k, "keepalives_interval", "5");
     keyword_set(k, "keepalives_count", "3");
     keyword_set(k, "tcp_user_timeout", "30000");
-    for (const PQconninfoOption *o = parsed; o->keyword != NULL; o++)
+    for (const PQconninfoOption *o = parsed; o != NULL && o->keyword != NULL; o++)
         if (o->val != NULL && o->val[0] != '\0')
             keyword_set(k, o->keyword, o->val);
     if (keyword_get(k, "password") != NULL) {

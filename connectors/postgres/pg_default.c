@@ -32,7 +32,7 @@ static bool quoted(fr_arena *a, fr_str in, fr_str *out, fr_str *rest)
     fr_buf b = {.arena = a};
     for (size_t i = 1; i < in.len; i++) {
         if (in.ptr[i] == '\'' && (i + 1 == in.len || in.ptr[i + 1] != '\'')) {
-            *out = fr_buf_view(&b);
+            *out = b.len > 0 ? fr_buf_view(&b) : FR_STR("");
             *rest = (fr_str){in.ptr + i + 1, in.len - i - 1};
             return true;
         }

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Partitioned tables have no pages of their own: the sizes are those of their leaves. An
- * estimate that was never made (-1, or 0 with pages) is guessed from the size. */
+/* Partitioned tables have no pages of their own: the sizes are those of their leaves. Where
+ * no estimate was ever made (-1, 0) the statistics' count of live rows stands in. Nothing
+ * here takes a lock on a table. */
 static const char tables_sql[] =
     "WITH RECURSIVE tree(root, relid) AS ("
     " SELECT c.oid, c.oid FROM pg_catalog.pg_class c"
@@ -15,9 +16,8 @@ static const char tables_sql[] =
     " SELECT t.root, i.inhrelid FROM tree t"
     "  JOIN pg_catalog.pg_class p ON p.oid = t.relid AND p.relkind = 'p'"
     "  JOIN pg_catalog.pg_inherits i ON i.inhparent = t.relid),"
-    " sizes AS (SELECT t.root, sum(CASE WHEN c.reltuples > 0 THEN c.reltuples"
-    "   ELSE CASE c.relkind WHEN 'r' THEN pg_catalog.pg_relation_size(c.oid) / 100 ELSE 0 END END)"
-    "   AS tuples,"
+    " sizes AS (SELECT t.root, sum(greatest(c.reltuples,"
+    "   pg_catalog.pg_stat_get_live_tuples(c.oid), 0)) AS tuples,"
     "  sum(greatest(c.relpages, 0)) AS pages"
     "  FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.relid GROUP BY t.root)"
     "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,"

@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "connectors/postgres/pg_copy.h"
 #include "connectors/postgres/wal_source.h"
+#include "connectors/postgres/wal_split.h"
 #include "connectors/postgres/wal_wait.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,7 +54,7 @@ static fr_rc bad_bound(fr_err *err, fr_str text)
     fr_fail(err, FR_ERR_POSITION, "a stored chunk does not fit the table's key");
     fr_fail_code(err, "pg.chunk");
     return fr_fail_hint(err, "was the primary key changed since? start this table's snapshot "
-                             "again: freshet snapshot start TABLE");
+                             "over: freshet position reset SOURCE (stopped)");
 }
 
 /* ("a", "b") >= ('1'::integer, 'x'::text), from ["1","x"]. */
@@ -175,7 +176,7 @@ static fr_rc not_rewritten(chunk_reader *r, const fr_wal_table *t, fr_err *err)
             "FULL, since its snapshot began: old rows cannot be seen any "
             "more");
     fr_fail_code(err, "pg.table_rewritten");
-    return fr_fail_hint(err, "start this table's snapshot again: freshet snapshot start TABLE");
+    return fr_fail_hint(err, "start the snapshot over: freshet position reset SOURCE (stopped)");
 }
 
 static fr_rc start_copy(chunk_reader *r, const fr_wal_view *v, size_t table, const fr_chunk *c,

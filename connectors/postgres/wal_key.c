@@ -1,4 +1,5 @@
 #include "connectors/postgres/wal_source.h"
+#include "connectors/postgres/wal_split.h"
 #include <inttypes.h>
 #include <math.h>
 

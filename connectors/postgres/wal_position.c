@@ -102,7 +102,7 @@ char *fr_wal_position_head(const fr_wal_position *p)
 uint64_t fr_wal_position_lsn(fr_str text, uint32_t *epoch_out)
 {
     fr_err ignored;
-    fr_wal_position p;
+    fr_wal_position p = {.epoch = 0};
     if (fr_wal_position_parse(text, &p, &ignored) == FR_FAIL)
         return 0;
     if (epoch_out != NULL)

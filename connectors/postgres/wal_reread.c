@@ -1,5 +1,6 @@
 #include "connectors/postgres/pg_value.h"
 #include "connectors/postgres/wal_shapes.h"
+#include "connectors/postgres/wal_split.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,14 @@ static bool holds_bytes(fr_kind kind)
            kind == FR_UUID;
 }
 
+/* Bit by bit: the same key, not an equal number. */
+static uint64_t bits(double v)
+{
+    uint64_t out;
+    memcpy(&out, &v, sizeof(out));
+    return out;
+}
+
 static bool value_same(const fr_value *a, const fr_value *b)
 {
     if (a->kind != b->kind)
@@ -20,7 +29,7 @@ static bool value_same(const fr_value *a, const fr_value *b)
     if (a->kind == FR_BOOL)
         return a->boolean == b->boolean;
     if (a->kind == FR_FLOAT32 || a->kind == FR_FLOAT64)
-        return memcmp(&a->real, &b->real, sizeof(a->real)) == 0;
+        return bits(a->real) == bits(b->real);
     return a->kind <= FR_NULL || a->integer == b->integer;
 }
 

@@ -1,3 +1,4 @@
+#include "connectors/postgres/wal_slot.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"

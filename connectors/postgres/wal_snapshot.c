@@ -1,5 +1,7 @@
 #include "base/log.h"
+#include "connectors/postgres/wal_slot.h"
 #include "connectors/postgres/wal_source.h"
+#include "connectors/postgres/wal_split.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,8 +175,9 @@ static fr_rc make_view(fr_wal_source *s, PGconn *sql, PGconn *repl, const fr_pla
     fr_wal_slot_made made;
     FR_TRY(verify_catalog(s, sql, err)); /* R7: the publication comes before the slot */
     if (request->create)
-        FR_TRY(fr_wal_slot_clear(s, sql, request->replace, err));
+        FR_TRY(fr_wal_slot_clear(s, sql, request->replace || s->slot_is_ours, err));
     FR_TRY(fr_wal_slot_create(s, repl, sql, !request->create, &made, err));
+    s->slot_is_ours = s->slot_is_ours || request->create;
     return plan_at(s, sql, &made, request, out, err);
 }
 

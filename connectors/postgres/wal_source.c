@@ -1,6 +1,7 @@
 #include "connectors/postgres/wal_source.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "connectors/postgres/wal_slot.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,14 +191,15 @@ static fr_rc publication_lacks(const fr_wal_source *s, const fr_wal_catalog *c, 
     fr_arena *a = fr_arena_new(0);
     fr_str sql = fr_wal_publication_sql(a, s->version, s->publication, c);
     if (sql.len > 0) {
-        const fr_wal_table *first = NULL;
-        for (size_t i = 0; i < c->count && first == NULL; i++)
-            first = c->tables[i].published ? NULL : &c->tables[i];
+        size_t first = 0;
+        while (first + 1 < c->count && c->tables[first].published)
+            first++;
+        const fr_pg_relation *r = &c->tables[first].relation;
         if (!c->publication.exists)
             fr_fail(err, FR_ERR_CONFIG, "publication %s does not exist", s->publication);
         else
             fr_fail(err, FR_ERR_CONFIG, "publication %s does not publish %.*s.%.*s", s->publication,
-                    FR_ARG(first->relation.space), FR_ARG(first->relation.name));
+                    FR_ARG(r->space), FR_ARG(r->name));
         fr_fail_code(err, "pg.publication");
         fr_fail_hint(err, "freshet apply --source-objects, or: %.*s", FR_ARG(sql));
     }
@@ -319,13 +321,14 @@ static fr_rc identify(fr_wal_source *s, fr_err *err)
     return rc;
 }
 
-/* row_security=off: rows that a policy would hide are an error, never silently missing. */
+/* row_security=off: rows that a policy would hide are an error, never silently missing.
+ * lock_timeout: a table under ALTER TABLE must not hold up the stream's reader for long. */
 static char *session_settings(void)
 {
     fr_buf b = {.arena = NULL};
     for (const fr_pg_setting *set = fr_pg_session_settings; set->name != NULL; set++)
         fr_buf_printf(&b, "-c %s=%s ", set->name, set->value);
-    fr_buf_text(&b, "-c row_security=off");
+    fr_buf_text(&b, "-c row_security=off -c lock_timeout=20s -c client_min_messages=warning");
     fr_buf_u8(&b, '\0');
     return (char *)b.ptr;
 }

@@ -65,6 +65,7 @@ typedef struct fr_wal_source {
     fr_wal_view *views;
     PGconn *view_conn;     /* holds the exported snapshot */
     uint32_t epoch;        /* of the stream, or of the plan */
+    bool slot_is_ours;     /* made by this object: a plan that is tried again may replace it */
     atomic_bool text_only; /* a relation of the log has a type whose binary form we refuse */
 
     /* status(): from any thread */
@@ -97,43 +98,10 @@ fr_rc fr_wal_catalog_verify(const fr_wal_source *s, const fr_wal_catalog *c, fr_
 fr_str fr_wal_publication_sql(fr_arena *a, int version, const char *publication,
                               const fr_wal_catalog *c);
 
-/* wal_slot.c */
-typedef struct fr_wal_slot_made {
-    uint64_t lsn;       /* consistent point */
-    char snapshot[128]; /* exported; lives as long as the connection does nothing else */
-} fr_wal_slot_made;
-/* Make the source's slot (permanent) or a temporary one on repl. sql: to see who is in the
- * way, and to cancel. BUSY (pg.slot_wait) when transactions that are open do not end. */
-fr_rc fr_wal_slot_create(fr_wal_source *s, PGconn *repl, PGconn *sql, bool temporary,
-                         fr_wal_slot_made *out, fr_err *err);
-/* There must be none of our name: drops it where replace says that it is ours. */
-fr_rc fr_wal_slot_clear(fr_wal_source *s, PGconn *sql, bool replace, fr_err *err);
-/* R6: may we go on at *p? Brings p's timeline and epoch up to date. *confirmed_out: the
- * slot's confirmed_flush. repl: idle walsender. */
-fr_rc fr_wal_slot_verify(fr_wal_source *s, PGconn *repl, PGconn *sql, fr_wal_position *p,
-                         uint64_t *confirmed_out, fr_err *err);
-/* The slot's own position, for position_now. */
-fr_rc fr_wal_slot_position(fr_wal_source *s, PGconn *sql, fr_wal_position *out, fr_err *err);
-
 /* wal_snapshot.c */
 fr_rc fr_wal_plan(fr_source *base, const fr_plan_request *request, fr_plan *out, fr_err *err);
 void fr_wal_end_view(fr_source *base);
 void fr_wal_views_free(fr_wal_source *s);
-
-/* wal_split.c: where to cut; appends chunks of table t to out. */
-typedef struct fr_wal_chunks {
-    fr_chunk *items;
-    size_t count, cap;
-    fr_arena *arena;
-} fr_wal_chunks;
-fr_rc fr_wal_split(PGconn *sql, const fr_wal_table *t, const fr_pg_layout *layout,
-                   fr_wal_chunks *out, fr_err *err);
-/* True when chunks of t can be cut by its key, and a row's key be written as text. */
-bool fr_wal_key_usable(const fr_wal_table *t, const fr_pg_layout *layout);
-/* FROM and WHERE of the rows of t: "ONLY x WHERE (filter) AND (where)", without a range. */
-fr_str fr_wal_rows_sql(fr_arena *a, const fr_wal_table *t, fr_str range);
-/* The key columns, quoted, with commas. cast: "::text" or "". */
-fr_str fr_wal_key_sql(fr_arena *a, const fr_wal_table *t, const char *cast);
 
 /* wal_chunk.c */
 fr_rc fr_wal_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk *c, fr_reader **out,
@@ -143,11 +111,6 @@ size_t fr_wal_view_table(const fr_wal_view *v, fr_str space, fr_str name);
 
 /* wal_key.c */
 fr_rc fr_wal_row_key(fr_source *base, fr_batch *b, const fr_event *e, fr_str *out, fr_err *err);
-/* Text that PostgreSQL reads back as the same value; v is neither ABSENT nor NULL. */
-fr_str fr_wal_value_text(fr_arena *a, const fr_column *c, const fr_value *v);
-/* Marks the events from index `from` on as bad where `bytes` is above daemon.max_row_bytes. */
-void fr_wal_too_big(const fr_source_settings *settings, fr_batch *b, size_t from, size_t bytes);
-
 /* wal_stream.c */
 fr_rc fr_wal_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err);
 

@@ -1,3 +1,4 @@
+#include "connectors/postgres/wal_split.h"
 #include "base/json.h"
 #include "connectors/postgres/wal_source.h"
 #include <inttypes.h>
@@ -6,7 +7,8 @@
 
 /* Up to so many rows the key's index is read for exact cuts (about a second); above, cuts
  * come from a sample of pages. */
-enum { EXACT_ROWS = 3000000, SAMPLED_PAGES_PER_CHUNK = 4 };
+enum { EXACT_ROWS = 3000000 };
+static const double sampled_pages_per_chunk = 4;
 
 static const fr_wal_column *key_column(const fr_wal_table *t, size_t i)
 {
@@ -111,7 +113,7 @@ static fr_str sampled_sql(fr_arena *a, const fr_wal_table *t)
 {
     double per_page = t->pages > 0 ? (double)t->rows / (double)t->pages : 50;
     double chunk = (double)t->settings->snapshot_chunk;
-    double fraction = per_page < 1 ? 1 : SAMPLED_PAGES_PER_CHUNK * per_page / chunk;
+    double fraction = per_page < 1 ? 1 : sampled_pages_per_chunk * per_page / chunk;
     if (fraction > 1)
         fraction = 1;
     int64_t step = (int64_t)(chunk * fraction);

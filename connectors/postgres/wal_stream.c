@@ -2,6 +2,8 @@
  * keepalive 'k', standby status update 'r'. */
 #include "base/clock.h"
 #include "connectors/postgres/wal_shapes.h"
+#include "connectors/postgres/wal_slot.h"
+#include "connectors/postgres/wal_split.h"
 #include "connectors/postgres/wal_wait.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@ typedef struct stream_reader {
     fr_wal_shapes shapes;
     fr_pgoutput *decoder;
     fr_wal_wake wake;
+    uint32_t epoch;
     char *head; /* of the resume text */
     size_t head_len;
     uint64_t flush;      /* what we told the server that it may forget */
@@ -33,6 +36,7 @@ typedef struct stream_reader {
     int64_t asked_us;    /* when we last asked for a keepalive */
     fr_buf pending;      /* a message that found the batch full */
     uint64_t pending_start;
+    bool unpublished; /* the server went on without the publication */
 } stream_reader;
 
 /* ---- telling the server ---- */
@@ -108,6 +112,9 @@ static fr_rc finish_events(stream_reader *r, fr_batch *b, size_t from, size_t by
         fr_event *e = &b->events[i];
         if (e->op == FR_OP_COMMIT)
             committed(r, b, e, at);
+        else if (e->op == FR_OP_MESSAGE && e->txn == NULL)
+            /* Between transactions; the server leaves out what begins before the start. */
+            e->position.resume = resume_text(r, b, e->position.lsn + 1);
         else if (fr_wal_needs_reread(e))
             FR_TRY(fr_wal_reread(&r->shapes, b, e, at->xid, err));
     }
@@ -125,7 +132,7 @@ static void maybe_heartbeat(stream_reader *r, fr_batch *b)
         return;
     fr_event *e = fr_batch_add(b, FR_OP_HEARTBEAT, NULL);
     e->position.lsn = r->idle_lsn;
-    e->position.epoch = r->s->epoch;
+    e->position.epoch = r->epoch;
     e->position.resume = resume_text(r, b, r->idle_lsn);
     r->resume_us = now;
     r->idle_lsn = 0;
@@ -187,7 +194,11 @@ static fr_rc take_keepalive(stream_reader *r, fr_str message, fr_err *err)
             atomic_store(&r->s->lag_bytes, 0);
         }
     }
-    return reply != 0 ? send_status(r, false, err) : FR_OK;
+    if (reply == 0)
+        return FR_OK;
+    /* Perhaps the server wants to shut down: it waits until all it sent is confirmed. */
+    r->resume_us = INT64_MIN / 2;
+    return send_status(r, false, err);
 }
 
 static fr_rc take_message(stream_reader *r, fr_batch *b, char *message, size_t len, fr_err *err)
@@ -231,6 +242,24 @@ static fr_rc stream_lost(stream_reader *r, fr_err *err)
     return FR_FAIL;
 }
 
+/* From 18 on the server goes on without a publication that did not exist at this point of
+ * its log, leaves the changes out and only warns. To us they are lost. */
+static void on_notice(void *context, const PGresult *res)
+{
+    stream_reader *r = context;
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    if (state != NULL && strcmp(state, "55000") == 0)
+        r->unpublished = true;
+}
+
+static fr_rc stream_unpublished(stream_reader *r, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "read the log: publication %s does not exist here",
+            r->s->publication);
+    snprintf(err->sqlstate, sizeof(err->sqlstate), "42704");
+    return stream_lost(r, err);
+}
+
 static fr_rc stream_ended(stream_reader *r, fr_err *err)
 {
     PGresult *res = PQgetResult(r->conn);
@@ -250,6 +279,10 @@ static fr_rc read_one(stream_reader *r, fr_batch *b, fr_err *err)
 {
     char *message = NULL;
     int len = PQgetCopyData(r->conn, &message, 1);
+    if (r->unpublished) {
+        PQfreemem(message);
+        return stream_unpublished(r, err);
+    }
     if (len > 0)
         return take_message(r, b, message, (size_t)len, err);
     if (len == 0)
@@ -412,6 +445,7 @@ static void started(stream_reader *r, const fr_wal_position *p)
     pthread_mutex_unlock(&s->lock);
     fr_pgoutput_calls calls = fr_wal_shapes_calls(&r->shapes);
     r->decoder = fr_pgoutput_new(&calls, r->shapes.types, p->epoch);
+    r->epoch = p->epoch;
     r->head = fr_wal_position_head(p);
     r->head_len = strlen(r->head);
     r->read = r->resume_lsn = p->end_lsn;
@@ -430,6 +464,7 @@ static fr_rc start(stream_reader *r, fr_str resume, fr_err *err)
     FR_TRY(fr_wal_position_parse(resume, &p, err));
     FR_TRY(fr_wal_wake_open(&r->wake, err));
     FR_TRY(fr_wal_replication(s, &r->conn, err));
+    PQsetNoticeReceiver(r->conn, on_notice, r);
     FR_TRY(fr_wal_take(s, &sql, err));
     fr_rc rc = may_start(r, sql, &p, &r->shapes.binary, err);
     fr_wal_give(s, sql);

@@ -134,12 +134,12 @@ class Demo:
         c = psycopg2.connect(self.source_dsn)
         with open(os.path.join(HERE, "schema.sql")) as f:
             c.cursor().execute(f.read())
-        rows = load.load(c, os.environ.get("DEMO_TRANSLATIONS", ""))
+        rows = load.load(c, os.environ["DEMO_INDEX"])
         c.close()
         self.rows = sum(rows.values())
         say("loaded " + ", ".join(f"{n} {t}" for t, n in rows.items()) + f": {self.rows} rows")
         if self.rows < 100000:
-            sys.exit("demo: the package index is too small; run `apt-get update` first")
+            sys.exit("demo: the package index is too small: remove it from the cache and start again")
         self.source = connect(self.source_dsn).cursor()
         self.target = connect(self.target_dsn).cursor()
 
@@ -165,7 +165,7 @@ class Demo:
 
     def status(self):
         p = subprocess.run([FRESHET, "--config", CONFIG, "status", "--json"], stdout=subprocess.PIPE, text=True)
-        for part in json.loads(p.stdout)["result"]["parts"]:
+        for part in json.loads(p.stdout)["result"]["status"]["parts"]:
             for t in part.get("tables", []):
                 ops = t.get("events", {})
                 n = sum(ops.values()) if isinstance(ops, dict) else ops

@@ -62,7 +62,15 @@ def array(texts):
     return "{" + ",".join(quoted) + "}"
 
 
-def read_packages(today, now):
+def apt_options(index):
+    """apt's own view of the index in the cache, and of nothing else on this machine."""
+    options = {"Dir::Etc::sourcelist": f"{index}/list", "Dir::Etc::sourceparts": "-",
+               "Dir::State::lists": f"{index}/lists", "Dir::State::status": "/dev/null",
+               "Dir::Cache": os.environ.get("DEMO_DIR", "/tmp")}
+    return [word for pair in options.items() for word in ("-o", "=".join(pair))]
+
+
+def read_packages(index, today, now):
     maintainers = Table("maintainers", ("maintainer_id", "name", "email"))
     packages = Table("packages", (
         "package_id", "name", "version", "architecture", "section", "priority", "maintainer_id",
@@ -71,7 +79,7 @@ def read_packages(today, now):
     dependencies = Table("dependencies", ("package_id", "kind", "position", "alternative", "target", "version"))
     descriptions = Table("descriptions", ("digest", "language", "summary", "body"))
     known, seen, ids = {}, set(), 0
-    dump = subprocess.Popen(["apt-cache", "dumpavail"], stdout=subprocess.PIPE, text=True, errors="replace")
+    dump = subprocess.Popen(["apt-cache", *apt_options(index), "dumpavail"], stdout=subprocess.PIPE, text=True, errors="replace")
     for f in paragraphs(dump.stdout):
         ids += 1
         who = f.get("Maintainer", "nobody")
@@ -110,7 +118,7 @@ def open_list(path):
 def read_translations(descriptions, seen, folder):
     """Descriptions in the languages that were fetched: <folder>/*_Translation-<language>*."""
     for path in sorted(glob.glob(os.path.join(folder, "*_Translation-*"))):
-        language = re.search(r"_Translation-([A-Za-z_]+)", path)[1]
+        language = re.search(r"_Translation-([A-Za-z_]+)", path.replace("%5f", "_"))[1]
         with open_list(path) as f:
             for p in paragraphs(f):
                 digest, text = p.get("Description-md5"), p.get("Description-" + language)
@@ -120,10 +128,10 @@ def read_translations(descriptions, seen, folder):
                     descriptions.add(digest, language, summary, body)
 
 
-def load(connection, translations):
+def load(connection, index):
     now = datetime.datetime.now(datetime.timezone.utc)
-    tables, seen = read_packages(now.date().isoformat(), now.isoformat())
-    read_translations(tables[3], seen, translations)
+    tables, seen = read_packages(index, now.date().isoformat(), now.isoformat())
+    read_translations(tables[3], seen, os.path.join(index, "lists"))
     cursor = connection.cursor()
     for t in tables:
         t.copy(cursor)

@@ -18,7 +18,7 @@ _freshet()
     apply) set -- ' --plan-hash --source-objects --dry-run --allow-exec' ;;
     status) set -- '' ;;
     tap) set -- ' --limit --from --where --at' ;;
-    position) set -- ' show set --from-slot --dry-run' ;;
+    position) set -- ' show set reset --from-slot --dry-run' ;;
     config) set -- ' show schema explain' ;;
     doctor) set -- ' --check' ;;
     connectors) set -- ' list' ;;

@@ -107,19 +107,71 @@ static fr_rc write_start(outlet *o, snapshot *s, const fr_plan *plan, fr_arena *
     return outlet_records(o, all, n + 1, err);
 }
 
+/* The number above all that this source published under before; 0 at its very first start. */
+static fr_rc next_epoch(fr_str resume, uint32_t *out, fr_err *err)
+{
+    json_t *j = NULL;
+    *out = 0;
+    if (resume.len == 0)
+        return FR_OK;
+    FR_TRY(fr_json_parse(resume, &j, err));
+    *out = (uint32_t)fr_json_int(j, "epoch", 0) + 1;
+    json_decref(j);
+    return FR_OK;
+}
+
+/* A slot of our name that we did not make is somebody else's: never dropped, never adopted
+ * unasked (R6). */
+static fr_rc refuse_foreign_slot(fr_capture *c, fr_arena *a, fr_err *err)
+{
+    fr_str position;
+    fr_err none;
+    if (c->checkpoint->creating || c->source->ops->position_now == NULL ||
+        c->source->ops->position_now(c->source, a, &position, &none) == FR_FAIL)
+        return FR_OK;
+    fr_fail(err, FR_ERR_POSITION,
+            "there is no checkpoint of source %s, but its replication slot exists",
+            c->s.source->name);
+    fr_fail_code(err, "pg.slot_exists");
+    return fr_fail_hint(err,
+                        "if the slot is ours and the checkpoint was lost: freshet position set %s "
+                        "--from-slot; if it is a leftover: drop it; if it is another pipeline's: "
+                        "set sources.%s.log.slot",
+                        c->s.source->name, c->s.source->name);
+}
+
+/* `creating` is written before the slot is made, so that a crash in between is recognised; a
+ * slot that turned out to be another's takes it back. */
+static fr_rc make_plan(fr_capture *c, outlet *o, fr_arena *a, const fr_plan_request *request,
+                       fr_plan *plan, fr_err *err)
+{
+    fr_record creating =
+        fr_checkpoint_stream(a, true, c->checkpoint->resume, NULL, NULL, 0, fr_wall_us());
+    FR_TRY(outlet_records(o, &creating, 1, err));
+    if (FR_FAILPOINT("capture_before_slot"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_slot");
+    if (c->source->ops->plan(c->source, request, plan, err) == FR_FAIL) {
+        fr_record undo = {FR_STR("stream"), {NULL, 0}};
+        fr_err second;
+        if (!request->replace && strcmp(err->code, "pg.slot_exists") == 0)
+            (void)outlet_records(o, &undo, 1, &second);
+        return FR_FAIL;
+    }
+    if (FR_FAILPOINT("capture_after_slot"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_slot");
+    return FR_OK;
+}
+
 /* Nothing is known of this source: make its slot, read everything, then follow. */
 static fr_rc first_start(fr_capture *c, outlet *o, fr_arena *a, fr_str *resume, fr_err *err)
 {
     wanted w = {.c = c, .first = true};
-    fr_plan_request request = {.create = true, .want = wants, .context = &w};
+    fr_plan_request request = {
+        .create = true, .replace = c->checkpoint->creating, .want = wants, .context = &w};
     fr_plan plan = {.arena = a};
-    fr_record creating = fr_checkpoint_stream(a, true, FR_STR(""), NULL, NULL, 0, fr_wall_us());
-    FR_TRY(outlet_records(o, &creating, 1, err));
-    if (FR_FAILPOINT("capture_before_slot"))
-        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_slot");
-    FR_TRY(c->source->ops->plan(c->source, &request, &plan, err));
-    if (FR_FAILPOINT("capture_after_slot"))
-        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_slot");
+    FR_TRY(next_epoch(c->checkpoint->resume, &request.epoch, err));
+    FR_TRY(refuse_foreign_slot(c, a, err));
+    FR_TRY(make_plan(c, o, a, &request, &plan, err));
     snapshot *s = snapshot_new(c);
     fr_rc rc = collect(c, s, &plan, &w, err);
     if (rc == FR_OK)

@@ -3,7 +3,6 @@
 #include "kafka/admin.h"
 #include <curl/curlver.h>
 #include <jansson.h>
-#include <microhttpd.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -46,8 +45,6 @@ int fr_cmd_version(fr_cli *cli)
     library(cli, libraries, "jansson " JANSSON_VERSION);
     fr_str yaml = fr_arena_printf(cli->arena, "libyaml %s", yaml_get_version_string());
     library(cli, libraries, fr_arena_cstr(cli->arena, yaml));
-    fr_str http = fr_arena_printf(cli->arena, "libmicrohttpd %s", MHD_get_version());
-    library(cli, libraries, fr_arena_cstr(cli->arena, http));
     const char *why;
     if (fr_kafka_library_weak(&why))
         fr_buf_printf(&cli->out, "%s%s\n", fr_cli_glyph(cli, FR_GLYPH_WARN), why);

@@ -214,6 +214,54 @@ static fr_rc set(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
     return FR_OK;
 }
 
+/* Forget where the source stands, but not its epoch: the next run makes a new slot and takes a
+ * new snapshot. */
+static fr_rc write_reset(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
+{
+    fr_publisher *p = NULL;
+    fr_checkpoint *old = NULL;
+    const fr_end *ends;
+    size_t end_count, at = 0;
+    fr_str instance =
+        fr_arena_printf(cli->arena, "position-reset-%d-%" PRId64, (int)getpid(), fr_wall_us());
+    FR_TRY(fr_publisher_open(&config->kafka, config->sources[i].name,
+                             fr_arena_cstr(cli->arena, instance), &p, &old, err));
+    fr_record stream =
+        fr_checkpoint_stream(cli->arena, true, old->resume, NULL, NULL, 0, fr_wall_us());
+    fr_rc rc = fr_publisher_begin(p, err);
+    rc = rc == FR_FAIL ? rc : fr_publisher_record(p, &stream, err);
+    fr_str key;
+    while (rc != FR_FAIL && fr_map_next(old->snapshots, &at, &key, NULL)) {
+        fr_record gone = {fr_arena_printf(cli->arena, "snapshot/%.*s", FR_ARG(key)), {NULL, 0}};
+        rc = fr_publisher_record(p, &gone, err);
+    }
+    rc = rc == FR_FAIL ? rc : fr_publisher_commit(p, &ends, &end_count, err);
+    fr_publisher_close(p);
+    fr_checkpoint_free(old);
+    return rc == FR_FAIL ? rc : FR_OK;
+}
+
+static fr_rc reset(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
+{
+    const char *name = config->sources[i].name;
+    bool yes = false;
+    FR_TRY(refuse_running(cli, config, err));
+    FR_TRY(show(cli, config, i, err));
+    if (fr_cli_flag(cli, "dry-run") != NULL) {
+        fr_cli_summary(cli, "Dry run: %s would start over with a new slot and a new snapshot.",
+                       name);
+        return FR_OK;
+    }
+    FR_TRY(fr_cli_ask(cli,
+                      "Its slot is dropped at the next start and every row is published again "
+                      "(op r). Start over?",
+                      &yes, err));
+    if (yes)
+        FR_TRY(write_reset(cli, config, i, err));
+    fr_cli_summary(cli, yes ? "%s starts over at the next run." : "%s: nothing was changed.", name);
+    return FR_OK;
+}
+
 int fr_cmd_position(fr_cli *cli)
 {
     fr_config *config;
@@ -223,8 +271,9 @@ int fr_cmd_position(fr_cli *cli)
         return fr_cli_fail(cli, &err);
     fr_rc rc = fr_ask_source(config, fr_cstr(cli->args[1]), &i, &err);
     if (rc == FR_OK)
-        rc = strcmp(cli->args[0], "show") == 0 ? show(cli, config, i, &err)
-                                               : set(cli, config, i, &err);
+        rc = strcmp(cli->args[0], "show") == 0    ? show(cli, config, i, &err)
+             : strcmp(cli->args[0], "reset") == 0 ? reset(cli, config, i, &err)
+                                                  : set(cli, config, i, &err);
     int code = rc == FR_FAIL ? fr_cli_fail(cli, &err) : 0;
     fr_config_free(config);
     return code;

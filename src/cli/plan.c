@@ -198,6 +198,13 @@ static void look_at_topic(fr_look *l, fr_findings *f, fr_str topic, bool ours, b
         }
 }
 
+/* Beside its tables a source writes to <prefix>.message (any application may emit logical
+ * messages) and, with transaction_metadata, to <prefix>.transaction. */
+static fr_str side_topic(fr_look *l, const fr_source_settings *s, const char *name)
+{
+    return fr_topic_legal(l->arena, fr_arena_printf(l->arena, "%s.%s", s->prefix, name));
+}
+
 static void look_at_own_topics(fr_look *l, fr_findings *f)
 {
     const fr_config *c = l->config;
@@ -205,11 +212,9 @@ static void look_at_own_topics(fr_look *l, fr_findings *f)
         const fr_source_settings *s = &c->sources[i];
         look_at_topic(l, f, fr_arena_printf(l->arena, "freshet.%s.checkpoint.%s", c->name, s->name),
                       true, false);
+        look_at_topic(l, f, side_topic(l, s, "message"), false, false);
         if (s->transaction_metadata)
-            look_at_topic(
-                l, f,
-                fr_topic_legal(l->arena, fr_arena_printf(l->arena, "%s.transaction", s->prefix)),
-                false, false);
+            look_at_topic(l, f, side_topic(l, s, "transaction"), false, false);
     }
     for (size_t i = 0; i < c->sink_count; i++) {
         const char *topic = c->sinks[i].errors_topic;
@@ -321,14 +326,15 @@ static fr_rc look_at_schemas(fr_look *l, fr_findings *f, const fr_planned *p, fr
     return look_at_subject(l, f, p->value_subject, p->value, false, p->route, compat, err);
 }
 
-/* <prefix>.transaction carries schemas of its own. */
-static fr_rc look_at_side(fr_look *l, fr_findings *f, const fr_source_settings *s, fr_err *err)
+/* <prefix>.message and <prefix>.transaction carry schemas of their own. */
+static fr_rc look_at_side(fr_look *l, fr_findings *f, const fr_source_settings *s, bool message,
+                          fr_err *err)
 {
     fr_origin origin = origin_of(s);
     fr_str key, value;
-    fr_str topic = fr_arena_printf(l->arena, "%s.transaction", s->prefix);
-    topic = fr_topic_legal(l->arena, topic);
-    FR_TRY(fr_schema_transaction(l->arena, &origin, &key, &value, err));
+    fr_str topic = side_topic(l, s, message ? "message" : "transaction");
+    FR_TRY(message ? fr_schema_message(l->arena, &origin, &key, &value, err)
+                   : fr_schema_transaction(l->arena, &origin, &key, &value, err));
     const char *names[2];
     names[0] = fr_arena_cstr(l->arena, fr_arena_printf(l->arena, "%.*s-key", FR_ARG(topic)));
     names[1] = fr_arena_cstr(l->arena, fr_arena_printf(l->arena, "%.*s-value", FR_ARG(topic)));
@@ -341,9 +347,11 @@ static fr_rc look_at_subjects(fr_look *l, fr_findings *f, fr_err *err)
 {
     for (size_t i = 0; i < l->table_count; i++)
         FR_TRY(look_at_schemas(l, f, &l->tables[i], err));
-    for (size_t i = 0; i < l->config->source_count; i++)
+    for (size_t i = 0; i < l->config->source_count; i++) {
+        FR_TRY(look_at_side(l, f, &l->config->sources[i], true, err));
         if (l->config->sources[i].transaction_metadata)
-            FR_TRY(look_at_side(l, f, &l->config->sources[i], err));
+            FR_TRY(look_at_side(l, f, &l->config->sources[i], false, err));
+    }
     return FR_OK;
 }
 

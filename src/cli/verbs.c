@@ -53,7 +53,7 @@ static const fr_flag doctor_flags[] = {
 static const fr_flag docs_flags[] = {
     {"man", 0, "VERB", NULL, "the man page of a verb, or of freshet"}, END};
 
-static const char *const position_actions[] = {"show", "set", NULL};
+static const char *const position_actions[] = {"show", "set", "reset", NULL};
 static const char *const config_actions[] = {"show", "schema", "explain", NULL};
 static const char *const connectors_actions[] = {"list", NULL};
 static const char *const shells[] = {"bash", "zsh", "fish", NULL};
@@ -106,12 +106,12 @@ const fr_verb fr_verbs[] = {
              "beginning it shows what is there and ends; else it follows until interrupted.",
      .run = fr_cmd_tap},
     {.name = "position",
-     .args = "show|set SOURCE",
+     .args = "show|set|reset SOURCE",
      .min_args = 2,
      .max_args = 2,
      .actions = position_actions,
      .flags = position_flags,
-     .help = "the checkpoint of a source in human units; adopt a slot's position",
+     .help = "the checkpoint of a source in human units; adopt a slot's position; start over",
      .run = fr_cmd_position},
     {.name = "config",
      .args = "show|schema|explain [KEY]",

@@ -117,13 +117,17 @@ static void put_fields(writer *w, const json_t *list, fr_str space);
 static void put_member(writer *w, const char *key, const json_t *v, const json_t *owner,
                        fr_str space, bool is_field)
 {
+    /* Of another type, these are properties like any other: the parser did not look in. */
+    int tag = is_field ? -1 : fr_avro_tag_of(fr_json_str(owner, "type", ""));
     if (is_field && strcmp(key, "type") == 0)
         put_schema(w, v, space);
     else if (is_field && strcmp(key, "default") == 0)
         put_default(w, v, json_object_get(owner, "type"));
-    else if (!is_field && strcmp(key, "fields") == 0 && json_is_array(v))
+    else if (!is_field && strcmp(key, "fields") == 0 && tag == FR_AVRO_RECORD)
         put_fields(w, v, space);
-    else if (!is_field && (strcmp(key, "items") == 0 || strcmp(key, "values") == 0))
+    else if (!is_field && strcmp(key, "items") == 0 && tag == FR_AVRO_ARRAY)
+        put_schema(w, v, space);
+    else if (!is_field && strcmp(key, "values") == 0 && tag == FR_AVRO_MAP)
         put_schema(w, v, space);
     else
         put_json(w, v);

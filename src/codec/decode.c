@@ -450,6 +450,16 @@ static bool set_op(work *w)
     return w->after != NULL || fr_avro_bad(&w->r, "a change without its new row");
 }
 
+static fr_str number_text(fr_arena *a, int64_t v)
+{
+    char text[20], *at = text + sizeof text;
+    do {
+        *--at = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    return fr_arena_copy(a, at, (size_t)(text + sizeof text - at));
+}
+
 static void set_place(work *w)
 {
     fr_position *pos = &w->event->position;
@@ -461,7 +471,7 @@ static void set_place(work *w)
     if (w->txid < 0)
         return;
     fr_txn *txn = fr_arena_alloc(w->b->arena, sizeof *txn);
-    txn->id = fr_arena_printf(w->b->arena, "%lld", (long long)w->txid);
+    txn->id = number_text(w->b->arena, w->txid);
     txn->commit_us = w->ts_us;
     w->event->txn = txn;
 }

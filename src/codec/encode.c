@@ -98,15 +98,21 @@ static uint8_t *put_digits(uint8_t *at, uint64_t v)
     return at;
 }
 
-/* ["commit lsn","row's lsn"]: the text that Debezium's consumers order by. */
-static uint8_t *put_sequence(uint8_t *at, uint64_t lsn, uint64_t row_lsn)
+/* ["commit lsn","row's lsn"]: the text that Debezium's consumers order by. The first of the
+ * two is that of the event before, most of the time. */
+static uint8_t *put_sequence(fr_encoder *e, uint8_t *at, uint64_t lsn, uint64_t row_lsn)
 {
-    uint8_t text[64], *end = text;
-    *end++ = '[';
-    *end++ = '"';
-    end = put_digits(end, lsn);
-    memcpy(end, "\",\"", 3);
-    end = put_digits(end + 3, row_lsn);
+    fr_commit_text *c = &e->commit;
+    uint8_t text[64];
+    if (c->lsn != lsn || c->lsn_len == 0) {
+        c->lsn = lsn;
+        memcpy(c->lsn_text, "[\"", 2);
+        uint8_t *end = put_digits(c->lsn_text + 2, lsn);
+        memcpy(end, "\",\"", 3);
+        c->lsn_len = (size_t)(end - c->lsn_text) + 3;
+    }
+    memcpy(text, c->lsn_text, sizeof c->lsn_text);
+    uint8_t *end = put_digits(text + c->lsn_len, row_lsn);
     *end++ = '"';
     *end++ = ']';
     return fr_put_bytes(at, (fr_str){(const char *)text, (size_t)(end - text)});
@@ -135,20 +141,31 @@ static size_t source_bound(const fr_encoder *e, fr_str place)
     return e->source_head.len + e->source_db.len + place.len + 220;
 }
 
+/* Milliseconds, and then micro- and nanoseconds: the same for all rows of a transaction. */
+static void set_commit_time(fr_encoder *e, int64_t us)
+{
+    fr_commit_text *c = &e->commit;
+    if (c->us == us && c->ms_len > 0)
+        return;
+    c->us = us;
+    c->ms_len = (size_t)(fr_put_long(c->ms, us / 1000) - c->ms);
+    c->rest_len = (size_t)(put_optional(put_optional(c->rest, us), us * 1000) - c->rest);
+}
+
 /* The `source` record, field by field as avro_schema.c names them. */
-static uint8_t *put_source(const fr_encoder *e, uint8_t *at, fr_str place, const fr_event *event)
+static uint8_t *put_source(fr_encoder *e, uint8_t *at, fr_str place, const fr_event *event)
 {
     const fr_position *pos = &event->position;
     uint64_t row_lsn = pos->row_lsn != 0 ? pos->row_lsn : pos->lsn;
-    int64_t us = event->txn != NULL ? event->txn->commit_us : e->now_us;
+    set_commit_time(e, event->txn != NULL ? event->txn->commit_us : e->now_us);
     at = fr_put_raw(at, e->source_head);
-    at = fr_put_long(at, us / 1000);
+    at = fr_put_raw(at, (fr_str){(const char *)e->commit.ms, e->commit.ms_len});
     at = fr_put_bytes(at, event->op == FR_OP_READ ? FR_STR("true") : FR_STR("false"));
     at = fr_put_raw(at, e->source_db);
     at = fr_put_branch(at, pos->lsn != 0);
     if (pos->lsn != 0)
-        at = put_sequence(at, pos->lsn, row_lsn);
-    at = put_optional(put_optional(at, us), us * 1000);
+        at = put_sequence(e, at, pos->lsn, row_lsn);
+    at = fr_put_raw(at, (fr_str){(const char *)e->commit.rest, e->commit.rest_len});
     at = fr_put_raw(at, place);
     at = put_xid(at, event->txn);
     at = fr_put_branch(at, row_lsn != 0);
@@ -181,11 +198,13 @@ static uint8_t *put_block(fr_encoder *e, uint8_t *at, const fr_event *event,
     return fr_put_long(at, collection != NULL ? collection->count : 0);
 }
 
-static uint8_t *put_now(const fr_encoder *e, uint8_t *at)
+/* ts_ms, ts_us and ts_ns of the envelope: once for each call of fr_encode. */
+static void set_now(fr_encoder *e)
 {
-    at = put_optional(at, e->now_us / 1000);
-    at = put_optional(at, e->now_us);
-    return put_optional(at, e->now_us * 1000);
+    e->now_us = fr_wall_us();
+    uint8_t *end = put_optional(e->now, e->now_us / 1000);
+    end = put_optional(put_optional(end, e->now_us), e->now_us * 1000);
+    e->now_len = (size_t)(end - e->now);
 }
 
 /* ---- messages ---- */
@@ -306,7 +325,7 @@ static fr_rc envelope_payload(fr_encoder *e, fr_plan *p, fr_arena *a, const chan
     at = put_block(e, at, c->event, txn_known(e, c->event->txn) ? txn_collection(e, p) : NULL);
     *at++ = 2; /* op: one character */
     *at++ = (uint8_t)c->op;
-    at = put_unavailable(put_now(e, at), p, c);
+    at = put_unavailable(fr_put_raw(at, (fr_str){(const char *)e->now, e->now_len}), p, c);
     *out = shrink(a, start, bound, at);
     return check_size(e, p, c, *out, err);
 }
@@ -576,7 +595,7 @@ static void uncount(fr_encoder *e, int64_t total)
 
 fr_rc fr_encode(fr_encoder *e, fr_batch *b, size_t from, size_t to, size_t *done, fr_err *err)
 {
-    e->now_us = fr_wall_us();
+    set_now(e);
     for (size_t i = from; i < to; i++) {
         size_t messages = b->message_count;
         int64_t total = e->txn.total;

@@ -54,6 +54,15 @@ typedef struct fr_side_plan { /* of <prefix>.message and <prefix>.transaction */
     int32_t key_id, value_id;
 } fr_side_plan;
 
+typedef struct fr_commit_text { /* pieces of `source` that a transaction's rows share */
+    uint64_t lsn;
+    uint8_t lsn_text[32]; /* ["lsn"," */
+    size_t lsn_len;
+    int64_t us;
+    uint8_t ms[10], rest[22]; /* ts_ms; ts_us and ts_ns */
+    size_t ms_len, rest_len;
+} fr_commit_text;
+
 struct fr_encoder {
     fr_encoder_settings settings;
     fr_registry *registry;
@@ -64,7 +73,10 @@ struct fr_encoder {
     fr_txn_counts txn;
     fr_str source_head; /* source.version, .connector and .name, as Avro */
     fr_str source_db;
-    int64_t now_us; /* wall time of this call of fr_encode */
+    int64_t now_us;  /* wall time of this call of fr_encode */
+    uint8_t now[33]; /* as Avro */
+    size_t now_len;
+    fr_commit_text commit;
 };
 
 /* The plan of a table version, made and its schemas registered where it is new. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ADMIN_TIMEOUT_MS = 30000, CREATED_TIMEOUT_US = 15000000 };
+enum { ADMIN_TIMEOUT_MS = 8000, ADMIN_TRIES = 4, CREATED_TIMEOUT_US = 15000000 };
 
 void fr_topics_checkpoint_name(const fr_kafka_settings *settings, const char *source, char *out,
                                size_t size)
@@ -245,6 +245,19 @@ static fr_rc describe_configs(fr_client *c, fr_arena *a, fr_topic_state *states,
     return rc;
 }
 
+/* Seen once on a loaded machine: librdkafka waits for a controller that it has. Asking again
+ * ends that sooner than waiting. */
+static fr_rc again(fr_rc (*ask)(fr_client *, fr_arena *, fr_topic_state *, size_t, fr_err *),
+                   fr_client *c, fr_arena *a, fr_topic_state *states, size_t count, fr_err *err)
+{
+    fr_rc rc = ask(c, a, states, count, err);
+    for (int i = 1; rc == FR_FAIL && err->native == RD_KAFKA_RESP_ERR__TIMED_OUT && i < ADMIN_TRIES;
+         i++) {
+        rc = ask(c, a, states, count, err);
+    }
+    return rc;
+}
+
 fr_rc fr_topics_describe(fr_client *c, fr_arena *a, const char *const *names, size_t count,
                          fr_topic_state *out, fr_err *err)
 {
@@ -255,8 +268,8 @@ fr_rc fr_topics_describe(fr_client *c, fr_arena *a, const char *const *names, si
     if (count == 0) {
         return FR_OK;
     }
-    FR_TRY(describe_topics(c, a, out, count, err));
-    return describe_configs(c, a, out, count, err);
+    FR_TRY(again(describe_topics, c, a, out, count, err));
+    return again(describe_configs, c, a, out, count, err);
 }
 
 static fr_rc add_config(rd_kafka_NewTopic_t *topic, const char *name, const char *value,

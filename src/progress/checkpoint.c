@@ -154,14 +154,23 @@ static fr_rc fold_split(folded *f, const json_t *j, fr_err *err)
     return FR_OK;
 }
 
+static void clear_stream(folded *f)
+{
+    fr_checkpoint *c = &f->pub;
+    fr_arena_reset(f->stream);
+    c->has_stream = c->creating = false;
+    c->resume = (fr_str){"", 0};
+    c->split = (fr_split){0};
+    c->written_us = 0;
+}
+
 static fr_rc fold_stream(folded *f, const json_t *j, fr_err *err)
 {
     fr_checkpoint *c = &f->pub;
     const json_t *resume = json_object_get(j, "resume");
-    fr_arena_reset(f->stream);
+    clear_stream(f);
     c->has_stream = true;
     c->creating = fr_str_is(fr_cstr(fr_json_str(j, "state", "")), "creating");
-    c->resume = (fr_str){"", 0};
     if (json_is_object(resume)) {
         c->resume = fr_json_text(f->stream, resume);
     } else if (json_is_string(resume)) {
@@ -291,14 +300,6 @@ static bool under(fr_str key, const char *prefix, fr_str *rest)
     return true;
 }
 
-static void clear_stream(fr_checkpoint *c)
-{
-    c->has_stream = c->creating = false;
-    c->resume = (fr_str){"", 0};
-    c->split = (fr_split){0};
-    c->written_us = 0;
-}
-
 /* j NULL: a tombstone. */
 static fr_rc fold_key(folded *f, fr_str key, const json_t *j, fr_err *err)
 {
@@ -317,13 +318,17 @@ static fr_rc fold_key(folded *f, fr_str key, const json_t *j, fr_err *err)
         return unreadable(err, "a record that this version of freshet does not know");
     }
     if (stream && j == NULL) {
-        clear_stream(&f->pub);
+        clear_stream(f);
     }
     if (j == NULL) {
         return FR_OK;
     }
     if (stream) {
-        return fold_stream(f, j, err);
+        fr_rc rc = fold_stream(f, j, err);
+        if (rc == FR_FAIL) {
+            clear_stream(f); /* all of it or nothing */
+        }
+        return rc;
     }
     return claim ? fold_claim(f, j, err) : fold_ends(&f->pub, json_object_get(j, "ends"), err);
 }

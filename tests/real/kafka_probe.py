@@ -31,15 +31,15 @@ def expect(condition, *what):
 
 
 class Probe:
-    def __init__(self, brokers, pipeline=RUN, **options):
+    def __init__(self, brokers, pipeline=RUN, failpoint=None, **options):
         args = [PROBE, "--pipeline", pipeline]
         options["brokers"] = brokers
         for name, value in options.items():
             for v in value if isinstance(value, list) else [value]:
                 args += ["--" + name.replace("_", "-"), str(v)]
-        self.log = open("/dev/null", "w")
         self.p = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                  env=dict(os.environ, ASAN_OPTIONS="detect_leaks=1"))
+                                  env=dict(os.environ, ASAN_OPTIONS="detect_leaks=1",
+                                           FRESHET_FAILPOINT=failpoint or ""))
 
     def __call__(self, *words):
         self.p.stdin.write(" ".join(str(w) for w in words) + "\n")

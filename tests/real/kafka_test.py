@@ -524,7 +524,48 @@ def plaintext_off_loopback():
         p.fails("CONFIG", "kafka.insecure", "admin", "check")
 
 
-CASES = [commit_visible, abort_invisible, close_aborts, checkpoint_records, created_as_told, missing_topics, fenced,
+def killed_at_each_step():
+    """The crash table of the produce and commit loop: the checkpoint and the rows always agree."""
+    for point, committed in (("kafka_before_begin", False), ("kafka_after_produce", False),
+                             ("kafka_before_commit", False), ("kafka_after_commit", True)):
+        source = "die_" + point
+        t = name(source)
+        K.create(t)
+        nth = 2 if point == "kafka_after_produce" else 3  # the claim, the first transaction, the second
+        p = Probe(BROKERS, failpoint="%s:kill:%d" % (point, nth))
+        p.ok("open", "a", source, "i1")
+        p.ok("produce", "a", t, "k", "one")
+        p.ok("record", "a", '{"n":1}')
+        p.ok("commit", "a")
+        for command in (("produce", "a", t, "k", "two"), ("record", "a", '{"n":2}'), ("commit", "a")):
+            try:
+                p(*command)
+            except (BrokenPipeError, Exception):  # noqa: B014: it is dead
+                break
+        expect(p.p.wait(30) == -9, point, "did not kill")
+        with Probe(BROKERS) as q:
+            n = json.loads(q.ok("open", "a", source, "i2"))["stream"]["resume"]["n"]
+            expect(n == (2 if committed else 1), point, "checkpoint says", n)
+            q.ok("close", "a")
+        expect(K.values(t) == ["one", "two"][:n], point, K.values(t))
+
+
+def without_the_checkpoint_rows_repeat():
+    """The control run: with the record left out, the test above can fail."""
+    t = name("control")
+    K.create(t)
+    with Probe(BROKERS, failpoint="kafka_checkpoint_record:off:*") as p:
+        p.ok("open", "a", "control", "i1")
+        p.ok("produce", "a", t, "k", "one")
+        p.ok("record", "a", '{"n":1}')
+        p.ok("commit", "a")
+        p.ok("close", "a")
+        expect(json.loads(p.ok("open", "a", "control", "i2"))["stream"] is None, "there is a position")
+        p.ok("close", "a")
+    expect(K.values(t) == ["one"], "it would be published again")
+
+
+CASES = [killed_at_each_step, without_the_checkpoint_rows_repeat, commit_visible, abort_invisible, close_aborts, checkpoint_records, created_as_told, missing_topics, fenced,
          timed_out_by_broker, topic_deleted, topic_deleted_under_load, topic_recreated, partitions_raised,
          partitioner_changed, data_lost, lost_with_the_id_unknown, newer_version, at_least_once, too_large,
          larger_than_memory, partitioned_as_java, everywhere_and_without_key, compacted_takes_keys_only,

@@ -488,7 +488,7 @@ def transactions_and_ordinals(d):
     c = d.conn.cursor()
     import io
     c.copy_from(io.StringIO("".join("%d\tcopy\n" % i for i in range(100, 1100))), "t")
-    s = d.stream(2)
+    s = d.stream(2, no_confirm=True)
     changes = [(x["op"], x.get("after", {}).get("id"), x["ordinal"]) for x in s.ops("c", "u", "MESSAGE")]
     expect(changes[:5], [("c", 1, 0), ("c", 3, 2), ("MESSAGE", None, 3), ("u", 1, 4),
                          ("MESSAGE", None, 0)], "events of the first transaction")
@@ -496,6 +496,8 @@ def transactions_and_ordinals(d):
     expect(copied, [("c", i, i - 100) for i in range(100, 1100)], "COPY: ordinals")
     out = s.ops("MESSAGE")[1]
     expect(("txn" in out, out["name"], out["body"]), (False, "out", "side"), "non-transactional message")
+    again = d.stream(1, go_on=False, no_confirm=True, resume=out["resume"])
+    expect(([x["ordinal"] for x in again.ops("c")][:1], again.ops("MESSAGE")), ([0], []), "restart after the message")
     places = [(x["lsn"], x["ordinal"]) for x in s.ops("c", "u") if x["table"] == "public.t"]
     expect(places, sorted(set(places)), "positions increase")
 
@@ -706,16 +708,34 @@ def foreign_writes_move_the_slot(d):
         other.sql("CREATE TABLE noise(v text)")
         other.sql("INSERT INTO noise SELECT repeat(md5(i::text), 20) FROM generate_series(1, 60000) i")
         end = d.one("SELECT pg_current_wal_lsn()")
-        r = d.probe("stream", heartbeats=1, heartbeat_ms=300, seconds=30).fine()
-        beat = r.ops("HEARTBEAT")[-1]
+        p = subprocess.Popen(d.command("stream", heartbeat_ms=300, seconds=DEADLINE), stdout=subprocess.PIPE,
+                             text=True)
+        beat = next(x for x in map(json.loads, p.stdout) if x.get("op") == "HEARTBEAT")
         expect(json.loads(beat["resume"])["slot"], d.slot, "resume")
-        d.resume = beat["resume"]
-        d.probe("stream", heartbeats=1, heartbeat_ms=300, seconds=3).fine()
-        behind = d.one("SELECT %s::pg_lsn - confirmed_flush_lsn FROM pg_replication_slots"
-                       " WHERE slot_name = %s", end, d.slot)
-        expect(behind < 32 << 20, True, "confirmed within 32 MB: %s" % behind)
+        threading.Thread(target=p.stdout.read).start()
+        until("confirmed", lambda: d.one("SELECT %s::pg_lsn - confirmed_flush_lsn < 32 << 20"
+                                         " FROM pg_replication_slots WHERE slot_name = %s", end, d.slot))
+        p.terminate()
+        p.wait()
     finally:
         other.close()
+
+
+@test
+def starved_reader_stays():
+    """No batch is free for longer than wal_sender_timeout, with a full socket: confirm keeps us (R37)."""
+    s = Server("wal_sender_timeout = '2s'")
+    try:
+        d = Db("starved", base=s.dsn)
+        d.sql("CREATE TABLE t(id int PRIMARY KEY, v text)")
+        d.publish()
+        d.start()
+        d.sql("INSERT INTO t SELECT i, repeat(md5(i::text), 100) FROM generate_series(1, 20000) i")
+        r = d.stream(1, starve_ms=6000, seconds=60)
+        expect(len(r.ops("c")), 20000, "rows after 6 s without a fill")
+        d.close()
+    finally:
+        s.close()
 
 
 @db_test
@@ -751,6 +771,64 @@ def alive_without_confirm():
         expect(p.wait(), 0, "exit code")
         expect([x["after"]["id"] for x in lines if x.get("op") == "c"], [1], "row after 5 s of rest")
         d.close()
+    finally:
+        s.close()
+
+
+@db_test
+def same_shape_on_both_paths(d):
+    """TABLE says the same in the snapshot and in the stream, whatever the replica identity."""
+    d.sql("CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN price AS numeric(8,2) NOT NULL")
+    cols = ("id int, a text NOT NULL DEFAULT 'x', b price, c mood, d int[], e timestamptz DEFAULT now(),"
+            " f varchar(7), g jsonb, h bytea")
+    for name, tail in (("t_pk", "PRIMARY KEY (a, id)"), ("t_full", ""), ("t_index", "UNIQUE (a)"), ("t_none", "")):
+        d.sql("CREATE TABLE %s(%s%s)" % (name, cols, tail and ", " + tail))
+        d.sql("COMMENT ON TABLE %s IS 'about %s'; COMMENT ON COLUMN %s.c IS 'how it is'" % (name, name, name))
+    d.sql("ALTER TABLE t_full REPLICA IDENTITY FULL; ALTER TABLE t_index REPLICA IDENTITY USING INDEX t_index_a_key")
+    for name in ("t_pk", "t_full", "t_index", "t_none"):
+        d.sql("INSERT INTO %s(id, b) VALUES (1, 1)" % name)
+    d.publish()
+    r = d.start("chunks")
+    for name in ("t_pk", "t_full", "t_index", "t_none"):
+        d.sql("INSERT INTO %s(id, a, b) VALUES (2, 'y', 1)" % name)
+    s = d.stream(4)
+    def shapes(x):
+        return {e["table"]: (e["columns"], e["doc"], e["full_before"]) for e in x.ops("TABLE")}
+    expect(len(shapes(r)), 4, "tables")
+    expect(shapes(s), shapes(r), "stream against snapshot")
+
+
+@db_test
+def server_ends_the_stream(d):
+    d.sql("CREATE TABLE t(id int PRIMARY KEY)")
+    d.publish()
+    d.start()
+    p = subprocess.Popen(d.command("stream", seconds=30), stdout=subprocess.PIPE, text=True)
+    p.stdout.readline()
+    d.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s", d.slot)
+    last = json.loads(p.stdout.read().splitlines()[-1])
+    expect((p.wait(), last["error"], last["sqlstate"]), (3, "CONNECT", "57P01"), "a reason to try again")
+
+
+@test
+def shutdown_is_not_held_up():
+    """A server that stops waits until all it sent is confirmed: long before the heartbeat is due."""
+    s = Server()
+    try:
+        d = Db("shutdown", base=s.dsn)
+        d.sql("CREATE TABLE t(id int PRIMARY KEY)")
+        d.publish()
+        d.start()
+        p = subprocess.Popen(d.command("stream", seconds=60, heartbeat_ms=3600000), stdout=subprocess.PIPE, text=True)
+        p.stdout.readline()
+        d.sql("INSERT INTO t VALUES (1)")
+        p.stdout.readline()
+        d.conn.close()
+        began = time.time()
+        s.stack("stop", s.name)
+        expect(time.time() - began < 10, True, "stopped in %.1f s" % (time.time() - began))
+        last = json.loads(p.stdout.read().splitlines()[-1])
+        expect((p.wait(), last["error"]), (3, "CONNECT"), "a reason to try again")
     finally:
         s.close()
 

@@ -4,7 +4,7 @@
  *   pg_source_probe --dsn DSN --tables a.b,/regex/ [--name N] [--password P] [--slot S]
  *       [--publication P] [--chunk ROWS] [--where SQL] [--resume TEXT] [--commits N]
  *       [--heartbeats N] [--seconds S] [--heartbeat-ms MS] [--batch EVENTS] [--insecure]
- *       [--max-row BYTES] [--quiet] [--no-confirm] VERB...
+ *       [--max-row BYTES] [--starve-ms MS] [--quiet] [--no-confirm] VERB...
  *
  *   check tables apply plan plan-replace plan-view chunks cut-chunks end-view stream
  *   interrupt position refresh status pause:MS
@@ -29,7 +29,7 @@ typedef struct probe {
     fr_arena *arena;
     fr_plan plan;
     const char *resume;
-    long commits, heartbeats, seconds;
+    long commits, heartbeats, seconds, starve_ms;
     size_t batch_events;
     bool quiet, no_confirm;
     uint64_t rows, bytes;
@@ -240,12 +240,22 @@ static void keep_resume(probe *p, const fr_batch *b, long *commits, long *heartb
     }
 }
 
+/* As when no batch is free: only confirm is called. */
+static fr_rc starve(const probe *p, fr_reader *r, fr_err *err)
+{
+    for (int64_t until = fr_now_us() + p->starve_ms * 1000; fr_now_us() < until;) {
+        FR_TRY(r->ops->confirm(r, FR_STR(""), err));
+        fr_sleep_us(300000);
+    }
+    return FR_OK;
+}
+
 static fr_rc follow(probe *p, fr_reader *r, fr_err *err)
 {
     fr_batch *b = fr_batch_new(p->batch_events, 1 << 20);
     int64_t began = fr_now_us(), until = began + p->seconds * 1000000, confirm_us = began;
     long commits = 0, heartbeats = 0;
-    fr_rc rc = FR_OK;
+    fr_rc rc = starve(p, r, err);
     while (rc != FR_FAIL && fr_now_us() < until && !(p->commits > 0 && commits >= p->commits) &&
            !(p->heartbeats > 0 && heartbeats >= p->heartbeats)) {
         fr_batch_reset(b);
@@ -475,14 +485,18 @@ int main(int argc, char **argv)
             p.heartbeats = number(argv, ++i);
         else if (strcmp(o, "seconds") == 0)
             p.seconds = number(argv, ++i);
+        else if (strcmp(o, "starve-ms") == 0)
+            p.starve_ms = number(argv, ++i);
         else if (strcmp(o, "batch") == 0)
             p.batch_events = (size_t)number(argv, ++i);
         else if (strcmp(o, "heartbeat-ms") == 0)
             p.settings.heartbeat_us = number(argv, ++i) * 1000;
         else if (strcmp(o, "max-row") == 0)
             p.settings.max_row_bytes = number(argv, ++i);
-        else
-            return fprintf(stderr, "unknown option %s\n", argv[i]), 2;
+        else {
+            fprintf(stderr, "unknown option %s\n", argv[i]);
+            exit(2);
+        }
     }
     p.settings.connector = &p.config;
     fr_log_setup(FR_LOG_INFO, FR_LOG_LOGFMT);

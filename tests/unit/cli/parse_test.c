@@ -61,7 +61,7 @@ static void verbs(void **state)
     refused("run now", "cli.arguments", "usage: freshet run");
     refused("tap", "cli.arguments", "usage: freshet tap TABLE|TOPIC");
     refused("config sho", "cli.arguments", "did you mean `freshet config show`?");
-    refused("completion tcsh", "cli.arguments", "usage");
+    refused("completion powershell", "cli.arguments", "usage");
     assert_ok(parse("tap --help"));
     assert_true(cli.help);
 }

@@ -34,6 +34,9 @@ static void texts_become_one(void **state)
         {"{\"scale\":2,\"type\":\"bytes\",\"precision\":4,\"logicalType\":\"decimal\"}",
          "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":4,\"scale\":2}"},
         {"{\"items\":\"int\",\"type\":\"array\"}", "{\"type\":\"array\",\"items\":\"int\"}"},
+        /* A member that its type has no use for is a property. */
+        {"{\"type\":\"int\",\"items\":7,\"fields\":[3]}",
+         "{\"type\":\"int\",\"fields\":[3],\"items\":7}"},
         /* Names: short and full, said and inherited. */
         {"{\"name\":\"a.b.R\",\"type\":\"record\",\"fields\":[]}",
          "{\"type\":\"record\",\"name\":\"R\",\"namespace\":\"a.b\",\"fields\":[]}"},

@@ -1,0 +1,180 @@
+/* Time of encoding and of decoding one row: 12 columns, envelope standard, one core.
+ *     codec_bench [ROUNDS]
+ * Prints nanoseconds and bytes a row. The batch is 4,096 rows, as the reader fills them. */
+#include "base/clock.h"
+#include "codec/decode.h"
+#include "codec/encode.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ROWS = 4096, COLUMNS = 12 };
+
+static const fr_table *table;
+static fr_table_settings table_settings = {.tombstones = true, .schema_compat = -1};
+
+static fr_rc route(void *context, const fr_table *t, const fr_route **out, fr_err *err)
+{
+    static uint16_t fields[COLUMNS], key[1];
+    static fr_route r;
+    (void)context, (void)err;
+    for (uint16_t i = 0; i < COLUMNS; i++)
+        fields[i] = i;
+    r = (fr_route){.table = t,
+                   .settings = &table_settings,
+                   .topic = FR_STR("erp.public.orders"),
+                   .schema_name = FR_STR("erp.public.orders"),
+                   .fields = fields,
+                   .field_count = COLUMNS,
+                   .key = key,
+                   .key_count = 1};
+    *out = &r;
+    return FR_OK;
+}
+
+static fr_rc name_of(void *context, fr_arena *a, fr_str topic, fr_str *space, fr_str *name,
+                     fr_err *err)
+{
+    (void)context, (void)a, (void)topic, (void)err;
+    *space = FR_STR("");
+    *name = FR_STR("orders");
+    return FR_OK;
+}
+
+static void make_table(void)
+{
+    static const fr_kind kinds[COLUMNS] = {FR_INT64,   FR_TEXT, FR_TEXT,      FR_DECIMAL,
+                                           FR_INT32,   FR_BOOL, FR_TIMESTAMP, FR_DATE,
+                                           FR_FLOAT64, FR_TEXT, FR_UUID,      FR_INT32};
+    static const char *const names[COLUMNS] = {"id",     "customer", "note",   "amount",
+                                               "lines",  "paid",     "placed", "due",
+                                               "weight", "country",  "token",  "version"};
+    fr_column c[COLUMNS] = {{.key_ordinal = 1}};
+    for (size_t i = 0; i < COLUMNS; i++) {
+        c[i].name = fr_cstr(names[i]);
+        c[i].kind = kinds[i];
+        c[i].nullable = i > 0;
+        c[i].precision = 12;
+        c[i].scale = 2;
+    }
+    fr_table like = {.space = FR_STR("public"),
+                     .name = FR_STR("orders"),
+                     .full_before = true,
+                     .column_count = COLUMNS,
+                     .columns = c};
+    table = fr_table_new(&like);
+}
+
+static void fill(fr_batch *b, const fr_txn *txn)
+{
+    for (uint32_t i = 0; i < ROWS; i++) {
+        fr_event *event = fr_batch_add(b, FR_OP_INSERT, table);
+        fr_value *v = fr_batch_row(b, table, &event->after);
+        v[0] = (fr_value){.kind = FR_INT64, .integer = 1000000 + i};
+        v[1] = (fr_value){.kind = FR_TEXT, .bytes = FR_STR("Ada Lovelace & Co")};
+        v[2] = (fr_value){.kind = FR_TEXT, .bytes = FR_STR("deliver to the back door, please")};
+        v[3] = (fr_value){.kind = FR_DECIMAL, .bytes = {"\x01\xe2\x40", 3}};
+        v[4] = (fr_value){.kind = FR_INT32, .integer = i % 50};
+        v[5] = (fr_value){.kind = FR_BOOL, .boolean = i % 2 == 0};
+        v[6] = (fr_value){.kind = FR_TIMESTAMP, .integer = 1785578400123456 + i};
+        v[7] = (fr_value){.kind = FR_DATE, .integer = 20666};
+        v[8] = (fr_value){.kind = FR_FLOAT64, .real = 12.5 * i};
+        v[9] = (fr_value){.kind = FR_TEXT, .bytes = FR_STR("DE")};
+        v[10] =
+            (fr_value){.kind = FR_UUID, .bytes = FR_STR("00112233-4455-6677-8899-aabbccddeeff")};
+        v[11] = (fr_value){.kind = FR_NULL};
+        event->txn = txn;
+        event->position.lsn = UINT64_C(0x2F8A10B7C8);
+        event->position.row_lsn = UINT64_C(0x2F8A10B000) + i;
+        event->position.ordinal = i;
+    }
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static void check(fr_rc rc, const fr_err *err)
+{
+    if (rc == FR_OK)
+        return;
+    fprintf(stderr, "codec_bench: %s\n", err->text);
+    exit(1);
+}
+
+static int64_t run_encode(fr_encoder *e, fr_batch *b, const fr_txn *txn)
+{
+    fr_err err;
+    size_t done;
+    fr_batch_reset(b);
+    fill(b, txn);
+    int64_t began = fr_now_us();
+    check(fr_encode(e, b, 0, b->count, &done, &err), &err);
+    return fr_now_us() - began;
+}
+
+static int64_t run_decode(fr_decoder *d, const fr_batch *from, fr_batch *to)
+{
+    fr_err err;
+    fr_batch_reset(to);
+    for (size_t i = 0; i < from->message_count; i++) {
+        fr_message *m = fr_batch_message(to);
+        *m = from->messages[i];
+        m->partition = 0;
+        m->offset = (int64_t)i;
+    }
+    int64_t began = fr_now_us();
+    for (size_t i = 0; i < to->message_count; i++)
+        check(fr_decode(d, to, i, &err), &err);
+    return fr_now_us() - began;
+}
+
+int main(int argc, char **argv)
+{
+    static fr_source_settings source = {.prefix = "erp", .max_row_bytes = 16 << 20};
+    static fr_kafka_settings kafka;
+    char dir[] = "/tmp/fr_bench_XXXXXX", url[64];
+    const char *urls[1] = {url};
+    fr_txn txn = {FR_STR("99182"), 1785578400123456};
+    fr_err err;
+    long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 200;
+    if (mkdtemp(dir) == NULL || rounds < 1)
+        return 1;
+    snprintf(url, sizeof url, "file:%s/registry", dir);
+    fr_registry_settings rs = {.url = {urls, 1}, .register_when = FR_WHEN_RUN};
+    fr_registry *registry;
+    check(fr_registry_open(&rs, &registry, &err), &err);
+    fr_encoder_settings s = {.source = &source,
+                             .registry_settings = &rs,
+                             .kafka = &kafka,
+                             .route = route,
+                             .origin = {FR_STR("0.1.0"), FR_STR("postgres"), FR_STR("postgresql"),
+                                        FR_STR("erp"), FR_STR("shop")}};
+    make_table();
+    fr_encoder *e = fr_encoder_new(&s, registry);
+    fr_decoder *d = fr_decoder_new(registry, 16 << 20, name_of, NULL);
+    fr_batch *b = fr_batch_new(ROWS, SIZE_MAX), *back = fr_batch_new(ROWS + 1, SIZE_MAX);
+    int64_t encode = INT64_MAX, decode = INT64_MAX;
+    for (long i = 0; i < rounds; i++) {
+        int64_t us = run_encode(e, b, &txn);
+        encode = us < encode ? us : encode;
+        us = run_decode(d, b, back);
+        decode = us < decode ? us : decode;
+    }
+    size_t bytes = b->messages[0].payload.len + b->messages[0].key.len;
+    printf("encode %.0f ns/row, decode %.0f ns/row, %zu bytes/row (best of %ld rounds of %d)\n",
+           (double)encode * 1000 / ROWS, (double)decode * 1000 / ROWS, bytes, rounds, ROWS);
+    fr_encoder_free(e);
+    fr_decoder_free(d);
+    fr_batch_free(b);
+    fr_batch_free(back);
+    fr_registry_close(registry);
+    fr_table_unref(table);
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return 0;
+}

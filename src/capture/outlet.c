@@ -98,6 +98,11 @@ int64_t outlet_due(const outlet *o)
     return (o->opened_us == 0 ? o->last_close_us : o->opened_us) + o->c->s.kafka->max_time_us;
 }
 
+bool outlet_fresh(const outlet *o)
+{
+    return fr_wall_us() - o->last_seen_commit_us < 5000000;
+}
+
 static fr_rc open_transaction(outlet *o, fr_err *err)
 {
     if (o->opened_us != 0)

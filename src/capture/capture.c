@@ -196,6 +196,17 @@ static fr_str safe_resume(fr_capture *c, fr_arena *a, fr_str otherwise)
     return s;
 }
 
+static uint32_t epoch_of(fr_str resume, uint32_t otherwise)
+{
+    json_t *j = NULL;
+    fr_err ignored;
+    if (fr_json_parse(resume, &j, &ignored) == FR_FAIL)
+        return otherwise;
+    uint32_t epoch = (uint32_t)fr_json_int(j, "epoch", otherwise);
+    json_decref(j);
+    return epoch;
+}
+
 /* Tables are left from an interrupted snapshot, or new: a second view beside the slot. The
  * stream is followed up to that view first, so that a row read in it never comes before an
  * older change (docs/adr/0002). */
@@ -210,6 +221,8 @@ static fr_rc finish_snapshot(fr_capture *c, outlet *o, fr_arena *a, fr_str *resu
     if (rc == FR_OK)
         rc = stream_run(c, o, *resume, plan.view_lsn, err);
     *resume = safe_resume(c, a, *resume);
+    /* Rows of the view are as new as the stream they join, and are ordered with it. */
+    plan.epoch = epoch_of(*resume, plan.epoch);
     if (rc == FR_OK && !stopping(c))
         rc = snapshot_run(s, o, &plan, err);
     c->source->ops->end_view(c->source);

@@ -230,6 +230,27 @@ static fr_rc finish_snapshot(fr_capture *c, outlet *o, fr_arena *a, fr_str *resu
     return rc;
 }
 
+/* A table that is captured no longer: its changes pass by from now on, so that a snapshot taken
+ * before says nothing any more. When it comes back it needs a new one. */
+static fr_rc forget_removed(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
+{
+    const fr_map *snapshots = c->checkpoint->snapshots;
+    fr_record *gone = fr_arena_alloc(a, (fr_map_count(snapshots) + 1) * sizeof(*gone));
+    size_t i = 0, count = 0;
+    void *value;
+    while (fr_map_next(snapshots, &i, NULL, &value)) {
+        const fr_snapshot_progress *p = value;
+        if (fr_source_match(c->s.source, p->space, p->name) != NULL)
+            continue;
+        fr_log(FR_LOG_INFO, c->who,
+               "%.*s.%.*s is captured no longer: should it come back, a new snapshot is taken",
+               FR_ARG(p->space), FR_ARG(p->name));
+        gone[count++].key =
+            fr_arena_printf(a, "snapshot/%.*s.%.*s", FR_ARG(p->space), FR_ARG(p->name));
+    }
+    return count == 0 ? FR_OK : outlet_records(o, gone, count, err);
+}
+
 static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
 {
     fr_checkpoint *k = c->checkpoint;
@@ -243,6 +264,7 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
         if (k->split.id.len > 0)
             outlet_skip(o, &k->split);
         FR_TELL(&c->s.observer, position, resume);
+        FR_TRY(forget_removed(c, o, a, err));
         FR_TRY(anything_wanted(c, &some, err));
         if (some)
             FR_TRY(finish_snapshot(c, o, a, &resume, err));

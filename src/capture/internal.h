@@ -66,6 +66,8 @@ fr_rc outlet_close(outlet *o, fr_err *err); /* commit now; no-op when there is n
 fr_rc outlet_finish(outlet *o, fr_err *err);
 /* When the next idle commit is due (monotonic), INT64_MAX: nothing is open. */
 int64_t outlet_due(const outlet *o);
+/* The newest source transaction taken in is younger than five seconds. */
+bool outlet_fresh(const outlet *o);
 /* Write records of our own in a transaction of their own. */
 fr_rc outlet_records(outlet *o, const fr_record *records, size_t count, fr_err *err);
 

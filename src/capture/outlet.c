@@ -139,6 +139,11 @@ static void learn_to_settle(outlet *o, int64_t took)
         o->settle_us = MOST_SETTLE_US;
 }
 
+bool outlet_fresh(const outlet *o)
+{
+    return fr_wall_us() - o->last_seen_commit_us < 5000000;
+}
+
 static fr_rc open_transaction(outlet *o, fr_err *err)
 {
     if (o->opened_us != 0)

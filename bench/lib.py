@@ -17,7 +17,7 @@ import uuid
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
-from harness import connect, create_database, drop_database, topics_of  # noqa: E402
+from harness import STACK, connect, create_database, drop_database, topics_of  # noqa: E402
 
 BUILD = os.environ.get("BENCH_BUILD", os.path.join(ROOT, "build", "bench"))
 FRESHET = os.environ.get("FRESHET") or os.path.join(BUILD, "freshet")
@@ -61,6 +61,28 @@ def create_topic(name, partitions=3):
     admin.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
 
 
+def tree_cpu(pid):
+    """CPU seconds of a process, of its children, and of those that it has outlived."""
+    total, children = 0.0, []
+    with open(f"/proc/{pid}/stat") as f:
+        total = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15])) / TICKS
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            children = f.read().split()
+    for child in children:
+        with contextlib.suppress(OSError):  # it may have ended
+            total += tree_cpu(child)
+    return total
+
+
+def server_cpu():
+    out = {}
+    for name in ("pg", "kafka"):
+        pid = subprocess.run([STACK, "pid", name], capture_output=True, text=True, check=True).stdout.strip()
+        out[name] = tree_cpu(pid)
+    return out
+
+
 class Daemon:
     """A freshet run of its own name, slot and topics on a database that others may share."""
 
@@ -72,6 +94,13 @@ class Daemon:
         with open(self.config, "w") as f:
             f.write(CONFIG.format(id=self.id, dsn=dsn, tables=tables, dir=self.dir,
                                   bootstrap=os.environ["KAFKA_BOOTSTRAP"], registry=os.environ["REGISTRY_URL"]))
+
+    def apply(self):
+        """Topics and schemas before the first start, as an operator would."""
+        p = subprocess.run([FRESHET, "apply", "--yes", "--config", self.config], capture_output=True, text=True,
+                           stdin=subprocess.DEVNULL, timeout=120)
+        if p.returncode != 0:
+            raise RuntimeError(f"freshet apply: {p.stdout}\n{p.stderr}")
 
     def start(self):
         self.seen = os.path.getsize(self.logfile) if os.path.exists(self.logfile) else 0
@@ -104,8 +133,19 @@ class Daemon:
         with open(f"/proc/{self.process.pid}/status") as f:
             return int(re.search(what + r":\s+(\d+) kB", f.read()).group(1)) / 1024
 
-    def committed(self):
-        """Events that Kafka has acknowledged in committed transactions, as /metrics says."""
+    def threads(self):
+        """CPU seconds so far by what a thread is called; those that ended are not in it."""
+        out = {}
+        folder = f"/proc/{self.process.pid}/task"
+        for t in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                with open(f"{folder}/{t}/stat") as f:
+                    name, rest = f.read().split("(", 1)[1].rsplit(")", 1)
+                name = "librdkafka" if name.startswith("rdk:") else name
+                out[name] = out.get(name, 0) + sum(map(int, rest.split()[11:13])) / TICKS
+        return out
+
+    def metrics(self):
         s = socket.socket(socket.AF_UNIX)
         s.settimeout(10)
         s.connect(os.path.join(self.dir, "freshet.sock"))
@@ -114,7 +154,16 @@ class Daemon:
         while part := s.recv(65536):
             text += part
         s.close()
-        return sum(int(n) for n in re.findall(rb"^freshet_events_total\{[^}]*\} (\d+)", text, re.M))
+        return text.decode()
+
+    def stage(self, name):
+        """Seconds spent in a stage so far, and how often."""
+        found = re.findall(r'^freshet_stage_seconds_(sum|count)\{[^}]*stage="%s"\} (\S+)' % name, self.metrics(), re.M)
+        return tuple(float(dict(found).get(k, 0)) for k in ("sum", "count"))
+
+    def committed(self):
+        """Events that Kafka has acknowledged in committed transactions, as /metrics says."""
+        return sum(int(n) for n in re.findall(r"^freshet_events_total\{[^}]*\} (\d+)", self.metrics(), re.M))
 
     def wait_committed(self, count, seconds=300):
         """Asks more often towards the end: an answer costs the daemon CPU time, too."""
@@ -190,6 +239,7 @@ class Results:
         say(f"{name} = {value} {unit} [{round(min(samples), digits)}-{round(max(samples), digits)}]"
             + ("" if goal is None else f" goal {goal}: {'met' if met else 'MISSED'}"))
 
-    def note(self, name, text):
-        self.notes.append({"name": name, "text": text})
-        say(f"{name}: {text}")
+    def note(self, about, text):
+        """What the page says beside the figures whose names begin so."""
+        self.notes.append({"about": about, "text": text})
+        say(f"{about}: {text}")

@@ -8,13 +8,14 @@ import json
 import os
 import platform
 import re
+import statistics
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from confluent_kafka import Consumer, TopicPartition  # noqa: E402
-from lib import BUILD, FRESHET, N, ROOT, Daemon, Results, bare, create_topic, database, say, sql  # noqa: E402
+from lib import BUILD, FRESHET, N, ROOT, Daemon, Results, bare, create_topic, database, say, server_cpu, sql  # noqa: E402
 
 ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
 PLAIN = '"public.orders": {snapshot: {mode: never}}'
@@ -65,6 +66,7 @@ def set_up(dsn, count):
     """Daemons with their slots, stopped; and a slot for the bare receiver. All at one place of the log."""
     daemons = [Daemon(dsn, PLAIN) for _ in range(count)]
     for d in daemons:
+        d.apply()
         d.start()
         d.logged("stream from")
         time.sleep(0.3)
@@ -73,17 +75,38 @@ def set_up(dsn, count):
     return daemons
 
 
+def spent(before, after):
+    return {k: v - before.get(k, 0) for k, v in after.items()}
+
+
 def ours(d, rows):
     """Catch up with the log; seconds and CPU from the start of the stream to the last commit."""
     d.start()
     began = d.logged("stream from")
     d.profile("catchup")
-    cpu = d.cpu()
+    cpu, threads, servers = d.cpu(), d.threads(), server_cpu()
     ended = d.wait_committed(rows)
-    cpu = d.cpu() - cpu
-    most = d.memory("VmHWM")
+    out = {"seconds": ended - began, "cpu_seconds": d.cpu() - cpu, "threads": spent(threads, d.threads()),
+           "servers": spent(servers, server_cpu()), "memory": d.memory("VmHWM")}
     d.stop()
-    return {"seconds": ended - began, "cpu_seconds": cpu, "memory": most}
+    return out
+
+
+def budget(r, about, runs):
+    """Where the CPU goes, and what it allows."""
+    def per_row(get):
+        return statistics.median(get(m) for m in runs) * 1e6 / ROWS
+    total = per_row(lambda m: m["cpu_seconds"])
+    names = sorted({n for m in runs for n in m["threads"]} - {"freshet"})
+    parts = {n: per_row(lambda m: m["threads"].get(n, 0)) for n in names}
+    parts["other threads"] = total - sum(parts.values())
+    pg, kafka = per_row(lambda m: m["servers"]["pg"]), per_row(lambda m: m["servers"]["kafka"])
+    most = os.cpu_count() * 1e6 / (total + pg + kafka)
+    rate = ROWS / statistics.median(m["seconds"] for m in runs)
+    r.note(about, f"CPU per row: freshet {total:.2f} us ("
+           + ", ".join(f"{n} {v:.2f}" for n, v in sorted(parts.items(), key=lambda x: -x[1]) if v >= 0.05)
+           + f"), PostgreSQL {pg:.2f} us, Kafka {kafka:.2f} us. The {os.cpu_count()} cores can do {most:,.0f} rows/s of "
+             f"that; {rate:,.0f} were done.")
 
 
 def check_topic(d, rows):
@@ -126,6 +149,7 @@ def catchup(r):
           [p["bare"]["cpu_seconds"] * 1e6 / ROWS for p in both])
     r.add("memory_full_speed", "most resident memory while catching up", "MB", [p["ours"]["memory"] for p in both],
           96, at_least=False, digits=1)
+    budget(r, "catchup", [p["ours"] for p in both])
 
 
 def giant(r):
@@ -145,19 +169,20 @@ def giant(r):
 
 def snapshot_once(dsn, check):
     d = Daemon(dsn, '"public.orders": {}')
+    d.apply()
     d.start()
     began = d.logged("snapshot: 1 tables")
     d.profile("snapshot")
-    cpu = d.cpu()
-    seconds = d.logged("snapshot: done") - began
-    cpu = d.cpu() - cpu
+    cpu, threads, servers = d.cpu(), d.threads(), server_cpu()
+    out = {"seconds": d.logged("snapshot: done") - began, "cpu_seconds": d.cpu() - cpu,
+           "threads": spent(threads, d.threads()), "servers": spent(servers, server_cpu())}
     d.logged("stream from")
-    memory = d.memory("VmHWM")
+    out["memory"] = d.memory("VmHWM")
     d.stop()
     if check and (got := messages_of(d.id + ".public.orders")[0]) != ROWS:
         raise RuntimeError(f"{got} messages are in the topic, {ROWS} rows in the table")
     sql(dsn, f"select pg_drop_replication_slot('s{d.id}')")
-    return d, {"seconds": seconds, "cpu_seconds": cpu, "memory": memory}
+    return d, out
 
 
 def snapshot(r):
@@ -167,10 +192,14 @@ def snapshot(r):
             "vacuum analyze orders")
         for i in range(N + 1):
             d, mine = snapshot_once(dsn, i == 0)
+            pg = server_cpu()["pg"]
             copy = bare("bare_copy", dsn, "orders")
+            copy["server"] = server_cpu()["pg"] - pg
             topic = d.id + ".bare"
             create_topic(topic)
+            kafka = server_cpu()["kafka"]
             produce = bare("bare_producer", os.environ["KAFKA_BOOTSTRAP"], d.id + ".public.orders", topic, ROWS, 20000)
+            produce["server"] = server_cpu()["kafka"] - kafka
             d.close()
             say(f"copy {copy['seconds']:.2f} s, produce {produce['seconds']:.2f} s, freshet {mine['seconds']:.2f} s")
             if i > 0:  # the first one warms the servers up
@@ -189,6 +218,12 @@ def snapshot(r):
           [p["cpu_seconds"] * 1e6 / ROWS for _, _, p in done])
     r.add("snapshot_memory", "most resident memory during a snapshot", "MB", [m["memory"] for m, _, _ in done],
           digits=1)
+    budget(r, "snapshot", [m for m, _, _ in done])
+    both = statistics.median(c["cpu_seconds"] + c["server"] + p["cpu_seconds"] + p["server"] for _, c, p in done)
+    slower = statistics.median(max(c["seconds"], p["seconds"]) for _, c, p in done)
+    r.note("snapshot", f"The bare programs and their servers need {both * 1e6 / ROWS:.2f} us of CPU per row together, of "
+           f"which {os.cpu_count()} cores do {os.cpu_count() * ROWS / both:,.0f} rows/s: reading and publishing at once, "
+           f"with nothing in between, would reach {slower / (both / os.cpu_count()):.2f} of the slower one here.")
 
 
 def latency(r):
@@ -197,15 +232,17 @@ def latency(r):
         sql(dsn, "create table orders (id bigint primary key, note text)", PUBLICATION,
             "insert into orders values (0, 'so that its topic is there')")
         d = Daemon(dsn, '"public.orders": {}')
-        times, idle = [], []
+        times, idle, acks = [], [], []
         try:
             for i in range(N):
                 d.start()
                 d.logged("stream from")
                 time.sleep(4)
                 idle.append(d.memory("VmRSS"))
+                before = d.stage("ack")
                 times.append(bare("latency", dsn, "orders", os.environ["KAFKA_BOOTSTRAP"], d.id + ".public.orders", 200,
                                   seconds, 1000 + i * 1000000))
+                acks.append([b - a for a, b in zip(before, d.stage("ack"))])
                 say(str(times[-1]))
                 d.stop()
         finally:
@@ -213,6 +250,9 @@ def latency(r):
     r.add("latency_p50", f"COMMIT to a read_committed consumer, exactly once, 200 commits/s for {seconds} s", "ms",
           [t["p50_ms"] for t in times], 8, at_least=False)
     r.add("latency_p99", "the same, 99th percentile", "ms", [t["p99_ms"] for t in times], 25, at_least=False)
+    r.note("latency", f"A Kafka transaction took {1e3 * statistics.median(a / b for a, b in acks):.1f} ms on average from "
+           f"the end of its events to the broker's answer; {statistics.median(b for _, b in acks):,.0f} of them carried "
+           f"{200 * seconds:,} commits.")
     r.add("memory_idle", "resident memory while nothing happens", "MB", idle, 32, at_least=False, digits=1)
 
 
@@ -220,7 +260,7 @@ def sink(r):
     p = subprocess.run([os.path.join(BUILD, "sink_methods"), os.environ["PG2_DSN"], "0.3", str(N), "1"],
                        capture_output=True, text=True, timeout=600, check=True)
     lines = p.stdout.splitlines()
-    names = re.split(r" {2,}", lines[1].strip())[1:-1]
+    names = re.split(r" {2,}", lines[1].strip())[1:-2] + ["freshet", "freshet guarded"]
     for line in lines[2:]:
         say(line)
         size, rest = line.split(None, 1)
@@ -230,7 +270,8 @@ def sink(r):
         r.add(f"sink_ratio_{size}", f"sink, {size} rows a transaction, against {found.group(4)}", "ratio",
               [low, ratio, high], 0.85 if size == "4096" else None)
         r.figures[-1]["n"] = N
-        r.note(f"sink_rates_{size}", ", ".join(f"{n.strip()} {v}" for n, v in zip(names, rates)) + " rows/s")
+        r.note("sinkrates", f"{int(size):,} rows a transaction: "
+               + ", ".join(f"{n} {int(v):,}" for n, v in zip(names, rates)) + " rows/s")
 
 
 def tables(r):

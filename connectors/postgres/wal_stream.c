@@ -236,6 +236,14 @@ static fr_rc stream_lost(stream_reader *r, fr_err *err)
                             "starts over",
                             r->s->publication, r->s->settings->name);
     }
+    if (strcmp(err->sqlstate, "22021") == 0) { /* character_not_in_repertoire */
+        fr_fail(err, FR_ERR_DATA, "read the log: a row holds text that is not UTF-8");
+        fr_fail_code(err, "pg.value.utf8");
+        return fr_fail_hint(err,
+                            "the server sends nothing after it: correct the rows, then freshet "
+                            "position reset %s starts over",
+                            r->s->settings->name);
+    }
     if (strcmp(err->sqlstate, "55006") == 0) {
         err->kind = FR_ERR_BUSY;
         fr_fail_code(err, "pg.slot_active");

@@ -163,6 +163,7 @@ static void *apply_thread(void *context)
     fr_apply *a = context;
     fr_backoff backoff = {.first_us = 500000, .max_us = 30000000};
     fr_err err = {0};
+    char said[sizeof(err.text)] = ""; /* a topic that nobody made yet: said once */
     FR_TELL(&a->s.observer, state, FR_STATE_PENDING, NULL);
     for (;;) {
         fr_rc rc = run_once(a, &err);
@@ -178,8 +179,11 @@ static void *apply_thread(void *context)
             fr_backoff_reset(&backoff);
         int64_t wait = fr_backoff_next(&backoff);
         if (rc == FR_FAIL) {
-            fr_log_err(FR_LOG_WARN, a->who, &err);
-            fr_log(FR_LOG_INFO, a->who, "trying again in %.1f s", (double)wait / 1e6);
+            if (!topic_missing(&err) || strcmp(said, err.text) != 0) {
+                fr_log_err(FR_LOG_WARN, a->who, &err);
+                fr_log(FR_LOG_INFO, a->who, "trying again in %.1f s", (double)wait / 1e6);
+            }
+            snprintf(said, sizeof(said), "%s", err.text);
             FR_TELL(&a->s.observer, error, FR_STATE_RETRYING, &err, fr_wall_us() + wait);
         }
         rest(a, wait);

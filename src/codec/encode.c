@@ -476,9 +476,11 @@ static fr_rc encode_table_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *er
     if (event->bad.len > 0) {
         fr_fail(err, FR_ERR_DATA, "%.*s", FR_ARG(event->bad));
         fr_fail_code(err, "row.bad");
-        return fr_fail_hint(err, "the log still holds the row: change the option that this names, "
-                                 "or columns.types or columns.exclude of the table, and start "
-                                 "again; nothing after it was published");
+        return fr_fail_hint(err,
+                            "nothing after this row was published; the log still holds it: change "
+                            "the option that this names, or columns.types of the table, and start "
+                            "again, or start over: freshet position reset %s",
+                            e->settings.source->name);
     }
     switch (event->op) {
     case FR_OP_UPDATE:

@@ -119,6 +119,32 @@ static fr_rc fail_delivery(fr_publisher *p, fr_err *err)
     return FR_FAIL;
 }
 
+/* "Unknown topic" for the whole transaction names none of its topics. One that is really gone
+ * stops us; else it is the broker that does not know it yet, or no more. */
+static fr_rc fail_unknown_topic(fr_publisher *p, fr_err *err, const char *reason)
+{
+    fr_arena *a = fr_arena_new(0);
+    const char *gone = NULL, *names[1];
+    fr_topic_state now;
+    fr_err ignored;
+    size_t i = 0;
+    void *value;
+    while (gone == NULL && fr_map_next(p->targets, &i, NULL, &value)) {
+        names[0] = ((fr_target *)value)->name;
+        if (((fr_target *)value)->handle != NULL &&
+            fr_topics_describe(&p->client, a, names, 1, &now, &ignored) == FR_OK && !now.exists)
+            gone = names[0];
+    }
+    fr_arena_free(a);
+    if (gone == NULL) {
+        fr_fail(err, FR_ERR_CONNECT, "kafka: a topic of our transaction: %s", reason);
+        return fr_fail_code(err, "kafka.txn");
+    }
+    fr_fail(err, FR_ERR_POSITION, "kafka: topic %s is gone: %s", gone, reason);
+    fr_fail_code(err, "kafka.topic.deleted");
+    return fr_fail_hint(err, "Was it deleted? Take a new snapshot into a new topic.");
+}
+
 static bool is_purged(rd_kafka_resp_err_t code)
 {
     return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
@@ -138,6 +164,9 @@ fr_rc fr_publisher_fail(fr_publisher *p, fr_err *err, rd_kafka_resp_err_t code, 
     }
     if (p->failed > 0 && !is_purged(p->failure) && dead == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return fail_delivery(p, err);
+    }
+    if (p->transactional && code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+        return fail_unknown_topic(p, err, reason == NULL ? rd_kafka_err2str(code) : reason);
     }
     fr_client_fail(&p->client, err, code, reason, what);
     if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__INCONSISTENT ||

@@ -292,7 +292,7 @@ def case(name, pipeline=None):
         if not isinstance(e, AssertionError):
             traceback.print_exc(file=sys.stdout)
         if pipeline is not None and pipeline.daemon is not None:
-            print("".join("    " + line + "\n" for line in pipeline.log().splitlines()[-25:]), flush=True)
+            print("".join("    " + line + "\n" for line in pipeline.log().splitlines()[-40:]), flush=True)
         return
     print(f"ok {name}", flush=True)
 

@@ -187,7 +187,7 @@ fr_rc fr_wal_split(PGconn *sql, const fr_wal_table *t, const fr_pg_layout *layou
     }
     /* No statistics: the estimate is of the size right now, and a small table is one chunk. With
      * thousands of them asking each would take longer than reading it. */
-    if (t->kind == 'r' && t->pages == 0 && t->rows <= t->settings->snapshot_chunk / 2) {
+    if (t->kind == 'r' && t->pages == 0 && t->rows * 4 <= t->settings->snapshot_chunk) {
         chunk_add(out, t, 0);
         return FR_OK;
     }

@@ -98,7 +98,7 @@ static size_t pool_batches(const fr_apply *a)
 static fr_rc run_once(fr_apply *a, fr_err *err)
 {
     a->progressed = false;
-    a->uncommitted = 0;
+    a->uncommitted = a->partitions = 0;
     atomic_store(&a->run_over, false);
     a->pool = fr_pool_new(pool_batches(a), 4096, 1 << 20);
     a->decoded = fr_queue_new(fr_pool_size(a->pool));

@@ -66,8 +66,23 @@ fr_rc outlet_close(outlet *o, fr_err *err); /* commit now; no-op when there is n
 fr_rc outlet_finish(outlet *o, fr_err *err);
 /* When the next idle commit is due (monotonic), INT64_MAX: nothing is open. */
 int64_t outlet_due(const outlet *o);
+/* The newest source transaction taken in is younger than five seconds. */
+bool outlet_fresh(const outlet *o);
 /* Write records of our own in a transaction of their own. */
 fr_rc outlet_records(outlet *o, const fr_record *records, size_t count, fr_err *err);
+
+/* dead.c: errors.mode dlq. */
+typedef struct dead_letters dead_letters;
+dead_letters *dead_new(fr_capture *c);
+void dead_free(dead_letters *d);
+bool dead_wanted(const dead_letters *d, const fr_event *e); /* its table's errors.mode is dlq */
+bool dead_parked(dead_letters *d, const fr_event *e);
+/* The dead letter of events[index], as a message of the batch; its key is parked. why NULL: it
+ * was parked already. */
+fr_rc dead_put(dead_letters *d, fr_batch *b, size_t index, const fr_err *why, fr_err *err);
+/* Keys parked since the last commit; borrowed until dead_committed. */
+size_t dead_records(dead_letters *d, const fr_record **out);
+void dead_committed(dead_letters *d);
 
 /* snapshot.c */
 snapshot *snapshot_new(fr_capture *c);

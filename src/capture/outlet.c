@@ -35,6 +35,7 @@ struct outlet {
     bool skipping;
 
     snapshot *snapshot;
+    dead_letters *dead;
     fr_arena *arena; /* of one commit */
     fr_arena *ends_arena;
     fr_end *ends; /* what the previous transaction touched */
@@ -50,6 +51,7 @@ outlet *outlet_new(fr_capture *c)
     o->arena = fr_arena_new(0);
     o->ends_arena = fr_arena_new(0);
     o->tallies = fr_map_new();
+    o->dead = dead_new(c);
     o->commit_us = 5000;
     o->settle_us = 1000;
     o->all_ends_us = fr_now_us() + 60000000;
@@ -74,6 +76,7 @@ void outlet_free(outlet *o)
     fr_arena_free(o->arena);
     fr_arena_free(o->ends_arena);
     fr_map_free(o->tallies, tally_free);
+    dead_free(o->dead);
     free(o);
 }
 
@@ -136,6 +139,11 @@ static void learn_to_settle(outlet *o, int64_t took)
         o->settle_us = MOST_SETTLE_US;
 }
 
+bool outlet_fresh(const outlet *o)
+{
+    return fr_wall_us() - o->last_seen_commit_us < 5000000;
+}
+
 static fr_rc open_transaction(outlet *o, fr_err *err)
 {
     if (o->opened_us != 0)
@@ -167,6 +175,10 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
         for (size_t i = 0; i < n; i++)
             FR_TRY(fr_publisher_record(p, &records[i], err));
     }
+    const fr_record *parked;
+    size_t parked_count = dead_records(o->dead, &parked);
+    for (size_t i = 0; i < parked_count; i++)
+        FR_TRY(fr_publisher_record(p, &parked[i], err));
     if (with_all_ends) {
         fr_end *all;
         size_t n;
@@ -202,6 +214,7 @@ static void acknowledged(outlet *o, fr_batch *keep)
     c->safe_version++;
     pthread_mutex_unlock(&c->lock);
     c->progressed = true;
+    dead_committed(o->dead);
     size_t i = 0;
     void *value;
     while (fr_map_next(o->tallies, &i, NULL, &value)) {
@@ -363,15 +376,40 @@ static void tally_messages(outlet *o, const fr_batch *b, size_t from, size_t to)
     }
 }
 
+/* The messages of events[from..to). Under errors.mode dlq a row that cannot be encoded, and
+ * each later one of its key, becomes a dead letter instead. */
+static fr_rc encode(outlet *o, fr_batch *b, size_t from, size_t to, fr_err *err)
+{
+    while (from < to) {
+        size_t stop = from, done = from;
+        while (stop < to && !dead_parked(o->dead, &b->events[stop]))
+            stop++;
+        if (from < stop && fr_encode(o->c->encoder, b, from, stop, &done, err) == FR_FAIL) {
+            if (err->kind != FR_ERR_DATA || !dead_wanted(o->dead, &b->events[done]))
+                return FR_FAIL;
+            fr_err why = *err;
+            while (b->message_count > 0 && b->messages[b->message_count - 1].event == done)
+                b->message_count--; /* half of a changed key is no event */
+            FR_TRY(dead_put(o->dead, b, done, &why, err));
+            from = done + 1;
+            continue;
+        }
+        if (stop < to)
+            FR_TRY(dead_put(o->dead, b, stop, NULL, err));
+        from = stop < to ? stop + 1 : stop;
+    }
+    return FR_OK;
+}
+
 /* events[from..to) into the open transaction; skipped ones are encoded too, so that the
  * encoder's counts of the transaction stay right, and their messages dropped. */
 static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, fr_err *err)
 {
     if (from == to)
         return FR_OK;
-    size_t done = from, failed = 0, first = b->message_count;
+    size_t failed = 0, first = b->message_count;
     int64_t began = fr_now_us();
-    FR_TRY(fr_encode(o->c->encoder, b, from, to, &done, err));
+    FR_TRY(encode(o, b, from, to, err));
     FR_TELL(&o->c->s.observer, stage, 1, (double)(fr_now_us() - began) / 1e6);
     if (skip) {
         b->message_count = first;

@@ -311,7 +311,11 @@ static fr_rc login_fail(PGconn *conn, fr_err *err)
         return fr_fail_hint(err, "sslrootcert=FILE in the dsn names your own authority; "
                                  "insecure: true goes without a check");
     }
-    return FR_FAIL;
+    if (kind == FR_ERR_AUTH) {
+        fr_fail_code(err, "pg.login");
+        return fr_fail_hint(err, "check the user in dsn, password, and the server's pg_hba.conf");
+    }
+    return fr_fail_code(err, kind == FR_ERR_CONNECT ? "pg.connect" : "");
 }
 
 /* ---- connecting ---- */

@@ -179,6 +179,17 @@ static fr_rc not_rewritten(chunk_reader *r, const fr_wal_table *t, fr_err *err)
     return fr_fail_hint(err, "start the snapshot over: freshet position reset SOURCE (stopped)");
 }
 
+static fr_rc read_fail(chunk_reader *r, const PGresult *res, fr_err *err)
+{
+    fr_pg_fail(r->conn, res, "read rows", err);
+    if (strcmp(err->sqlstate, "22021") == 0) { /* character_not_in_repertoire */
+        fr_fail(err, FR_ERR_DATA, "read rows: text that is not UTF-8");
+        fr_fail_code(err, "pg.value.utf8");
+        fr_fail_hint(err, "correct the rows, or leave the column out (columns.exclude)");
+    }
+    return FR_FAIL;
+}
+
 static fr_rc start_copy(chunk_reader *r, const fr_wal_view *v, size_t table, const fr_chunk *c,
                         fr_err *err)
 {
@@ -194,7 +205,7 @@ static fr_rc start_copy(chunk_reader *r, const fr_wal_view *v, size_t table, con
     if (rc != FR_FAIL) {
         PGresult *res = PQexec(r->conn, sql.ptr);
         if (PQresultStatus(res) != PGRES_COPY_OUT)
-            rc = fr_pg_fail(r->conn, res, "read rows", err);
+            rc = read_fail(r, res, err);
         PQclear(res);
     }
     fr_arena_free(a);
@@ -208,7 +219,7 @@ static fr_rc finish(chunk_reader *r, fr_err *err)
     PGresult *res = PQgetResult(r->conn);
     fr_rc rc = FR_OK;
     if (PQresultStatus(res) != PGRES_COMMAND_OK)
-        rc = fr_pg_fail(r->conn, res, "read rows", err);
+        rc = read_fail(r, res, err);
     PQclear(res);
     while ((res = PQgetResult(r->conn)) != NULL)
         PQclear(res);
@@ -263,7 +274,7 @@ static fr_rc read_some(chunk_reader *r, fr_batch *batch, fr_err *err)
     if (len == -1)
         return finish(r, err);
     if (len < 0)
-        return fr_pg_fail(r->conn, NULL, "read rows", err);
+        return read_fail(r, NULL, err);
     FR_TRY(take_row(r, batch, keep_message(batch, message, len), err));
     return fr_batch_full(batch) ? FR_IDLE : FR_OK;
 }
@@ -279,7 +290,7 @@ static fr_rc chunk_fill(fr_reader *base, fr_batch *batch, int64_t deadline_us, f
             continue;
         rc = fr_wal_wait(r->conn, &r->wake, deadline_us, err);
         if (rc == FR_OK && PQconsumeInput(r->conn) == 0)
-            rc = fr_pg_fail(r->conn, NULL, "read rows", err);
+            rc = read_fail(r, NULL, err);
         if (rc == FR_IDLE && (fr_wal_wake_seen(&r->wake) || fr_now_us() >= deadline_us))
             break;
         if (rc == FR_IDLE)

@@ -380,6 +380,7 @@ static void finish(fr_capture *c, bool failed, const fr_err *err)
 static void *capture_thread(void *context)
 {
     fr_capture *c = context;
+    pthread_setname_np(pthread_self(), "publisher");
     fr_backoff backoff = {.first_us = 500000, .max_us = 30000000};
     fr_err err = {0};
     FR_TELL(&c->s.observer, state, FR_STATE_PENDING, NULL);

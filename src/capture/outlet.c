@@ -17,6 +17,9 @@ struct outlet {
     int64_t opened_us;                /* 0: none is open */
     int64_t last_close_us, commit_us; /* commit_us: how long one takes, smoothed */
     int64_t last_seen_commit_us;      /* wall time of the newest source commit taken in */
+    int64_t quickest_us;              /* a commit without a stall: the least seen, rising slowly */
+    int64_t settle_us;  /* how long a broker is busy with a commit after it said yes */
+    bool after_another; /* the open transaction was begun right after one */
 
     /* The source transaction at hand. */
     bool in_txn, split_open; /* split_open: parts of it are committed already */
@@ -32,6 +35,7 @@ struct outlet {
     bool skipping;
 
     snapshot *snapshot;
+    dead_letters *dead;
     fr_arena *arena; /* of one commit */
     fr_arena *ends_arena;
     fr_end *ends; /* what the previous transaction touched */
@@ -47,7 +51,9 @@ outlet *outlet_new(fr_capture *c)
     o->arena = fr_arena_new(0);
     o->ends_arena = fr_arena_new(0);
     o->tallies = fr_map_new();
+    o->dead = dead_new(c);
     o->commit_us = 5000;
+    o->settle_us = 1000;
     o->all_ends_us = fr_now_us() + 60000000;
     return o;
 }
@@ -70,6 +76,7 @@ void outlet_free(outlet *o)
     fr_arena_free(o->arena);
     fr_arena_free(o->ends_arena);
     fr_map_free(o->tallies, tally_free);
+    dead_free(o->dead);
     free(o);
 }
 
@@ -103,10 +110,45 @@ bool outlet_fresh(const outlet *o)
     return fr_wall_us() - o->last_seen_commit_us < 5000000;
 }
 
+enum { STALL_US = 20000, MOST_SETTLE_US = 5000, SOON_US = 30000 };
+
+static bool young(const outlet *o)
+{
+    return fr_wall_us() - o->last_seen_commit_us < 1000000;
+}
+
+/* A broker answers a commit before it has written the markers, and refuses a new transaction
+ * until then; librdkafka asks again 20 ms later. A little patience is cheaper; how much it
+ * takes depends on the cluster, so it is learned. While catching up it does not matter. */
+static void let_settle(outlet *o)
+{
+    int64_t since = fr_now_us() - o->last_close_us;
+    if (since < o->settle_us && young(o))
+        fr_sleep_us(o->settle_us - since);
+    o->after_another = since < SOON_US;
+}
+
+static void learn_to_settle(outlet *o, int64_t took)
+{
+    if (o->quickest_us == 0 || took < o->quickest_us)
+        o->quickest_us = took;
+    else
+        o->quickest_us += o->quickest_us / 256;
+    if (!o->after_another || !young(o))
+        return;
+    if (took >= o->quickest_us + STALL_US - 2000)
+        o->settle_us += o->settle_us / 2 + 250;
+    else
+        o->settle_us -= o->settle_us / 48;
+    if (o->settle_us > MOST_SETTLE_US)
+        o->settle_us = MOST_SETTLE_US;
+}
+
 static fr_rc open_transaction(outlet *o, fr_err *err)
 {
     if (o->opened_us != 0)
         return FR_OK;
+    let_settle(o);
     FR_TRY(fr_publisher_begin(o->c->publisher, err));
     o->opened_us = fr_now_us();
     return FR_OK;
@@ -133,6 +175,10 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
         for (size_t i = 0; i < n; i++)
             FR_TRY(fr_publisher_record(p, &records[i], err));
     }
+    const fr_record *parked;
+    size_t parked_count = dead_records(o->dead, &parked);
+    for (size_t i = 0; i < parked_count; i++)
+        FR_TRY(fr_publisher_record(p, &parked[i], err));
     if (with_all_ends) {
         fr_end *all;
         size_t n;
@@ -168,6 +214,7 @@ static void acknowledged(outlet *o, fr_batch *keep)
     c->safe_version++;
     pthread_mutex_unlock(&c->lock);
     c->progressed = true;
+    dead_committed(o->dead);
     size_t i = 0;
     void *value;
     while (fr_map_next(o->tallies, &i, NULL, &value)) {
@@ -200,6 +247,7 @@ static fr_rc commit(outlet *o, fr_batch *keep, fr_err *err)
     if (all_ends)
         o->all_ends_us = now + 60000000;
     o->commit_us += (now - began - o->commit_us) / 8;
+    learn_to_settle(o, now - began);
     o->last_close_us = now;
     o->opened_us = 0;
     o->events = o->bytes = 0;
@@ -328,15 +376,40 @@ static void tally_messages(outlet *o, const fr_batch *b, size_t from, size_t to)
     }
 }
 
+/* The messages of events[from..to). Under errors.mode dlq a row that cannot be encoded, and
+ * each later one of its key, becomes a dead letter instead. */
+static fr_rc encode(outlet *o, fr_batch *b, size_t from, size_t to, fr_err *err)
+{
+    while (from < to) {
+        size_t stop = from, done = from;
+        while (stop < to && !dead_parked(o->dead, &b->events[stop]))
+            stop++;
+        if (from < stop && fr_encode(o->c->encoder, b, from, stop, &done, err) == FR_FAIL) {
+            if (err->kind != FR_ERR_DATA || !dead_wanted(o->dead, &b->events[done]))
+                return FR_FAIL;
+            fr_err why = *err;
+            while (b->message_count > 0 && b->messages[b->message_count - 1].event == done)
+                b->message_count--; /* half of a changed key is no event */
+            FR_TRY(dead_put(o->dead, b, done, &why, err));
+            from = done + 1;
+            continue;
+        }
+        if (stop < to)
+            FR_TRY(dead_put(o->dead, b, stop, NULL, err));
+        from = stop < to ? stop + 1 : stop;
+    }
+    return FR_OK;
+}
+
 /* events[from..to) into the open transaction; skipped ones are encoded too, so that the
  * encoder's counts of the transaction stay right, and their messages dropped. */
 static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, fr_err *err)
 {
     if (from == to)
         return FR_OK;
-    size_t done = from, failed = 0, first = b->message_count;
+    size_t failed = 0, first = b->message_count;
     int64_t began = fr_now_us();
-    FR_TRY(fr_encode(o->c->encoder, b, from, to, &done, err));
+    FR_TRY(encode(o, b, from, to, err));
     FR_TELL(&o->c->s.observer, stage, 1, (double)(fr_now_us() - began) / 1e6);
     if (skip) {
         b->message_count = first;
@@ -476,8 +549,7 @@ fr_rc outlet_idle(outlet *o, bool quiet, fr_err *err)
         return FR_OK;
     /* While events are young, spend up to a fifth of the time on commits; while catching up,
      * only the limits decide. */
-    bool young = fr_wall_us() - o->last_seen_commit_us < 1000000;
-    if (quiet || over_limit(o) || (young && now - o->last_close_us >= 4 * o->commit_us))
+    if (quiet || over_limit(o) || (young(o) && now - o->last_close_us >= 4 * o->commit_us))
         return commit(o, NULL, err);
     return FR_OK;
 }

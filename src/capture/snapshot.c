@@ -29,6 +29,7 @@ struct snapshot {
     size_t chunk_count, chunk_cap;
     snap_table *tables;
     size_t table_count;
+    size_t hint; /* where in the plan the next table's chunks are looked for first */
 
     /* Shared with the chunk readers, under c->lock. */
     const fr_plan *plan;
@@ -90,6 +91,11 @@ static bool can_resume(const fr_snapshot_progress *before)
     return true;
 }
 
+static bool chunk_is(const fr_chunk *c, fr_str space, fr_str name)
+{
+    return fr_str_eq(c->name, name) && fr_str_eq(c->space, space);
+}
+
 void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
                   const fr_snapshot_progress *before)
 {
@@ -111,11 +117,15 @@ void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
         }
         return;
     }
-    for (size_t i = 0; i < plan->chunk_count; i++)
-        if (fr_str_eq(plan->chunks[i].space, space) && fr_str_eq(plan->chunks[i].name, name)) {
-            add_chunk(s, &plan->chunks[i]);
-            t->chunks++;
-        }
+    /* A table's chunks stand together, and mostly right behind the last table's. */
+    size_t n = plan->chunk_count, at = s->hint, passed = 0;
+    for (; passed < n && !chunk_is(&plan->chunks[at % n], space, name); passed++)
+        at++;
+    for (; passed < n && chunk_is(&plan->chunks[at % n], space, name); passed++) {
+        add_chunk(s, &plan->chunks[at++ % n]);
+        t->chunks++;
+    }
+    s->hint = at;
 }
 
 fr_rc snapshot_produced(snapshot *s, fr_batch *b, fr_err *err)
@@ -278,6 +288,7 @@ static fr_rc read_one(snapshot *s, const chunk *c, size_t index, fr_err *err)
 static void *chunk_reader(void *context)
 {
     snapshot *s = context;
+    pthread_setname_np(pthread_self(), "chunk reader");
     fr_err err;
     size_t index;
     for (chunk *c; !stopping(s->c) && (c = next_chunk(s, &index)) != NULL;) {

@@ -110,13 +110,17 @@ static fr_rc fill(stream *s, fr_reader *r, fr_batch *b, bool *open, fr_err *err)
             return FR_FAIL;
         if (b->count == 0)
             return FR_IDLE;
-        if (began == 0)
+        if (began == 0) {
             began = now;
+            atomic_store_explicit(&s->c->silent, false, memory_order_relaxed);
+        }
         *open = mid_transaction(b, from, *open);
         if (fr_batch_full(b) || over(s))
             return FR_OK;
-        if (rc == FR_IDLE && !*open)
+        if (rc == FR_IDLE && !*open) {
+            atomic_store_explicit(&s->c->silent, true, memory_order_relaxed);
             return FR_OK;
+        }
         if (!*open && fr_now_us() - began > 5000 && fr_queue_count(s->c->filled) == 0)
             return FR_OK;
         FR_TRY(confirm(s, r, err));
@@ -193,6 +197,7 @@ static void *reader_thread(void *context)
 {
     reader_job *job = context;
     stream *s = job->s;
+    pthread_setname_np(pthread_self(), "reader");
     if (read_loop(s, job->r, &s->err) == FR_FAIL)
         s->failed = true;
     fr_queue_close(s->c->filled);
@@ -252,8 +257,9 @@ static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
             FR_TRY(outlet_take(o, b, err));
             if (outlet_fresh(o))
                 tell_streaming(s);
+            bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);
             if (fr_queue_count(c->filled) == 0)
-                FR_TRY(outlet_idle(o, false, err));
+                FR_TRY(outlet_idle(o, silent, err));
             continue;
         }
         /* In this order: a batch may have come between the two looks. */

@@ -337,6 +337,13 @@ static fr_message *add_message(fr_batch *b, const fr_plan *p, const place *where
     m->key = where->key;
     m->partition_hash = where->hash;
     m->event = at;
+    const fr_event *event = &b->events[at];
+    if (event->op == FR_OP_UPDATE && event->name.len > 0) { /* decision 47 */
+        fr_header *h = fr_arena_alloc(b->arena, sizeof(*h));
+        *h = (fr_header){"freshet.reread", event->name};
+        m->headers = h;
+        m->header_count = 1;
+    }
     return m;
 }
 
@@ -468,7 +475,10 @@ static fr_rc encode_table_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *er
         return FR_OK;
     if (event->bad.len > 0) {
         fr_fail(err, FR_ERR_DATA, "%.*s", FR_ARG(event->bad));
-        return fr_fail_code(err, "row.bad");
+        fr_fail_code(err, "row.bad");
+        return fr_fail_hint(err, "the log still holds the row: change the option that this names, "
+                                 "or columns.types or columns.exclude of the table, and start "
+                                 "again; nothing after it was published");
     }
     switch (event->op) {
     case FR_OP_UPDATE:

@@ -3,6 +3,7 @@ and a daemon with a configuration of its own.
 
 A test makes a Pipeline, runs its cases with `case`, and ends with `finish()`, which prints nothing
 but decides the exit code. Each case prints `ok NAME` or `not ok NAME: why`."""
+import concurrent.futures
 import contextlib
 import io
 import json
@@ -178,7 +179,7 @@ class Pipeline:
         self.dir = tempfile.mkdtemp(prefix="freshet-e2e-")
         self.config = os.path.join(self.dir, "freshet.yaml")
         self.slot = "s" + self.id
-        self.daemon = None
+        self.daemon, self.mark = None, 0
         self.env = {}
         self.write(config)
 
@@ -204,6 +205,7 @@ class Pipeline:
         if failpoint:
             env["FRESHET_FAILPOINT"] = failpoint
         self.logfile = open(os.path.join(self.dir, "log"), "ab")
+        self.mark = self.logfile.tell()
         self.daemon = subprocess.Popen([FRESHET, "run", "--config", self.config], env=env,
                                        stdout=self.logfile, stderr=self.logfile)
         return self.daemon
@@ -219,9 +221,26 @@ class Pipeline:
         self.daemon.kill()
         self.daemon.wait()
 
-    def log(self):
-        with open(os.path.join(self.dir, "log"), errors="replace") as f:
-            return f.read()
+    def log(self, this_start=False):
+        """What the daemon said; this_start: since it was started last."""
+        with open(os.path.join(self.dir, "log"), "rb") as f:
+            f.seek(self.mark if this_start else 0)
+            return f.read().decode(errors="replace")
+
+    def says(self, *texts, seconds=40):
+        """Until each of the texts was said since the last start."""
+        for text in texts:
+            eventually(f"{text!r} in the log", lambda t=text: t in self.log(True), seconds)
+
+    def refused(self, code, *texts, seconds=40):
+        """The daemon ends by itself with this exit code, after each of the texts."""
+        got = self.wait_exit(seconds)
+        log = self.log(True)
+        assert got == code, f"exit code {got}, not {code}: {log[-600:]}"
+        for text in texts:
+            assert text in log, f"{text!r} was not said: {log[-600:]}"
+        for canary in ("Sanitizer", "runtime error"):
+            assert canary not in log, log[-3000:]
 
     def verb(self, *words, timeout=60, env=None):
         """freshet WORDS with this configuration: (exit code, stdout, stderr)."""
@@ -276,6 +295,13 @@ def case(name, pipeline=None):
             print("".join("    " + line + "\n" for line in pipeline.log().splitlines()[-25:]), flush=True)
         return
     print(f"ok {name}", flush=True)
+
+
+def together(cases, workers=3):
+    """Functions that each make a pipeline of their own, several at once: they mostly wait."""
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for f in [pool.submit(c) for c in cases]:
+            f.result()
 
 
 def finish():

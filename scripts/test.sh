@@ -144,6 +144,33 @@ real() {
         tests/stack/run "$0" --scripts "${tests[@]}"
 }
 
+# Data races: the drivers between fakes, and the way through real servers. Needs a librdkafka with
+# pthreads (as scripts/deps.sh makes it): those of C11 are not seen by ThreadSanitizer.
+tsan() {
+    local t reports=$logs/tsan-reports units="unit.capture.capture unit.apply.apply" all=0
+    # shellcheck disable=SC2086
+    cmake --preset tsan && cmake --build build/tsan -j "$jobs" --target freshet $units || return 1
+    rm -rf "$reports"
+    mkdir -p "$reports"
+    export TSAN_OPTIONS="suppressions=$root/tests/tsan.supp log_path=$reports/report history_size=4"
+    for t in $units; do
+        if "build/tsan/$t"; then echo "ok tsan.$t"; else
+            echo "not ok tsan.$t: see the log, and $reports"
+            all=1
+        fi
+    done
+    TESTS=flow_test.py FRESHET=$root/build/tsan/freshet real | sed 's/^\(ok\|not ok\) /\1 tsan./'
+    [ "${PIPESTATUS[0]}" = 0 ] || all=1
+    # A program that is killed has no exit code to tell it with.
+    if ls "$reports"/report.* >/dev/null 2>&1; then
+        cat "$reports"/report.*
+        echo "not ok tsan.reports: a data race, see $reports"
+        return 1
+    fi
+    echo "ok tsan.reports"
+    return $all
+}
+
 # In the stack's environment. Not to be used by hand.
 scripts_on_stack() {
     local t name rc all=0 begun
@@ -239,6 +266,7 @@ step house 60
 step format 60
 step golden 120
 step fuzz 900
+step tsan 600
 step real 1200
 
 echo "in $SECONDS s; logs in ${logs#"$root"/}"

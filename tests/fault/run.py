@@ -27,7 +27,11 @@ def scenario_kill(args):
     with fault_run(args) as (r, w):
         r.start()
         for n in range(args.kills):
-            time.sleep(r.random.uniform(0.0, 0.5) if n % 3 == 2 else r.random.uniform(0.6, 1.4))
+            if n % 3 == 1:  # it was started with slow commits: kill it once it streams
+                wait_rows(r, r.applied() + 1)
+                time.sleep(r.random.uniform(0.0, 0.3))
+            else:
+                time.sleep(r.random.uniform(0.0, 0.5) if n % 3 == 2 else r.random.uniform(0.6, 1.4))
             r.kill()
             r.start("kafka_before_commit:sleep=150:*" if n % 3 == 0 else None)
         v = r.settle(w, 120 + args.kills)

@@ -84,7 +84,7 @@ packages() { # PACKAGE...
 
 folder() { # NAME: its folder in the cache
     case $1 in
-    librdkafka) echo "$cache/librdkafka-$LIBRDKAFKA" ;;
+    librdkafka) echo "$cache/librdkafka-$LIBRDKAFKA-pthreads" ;;
     kafka) echo "$cache/kafka-$KAFKA" ;;
     kafka-tools) echo "$cache/kafka-tools-$KAFKA" ;;
     registry) echo "$cache/apicurio-$APICURIO" ;;
@@ -196,7 +196,9 @@ make_librdkafka() { # TMP NAME FINAL
     tar xf librdkafka_*.orig.tar.gz -C src --strip-components=1
     cd src
     # configure, not CMake: without libsasl2 the latter silently drops SCRAM.
-    ./configure --prefix="$prefix" --disable-gssapi --disable-curl --disable-lz4-ext --disable-debug-symbols
+    # pthreads and not C11's: ThreadSanitizer sees only those.
+    ./configure --prefix="$prefix" --disable-c11threads --disable-gssapi --disable-curl --disable-lz4-ext \
+        --disable-debug-symbols
     make -C src -j"$jobs"
     make -C src install DESTDIR="$1/dest"
     # The static library only: no run path to think of, and -lrdkafka cannot pick another one.

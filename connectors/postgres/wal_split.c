@@ -185,12 +185,6 @@ fr_rc fr_wal_split(PGconn *sql, const fr_wal_table *t, const fr_pg_layout *layou
         chunk_add(out, t, 0)->whole = true;
         return FR_OK;
     }
-    /* No statistics: the estimate is of the size right now, and a small table is one chunk. With
-     * thousands of them asking each would take longer than reading it. */
-    if (t->kind == 'r' && t->pages == 0 && t->rows <= t->settings->snapshot_chunk / 2) {
-        chunk_add(out, t, 0);
-        return FR_OK;
-    }
     if (split_by_key(sql, t, out, err) == FR_FAIL)
         return fr_fail_in(err, "%.*s.%.*s", FR_ARG(t->relation.space), FR_ARG(t->relation.name));
     return FR_OK;

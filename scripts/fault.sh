@@ -26,6 +26,8 @@ all_up() { # SCENARIO
     done < <("$root/tests/stack/stack" status)
 }
 
+child=
+trap '[ -z "$child" ] || kill "$child"; exit 143' TERM INT HUP
 failed=0
 seed=${SEED:-$(date +%s)}
 while read -r scenario arguments; do
@@ -33,8 +35,11 @@ while read -r scenario arguments; do
     log=$LOGS/fault-$scenario.log
     # shellcheck disable=SC2086
     "$FRESHET_PYTHON" "$root/tests/fault/run.py" "$scenario" --seed "$seed" $arguments \
-        >"$log" 2>&1 </dev/null
+        >"$log" 2>&1 </dev/null &
+    child=$!
+    wait "$child"
     rc=$?
+    child=
     all_up "$scenario" >>"$log"
     if [ $rc != 0 ] && ! grep -q '^not ok ' "$log"; then
         echo "not ok fault.$scenario: exit code $rc" >>"$log"

@@ -207,6 +207,7 @@ def main():
     scenarios = {k[9:]: f for m in (vars(network), globals()) for k, f in m.items() if k.startswith("scenario_")}
     if args.scenario not in scenarios:
         p.exit(2 if args.scenario else 0, "".join(f"{k:20} {f.__doc__.splitlines()[0]}\n" for k, f in scenarios.items()))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a scenario cleans up behind itself
     name, begun = f"fault.{args.scenario}", time.time()
     try:
         said = scenarios[args.scenario](args)

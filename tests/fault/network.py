@@ -124,7 +124,7 @@ def scenario_slow_kafka(args):
     # A sanitizer keeps what was freed for a while; that is not the daemon's memory.
     quiet = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=16"}
     grown = 0
-    with kafka_proxy() as proxy, through_kafka_proxy(args, env=quiet) as (r, w):
+    with kafka_proxy() as proxy, through_kafka_proxy(args, pace=0.001, env=quiet) as (r, w):
         r.start()
         wait_rows(r, 50)
         for _ in range(args.kills):

@@ -255,10 +255,11 @@ def slot_user(r):
 
 
 @contextlib.contextmanager
-def fault_run(args, **more):
-    """A Run with the workload on; shows the end of the log when it fails."""
+def fault_run(args, pace=0.015, **more):
+    """A Run with the workload on; shows the end of the log when it fails. pace: the writers' pause between
+    two transactions, in seconds."""
     r = Run(args.seed, **more)
-    w = ledger.Workload(r.source, seed=args.seed, pace=0.015)
+    w = ledger.Workload(r.source, seed=args.seed, pace=pace)
     try:
         w.start()
         yield r, w

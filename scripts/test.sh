@@ -171,6 +171,16 @@ tsan() {
     return $all
 }
 
+# Kills, lost replies, hanging peers: tests/fault/test.list, on servers of its own.
+fault() {
+    scripts/fault.sh tests/fault/test.list
+}
+
+# Which rows of the catalogue of failures have a test, and that each test named there exists.
+catalogue() {
+    scripts/catalogue.sh && echo "ok catalogue"
+}
+
 # In the stack's environment. Not to be used by hand.
 scripts_on_stack() {
     local t name rc all=0 begun
@@ -265,9 +275,12 @@ step layers 60
 step house 60
 step format 60
 step golden 120
-step fuzz 900
+step fuzz "${FUZZ_LIMIT:-900}" # 0: as long as it takes
 step tsan 600
 step real 1200
+step fault 900
+step catalogue 60
+grep -a '^catalogue: ' "$logs/catalogue.log" 2>/dev/null
 
 echo "in $SECONDS s; logs in ${logs#"$root"/}"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -15,20 +15,21 @@ import traceback
 from pipeline import ROOT, Failure, fault_run, figures, slot_user, stack, wait_for, wait_rows
 import network
 
-# Passed once in a start, or never again once the slot is there: those first, at their first passing.
+# Only passed while there is no slot, or a snapshot: those first.
 FIRST = ["capture_before_slot", "capture_after_slot", "capture_mid_chunk"]
-ONCE = {"capture_before_slot", "capture_after_slot", "kafka_init"}
+ONCE = {"kafka_init"}  # in a start
 NOT_PLACES = {"r1", "r6", "pg.slot_wait"}  # switches, not places to die at
 
 
 def scenario_kill(args):
-    """SIGKILL at random moments, a third of them while it recovers from the one before."""
+    """SIGKILL at random moments, a third of them while it recovers from the one before, a third
+    aimed at open Kafka transactions: their messages are at the broker, their commit is held up."""
     with fault_run(args) as (r, w):
         r.start()
         for n in range(args.kills):
             time.sleep(r.random.uniform(0.0, 0.5) if n % 3 == 2 else r.random.uniform(0.6, 1.4))
             r.kill()
-            r.start()
+            r.start("kafka_before_commit:sleep=150:*" if n % 3 == 0 else None)
         v = r.settle(w, 120 + args.kills)
         if v.uncommitted_extra == 0:
             raise Failure("no transaction was open at any kill: the run proves nothing; " + str(v))
@@ -43,23 +44,33 @@ def failpoints():
                 if f.endswith(".c"):
                     with open(os.path.join(base, f), encoding="utf-8") as text:
                         names |= {part.split('"')[0] for part in text.read().split('FR_FAILPOINT("')[1:]}
-    return FIRST + sorted(names - NOT_PLACES - set(FIRST))
+    return names - NOT_PLACES
+
+
+def die_at(r, failpoint, seconds, hit, missed):
+    r.start(failpoint)
+    try:
+        r.daemon.wait(seconds)
+    except subprocess.TimeoutExpired:
+        r.kill()
+        missed.append(failpoint)
+        return
+    (hit if r.daemon.returncode == -signal.SIGKILL else missed).append(failpoint)
 
 
 def scenario_failpoints(args):
-    """SIGKILL at every named place, --kills times: at its first passing, then at later ones."""
+    """SIGKILL at every named place, --kills times: at its first passing or a later one."""
     hit, missed = [], []
     with fault_run(args) as (r, w):
+        for name in FIRST:
+            die_at(r, f"{name}:kill:1", args.seconds, hit, missed)
+        r.start()
+        wait_rows(r, 5)  # the snapshot is over
+        r.kill()
         for turn in range(args.kills):
-            for name in failpoints():
-                nth = 1 if name in ONCE or (turn == 0 and r.random.random() < 0.5) else r.random.randint(2, 6)
-                r.start(f"{name}:kill:{nth}")
-                try:
-                    r.daemon.wait(args.seconds)
-                    (hit if r.daemon.returncode == -signal.SIGKILL else missed).append(f"{name}:{nth}")
-                except subprocess.TimeoutExpired:
-                    missed.append(f"{name}:{nth}")
-                    r.kill()
+            for name in sorted(failpoints() - set(FIRST)):
+                nth = 1 if name in ONCE or turn == 0 and r.random.random() < 0.5 else r.random.randint(2, 5)
+                die_at(r, f"{name}:kill:{nth}", args.seconds, hit, missed)
         r.start()
         v = r.settle(w)
         print(f"  killed at: {' '.join(hit)}\n  not passed in this run: {' '.join(missed) or 'none'}")
@@ -175,7 +186,7 @@ def main():
     p.add_argument("scenario", nargs="?")
     p.add_argument("--kills", type=int, default=5, help="how often (default 5)")
     p.add_argument("--seed", type=int, default=int(time.time()))
-    p.add_argument("--seconds", type=float, default=6, help="failpoints: how long for a place to be passed")
+    p.add_argument("--seconds", type=float, default=15, help="failpoints: how long for a place to be passed")
     args = p.parse_args()
     scenarios = {k[9:]: f for m in (vars(network), globals()) for k, f in m.items() if k.startswith("scenario_")}
     if args.scenario not in scenarios:

@@ -52,8 +52,10 @@ with case("cli.plan_blocks_and_changes_nothing"):
     assert "pg.publication" in findings(d, "blocker"), d
     kinds = [(c["kind"], c["name"]) for c in d["result"]["plan"]["changes"]]
     assert kinds == [
-        ("topic", f"freshet.{p.id}.checkpoint.src"), ("topic", f"{p.id}.public.orders"),
+        ("topic", f"freshet.{p.id}.checkpoint.src"), ("topic", f"{p.id}.message"),
+        ("topic", f"{p.id}.public.orders"),
         ("subject", f"{p.id}.public.orders-key"), ("subject", f"{p.id}.public.orders-value"),
+        ("subject", f"{p.id}.message-key"), ("subject", f"{p.id}.message-value"),
         ("table", "dst .orders")], kinds
     assert topics_of(p.bootstrap, p.id) == before == []
     assert p.sql("select count(*) from pg_publication") == [(0,)]

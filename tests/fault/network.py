@@ -75,16 +75,24 @@ def scenario_lost_replies(args):
 
 
 def scenario_kafka_resets(args):
-    """All connections to the broker reset, at random moments."""
+    """All connections to the broker reset, at random moments; no file stays open behind them."""
     with kafka_proxy() as proxy, through_kafka_proxy(args) as (r, w):
         r.start()
         wait_rows(r, 5)
-        cut = 0
+        cut, before = 0, open_files(r)
         for _ in range(args.kills):
             time.sleep(r.random.uniform(0.1, 0.8))
             cut += proxy.cut()
+        progress(r)
+        if r.starts != 1:
+            raise Failure(f"the daemon ended: exit codes {r.ended}")
+        wait_for(r, f"as many open files as before ({before}, or 20 more)", lambda: open_files(r) <= before + 20, 60)
         v = r.settle(w)
         return figures(v, r, resets=cut)
+
+
+def open_files(r):
+    return len(os.listdir(f"/proc/{r.daemon.pid}/fd"))
 
 
 class Peak:

@@ -255,7 +255,7 @@ def slot_user(r):
 def fault_run(args, **more):
     """A Run with the workload on; shows the end of the log when it fails."""
     r = Run(args.seed, **more)
-    w = ledger.Workload(r.source, seed=args.seed)
+    w = ledger.Workload(r.source, seed=args.seed, pace=0.015)
     try:
         w.start()
         yield r, w

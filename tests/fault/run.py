@@ -24,20 +24,32 @@ NOT_PLACES = {"r1", "r6", "pg.slot_wait"}  # switches, not places to die at
 def scenario_kill(args):
     """SIGKILL at random moments, a third of them while it recovers from the one before, a third
     aimed at open Kafka transactions: their messages are at the broker, their commit is held up."""
+    at_work = 0
     with fault_run(args) as (r, w):
         r.start()
         for n in range(args.kills):
-            if n % 3 == 1:  # it was started with slow commits: kill it once it streams
+            if n % 3 == 0:
+                at_work += within(3, lambda: slot_user(r))
+            if n % 3 == 1:  # it was started with slow commits: a transaction is open nearly always
                 wait_rows(r, r.applied() + 1)
-                time.sleep(r.random.uniform(0.0, 0.3))
-            else:
-                time.sleep(r.random.uniform(0.0, 0.5) if n % 3 == 2 else r.random.uniform(0.6, 1.4))
+                at_work += 1
+            time.sleep(r.random.uniform(0.0, 0.5))
             r.kill()
             r.start("kafka_before_commit:sleep=150:*" if n % 3 == 0 else None)
         v = r.settle(w, 120 + args.kills)
         if v.uncommitted_extra == 0:
             raise Failure("no transaction was open at any kill: the run proves nothing; " + str(v))
-        return figures(v, r, kills=args.kills)
+        return figures(v, r, kills=args.kills, while_it_read_the_log=at_work)
+
+
+def within(seconds, probe):
+    """Whether it came true in that time."""
+    deadline = time.time() + seconds
+    while time.time() < deadline:
+        if probe():
+            return True
+        time.sleep(0.03)
+    return False
 
 
 def failpoints():

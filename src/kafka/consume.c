@@ -430,9 +430,12 @@ static fr_rc open_client(fr_consumer *c, fr_err *err)
     snprintf(fetched, sizeof(fetched), "%lld", (long long)fetch);
     snprintf(received, sizeof(received), "%lld", (long long)(fetch + (1 << 20)));
     const fr_pair defaults[] = {
-        {"queued.max.messages.kbytes", queued},  {"fetch.max.bytes", fetched},
-        {"receive.message.max.bytes", received}, {"fetch.wait.max.ms", "100"},
-        {"fetch.error.backoff.ms", "100"},       {"session.timeout.ms", "10000"},
+        {"queued.max.messages.kbytes", queued},
+        {"fetch.max.bytes", fetched},
+        {"receive.message.max.bytes", received},
+        {"fetch.wait.max.ms", "100"},
+        {"fetch.error.backoff.ms", "100"},
+        {"session.timeout.ms", "10000"},
         {"topic.metadata.refresh.interval.ms", "5000"},
         {"topic.blacklist", c->settings.group == NULL ? "" : OUR_TOPICS},
     };

@@ -25,6 +25,7 @@ build: ## the program, optimised: build/release/freshet
 	@scripts/deps.sh build
 	@cmake --preset release
 	@cmake --build build/release
+	@scripts/hardening.sh
 
 clean: ## removes build/ (the cache of servers and libraries stays)
 	@rm -rf build
@@ -38,7 +39,9 @@ lint: ## layers, house numbers, format, clang-tidy, cppcheck
 fuzz: ## each fuzz target: its corpus, then FUZZ_SECONDS (60)
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} scripts/test.sh deps fuzz
 
-docs: ## what is generated: options, man pages, schemas
+docs: ## writes what is generated and committed: options, man pages, completions, schemas
+	@cmake --preset dev --log-level=WARNING
+	@cmake --build build/dev --target freshet gen_types unit.codec.avro_schema
 	@scripts/golden.sh
 
 stack: ## a shell with the servers of the tests

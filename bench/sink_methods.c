@@ -337,7 +337,9 @@ static void report(int n, double rates[METHODS][MAX_ROUNDS], int rounds)
             best = m;
     for (int i = 0; i < rounds; i++)
         ratio[i] = rates[4][i] / rates[best][i];
-    printf("   %.2f of %s\n", median(ratio, rounds), names[best]);
+    qsort(ratio, (size_t)rounds, sizeof(double), by_value);
+    printf("   %.2f [%.2f-%.2f] of %s\n", ratio[rounds / 2], ratio[0], ratio[rounds - 1],
+           names[best]);
     fflush(stdout);
 }
 

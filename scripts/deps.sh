@@ -18,11 +18,11 @@ jobs=$(nproc)
 
 build_packages="build-essential cmake ninja-build ccache pkg-config mold libpq-dev libjansson-dev
     libyaml-dev libcurl4-openssl-dev libmicrohttpd-dev libpcre2-dev libssl-dev libzstd-dev zlib1g-dev
-    libavro-dev libcmocka-dev"
+    libavro-dev libcmocka-dev scdoc"
 demo_packages="postgresql-15 postgresql-client-15 openjdk-17-jre-headless maven python3 python3-venv
     kcat jq curl openssl unzip xz-utils"
 test_packages="$demo_packages clang-19 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19
-    cppcheck shellcheck universal-ctags strace scdoc"
+    cppcheck shellcheck universal-ctags strace"
 
 say() { printf 'deps: %s\n' "$*" >&2; }
 die() {
@@ -84,7 +84,7 @@ packages() { # PACKAGE...
 
 folder() { # NAME: its folder in the cache
     case $1 in
-    librdkafka) echo "$cache/librdkafka-$LIBRDKAFKA" ;;
+    librdkafka) echo "$cache/librdkafka-$LIBRDKAFKA-pthreads" ;;
     kafka) echo "$cache/kafka-$KAFKA" ;;
     kafka-tools) echo "$cache/kafka-tools-$KAFKA" ;;
     registry) echo "$cache/apicurio-$APICURIO" ;;
@@ -196,7 +196,9 @@ make_librdkafka() { # TMP NAME FINAL
     tar xf librdkafka_*.orig.tar.gz -C src --strip-components=1
     cd src
     # configure, not CMake: without libsasl2 the latter silently drops SCRAM.
-    ./configure --prefix="$prefix" --disable-gssapi --disable-curl --disable-lz4-ext --disable-debug-symbols
+    # pthreads and not C11's: ThreadSanitizer sees only those.
+    ./configure --prefix="$prefix" --disable-c11threads --disable-gssapi --disable-curl --disable-lz4-ext \
+        --disable-debug-symbols
     make -C src -j"$jobs"
     make -C src install DESTDIR="$1/dest"
     # The static library only: no run path to think of, and -lrdkafka cannot pick another one.

@@ -53,7 +53,7 @@ printf '%s\n' "${files[@]}" | awk '
         quoted = $0 ~ /include[ \t]*"/
         name = $0; sub(/^[^"<]*["<]/, "", name); sub(/[">].*/, "", name)
         own = layer(FILENAME)
-        if (name in library && !listed(own, library[name])) complain(own " may not include <" name ">, only" library[name] " may")
+        if (name in library && !listed(own, library[name]) && !listed(FILENAME, library[name])) complain(own " may not include <" name ">, only" library[name] " may")
         if (!quoted || (found = target(FILENAME, name)) == "") next
         other = layer(found)
         if (own != other && !listed(other, rule(own)) && !listed(found, rule(own)))

@@ -121,19 +121,26 @@ static fr_str table_key(fr_arena *a, fr_str space, fr_str name)
     return fr_buf_view(&b);
 }
 
-/* A text array's elements arrive one per row, so that no array syntax is parsed here. */
-static fr_rc read_published(PGconn *conn, int version, const char *name, fr_arena *a, fr_map *out,
-                            fr_err *err)
+/* one: that table only. A text array's elements arrive one per row, so that no array syntax is
+ * parsed here. */
+static fr_rc read_published(PGconn *conn, int version, const char *name, const fr_pg_relation *one,
+                            fr_arena *a, fr_map *out, fr_err *err)
 {
     const char *sql =
         version >= 150000
             ? "SELECT p.schemaname, p.tablename, p.rowfilter, c.name"
               " FROM pg_catalog.pg_publication_tables p"
               " LEFT JOIN LATERAL unnest(p.attnames) AS c(name) ON true WHERE p.pubname = $1"
+              " AND ($2::text IS NULL OR (p.schemaname = $2 AND p.tablename = $3))"
             : "SELECT schemaname, tablename, NULL, NULL FROM pg_catalog.pg_publication_tables"
-              " WHERE pubname = $1";
+              " WHERE pubname = $1 AND ($2::text IS NULL OR (schemaname = $2 AND tablename = $3))";
+    const char *params[3] = {name, NULL, NULL};
+    if (one != NULL) {
+        params[1] = fr_arena_cstr(a, one->space);
+        params[2] = fr_arena_cstr(a, one->name);
+    }
     PGresult *res = NULL;
-    FR_TRY(fr_pg_query(conn, "read the publication's tables", sql, &name, 1, &res, err));
+    FR_TRY(fr_pg_query(conn, "read the publication's tables", sql, params, 3, &res, err));
     for (int i = 0; i < PQntuples(res); i++) {
         fr_str key = table_key(a, fr_pg_text(res, i, 0), fr_pg_text(res, i, 1));
         published *p = fr_map_get(out, key);
@@ -421,13 +428,17 @@ static fr_rc read_details(PGconn *conn, int version, fr_map *sent, fr_wal_catalo
 }
 
 static fr_rc catalog_read(PGconn *conn, int version, const fr_source_settings *settings,
-                          const char *publication, const char *oids, fr_wal_catalog *c, fr_err *err)
+                          const char *publication, const fr_pg_relation *one, fr_wal_catalog *c,
+                          fr_err *err)
 {
+    const char *oids = NULL;
+    if (one != NULL)
+        oids = fr_arena_cstr(c->arena, fr_arena_printf(c->arena, "{%" PRIu32 "}", one->oid));
     FR_TRY(read_publication(conn, version, publication, &c->publication, err));
     if (!c->publication.exists)
         c->publication.via_root = version >= 130000; /* as the one that we propose */
     fr_map *sent = fr_map_new();
-    fr_rc rc = read_published(conn, version, publication, c->arena, sent, err);
+    fr_rc rc = read_published(conn, version, publication, one, c->arena, sent, err);
     if (rc != FR_FAIL)
         rc = read_tables(conn, settings, oids, sent, c, err);
     if (rc != FR_FAIL && c->count > 0)
@@ -469,8 +480,7 @@ fr_rc fr_wal_catalog_describe(PGconn *conn, int version, const fr_source_setting
     if (!r->captured)
         return FR_OK;
     fr_wal_catalog c = {.arena = a};
-    const char *oids = fr_arena_cstr(a, fr_arena_printf(a, "{%" PRIu32 "}", r->oid));
-    FR_TRY(catalog_read(conn, version, settings, publication, oids, &c, err));
+    FR_TRY(catalog_read(conn, version, settings, publication, r, &c, err));
     const fr_wal_table *t = c.count == 1 ? &c.tables[0] : NULL;
     if (t != NULL)
         r->doc = t->relation.doc;

@@ -116,8 +116,8 @@ static fr_rc check_server(check *c, fr_err *err)
                    " current_database(), current_user",
                    NULL, &res, err));
     snprintf(c->s->db, sizeof(c->s->db), "%s", PQgetvalue(res, 0, 2));
-    snprintf(c->role, sizeof(c->role), "%.*s",
-             FR_ARG(fr_pg_ident(c->a, fr_pg_text(res, 0, 3), NULL)));
+    fr_str role = fr_pg_ident(c->a, fr_pg_text(res, 0, 3), NULL);
+    snprintf(c->role, sizeof(c->role), "%.*s", FR_ARG(role));
     c->s->in_recovery = fr_pg_bool(res, 0, 1);
     fr_str level = fr_arena_str(c->a, fr_pg_text(res, 0, 0));
     PQclear(res);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { RECENT_US = 5000000 };
 #define SOURCE(base) ((fr_wal_source *)(base))
 
 const fr_option fr_wal_options[] = {
@@ -333,6 +334,12 @@ static char *session_settings(void)
     return (char *)b.ptr;
 }
 
+static void forget_listed(fr_wal_source *s)
+{
+    fr_arena_free(s->listed_arena);
+    s->listed_arena = NULL;
+}
+
 static void wal_close(fr_source *base)
 {
     fr_wal_source *s = SOURCE(base);
@@ -342,6 +349,7 @@ static void wal_close(fr_source *base)
     for (size_t i = 0; i < s->idle_count; i++)
         fr_pg_close(s->idle[i]);
     fr_wal_views_free(s);
+    forget_listed(s);
     pthread_mutex_destroy(&s->lock);
     free(s->session);
     free(s);
@@ -406,6 +414,25 @@ static fr_rc tables_of(PGconn *conn, const fr_wal_catalog *c, const fr_table **o
     return rc;
 }
 
+fr_rc fr_wal_catalog_recent(fr_wal_source *s, PGconn *sql, fr_arena **arena_out,
+                            fr_wal_catalog *out, fr_err *err)
+{
+    if (s->listed_arena != NULL && fr_now_us() - s->listed_us < RECENT_US) {
+        *arena_out = s->listed_arena;
+        *out = s->listed;
+        s->listed_arena = NULL;
+        return FR_OK;
+    }
+    forget_listed(s);
+    *arena_out = fr_arena_new(0);
+    if (fr_wal_catalog_read(sql, s->version, s->settings, s->publication, *arena_out, out, err) !=
+        FR_FAIL)
+        return FR_OK;
+    fr_arena_free(*arena_out);
+    *arena_out = NULL;
+    return FR_FAIL;
+}
+
 static fr_rc wal_list_tables(fr_source *base, fr_arena *arena, const fr_table ***out,
                              size_t *count_out, fr_err *err)
 {
@@ -421,13 +448,18 @@ static fr_rc wal_list_tables(fr_source *base, fr_arena *arena, const fr_table **
         tables = fr_arena_alloc(arena, (c.count + 1) * sizeof(*tables));
         rc = tables_of(conn, &c, tables, err);
     }
-    if (rc != FR_FAIL) {
-        *out = tables;
-        *count_out = c.count;
-    }
     fr_wal_give(s, conn);
-    fr_arena_free(a);
-    return rc;
+    if (rc == FR_FAIL) {
+        fr_arena_free(a);
+        return FR_FAIL;
+    }
+    *out = tables;
+    *count_out = c.count;
+    forget_listed(s);
+    s->listed_arena = a;
+    s->listed = c;
+    s->listed_us = fr_now_us();
+    return FR_OK;
 }
 
 /* ---- positions ---- */

@@ -63,6 +63,9 @@ typedef struct fr_wal_source {
     PGconn *idle[FR_WAL_IDLE_MAX];
     size_t idle_count;
     fr_wal_view *views;
+    fr_arena *listed_arena; /* NULL: none. The catalog that list_tables read: a stream that is */
+    fr_wal_catalog listed;  /* started right after it need not read it again. Owner's thread. */
+    int64_t listed_us;
     PGconn *view_conn;     /* holds the exported snapshot */
     uint32_t epoch;        /* of the stream, or of the plan */
     bool slot_is_ours;     /* made by this object: a plan that is tried again may replace it */
@@ -91,6 +94,10 @@ void fr_wal_give(fr_wal_source *s, PGconn *conn); /* NULL is fine */
 /* A walsender connection of its own; fr_pg_close it. */
 fr_rc fr_wal_replication(fr_wal_source *s, PGconn **out, fr_err *err);
 
+/* The captured tables as the catalog has them, or had them a few seconds ago. In *arena_out,
+ * which is the caller's to free. Owner's thread. */
+fr_rc fr_wal_catalog_recent(fr_wal_source *s, PGconn *sql, fr_arena **arena_out,
+                            fr_wal_catalog *out, fr_err *err);
 /* CONFIG errors that name table and remedy when what is captured cannot be: publication
  * missing or incomplete, an exactly named table that has no log, no SELECT. */
 fr_rc fr_wal_catalog_verify(const fr_wal_source *s, const fr_wal_catalog *c, fr_err *err);

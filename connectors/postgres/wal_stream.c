@@ -14,6 +14,7 @@
 #define READER(base) ((stream_reader *)(base))
 
 enum { COPY_BELOW = 8192, DATA_HEAD = 25, ASK_EVERY_US = 1000000 };
+enum { NAP_US = 100, BEHIND_US = 1000000 };
 #define HEARTBEAT_BYTES (16u << 20)
 #define EPOCH_2000_US INT64_C(946684800000000)
 
@@ -348,18 +349,32 @@ static fr_rc take_pending(stream_reader *r, fr_batch *b, fr_err *err)
     return decode(r, b, payload, r->pending_start, err);
 }
 
+/* More is on its way at once: the rest of a transaction, or of a log that we are behind. */
+static bool flowing(const stream_reader *r)
+{
+    return fr_pgoutput_where(r->decoder)->in_txn ||
+           atomic_load_explicit(&r->s->lag_us, memory_order_relaxed) > BEHIND_US;
+}
+
+/* A walsender sends row by row: where a batch is under way, a nap collects some of them. To be
+ * woken for each would cost us and the server more than the row itself. */
 static fr_rc fill(stream_reader *r, fr_batch *b, int64_t deadline_us, fr_err *err)
 {
     size_t before = b->count;
     FR_TRY(take_pending(r, b, err));
     for (;;) {
+        size_t had = b->count;
         FR_TRY(drain(r, b, err));
         maybe_heartbeat(r, b);
-        if (b->count > before || fr_batch_full(b))
+        bool more = b->count > had && flowing(r);
+        if (fr_batch_full(b) || (b->count > before && !more))
             return FR_OK;
         if (fr_wal_wake_seen(&r->wake) || fr_now_us() >= deadline_us)
-            return FR_IDLE;
-        FR_TRY(rest(r, deadline_us, err));
+            return b->count > before ? FR_OK : FR_IDLE;
+        if (more)
+            fr_sleep_us(NAP_US);
+        else
+            FR_TRY(rest(r, deadline_us, err));
     }
 }
 
@@ -404,11 +419,11 @@ static fr_rc may_start(stream_reader *r, PGconn *sql, fr_wal_position *p, bool *
                        fr_err *err)
 {
     fr_wal_source *s = r->s;
-    fr_arena *a = fr_arena_new(0);
+    fr_arena *a = NULL;
     fr_wal_catalog c;
     fr_rc rc = fr_wal_slot_verify(s, r->conn, sql, p, &r->flush, err);
     if (rc != FR_FAIL)
-        rc = fr_wal_catalog_read(sql, s->version, s->settings, s->publication, a, &c, err);
+        rc = fr_wal_catalog_recent(s, sql, &a, &c, err);
     if (rc != FR_FAIL)
         rc = fr_wal_catalog_verify(s, &c, err);
     if (rc != FR_FAIL)

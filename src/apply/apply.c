@@ -18,6 +18,7 @@ typedef struct writer_job {
 static void *writer_thread(void *context)
 {
     writer_job *job = context;
+    pthread_setname_np(pthread_self(), "writer");
     job->rc = writer_run(job->a->writer, &job->err);
     if (job->rc == FR_FAIL) {
         end_run(job->a);
@@ -98,7 +99,7 @@ static size_t pool_batches(const fr_apply *a)
 static fr_rc run_once(fr_apply *a, fr_err *err)
 {
     a->progressed = false;
-    a->uncommitted = 0;
+    a->uncommitted = a->partitions = 0;
     atomic_store(&a->run_over, false);
     a->pool = fr_pool_new(pool_batches(a), 4096, 1 << 20);
     a->decoded = fr_queue_new(fr_pool_size(a->pool));
@@ -161,6 +162,7 @@ static bool passes(const fr_err *err)
 static void *apply_thread(void *context)
 {
     fr_apply *a = context;
+    pthread_setname_np(pthread_self(), "consumer");
     fr_backoff backoff = {.first_us = 500000, .max_us = 30000000};
     fr_err err = {0};
     char said[sizeof(err.text)] = ""; /* a topic that nobody made yet: said once */

@@ -26,6 +26,7 @@ static fr_rc assigned(void *context, fr_offsets *offsets, fr_err *err)
     if (atomic_load(&a->run_over) || !drain(a))
         return fr_fail(err, FR_ERR_CANCELLED, "the sink is closing");
     FR_TRY(writer_claim(a->writer, offsets, err));
+    a->partitions += offsets->count;
     fr_log(FR_LOG_INFO, a->who, "%zu partitions assigned", offsets->count);
     return FR_OK;
 }
@@ -34,6 +35,7 @@ static void revoked(void *context, const fr_offsets *offsets)
 {
     fr_apply *a = context;
     (void)drain(a); /* what cannot be drained is rolled back: the run is over then */
+    a->partitions -= offsets->count < a->partitions ? offsets->count : a->partitions;
     fr_log(FR_LOG_INFO, a->who, "%zu partitions revoked", offsets->count);
 }
 
@@ -150,6 +152,15 @@ static fr_rc consume_one(fr_apply *a, fr_err *err)
     return rc;
 }
 
+/* All that is ours was read and is committed in the target. */
+static bool nothing_waits(fr_apply *a)
+{
+    pthread_mutex_lock(&a->lock);
+    bool idle = a->uncommitted == 0;
+    pthread_mutex_unlock(&a->lock);
+    return idle && (a->partitions == 0 || fr_consumer_at_end(a->consumer));
+}
+
 fr_rc consume_run(fr_apply *a, fr_err *err)
 {
     int64_t next_lag_us = 0;
@@ -160,7 +171,7 @@ fr_rc consume_run(fr_apply *a, fr_err *err)
         if (now < next_lag_us)
             continue;
         next_lag_us = now + 1000000;
-        if (fr_consumer_at_end(a->consumer))
+        if (nothing_waits(a))
             FR_TELL(&a->s.observer, progress);
     }
     tell_group(a);

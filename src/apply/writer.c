@@ -1,8 +1,12 @@
 #include "apply/internal.h"
 
-/* A key whose messages go to the dead letters from now on. */
+/* A key whose messages go to the dead letters from now on: all of them once it is stored in
+ * the target; until then those behind the message that was set aside, because what is before
+ * it in the same target transaction may be applied again. */
 typedef struct parked_key {
     fr_str topic, key; /* in the writer's arena */
+    bool stored;
+    size_t batch, event; /* of pending: the message that was set aside */
 } parked_key;
 
 typedef struct tally {
@@ -15,12 +19,12 @@ struct writer {
     fr_apply *a;
     fr_batch **pending; /* applied in the open target transaction, or about to be */
     size_t count, cap;
-    size_t applied;       /* batches of pending that are applied */
-    size_t rows;          /* events in pending */
-    int64_t first_us;     /* when the oldest of pending arrived */
-    fr_arena *arena;      /* parked keys */
-    fr_map *parked;       /* topic NUL key -> itself */
-    parked_key *new_keys; /* to be parked with the next commit */
+    size_t applied;        /* batches of pending that are applied */
+    size_t rows;           /* events in pending */
+    int64_t first_us;      /* when the oldest of pending arrived */
+    fr_arena *arena;       /* parked keys */
+    fr_map *parked;        /* topic NUL key -> parked_key */
+    parked_key **new_keys; /* to be stored with the next commit */
     size_t new_count, new_cap;
     fr_dlq *dlq;
     uint64_t dead;
@@ -77,8 +81,11 @@ static fr_rc load_parked(writer *w, fr_str topic, fr_err *err)
     if (s->ops->parked == NULL)
         return FR_OK;
     FR_TRY(s->ops->parked(s, w->arena, topic, &keys, &count, err));
-    for (size_t i = 0; i < count; i++)
-        fr_map_set(w->parked, parked_name(w->arena, topic, keys[i]), w);
+    for (size_t i = 0; i < count; i++) {
+        parked_key *k = fr_arena_alloc(w->arena, sizeof(*k));
+        k->stored = true;
+        fr_map_set(w->parked, parked_name(w->arena, topic, keys[i]), k);
+    }
     return FR_OK;
 }
 
@@ -96,12 +103,16 @@ fr_rc writer_claim(writer *w, fr_offsets *offsets, fr_err *err)
     return FR_OK;
 }
 
-static const fr_message *message_of(const fr_batch *b, const fr_event *e)
+/* Events come in the order of their messages: *at is where the last search ended. */
+static const fr_message *message_of(const fr_batch *b, const fr_event *e, size_t *at)
 {
-    for (size_t i = 0; i < b->message_count; i++) {
-        const fr_message *m = &b->messages[i];
-        if (m->partition == e->partition && m->offset == e->offset && fr_str_eq(m->topic, e->topic))
+    for (size_t n = 0; n < b->message_count; n++) {
+        const fr_message *m = &b->messages[(*at + n) % b->message_count];
+        if (m->partition == e->partition && m->offset == e->offset &&
+            fr_str_eq(m->topic, e->topic)) {
+            *at = (*at + n) % b->message_count;
             return m;
+        }
     }
     return NULL;
 }
@@ -119,11 +130,35 @@ static fr_rc open_dlq(writer *w, fr_err *err)
     return fr_dlq_open(w->a->s.kafka, topic, &w->dlq, err);
 }
 
-/* One event to the dead letters; it is passed over from now on. */
-static fr_rc dead_letter(writer *w, fr_batch *b, fr_event *e, const char *reason, bool parked,
-                         fr_err *err)
+static void park_new(writer *w, fr_str topic, fr_str key, size_t batch, size_t event)
 {
-    const fr_message *m = message_of(b, e);
+    fr_str name = parked_name(w->arena, topic, key);
+    parked_key *k = fr_map_get(w->parked, name);
+    if (k != NULL) {
+        bool earlier = batch < k->batch || (batch == k->batch && event < k->event);
+        if (!k->stored && earlier) {
+            k->batch = batch;
+            k->event = event;
+        }
+        return;
+    }
+    k = fr_arena_alloc(w->arena, sizeof(*k));
+    *k = (parked_key){.topic = fr_arena_str(w->arena, topic),
+                      .key = fr_arena_str(w->arena, key),
+                      .batch = batch,
+                      .event = event};
+    fr_map_set(w->parked, name, k);
+    if (w->new_count == w->new_cap) {
+        w->new_cap = w->new_cap == 0 ? 8 : 2 * w->new_cap;
+        w->new_keys = fr_realloc(w->new_keys, w->new_cap * sizeof(*w->new_keys));
+    }
+    w->new_keys[w->new_count++] = k;
+}
+
+/* One event of pending[batch] to the dead letters; it is passed over from now on. */
+static fr_rc dead_letter(writer *w, size_t batch, fr_event *e, const fr_message *m,
+                         const char *reason, bool parked, fr_err *err)
+{
     if (m == NULL)
         return fr_fail(err, FR_ERR_BUG, "no message for a bad event of %.*s", FR_ARG(e->topic));
     FR_TRY(open_dlq(w, err));
@@ -131,42 +166,43 @@ static fr_rc dead_letter(writer *w, fr_batch *b, fr_event *e, const char *reason
     w->dead++;
     e->op = FR_OP_HEARTBEAT;
     e->bad = FR_STR("");
-    if (parked || m->key.ptr == NULL)
-        return FR_OK;
-    fr_str name = parked_name(w->arena, e->topic, m->key);
-    if (fr_map_set(w->parked, name, w) != NULL)
-        return FR_OK;
-    if (w->new_count == w->new_cap) {
-        w->new_cap = w->new_cap == 0 ? 8 : 2 * w->new_cap;
-        w->new_keys = fr_realloc(w->new_keys, w->new_cap * sizeof(parked_key));
-    }
-    w->new_keys[w->new_count++] =
-        (parked_key){fr_arena_str(w->arena, e->topic), fr_arena_str(w->arena, m->key)};
+    if (!parked && m->key.ptr != NULL)
+        park_new(w, e->topic, m->key, batch, (size_t)(e - w->pending[batch]->events));
     return FR_OK;
 }
 
+static bool is_parked(writer *w, fr_arena *scratch, size_t batch, size_t event, fr_str topic,
+                      const fr_message *m)
+{
+    if (m == NULL || m->key.ptr == NULL)
+        return false;
+    fr_arena_reset(scratch);
+    const parked_key *k = fr_map_get(w->parked, parked_name(scratch, topic, m->key));
+    return k != NULL && (k->stored || batch > k->batch || (batch == k->batch && event > k->event));
+}
+
 /* Bad events, and those of parked keys, leave the batch before it is applied. */
-static fr_rc set_aside(writer *w, fr_batch *b, fr_err *err)
+static fr_rc set_aside(writer *w, size_t batch, fr_err *err)
 {
     if (w->a->s.sink->errors_mode != FR_ERRORS_DLQ)
         return FR_OK;
+    fr_batch *b = w->pending[batch];
     fr_arena *scratch = fr_arena_new(256);
     fr_rc rc = FR_OK;
-    for (size_t i = 0; i < b->count && rc == FR_OK; i++) {
+    for (size_t i = 0, at = 0; i < b->count && rc == FR_OK; i++) {
         fr_event *e = &b->events[i];
         char reason[1200];
         if (e->bad.len > 0) {
             snprintf(reason, sizeof(reason), "%.*s", FR_ARG(e->bad));
-            rc = dead_letter(w, b, e, reason, false, err);
+            rc = dead_letter(w, batch, e, message_of(b, e, &at), reason, false, err);
             continue;
         }
         if (fr_map_count(w->parked) == 0 || e->topic.len == 0 || e->op > FR_OP_DELETE)
             continue;
-        const fr_message *m = message_of(b, e);
-        fr_arena_reset(scratch);
-        if (m != NULL && m->key.ptr != NULL &&
-            fr_map_get(w->parked, parked_name(scratch, e->topic, m->key)) != NULL)
-            rc = dead_letter(w, b, e, "an earlier message of this key was set aside", true, err);
+        const fr_message *m = message_of(b, e, &at);
+        if (is_parked(w, scratch, batch, i, e->topic, m))
+            rc = dead_letter(w, batch, e, m, "an earlier message of this key was set aside", true,
+                             err);
     }
     fr_arena_free(scratch);
     return rc;
@@ -188,8 +224,8 @@ static fr_rc apply_pending(writer *w, fr_err *err)
     fr_sink *s = w->a->sink;
     while (w->applied < w->count) {
         fr_batch *b = w->pending[w->applied];
-        size_t applied = 0;
-        FR_TRY(set_aside(w, b, err));
+        size_t applied = 0, at = 0;
+        FR_TRY(set_aside(w, w->applied, err));
         if (s->ops->apply(s, b, 0, b->count, &applied, err) != FR_FAIL) {
             w->applied++;
             continue;
@@ -203,7 +239,7 @@ static fr_rc apply_pending(writer *w, fr_err *err)
         snprintf(reason, sizeof(reason), "%s", err->text);
         fr_log(FR_LOG_WARN, w->a->who, "%.*s[%d] offset %lld goes to the dead letters: %s",
                FR_ARG(e->topic), e->partition, (long long)e->offset, reason);
-        FR_TRY(dead_letter(w, b, e, reason, false, err));
+        FR_TRY(dead_letter(w, w->applied, e, message_of(b, e, &at), reason, false, err));
         FR_TRY(s->ops->rollback(s, err));
         w->applied = 0;
     }
@@ -304,13 +340,15 @@ static fr_rc commit(writer *w, fr_err *err)
     if (w->dlq != NULL)
         FR_TRY(fr_dlq_flush(w->dlq, err));
     for (size_t i = 0; i < w->new_count; i++)
-        FR_TRY(s->ops->park(s, w->new_keys[i].topic, w->new_keys[i].key, err));
+        FR_TRY(s->ops->park(s, w->new_keys[i]->topic, w->new_keys[i]->key, err));
     fr_arena *arena = fr_arena_new(0);
     fr_offsets o = offsets_of(w, arena);
     if (s->ops->commit(s, &o, err) == FR_FAIL) {
         fr_arena_free(arena);
         return FR_FAIL;
     }
+    for (size_t i = 0; i < w->new_count; i++)
+        w->new_keys[i]->stored = true;
     w->new_count = 0;
     w->a->progressed = true;
     report(w, began);
@@ -338,7 +376,8 @@ static bool due(writer *w)
     bool flush = a->flush;
     pthread_mutex_unlock(&a->lock);
     return flush || w->rows >= (size_t)a->s.sink->batch_rows ||
-           fr_now_us() - w->first_us >= a->s.sink->every_us || fr_pool_count(a->pool) == 0;
+           fr_now_us() - w->first_us >= a->s.sink->every_us ||
+           w->count + 1 >= fr_pool_size(a->pool);
 }
 
 fr_rc writer_run(writer *w, fr_err *err)

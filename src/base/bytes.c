@@ -97,7 +97,7 @@ uint8_t *fr_buf_room(fr_buf *b, size_t n)
         b->ptr = fr_realloc(b->ptr, cap);
     } else {
         uint8_t *p = fr_arena_raw(b->arena, cap);
-        if (b->len > 0)
+        if (b->ptr != NULL)
             memcpy(p, b->ptr, b->len);
         b->ptr = p;
     }

@@ -196,6 +196,17 @@ static fr_str safe_resume(fr_capture *c, fr_arena *a, fr_str otherwise)
     return s;
 }
 
+static uint32_t epoch_of(fr_str resume, uint32_t otherwise)
+{
+    json_t *j = NULL;
+    fr_err ignored;
+    if (fr_json_parse(resume, &j, &ignored) == FR_FAIL)
+        return otherwise;
+    uint32_t epoch = (uint32_t)fr_json_int(j, "epoch", otherwise);
+    json_decref(j);
+    return epoch;
+}
+
 /* Tables are left from an interrupted snapshot, or new: a second view beside the slot. The
  * stream is followed up to that view first, so that a row read in it never comes before an
  * older change (docs/adr/0002). */
@@ -210,11 +221,34 @@ static fr_rc finish_snapshot(fr_capture *c, outlet *o, fr_arena *a, fr_str *resu
     if (rc == FR_OK)
         rc = stream_run(c, o, *resume, plan.view_lsn, err);
     *resume = safe_resume(c, a, *resume);
+    /* Rows of the view are as new as the stream they join, and are ordered with it. */
+    plan.epoch = epoch_of(*resume, plan.epoch);
     if (rc == FR_OK && !stopping(c))
         rc = snapshot_run(s, o, &plan, err);
     c->source->ops->end_view(c->source);
     snapshot_free(s);
     return rc;
+}
+
+/* A table that is captured no longer: its changes pass by from now on, so that a snapshot taken
+ * before says nothing any more. When it comes back it needs a new one. */
+static fr_rc forget_removed(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
+{
+    const fr_map *snapshots = c->checkpoint->snapshots;
+    fr_record *gone = fr_arena_alloc(a, (fr_map_count(snapshots) + 1) * sizeof(*gone));
+    size_t i = 0, count = 0;
+    void *value;
+    while (fr_map_next(snapshots, &i, NULL, &value)) {
+        const fr_snapshot_progress *p = value;
+        if (fr_source_match(c->s.source, p->space, p->name) != NULL)
+            continue;
+        fr_log(FR_LOG_INFO, c->who,
+               "%.*s.%.*s is captured no longer: should it come back, a new snapshot is taken",
+               FR_ARG(p->space), FR_ARG(p->name));
+        gone[count++].key =
+            fr_arena_printf(a, "snapshot/%.*s.%.*s", FR_ARG(p->space), FR_ARG(p->name));
+    }
+    return count == 0 ? FR_OK : outlet_records(o, gone, count, err);
 }
 
 static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
@@ -230,6 +264,7 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
         if (k->split.id.len > 0)
             outlet_skip(o, &k->split);
         FR_TELL(&c->s.observer, position, resume);
+        FR_TRY(forget_removed(c, o, a, err));
         FR_TRY(anything_wanted(c, &some, err));
         if (some)
             FR_TRY(finish_snapshot(c, o, a, &resume, err));
@@ -345,6 +380,7 @@ static void finish(fr_capture *c, bool failed, const fr_err *err)
 static void *capture_thread(void *context)
 {
     fr_capture *c = context;
+    pthread_setname_np(pthread_self(), "publisher");
     fr_backoff backoff = {.first_us = 500000, .max_us = 30000000};
     fr_err err = {0};
     FR_TELL(&c->s.observer, state, FR_STATE_PENDING, NULL);

@@ -36,9 +36,10 @@ struct fr_capture {
     fr_router *router;
     fr_encoder *encoder;
     fr_pool *pool;
-    fr_queue *filled;  /* batches, reader -> publisher */
-    fr_reader *reader; /* the stream's, while there is one; for interrupt */
-    fr_buf safe;       /* newest committed resume text */
+    fr_queue *filled;   /* batches, reader -> publisher */
+    fr_reader *reader;  /* the stream's, while there is one; for interrupt */
+    atomic_bool silent; /* the source had nothing more to say when the last batch was filled */
+    fr_buf safe;        /* newest committed resume text */
     uint64_t safe_version;
     bool progressed; /* something was committed in this run */
 };
@@ -65,8 +66,23 @@ fr_rc outlet_close(outlet *o, fr_err *err); /* commit now; no-op when there is n
 fr_rc outlet_finish(outlet *o, fr_err *err);
 /* When the next idle commit is due (monotonic), INT64_MAX: nothing is open. */
 int64_t outlet_due(const outlet *o);
+/* The newest source transaction taken in is younger than five seconds. */
+bool outlet_fresh(const outlet *o);
 /* Write records of our own in a transaction of their own. */
 fr_rc outlet_records(outlet *o, const fr_record *records, size_t count, fr_err *err);
+
+/* dead.c: errors.mode dlq. */
+typedef struct dead_letters dead_letters;
+dead_letters *dead_new(fr_capture *c);
+void dead_free(dead_letters *d);
+bool dead_wanted(const dead_letters *d, const fr_event *e); /* its table's errors.mode is dlq */
+bool dead_parked(dead_letters *d, const fr_event *e);
+/* The dead letter of events[index], as a message of the batch; its key is parked. why NULL: it
+ * was parked already. */
+fr_rc dead_put(dead_letters *d, fr_batch *b, size_t index, const fr_err *why, fr_err *err);
+/* Keys parked since the last commit; borrowed until dead_committed. */
+size_t dead_records(dead_letters *d, const fr_record **out);
+void dead_committed(dead_letters *d);
 
 /* snapshot.c */
 snapshot *snapshot_new(fr_capture *c);

@@ -17,9 +17,13 @@ struct outlet {
     int64_t opened_us;                /* 0: none is open */
     int64_t last_close_us, commit_us; /* commit_us: how long one takes, smoothed */
     int64_t last_seen_commit_us;      /* wall time of the newest source commit taken in */
+    int64_t quickest_us;              /* a commit without a stall: the least seen, rising slowly */
+    int64_t settle_us;  /* how long a broker is busy with a commit after it said yes */
+    bool after_another; /* the open transaction was begun right after one */
 
     /* The source transaction at hand. */
     bool in_txn, split_open; /* split_open: parts of it are committed already */
+    size_t txn_from;         /* its first event in the batch at hand */
     char txn_id[64];
     uint64_t txn_events, txn_bytes;
     uint32_t txn_crc;
@@ -31,6 +35,7 @@ struct outlet {
     bool skipping;
 
     snapshot *snapshot;
+    dead_letters *dead;
     fr_arena *arena; /* of one commit */
     fr_arena *ends_arena;
     fr_end *ends; /* what the previous transaction touched */
@@ -46,7 +51,9 @@ outlet *outlet_new(fr_capture *c)
     o->arena = fr_arena_new(0);
     o->ends_arena = fr_arena_new(0);
     o->tallies = fr_map_new();
+    o->dead = dead_new(c);
     o->commit_us = 5000;
+    o->settle_us = 1000;
     o->all_ends_us = fr_now_us() + 60000000;
     return o;
 }
@@ -69,6 +76,7 @@ void outlet_free(outlet *o)
     fr_arena_free(o->arena);
     fr_arena_free(o->ends_arena);
     fr_map_free(o->tallies, tally_free);
+    dead_free(o->dead);
     free(o);
 }
 
@@ -97,10 +105,50 @@ int64_t outlet_due(const outlet *o)
     return (o->opened_us == 0 ? o->last_close_us : o->opened_us) + o->c->s.kafka->max_time_us;
 }
 
+enum { STALL_US = 20000, MOST_SETTLE_US = 5000, SOON_US = 30000 };
+
+static bool young(const outlet *o)
+{
+    return fr_wall_us() - o->last_seen_commit_us < 1000000;
+}
+
+/* A broker answers a commit before it has written the markers, and refuses a new transaction
+ * until then; librdkafka asks again 20 ms later. A little patience is cheaper; how much it
+ * takes depends on the cluster, so it is learned. While catching up it does not matter. */
+static void let_settle(outlet *o)
+{
+    int64_t since = fr_now_us() - o->last_close_us;
+    if (since < o->settle_us && young(o))
+        fr_sleep_us(o->settle_us - since);
+    o->after_another = since < SOON_US;
+}
+
+static void learn_to_settle(outlet *o, int64_t took)
+{
+    if (o->quickest_us == 0 || took < o->quickest_us)
+        o->quickest_us = took;
+    else
+        o->quickest_us += o->quickest_us / 256;
+    if (!o->after_another || !young(o))
+        return;
+    if (took >= o->quickest_us + STALL_US - 2000)
+        o->settle_us += o->settle_us / 2 + 250;
+    else
+        o->settle_us -= o->settle_us / 48;
+    if (o->settle_us > MOST_SETTLE_US)
+        o->settle_us = MOST_SETTLE_US;
+}
+
+bool outlet_fresh(const outlet *o)
+{
+    return fr_wall_us() - o->last_seen_commit_us < 5000000;
+}
+
 static fr_rc open_transaction(outlet *o, fr_err *err)
 {
     if (o->opened_us != 0)
         return FR_OK;
+    let_settle(o);
     FR_TRY(fr_publisher_begin(o->c->publisher, err));
     o->opened_us = fr_now_us();
     return FR_OK;
@@ -127,6 +175,10 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
         for (size_t i = 0; i < n; i++)
             FR_TRY(fr_publisher_record(p, &records[i], err));
     }
+    const fr_record *parked;
+    size_t parked_count = dead_records(o->dead, &parked);
+    for (size_t i = 0; i < parked_count; i++)
+        FR_TRY(fr_publisher_record(p, &parked[i], err));
     if (with_all_ends) {
         fr_end *all;
         size_t n;
@@ -134,8 +186,10 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
         fr_record r = fr_checkpoint_ends(o->arena, all, n);
         FR_TRY(fr_publisher_record(p, &r, err));
     }
-    fr_split split = {0};
-    if (o->in_txn && o->txn_events > 0)
+    /* What is still to be skipped stays on record until it has been: a restart must skip it
+     * again, whatever is committed before (heartbeats, chunks of a snapshot). */
+    fr_split split = o->skip;
+    if (split.id.len == 0 && o->in_txn && o->txn_events > 0)
         split = (fr_split){fr_cstr(o->txn_id), o->txn_events, o->txn_crc};
     fr_record r = fr_checkpoint_stream(o->arena, false, fr_buf_view(&o->resume),
                                        split.id.len == 0 ? NULL : &split, o->ends, o->end_count,
@@ -160,6 +214,7 @@ static void acknowledged(outlet *o, fr_batch *keep)
     c->safe_version++;
     pthread_mutex_unlock(&c->lock);
     c->progressed = true;
+    dead_committed(o->dead);
     size_t i = 0;
     void *value;
     while (fr_map_next(o->tallies, &i, NULL, &value)) {
@@ -192,6 +247,7 @@ static fr_rc commit(outlet *o, fr_batch *keep, fr_err *err)
     if (all_ends)
         o->all_ends_us = now + 60000000;
     o->commit_us += (now - began - o->commit_us) / 8;
+    learn_to_settle(o, now - began);
     o->last_close_us = now;
     o->opened_us = 0;
     o->events = o->bytes = 0;
@@ -310,6 +366,8 @@ static void tally_messages(outlet *o, const fr_batch *b, size_t from, size_t to)
         const fr_message *m = &b->messages[i];
         uint64_t bytes = m->key.len + m->payload.len + 70;
         o->bytes += bytes;
+        if (o->in_txn && m->event >= o->txn_from)
+            o->txn_bytes += bytes;
         const fr_event *e = &b->events[m->event];
         if (m->event == last || e->op > FR_OP_TRUNCATE)
             continue;
@@ -318,15 +376,40 @@ static void tally_messages(outlet *o, const fr_batch *b, size_t from, size_t to)
     }
 }
 
+/* The messages of events[from..to). Under errors.mode dlq a row that cannot be encoded, and
+ * each later one of its key, becomes a dead letter instead. */
+static fr_rc encode(outlet *o, fr_batch *b, size_t from, size_t to, fr_err *err)
+{
+    while (from < to) {
+        size_t stop = from, done = from;
+        while (stop < to && !dead_parked(o->dead, &b->events[stop]))
+            stop++;
+        if (from < stop && fr_encode(o->c->encoder, b, from, stop, &done, err) == FR_FAIL) {
+            if (err->kind != FR_ERR_DATA || !dead_wanted(o->dead, &b->events[done]))
+                return FR_FAIL;
+            fr_err why = *err;
+            while (b->message_count > 0 && b->messages[b->message_count - 1].event == done)
+                b->message_count--; /* half of a changed key is no event */
+            FR_TRY(dead_put(o->dead, b, done, &why, err));
+            from = done + 1;
+            continue;
+        }
+        if (stop < to)
+            FR_TRY(dead_put(o->dead, b, stop, NULL, err));
+        from = stop < to ? stop + 1 : stop;
+    }
+    return FR_OK;
+}
+
 /* events[from..to) into the open transaction; skipped ones are encoded too, so that the
  * encoder's counts of the transaction stay right, and their messages dropped. */
 static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, fr_err *err)
 {
     if (from == to)
         return FR_OK;
-    size_t done = from, failed = 0, first = b->message_count;
+    size_t failed = 0, first = b->message_count;
     int64_t began = fr_now_us();
-    FR_TRY(fr_encode(o->c->encoder, b, from, to, &done, err));
+    FR_TRY(encode(o, b, from, to, err));
     FR_TELL(&o->c->s.observer, stage, 1, (double)(fr_now_us() - began) / 1e6);
     if (skip) {
         b->message_count = first;
@@ -341,7 +424,6 @@ static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, 
     if (FR_FAILPOINT("capture_after_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_produce");
     o->events += to - from;
-    o->txn_bytes += o->in_txn ? fr_arena_used(b->arena) : 0;
     tally_messages(o, b, first, b->message_count);
     return FR_OK;
 }
@@ -355,14 +437,23 @@ static bool over_limit(const outlet *o)
 }
 
 /* A source transaction is torn only when it is itself larger than a Kafka transaction may
- * be, takes a quarter of the broker's time-out, or fills all the memory there is. */
+ * be, takes a quarter of the broker's time-out, or fills all the memory there is: what we hold
+ * counts, not what the reader has filled ahead of us. */
 static bool must_split(const outlet *o)
 {
     const fr_kafka_settings *k = o->c->s.kafka;
-    return o->in_txn && o->opened_us != 0 &&
+    return o->in_txn && o->txn_events > 0 && o->opened_us != 0 &&
            ((o->txn_events >= (uint64_t)k->max_events && o->events >= (uint64_t)k->max_events) ||
             (o->txn_bytes >= (uint64_t)k->max_bytes && o->bytes >= (uint64_t)k->max_bytes) ||
-            fr_now_us() - o->opened_us >= 15000000 || fr_pool_count(o->c->pool) == 0);
+            fr_now_us() - o->opened_us >= 15000000 ||
+            o->held_count + 1 >= fr_pool_size(o->c->pool));
+}
+
+/* Between two source transactions: closed early enough that the next one has room to fit. */
+static bool should_close(const outlet *o)
+{
+    return over_limit(o) || (o->opened_us != 0 && o->held_count > 1 &&
+                             2 * o->held_count >= fr_pool_size(o->c->pool));
 }
 
 static void hold(outlet *o, fr_batch *b)
@@ -377,10 +468,16 @@ static void hold(outlet *o, fr_batch *b)
 static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
 {
     size_t from = 0;
+    o->txn_from = 0;
     for (size_t i = 0; i < b->count; i++) {
         const fr_event *e = &b->events[i];
         if (e->op == FR_OP_BEGIN) {
+            if (o->skip.id.len > 0) { /* what comes before it is not skipped with it */
+                FR_TRY(produce(o, b, from, i, false, err));
+                from = i;
+            }
             FR_TRY(begin_seen(o, e, err));
+            o->txn_from = i;
         } else if (o->in_txn && is_row(e->op)) {
             count_event(o, e);
             if (o->skipping && o->txn_events == o->skip.events) {
@@ -403,8 +500,8 @@ static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
         if (e->position.resume.len > 0 && !o->in_txn) {
             outlet_resume(o, e->position.resume);
             o->resume_dirty = true;
-            if (e->op == FR_OP_COMMIT &&
-                o->events + (i + 1 - from) >= (uint64_t)o->c->s.kafka->max_events) {
+            bool full = o->events + (i + 1 - from) >= (uint64_t)o->c->s.kafka->max_events;
+            if (e->op == FR_OP_COMMIT && (full || should_close(o))) {
                 FR_TRY(produce(o, b, from, i + 1, false, err));
                 from = i + 1;
                 FR_TRY(commit(o, b, err));
@@ -412,7 +509,7 @@ static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
         }
     }
     FR_TRY(produce(o, b, from, b->count, o->skipping, err));
-    if (must_split(o) || (!o->in_txn && over_limit(o)))
+    if (must_split(o) || (!o->in_txn && should_close(o)))
         return commit(o, NULL, err);
     return FR_OK;
 }
@@ -424,7 +521,7 @@ static fr_rc take_chunk(outlet *o, fr_batch *b, fr_err *err)
     FR_TRY(snapshot_produced(o->snapshot, b, err));
     if (FR_FAILPOINT("capture_mid_chunk"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_mid_chunk");
-    if (over_limit(o) || fr_pool_count(o->c->pool) == 0)
+    if (should_close(o))
         return commit(o, NULL, err);
     return FR_OK;
 }
@@ -452,8 +549,7 @@ fr_rc outlet_idle(outlet *o, bool quiet, fr_err *err)
         return FR_OK;
     /* While events are young, spend up to a fifth of the time on commits; while catching up,
      * only the limits decide. */
-    bool young = fr_wall_us() - o->last_seen_commit_us < 1000000;
-    if (quiet || over_limit(o) || (young && now - o->last_close_us >= 4 * o->commit_us))
+    if (quiet || over_limit(o) || (young(o) && now - o->last_close_us >= 4 * o->commit_us))
         return commit(o, NULL, err);
     return FR_OK;
 }

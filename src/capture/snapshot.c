@@ -29,6 +29,7 @@ struct snapshot {
     size_t chunk_count, chunk_cap;
     snap_table *tables;
     size_t table_count;
+    size_t hint; /* where in the plan the next table's chunks are looked for first */
 
     /* Shared with the chunk readers, under c->lock. */
     const fr_plan *plan;
@@ -90,6 +91,11 @@ static bool can_resume(const fr_snapshot_progress *before)
     return true;
 }
 
+static bool chunk_is(const fr_chunk *c, fr_str space, fr_str name)
+{
+    return fr_str_eq(c->name, name) && fr_str_eq(c->space, space);
+}
+
 void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
                   const fr_snapshot_progress *before)
 {
@@ -111,11 +117,15 @@ void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
         }
         return;
     }
-    for (size_t i = 0; i < plan->chunk_count; i++)
-        if (fr_str_eq(plan->chunks[i].space, space) && fr_str_eq(plan->chunks[i].name, name)) {
-            add_chunk(s, &plan->chunks[i]);
-            t->chunks++;
-        }
+    /* A table's chunks stand together, and mostly right behind the last table's. */
+    size_t n = plan->chunk_count, at = s->hint, passed = 0;
+    for (; passed < n && !chunk_is(&plan->chunks[at % n], space, name); passed++)
+        at++;
+    for (; passed < n && chunk_is(&plan->chunks[at % n], space, name); passed++) {
+        add_chunk(s, &plan->chunks[at++ % n]);
+        t->chunks++;
+    }
+    s->hint = at;
 }
 
 fr_rc snapshot_produced(snapshot *s, fr_batch *b, fr_err *err)
@@ -221,6 +231,10 @@ static void pace(snapshot *s, size_t rows)
     pthread_mutex_lock(&s->c->lock);
     s->rate_rows += rows;
     int64_t due = s->rate_window_us + (int64_t)(s->rate_rows * 1000000 / (uint64_t)per_second);
+    if (fr_now_us() - due > 1000000) { /* time that was not used is not saved up for a burst */
+        s->rate_window_us = due = fr_now_us();
+        s->rate_rows = 0;
+    }
     pthread_mutex_unlock(&s->c->lock);
     while (fr_now_us() < due && !stopping(s->c) && !atomic_load(&s->stop))
         fr_sleep_us(due - fr_now_us() < 100000 ? due - fr_now_us() : 100000);
@@ -274,6 +288,7 @@ static fr_rc read_one(snapshot *s, const chunk *c, size_t index, fr_err *err)
 static void *chunk_reader(void *context)
 {
     snapshot *s = context;
+    pthread_setname_np(pthread_self(), "chunk reader");
     fr_err err;
     size_t index;
     for (chunk *c; !stopping(s->c) && (c = next_chunk(s, &index)) != NULL;) {
@@ -334,6 +349,28 @@ static void drop_queue(fr_capture *c)
         fr_pool_give(c->pool, b);
 }
 
+/* Chunks are of about the same size: each table's part of the estimate. */
+static void share_expectation(snapshot *s, uint64_t rows)
+{
+    uint64_t chunks = 0;
+    for (size_t i = 0; i < s->table_count; i++)
+        chunks += s->tables[i].chunks;
+    for (size_t i = 0; i < s->table_count; i++)
+        s->tables[i].rows_expected = chunks == 0 ? 0 : rows * s->tables[i].chunks / chunks;
+}
+
+/* Nothing to read; that it is done must be on record all the same, else the next start takes
+ * a snapshot of rows that came since and were published as changes. */
+static fr_rc write_empty(snapshot *s, outlet *o, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_record *records;
+    size_t n = snapshot_records(s, a, false, &records);
+    fr_rc rc = n == 0 ? FR_OK : outlet_records(o, records, n, err);
+    fr_arena_free(a);
+    return rc;
+}
+
 fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err)
 {
     fr_capture *c = s->c;
@@ -343,10 +380,9 @@ fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err)
     s->next = 0;
     s->running = count;
     s->rate_window_us = fr_now_us();
-    for (size_t i = 0; i < s->table_count; i++)
-        s->tables[i].rows_expected = plan->rows_expected / s->table_count;
+    share_expectation(s, plan->rows_expected);
     if (s->chunk_count == 0)
-        return FR_OK;
+        return write_empty(s, o, err);
     FR_TELL(&c->s.observer, state, FR_STATE_SNAPSHOTTING, NULL);
     fr_log(FR_LOG_INFO, c->who, "snapshot: %zu tables, %zu chunks, %zu readers", s->table_count,
            s->chunk_count, count);

@@ -5,6 +5,7 @@ typedef struct stream {
     uint64_t stop_lsn; /* 0: none */
     atomic_bool stop;  /* the publisher gave up */
     bool failed, reached;
+    bool streaming; /* told so: what we publish is new, or there is nothing to publish */
     fr_err err;
     int64_t next_confirm_us;
     uint64_t confirmed_version;
@@ -84,9 +85,10 @@ static fr_rc confirm_too_early(fr_reader *r, const fr_batch *b, fr_err *err)
     return FR_OK;
 }
 
-static bool mid_transaction(const fr_batch *b, bool before)
+/* Does the batch end inside a transaction? Looks only at what came since `from`. */
+static bool mid_transaction(const fr_batch *b, size_t from, bool before)
 {
-    for (size_t i = b->count; i-- > 0;) {
+    for (size_t i = b->count; i-- > from;) {
         if (b->events[i].op == FR_OP_COMMIT)
             return false;
         if (b->events[i].op == FR_OP_BEGIN)
@@ -100,21 +102,25 @@ static bool mid_transaction(const fr_batch *b, bool before)
 static fr_rc fill(stream *s, fr_reader *r, fr_batch *b, bool *open, fr_err *err)
 {
     int64_t began = 0;
-    bool was_open = *open;
     for (;;) {
         int64_t now = fr_now_us();
+        size_t from = b->count;
         fr_rc rc = r->ops->fill(r, b, now + (b->count == 0 ? 100000 : 500), err);
         if (rc == FR_FAIL)
             return FR_FAIL;
         if (b->count == 0)
             return FR_IDLE;
-        if (began == 0)
+        if (began == 0) {
             began = now;
-        *open = mid_transaction(b, was_open);
+            atomic_store_explicit(&s->c->silent, false, memory_order_relaxed);
+        }
+        *open = mid_transaction(b, from, *open);
         if (fr_batch_full(b) || over(s))
             return FR_OK;
-        if (rc == FR_IDLE && !*open)
+        if (rc == FR_IDLE && !*open) {
+            atomic_store_explicit(&s->c->silent, true, memory_order_relaxed);
             return FR_OK;
+        }
         if (!*open && fr_now_us() - began > 5000 && fr_queue_count(s->c->filled) == 0)
             return FR_OK;
         FR_TRY(confirm(s, r, err));
@@ -191,6 +197,7 @@ static void *reader_thread(void *context)
 {
     reader_job *job = context;
     stream *s = job->s;
+    pthread_setname_np(pthread_self(), "reader");
     if (read_loop(s, job->r, &s->err) == FR_FAIL)
         s->failed = true;
     fr_queue_close(s->c->filled);
@@ -208,24 +215,57 @@ static void refresh(fr_capture *c, int64_t *next_us)
     (void)c->source->ops->refresh(c->source, &ignored);
 }
 
+static void tell_streaming(stream *s)
+{
+    if (s->stop_lsn != 0 || s->streaming)
+        return;
+    s->streaming = true;
+    FR_TELL(&s->c->s.observer, state, FR_STATE_STREAMING, NULL);
+}
+
+/* Nothing is open here. Has everything been read that the server has? That is progress, even
+ * if nothing is committed (R41), and the end of catching up. */
+static void look_around(stream *s, int64_t *next_us)
+{
+    fr_capture *c = s->c;
+    int64_t now = fr_now_us();
+    fr_status status = {0};
+    if (now < *next_us)
+        return;
+    *next_us = now + 200000;
+    c->source->ops->status(c->source, &status);
+    bool all = status.server_lsn != 0 && status.read_lsn >= status.server_lsn;
+    if (!all || fr_queue_count(c->filled) > 0)
+        return;
+    FR_TELL(&c->s.observer, progress);
+    tell_streaming(s);
+}
+
 static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
 {
     fr_capture *c = s->c;
-    int64_t next_refresh_us = fr_now_us() + 1000000;
+    int64_t next_refresh_us = 0, next_look_us = 0;
     for (;;) {
         bool open = outlet_due(o) != INT64_MAX;
+        /* A busy source never leaves nothing open for long; it must not wait for ever. */
+        if (!open || fr_now_us() >= next_refresh_us + 20000000)
+            refresh(c, &next_refresh_us);
+        if (!open)
+            look_around(s, &next_look_us);
         fr_batch *b = fr_queue_take(c->filled, fr_now_us() + (open ? 1000 : 200000));
         if (b != NULL) {
             FR_TRY(outlet_take(o, b, err));
+            bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);
+            if (outlet_fresh(o))
+                tell_streaming(s);
             if (fr_queue_count(c->filled) == 0)
-                FR_TRY(outlet_idle(o, false, err));
+                FR_TRY(outlet_idle(o, silent, err));
             continue;
         }
-        if (fr_queue_closed(c->filled))
+        /* In this order: a batch may have come between the two looks. */
+        if (fr_queue_closed(c->filled) && fr_queue_count(c->filled) == 0)
             return FR_OK;
         FR_TRY(outlet_idle(o, true, err));
-        if (!open)
-            refresh(c, &next_refresh_us);
     }
 }
 
@@ -274,7 +314,7 @@ fr_rc stream_run(fr_capture *c, outlet *o, fr_str resume, uint64_t stop_lsn, fr_
     stream s = {.c = c, .stop_lsn = stop_lsn};
     fr_reader *r = NULL;
     FR_TRY(c->source->ops->read_stream(c->source, resume, &r, err));
-    FR_TELL(&c->s.observer, state, stop_lsn == 0 ? FR_STATE_STREAMING : FR_STATE_CATCHING_UP, NULL);
+    FR_TELL(&c->s.observer, state, FR_STATE_CATCHING_UP, NULL);
     fr_log(FR_LOG_INFO, c->who, "stream from %.*s", FR_ARG(resume));
     c->filled = fr_queue_new(fr_pool_size(c->pool));
     fr_rc rc = run_threads(&s, r, o, err);

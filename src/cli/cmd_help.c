@@ -1,7 +1,7 @@
 /* freshet help, version, completion, connectors, docs: what the program says about itself. */
 #include "cli/cli.h"
+#include "control/http.h"
 #include "kafka/admin.h"
-#include <curl/curlver.h>
 #include <jansson.h>
 #include <string.h>
 #include <yaml.h>
@@ -20,10 +20,12 @@ int fr_cmd_help(fr_cli *cli)
     return 0;
 }
 
-static void library(fr_cli *cli, json_t *list, const char *name)
+static void library(fr_cli *cli, json_t *list, const char *name, const char *version)
 {
-    fr_buf_printf(&cli->out, "  %s\n", name);
-    json_array_append_new(list, json_string(name));
+    const char *gap = version[0] == '\0' ? "" : " ";
+    fr_str text = fr_arena_printf(cli->arena, "%s%s%s", name, gap, version);
+    fr_buf_printf(&cli->out, "  %.*s\n", (int)text.len, text.ptr);
+    json_array_append_new(list, json_stringn(text.ptr, text.len));
 }
 
 int fr_cmd_version(fr_cli *cli)
@@ -40,11 +42,11 @@ int fr_cmd_version(fr_cli *cli)
         json_array_append_new(sinks, json_string(fr_cli_connectors.sink_at(i)->name));
     }
     fr_buf_text(&cli->out, "\nlibraries:\n");
-    library(cli, libraries, fr_kafka_library());
-    library(cli, libraries, "libcurl " LIBCURL_VERSION);
-    library(cli, libraries, "jansson " JANSSON_VERSION);
-    fr_str yaml = fr_arena_printf(cli->arena, "libyaml %s", yaml_get_version_string());
-    library(cli, libraries, fr_arena_cstr(cli->arena, yaml));
+    library(cli, libraries, fr_kafka_library(), "");
+    library(cli, libraries, "libcurl", fr_http_client_library());
+    library(cli, libraries, "libmicrohttpd", fr_http_server_library());
+    library(cli, libraries, "jansson", JANSSON_VERSION);
+    library(cli, libraries, "libyaml", yaml_get_version_string());
     const char *why;
     if (fr_kafka_library_weak(&why))
         fr_buf_printf(&cli->out, "%s%s\n", fr_cli_glyph(cli, FR_GLYPH_WARN), why);

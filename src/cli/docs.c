@@ -226,11 +226,27 @@ static void bash_completion(fr_buf *b)
                    "complete -o filenames -F _freshet freshet\n");
 }
 
+static const char ZSH_QUOTE[] = "'\\''", FISH_QUOTE[] = "\\'";
+
+/* text inside '...' of a shell: quote stands for an apostrophe; a bracket would end zsh's help. */
+static void put_quoted(fr_buf *b, const char *text, const char *quote)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '\'')
+            fr_buf_text(b, quote);
+        else if (*text == ']' && quote[0] == '\'')
+            fr_buf_text(b, "\\]");
+        else
+            fr_buf_put(b, text, 1);
+    }
+}
+
 static void zsh_flags(fr_buf *b, const fr_flag *table)
 {
     for (; table != NULL && table->name != NULL; table++) {
-        fr_buf_printf(b, " \\\n        '--%s%s[%s]", table->name, table->value == NULL ? "" : "=",
-                      table->help);
+        fr_buf_printf(b, " \\\n        '--%s%s[", table->name, table->value == NULL ? "" : "=");
+        put_quoted(b, table->help, ZSH_QUOTE);
+        fr_buf_text(b, "]");
         if (table->value != NULL && strcmp(table->value, "FILE") == 0)
             fr_buf_text(b, ":file:_files");
         else if (table->value != NULL)
@@ -244,8 +260,11 @@ static void zsh_completion(fr_buf *b)
     fr_buf_text(b, "#compdef freshet\n# zsh completion of freshet; made by scripts/docs.sh\n"
                    "_freshet()\n{\n    local -a verbs\n    verbs=(\n");
     for (const fr_verb *v = fr_verbs; v->name != NULL; v++)
-        if (!v->hidden)
-            fr_buf_printf(b, "        '%s:%s'\n", v->name, v->help);
+        if (!v->hidden) {
+            fr_buf_printf(b, "        '%s:", v->name);
+            put_quoted(b, v->help, ZSH_QUOTE);
+            fr_buf_text(b, "'\n");
+        }
     fr_buf_text(b, "    )\n    if (( CURRENT == 2 )); then\n"
                    "        _describe verb verbs\n        return\n    fi\n    case $words[2] in\n");
     for (const fr_verb *v = fr_verbs; v->name != NULL; v++) {
@@ -274,11 +293,9 @@ static void fish_flags(fr_buf *b, const fr_flag *table, const char *condition)
         if (table->letter != 0)
             fr_buf_printf(b, " -s %c", table->letter);
         bool file = table->value != NULL && strcmp(table->value, "FILE") == 0;
-        fr_buf_printf(b, "%s -d '%s'\n",
-                      table->value == NULL ? ""
-                      : file               ? " -rF"
-                                           : " -x",
-                      table->help);
+        fr_buf_printf(b, "%s -d '", table->value == NULL ? "" : file ? " -rF" : " -x");
+        put_quoted(b, table->help, FISH_QUOTE);
+        fr_buf_text(b, "'\n");
     }
 }
 
@@ -289,8 +306,9 @@ static void fish_completion(fr_buf *b)
     for (const fr_verb *v = fr_verbs; v->name != NULL; v++) {
         if (v->hidden)
             continue;
-        fr_buf_printf(b, "complete -c freshet -n __fish_use_subcommand -a %s -d '%s'\n", v->name,
-                      v->help);
+        fr_buf_printf(b, "complete -c freshet -n __fish_use_subcommand -a %s -d '", v->name);
+        put_quoted(b, v->help, FISH_QUOTE);
+        fr_buf_text(b, "'\n");
         char condition[96];
         snprintf(condition, sizeof(condition), " -n '__fish_seen_subcommand_from %s'", v->name);
         for (size_t i = 0; v->actions != NULL && v->actions[i] != NULL; i++)

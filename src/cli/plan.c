@@ -205,6 +205,25 @@ static fr_str side_topic(fr_look *l, const fr_source_settings *s, const char *na
     return fr_topic_legal(l->arena, fr_arena_printf(l->arena, "%s.%s", s->prefix, name));
 }
 
+/* Where dead letters of sources and sinks go, each topic once. */
+static void look_at_dead_letters(fr_look *l, fr_findings *f)
+{
+    const fr_config *c = l->config;
+    fr_map *seen = fr_map_new();
+    for (size_t i = 0; i < c->source_count; i++)
+        for (size_t k = 0; k < c->sources[i].table_count; k++) {
+            const fr_table_settings *t = &c->sources[i].tables[k];
+            if (t->errors_mode == FR_ERRORS_DLQ &&
+                fr_map_set(seen, fr_cstr(t->errors_topic), l) == NULL)
+                look_at_topic(l, f, fr_cstr(t->errors_topic), false, true);
+        }
+    for (size_t i = 0; i < c->sink_count; i++)
+        if (c->sinks[i].errors_mode == FR_ERRORS_DLQ &&
+            fr_map_set(seen, fr_cstr(c->sinks[i].errors_topic), l) == NULL)
+            look_at_topic(l, f, fr_cstr(c->sinks[i].errors_topic), false, true);
+    fr_map_free(seen, NULL);
+}
+
 static void look_at_own_topics(fr_look *l, fr_findings *f)
 {
     const fr_config *c = l->config;
@@ -216,15 +235,7 @@ static void look_at_own_topics(fr_look *l, fr_findings *f)
         if (s->transaction_metadata)
             look_at_topic(l, f, side_topic(l, s, "transaction"), false, false);
     }
-    for (size_t i = 0; i < c->sink_count; i++) {
-        const char *topic = c->sinks[i].errors_topic;
-        bool first = c->sinks[i].errors_mode == FR_ERRORS_DLQ;
-        for (size_t k = 0; first && k < i; k++)
-            first = c->sinks[k].errors_mode != FR_ERRORS_DLQ ||
-                    strcmp(c->sinks[k].errors_topic, topic) != 0;
-        if (first)
-            look_at_topic(l, f, fr_cstr(topic), false, true);
-    }
+    look_at_dead_letters(l, f);
 }
 
 void fr_look_kafka(fr_look *l)

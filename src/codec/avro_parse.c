@@ -42,7 +42,7 @@ int fr_avro_tag_of(const char *word)
 
 json_t *fr_avro_json(fr_str text, fr_err *err)
 {
-    fr_err unused;
+    fr_err unused = {0};
     err = err == NULL ? &unused : err;
     if (text.len > FR_AVRO_MAX_SCHEMA) {
         bad_schema(err, "longer than 1 MiB", FR_STR(""));

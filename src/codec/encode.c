@@ -337,6 +337,13 @@ static fr_message *add_message(fr_batch *b, const fr_plan *p, const place *where
     m->key = where->key;
     m->partition_hash = where->hash;
     m->event = at;
+    const fr_event *event = &b->events[at];
+    if (event->op == FR_OP_UPDATE && event->name.len > 0) { /* decision 47 */
+        fr_header *h = fr_arena_alloc(b->arena, sizeof(*h));
+        *h = (fr_header){"freshet.reread", event->name};
+        m->headers = h;
+        m->header_count = 1;
+    }
     return m;
 }
 

@@ -246,7 +246,7 @@ fr_rc fr_option_add(const fr_option *o, fr_arena *a, void *target, fr_str name, 
     }
     if (o->type != FR_OPT_MAP)
         return fr_fail(err, FR_ERR_BUG, "option %s is no list", o->name);
-    const char *key = NULL;
+    const char *key = "";
     FR_TRY(parse_text(o, a, name, &key, err));
     fr_pairs *map = (fr_pairs *)(void *)((char *)target + o->offset);
     for (size_t i = 0; i < map->count; i++) {

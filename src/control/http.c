@@ -423,3 +423,8 @@ int fr_http_port(const fr_http *h)
 {
     return h->tcp.daemon != NULL ? h->port : 0;
 }
+
+const char *fr_http_server_library(void)
+{
+    return MHD_get_version();
+}

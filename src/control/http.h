@@ -19,4 +19,8 @@ void fr_notify(const char *state);
 fr_rc fr_http_get(const char *socket_or_url, const char *path, const char *token, fr_arena *a,
                   int *status_out, fr_str *body_out, fr_err *err);
 
+/* Versions of the libmicrohttpd and the libcurl that run. Constant; from any thread. */
+const char *fr_http_server_library(void);
+const char *fr_http_client_library(void);
+
 #endif

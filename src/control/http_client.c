@@ -85,3 +85,8 @@ fr_rc fr_http_get(const char *socket_or_url, const char *path, const char *token
     *body_out = fr_buf_view(&body);
     return FR_OK;
 }
+
+const char *fr_http_client_library(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version;
+}

@@ -12,7 +12,7 @@ typedef struct fr_run_settings {
     void *context;
 } fr_run_settings;
 
-/* Returns the process's exit code: 0 after a requested stop, else that of the worst part once
+/* Returns the process's exit code, that of the worst part that failed, after a stop or once
  * none can work. FR_FAIL-like start-up trouble (HTTP address in use) is reported in *err and
  * as the code. */
 int fr_run(const fr_run_settings *settings, fr_err *err);

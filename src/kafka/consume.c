@@ -417,7 +417,7 @@ void fr_consumer_interrupt(fr_consumer *c)
 static const char OUR_TOPICS[] =
     "^freshet\\.[a-z0-9-]+\\.(checkpoint\\..*|control|status|tasks|dlq)$";
 
-static fr_rc open_client(fr_consumer *c, fr_err *err)
+static fr_rc open_client(fr_consumer *c, const char *member, fr_err *err)
 {
     const fr_kafka_settings *k = c->settings.kafka;
     /* A row may come twice in an event; a fetch must be able to hold it. */
@@ -447,9 +447,9 @@ static fr_rc open_client(fr_consumer *c, fr_err *err)
         {"isolation.level", c->settings.uncommitted ? "read_uncommitted" : "read_committed"},
         {"partition.assignment.strategy", "cooperative-sticky"},
         {"group.id", c->settings.group == NULL ? "" : c->settings.group},
-        {"group.instance.id", c->settings.member == NULL ? "" : c->settings.member},
+        {"group.instance.id", member == NULL ? "" : member},
     };
-    size_t owned_count = c->settings.group == NULL ? 6 : c->settings.member == NULL ? 7 : 8;
+    size_t owned_count = c->settings.group == NULL ? 6 : member == NULL ? 7 : 8;
     fr_client_options options = {.type = RD_KAFKA_CONSUMER,
                                  .who = c->settings.group == NULL ? "tap" : c->settings.group,
                                  .owner = c,
@@ -478,13 +478,50 @@ static fr_rc subscribe(fr_consumer *c, fr_err *err)
     return FR_OK;
 }
 
+/* A static member that comes back within its session gets its old partitions from the broker
+ * without a new assignment, so that a topic or partition which has come since would stay without a
+ * reader for good. Hence the member's name says what there is to read: when that differs, it is a
+ * new member, and the group is assigned anew (once the old one's session has ended). */
+static fr_rc name_member(fr_consumer *c, char *out, size_t size, fr_err *err)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    fr_rc rc = open_client(c, NULL, err); /* it never joins */
+    if (rc == FR_OK) {
+        rc = fr_consumer_expand(c, &list, err);
+    }
+    fr_client_close(&c->client);
+    memset(&c->client, 0, sizeof(c->client));
+    FR_TRY(rc);
+    rd_kafka_topic_partition_list_sort(list, NULL, NULL);
+    uint32_t crc = 0;
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *p = &list->elems[i];
+        crc = fr_crc32c(crc, p->topic, strlen(p->topic) + 1);
+        crc = fr_crc32c(crc, &p->partition, sizeof(p->partition));
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    snprintf(out, size, "%s-%08x", c->settings.member, (unsigned)crc);
+    return FR_OK;
+}
+
+static fr_rc join(fr_consumer *c, fr_err *err)
+{
+    char member[256];
+    if (c->settings.member != NULL) {
+        FR_TRY(name_member(c, member, sizeof(member), err));
+    }
+    FR_TRY(open_client(c, c->settings.member == NULL ? NULL : member, err));
+    FR_TRY(fr_client_ready(&c->client, READY_US, NULL, err));
+    return subscribe(c, err);
+}
+
 static fr_rc start(fr_consumer *c, fr_err *err)
 {
-    FR_TRY(open_client(c, err));
-    FR_TRY(fr_client_ready(&c->client, READY_US, NULL, err));
     if (c->settings.group != NULL) {
-        return subscribe(c, err);
+        return join(c, err);
     }
+    FR_TRY(open_client(c, NULL, err));
+    FR_TRY(fr_client_ready(&c->client, READY_US, NULL, err));
     rd_kafka_topic_partition_list_t *list;
     FR_TRY(fr_consumer_expand(c, &list, err));
     fr_rc rc = place_offsets(c, list, err);

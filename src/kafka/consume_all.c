@@ -20,7 +20,8 @@ static void add_topic(rd_kafka_topic_partition_list_t *list,
 static fr_rc missing(const char *topic, fr_err *err)
 {
     fr_fail(err, FR_ERR_CONFIG, "kafka: topic %s does not exist, or may not be seen", topic);
-    return fr_fail_code(err, "kafka.topic.missing");
+    fr_fail_code(err, "kafka.topic.missing");
+    return fr_fail_hint(err, "create it with: freshet apply");
 }
 
 /* As librdkafka takes them: POSIX extended, with a leading ^. None found is no error: they

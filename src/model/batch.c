@@ -8,7 +8,7 @@
 fr_batch *fr_batch_new(size_t max_events, size_t max_bytes)
 {
     fr_batch *b = fr_malloc(sizeof(*b));
-    b->arena = fr_arena_new(64 * 1024);
+    b->arena = fr_arena_new(64 << 10);
     b->max_events = max_events;
     b->max_bytes = max_bytes;
     return b;

@@ -45,7 +45,7 @@ typedef struct fr_event {
     fr_row before, after;
     const fr_txn *txn; /* NULL outside transactions (snapshots, polling) */
     fr_position position;
-    fr_str name, body; /* MESSAGE */
+    fr_str name, body; /* MESSAGE; an UPDATE whose name is set had these columns read again */
     /* Sinks: the Kafka place this event came from; topic empty on the source side. */
     fr_str topic;
     int32_t partition;

@@ -177,7 +177,7 @@ fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_st
                             {"space", fr_arena_cstr(a, part[1])},
                             {"table", fr_arena_cstr(a, part[2])},
                             {"topic", fr_arena_cstr(a, topic)}};
-    fr_str into;
+    fr_str into = {"", 0};
     FR_TRY(fr_template_expand(a, s->into, vars, sizeof(vars) / sizeof(vars[0]), &into, err));
     const char *dot = into.len == 0 ? NULL : memchr(into.ptr, '.', into.len);
     *space_out = dot == NULL ? FR_STR("") : (fr_str){into.ptr, (size_t)(dot - into.ptr)};

@@ -2,252 +2,54 @@
 """tests/fault/run.py SCENARIO [--kills N] [--seed S] [--seconds T]: one fault run against the
 servers of the stack. Prints `ok NAME: figures` or `not ok NAME: why`.
 
-The scenarios are the functions below whose names begin with `scenario_`."""
+The scenarios are the functions whose names begin with `scenario_`: here those of processes that die or
+stop, in network.py those of connections. Without SCENARIO: their list."""
 import argparse
 import os
-import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import uuid
+import traceback
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import ledger  # noqa: E402
-from harness import drop_database  # noqa: E402
+from pipeline import ROOT, Failure, fault_run, figures, slot_user, stack, wait_for, wait_rows
+import network
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FRESHET = os.environ.get("FRESHET", os.path.join(ROOT, "build", "fault", "freshet"))
-STACK = os.path.join(ROOT, "tests", "stack", "stack")
-
-CONFIG = """
-version: 1
-name: {name}
-kafka:
-  brokers: [{bootstrap}]
-  delivery: exactly-once
-  topics: {{create: run, partitions: 3}}
-  transaction: {{max_events: {max_events}, max_time: 200ms}}
-  properties: {{transaction.timeout.ms: {timeout}}}
-registry: {{url: ["{registry}"], register: run}}
-http: {{listen: none, socket: "{dir}/${{env:SOCKET_NUMBER}}.sock"}}
-daemon: {{cache_dir: {dir}/cache, drain: 10s}}
-sources:
-  src:
-    type: postgres
-    dsn: {source}
-    prefix: {prefix}
-    log: {{publication: ledger_pub, slot: {slot}, heartbeat: 2s}}
-    tables:
-      "/^public\\\\./": {{method: log, snapshot: {{chunk: 50, parallel: 2}}}}
-sinks:
-  dst:
-    type: postgres
-    dsn: {target}
-    from: ["{prefix}.public.t1", "{prefix}.public.t2", "{prefix}.public.t3", "{prefix}.public.t4", "{prefix}.public.ledger"]
-    create: run
-    write: {{every: 50ms}}
-"""
-
-
-class Failure(Exception):
-    pass
-
-
-class Run:
-    """Databases, topics and a daemon of its own, removed at the end."""
-
-    def __init__(self, seed, max_events=500, timeout=60000, rows=200, source_dsn=None, bootstrap=None):
-        self.id = "f" + uuid.uuid4().hex[:8]
-        self.random = random.Random(seed)
-        self.seed = seed
-        self.admin = [os.environ["PG_DSN"], os.environ["PG2_DSN"]]
-        for dsn in self.admin:
-            c = ledger.connect(dsn)
-            c.cursor().execute(f"create database {self.id}")
-            c.close()
-        self.source, self.target = [d.rsplit("/", 1)[0] + "/" + self.id for d in self.admin]
-        ledger.create(self.source, rows)
-        self.dir = tempfile.mkdtemp(prefix="freshet-fault-")
-        self.bootstrap = os.environ["KAFKA_BOOTSTRAP"]
-        text = CONFIG.format(name=self.id, bootstrap=bootstrap or self.bootstrap,
-                             registry=os.environ["REGISTRY_URL"],
-                             source=source_dsn or self.source, target=self.target, prefix=self.id,
-                             slot="s" + self.id, dir=self.dir, max_events=max_events,
-                             timeout=timeout)
-        head, rest = text.split("sources:\n")
-        source, sink = rest.split("sinks:\n")
-        self.config = self.write("freshet.yaml", text)
-        self.source_only = self.write("source.yaml", head + "sources:\n" + source)
-        self.sink_only = self.write("sink.yaml", head + "sinks:\n" + sink)
-        self.log = open(os.path.join(self.dir, "log"), "ab")
-        self.daemon = self.sink = None
-        self.starts = 0
-
-    def write(self, name, text):
-        path = os.path.join(self.dir, name)
-        with open(path, "w") as f:
-            f.write(text)
-        return path
-
-    def spawn(self, failpoint=None, config=None):
-        env = dict(os.environ, SOCKET_NUMBER=str(self.starts))
-        env.pop("FRESHET_FAILPOINT", None)
-        if failpoint:
-            env["FRESHET_FAILPOINT"] = failpoint
-        self.starts += 1
-        return subprocess.Popen([FRESHET, "run", "--config", config or self.config], env=env,
-                                stdout=self.log, stderr=self.log)
-
-    def start(self, failpoint=None):
-        self.daemon = self.spawn(failpoint, self.source_only if self.sink else None)
-
-    def split(self):
-        """Source and sink as two processes: start, kill and stop then mean the source's."""
-        self.sink = self.spawn(config=self.sink_only)
-
-    def kill(self):
-        self.daemon.kill()
-        self.daemon.wait()
-
-    def alive(self):
-        return self.daemon is not None and self.daemon.poll() is None
-
-    def applied(self):
-        """Ledger rows in the target."""
-        try:
-            c = ledger.connect(self.target)
-            q = c.cursor()
-            q.execute("select count(*) from ledger")
-            n = q.fetchone()[0]
-            c.close()
-            return n
-        except ledger.psycopg2.Error:
-            return 0
-
-    def counts(self, dsn):
-        try:
-            c = ledger.connect(dsn)
-            q = c.cursor()
-            q.execute("select " + ", ".join(f"(select count(*) from {t})" for t in ledger.TABLES + ["ledger"]))
-            n = q.fetchone()
-            c.close()
-            return n
-        except ledger.psycopg2.Error:
-            return None
-
-    def catch_up(self, seconds=120, restart=True):
-        """Until the target holds as many rows of every table as the source (a snapshot may still
-        be on its way when the log's rows are there); the daemon is started again when it ended."""
-        want = self.counts(self.source)
-        deadline = time.time() + seconds
-        while self.counts(self.target) != want:
-            if time.time() > deadline:
-                raise Failure(f"target has {self.counts(self.target)} of {want} rows after {seconds} s")
-            if not self.alive():
-                if not restart:
-                    raise Failure(f"the daemon ended with exit code {self.daemon.returncode}")
-                self.start()
-            time.sleep(0.1)
-
-    def stop(self):
-        if not self.alive():
-            return self.daemon.returncode if self.daemon else 0
-        self.daemon.send_signal(signal.SIGTERM)
-        try:
-            return self.daemon.wait(20)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise Failure("SIGTERM did not end the daemon within 20 s")
-
-    def check(self):
-        return ledger.Check(self.bootstrap, os.environ["REGISTRY_URL"], self.id, self.source,
-                            self.target).run()
-
-    def settle(self, workload):
-        workload.stop()
-        self.catch_up()
-        code = self.stop()
-        if code != 0:
-            raise Failure(f"the daemon ended with exit code {code} after SIGTERM")
-        v = self.check()
-        if not v.zero():
-            raise Failure(f"{v}\n  " + "\n  ".join(v.notes))
-        return v
-
-    def tail(self, lines=25):
-        self.log.flush()
-        with open(self.log.name, errors="replace") as f:
-            return "".join(f.readlines()[-lines:])
-
-    def close(self):
-        if self.alive():
-            self.kill()
-        if self.sink is not None:
-            self.sink.kill()
-            self.sink.wait()
-        for dsn, database in zip(self.admin, (self.source, self.target)):
-            try:
-                drop_database(dsn, self.id)
-            except ledger.psycopg2.Error as e:
-                print(f"  (left behind: {self.id}: {e})")
-
-
-def figures(v, r, **more):
-    extra = "".join(f", {k.replace('_', ' ')} {n}" for k, n in more.items())
-    return f"{v}; seed {r.seed}, {r.starts} starts, read_uncommitted shows {v.uncommitted_extra} more{extra}"
-
-
-def wait_rows(r, n, seconds=60):
-    deadline = time.time() + seconds
-    while r.applied() < n:
-        if time.time() > deadline:
-            raise Failure(f"only {r.applied()} of {n} transactions arrived within {seconds} s")
-        if not r.alive():
-            r.start()
-        time.sleep(0.05)
-
-
-def wait_for(r, what, probe, seconds):
-    deadline = time.time() + seconds
-    while not probe():
-        if time.time() > deadline:
-            raise Failure(f"{what}: not within {seconds} s")
-        if not r.alive():
-            r.start()
-        time.sleep(0.05)
-
-
-def slot_user(r):
-    """The server process that serves our slot, or None."""
-    c = ledger.connect(r.admin[0])
-    q = c.cursor()
-    q.execute("select active_pid from pg_replication_slots where slot_name = %s", ("s" + r.id,))
-    row = q.fetchone()
-    c.close()
-    return row and row[0]
+# Only passed while there is no slot, or a snapshot: those first.
+FIRST = ["capture_before_slot", "capture_after_slot", "capture_mid_chunk"]
+ONCE = {"kafka_init"}  # in a start
+NOT_PLACES = {"r1", "r6", "pg.slot_wait"}  # switches, not places to die at
 
 
 def scenario_kill(args):
-    """SIGKILL at random moments, a third of them in bursts while it recovers."""
-    r = Run(args.seed)
-    try:
-        w = ledger.Workload(r.source, seed=args.seed).start()
+    """SIGKILL at random moments, a third of them while it recovers from the one before, a third
+    aimed at open Kafka transactions: their messages are at the broker, their commit is held up."""
+    at_work = 0
+    with fault_run(args) as (r, w):
         r.start()
         for n in range(args.kills):
-            time.sleep(r.random.uniform(0.0, 0.5) if n % 3 == 2 else r.random.uniform(0.8, 1.6))
+            if n % 3 == 0:
+                at_work += within(3, lambda: slot_user(r))
+            if n % 3 == 1:  # it was started with slow commits: a transaction is open nearly always
+                wait_rows(r, r.applied() + 1)
+                at_work += 1
+            time.sleep(r.random.uniform(0.0, 0.5))
             r.kill()
-            r.start()
-        v = r.settle(w)
+            r.start("kafka_before_commit:sleep=150:*" if n % 3 == 0 else None)
+        v = r.settle(w, 120 + args.kills)
         if v.uncommitted_extra == 0:
             raise Failure("no transaction was open at any kill: the run proves nothing; " + str(v))
-        return figures(v, r, kills=args.kills)
-    except Failure:
-        print(r.tail())
-        raise
-    finally:
-        r.close()
+        return figures(v, r, kills=args.kills, while_it_read_the_log=at_work)
+
+
+def within(seconds, probe):
+    """Whether it came true in that time."""
+    deadline = time.time() + seconds
+    while time.time() < deadline:
+        if probe():
+            return True
+        time.sleep(0.03)
+    return False
 
 
 def failpoints():
@@ -256,61 +58,53 @@ def failpoints():
         for base, _, files in os.walk(os.path.join(ROOT, folder)):
             for f in files:
                 if f.endswith(".c"):
-                    text = open(os.path.join(base, f), encoding="utf-8").read()
-                    for part in text.split('FR_FAILPOINT("')[1:]:
-                        names.add(part.split('"')[0])
-    return sorted(names - {"r1", "r6"})
+                    with open(os.path.join(base, f), encoding="utf-8") as text:
+                        names |= {part.split('"')[0] for part in text.read().split('FR_FAILPOINT("')[1:]}
+    return names - NOT_PLACES
+
+
+def die_at(r, failpoint, seconds, hit, missed):
+    r.start(failpoint)
+    try:
+        r.daemon.wait(seconds)
+    except subprocess.TimeoutExpired:
+        r.kill()
+        missed.append(failpoint)
+        return
+    (hit if r.daemon.returncode == -signal.SIGKILL else missed).append(failpoint)
 
 
 def scenario_failpoints(args):
-    """SIGKILL at every named place, at its first passing and at a later one."""
-    r = Run(args.seed)
+    """SIGKILL at every named place, --kills times: at its first passing or a later one."""
     hit, missed = [], []
-    try:
-        w = ledger.Workload(r.source, seed=args.seed).start()
-        for name in failpoints():
-            for nth in (1, r.random.randint(2, 6)):
-                r.start(f"{name}:kill:{nth}")
-                try:
-                    r.daemon.wait(args.seconds)
-                    (hit if r.daemon.returncode == -signal.SIGKILL else missed).append(f"{name}:{nth}")
-                except subprocess.TimeoutExpired:
-                    missed.append(f"{name}:{nth}")
-                    r.kill()
+    with fault_run(args) as (r, w):
+        for name in FIRST:
+            die_at(r, f"{name}:kill:1", args.seconds, hit, missed)
+        r.start()
+        wait_rows(r, 5)  # the snapshot is over
+        r.kill()
+        for turn in range(args.kills):
+            for name in sorted(failpoints() - set(FIRST)):
+                nth = 1 if name in ONCE or turn == 0 and r.random.random() < 0.5 else r.random.randint(2, 5)
+                die_at(r, f"{name}:kill:{nth}", args.seconds, hit, missed)
         r.start()
         v = r.settle(w)
-        print(f"  hit: {' '.join(hit)}\n  not passed in this run: {' '.join(missed) or 'none'}")
-        if len(hit) < len(missed):
+        print(f"  killed at: {' '.join(hit)}\n  not passed in this run: {' '.join(missed) or 'none'}")
+        if len(hit) < 3 * len(missed):
             raise Failure(f"only {len(hit)} of {len(hit) + len(missed)} places were passed")
         return figures(v, r, places_killed_at=len(hit))
-    except Failure:
-        print(r.tail())
-        raise
-    finally:
-        r.close()
-
-
-def stack(*words):
-    subprocess.run([STACK, *words], check=True, stdout=subprocess.DEVNULL)
 
 
 def server_kills(args, server):
-    r = Run(args.seed)
-    try:
-        w = ledger.Workload(r.source, seed=args.seed).start()
+    with fault_run(args) as (r, w):
         r.start()
         wait_rows(r, 5)
         for _ in range(args.kills):
             time.sleep(r.random.uniform(0.3, 1.2))
             stack("kill", server, "-9")
             stack("start", server)
-        v = r.settle(w)
+        v = r.settle(w, 120 + 5 * args.kills)
         return figures(v, r, kills=args.kills, unknown_commits=sum(x.unknown for x in w.writers))
-    except Failure:
-        print(r.tail())
-        raise
-    finally:
-        r.close()
 
 
 def scenario_pg_kill(args):
@@ -328,45 +122,43 @@ def scenario_kafka_kill(args):
     return server_kills(args, "kafka")
 
 
+def takeover(r, n):
+    """A is stopped, B takes over, A goes on; answers A's exit code."""
+    old = r.daemon
+    old.send_signal(signal.SIGSTOP)
+    try:
+        before = slot_user(r)
+        r.start()
+        wait_for(r, "the new instance to read the log", lambda: slot_user(r) not in (None, before), 90)
+    finally:
+        old.send_signal(signal.SIGCONT)
+    try:
+        return old.wait(60)
+    except subprocess.TimeoutExpired:
+        old.kill()
+        old.wait()
+        raise Failure(f"takeover {n}: the old instance goes on") from None
+
+
 def scenario_takeover(args):
     """SIGSTOP of A, start of B, SIGCONT of A: A is fenced, nothing is doubled."""
-    r = Run(args.seed)
     fenced = 0
-    try:
-        w = ledger.Workload(r.source, seed=args.seed).start()
+    with fault_run(args) as (r, w):
         r.split()
         r.start()
         wait_rows(r, 5)
         for n in range(args.kills):
             time.sleep(r.random.uniform(0.3, 1.0))
-            old = r.daemon
-            old.send_signal(signal.SIGSTOP)
-            before = slot_user(r)
-            r.start()
-            wait_for(r, "the new instance to read the log", lambda: slot_user(r) not in (None, before), 90)
-            old.send_signal(signal.SIGCONT)
-            try:
-                old.wait(60)
-            except subprocess.TimeoutExpired:
-                old.kill()
-                raise Failure(f"takeover {n}: the old instance goes on")
-            fenced += old.returncode == 8
+            fenced += takeover(r, n) == 8
         v = r.settle(w)
         if fenced != args.kills:
             raise Failure(f"{fenced} of {args.kills} old instances ended with exit code 8; {v}")
         return figures(v, r, takeovers=args.kills, fenced=fenced)
-    except Failure:
-        print(r.tail())
-        raise
-    finally:
-        r.close()
 
 
 def scenario_pause(args):
     """SIGSTOP for longer than the broker's transaction time-out: not a takeover, so it goes on."""
-    r = Run(args.seed, timeout=5000)
-    try:
-        w = ledger.Workload(r.source, seed=args.seed).start()
+    with fault_run(args, timeout=5000) as (r, w):
         r.start()
         wait_rows(r, 5)
         for _ in range(args.kills):
@@ -376,25 +168,16 @@ def scenario_pause(args):
             r.daemon.send_signal(signal.SIGCONT)
             before = r.applied()
             wait_rows(r, before + 3)
-            if not r.alive():
-                raise Failure(f"a pause ended the daemon with exit code {r.daemon.returncode}")
-        if r.starts != 1:
-            raise Failure(f"a pause ended the daemon: {r.starts} starts")
+            if r.starts != 1:
+                raise Failure(f"a pause ended the daemon: {r.starts} starts, exit codes {r.ended}")
         v = r.settle(w)
         return figures(v, r, pauses=args.kills)
-    except Failure:
-        print(r.tail())
-        raise
-    finally:
-        r.close()
 
 
 def scenario_control_r1_off(args):
     """The control: with R1 and R6 switched off the same kills lose rows, and the check sees it."""
-    r = Run(args.seed)
     off = "r1:off:*,r6:off:*"
-    try:
-        w = ledger.Workload(r.source, seed=args.seed).start()
+    with fault_run(args) as (r, w):
         r.start(off)
         wait_rows(r, 5)
         for _ in range(args.kills):
@@ -411,24 +194,28 @@ def scenario_control_r1_off(args):
         v = r.check()
         if v.lost == 0 and v.torn == 0:
             raise Failure(f"nothing was lost although R1 was off: the check proves nothing; {v}")
-        return figures(v, r)
-    finally:
-        r.close()
+        return figures(v, r, kills=args.kills)
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("scenario")
-    p.add_argument("--kills", type=int, default=5)
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("scenario", nargs="?")
+    p.add_argument("--kills", type=int, default=5, help="how often (default 5)")
     p.add_argument("--seed", type=int, default=int(time.time()))
-    p.add_argument("--seconds", type=float, default=6)
+    p.add_argument("--seconds", type=float, default=15, help="failpoints: how long for a place to be passed")
     args = p.parse_args()
-    name = f"fault.{args.scenario}"
+    scenarios = {k[9:]: f for m in (vars(network), globals()) for k, f in m.items() if k.startswith("scenario_")}
+    if args.scenario not in scenarios:
+        p.exit(2 if args.scenario else 0, "".join(f"{k:20} {f.__doc__.splitlines()[0]}\n" for k, f in scenarios.items()))
+    name, begun = f"fault.{args.scenario}", time.time()
     try:
-        print(f"ok {name}: {globals()['scenario_' + args.scenario](args)}")
-    except Failure as e:
-        print(f"not ok {name}: seed {args.seed}: {e}")
+        said = scenarios[args.scenario](args)
+    except Exception as e:  # whatever it is, it has a name and a seed
+        if not isinstance(e, Failure):
+            traceback.print_exc(file=sys.stdout)
+        print(f"not ok {name}: seed {args.seed}: {type(e).__name__ if not str(e) else e}")
         sys.exit(1)
+    print(f"ok {name}: {said}, {time.time() - begun:.0f} s")
 
 
 if __name__ == "__main__":

@@ -852,8 +852,10 @@ def status_and_position(d):
     st = s.first("retained_bytes")
     expect(st["retained_bytes"] > 0 and st["read_lsn"] > 0 and st["server_lsn"] >= st["read_lsn"], True, st)
     commit = s.ops("COMMIT")[0]
-    now = s.first("system_identifier")
-    expect(now["end_lsn"], json.loads(commit["resume"])["end_lsn"], "confirmed up to the commit's end")
+    end = json.loads(commit["resume"])["end_lsn"]
+    # The server reads the confirmation when it comes to it.
+    until("confirmed up to the commit's end",
+          lambda: d.probe("position").fine().first("system_identifier")["end_lsn"] == end)
 
 
 # ---- refusals: R6 ----

@@ -453,7 +453,7 @@ class Java(Server):
 
 
 class Kafka(Java):
-    port_names = ("PORT", "CPORT")
+    port_names = ("PORT", "CPORT", "BEHIND", "PROXY")
     kind = "plain"
     brothers = ()                      # all brokers of the cluster, this one too
     node = 1
@@ -514,7 +514,9 @@ class Kafka(Java):
                         for n in self.brothers or (self.name,))
 
     def env(self):
-        return {"KAFKA_BOOTSTRAP": self.bootstrap()}
+        # Nobody listens at KAFKA_PROXY_BOOTSTRAP until a test starts a proxy there, to KAFKA_BEHIND_PROXY.
+        return {"KAFKA_BOOTSTRAP": self.bootstrap(), "KAFKA_PROXY_BOOTSTRAP": self.bootstrap("PROXY"),
+                "KAFKA_BEHIND_PROXY": self.bootstrap("BEHIND")}
 
 
 class KafkaOfThree(Kafka):

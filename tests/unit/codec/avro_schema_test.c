@@ -1,4 +1,4 @@
-/* Schemas against tests/golden/schemas/; tests/golden/regen.sh writes those anew. */
+/* Schemas against tests/golden/schemas/; `make docs` writes those anew. */
 #include "tests/unit/codec/fixture.h"
 
 #include "codec/avro_parse.h"
@@ -34,7 +34,7 @@ static void assert_golden(fixture *f, const char *name, fr_str text)
         write_golden(path, text);
     FILE *file = fopen(path, "r");
     if (file == NULL) {
-        print_error("%s is missing: run tests/golden/regen.sh\n", path);
+        print_error("%s is missing: make docs\n", path);
         fail();
         return;
     }

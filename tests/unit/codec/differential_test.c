@@ -143,14 +143,14 @@ static void assert_bytes(const void *got, size_t len, fr_str want)
 
 static void assert_avro(const avro_value_t *v, const fr_value *want)
 {
-    const void *bytes;
-    const char *text;
-    size_t len;
-    int32_t i;
-    int64_t l;
-    float real;
-    double big;
-    int b;
+    const void *bytes = NULL;
+    const char *text = NULL;
+    size_t len = 0;
+    int32_t i = 0;
+    int64_t l = 0;
+    float real = 0;
+    double big = 0;
+    int b = 0;
     switch (avro_value_get_type(v)) {
     case AVRO_BOOLEAN:
         avro_value_get_boolean(v, &b);

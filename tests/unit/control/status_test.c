@@ -259,6 +259,18 @@ static void standing_still_without_a_reason_is_a_stall(void **state)
     assert_true(fr_board_stalled(b, NULL));
 }
 
+static void a_sink_that_commits_nothing_is_a_stall(void **state)
+{
+    (void)state;
+    fr_part *sink = fr_board_part(b, true, "slow", "postgres");
+    fr_part_state(erp, FR_STATE_STOPPED, NULL);
+    fr_part_state(sink, FR_STATE_STREAMING, NULL);
+    pass(61);
+    assert_true(fr_board_stalled(b, NULL));
+    fr_part_progress(sink);
+    assert_false(fr_board_stalled(b, NULL));
+}
+
 static void nothing_heard_is_a_stall(void **state)
 {
     (void)state;
@@ -435,6 +447,7 @@ int main(void)
         T(a_snapshot_tells_its_time_after_one_percent),
         T(the_limit_is_forecast_from_growth),
         T(standing_still_without_a_reason_is_a_stall),
+        T(a_sink_that_commits_nothing_is_a_stall),
         T(nothing_heard_is_a_stall),
         T(ready_means_that_all_have_begun),
         T(trouble_stands_first),

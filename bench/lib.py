@@ -1,0 +1,245 @@
+"""What the figures share: databases, daemons that are watched from outside, and the table of results."""
+import contextlib
+import datetime
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
+from harness import STACK, connect, create_database, drop_database, topics_of  # noqa: E402
+
+BUILD = os.environ.get("BENCH_BUILD", os.path.join(ROOT, "build", "bench"))
+FRESHET = os.environ.get("FRESHET") or os.path.join(BUILD, "freshet")
+N = int(os.environ.get("BENCH_N", "5"))
+TICKS = os.sysconf("SC_CLK_TCK")
+
+CONFIG = """
+version: 1
+name: {id}
+kafka:
+  brokers: [{bootstrap}]
+  topics: {{create: run, partitions: 3}}
+registry: {{url: ["{registry}"], register: run}}
+http: {{listen: none, socket: {dir}/freshet.sock}}
+daemon: {{cache_dir: {dir}/cache}}
+sources:
+  src:
+    type: postgres
+    dsn: {dsn}
+    prefix: {id}
+    log: {{publication: pub, slot: s{id}}}
+    tables:
+      {tables}
+"""
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def bare(program, *words):
+    """One of the bare programs; the JSON that it prints."""
+    p = subprocess.run([os.path.join(BUILD, program), *map(str, words)], capture_output=True, text=True, timeout=600)
+    if p.returncode != 0:
+        raise RuntimeError(f"{program}: {p.stderr.strip()}")
+    return json.loads(p.stdout)
+
+
+def create_topic(name, partitions=3):
+    admin = AdminClient({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"]})
+    admin.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
+
+
+def tree_cpu(pid):
+    """CPU seconds of a process, of its children, and of those that it has outlived."""
+    total, children = 0.0, []
+    with open(f"/proc/{pid}/stat") as f:
+        total = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15])) / TICKS
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            children = f.read().split()
+    for child in children:
+        with contextlib.suppress(OSError):  # it may have ended
+            total += tree_cpu(child)
+    return total
+
+
+def server_cpu():
+    out = {}
+    for name in ("pg", "kafka"):
+        pid = subprocess.run([STACK, "pid", name], capture_output=True, text=True, check=True).stdout.strip()
+        out[name] = tree_cpu(pid)
+    return out
+
+
+class Daemon:
+    """A freshet run of its own name, slot and topics on a database that others may share."""
+
+    def __init__(self, dsn, tables):
+        self.id = "b" + uuid.uuid4().hex[:8]
+        self.dir = tempfile.mkdtemp(prefix="freshet-bench-")
+        self.config, self.logfile = os.path.join(self.dir, "freshet.yaml"), os.path.join(self.dir, "log")
+        self.process, self.seen = None, 0
+        with open(self.config, "w") as f:
+            f.write(CONFIG.format(id=self.id, dsn=dsn, tables=tables, dir=self.dir,
+                                  bootstrap=os.environ["KAFKA_BOOTSTRAP"], registry=os.environ["REGISTRY_URL"]))
+
+    def apply(self):
+        """Topics and schemas before the first start, as an operator would."""
+        p = subprocess.run([FRESHET, "apply", "--yes", "--config", self.config], capture_output=True, text=True,
+                           stdin=subprocess.DEVNULL, timeout=120)
+        if p.returncode != 0:
+            raise RuntimeError(f"freshet apply: {p.stdout}\n{p.stderr}")
+
+    def start(self):
+        self.seen = os.path.getsize(self.logfile) if os.path.exists(self.logfile) else 0
+        with open(self.logfile, "ab") as f:
+            self.began = time.time()
+            self.process = subprocess.Popen([FRESHET, "run", "--config", self.config], stdout=f, stderr=f)
+
+    def logged(self, text, seconds=120, pause=0.005):
+        """Waits for a line since the last start; answers the time that it carries."""
+        deadline = time.time() + seconds
+        while True:
+            with open(self.logfile, errors="replace") as f:
+                f.seek(self.seen)
+                log = f.read()
+            for line in log.splitlines():
+                if text in line:
+                    stamp = re.search(r"ts=(\S+)", line).group(1)
+                    return datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+            if self.process.poll() is not None or time.time() > deadline or " level=error " in log:
+                raise RuntimeError(f"freshet: no '{text}':\n" + "\n".join(log.splitlines()[-15:]))
+            time.sleep(pause)
+
+    def cpu(self):
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory(self, what):
+        """VmRSS (now) or VmHWM (the most so far), in MB."""
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return int(re.search(what + r":\s+(\d+) kB", f.read()).group(1)) / 1024
+
+    def threads(self):
+        """CPU seconds so far by what a thread is called; those that ended are not in it."""
+        out = {}
+        folder = f"/proc/{self.process.pid}/task"
+        for t in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                with open(f"{folder}/{t}/stat") as f:
+                    name, rest = f.read().split("(", 1)[1].rsplit(")", 1)
+                name = "librdkafka" if name.startswith("rdk:") else name
+                out[name] = out.get(name, 0) + sum(map(int, rest.split()[11:13])) / TICKS
+        return out
+
+    def metrics(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(10)
+        s.connect(os.path.join(self.dir, "freshet.sock"))
+        s.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        text = b""
+        while part := s.recv(65536):
+            text += part
+        s.close()
+        return text.decode()
+
+    def stage(self, name):
+        """Seconds spent in a stage so far, and how often."""
+        found = re.findall(r'^freshet_stage_seconds_(sum|count)\{[^}]*stage="%s"\} (\S+)' % name, self.metrics(), re.M)
+        return tuple(float(dict(found).get(k, 0)) for k in ("sum", "count"))
+
+    def committed(self):
+        """Events that Kafka has acknowledged in committed transactions, as /metrics says."""
+        return sum(int(n) for n in re.findall(r"^freshet_events_total\{[^}]*\} (\d+)", self.metrics(), re.M))
+
+    def wait_committed(self, count, seconds=300):
+        """Asks more often towards the end: an answer costs the daemon CPU time, too."""
+        deadline = time.time() + seconds
+        while (got := self.committed()) < count:
+            if self.process.poll() is not None or time.time() > deadline:
+                with open(self.logfile, errors="replace") as f:
+                    raise RuntimeError(f"freshet: {got} of {count} events committed:\n" + f.read()[-2000:])
+            time.sleep(0.01 if got > count * 0.9 else 0.2)
+        return time.time()
+
+    def profile(self, what):
+        """With BENCH_PROFILE, a folder: perf's record of what the daemon does from now on."""
+        folder = os.environ.get("BENCH_PROFILE")
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+            subprocess.Popen(["perf", "record", "-q", "-F", "499", "-g", "-p", str(self.process.pid), "-o",
+                              os.path.join(folder, what + ".perf")], stderr=subprocess.DEVNULL)
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def close(self):
+        self.stop()
+        admin = AdminClient({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"]})
+        ours = topics_of(os.environ["KAFKA_BOOTSTRAP"], self.id)
+        ours += topics_of(os.environ["KAFKA_BOOTSTRAP"], "freshet." + self.id)
+        if ours:
+            for f in admin.delete_topics(ours).values():
+                with contextlib.suppress(Exception):
+                    f.result(30)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def database():
+    name = "bench" + uuid.uuid4().hex[:8]
+    dsn = create_database(os.environ["PG_DSN"], name)
+    try:
+        yield dsn
+    finally:
+        drop_database(os.environ["PG_DSN"], name)
+
+
+def sql(dsn, *statements):
+    c = connect(dsn)
+    q = c.cursor()
+    for s in statements:
+        q.execute(s)
+    rows = q.fetchall() if q.description else None
+    c.close()
+    return rows
+
+
+class Results:
+    def __init__(self):
+        self.figures, self.notes = [], []
+
+    def add(self, name, what, unit, samples, goal=None, at_least=True, digits=2):
+        """One figure; at_least: the goal is a lower bound, else an upper one."""
+        value = round(statistics.median(samples), digits)
+        met = None if goal is None else (value >= goal if at_least else value <= goal)
+        self.figures.append({"name": name, "what": what, "value": value, "unit": unit, "goal": goal,
+                             "bound": None if goal is None else "at least" if at_least else "at most",
+                             "met": met, "n": len(samples), "min": round(min(samples), digits),
+                             "median": value, "max": round(max(samples), digits)})
+        say(f"{name} = {value} {unit} [{round(min(samples), digits)}-{round(max(samples), digits)}]"
+            + ("" if goal is None else f" goal {goal}: {'met' if met else 'MISSED'}"))
+
+    def note(self, about, text):
+        """What the page says beside the figures whose names begin so."""
+        self.notes.append({"about": about, "text": text})
+        say(f"{about}: {text}")

@@ -1,0 +1,357 @@
+#!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
+"""run.py [NAME...]: the figures of docs/benchmarks.md, each BENCH_N times (default 5), in turns with
+what it is compared with, on the servers that the environment names. Results go to bench/results.json.
+
+Every figure is a ratio within one run, or a figure whose unit does not depend on the machine's load
+more than it must. Nothing is timed before it was run once, and nothing is tuned for the bench."""
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from confluent_kafka import Consumer, TopicPartition  # noqa: E402
+from lib import BUILD, FRESHET, N, ROOT, Daemon, Results, bare, create_topic, database, say, server_cpu, sql  # noqa: E402
+
+ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
+PLAIN = '"public.orders": {snapshot: {mode: never}}'
+
+# Twelve columns, about 190 bytes a row; the whole old row in every update and delete.
+TABLE = """create table orders (
+    id bigint primary key, customer int not null, status text not null, amount numeric(12,2) not null,
+    currency text not null, email text, street text, note text, flag boolean not null,
+    score double precision, created timestamptz not null, updated timestamptz not null)"""
+ROW = """i, (i % 100000)::int, 'status ' || i % 7, (i % 10000) * 1.01, 'EUR',
+    'customer' || i % 100000 || '@example.org', i % 200 || ' Long Street, Some Town', 'order number ' || i,
+    i % 3 = 0, i * 0.5, timestamptz '2026-01-01' + i * interval '1 second', now()"""
+FULL = "alter table orders replica identity full"
+PUBLICATION = "create publication pub for table orders"
+
+# Transactions of 1,000 changes: 600 updates, 200 inserts, 200 deletes; the table keeps its size.
+CHANGES = f"""create procedure changes(transactions int, kept bigint) language plpgsql as $$
+    begin
+        for t in 0 .. transactions - 1 loop
+            insert into orders select {ROW} from generate_series(kept + t * 200, kept + t * 200 + 199) i;
+            update orders set status = 'changed', amount = amount + 1, updated = now()
+                where id >= 200 + t * 200 and id < 800 + t * 200;
+            delete from orders where id >= t * 200 and id < t * 200 + 200;
+            commit;
+        end loop;
+    end $$"""
+
+
+def messages_of(topic):
+    """How many messages a read_committed consumer gets, and how many of them are not tombstones."""
+    c = Consumer({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"], "group.id": "bench", "enable.auto.commit": False,
+                  "isolation.level": "read_committed", "enable.partition.eof": True})
+    left = {p for p in c.list_topics(topic, timeout=20).topics[topic].partitions}
+    c.assign([TopicPartition(topic, p, 0) for p in left])
+    total = events = 0
+    while left:
+        for m in c.consume(10000, 20):
+            if m.error():
+                left.discard(m.partition())
+            else:
+                total += 1
+                events += m.value() is not None
+    c.close()
+    return total, events
+
+
+def set_up(dsn, count):
+    """Daemons with their slots, stopped; and a slot for the bare receiver. All at one place of the log."""
+    daemons = [Daemon(dsn, PLAIN) for _ in range(count)]
+    for d in daemons:
+        d.apply()
+        d.start()
+        d.logged("stream from")
+        time.sleep(0.3)
+        d.stop()
+    sql(dsn, "select pg_create_logical_replication_slot('bare', 'pgoutput')")
+    return daemons
+
+
+def spent(before, after):
+    return {k: v - before.get(k, 0) for k, v in after.items()}
+
+
+def ours(d, rows):
+    """Catch up with the log; seconds and CPU from the start of the stream to the last commit."""
+    d.start()
+    began = d.logged("stream from")
+    d.profile("catchup")
+    cpu, threads, servers = d.cpu(), d.threads(), server_cpu()
+    ended = d.wait_committed(rows)
+    out = {"seconds": ended - began, "cpu_seconds": d.cpu() - cpu, "threads": spent(threads, d.threads()),
+           "servers": spent(servers, server_cpu()), "memory": d.memory("VmHWM")}
+    d.stop()
+    return out
+
+
+def budget(r, about, runs):
+    """Where the CPU goes, and what it allows."""
+    def per_row(get):
+        return statistics.median(get(m) for m in runs) * 1e6 / ROWS
+    total = per_row(lambda m: m["cpu_seconds"])
+    names = sorted({n for m in runs for n in m["threads"]} - {"freshet"})
+    parts = {n: per_row(lambda m: m["threads"].get(n, 0)) for n in names}
+    parts["other threads"] = total - sum(parts.values())
+    pg, kafka = per_row(lambda m: m["servers"]["pg"]), per_row(lambda m: m["servers"]["kafka"])
+    most = os.cpu_count() * 1e6 / (total + pg + kafka)
+    rate = ROWS / statistics.median(m["seconds"] for m in runs)
+    r.note(about, f"CPU per row: freshet {total:.2f} us ("
+           + ", ".join(f"{n} {v:.2f}" for n, v in sorted(parts.items(), key=lambda x: -x[1]) if v >= 0.05)
+           + f"), PostgreSQL {pg:.2f} us, Kafka {kafka:.2f} us. The {os.cpu_count()} cores can do {most:,.0f} rows/s of "
+             f"that; {rate:,.0f} were done.")
+
+
+def check_topic(d, rows):
+    total, events = messages_of(d.id + ".public.orders")
+    if events != rows:
+        raise RuntimeError(f"{events} events are in the topic, {rows} changes were made")
+    return total
+
+
+def pairs(dsn, daemons, rows):
+    """Ours and the bare receiver in turns: A B, B A, A B, ..."""
+    both = []
+    for i, d in enumerate(daemons):
+        pair = {}
+        for who in ("bare", "ours") if i % 2 == 0 else ("ours", "bare"):
+            pair[who] = ours(d, rows) if who == "ours" else bare("bare_receiver", dsn, "bare", "pub", rows)
+        say(f"bare {pair['bare']['seconds']:.2f} s, freshet {pair['ours']['seconds']:.2f} s")
+        both.append(pair)
+        if i == 0:
+            check_topic(d, rows)
+        d.close()
+        sql(dsn, f"select pg_drop_replication_slot('s{d.id}')")
+    return both
+
+
+def catchup(r):
+    with database() as dsn:
+        sql(dsn, TABLE, FULL, CHANGES, PUBLICATION,
+            f"insert into orders select {ROW} from generate_series(0, 19999) i", "checkpoint")
+        daemons = set_up(dsn, N)
+        sql(dsn, f"call changes({ROWS // 1000}, 20000)")
+        both = pairs(dsn, daemons, ROWS)
+    cpu = [(p["ours"]["cpu_seconds"] - p["bare"]["cpu_seconds"]) * 1e6 / ROWS for p in both]
+    r.add("catchup_ratio", "log catch-up, exactly once, against a bare receiver of the same slot", "ratio",
+          [p["bare"]["seconds"] / p["ours"]["seconds"] for p in both], 0.90)
+    r.add("catchup_cpu", "CPU per row on top of the bare receiver's", "us", cpu, 2.5, at_least=False)
+    r.add("catchup_rate", "log catch-up, exactly once", "rows/s", [ROWS / p["ours"]["seconds"] for p in both], digits=0)
+    r.add("bare_receiver_rate", "bare receiver", "rows/s", [ROWS / p["bare"]["seconds"] for p in both], digits=0)
+    r.add("bare_receiver_cpu", "CPU per row of the bare receiver", "us",
+          [p["bare"]["cpu_seconds"] * 1e6 / ROWS for p in both])
+    r.add("memory_full_speed", "most resident memory while catching up", "MB", [p["ours"]["memory"] for p in both],
+          96, at_least=False, digits=1)
+    budget(r, "catchup", [p["ours"] for p in both])
+
+
+def giant(r):
+    with database() as dsn:
+        sql(dsn, TABLE, FULL, PUBLICATION)
+        daemons = set_up(dsn, N)
+        sql(dsn, f"insert into orders select {ROW} from generate_series(1, {ROWS}) i")
+        most = []
+        for i, d in enumerate(daemons):
+            most.append(ours(d, ROWS)["memory"])
+            if i == 0:
+                check_topic(d, ROWS)
+            d.close()
+    r.add("memory_one_transaction", f"most resident memory, one transaction of {ROWS:,} rows", "MB", most, 128,
+          at_least=False, digits=1)
+
+
+def snapshot_once(dsn, check):
+    d = Daemon(dsn, '"public.orders": {}')
+    d.apply()
+    d.start()
+    began = d.logged("snapshot: 1 tables")
+    d.profile("snapshot")
+    cpu, threads, servers = d.cpu(), d.threads(), server_cpu()
+    out = {"seconds": d.logged("snapshot: done") - began, "cpu_seconds": d.cpu() - cpu,
+           "threads": spent(threads, d.threads()), "servers": spent(servers, server_cpu())}
+    d.logged("stream from")
+    out["memory"] = d.memory("VmHWM")
+    d.stop()
+    if check and (got := messages_of(d.id + ".public.orders")[0]) != ROWS:
+        raise RuntimeError(f"{got} messages are in the topic, {ROWS} rows in the table")
+    sql(dsn, f"select pg_drop_replication_slot('s{d.id}')")
+    return d, out
+
+
+def snapshot(r):
+    done = []
+    with database() as dsn:
+        sql(dsn, TABLE, PUBLICATION, f"insert into orders select {ROW} from generate_series(1, {ROWS}) i",
+            "vacuum analyze orders")
+        for i in range(N + 1):
+            d, mine = snapshot_once(dsn, i == 0)
+            pg = server_cpu()["pg"]
+            copy = bare("bare_copy", dsn, "orders")
+            copy["server"] = server_cpu()["pg"] - pg
+            topic = d.id + ".bare"
+            create_topic(topic)
+            kafka = server_cpu()["kafka"]
+            produce = bare("bare_producer", os.environ["KAFKA_BOOTSTRAP"], d.id + ".public.orders", topic, ROWS, 20000)
+            produce["server"] = server_cpu()["kafka"] - kafka
+            d.close()
+            say(f"copy {copy['seconds']:.2f} s, produce {produce['seconds']:.2f} s, freshet {mine['seconds']:.2f} s")
+            if i > 0:  # the first one warms the servers up
+                done.append((mine, copy, produce))
+    r.add("snapshot_ratio", f"snapshot of {ROWS:,} rows against the slower of bare COPY and bare producer", "ratio",
+          [max(c["seconds"], p["seconds"]) / m["seconds"] for m, c, p in done], 0.80)
+    r.add("snapshot_rate", "snapshot into Kafka, exactly once", "rows/s", [ROWS / m["seconds"] for m, _, _ in done],
+          digits=0)
+    r.add("bare_copy_rate", "bare COPY reader", "rows/s", [ROWS / c["seconds"] for _, c, _ in done], digits=0)
+    r.add("bare_producer_rate", "bare producer of the same messages, transactions of 20,000", "rows/s",
+          [ROWS / p["seconds"] for _, _, p in done], digits=0)
+    r.add("snapshot_cpu", "CPU per row of a snapshot", "us", [m["cpu_seconds"] * 1e6 / ROWS for m, _, _ in done])
+    r.add("bare_copy_cpu", "CPU per row of the bare COPY reader", "us",
+          [c["cpu_seconds"] * 1e6 / ROWS for _, c, _ in done])
+    r.add("bare_producer_cpu", "CPU per message of the bare producer", "us",
+          [p["cpu_seconds"] * 1e6 / ROWS for _, _, p in done])
+    r.add("snapshot_memory", "most resident memory during a snapshot", "MB", [m["memory"] for m, _, _ in done],
+          digits=1)
+    budget(r, "snapshot", [m for m, _, _ in done])
+    both = statistics.median(c["cpu_seconds"] + c["server"] + p["cpu_seconds"] + p["server"] for _, c, p in done)
+    slower = statistics.median(max(c["seconds"], p["seconds"]) for _, c, p in done)
+    ceiling = slower / (both / os.cpu_count())
+    if ceiling < 1:  # else something else bound them: other programs on the machine, say
+        r.note("snapshot", f"The bare programs and their servers need {both * 1e6 / ROWS:.2f} us of CPU per row "
+               f"together, of which {os.cpu_count()} cores do {os.cpu_count() * ROWS / both:,.0f} rows/s: reading and "
+               f"publishing at once, with nothing in between, would reach {ceiling:.2f} of the slower one here.")
+
+
+def latency(r):
+    seconds = int(os.environ.get("BENCH_LATENCY_SECONDS", "60"))
+    with database() as dsn:
+        sql(dsn, "create table orders (id bigint primary key, note text)", PUBLICATION,
+            "insert into orders values (0, 'so that its topic is there')")
+        d = Daemon(dsn, '"public.orders": {}')
+        times, idle, acks = [], [], []
+        try:
+            for i in range(min(N, 3)):  # each is long enough
+                d.start()
+                d.logged("stream from")
+                time.sleep(4)
+                idle.append(d.memory("VmRSS"))
+                before = d.stage("ack")
+                times.append(bare("latency", dsn, "orders", os.environ["KAFKA_BOOTSTRAP"], d.id + ".public.orders", 200,
+                                  seconds, 1000 + i * 1000000))
+                acks.append([b - a for a, b in zip(before, d.stage("ack"))])
+                say(str(times[-1]))
+                d.stop()
+        finally:
+            d.close()
+    r.add("latency_p50", f"COMMIT to a read_committed consumer, exactly once, 200 commits/s for {seconds} s", "ms",
+          [t["p50_ms"] for t in times], 8, at_least=False)
+    r.add("latency_p99", "the same, 99th percentile", "ms", [t["p99_ms"] for t in times], 25, at_least=False)
+    r.note("latency", f"A Kafka transaction took {1e3 * statistics.median(a / b for a, b in acks):.1f} ms on average from "
+           f"the end of its events to the broker's answer; {statistics.median(b for _, b in acks):,.0f} of them carried "
+           f"{200 * seconds:,} commits.")
+    r.add("memory_idle", "resident memory while nothing happens", "MB", idle, 32, at_least=False, digits=1)
+
+
+def sink(r):
+    p = subprocess.run([os.path.join(BUILD, "sink_methods"), os.environ["PG2_DSN"], "0.3", str(N), "1"],
+                       capture_output=True, text=True, timeout=600, check=True)
+    lines = p.stdout.splitlines()
+    names = re.split(r" {2,}", lines[1].strip())[1:-2] + ["freshet", "freshet guarded"]
+    for line in lines[2:]:
+        say(line)
+        size, rest = line.split(None, 1)
+        found = re.search(r"(\S+) \[(\S+)-(\S+)\] of (.+)$", rest)
+        ratio, low, high = (float(found.group(i)) for i in (1, 2, 3))
+        rates = rest[:found.start()].split()
+        r.add(f"sink_ratio_{size}", f"sink, {size} rows a transaction, against {found.group(4)}", "ratio",
+              [low, ratio, high], 0.85 if size == "4096" else None)
+        r.figures[-1]["n"] = N
+        r.note("sinkrates", f"{int(size):,} rows a transaction: "
+               + ", ".join(f"{n} {int(v):,}" for n, v in zip(names, rates)) + " rows/s")
+
+
+def tables(r):
+    count = int(os.environ.get("BENCH_TABLES", "5000"))
+    with database() as dsn:
+        for at in range(0, count, 500):
+            sql(dsn, f"""do $$ begin for i in {at} .. {at + 499} loop
+                execute format('create table t%s (id bigint primary key, name text, at timestamptz)', i);
+                end loop; end $$""")
+        sql(dsn, "create publication pub for all tables")
+        d = Daemon(dsn, '"/^public[.]t[0-9]+$/": {}')
+        starts = []
+        try:
+            d.start()
+            first = d.logged("stream from", 300) - d.began
+            d.stop()
+            for _ in range(N):
+                time.sleep(0.5)
+                d.start()
+                starts.append(d.logged("stream from") - d.began)
+                idle = d.memory("VmRSS")
+                d.stop()
+        finally:
+            d.close()
+    r.add("start_5000_tables", f"start to streaming with {count:,} tables", "s", starts, 2, at_least=False)
+    r.add("first_start_5000_tables", f"first start: slot, snapshots of {count:,} empty tables", "s", [first])
+    r.add("memory_5000_tables", f"resident memory with {count:,} tables", "MB", [idle], digits=1)
+
+
+ALL = {"catchup": catchup, "giant": giant, "snapshot": snapshot, "latency": latency, "sink": sink, "tables": tables}
+
+
+def first_line(*words):
+    try:
+        p = subprocess.run(words, capture_output=True, text=True, timeout=20)
+        return (p.stdout + p.stderr).strip().splitlines()[0]
+    except (OSError, IndexError, subprocess.TimeoutExpired):
+        return "unknown"
+
+
+def machine():
+    with open("/proc/cpuinfo") as f:
+        model = re.search(r"model name\s*: (.*)", f.read())
+    with open("/proc/meminfo") as f:
+        memory = int(re.search(r"MemTotal:\s+(\d+)", f.read()).group(1)) / 1024 / 1024
+    with open("/etc/os-release") as f:
+        system = re.search(r'PRETTY_NAME="(.*)"', f.read()).group(1)
+    return {"cpu": model.group(1) if model else platform.machine(), "cores": os.cpu_count(),
+            "memory_gib": round(memory, 1), "kernel": platform.release(), "system": system}
+
+
+def versions():
+    with open(os.path.join(ROOT, "tests", "stack", "versions")) as f:
+        pinned = dict(line.strip().split("=", 1) for line in f if "=" in line and not line.startswith("#"))
+    return {"freshet": first_line(FRESHET, "--version"),
+            "commit": first_line("git", "-C", ROOT, "rev-parse", "--short", "HEAD"),
+            "postgres": sql(os.environ["PG_DSN"], "show server_version")[0][0], "kafka": pinned["KAFKA"],
+            "registry": "Apicurio " + pinned["APICURIO"], "librdkafka": pinned["LIBRDKAFKA"]}
+
+
+def main():
+    names = sys.argv[1:] or list(ALL)
+    unknown = [n for n in names if n not in ALL]
+    if unknown:
+        sys.exit(f"bench: no figure {unknown[0]}; there are: {' '.join(ALL)}")
+    out = os.environ.get("BENCH_OUT", os.path.join(ROOT, "bench", "results.json"))
+    r = Results()
+    began, load = time.time(), os.getloadavg()[0]
+    for n in names:
+        at = time.time()
+        ALL[n](r)
+        say(f"{n}: {time.time() - at:.0f} s")
+    result = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "seconds": round(time.time() - began),
+              "n": N, "rows": ROWS, "load_before": round(load, 1), "complete": names == list(ALL),
+              "machine": machine(), "versions": versions(), "figures": r.figures, "notes": r.notes}
+    with open(out, "w") as f:
+        json.dump(result, f, indent=1)
+        f.write("\n")
+
+
+main()

@@ -1,0 +1,206 @@
+/* Rows that cannot be published, under errors.mode dlq (R36): the row goes to the dead-letter
+ * topic in the transaction of the checkpoint, its key is parked, and later rows of that key
+ * follow it, so that nothing is published out of order. */
+#include "capture/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct dead_letters {
+    fr_capture *c;
+    fr_arena *arena;  /* keys of this run */
+    fr_map *parked;   /* "topic/hash" -> itself */
+    fr_record *fresh; /* parked since the last commit */
+    size_t fresh_count, fresh_cap;
+    uint64_t put;
+};
+
+dead_letters *dead_new(fr_capture *c)
+{
+    dead_letters *d = fr_malloc(sizeof(*d));
+    d->c = c;
+    d->arena = fr_arena_new(0);
+    d->parked = fr_map_new();
+    size_t i = 0;
+    fr_str key;
+    while (fr_map_next(c->checkpoint->parked, &i, &key, NULL))
+        fr_map_set(d->parked, key, d);
+    return d;
+}
+
+void dead_free(dead_letters *d)
+{
+    if (d == NULL)
+        return;
+    fr_map_free(d->parked, NULL);
+    free(d->fresh);
+    fr_arena_free(d->arena);
+    free(d);
+}
+
+static const fr_table_settings *settings_of(const dead_letters *d, const fr_event *e)
+{
+    if (e->table == NULL || e->op > FR_OP_DELETE)
+        return NULL;
+    const fr_table_settings *t = fr_source_match(d->c->s.source, e->table->space, e->table->name);
+    return t != NULL && t->errors_mode == FR_ERRORS_DLQ ? t : NULL;
+}
+
+bool dead_wanted(const dead_letters *d, const fr_event *e)
+{
+    return settings_of(d, e) != NULL;
+}
+
+/* "topic/hash" of the key in this row; FR_END when the row has none, or it was not decoded. */
+static fr_rc key_name(dead_letters *d, fr_arena *a, const fr_event *e, const fr_row *row,
+                      fr_str *out, fr_err *err)
+{
+    const fr_route *r;
+    FR_TRY(fr_router_route(d->c->router, e->table, &r, err));
+    if (row->count == 0 || r == NULL || r->key_count == 0)
+        return FR_END;
+    fr_value *values = fr_arena_alloc(a, r->key_count * sizeof(fr_value));
+    for (size_t i = 0; i < r->key_count; i++) {
+        values[i] = row->values[r->key[i]];
+        if (values[i].kind == FR_ABSENT)
+            return FR_END;
+    }
+    fr_row key = {values, r->key_count};
+    *out = fr_arena_printf(a, "%.*s/%08x%08x", FR_ARG(r->topic), fr_row_crc(0, &key),
+                           fr_row_crc(1, &key));
+    return FR_OK;
+}
+
+static const fr_row *key_row(const fr_event *e)
+{
+    return e->op == FR_OP_DELETE || e->after.count == 0 ? &e->before : &e->after;
+}
+
+bool dead_parked(dead_letters *d, const fr_event *e)
+{
+    if (fr_map_count(d->parked) == 0 || settings_of(d, e) == NULL)
+        return false;
+    fr_arena *a = fr_arena_new(256);
+    fr_str name;
+    fr_err err;
+    bool parked =
+        key_name(d, a, e, key_row(e), &name, &err) == FR_OK && fr_map_get(d->parked, name) != NULL;
+    if (!parked && e->op == FR_OP_UPDATE) /* the key it had before */
+        parked = key_name(d, a, e, &e->before, &name, &err) == FR_OK &&
+                 fr_map_get(d->parked, name) != NULL;
+    fr_arena_free(a);
+    return parked;
+}
+
+static void park(dead_letters *d, fr_str name)
+{
+    if (fr_map_set(d->parked, name, d) != NULL)
+        return;
+    if (d->fresh_count == d->fresh_cap) {
+        d->fresh_cap = d->fresh_cap == 0 ? 8 : 2 * d->fresh_cap;
+        d->fresh = fr_realloc(d->fresh, d->fresh_cap * sizeof(fr_record));
+    }
+    name = fr_arena_str(d->arena, name);
+    const char *slash = memrchr(name.ptr, '/', name.len);
+    fr_str topic = {name.ptr, (size_t)(slash - name.ptr)};
+    fr_str hash = {slash + 1, name.len - topic.len - 1};
+    d->fresh[d->fresh_count++] = fr_checkpoint_parked(d->arena, topic, hash, false);
+}
+
+static void put_row(fr_buf *b, const char *name, const fr_table *t, const fr_row *row)
+{
+    fr_buf_printf(b, ",\"%s\":", name);
+    if (row->count == 0) {
+        fr_buf_text(b, "null");
+        return;
+    }
+    const char *between = "{";
+    for (size_t i = 0; i < row->count; i++) {
+        if (row->values[i].kind == FR_ABSENT)
+            continue;
+        fr_buf_text(b, between);
+        between = ",";
+        fr_buf_json(b, t->columns[i].name);
+        fr_buf_u8(b, ':');
+        fr_value_json(b, &t->columns[i], &row->values[i]);
+    }
+    fr_buf_text(b, between[0] == '{' ? "{}" : "}");
+}
+
+/* A dead letter of a source has no bytes of its own yet: it is the row as JSON. */
+static fr_str payload(fr_arena *a, const fr_event *e, fr_str reason)
+{
+    static const char ops[] = {
+        [FR_OP_READ] = 'r', [FR_OP_INSERT] = 'c', [FR_OP_UPDATE] = 'u', [FR_OP_DELETE] = 'd'};
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, "{\"table\":");
+    fr_buf_json(&b,
+                fr_arena_printf(a, "%.*s.%.*s", FR_ARG(e->table->space), FR_ARG(e->table->name)));
+    fr_buf_printf(&b, ",\"op\":\"%c\",\"reason\":", ops[e->op]);
+    fr_buf_json(&b, reason);
+    fr_buf_printf(&b, ",\"epoch\":%u,\"lsn\":%llu,\"ordinal\":%u", e->position.epoch,
+                  (unsigned long long)e->position.lsn, e->position.ordinal);
+    put_row(&b, "before", e->table, &e->before);
+    put_row(&b, "after", e->table, &e->after);
+    fr_buf_text(&b, "}");
+    return fr_buf_view(&b);
+}
+
+static void add_message(dead_letters *d, fr_batch *b, size_t index, fr_str name, fr_str reason,
+                        bool parked)
+{
+    const fr_event *e = &b->events[index];
+    fr_message *m = fr_batch_message(b);
+    fr_header *headers = fr_arena_alloc(b->arena, 4 * sizeof(fr_header));
+    m->event = index;
+    m->topic = fr_cstr(settings_of(d, e)->errors_topic);
+    m->key = name;
+    m->partition_hash = fr_murmur2(name.ptr, name.len);
+    m->payload = payload(b->arena, e, reason);
+    headers[0] = (fr_header){"freshet.source", fr_cstr(d->c->s.source->name)};
+    headers[1] = (fr_header){"freshet.reason", reason};
+    headers[2] =
+        (fr_header){"freshet.position",
+                    fr_arena_printf(b->arena, "%u/%llu/%u", e->position.epoch,
+                                    (unsigned long long)e->position.lsn, e->position.ordinal)};
+    headers[3] = (fr_header){"freshet.parked", parked ? FR_STR("true") : FR_STR("false")};
+    m->headers = headers;
+    m->header_count = 4;
+    d->put++;
+}
+
+fr_rc dead_put(dead_letters *d, fr_batch *b, size_t index, const fr_err *why, fr_err *err)
+{
+    const fr_event *e = &b->events[index];
+    fr_str name, old;
+    bool parked = why == NULL;
+    fr_str reason = parked ? FR_STR("an earlier row of this key was set aside")
+                           : fr_arena_str(b->arena, fr_cstr(why->text));
+    fr_rc rc = key_name(d, b->arena, e, key_row(e), &name, err);
+    FR_TRY(rc);
+    if (rc == FR_END) {
+        fr_fail(err, FR_ERR_DATA, "%s; and its key cannot be told, so it cannot be set aside",
+                parked ? "a row of a parked key" : why->text);
+        return fr_fail_code(err, "dlq.no_key");
+    }
+    park(d, name);
+    if (e->op == FR_OP_UPDATE && key_name(d, b->arena, e, &e->before, &old, err) == FR_OK)
+        park(d, old);
+    if (!parked)
+        fr_log(FR_LOG_WARN, d->c->who, "a row goes to the dead letters: %s", why->text);
+    add_message(d, b, index, name, reason, parked);
+    return FR_OK;
+}
+
+size_t dead_records(dead_letters *d, const fr_record **out)
+{
+    *out = d->fresh;
+    return d->fresh_count;
+}
+
+void dead_committed(dead_letters *d)
+{
+    d->fresh_count = 0;
+    if (d->put > 0)
+        FR_TELL(&d->c->s.observer, dead_letters, d->put);
+    d->put = 0;
+}

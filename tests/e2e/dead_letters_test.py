@@ -1,0 +1,82 @@
+#!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
+"""errors.mode dlq, on both sides: a row that cannot be handled goes to the dead letters with its
+reason, later ones of its key follow it, all others go on."""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from harness import Pipeline, case, eventually, finish, read_topics  # noqa: E402
+
+p = Pipeline("""
+sources:
+  src:
+    type: postgres
+    dsn: {source}
+    prefix: {id}
+    log: {{publication: pub, slot: {slot}}}
+    tables:
+      public.t: {{errors: {{mode: dlq}}}}
+      public.u: {{}}
+sinks:
+  dst:
+    type: postgres
+    dsn: {target}
+    from: ["{id}.public.u"]
+    create: run
+    errors: {{mode: dlq}}
+    write: {{every: 50ms}}
+""")
+DLQ = f"freshet.{p.id}.dlq"
+
+
+def letters():
+    return read_topics(p.bootstrap, [DLQ])
+
+
+def headers(m):
+    return {k: (v or b"").decode() for k, v in m.headers() or []}
+
+
+p.sql("create table t (id int primary key, amount numeric(10,2), note text);"
+      "create table u (id int primary key, amount int);"
+      "create publication pub for table t, u")
+p.sql("create table u (id int primary key, amount int check (amount < 100))", on=p.target)
+with case("dead_letters.good_rows_flow", p):
+    p.sql("insert into t values (1, 1.5, 'fine'); insert into u values (1, 1)")
+    p.start()
+    p.wait_events("t", 1)
+    eventually("first row in the target", lambda: p.sql("select id from u", on=p.target) == [(1,)])
+with case("dead_letters.source", p):
+    p.sql("insert into t values (2, 'NaN', 'canary-row-value'); update t set amount = 5 where id = 2;"
+          "insert into t values (3, 3, null); delete from t where id = 2; insert into t values (2, 7, 'again')")
+    events = [e for e in p.wait_events("t", 2) if e]
+    eventually("four dead letters", lambda: len(letters()) == 4)
+    assert sorted(e["after"]["id"] for e in events) == [1, 3], events
+    got = [(headers(m), json.loads(m.value())) for m in sorted(letters(), key=lambda m: m.offset())]
+    assert [g[1]["op"] for g in got] == ["c", "u", "d", "c"], got
+    assert "amount" in got[0][0]["freshet.reason"] and got[0][0]["freshet.parked"] == "false", got[0]
+    assert all(g[0]["freshet.parked"] == "true" for g in got[1:]), got
+    assert len({m.key() for m in letters()}) == 1, "one key, one dead-letter key"
+with case("dead_letters.source_parks_over_a_restart", p):
+    assert p.stop() == 0
+    p.sql("update t set amount = 8 where id = 2; insert into t values (4, 4, null)")
+    p.start()
+    p.wait_events("t", 3)
+    eventually("a fifth dead letter", lambda: len(letters()) == 5)
+with case("dead_letters.sink", p):
+    def mine():
+        return [m for m in letters() if headers(m).get("freshet.topic") == f"{p.id}.public.u"]
+
+    p.sql("insert into u values (2, 500); insert into u values (3, 3)")
+    eventually("the good row in the target", lambda: p.sql("select id from u order by id", on=p.target) == [(1,), (3,)])
+    eventually("its dead letter", lambda: len(mine()) == 1)
+    assert "check" in headers(mine()[0])["freshet.reason"].lower(), headers(mine()[0])
+    p.sql("update u set amount = 5 where id = 2; insert into u values (4, 4)")
+    eventually("a parked key's next row beside it", lambda: len(mine()) == 2)
+    eventually("the others go on", lambda: p.sql("select id from u order by id", on=p.target) == [(1,), (3,), (4,)])
+with case("dead_letters.no_row_values_in_the_log", p):
+    assert "canary-row-value" not in p.log()
+    assert p.stop() == 0
+p.close()
+finish()

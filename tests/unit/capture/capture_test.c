@@ -1,0 +1,297 @@
+/* The driver of sources between a scripted source and a Kafka of a few arrays: what must hold
+ * whatever the connector. */
+#include "capture/capture.h"
+#include "tests/unit/capture/fake_source.h"
+
+#include <ftw.h>
+#include <unistd.h>
+
+enum { PATIENCE_US = 60000000 };
+
+static char dir[] = "/tmp/freshet-capture-XXXXXX";
+static char url[64];
+static const char *urls[] = {url};
+static fr_registry_settings registry = {.url = {urls, 1}, .register_when = FR_WHEN_RUN};
+static fr_kafka_settings kafka_settings;
+static fr_table_settings tables[] = {{.pattern = "public.t"}};
+static fr_source_settings settings = {.pipeline = "unit",
+                                      .name = "erp",
+                                      .type = "fake",
+                                      .prefix = "erp",
+                                      .throttle_connections = 2,
+                                      .tables = tables,
+                                      .table_count = 1};
+static atomic_uint retries;
+
+static void on_error(void *part, fr_state s, const fr_err *err, int64_t next)
+{
+    (void)part, (void)err, (void)next;
+    if (s == FR_STATE_RETRYING)
+        atomic_fetch_add(&retries, 1);
+}
+
+static fr_capture *start(void)
+{
+    fr_capture_settings s = {.source = &settings,
+                             .ops = &fake_ops,
+                             .kafka = &kafka_settings,
+                             .registry = &registry,
+                             .memory = 10 << 20, /* four batches */
+                             .instance = "unit",
+                             .observer = {.error = on_error}};
+    return fr_capture_start(&s);
+}
+
+/* A checkpoint as an earlier run would have left it: read up to lsn, table t snapshotted. */
+static void had_run_until(uint64_t lsn, bool snapshotted)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_record r = fr_checkpoint_stream(a, false, resume_of(a, lsn), NULL, NULL, 0, 1);
+    keep_record(r.key, r.value);
+    if (snapshotted) {
+        fr_snapshot_progress p = {.space = FR_STR("public"), .name = FR_STR("t"), .chunks = 1};
+        r = fr_checkpoint_snapshot(a, &p);
+        keep_record(r.key, r.value);
+    }
+    fr_arena_free(a);
+}
+
+static size_t row_count(void)
+{
+    pthread_mutex_lock(&kafka.lock);
+    size_t n = kafka.row_count;
+    pthread_mutex_unlock(&kafka.lock);
+    return n;
+}
+
+static size_t transaction_count(void)
+{
+    pthread_mutex_lock(&kafka.lock);
+    size_t n = kafka.transactions;
+    pthread_mutex_unlock(&kafka.lock);
+    return n;
+}
+
+#define WAIT_UNTIL(what)                                                                           \
+    do {                                                                                           \
+        int64_t deadline_ = fr_now_us() + PATIENCE_US;                                             \
+        while (!(what) && fr_now_us() < deadline_)                                                 \
+            fr_sleep_us(2000);                                                                     \
+        assert_true(what);                                                                         \
+    } while (0)
+
+static void stop(fr_capture *c)
+{
+    bool failed = false;
+    fr_err err;
+    fr_capture_stop(c);
+    WAIT_UNTIL(fr_capture_done(c, &failed, &err));
+    assert_false(failed);
+    fr_capture_free(c);
+    assert_false(atomic_load(&source.confirmed_too_early));
+}
+
+static void all_once_in_order(int64_t first, size_t count)
+{
+    assert_int_equal(kafka.row_count, count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(kafka.rows[i].id, first + (int64_t)i);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_kafka_reset();
+    source.txns = NULL;
+    source.txn_count = source.view_rows = 0;
+    source.heartbeat = source.view_lsn = 0;
+    source.confirmed = 0;
+    source.confirmed_too_early = source.plan_asked = false;
+    retries = 0;
+    kafka_settings = (fr_kafka_settings){.pipeline = "unit",
+                                         .exactly_once = true,
+                                         .max_events = 20000,
+                                         .max_bytes = 16 << 20,
+                                         .max_time_us = 500000};
+    return 0;
+}
+
+/* ---- the promises ---- */
+
+/* The reader is far ahead, and hardly a batch ends where a transaction does. */
+static void small_transactions_are_never_torn(void **state)
+{
+    enum { TXNS = 6000, ROWS = 7 };
+    (void)state;
+    static script_txn txns[TXNS];
+    for (size_t i = 0; i < TXNS; i++)
+        txns[i] = (script_txn){10 + 10 * i, (int64_t)(i * ROWS), ROWS, 0};
+    source.txns = txns;
+    source.txn_count = TXNS;
+    kafka.commit_takes_us = 3000;
+    had_run_until(1, true);
+    fr_capture *c = start();
+    WAIT_UNTIL(row_count() == (size_t)TXNS * ROWS);
+    stop(c);
+    all_once_in_order(0, (size_t)TXNS * ROWS);
+    for (size_t i = 1; i < kafka.row_count; i++)
+        if (kafka.rows[i].transaction != kafka.rows[i - 1].transaction)
+            assert_int_equal(i % ROWS, 0);
+    assert_true(kafka.transactions < 60);
+    assert_int_equal(atomic_load(&source.confirmed), txns[TXNS - 1].lsn + 1);
+}
+
+/* R17, with a heartbeat between the restart and the transaction that is to be gone on with. */
+static void a_split_transaction_survives_two_restarts(void **state)
+{
+    enum { ROWS = 20000 };
+    (void)state;
+    static const script_txn txns[] = {{100, 0, ROWS, 0}};
+    source.txns = txns;
+    source.txn_count = 1;
+    kafka_settings.max_events = 5000;
+    kafka.fail_commit = 3;
+    had_run_until(1, true);
+    fr_capture *c = start();
+    WAIT_UNTIL(atomic_load(&retries) > 0);
+    stop(c);
+    size_t part = kafka.row_count;
+    assert_true(part > 0 && part < ROWS);
+
+    source.heartbeat = 50; /* and then the server is silent */
+    size_t before = kafka.transactions;
+    c = start();
+    WAIT_UNTIL(transaction_count() > before);
+    stop(c);
+    fr_checkpoint *k = fake_kafka_checkpoint();
+    assert_int_equal(lsn_of(k->resume), 50);
+    assert_str(k->split.id, "100");
+    assert_int_equal(k->split.events, part);
+    fr_checkpoint_free(k);
+    assert_int_equal(kafka.row_count, part);
+
+    source.heartbeat = 0;
+    c = start();
+    WAIT_UNTIL(row_count() >= ROWS);
+    stop(c);
+    all_once_in_order(0, ROWS);
+}
+
+/* A table that is new: changes below the view, its rows, changes above it. */
+static void a_second_view_comes_between_older_and_newer_changes(void **state)
+{
+    (void)state;
+    static const script_txn txns[] = {{100, 0, 5000, 0}, {200, 5000, 10, 0}, {300, 25000, 10, 0}};
+    source.txns = txns;
+    source.txn_count = 3;
+    source.view_lsn = 300; /* the last one is not in it */
+    source.view_first = 5010;
+    source.view_rows = 19990;
+    had_run_until(1, false);
+    fr_capture *c = start();
+    WAIT_UNTIL(row_count() == 25010);
+    stop(c);
+    all_once_in_order(0, 25010);
+    assert_int_equal(atomic_load(&source.epoch), 3);
+    fr_checkpoint *k = fake_kafka_checkpoint();
+    const fr_snapshot_progress *p = fr_map_get(k->snapshots, FR_STR("public.t"));
+    assert_non_null(p);
+    assert_int_equal(p->left_count, 0);
+    assert_int_equal(p->rows, 19990);
+    fr_checkpoint_free(k);
+}
+
+static void a_bad_row_stops_before_it_is_passed(void **state)
+{
+    (void)state;
+    static const script_txn txns[] = {{100, 0, 10, 0}, {200, 10, 10, 4}, {300, 20, 10, 0}};
+    bool failed = false;
+    fr_err err;
+    source.txns = txns;
+    source.txn_count = 3;
+    had_run_until(1, true);
+    fr_capture *c = start();
+    WAIT_UNTIL(fr_capture_done(c, &failed, &err));
+    assert_true(failed);
+    assert_int_equal(err.kind, FR_ERR_DATA);
+    fr_capture_free(c);
+    for (size_t i = 0; i < kafka.row_count; i++)
+        assert_true(kafka.rows[i].id < 10); /* nothing of the bad one's transaction */
+    assert_true(atomic_load(&source.confirmed) <= 101);
+    assert_false(atomic_load(&source.confirmed_too_early));
+}
+
+static void a_failed_commit_is_read_again(void **state)
+{
+    (void)state;
+    static script_txn txns[100];
+    for (size_t i = 0; i < 100; i++)
+        txns[i] = (script_txn){100 + i, (int64_t)(i * 100), 100, 0};
+    source.txns = txns;
+    source.txn_count = 100;
+    kafka_settings.max_events = 3000;
+    kafka.fail_commit = 2;
+    had_run_until(1, true);
+    fr_capture *c = start();
+    WAIT_UNTIL(row_count() >= 10000);
+    stop(c);
+    all_once_in_order(0, 10000);
+    assert_int_equal(kafka.opened, 2);
+}
+
+static void a_table_that_left_the_configuration_is_forgotten(void **state)
+{
+    (void)state;
+    static const script_txn txns[] = {{100, 0, 1, 0}};
+    fr_arena *a = fr_arena_new(0);
+    fr_snapshot_progress p = {.space = FR_STR("public"), .name = FR_STR("gone"), .chunks = 1};
+    fr_record r = fr_checkpoint_snapshot(a, &p);
+    source.txns = txns;
+    source.txn_count = 1;
+    had_run_until(1, true);
+    keep_record(r.key, r.value);
+    fr_arena_free(a);
+    fr_capture *c = start();
+    WAIT_UNTIL(row_count() == 1);
+    stop(c);
+    fr_checkpoint *k = fake_kafka_checkpoint();
+    assert_null(fr_map_get(k->snapshots, FR_STR("public.gone")));
+    assert_non_null(fr_map_get(k->snapshots, FR_STR("public.t")));
+    fr_checkpoint_free(k);
+    assert_false(atomic_load(&source.plan_asked));
+}
+
+/* ---- */
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st, (void)flag, (void)ftw;
+    return remove(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(small_transactions_are_never_torn, setup),
+        cmocka_unit_test_setup(a_split_transaction_survives_two_restarts, setup),
+        cmocka_unit_test_setup(a_second_view_comes_between_older_and_newer_changes, setup),
+        cmocka_unit_test_setup(a_bad_row_stops_before_it_is_passed, setup),
+        cmocka_unit_test_setup(a_failed_commit_is_read_again, setup),
+        cmocka_unit_test_setup(a_table_that_left_the_configuration_is_forgotten, setup),
+    };
+    assert_non_null(mkdtemp(dir));
+    snprintf(url, sizeof(url), "file:%s", dir);
+    fr_column column = {.name = FR_STR("id"), .kind = FR_INT64, .key_ordinal = 1};
+    fr_table like = {.space = FR_STR("public"),
+                     .name = FR_STR("t"),
+                     .version = 1,
+                     .column_count = 1,
+                     .columns = &column};
+    source.table = fr_table_new(&like);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    fake_kafka_reset();
+    fr_arena_free(kafka.arena);
+    fr_table_unref(source.table);
+    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return failed;
+}

@@ -41,6 +41,6 @@ if [ ${#units[@]} -gt 0 ]; then
         --warnings-as-errors='*' --checks="$checks" \
         < <(printf '%s\n' "${units[@]}")
     run cppcheck cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-        --error-exitcode=1 "${wrong[@]/#/--suppress=}" -I src -I connectors "${units[@]}"
+        --error-exitcode=1 "${wrong[@]/#/--suppress=}" -I . -I src -I connectors "${units[@]}"
 fi
 exit $rc

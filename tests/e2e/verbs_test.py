@@ -176,7 +176,7 @@ with case("verbs.of_a_running_daemon", p):
     assert "public.t" in text and "streaming" in text, text
     result = document(0, "status")["result"]
     assert "streaming" in json.dumps(result) and "public.t" in json.dumps(result), result
-    assert "public.t" in verb(0, "status", "public.t")
+    assert "public.t" in verb(0, "status", "src/public.t")
     verb(0, "position", "show", "src")
     verb(2, "position", "show", "no-such-source")
     verb(2, "position", "set", "src", "--from-slot", "--yes")

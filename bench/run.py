@@ -221,9 +221,11 @@ def snapshot(r):
     budget(r, "snapshot", [m for m, _, _ in done])
     both = statistics.median(c["cpu_seconds"] + c["server"] + p["cpu_seconds"] + p["server"] for _, c, p in done)
     slower = statistics.median(max(c["seconds"], p["seconds"]) for _, c, p in done)
-    r.note("snapshot", f"The bare programs and their servers need {both * 1e6 / ROWS:.2f} us of CPU per row together, of "
-           f"which {os.cpu_count()} cores do {os.cpu_count() * ROWS / both:,.0f} rows/s: reading and publishing at once, "
-           f"with nothing in between, would reach {slower / (both / os.cpu_count()):.2f} of the slower one here.")
+    ceiling = slower / (both / os.cpu_count())
+    if ceiling < 1:  # else something else bound them: other programs on the machine, say
+        r.note("snapshot", f"The bare programs and their servers need {both * 1e6 / ROWS:.2f} us of CPU per row "
+               f"together, of which {os.cpu_count()} cores do {os.cpu_count() * ROWS / both:,.0f} rows/s: reading and "
+               f"publishing at once, with nothing in between, would reach {ceiling:.2f} of the slower one here.")
 
 
 def latency(r):
@@ -234,7 +236,7 @@ def latency(r):
         d = Daemon(dsn, '"public.orders": {}')
         times, idle, acks = [], [], []
         try:
-            for i in range(N):
+            for i in range(min(N, 3)):  # each is long enough
                 d.start()
                 d.logged("stream from")
                 time.sleep(4)

@@ -3,7 +3,8 @@
 # bench/results.json and the page. With NAMEs (catchup giant snapshot latency sink tables) only those, into
 # build/bench-results.json, and no page: what is committed comes from one whole run.
 #
-#   BENCH_N                 repetitions of each figure (default 5), in turns with what it is compared with
+#   BENCH_N                 repetitions of each figure (default 5; of the latency at most 3), in turns with
+#                           what it is compared with
 #   BENCH_LATENCY_SECONDS   of each repetition of the latency (default 60)
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)

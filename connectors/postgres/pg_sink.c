@@ -228,7 +228,7 @@ static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *
     s->base.ops = &fr_postgres_sink;
     s->settings = settings;
     s->conn = s->pipe.conn = conn;
-    s->arena = fr_arena_new(64 * 1024);
+    s->arena = fr_arena_new(64 << 10);
     s->tables = fr_map_new();
     s->known = fr_map_new();
     s->claims = fr_map_new();

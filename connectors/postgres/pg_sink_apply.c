@@ -198,6 +198,8 @@ static bool same_value(const fr_value *a, const fr_value *b)
         return a->boolean == b->boolean;
     case FR_FLOAT32:
     case FR_FLOAT64:
+        /* Bits: -0 is not 0, and NaN is itself.
+         * NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
         return memcmp(&a->real, &b->real, sizeof(a->real)) == 0;
     case FR_INT32:
     case FR_INT64:

@@ -18,7 +18,7 @@ complete -c freshet -n '__fish_seen_subcommand_from tap' -l limit -x -d 'stop af
 complete -c freshet -n '__fish_seen_subcommand_from tap' -l from -x -d 'beginning or end (the default)'
 complete -c freshet -n '__fish_seen_subcommand_from tap' -l where -x -d 'not in this version'
 complete -c freshet -n '__fish_seen_subcommand_from tap' -l at -x -d 'not in this version: events are shown as they are on Kafka'
-complete -c freshet -n __fish_use_subcommand -a position -d 'the checkpoint of a source in human units; adopt a slot\'s position; start over'
+complete -c freshet -n __fish_use_subcommand -a position -d 'the checkpoint of a source in human units; adopt the position of a slot; start over'
 complete -c freshet -n '__fish_seen_subcommand_from position' -a show
 complete -c freshet -n '__fish_seen_subcommand_from position' -a set
 complete -c freshet -n '__fish_seen_subcommand_from position' -a reset

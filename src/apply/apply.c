@@ -18,6 +18,7 @@ typedef struct writer_job {
 static void *writer_thread(void *context)
 {
     writer_job *job = context;
+    pthread_setname_np(pthread_self(), "writer");
     job->rc = writer_run(job->a->writer, &job->err);
     if (job->rc == FR_FAIL) {
         end_run(job->a);
@@ -161,6 +162,7 @@ static bool passes(const fr_err *err)
 static void *apply_thread(void *context)
 {
     fr_apply *a = context;
+    pthread_setname_np(pthread_self(), "consumer");
     fr_backoff backoff = {.first_us = 500000, .max_us = 30000000};
     fr_err err = {0};
     char said[sizeof(err.text)] = ""; /* a topic that nobody made yet: said once */

@@ -1,3 +1,4 @@
+#define FR_ERROR_C
 #include "base/error.h"
 #include <stdarg.h>
 #include <stdio.h>

@@ -62,4 +62,16 @@ int fr_err_exit(fr_err_kind kind);
 /* err->hint, or the kind's own. Never NULL. */
 const char *fr_err_hint(const fr_err *err);
 
+#if defined(__clang_analyzer__) && !defined(FR_ERROR_C)
+/* clang-tidy reads one file at a time: without this it believes that fr_fail may succeed. */
+static inline fr_rc fr_failed(fr_rc rc)
+{
+    return rc == FR_FAIL ? rc : FR_FAIL;
+}
+#define fr_fail(...) fr_failed(fr_fail(__VA_ARGS__))
+#define fr_fail_in(...) fr_failed(fr_fail_in(__VA_ARGS__))
+#define fr_fail_code(...) fr_failed(fr_fail_code(__VA_ARGS__))
+#define fr_fail_hint(...) fr_failed(fr_fail_hint(__VA_ARGS__))
+#endif
+
 #endif

@@ -97,7 +97,7 @@ static bool topic_is_gone(fr_publisher *p)
     fr_err ignored;
     fr_topic_state now;
     fr_arena *a = fr_arena_new(0);
-    bool gone = fr_client_ready(&p->client, STEP_MS * 1000, NULL, &ignored) == FR_OK &&
+    bool gone = fr_client_ready(&p->client, INT64_C(1000) * STEP_MS, NULL, &ignored) == FR_OK &&
                 fr_topics_describe(&p->client, a, &p->failure_topic, 1, &now, &ignored) == FR_OK &&
                 !now.exists;
     fr_arena_free(a);

@@ -287,7 +287,7 @@ def case(name, pipeline=None):
         yield
     except Exception as e:  # a case never stops the others
         failed += 1
-        text = str(e).replace("\n", " | ")[:900] or type(e).__name__
+        text = str(e).replace("\n", " | ")[:900] or traceback.extract_tb(e.__traceback__)[-1].line
         print(f"not ok {name}: {text}", flush=True)
         if not isinstance(e, AssertionError):
             traceback.print_exc(file=sys.stdout)

@@ -1119,7 +1119,7 @@ def logins(d):
     d.sql("CREATE ROLE %s LOGIN" % role)
     dsn = with_path(d.dsn, d.name, role)
     try:
-        d.probe("plan", dsn=dsn).fails("AUTH", "")
+        d.probe("plan", dsn=dsn).fails("AUTH", "pg.login")
         found = {x["finding"]: x for x in d.probe("check", dsn=dsn).lines if x["severity"] == "blocker"}
         expect(set(found), {"pg.role.replication", "pg.table.select"}, "blockers without rights")
         for f in found.values():
@@ -1152,17 +1152,17 @@ def passwords(d):
     d.publish()
     dsn = with_path(base, d.name, u.username)
     r = d.probe("tables", dsn=dsn, password="wrong-secret-9")
-    e = r.fails("AUTH", "")
+    e = r.fails("AUTH", "pg.login")
     expect("wrong-secret-9" in json.dumps(r.lines) + r.err, False, "the password is shown")
     expect(e["sqlstate"], "28P01", "sqlstate")
-    d.probe("tables", dsn=dsn).fails("AUTH", "")
+    d.probe("tables", dsn=dsn).fails("AUTH", "pg.login")
     r = d.probe("tables", dsn=base, password="x").fails("CONFIG", "pg.dsn_password")
     expect(u.password in json.dumps(r), False, "the password is shown")
     d.probe("tables", dsn=dsn, password=u.password).fine()
     d.probe("tables", dsn="postgresql://x@db.example/y?sslmode=require").fails("CONFIG", "pg.tls")
     d.probe("tables", dsn="nonsense").fails("CONFIG", "pg.dsn")
     d.probe("tables", dsn=with_path(d.dsn, "no_such_db")).fails("CONFIG", "")
-    d.probe("tables", dsn="postgresql://x@127.0.0.1:1/y").fails("CONNECT", "")
+    d.probe("tables", dsn="postgresql://x@127.0.0.1:1/y").fails("CONNECT", "pg.connect")
 
 
 @test

@@ -426,15 +426,6 @@ static fr_rc check_whole(const fr_plan *p, const change *c, fr_err *err)
     return FR_OK;
 }
 
-/* These columns were read from the table, later than the log says. */
-static void mark_reread(fr_batch *b, const fr_event *event)
-{
-    fr_header *h = fr_arena_alloc(b->arena, sizeof(*h));
-    *h = (fr_header){"freshet.reread", event->name};
-    b->messages[b->message_count - 1].headers = h;
-    b->messages[b->message_count - 1].header_count = 1;
-}
-
 static fr_rc encode_update(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_err *err)
 {
     const fr_event *event = &b->events[i];
@@ -454,10 +445,7 @@ static fr_rc encode_update(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_
     change gone = {.op = 'd', .before = c.before, .event = event, .at = i};
     change made = {.op = 'c', .after = c.after, .event = event, .at = i};
     FR_TRY(add_delete(e, p, b, &from, &gone, err));
-    FR_TRY(add_change(e, p, b, &to, &made, err));
-    if (event->name.len > 0)
-        mark_reread(b, event);
-    return FR_OK;
+    return add_change(e, p, b, &to, &made, err);
 }
 
 static fr_rc encode_truncate(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_err *err)

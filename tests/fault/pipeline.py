@@ -89,7 +89,7 @@ class Run:
         self.sink_only = self.write("sink.yaml", head + "sinks:\n" + sink)
         self.log = open(os.path.join(self.dir, "log"), "ab")
         self.daemon = self.sink = None
-        self.starts = 0
+        self.starts, self.running = 0, {}
         self.env = env or {}
         self.ended = {}  # exit code -> how often the daemon ended by itself
 
@@ -100,13 +100,17 @@ class Run:
         return path
 
     def spawn(self, failpoint=None, config=None):
-        env = dict(os.environ, SOCKET_NUMBER=str(self.starts), **self.env)
+        """The same socket at each start, as in real life (it is in the sink's name in its group), unless a
+        process of ours still has it."""
+        number = next(n for n in range(100) if n not in self.running or self.running[n].poll() is not None)
+        env = dict(os.environ, SOCKET_NUMBER=str(number), **self.env)
         env.pop("FRESHET_FAILPOINT", None)
         if failpoint:
             env["FRESHET_FAILPOINT"] = failpoint
         self.starts += 1
-        return subprocess.Popen([FRESHET, "run", "--config", config or self.config], env=env,
-                                stdout=self.log, stderr=self.log)
+        self.running[number] = subprocess.Popen([FRESHET, "run", "--config", config or self.config], env=env,
+                                                stdout=self.log, stderr=self.log)
+        return self.running[number]
 
     def start(self, failpoint=None):
         code = self.daemon and self.daemon.poll()
@@ -202,11 +206,10 @@ class Run:
             return "".join(f.readlines()[-lines:])
 
     def close(self):
-        if self.alive():
-            self.kill()
-        if self.sink is not None:
-            self.sink.kill()
-            self.sink.wait()
+        for process in self.running.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
         for dsn, database in zip(self.admin, (self.source, self.target)):
             try:
                 drop_database(dsn, self.id)

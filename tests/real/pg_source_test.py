@@ -1162,7 +1162,7 @@ def passwords(d):
     d.probe("tables", dsn="postgresql://x@db.example/y?sslmode=require").fails("CONFIG", "pg.tls")
     d.probe("tables", dsn="nonsense").fails("CONFIG", "pg.dsn")
     d.probe("tables", dsn=with_path(d.dsn, "no_such_db")).fails("CONFIG", "")
-    d.probe("tables", dsn="postgresql://x@127.0.0.1:1/y").fails("CONNECT", "")
+    d.probe("tables", dsn="postgresql://x@127.0.0.1:1/y").fails("CONNECT", "pg.connect")
 
 
 @test

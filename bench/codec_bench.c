@@ -168,7 +168,8 @@ int main(int argc, char **argv)
     }
     size_t bytes = b->messages[0].payload.len + b->messages[0].key.len;
     printf("encode %.0f ns/row, decode %.0f ns/row, %zu bytes/row (best of %ld rounds of %d)\n",
-           (double)encode * 1000 / ROWS, (double)decode * 1000 / ROWS, bytes, rounds, ROWS);
+           (double)encode * 1000 / (int)ROWS, (double)decode * 1000 / (int)ROWS, bytes, rounds,
+           ROWS);
     fr_encoder_free(e);
     fr_decoder_free(d);
     fr_batch_free(b);

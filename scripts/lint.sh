@@ -40,7 +40,7 @@ if [ ${#units[@]} -gt 0 ]; then
     run clang-tidy xargs -P "$(nproc)" -n 4 clang-tidy-19 --quiet -p build/clang \
         --warnings-as-errors='*' --checks="$checks" \
         < <(printf '%s\n' "${units[@]}")
-    run cppcheck cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+    run cppcheck cppcheck -j "$(nproc)" --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
         --error-exitcode=1 "${wrong[@]/#/--suppress=}" -I . -I src -I connectors "${units[@]}"
 fi
 exit $rc

@@ -184,7 +184,7 @@ catalogue() {
 # In the stack's environment. Not to be used by hand.
 scripts_on_stack() {
     local t name rc all=0 begun
-    export PATH="$(dirname "$FRESHET_PYTHON"):$PATH" # tests in Python find their modules
+    PATH=$(dirname "$FRESHET_PYTHON"):$PATH # tests in Python find their modules
     for t in "$@"; do
         name=$(basename "${t%.*}")
         begun=$SECONDS

@@ -122,7 +122,7 @@ static run longest_zeros(const unsigned *words)
 static void put_ip6(const uint8_t *p, fr_buf *out)
 {
     unsigned words[8];
-    for (int i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++)
         words[i] = (unsigned)p[2 * i] << 8 | p[2 * i + 1];
     run zeros = longest_zeros(words);
     bool holds_ip4 = zeros.at == 0 && (zeros.len == 6 || (zeros.len == 7 && words[7] != 1) ||

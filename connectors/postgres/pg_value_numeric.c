@@ -336,9 +336,9 @@ fr_rc fr_pg_money_parse(fr_str in, int64_t *cents_out, fr_err *err)
     size_t i = negative ? 1 : 0, digits = 0, after = 0;
     bool point = false;
     uint64_t v = 0;
-    if (i == in.len || in.ptr[i++] != '$')
+    if (i == in.len || in.ptr[i] != '$')
         return fr_pg_malformed(err, "not money as lc_monetary C prints it");
-    for (; i < in.len && !bad; i++) {
+    for (i++; i < in.len && !bad; i++) {
         unsigned digit = (unsigned)(unsigned char)in.ptr[i] - '0';
         if (digit <= 9) {
             bad = digits++ >= 19;

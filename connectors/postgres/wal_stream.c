@@ -420,7 +420,7 @@ static fr_rc may_start(stream_reader *r, PGconn *sql, fr_wal_position *p, bool *
 {
     fr_wal_source *s = r->s;
     fr_arena *a = NULL;
-    fr_wal_catalog c;
+    fr_wal_catalog c = {0};
     fr_rc rc = fr_wal_slot_verify(s, r->conn, sql, p, &r->flush, err);
     if (rc != FR_FAIL)
         rc = fr_wal_catalog_recent(s, sql, &a, &c, err);

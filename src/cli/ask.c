@@ -18,9 +18,11 @@ static fr_rc get(fr_cli *cli, const char *where, const char *path, const char *t
 fr_rc fr_ask_daemon(fr_cli *cli, const fr_config *config, const char *path, json_t **out,
                     fr_err *err)
 {
-    const char *token = config == NULL ? NULL : config->http.token;
     if (cli->url != NULL)
-        return get(cli, cli->url, path, token, out, err);
+        return get(cli, cli->url, path, config == NULL ? NULL : config->http.token, out, err);
+    if (config == NULL)
+        return fr_fail(err, FR_ERR_BUG, "neither --url nor a configuration says where to ask");
+    const char *token = config->http.token;
     const char *socket = config->http.socket, *listen = config->http.listen;
     fr_rc rc = FR_FAIL;
     fr_fail(err, FR_ERR_CONNECT, "the configuration has neither http.socket nor http.listen");

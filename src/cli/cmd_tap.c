@@ -65,7 +65,7 @@ static void put_source(tap *t, const json_t *payload)
     const json_t *ts = json_object_get(source, "ts_ms");
     long long commit = json_is_integer(ts) ? json_integer_value(ts) : 0;
     if (commit > 0)
-        fr_buf_printf(&t->cli->out, "  age %.2fs", (double)(fr_wall_us() / 1000 - commit) / 1000);
+        fr_buf_printf(&t->cli->out, "  age %.2fs", (double)(fr_wall_us() - commit * 1000) / 1e6);
 }
 
 static void keep_json(tap *t, const fr_message *m, fr_str key, fr_str payload, int32_t id)

@@ -22,11 +22,8 @@ static const fr_text_file *read_file(fr_loader *l, const char *name, fr_place pl
         return NULL;
     }
     fr_buf text = {0};
-    size_t got = 1;
-    while (got > 0 && text.len <= longest_file) {
-        got = fread(fr_buf_room(&text, 65536), 1, 65536, in);
-        text.len += got;
-    }
+    while (!feof(in) && !ferror(in) && text.len <= longest_file)
+        text.len += fread(fr_buf_room(&text, 65536), 1, 65536, in);
     const char *why = ferror(in) != 0           ? "cannot be read"
                       : text.len > longest_file ? "is larger than 8 MiB"
                                                 : NULL;
@@ -564,7 +561,7 @@ static fr_rc finish(fr_loader *l, fr_problem **problems_out, size_t *problem_cou
 static fr_loader loader_new(const char *name, const fr_connectors *connectors,
                             const fr_config_flags *flags, fr_arena *problems_arena)
 {
-    fr_arena *a = fr_arena_new(64 * 1024);
+    fr_arena *a = fr_arena_new(64 << 10);
     fr_loader l = {
         .a = a,
         .problems_arena = problems_arena,

@@ -494,7 +494,7 @@ static fr_rc name_member(fr_consumer *c, char *out, size_t size, fr_err *err)
     FR_TRY(rc);
     rd_kafka_topic_partition_list_sort(list, NULL, NULL);
     uint32_t crc = 0;
-    for (int i = 0; i < list->cnt; i++) {
+    for (int i = 0; i < list->cnt; i++) { /* NOLINT: filled when rc is FR_OK */
         const rd_kafka_topic_partition_t *p = &list->elems[i];
         crc = fr_crc32c(crc, p->topic, strlen(p->topic) + 1);
         crc = fr_crc32c(crc, &p->partition, sizeof(p->partition));

@@ -186,7 +186,7 @@ static void assert_avro(const avro_value_t *v, const fr_value *want)
 static void assert_avro_row(const avro_value_t *record, const fr_value *want, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        avro_value_t v, inner;
+        avro_value_t v, inner = {0};
         int branch = 1;
         assert_int_equal(avro_value_get_by_index(record, i, &v, NULL), 0);
         if (avro_value_get_type(&v) == AVRO_UNION) {
@@ -233,7 +233,7 @@ static void set_avro(avro_value_t *v, const fr_value *from)
 static void set_avro_row(avro_value_t *record, const fr_value *from, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        avro_value_t v, inner;
+        avro_value_t v, inner = {0};
         avro_value_get_by_index(record, i, &v, NULL);
         if (avro_value_get_type(&v) == AVRO_UNION) {
             avro_value_set_branch(&v, from[i].kind != FR_NULL, &inner);

@@ -36,10 +36,11 @@ struct fr_capture {
     fr_router *router;
     fr_encoder *encoder;
     fr_pool *pool;
-    fr_queue *filled;   /* batches, reader -> publisher */
-    fr_reader *reader;  /* the stream's, while there is one; for interrupt */
-    atomic_bool silent; /* the source had nothing more to say when the last batch was filled */
-    fr_buf safe;        /* newest committed resume text */
+    fr_queue *filled;       /* batches, reader -> publisher */
+    fr_reader *reader;      /* the stream's, while there is one; for interrupt */
+    atomic_bool committing; /* the publisher waits for the broker, and not for batches */
+    atomic_bool silent;     /* the source had nothing more to say when the last batch was filled */
+    fr_buf safe;            /* newest committed resume text */
     uint64_t safe_version;
     bool progressed; /* something was committed in this run */
 };
@@ -57,7 +58,11 @@ void outlet_free(outlet *o); /* gives all batches back */
 void outlet_skip(outlet *o, const fr_split *split);
 void outlet_resume(outlet *o, fr_str resume);
 void outlet_snapshot(outlet *o, snapshot *s); /* chunk progress goes into its checkpoints */
-/* Encode and produce a batch; commits whenever a limit is reached. Owns the batch. */
+/* The next batch to take; NULL: none until deadline_us (monotonic), or the readers have ended. */
+fr_batch *outlet_next(outlet *o, int64_t deadline_us);
+size_t outlet_waiting(const outlet *o); /* batches that outlet_next would give at once */
+/* Encode and produce a batch that outlet_next gave; commits whenever a limit is reached. Owns
+ * the batch. */
 fr_rc outlet_take(outlet *o, fr_batch *b, fr_err *err);
 /* Nothing is waiting: commit if it is time. quiet: the source has nothing more to say. */
 fr_rc outlet_idle(outlet *o, bool quiet, fr_err *err);
@@ -70,6 +75,16 @@ int64_t outlet_due(const outlet *o);
 bool outlet_fresh(const outlet *o);
 /* Write records of our own in a transaction of their own. */
 fr_rc outlet_records(outlet *o, const fr_record *records, size_t count, fr_err *err);
+
+/* ahead.c: batches that are encoded while a commit is under way. The publisher's thread. */
+typedef struct ahead ahead;
+ahead *ahead_new(fr_capture *c);
+void ahead_free(ahead *a); /* gives its batches back */
+bool ahead_allowed(const ahead *a);
+size_t ahead_waiting(const ahead *a); /* encoded or not */
+/* *encoded: how many of its events are, their messages in the batch. */
+fr_batch *ahead_next(ahead *a, int64_t deadline_us, size_t *encoded);
+bool ahead_work(ahead *a); /* encodes one batch; false: there is none, or it must not be */
 
 /* dead.c: errors.mode dlq. */
 typedef struct dead_letters dead_letters;

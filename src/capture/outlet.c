@@ -36,7 +36,10 @@ struct outlet {
 
     snapshot *snapshot;
     dead_letters *dead;
-    fr_arena *arena; /* of one commit */
+    ahead *ahead;
+    size_t encoded,
+        next_message; /* of the batch at hand: events, and the first message to produce */
+    fr_arena *arena;  /* of one commit */
     fr_arena *ends_arena;
     fr_end *ends; /* what the previous transaction touched */
     size_t end_count;
@@ -52,6 +55,7 @@ outlet *outlet_new(fr_capture *c)
     o->ends_arena = fr_arena_new(0);
     o->tallies = fr_map_new();
     o->dead = dead_new(c);
+    o->ahead = ahead_new(c);
     o->commit_us = 5000;
     o->settle_us = 1000;
     o->all_ends_us = fr_now_us() + 60000000;
@@ -69,6 +73,7 @@ void outlet_free(outlet *o)
 {
     if (o == NULL)
         return;
+    ahead_free(o->ahead);
     for (size_t i = 0; i < o->held_count; i++)
         fr_pool_give(o->c->pool, o->held[i]);
     free(o->held);
@@ -229,6 +234,22 @@ static void acknowledged(outlet *o, fr_batch *keep)
     FR_TELL(ob, progress);
 }
 
+/* The broker takes its time; we encode what comes next. */
+static fr_rc commit_and_work(outlet *o, const fr_end **ends, size_t *count, fr_err *err)
+{
+    enum { GLANCE_MS = 1, WAIT_MS = 20 };
+    fr_rc rc;
+    bool worked = ahead_allowed(o->ahead) && ahead_waiting(o->ahead) > 0;
+    atomic_store_explicit(&o->c->committing, true, memory_order_relaxed);
+    do {
+        rc = fr_publisher_commit_step(o->c->publisher, worked ? GLANCE_MS : WAIT_MS, ends, count,
+                                      err);
+        worked = rc == FR_IDLE && ahead_work(o->ahead);
+    } while (rc == FR_IDLE);
+    atomic_store_explicit(&o->c->committing, false, memory_order_relaxed);
+    return rc;
+}
+
 static fr_rc commit(outlet *o, fr_batch *keep, fr_err *err)
 {
     int64_t began = fr_now_us();
@@ -239,7 +260,7 @@ static fr_rc commit(outlet *o, fr_batch *keep, fr_err *err)
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_commit");
     const fr_end *ends;
     size_t count;
-    FR_TRY(fr_publisher_commit(o->c->publisher, &ends, &count, err));
+    FR_TRY(commit_and_work(o, &ends, &count, err));
     if (FR_FAILPOINT("capture_after_commit"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_commit");
     int64_t now = fr_now_us();
@@ -376,9 +397,17 @@ static void tally_messages(outlet *o, const fr_batch *b, size_t from, size_t to)
     }
 }
 
-/* The messages of events[from..to). Under errors.mode dlq a row that cannot be encoded, and
+/* All of the batch that is not encoded yet. */
+static fr_rc encode_rest(outlet *o, fr_batch *b, fr_err *err)
+{
+    if (o->encoded == b->count)
+        return FR_OK;
+    return fr_encode(o->c->encoder, b, o->encoded, b->count, &o->encoded, err);
+}
+
+/* The messages of events[from..to), with errors.mode dlq: a row that cannot be encoded, and
  * each later one of its key, becomes a dead letter instead. */
-static fr_rc encode(outlet *o, fr_batch *b, size_t from, size_t to, fr_err *err)
+static fr_rc encode_or_bury(outlet *o, fr_batch *b, size_t from, size_t to, fr_err *err)
 {
     while (from < to) {
         size_t stop = from, done = from;
@@ -401,30 +430,43 @@ static fr_rc encode(outlet *o, fr_batch *b, size_t from, size_t to, fr_err *err)
     return FR_OK;
 }
 
+/* Encodes events[from..to); *first and *last are their messages. */
+static fr_rc encode(outlet *o, fr_batch *b, size_t from, size_t to, size_t *first, size_t *last,
+                    fr_err *err)
+{
+    int64_t began = fr_now_us();
+    *first = o->next_message;
+    if (ahead_allowed(o->ahead)) {
+        FR_TRY(encode_rest(o, b, err));
+        while (o->next_message < b->message_count && b->messages[o->next_message].event < to)
+            o->next_message++;
+    } else {
+        FR_TRY(encode_or_bury(o, b, from, to, err));
+        o->next_message = b->message_count;
+    }
+    *last = o->next_message;
+    FR_TELL(&o->c->s.observer, stage, 1, (double)(fr_now_us() - began) / 1e6);
+    return FR_OK;
+}
+
 /* events[from..to) into the open transaction; skipped ones are encoded too, so that the
- * encoder's counts of the transaction stay right, and their messages dropped. */
+ * encoder's counts of the transaction stay right, and their messages passed over. */
 static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, fr_err *err)
 {
     if (from == to)
         return FR_OK;
-    size_t failed = 0, first = b->message_count;
-    int64_t began = fr_now_us();
-    FR_TRY(encode(o, b, from, to, err));
-    FR_TELL(&o->c->s.observer, stage, 1, (double)(fr_now_us() - began) / 1e6);
-    if (skip) {
-        b->message_count = first;
-        return FR_OK;
-    }
-    if (b->message_count == first)
+    size_t failed = 0, first, last;
+    FR_TRY(encode(o, b, from, to, &first, &last, err));
+    if (skip || first == last)
         return FR_OK;
     FR_TRY(open_transaction(o, err));
     if (FR_FAILPOINT("capture_before_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_produce");
-    FR_TRY(fr_publisher_produce(o->c->publisher, b, first, b->message_count, &failed, err));
+    FR_TRY(fr_publisher_produce(o->c->publisher, b, first, last, &failed, err));
     if (FR_FAILPOINT("capture_after_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_produce");
     o->events += to - from;
-    tally_messages(o, b, first, b->message_count);
+    tally_messages(o, b, first, last);
     return FR_OK;
 }
 
@@ -524,6 +566,17 @@ static fr_rc take_chunk(outlet *o, fr_batch *b, fr_err *err)
     if (should_close(o))
         return commit(o, NULL, err);
     return FR_OK;
+}
+
+fr_batch *outlet_next(outlet *o, int64_t deadline_us)
+{
+    o->next_message = 0;
+    return ahead_next(o->ahead, deadline_us, &o->encoded);
+}
+
+size_t outlet_waiting(const outlet *o)
+{
+    return ahead_waiting(o->ahead);
 }
 
 fr_rc outlet_take(outlet *o, fr_batch *b, fr_err *err)

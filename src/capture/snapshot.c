@@ -330,13 +330,13 @@ static fr_rc publish_chunks(snapshot *s, outlet *o, fr_err *err)
 {
     fr_capture *c = s->c;
     for (;;) {
-        fr_batch *b = fr_queue_take(c->filled, fr_now_us() + 100000);
+        fr_batch *b = outlet_next(o, fr_now_us() + 100000);
         if (b != NULL) {
             if (outlet_take(o, b, err) == FR_FAIL)
                 return FR_FAIL;
             continue;
         }
-        if (fr_queue_closed(c->filled) && fr_queue_count(c->filled) == 0)
+        if (fr_queue_closed(c->filled) && outlet_waiting(o) == 0)
             return FR_OK;
         if (fr_now_us() >= outlet_due(o))
             FR_TRY(outlet_close(o, err));

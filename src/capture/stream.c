@@ -121,7 +121,8 @@ static fr_rc fill(stream *s, fr_reader *r, fr_batch *b, bool *open, fr_err *err)
             atomic_store_explicit(&s->c->silent, true, memory_order_relaxed);
             return FR_OK;
         }
-        if (!*open && fr_now_us() - began > 5000 && fr_queue_count(s->c->filled) == 0)
+        if (!*open && fr_now_us() - began > 5000 && fr_queue_count(s->c->filled) == 0 &&
+            !atomic_load_explicit(&s->c->committing, memory_order_relaxed))
             return FR_OK;
         FR_TRY(confirm(s, r, err));
     }
@@ -225,7 +226,7 @@ static void tell_streaming(stream *s)
 
 /* Nothing is open here. Has everything been read that the server has? That is progress, even
  * if nothing is committed (R41), and the end of catching up. */
-static void look_around(stream *s, int64_t *next_us)
+static void look_around(stream *s, const outlet *o, int64_t *next_us)
 {
     fr_capture *c = s->c;
     int64_t now = fr_now_us();
@@ -235,7 +236,7 @@ static void look_around(stream *s, int64_t *next_us)
     *next_us = now + 200000;
     c->source->ops->status(c->source, &status);
     bool all = status.server_lsn != 0 && status.read_lsn >= status.server_lsn;
-    if (!all || fr_queue_count(c->filled) > 0)
+    if (!all || outlet_waiting(o) > 0)
         return;
     FR_TELL(&c->s.observer, progress);
     tell_streaming(s);
@@ -251,21 +252,22 @@ static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
         if (!open || fr_now_us() >= next_refresh_us + 20000000)
             refresh(c, &next_refresh_us);
         if (!open)
-            look_around(s, &next_look_us);
-        fr_batch *b = fr_queue_take(c->filled, fr_now_us() + (open ? 1000 : 200000));
+            look_around(s, o, &next_look_us);
+        fr_batch *b = outlet_next(o, fr_now_us() + (open ? 1000 : 200000));
         if (b != NULL) {
             FR_TRY(outlet_take(o, b, err));
             bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);
             if (outlet_fresh(o))
                 tell_streaming(s);
-            if (fr_queue_count(c->filled) == 0)
+            if (outlet_waiting(o) == 0)
                 FR_TRY(outlet_idle(o, silent, err));
             continue;
         }
         /* In this order: a batch may have come between the two looks. */
-        if (fr_queue_closed(c->filled) && fr_queue_count(c->filled) == 0)
+        if (fr_queue_closed(c->filled) && outlet_waiting(o) == 0)
             return FR_OK;
-        FR_TRY(outlet_idle(o, true, err));
+        if (outlet_waiting(o) == 0)
+            FR_TRY(outlet_idle(o, true, err));
     }
 }
 

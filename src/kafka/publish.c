@@ -199,24 +199,33 @@ fr_rc fr_publisher_fail_failed(fr_publisher *p, fr_err *err)
     return fr_publisher_fail(p, err, p->failure, p->failure_text, "produce");
 }
 
-/* One of the calls that may be resumed after a time-out: again until it is done, refused, or
- * we are told to stop. */
+/* One of the calls that may be resumed after a time-out, once: FR_IDLE, not done yet. */
+static fr_rc resume_step(fr_publisher *p, rd_kafka_error_t *(*call)(rd_kafka_t *, int), int ms,
+                         int64_t deadline, const char *what, fr_err *err)
+{
+    rd_kafka_error_t *error = call(p->client.rk, ms);
+    if (error == NULL) {
+        return FR_OK;
+    }
+    if (!rd_kafka_error_is_retriable(error) || fr_now_us() >= deadline) {
+        return fail_error(p, err, error, what);
+    }
+    rd_kafka_error_destroy(error);
+    FR_TRY(fr_client_check(&p->client, err));
+    rd_kafka_poll(p->client.rk, 0);
+    return FR_IDLE;
+}
+
+/* Again until it is done, refused, or we are told to stop. */
 static fr_rc resume(fr_publisher *p, rd_kafka_error_t *(*call)(rd_kafka_t *, int), int64_t patience,
                     const char *what, fr_err *err)
 {
     int64_t deadline = fr_now_us() + patience;
-    for (;;) {
-        rd_kafka_error_t *error = call(p->client.rk, STEP_MS);
-        if (error == NULL) {
-            return FR_OK;
-        }
-        if (!rd_kafka_error_is_retriable(error) || fr_now_us() >= deadline) {
-            return fail_error(p, err, error, what);
-        }
-        rd_kafka_error_destroy(error);
-        FR_TRY(fr_client_check(&p->client, err));
-        rd_kafka_poll(p->client.rk, 0);
-    }
+    fr_rc rc;
+    do {
+        rc = resume_step(p, call, STEP_MS, deadline, what, err);
+    } while (rc == FR_IDLE);
+    return rc;
 }
 
 /* ---- transactions ---- */
@@ -224,6 +233,7 @@ static fr_rc resume(fr_publisher *p, rd_kafka_error_t *(*call)(rd_kafka_t *, int
 static void settle(fr_publisher *p)
 {
     p->open = false;
+    p->step = FR_COMMIT_DATA;
     p->produced = p->delivered = p->failed = 0;
     p->failure = RD_KAFKA_RESP_ERR_NO_ERROR;
     p->record_count = 0;
@@ -253,22 +263,33 @@ bool fr_publisher_in_transaction(const fr_publisher *p)
     return p->open;
 }
 
-fr_rc fr_publisher_drain(fr_publisher *p, fr_err *err)
+/* Everything produced is acknowledged; FR_IDLE: not within ms. */
+static fr_rc drain_step(fr_publisher *p, int ms, fr_err *err)
 {
-    while (rd_kafka_flush(p->client.rk, FR_CLIENT_TICK_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT) {
+    bool waits = rd_kafka_flush(p->client.rk, ms) == RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (waits) {
         FR_TRY(fr_client_check(&p->client, err));
-        if (p->failed > 0) {
-            break;
-        }
     }
     if (p->failed > 0) {
         return fr_publisher_fail_failed(p, err);
+    }
+    if (waits) {
+        return FR_IDLE;
     }
     if (p->delivered != p->produced) {
         return fr_fail(err, FR_ERR_BUG, "kafka: %llu messages produced, %llu acknowledged",
                        (unsigned long long)p->produced, (unsigned long long)p->delivered);
     }
     return FR_OK;
+}
+
+fr_rc fr_publisher_drain(fr_publisher *p, fr_err *err)
+{
+    fr_rc rc;
+    do {
+        rc = drain_step(p, FR_CLIENT_TICK_MS, err);
+    } while (rc == FR_IDLE);
+    return rc;
 }
 
 static fr_rc send_record(fr_publisher *p, const fr_record *r, fr_err *err)
@@ -308,24 +329,36 @@ static fr_rc record_facts(fr_publisher *p, fr_err *err)
 /* At-least-once: the checkpoint may only say what is acknowledged already. */
 static fr_rc send_records(fr_publisher *p, fr_err *err)
 {
-    for (size_t i = 0; i < p->record_count; i++) {
+    for (size_t i = 0; !p->transactional && i < p->record_count; i++) {
         FR_TRY(send_record(p, &p->records[i], err));
     }
-    return fr_publisher_drain(p, err);
+    return FR_OK;
 }
 
-static fr_rc finish(fr_publisher *p, fr_err *err)
+/* The next step, until there is one that has to wait longer than ms. */
+static fr_rc finish_step(fr_publisher *p, int ms, fr_err *err)
 {
-    FR_TRY(fr_publisher_drain(p, err));
-    FR_TRY(record_facts(p, err));
-    if (FR_FAILPOINT("kafka_before_commit")) {
-        return fr_fail(err, FR_ERR_CONNECT, "failpoint kafka_before_commit");
+    if (p->step == FR_COMMIT_DATA) {
+        fr_rc rc = drain_step(p, ms, err);
+        if (rc != FR_OK) {
+            return rc;
+        }
+        FR_TRY(record_facts(p, err));
+        if (FR_FAILPOINT("kafka_before_commit")) {
+            return fr_fail(err, FR_ERR_CONNECT, "failpoint kafka_before_commit");
+        }
+        FR_TRY(send_records(p, err));
+        p->step = FR_COMMIT_RECORDS;
     }
-    if (!p->transactional) {
-        return send_records(p, err);
+    if (p->step == FR_COMMIT_RECORDS) {
+        fr_rc rc = drain_step(p, ms, err);
+        if (rc != FR_OK || !p->transactional) {
+            return rc;
+        }
+        p->step = FR_COMMIT_END;
+        p->commit_deadline_us = fr_now_us() + p->patience_us;
     }
-    FR_TRY(fr_publisher_drain(p, err));
-    return resume(p, rd_kafka_commit_transaction, p->patience_us, "commit", err);
+    return resume_step(p, rd_kafka_commit_transaction, ms, p->commit_deadline_us, "commit", err);
 }
 
 static void take_ends(fr_publisher *p)
@@ -341,7 +374,8 @@ static void take_ends(fr_publisher *p)
     }
 }
 
-fr_rc fr_publisher_commit(fr_publisher *p, const fr_end **ends, size_t *end_count, fr_err *err)
+fr_rc fr_publisher_commit_step(fr_publisher *p, int ms, const fr_end **ends, size_t *end_count,
+                               fr_err *err)
 {
     *end_count = 0;
     *ends = p->ends;
@@ -349,7 +383,11 @@ fr_rc fr_publisher_commit(fr_publisher *p, const fr_end **ends, size_t *end_coun
         return FR_OK;
     }
     int64_t start = fr_now_us();
-    FR_TRY(finish(p, err));
+    fr_rc rc = finish_step(p, ms, err);
+    atomic_fetch_add(&p->commit_us, (uint64_t)(fr_now_us() - start));
+    if (rc != FR_OK) {
+        return rc;
+    }
     if (FR_FAILPOINT("kafka_after_commit")) {
         return fr_fail(err, FR_ERR_CONNECT, "failpoint kafka_after_commit");
     }
@@ -359,9 +397,17 @@ fr_rc fr_publisher_commit(fr_publisher *p, const fr_end **ends, size_t *end_coun
     fr_publisher_forget_touched(p);
     settle(p);
     atomic_fetch_add(&p->transactions, 1);
-    atomic_fetch_add(&p->commit_us, (uint64_t)(fr_now_us() - start));
     atomic_store(&p->last_commit_us, fr_now_us());
     return FR_OK;
+}
+
+fr_rc fr_publisher_commit(fr_publisher *p, const fr_end **ends, size_t *end_count, fr_err *err)
+{
+    fr_rc rc;
+    do {
+        rc = fr_publisher_commit_step(p, STEP_MS, ends, end_count, err);
+    } while (rc == FR_IDLE);
+    return rc;
 }
 
 fr_rc fr_publisher_abort(fr_publisher *p, fr_err *err)

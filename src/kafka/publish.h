@@ -41,6 +41,10 @@ fr_rc fr_publisher_record(fr_publisher *p, const fr_record *r, fr_err *err);
 /* All produced messages acknowledged, transaction committed. On FR_OK *ends (borrowed until
  * the next call) are the topic-partitions this transaction touched. */
 fr_rc fr_publisher_commit(fr_publisher *p, const fr_end **ends, size_t *end_count, fr_err *err);
+/* The same in steps of at most about ms each, so that the caller can do something useful while
+ * the broker works: FR_IDLE: not committed yet, call again; nothing may be produced until then. */
+fr_rc fr_publisher_commit_step(fr_publisher *p, int ms, const fr_end **ends, size_t *end_count,
+                               fr_err *err);
 /* Abort, when the outcome is certain (R12: txn_requires_abort): FR_OK, go on with begin
  * after rewinding the source. */
 fr_rc fr_publisher_abort(fr_publisher *p, fr_err *err);

@@ -15,9 +15,8 @@ static rd_kafka_headers_t *headers_of(const fr_message *m)
     return headers;
 }
 
-/* Neither copied nor freed by librdkafka: the batch stays until the commit. */
-static rd_kafka_error_t *enqueue(fr_publisher *p, rd_kafka_topic_t *handle, const fr_message *m,
-                                 int32_t partition, fr_slot *slot)
+static rd_kafka_error_t *enqueue_with_more(fr_publisher *p, rd_kafka_topic_t *handle,
+                                           const fr_message *m, int32_t partition, fr_slot *slot)
 {
     rd_kafka_vu_t v[8] = {
         {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = handle},
@@ -41,6 +40,22 @@ static rd_kafka_error_t *enqueue(fr_publisher *p, rd_kafka_topic_t *handle, cons
         rd_kafka_headers_destroy(headers);
     }
     return error;
+}
+
+/* Neither copied nor freed by librdkafka: the batch stays until the commit. The plain call is
+ * cheaper, and does for most. */
+static rd_kafka_error_t *enqueue(fr_publisher *p, rd_kafka_topic_t *handle, const fr_message *m,
+                                 int32_t partition, fr_slot *slot)
+{
+    if (m->timestamp_ms != 0 || m->header_count > 0) {
+        return enqueue_with_more(p, handle, m, partition, slot);
+    }
+    if (rd_kafka_produce(handle, partition, 0, (void *)m->payload.ptr, m->payload.len, m->key.ptr,
+                         m->key.len, slot) == 0) {
+        return NULL;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_last_error();
+    return rd_kafka_error_new(code, "%s", rd_kafka_err2str(code));
 }
 
 /* NULL: it is in the queue. */

@@ -31,6 +31,10 @@ typedef struct fr_target {
     int32_t slot_count;
 } fr_target;
 
+/* Where a commit is: data waits to be acknowledged, then the records that come last, then the
+ * broker's answer to the commit itself. */
+typedef enum fr_commit_step { FR_COMMIT_DATA, FR_COMMIT_RECORDS, FR_COMMIT_END } fr_commit_step;
+
 struct fr_publisher {
     fr_client client;
     const fr_kafka_settings *settings;
@@ -42,6 +46,8 @@ struct fr_publisher {
     bool transactional;
     bool open;           /* between begin and commit or abort */
     int64_t patience_us; /* transaction.timeout.ms and a bit */
+    fr_commit_step step;
+    int64_t commit_deadline_us;
 
     fr_map *targets;   /* topic -> fr_target* */
     fr_target *newest; /* the last one looked up */

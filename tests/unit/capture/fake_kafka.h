@@ -25,6 +25,7 @@ static struct fake_kafka {
     size_t row_count, record_count, transactions;
     size_t fail_commit; /* the n-th commit from now fails; 0: none */
     int64_t commit_takes_us;
+    int steps;
     size_t opened;
 } kafka = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -162,6 +163,15 @@ fr_rc fr_publisher_commit(fr_publisher *p, const fr_end **ends, size_t *end_coun
     p->row_count = p->record_count = 0;
     p->open = false;
     return fails ? fr_fail(err, FR_ERR_CONNECT, "the broker is gone") : FR_OK;
+}
+
+/* Two steps, so that the caller has something to do in between. */
+fr_rc fr_publisher_commit_step(fr_publisher *p, int ms, const fr_end **ends, size_t *end_count,
+                               fr_err *err)
+{
+    (void)ms;
+    kafka.steps++;
+    return kafka.steps % 2 == 1 ? FR_IDLE : fr_publisher_commit(p, ends, end_count, err);
 }
 
 fr_rc fr_publisher_abort(fr_publisher *p, fr_err *err)

@@ -38,6 +38,8 @@ BARE = """
   transactions of 20,000.
 * **Sink**: each way to write upserts by hand, with an offsets row in the same transaction (`bench/sink_methods.c`).
 * **Latency** (`bench/latency.c`): from the return of COMMIT to the arrival at a `read_committed` consumer.
+* **Bare transactional producer** (`bench/bare_transactions.c`): messages at the same pace, in transactions of the same
+  shape, from when each falls due to its arrival.
 """
 
 

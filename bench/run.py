@@ -234,7 +234,7 @@ def latency(r):
         sql(dsn, "create table orders (id bigint primary key, note text)", PUBLICATION,
             "insert into orders values (0, 'so that its topic is there')")
         d = Daemon(dsn, '"public.orders": {}')
-        times, idle, acks = [], [], []
+        times, idle, acks, floor = [], [], [], []
         try:
             for i in range(min(N, 3)):  # each is long enough
                 d.start()
@@ -245,16 +245,27 @@ def latency(r):
                 times.append(bare("latency", dsn, "orders", os.environ["KAFKA_BOOTSTRAP"], d.id + ".public.orders", 200,
                                   seconds, 1000 + i * 1000000))
                 acks.append([b - a for a, b in zip(before, d.stage("ack"))])
-                say(str(times[-1]))
                 d.stop()
+                topic = f"{d.id}.bare{i}"
+                create_topic(topic, 4)
+                floor.append(bare("bare_transactions", os.environ["KAFKA_BOOTSTRAP"], topic, 3, 200, seconds))
+                say(f"{times[-1]}, bare transactions {floor[-1]}")
         finally:
             d.close()
     r.add("latency_p50", f"COMMIT to a read_committed consumer, exactly once, 200 commits/s for {seconds} s", "ms",
           [t["p50_ms"] for t in times], 8, at_least=False)
     r.add("latency_p99", "the same, 99th percentile", "ms", [t["p99_ms"] for t in times], 25, at_least=False)
+    r.add("bare_latency_p50", "bare transactional producer of as many messages, no database", "ms",
+          [f["p50_ms"] for f in floor])
+    r.add("bare_latency_p99", "the same, 99th percentile", "ms", [f["p99_ms"] for f in floor])
     r.note("latency", f"A Kafka transaction took {1e3 * statistics.median(a / b for a, b in acks):.1f} ms on average from "
            f"the end of its events to the broker's answer; {statistics.median(b for _, b in acks):,.0f} of them carried "
-           f"{200 * seconds:,} commits.")
+           f"{200 * seconds:,} commits. With nothing but librdkafka and the broker, in transactions of the same shape "
+           f"({statistics.median(f['transactions'] for f in floor):,.0f} of them), it takes "
+           f"{statistics.median(f['p50_ms'] for f in floor):.1f} ms (p99 {statistics.median(f['p99_ms'] for f in floor):.1f}): "
+           "one request to add the partitions, then one to produce for each partition (the broker asks its coordinator about "
+           "each, and answers one at a time), one to end the transaction; and who begins the next one before the broker has "
+           "written its markers is sent away for 20 ms.")
     r.add("memory_idle", "resident memory while nothing happens", "MB", idle, 32, at_least=False, digits=1)
 
 

@@ -18,7 +18,8 @@ case ${1:-} in
 esac
 scripts/deps.sh test
 cmake --preset bench
-cmake --build build/bench --target freshet sink_methods bare_receiver bare_copy bare_producer latency
+cmake --build build/bench --target freshet sink_methods bare_receiver bare_copy bare_producer \
+    bare_transactions latency
 export FRESHET=$root/build/bench/freshet BENCH_BUILD=$root/build/bench
 if [ $# -gt 0 ]; then
     BENCH_OUT=$root/build/bench-results.json exec tests/stack/run bench/run.py "$@"

@@ -74,7 +74,7 @@ fr_batch *ahead_next(ahead *a, int64_t deadline_us, size_t *encoded)
 
 bool ahead_work(ahead *a)
 {
-    if (!a->allowed || a->stuck || a->count == a->cap)
+    if (!a->allowed || a->stuck || a->count == a->cap || a->c->filled == NULL)
         return false;
     fr_batch *b = fr_queue_take(a->c->filled, 0);
     if (b == NULL)

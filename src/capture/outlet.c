@@ -110,7 +110,9 @@ int64_t outlet_due(const outlet *o)
     return (o->opened_us == 0 ? o->last_close_us : o->opened_us) + o->c->s.kafka->max_time_us;
 }
 
-enum { STALL_US = 20000, MOST_SETTLE_US = 5000, SOON_US = 30000 };
+/* A stall costs 20 ms, so a part of that is well spent; and as it must be rare for the 99th
+ * percentile's sake, patience is lost much more slowly than it is learned. */
+enum { STALL_US = 20000, MOST_SETTLE_US = 6000, SOON_US = 30000, FORGET = 128 };
 
 static bool young(const outlet *o)
 {
@@ -139,7 +141,7 @@ static void learn_to_settle(outlet *o, int64_t took)
     if (took >= o->quickest_us + STALL_US - 2000)
         o->settle_us += o->settle_us / 2 + 250;
     else
-        o->settle_us -= o->settle_us / 48;
+        o->settle_us -= o->settle_us / FORGET;
     if (o->settle_us > MOST_SETTLE_US)
         o->settle_us = MOST_SETTLE_US;
 }

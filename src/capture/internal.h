@@ -3,6 +3,7 @@
 #define FR_CAPTURE_INTERNAL_H
 
 #include "base/bytes.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -10,6 +11,7 @@
 #include "base/queue.h"
 #include "capture/capture.h"
 #include "codec/encode.h"
+#include "connect/runner.h"
 #include "kafka/publish.h"
 #include "transform/route.h"
 #include <pthread.h>
@@ -21,12 +23,8 @@ typedef struct snapshot snapshot;
 struct fr_capture {
     fr_capture_settings s;
     char who[96]; /* "source erp" */
-    pthread_t thread;
-    pthread_mutex_t lock; /* reader, safe, err, done, failed; and what interrupt touches */
-    pthread_cond_t wake;
-    atomic_bool stopping, abandoned;
-    bool done, failed;
-    fr_err err;
+    fr_runner runner;
+    pthread_mutex_t lock; /* reader, safe, and what interrupt touches */
 
     /* One run: from opening everything to the next failure. */
     fr_registry *registry;
@@ -41,12 +39,11 @@ struct fr_capture {
     atomic_bool silent; /* the source had nothing more to say when the last batch was filled */
     fr_buf safe;        /* newest committed resume text */
     uint64_t safe_version;
-    bool progressed; /* something was committed in this run */
 };
 
 static inline bool stopping(fr_capture *c)
 {
-    return atomic_load_explicit(&c->stopping, memory_order_relaxed);
+    return atomic_load_explicit(&c->runner.stopping, memory_order_relaxed);
 }
 
 /* outlet.c: from filled batches to committed Kafka transactions. */

@@ -213,7 +213,7 @@ static void acknowledged(outlet *o, fr_batch *keep)
     fr_buf_str(&c->safe, fr_buf_view(&o->resume));
     c->safe_version++;
     pthread_mutex_unlock(&c->lock);
-    c->progressed = true;
+    c->runner.progressed = true;
     dead_committed(o->dead);
     size_t i = 0;
     void *value;

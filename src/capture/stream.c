@@ -198,6 +198,7 @@ static void *reader_thread(void *context)
     reader_job *job = context;
     stream *s = job->s;
     pthread_setname_np(pthread_self(), "reader");
+    fr_cancel_by(&s->c->runner.abandoned);
     if (read_loop(s, job->r, &s->err) == FR_FAIL)
         s->failed = true;
     fr_queue_close(s->c->filled);
@@ -281,8 +282,9 @@ static fr_rc run_threads(stream *s, fr_reader *r, outlet *o, fr_err *err)
     fr_capture *c = s->c;
     pthread_t thread;
     reader_job job = {s, r};
+    fr_cancel_by(&c->runner.abandoned); /* from here on a stop finishes what it has */
+    FR_TRY(fr_thread_start(&thread, reader_thread, &job, err));
     set_reader(c, r);
-    pthread_create(&thread, NULL, reader_thread, &job);
     fr_rc rc = publish_loop(s, o, err);
     atomic_store(&s->stop, true);
     pthread_mutex_lock(&c->lock);

@@ -13,7 +13,8 @@ enum {
     READY_US = 15000000,
     CLOSE_ABORT_US = 2000000,
     CLAIM_WAIT_US = 1500000,
-    STEP_MS = 500, /* of a call that librdkafka lets us resume */
+    HURRIED_ABORT_US = 300000, /* the same when we are to give up */
+    STEP_MS = 500,             /* of a call that librdkafka lets us resume */
     SLACK_US = 30000000
 };
 
@@ -529,11 +530,13 @@ fr_rc fr_publisher_open(const fr_kafka_settings *settings, const char *source, c
  * depends on it. */
 static void abort_quietly(fr_publisher *p)
 {
-    int64_t deadline = fr_now_us() + CLOSE_ABORT_US;
+    fr_err ignored;
+    bool hurry = fr_client_check(&p->client, &ignored) == FR_FAIL;
+    int64_t deadline = fr_now_us() + (hurry ? HURRIED_ABORT_US : CLOSE_ABORT_US);
     char text[64];
     while (rd_kafka_fatal_error(p->client.rk, text, sizeof(text)) == RD_KAFKA_RESP_ERR_NO_ERROR &&
            fr_now_us() < deadline) {
-        rd_kafka_error_t *error = rd_kafka_abort_transaction(p->client.rk, STEP_MS);
+        rd_kafka_error_t *error = rd_kafka_abort_transaction(p->client.rk, HURRIED_ABORT_US / 1000);
         if (error == NULL) {
             return;
         }

@@ -48,8 +48,10 @@ static rd_kafka_error_t *wait_for_room(fr_publisher *p, rd_kafka_topic_t *handle
                                        const fr_message *m, int32_t partition, fr_slot *slot,
                                        rd_kafka_error_t *error)
 {
+    fr_err ignored;
     while (error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
-           p->failed == 0 && !atomic_load(&p->interrupted) && rd_kafka_outq_len(p->client.rk) > 0) {
+           p->failed == 0 && fr_client_check(&p->client, &ignored) == FR_OK &&
+           rd_kafka_outq_len(p->client.rk) > 0) {
         rd_kafka_error_destroy(error);
         rd_kafka_poll(p->client.rk, FULL_WAIT_MS);
         error = enqueue(p, handle, m, partition, slot);

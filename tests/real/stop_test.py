@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
 """SIGTERM while something hangs: the exit comes in time, with exit code 0, whatever it waits for."""
 import os
 import signal
@@ -15,11 +15,11 @@ SOON = 2  # seconds: far below daemon.drain
 
 CONFIG = """
 sources:
-  s: {{type: postgres, dsn: "{source}", prefix: {id}, log: {{slot: {slot}}}, include: [public.t]}}
+  s: {{type: postgres, dsn: "{source}", prefix: {id}, log: {{publication: pub, slot: {slot}}}, tables: {{public.t: {{}}}}}}
 """
 SINK = """
 sinks:
-  k: {{type: postgres, dsn: "{target}", from: [{id}.public.t], create: run, every: 100ms}}
+  k: {{type: postgres, dsn: "{target}", from: [{id}.public.t], create: run, on_change: {{add_column: evolve}}, write: {{every: 100ms}}}}
 """
 
 
@@ -75,15 +75,6 @@ def waits_for(p, place):
     eventually("a connection to " + place, lambda: connected(int(place.rsplit(":", 1)[1])), 30)
 
 
-def with_place(config, **places):
-    """A pipeline one of whose servers is a silent one."""
-    p = Pipeline(config)
-    p.sql("create table t (id int primary key, v text)")
-    for name, value in places.items():
-        setattr(p, name, value)
-    return p
-
-
 def kafka_silent():
     s, place = silent()
     for name, config in (("source", CONFIG), ("sink", SINK)):
@@ -105,7 +96,7 @@ def database_silent():
         p = Pipeline(config)
         real = getattr(p, name)
         try:
-            p.sql("create table t (id int primary key, v text)")
+            p.sql("create table t (id int primary key, v text); create publication pub for table t")
             setattr(p, name, "postgresql://postgres@%s/none" % place)
             p.write(config)
             with case("stop.%s_never_answers" % name, p):
@@ -121,7 +112,8 @@ def frozen_at_start(own):
     """It was there before; at the next start it hangs, and we are anywhere in the opening."""
     p = Pipeline(CONFIG + SINK)
     try:
-        p.sql("create table t (id int primary key, v text); insert into t values (1, 'a')")
+        p.sql("create table t (id int primary key, v text); insert into t values (1, 'a');"
+              "create publication pub for table t")
         p.start()
         p.wait_events("t", 1)
         eventually("the row", lambda: connect_count(p) == 1)
@@ -161,7 +153,8 @@ def frozen_at_work(own):
             text = f.read().replace("daemon: {", "daemon: {drain: 4s, ")
         with open(p.config, "w") as f:
             f.write(text)
-        p.sql("create table t (id int primary key, v text); insert into t values (1, 'a')")
+        p.sql("create table t (id int primary key, v text); insert into t values (1, 'a');"
+              "create publication pub for table t")
         n = 1
         for server in ("kafka", "registry", "pg", "pg2"):
             with case("stop.frozen_%s_at_work" % server, p):

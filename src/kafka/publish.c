@@ -28,6 +28,10 @@ static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaq
         p->delivered++;
         atomic_fetch_add_explicit(&p->bytes, m->len + m->key_len, memory_order_relaxed);
         if (slot->target != NULL && m->offset >= 0) {
+            if (m->offset < slot->acked && p->rewound == NULL) {
+                p->rewound = slot;
+                p->rewound_at = m->offset;
+            }
             fr_publisher_touch(p, slot, m->offset + 1);
         }
         return;
@@ -246,6 +250,7 @@ fr_rc fr_publisher_begin(fr_publisher *p, fr_err *err)
         }
     }
     p->open = true;
+    fr_publisher_watch(p);
     return FR_OK;
 }
 
@@ -318,6 +323,7 @@ static fr_rc send_records(fr_publisher *p, fr_err *err)
 static fr_rc finish(fr_publisher *p, fr_err *err)
 {
     FR_TRY(fr_publisher_drain(p, err));
+    FR_TRY(fr_publisher_same_topics(p, err));
     FR_TRY(record_facts(p, err));
     if (FR_FAILPOINT("kafka_before_commit")) {
         return fr_fail(err, FR_ERR_CONNECT, "failpoint kafka_before_commit");
@@ -564,6 +570,7 @@ void fr_publisher_close(fr_publisher *p)
         rd_kafka_topic_destroy(p->handle);
     }
     fr_publisher_free_targets(p);
+    fr_publisher_unwatch(p);
     fr_client_close(&p->client);
     free(p->touched);
     free(p->ends);

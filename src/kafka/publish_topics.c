@@ -113,14 +113,19 @@ static fr_rc refuse_position(fr_err *err, const char *code, const char *topic, c
                              "topic (sources.<name>.tables.<table>.topic), or restore the topic.");
 }
 
+fr_rc fr_publisher_recreated(const char *topic, fr_err *err)
+{
+    return refuse_position(err, "kafka.topic.recreated", topic,
+                           "was deleted and created again: what was published is gone");
+}
+
 static fr_rc check_fact(const fr_target *t, const fr_topic_state *now, const char *partitioner,
                         fr_err *err)
 {
     const fr_topic_fact *was = &t->fact;
     char text[200];
     if (was->topic_id.len > 0 && now->id.len > 0 && !fr_str_eq(was->topic_id, now->id)) {
-        return refuse_position(err, "kafka.topic.recreated", t->name,
-                               "was deleted and created again: what was published is gone");
+        return fr_publisher_recreated(t->name, err);
     }
     if (was->partitions != now->partitions) {
         snprintf(text, sizeof(text),
@@ -308,7 +313,7 @@ static fr_rc check_facts(fr_publisher *p, fr_arena *a, fr_map *gone, fr_err *err
     return FR_OK;
 }
 
-static fr_rc data_lost(const fr_end *end, int64_t log_end, fr_err *err)
+fr_rc fr_publisher_data_lost(const fr_end *end, int64_t log_end, fr_err *err)
 {
     fr_fail(err, FR_ERR_POSITION,
             "kafka: topic %.*s, partition %d ends at offset %lld, but messages up to %lld were "
@@ -335,7 +340,7 @@ static fr_rc check_log_ends(fr_publisher *p, fr_arena *a, const fr_end *ends, si
             return FR_OK;
         }
         if (fr_now_us() >= deadline) {
-            return data_lost(&ends[i], log_ends[i], err);
+            return fr_publisher_data_lost(&ends[i], log_ends[i], err);
         }
         FR_TRY(fr_client_check(&p->client, err));
         fr_sleep_us(100000);

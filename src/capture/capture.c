@@ -350,6 +350,12 @@ static fr_rc run_once(void *context, fr_err *err)
     return rc;
 }
 
+/* A row goes to the dead letters at the next try: nothing is overloaded. */
+static bool set_aside(const fr_err *err)
+{
+    return err->kind == FR_ERR_BUSY && strcmp(err->code, "kafka.message.too_large") == 0;
+}
+
 fr_capture *fr_capture_start(const fr_capture_settings *settings)
 {
     fr_capture *c = fr_malloc(sizeof(*c));
@@ -360,6 +366,7 @@ fr_capture *fr_capture_start(const fr_capture_settings *settings)
                             .who = c->who,
                             .observer = &c->s.observer,
                             .run = run_once,
+                            .awaited = set_aside,
                             .context = c};
     fr_runner_start(&c->runner);
     return c;
@@ -399,5 +406,7 @@ void fr_capture_free(fr_capture *c)
     fr_runner_end(&c->runner);
     pthread_mutex_destroy(&c->lock);
     fr_buf_free(&c->safe);
+    fr_map_free(c->refused, NULL);
+    fr_arena_free(c->refused_arena);
     free(c);
 }

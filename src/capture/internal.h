@@ -39,6 +39,10 @@ struct fr_capture {
     atomic_bool silent; /* the source had nothing more to say when the last batch was filled */
     fr_buf safe;        /* newest committed resume text */
     uint64_t safe_version;
+
+    /* Over all runs, under the lock: rows that Kafka did not take for their size. */
+    fr_arena *refused_arena;
+    fr_map *refused; /* which row -> why (char *); NULL: none yet */
 };
 
 static inline bool stopping(fr_capture *c)
@@ -73,7 +77,12 @@ typedef struct dead_letters dead_letters;
 dead_letters *dead_new(fr_capture *c);
 void dead_free(dead_letters *d);
 bool dead_wanted(const dead_letters *d, const fr_event *e); /* its table's errors.mode is dlq */
+/* Its key is parked, or Kafka has refused it: dead_put with why NULL. */
 bool dead_parked(dead_letters *d, const fr_event *e);
+/* Producing this message of the batch failed with *err. Where that is its size, and its table's
+ * errors.mode is dlq: the row is set aside when it is read again, and *err passes by itself, for
+ * the transaction is lost with the message. Returns FR_FAIL. */
+fr_rc dead_refused(dead_letters *d, const fr_batch *b, size_t message, fr_err *err);
 /* The dead letter of events[index], as a message of the batch; its key is parked. why NULL: it
  * was parked already. */
 fr_rc dead_put(dead_letters *d, fr_batch *b, size_t index, const fr_err *why, fr_err *err);

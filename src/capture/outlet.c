@@ -420,7 +420,8 @@ static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, 
     FR_TRY(open_transaction(o, err));
     if (FR_FAILPOINT("capture_before_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_produce");
-    FR_TRY(fr_publisher_produce(o->c->publisher, b, first, b->message_count, &failed, err));
+    if (fr_publisher_produce(o->c->publisher, b, first, b->message_count, &failed, err) == FR_FAIL)
+        return dead_refused(o->dead, b, failed, err);
     if (FR_FAILPOINT("capture_after_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_produce");
     o->events += to - from;

@@ -437,6 +437,8 @@ static fr_rc open_client(fr_publisher *p, fr_err *err)
     numbers n;
     char who[128];
     work_out(p->settings, p->source, &n);
+    const char *most = fr_client_property(p->settings, "message.max.bytes");
+    p->most_bytes = strtoll(most == NULL ? n.max_bytes : most, NULL, 10);
     snprintf(who, sizeof(who), "source %.*s", FR_ARG(p->source));
     const fr_pair defaults[] = {
         {"compression.codec", "lz4"},

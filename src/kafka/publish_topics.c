@@ -7,8 +7,6 @@
 
 /* A new leader's high watermark lags behind for a moment. */
 enum { LOG_END_PATIENCE_US = 5000000 };
-/* What a broker takes where nobody said otherwise is 1 MiB and a few bytes. */
-enum { BIG_MESSAGE = 1000000 };
 
 static const char *partitioner_name(const fr_kafka_settings *s)
 {
@@ -220,7 +218,7 @@ static fr_rc open_target(fr_publisher *p, fr_target *t, const fr_topic_state *no
     }
     grow_slots(t, now->partitions);
     t->compacted = now->compacted;
-    t->big = now->max_bytes > 0 ? now->max_bytes - 512 : BIG_MESSAGE;
+    t->big = now->max_bytes > 0 ? now->max_bytes - FR_BIG_MARGIN : FR_BIG_MESSAGE;
     t->handle = rd_kafka_topic_new(p->client.rk, t->name, NULL);
     if (t->handle == NULL) {
         return fr_publisher_fail(p, err, rd_kafka_last_error(), NULL, t->name);

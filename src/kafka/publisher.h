@@ -18,6 +18,10 @@ typedef struct fr_slot {
     bool touched;  /* by the open transaction: listed in publisher.touched */
 } fr_slot;
 
+/* What a broker takes where nobody said otherwise is 1 MiB and a few bytes; what a message's
+ * batch adds to it. */
+enum { FR_BIG_MESSAGE = 1000000, FR_BIG_MARGIN = 512 };
+
 /* One data topic. */
 typedef struct fr_target {
     const char *name;         /* in the publisher's arena */
@@ -41,6 +45,7 @@ struct fr_publisher {
     fr_slot own;
     bool transactional;
     bool open;           /* between begin and commit or abort */
+    int64_t most_bytes;  /* of a message, as librdkafka lets it pass: message.max.bytes */
     int64_t patience_us; /* transaction.timeout.ms and a bit */
 
     fr_map *targets;   /* topic -> fr_target* */

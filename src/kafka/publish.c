@@ -10,6 +10,7 @@
 
 enum {
     TXN_TIMEOUT_MS = 60000,
+    BATCH_BYTES = 1000000,
     READY_US = 15000000,
     CLOSE_ABORT_US = 2000000,
     CLAIM_WAIT_US = 1500000,
@@ -115,6 +116,13 @@ static fr_rc fail_delivery(fr_publisher *p, fr_err *err)
     char what[300];
     snprintf(what, sizeof(what), "topic %s", p->failure_topic);
     fr_client_fail(&p->client, err, p->failure, p->failure_text, what);
+    if (p->failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !p->alone) {
+        fr_fail(err, FR_ERR_CONFIG, "kafka: topic %s: a batch of messages is too large for it: %s",
+                p->failure_topic, p->failure_text);
+        fr_fail_code(err, "kafka.batch.too_large");
+        return fr_fail_hint(err, "Set batch.size in kafka.properties below max.message.bytes of "
+                                 "the topic, or raise that.");
+    }
     if (topic_is_gone(p)) {
         fr_fail(err, FR_ERR_POSITION, "kafka: topic %s is gone: %s", p->failure_topic,
                 p->failure_text);
@@ -392,7 +400,7 @@ fr_rc fr_publisher_abort(fr_publisher *p, fr_err *err)
 /* ---- open and close ---- */
 
 typedef struct numbers { /* as librdkafka wants them */
-    char kbytes[24], max_bytes[24], txn_ms[24], socket_ms[24], id[300];
+    char kbytes[24], max_bytes[24], batch[24], txn_ms[24], socket_ms[24], id[300];
 } numbers;
 
 static int64_t txn_timeout_ms(const fr_kafka_settings *s)
@@ -417,6 +425,18 @@ static fr_rc check_times(const fr_kafka_settings *s, fr_err *err)
                         (long long)(ms / 4));
 }
 
+/* What the topics that we make take at once; most where nothing is said of it. */
+static int64_t topic_limit(const fr_kafka_settings *s)
+{
+    long long bytes = 0;
+    for (size_t i = 0; i < s->topic_config.count; i++) {
+        if (strcmp(s->topic_config.items[i].name, "max.message.bytes") == 0) {
+            bytes = strtoll(s->topic_config.items[i].value, NULL, 10);
+        }
+    }
+    return bytes > 2 * FR_BIG_MARGIN ? bytes - FR_BIG_MARGIN : INT64_MAX;
+}
+
 /* An event may carry the row twice, before and after. */
 static void work_out(const fr_kafka_settings *s, fr_str source, numbers *n)
 {
@@ -425,6 +445,8 @@ static void work_out(const fr_kafka_settings *s, fr_str source, numbers *n)
     int64_t memory = s->memory > max_bytes + (1 << 20) ? s->memory : max_bytes + (1 << 20);
     snprintf(n->kbytes, sizeof(n->kbytes), "%lld", (long long)(memory / 1024));
     snprintf(n->max_bytes, sizeof(n->max_bytes), "%lld", (long long)max_bytes);
+    int64_t batch = topic_limit(s) < BATCH_BYTES ? topic_limit(s) : BATCH_BYTES;
+    snprintf(n->batch, sizeof(n->batch), "%lld", (long long)batch);
     int64_t txn_ms = txn_timeout_ms(s);
     snprintf(n->txn_ms, sizeof(n->txn_ms), "%lld", (long long)txn_ms);
     snprintf(n->socket_ms, sizeof(n->socket_ms), "%lld",
@@ -443,7 +465,7 @@ static fr_rc open_client(fr_publisher *p, fr_err *err)
     const fr_pair defaults[] = {
         {"compression.codec", "lz4"},
         {"linger.ms", "5"},
-        {"batch.size", "1000000"},
+        {"batch.size", n.batch},
         {"queue.buffering.max.messages", "200000"},
         {"queue.buffering.max.kbytes", n.kbytes},
         {"message.max.bytes", n.max_bytes},

@@ -113,8 +113,11 @@ static fr_rc send_alone(fr_publisher *p, fr_target *t, const fr_message *m, int3
                         fr_err *err)
 {
     FR_TRY(fr_publisher_drain(p, err));
+    p->alone = true;
     FR_TRY(fr_publisher_send(p, t->handle, m, partition, &t->slots[partition], err));
-    return fr_publisher_drain(p, err);
+    FR_TRY(fr_publisher_drain(p, err));
+    p->alone = false;
+    return FR_OK;
 }
 
 /* Which limit it was, and where it stands. */

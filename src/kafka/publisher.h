@@ -44,6 +44,7 @@ struct fr_publisher {
     rd_kafka_topic_t *handle;
     fr_slot own;
     bool transactional;
+    bool alone;          /* the only message under way is one that may be too large */
     bool open;           /* between begin and commit or abort */
     int64_t most_bytes;  /* of a message, as librdkafka lets it pass: message.max.bytes */
     int64_t patience_us; /* transaction.timeout.ms and a bit */

@@ -65,6 +65,8 @@ fr_rc outlet_idle(outlet *o, bool quiet, fr_err *err);
 fr_rc outlet_close(outlet *o, fr_err *err); /* commit now; no-op when there is nothing */
 /* At the end: commit what is whole, give up (abort) a transaction that is not. */
 fr_rc outlet_finish(outlet *o, fr_err *err);
+/* At a stop: the `ends` record, unless it is as new as what was committed. */
+fr_rc outlet_ends(outlet *o, fr_err *err);
 /* When the next idle commit is due (monotonic), INT64_MAX: nothing is open. */
 int64_t outlet_due(const outlet *o);
 /* The newest source transaction taken in is younger than five seconds. */

@@ -40,6 +40,7 @@ struct outlet {
     fr_arena *ends_arena;
     fr_end *ends; /* what the previous transaction touched */
     size_t end_count;
+    bool ends_behind;    /* something was committed since the last `ends` record */
     int64_t all_ends_us; /* when the `ends` record is due */
     fr_map *tallies;     /* table serial -> tally */
 };
@@ -246,6 +247,7 @@ static fr_rc commit(outlet *o, fr_batch *keep, fr_err *err)
     remember_ends(o, ends, count);
     if (all_ends)
         o->all_ends_us = now + 60000000;
+    o->ends_behind = !all_ends && (o->ends_behind || count > 0);
     o->commit_us += (now - began - o->commit_us) / 8;
     learn_to_settle(o, now - began);
     o->last_close_us = now;
@@ -277,6 +279,20 @@ fr_rc outlet_records(outlet *o, const fr_record *records, size_t count, fr_err *
     for (size_t i = 0; i < count; i++)
         FR_TRY(fr_publisher_record(o->c->publisher, &records[i], err));
     return fr_publisher_commit(o->c->publisher, &ends, &end_count, err);
+}
+
+fr_rc outlet_ends(outlet *o, fr_err *err)
+{
+    fr_end *all;
+    size_t count;
+    if (!o->ends_behind)
+        return FR_OK;
+    fr_publisher_ends(o->c->publisher, o->arena, &all, &count);
+    fr_record r = fr_checkpoint_ends(o->arena, all, count);
+    FR_TRY(outlet_records(o, &r, 1, err));
+    o->ends_behind = false;
+    fr_arena_reset(o->arena);
+    return FR_OK;
 }
 
 static bool is_row(fr_op op)

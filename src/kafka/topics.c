@@ -357,8 +357,14 @@ fr_rc fr_topics_create(fr_client *c, const char *name, bool ours, fr_err *err)
         if (code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
             rc = FR_END;
         } else if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            rc = fr_client_fail(
-                c, err, code, n == 1 ? rd_kafka_topic_result_error_string(results[0]) : NULL, what);
+            const char *why = n == 1 ? rd_kafka_topic_result_error_string(results[0]) : NULL;
+            rc = fr_client_fail(c, err, code, why, what);
+            /* Brokers that are starting, or were slow for a while, count as none. */
+            if (code == RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR && why != NULL &&
+                strstr(why, "fenced") != NULL) {
+                err->kind = FR_ERR_CONNECT;
+                (void)fr_fail_hint(err, "The brokers are not ready; it is tried again.");
+            }
         }
     }
     request_end(&r);

@@ -189,9 +189,30 @@ def frozen_at_work(own):
         p.close()
 
 
+def no_thread():
+    """Whichever thread cannot be made: an error with a remedy, and it goes on once it can."""
+    for nth in (1, 2, 3, 4):
+        p = Pipeline(CONFIG)
+        try:
+            p.sql("create table t (id int primary key, v text); insert into t values (1, 'a');"
+                  "create publication pub for table t")
+            with case("thread.none_to_be_had.%d" % nth, p):
+                p.start(failpoint="thread:err:%d" % nth)
+                if nth == 1:
+                    p.refused(3, "thread: a thread cannot be made", "LimitNPROC")
+                else:
+                    p.says("thread: a thread cannot be made", "LimitNPROC", "trying again")
+                    p.sql("insert into t values (2, 'b')")
+                    p.wait_events("t", 2)
+                    ends(p, 5)
+        finally:
+            p.close()
+
+
 if __name__ == "__main__":
     own = Own()
     try:
+        no_thread()
         kafka_silent()
         database_silent()
         frozen_at_start(own)

@@ -1,5 +1,6 @@
 #include "connectors/postgres/pg_conn.h"
 #include "base/bytes.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include <errno.h>
@@ -333,6 +334,12 @@ static int64_t login_deadline(const keywords *k)
     return fr_now_us() + hosts * seconds * 1000000;
 }
 
+static int tick_ms(int64_t left_us)
+{
+    int64_t ms = left_us / 1000 + 1;
+    return ms > FR_CANCEL_TICK_MS ? FR_CANCEL_TICK_MS : (int)ms;
+}
+
 static fr_rc login_wait(PGconn *conn, int64_t deadline, fr_err *err)
 {
     PostgresPollingStatusType step = PGRES_POLLING_WRITING;
@@ -342,7 +349,8 @@ static fr_rc login_wait(PGconn *conn, int64_t deadline, fr_err *err)
             return fail_with(err, NULL, FR_ERR_CONNECT, "connect", "no answer in time");
         struct pollfd p = {.fd = PQsocket(conn),
                            .events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT};
-        int ready = poll(&p, 1, (int)(left / 1000) + 1);
+        FR_TRY(fr_cancel_check(err));
+        int ready = poll(&p, 1, tick_ms(left));
         if (ready < 0 && errno != EINTR)
             return fail_with(err, NULL, FR_ERR_CONNECT, "connect", strerror(errno));
         if (ready <= 0)
@@ -414,11 +422,55 @@ void fr_pg_close(PGconn *conn)
 
 /* ---- asking ---- */
 
+fr_rc fr_pg_await(PGconn *conn, fr_err *err)
+{
+    while (PQisBusy(conn)) {
+        FR_TRY(fr_cancel_check(err));
+        int unsent = PQflush(conn);
+        struct pollfd p = {.fd = PQsocket(conn),
+                           .events = (short)(POLLIN | (unsent > 0 ? POLLOUT : 0))};
+        int ready = unsent < 0 ? 1 : poll(&p, 1, FR_CANCEL_TICK_MS);
+        if (ready < 0 && errno != EINTR)
+            return fail_with(err, NULL, FR_ERR_CONNECT, "wait", strerror(errno));
+        if (ready > 0 && PQconsumeInput(conn) == 0)
+            return FR_OK;
+    }
+    return FR_OK;
+}
+
+/* As PQexec does it: the last result, or the first that failed or begins a COPY. */
+fr_rc fr_pg_ask(PGconn *conn, const char *sql, const char *const *params, const int *lengths,
+                const int *formats, int count, bool binary, PGresult **out, fr_err *err)
+{
+    int sent = count == 0 && !binary ? PQsendQuery(conn, sql)
+                                     : PQsendQueryParams(conn, sql, count, NULL, params, lengths,
+                                                         formats, binary ? 1 : 0);
+    PGresult *last = NULL;
+    while (sent == 1) {
+        if (fr_pg_await(conn, err) == FR_FAIL) {
+            PQclear(last);
+            return FR_FAIL;
+        }
+        PGresult *res = PQgetResult(conn);
+        if (res == NULL)
+            break;
+        ExecStatusType status = PQresultStatus(res);
+        bool failed = last != NULL && PQresultStatus(last) == PGRES_FATAL_ERROR;
+        PQclear(failed ? res : last);
+        last = failed ? last : res;
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH ||
+            PQstatus(conn) == CONNECTION_BAD)
+            break;
+    }
+    *out = last;
+    return FR_OK;
+}
+
 fr_rc fr_pg_query(PGconn *conn, const char *doing, const char *sql, const char *const *params,
                   int count, PGresult **out, fr_err *err)
 {
-    PGresult *res = count == 0 ? PQexec(conn, sql)
-                               : PQexecParams(conn, sql, count, NULL, params, NULL, NULL, 0);
+    PGresult *res = NULL;
+    FR_TRY(fr_pg_ask(conn, sql, params, NULL, NULL, count, false, &res, err));
     ExecStatusType status = PQresultStatus(res);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         *out = res;

@@ -44,6 +44,15 @@ fr_rc fr_pg_fail(PGconn *conn, const PGresult *res, const char *doing, fr_err *e
 /* The kind of error an SQLSTATE is; NULL or "": CONNECT. */
 fr_err_kind fr_pg_kind(const char *sqlstate);
 
+/* Until a result can be taken without waiting, or the connection is lost (which taking it then
+ * says): FR_OK. CANCELLED once base/cancel.h says so; the connection is then in the middle of
+ * its command, and only ever closed. */
+fr_rc fr_pg_await(PGconn *conn, fr_err *err);
+/* PQexec and PQexecParams for those who must be reachable meanwhile: *out is NULL or a result to
+ * be judged and cleared, also of a failed command. CANCELLED as above. */
+fr_rc fr_pg_ask(PGconn *conn, const char *sql, const char *const *params, const int *lengths,
+                const int *formats, int count, bool binary, PGresult **out, fr_err *err);
+
 /* One statement, parameters and results as text. A result with rows or a finished command
  * is FR_OK and the caller's to PQclear; anything else is fr_pg_fail. params may hold NULLs
  * (SQL NULL). A connection with replication takes no parameters (count 0). */

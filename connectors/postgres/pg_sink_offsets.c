@@ -171,9 +171,11 @@ fr_rc fr_pg_sink_claim(fr_sink *base, fr_offsets *offsets, fr_err *err)
     const char *values[] = {s->settings->pipeline, s->settings->name, (char *)topics.ptr,
                             (char *)partitions.ptr};
     int lengths[] = {0, 0, (int)topics.len, (int)partitions.len}, formats[] = {0, 0, 1, 1};
-    PGresult *res = PQexecParams(s->conn, claim_sql, 4, NULL, values, lengths, formats, 0);
-    fr_rc rc = FR_OK;
-    if (PQresultStatus(res) == PGRES_TUPLES_OK) {
+    PGresult *res = NULL;
+    fr_rc rc = fr_pg_ask(s->conn, claim_sql, values, lengths, formats, 4, false, &res, err);
+    if (rc == FR_FAIL) {
+        rc = fr_pg_sink_failed(s, err);
+    } else if (PQresultStatus(res) == PGRES_TUPLES_OK) {
         take_claims(s, a, res, offsets);
     } else {
         fr_pg_fail(s->conn, res, "claim partitions", err);
@@ -276,8 +278,11 @@ static fr_rc run_parked(fr_pg_sink *s, const char *sql, fr_str topic, fr_str key
     const char *values[] = {s->settings->pipeline, s->settings->name, fr_arena_cstr(a, topic),
                             key.len > 0 ? key.ptr : ""};
     int lengths[] = {0, 0, 0, (int)key.len}, formats[] = {0, 0, 0, 1};
-    PGresult *res = PQexecParams(s->conn, sql, count, NULL, values, lengths, formats, 1);
+    PGresult *res = NULL;
+    fr_rc rc = fr_pg_ask(s->conn, sql, values, lengths, formats, count, true, &res, err);
     fr_arena_free(a);
+    if (rc == FR_FAIL)
+        return fr_pg_sink_failed(s, err);
     ExecStatusType status = PQresultStatus(res);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
         *out = res;

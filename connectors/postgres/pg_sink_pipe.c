@@ -77,11 +77,12 @@ fr_rc fr_pg_pipe_drain(fr_pg_pipe *p, const char *doing, size_t *tag_out, fr_err
         return FR_OK;
     fr_rc rc = FR_OK;
     size_t failed = (size_t)FR_PG_NO_TAG;
+    fr_err given_up = {.kind = FR_ERR_BUG};
     if (!PQpipelineSync(p->conn))
         rc = lost(p, err);
     for (size_t i = 0; i < p->count && PQstatus(p->conn) == CONNECTION_OK; i++) {
         PGresult *res;
-        while ((res = PQgetResult(p->conn)) != NULL) {
+        while (fr_pg_await(p->conn, &given_up) == FR_OK && (res = PQgetResult(p->conn)) != NULL) {
             if (rc == FR_OK && (!is_fine(res) || undone(doing, res))) {
                 failed = p->tags[i];
                 rc = is_fine(res)
@@ -93,8 +94,14 @@ fr_rc fr_pg_pipe_drain(fr_pg_pipe *p, const char *doing, size_t *tag_out, fr_err
                 break;
         }
     }
-    if (PQstatus(p->conn) == CONNECTION_OK)
-        PQclear(PQgetResult(p->conn)); /* of the sync */
+    if (PQstatus(p->conn) == CONNECTION_OK && fr_pg_await(p->conn, &given_up) == FR_OK)
+        PQclear(PQgetResult(p->conn));       /* of the sync */
+    if (given_up.kind == FR_ERR_CANCELLED) { /* in the middle: this connection is of no more use */
+        *err = given_up;
+        p->on = false;
+        p->count = 0;
+        return FR_FAIL;
+    }
     p->on = false;
     p->count = 0;
     if (!PQexitPipelineMode(p->conn) || PQstatus(p->conn) == CONNECTION_BAD) {

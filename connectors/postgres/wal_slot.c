@@ -1,4 +1,5 @@
 #include "connectors/postgres/wal_slot.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -51,15 +52,18 @@ static void blockers(PGconn *sql, char *out, size_t size)
     PQclear(res);
 }
 
-/* True: the command has ended, one way or the other. */
+/* True: the command has ended, one way or the other. False too when we are to give up. */
 static bool ended(PGconn *conn, int64_t deadline)
 {
     while (PQisBusy(conn)) {
         int64_t left = deadline - fr_now_us();
         if (left <= 0)
             return false;
+        if (fr_cancelled())
+            return false;
         struct pollfd p = {.fd = PQsocket(conn), .events = POLLIN};
-        int ready = poll(&p, 1, (int)(left / 1000) + 1);
+        int ready = poll(
+            &p, 1, left > FR_CANCEL_TICK_MS * 1000 ? FR_CANCEL_TICK_MS : (int)(left / 1000) + 1);
         if (ready < 0 && errno != EINTR)
             return true;
         if (ready > 0 && PQconsumeInput(conn) == 0)
@@ -81,11 +85,25 @@ static void cancel(PGconn *repl, PGconn *sql)
     ended(repl, fr_now_us() + WIND_UP_SECONDS * INT64_C(1000000));
 }
 
+/* There is no time to see it done. Should it not be, `creating` stands in the checkpoint, and
+ * the next start replaces the slot. */
+static void cancel_unseen(PGconn *repl, PGconn *sql)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "SELECT pg_catalog.pg_cancel_backend(%d)", PQbackendPID(repl));
+    (void)PQsendQuery(sql, text);
+    (void)PQflush(sql);
+}
+
 static fr_rc wait_for_slot(fr_wal_source *s, PGconn *repl, PGconn *sql, fr_err *err)
 {
     int64_t deadline = fr_now_us() + WAIT_SECONDS * INT64_C(1000000);
     char who[400];
     while (!ended(repl, fr_now_us() + SAY_SECONDS * INT64_C(1000000))) {
+        if (fr_cancel_check(err) == FR_FAIL) {
+            cancel_unseen(repl, sql);
+            return FR_FAIL;
+        }
         blockers(sql, who, sizeof(who));
         if (fr_now_us() < deadline && !FR_FAILPOINT("pg.slot_wait")) {
             fr_log(FR_LOG_INFO, s->application, "slot %s waits for transactions to end: %s",

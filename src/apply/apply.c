@@ -11,6 +11,7 @@ static void end_run(fr_apply *a)
 
 typedef struct writer_job {
     fr_apply *a;
+    bool over; /* under the lock */
     fr_rc rc;
     fr_err err;
 } writer_job;
@@ -19,12 +20,30 @@ static void *writer_thread(void *context)
 {
     writer_job *job = context;
     pthread_setname_np(pthread_self(), "writer");
+    fr_cancel_by(&job->a->runner.abandoned);
     job->rc = writer_run(job->a->writer, &job->err);
     if (job->rc == FR_FAIL) {
         end_run(job->a);
         fr_queue_close(job->a->decoded);
     }
+    pthread_mutex_lock(&job->a->lock);
+    job->over = true;
+    pthread_cond_broadcast(&job->a->drained);
+    pthread_mutex_unlock(&job->a->lock);
     return NULL;
+}
+
+/* Until the writer has ended, or must be ended: then the target is told to leave its statement.
+ * That may wait itself where the target hangs, so it is no job for the thread that asks. */
+static void await_writer(fr_apply *a, const writer_job *job)
+{
+    pthread_mutex_lock(&a->lock);
+    while (!job->over && !atomic_load(&a->runner.abandoned))
+        pthread_cond_wait(&a->drained, &a->lock);
+    bool over = job->over;
+    pthread_mutex_unlock(&a->lock);
+    if (!over)
+        a->sink->ops->interrupt(a->sink);
 }
 
 /* The consumer runs on the sink's own thread, the writer on a second one. */
@@ -32,11 +51,12 @@ static fr_rc run_threads(fr_apply *a, fr_err *err)
 {
     pthread_t thread;
     writer_job job = {.a = a, .rc = FR_OK};
-    pthread_create(&thread, NULL, writer_thread, &job);
+    FR_TRY(fr_thread_start(&thread, writer_thread, &job, err));
     fr_rc rc = consume_run(a, err);
     fr_queue_close(a->decoded);
     if (rc == FR_FAIL)
         end_run(a);
+    await_writer(a, &job);
     pthread_join(thread, NULL);
     for (fr_batch *b; (b = fr_queue_take(a->decoded, 0)) != NULL;) {
         fr_pool_give(a->pool, b);
@@ -96,9 +116,9 @@ static size_t pool_batches(const fr_apply *a)
     return n < 3 ? 3 : n > 64 ? 64 : (size_t)n;
 }
 
-static fr_rc run_once(fr_apply *a, fr_err *err)
+static fr_rc run_once(void *context, fr_err *err)
 {
-    a->progressed = false;
+    fr_apply *a = context;
     a->uncommitted = a->partitions = 0;
     atomic_store(&a->run_over, false);
     a->pool = fr_pool_new(pool_batches(a), 4096, 1 << 20);
@@ -117,32 +137,6 @@ static fr_rc run_once(fr_apply *a, fr_err *err)
     return rc;
 }
 
-static void rest(fr_apply *a, int64_t us)
-{
-    int64_t at = fr_now_us() + us;
-    struct timespec ts = {.tv_sec = at / 1000000, .tv_nsec = at % 1000000 * 1000};
-    pthread_mutex_lock(&a->lock);
-    while (!stopping(a) && pthread_cond_timedwait(&a->wake, &a->lock, &ts) == 0)
-        continue;
-    pthread_mutex_unlock(&a->lock);
-}
-
-static void finish(fr_apply *a, bool failed, const fr_err *err)
-{
-    if (failed) {
-        fr_log_err(FR_LOG_ERROR, a->who, err);
-        FR_TELL(&a->s.observer, error, FR_STATE_FAILED, err, 0);
-    } else {
-        FR_TELL(&a->s.observer, state, FR_STATE_STOPPED, NULL);
-    }
-    pthread_mutex_lock(&a->lock);
-    a->done = true;
-    a->failed = failed;
-    if (failed)
-        a->err = *err;
-    pthread_mutex_unlock(&a->lock);
-}
-
 /* A topic that its source has not made yet comes by itself. */
 static bool topic_missing(const fr_err *err)
 {
@@ -155,64 +149,31 @@ static bool topic_missing(const fr_err *err)
 static bool passes(const fr_err *err)
 {
     bool replaced = strcmp(err->code, "kafka.member_fenced") == 0;
-    return (err->kind == FR_ERR_FENCED && !replaced) || topic_missing(err) ||
-           fr_err_retry(err->kind) == FR_RETRY_BACKOFF;
-}
-
-static void *apply_thread(void *context)
-{
-    fr_apply *a = context;
-    pthread_setname_np(pthread_self(), "consumer");
-    fr_backoff backoff = {.first_us = 500000, .max_us = 30000000};
-    fr_err err = {0};
-    char said[sizeof(err.text)] = ""; /* a topic that nobody made yet: said once */
-    FR_TELL(&a->s.observer, state, FR_STATE_PENDING, NULL);
-    for (;;) {
-        fr_rc rc = run_once(a, &err);
-        if (stopping(a) && (rc != FR_FAIL || err.kind == FR_ERR_CANCELLED || passes(&err))) {
-            finish(a, false, NULL);
-            return NULL;
-        }
-        if (rc == FR_FAIL && !passes(&err)) {
-            finish(a, true, &err);
-            return NULL;
-        }
-        if (a->progressed || topic_missing(&err))
-            fr_backoff_reset(&backoff);
-        int64_t wait = fr_backoff_next(&backoff);
-        if (rc == FR_FAIL) {
-            if (!topic_missing(&err) || strcmp(said, err.text) != 0) {
-                fr_log_err(FR_LOG_WARN, a->who, &err);
-                fr_log(FR_LOG_INFO, a->who, "trying again in %.1f s", (double)wait / 1e6);
-            }
-            snprintf(said, sizeof(said), "%s", err.text);
-            FR_TELL(&a->s.observer, error, FR_STATE_RETRYING, &err, fr_wall_us() + wait);
-        }
-        rest(a, wait);
-    }
+    return (err->kind == FR_ERR_FENCED && !replaced) || topic_missing(err);
 }
 
 fr_apply *fr_apply_start(const fr_apply_settings *settings)
 {
     fr_apply *a = fr_malloc(sizeof(*a));
-    pthread_condattr_t monotonic;
     a->s = *settings;
     snprintf(a->who, sizeof(a->who), "sink %s", settings->sink->name);
     pthread_mutex_init(&a->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&a->wake, &monotonic);
-    pthread_cond_init(&a->drained, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    pthread_create(&a->thread, NULL, apply_thread, a);
+    fr_cond_init(&a->drained);
+    a->runner = (fr_runner){.thread_name = "consumer",
+                            .who = a->who,
+                            .observer = &a->s.observer,
+                            .run = run_once,
+                            .passes = passes,
+                            .awaited = topic_missing,
+                            .context = a};
+    fr_runner_start(&a->runner);
     return a;
 }
 
 void fr_apply_stop(fr_apply *a)
 {
-    atomic_store(&a->stopping, true);
+    fr_runner_stop(&a->runner);
     pthread_mutex_lock(&a->lock);
-    pthread_cond_broadcast(&a->wake);
     if (a->consumer != NULL)
         fr_consumer_interrupt(a->consumer);
     pthread_mutex_unlock(&a->lock);
@@ -220,12 +181,10 @@ void fr_apply_stop(fr_apply *a)
 
 void fr_apply_abandon(fr_apply *a)
 {
-    atomic_store(&a->abandoned, true);
+    fr_runner_abandon(&a->runner);
     fr_apply_stop(a);
     pthread_mutex_lock(&a->lock);
     pthread_cond_broadcast(&a->drained);
-    if (a->sink != NULL)
-        a->sink->ops->interrupt(a->sink);
     if (a->registry != NULL)
         fr_registry_interrupt(a->registry);
     pthread_mutex_unlock(&a->lock);
@@ -233,14 +192,7 @@ void fr_apply_abandon(fr_apply *a)
 
 bool fr_apply_done(fr_apply *a, bool *failed_out, fr_err *err_out)
 {
-    pthread_mutex_lock(&a->lock);
-    bool done = a->done;
-    if (done && failed_out != NULL)
-        *failed_out = a->failed;
-    if (done && a->failed && err_out != NULL)
-        *err_out = a->err;
-    pthread_mutex_unlock(&a->lock);
-    return done;
+    return fr_runner_done(&a->runner, failed_out, err_out);
 }
 
 void fr_apply_free(fr_apply *a)
@@ -248,9 +200,8 @@ void fr_apply_free(fr_apply *a)
     if (a == NULL)
         return;
     fr_apply_stop(a);
-    pthread_join(a->thread, NULL);
+    fr_runner_end(&a->runner);
     pthread_mutex_destroy(&a->lock);
-    pthread_cond_destroy(&a->wake);
     pthread_cond_destroy(&a->drained);
     free(a);
 }

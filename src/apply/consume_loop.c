@@ -12,7 +12,7 @@ static bool drain(fr_apply *a)
 {
     pthread_mutex_lock(&a->lock);
     a->flush = true;
-    while (a->uncommitted > 0 && !atomic_load(&a->run_over) && !atomic_load(&a->abandoned))
+    while (a->uncommitted > 0 && !atomic_load(&a->run_over) && !atomic_load(&a->runner.abandoned))
         pthread_cond_wait(&a->drained, &a->lock);
     a->flush = false;
     bool ok = a->uncommitted == 0;

@@ -4,11 +4,13 @@
 
 #include "apply/apply.h"
 #include "base/bytes.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/queue.h"
 #include "codec/decode.h"
+#include "connect/runner.h"
 #include "kafka/consume.h"
 #include "kafka/dlq.h"
 #include <pthread.h>
@@ -22,13 +24,9 @@ typedef struct writer writer;
 struct fr_apply {
     fr_apply_settings s;
     char who[96]; /* "sink warehouse" */
-    pthread_t thread;
+    fr_runner runner;
     pthread_mutex_t lock;
-    pthread_cond_t wake;    /* a stop */
-    pthread_cond_t drained; /* the writer has nothing uncommitted */
-    atomic_bool stopping, abandoned;
-    bool done, failed;
-    fr_err err;
+    pthread_cond_t drained; /* the writer has nothing uncommitted, or has ended */
 
     /* One run: from opening everything to the next failure. */
     fr_registry *registry;
@@ -44,12 +42,11 @@ struct fr_apply {
     size_t uncommitted;   /* under lock: batches queued or applied, not committed */
     fr_offsets advisory;  /* under lock: committed in the target, to be told to the group */
     fr_arena *advisory_arena;
-    bool progressed;
 };
 
 static inline bool stopping(fr_apply *a)
 {
-    return atomic_load_explicit(&a->stopping, memory_order_relaxed);
+    return atomic_load_explicit(&a->runner.stopping, memory_order_relaxed);
 }
 
 /* consume_loop.c */

@@ -350,7 +350,7 @@ static fr_rc commit(writer *w, fr_err *err)
     for (size_t i = 0; i < w->new_count; i++)
         w->new_keys[i]->stored = true;
     w->new_count = 0;
-    w->a->progressed = true;
+    w->a->runner.progressed = true;
     report(w, began);
     leave_advice(w->a, &o, arena);
     give_back(w);

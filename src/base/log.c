@@ -8,13 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_SECRETS = 64 };
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static fr_log_level max_level = FR_LOG_INFO;
 static fr_log_format format_now = FR_LOG_LOGFMT;
-static char *secrets[MAX_SECRETS];
-static size_t secret_count;
+static char **secrets;
+static size_t secret_count, secret_cap;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug", "trace"};
 static const int journald[] = {3, 4, 6, 7, 7};
@@ -47,8 +45,11 @@ void fr_log_secret(const char *secret)
             pthread_mutex_unlock(&lock);
             return;
         }
-    if (secret_count < MAX_SECRETS)
-        secrets[secret_count++] = fr_strdup(secret);
+    if (secret_count == secret_cap) {
+        secret_cap = secret_cap == 0 ? 16 : 2 * secret_cap;
+        secrets = fr_realloc(secrets, secret_cap * sizeof(*secrets));
+    }
+    secrets[secret_count++] = fr_strdup(secret);
     pthread_mutex_unlock(&lock);
 }
 

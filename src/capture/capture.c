@@ -180,6 +180,7 @@ static fr_rc first_start(fr_capture *c, outlet *o, fr_arena *a, fr_str *resume, 
         rc = write_start(o, s, &plan, a, err);
     if (rc == FR_OK) {
         outlet_resume(o, plan.stream_from);
+        fr_cancel_by(&c->runner.abandoned);
         rc = snapshot_run(s, o, &plan, err);
     }
     c->source->ops->end_view(c->source);
@@ -223,6 +224,7 @@ static fr_rc finish_snapshot(fr_capture *c, outlet *o, fr_arena *a, fr_str *resu
     *resume = safe_resume(c, a, *resume);
     /* Rows of the view are as new as the stream they join, and are ordered with it. */
     plan.epoch = epoch_of(*resume, plan.epoch);
+    fr_cancel_by(&c->runner.abandoned);
     if (rc == FR_OK && !stopping(c))
         rc = snapshot_run(s, o, &plan, err);
     c->source->ops->end_view(c->source);
@@ -328,11 +330,11 @@ static fr_rc open_all(fr_capture *c, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc run_once(fr_capture *c, fr_err *err)
+static fr_rc run_once(void *context, fr_err *err)
 {
+    fr_capture *c = context;
     fr_arena *a = fr_arena_new(0);
     outlet *o = NULL;
-    c->progressed = false;
     c->safe.len = 0;
     c->pool = fr_pool_new(pool_batches(c), 4096, 1 << 20);
     fr_rc rc = open_all(c, err);
@@ -348,85 +350,32 @@ static fr_rc run_once(fr_capture *c, fr_err *err)
     return rc;
 }
 
-/* Sleep, but wake for a stop. */
-static void rest(fr_capture *c, int64_t us)
+/* A row goes to the dead letters at the next try: nothing is overloaded. */
+static bool set_aside(const fr_err *err)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    int64_t at = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000 + us;
-    ts = (struct timespec){.tv_sec = at / 1000000, .tv_nsec = at % 1000000 * 1000};
-    pthread_mutex_lock(&c->lock);
-    while (!stopping(c) && pthread_cond_timedwait(&c->wake, &c->lock, &ts) == 0)
-        continue;
-    pthread_mutex_unlock(&c->lock);
-}
-
-static void finish(fr_capture *c, bool failed, const fr_err *err)
-{
-    if (failed) {
-        fr_log_err(FR_LOG_ERROR, c->who, err);
-        FR_TELL(&c->s.observer, error, FR_STATE_FAILED, err, 0);
-    } else {
-        FR_TELL(&c->s.observer, state, FR_STATE_STOPPED, NULL);
-    }
-    pthread_mutex_lock(&c->lock);
-    c->done = true;
-    c->failed = failed;
-    if (failed)
-        c->err = *err;
-    pthread_mutex_unlock(&c->lock);
-}
-
-static void *capture_thread(void *context)
-{
-    fr_capture *c = context;
-    pthread_setname_np(pthread_self(), "publisher");
-    fr_backoff backoff = {.first_us = 500000, .max_us = 30000000};
-    fr_err err = {0};
-    FR_TELL(&c->s.observer, state, FR_STATE_PENDING, NULL);
-    for (;;) {
-        fr_rc rc = run_once(c, &err);
-        if (stopping(c) && (rc != FR_FAIL || err.kind == FR_ERR_CANCELLED ||
-                            fr_err_retry(err.kind) == FR_RETRY_BACKOFF)) {
-            finish(c, false, NULL);
-            return NULL;
-        }
-        if (rc == FR_FAIL && fr_err_retry(err.kind) != FR_RETRY_BACKOFF) {
-            finish(c, true, &err);
-            return NULL;
-        }
-        if (c->progressed)
-            fr_backoff_reset(&backoff);
-        int64_t wait = fr_backoff_next(&backoff);
-        if (rc == FR_FAIL) {
-            fr_log_err(FR_LOG_WARN, c->who, &err);
-            fr_log(FR_LOG_INFO, c->who, "trying again in %.1f s", (double)wait / 1e6);
-            FR_TELL(&c->s.observer, error, FR_STATE_RETRYING, &err, fr_wall_us() + wait);
-        }
-        rest(c, wait);
-    }
+    return err->kind == FR_ERR_BUSY && strcmp(err->code, "kafka.message.too_large") == 0;
 }
 
 fr_capture *fr_capture_start(const fr_capture_settings *settings)
 {
     fr_capture *c = fr_malloc(sizeof(*c));
-    pthread_condattr_t monotonic;
     c->s = *settings;
     snprintf(c->who, sizeof(c->who), "source %s", settings->source->name);
     pthread_mutex_init(&c->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    pthread_create(&c->thread, NULL, capture_thread, c);
+    c->runner = (fr_runner){.thread_name = "publisher",
+                            .who = c->who,
+                            .observer = &c->s.observer,
+                            .run = run_once,
+                            .awaited = set_aside,
+                            .context = c};
+    fr_runner_start(&c->runner);
     return c;
 }
 
 void fr_capture_stop(fr_capture *c)
 {
-    atomic_store(&c->stopping, true);
+    fr_runner_stop(&c->runner);
     pthread_mutex_lock(&c->lock);
-    pthread_cond_broadcast(&c->wake);
     if (c->reader != NULL)
         c->reader->ops->interrupt(c->reader);
     pthread_mutex_unlock(&c->lock);
@@ -434,7 +383,7 @@ void fr_capture_stop(fr_capture *c)
 
 void fr_capture_abandon(fr_capture *c)
 {
-    atomic_store(&c->abandoned, true);
+    fr_runner_abandon(&c->runner);
     fr_capture_stop(c);
     pthread_mutex_lock(&c->lock);
     if (c->publisher != NULL)
@@ -446,14 +395,7 @@ void fr_capture_abandon(fr_capture *c)
 
 bool fr_capture_done(fr_capture *c, bool *failed_out, fr_err *err_out)
 {
-    pthread_mutex_lock(&c->lock);
-    bool done = c->done;
-    if (done && failed_out != NULL)
-        *failed_out = c->failed;
-    if (done && c->failed && err_out != NULL)
-        *err_out = c->err;
-    pthread_mutex_unlock(&c->lock);
-    return done;
+    return fr_runner_done(&c->runner, failed_out, err_out);
 }
 
 void fr_capture_free(fr_capture *c)
@@ -461,9 +403,10 @@ void fr_capture_free(fr_capture *c)
     if (c == NULL)
         return;
     fr_capture_stop(c);
-    pthread_join(c->thread, NULL);
+    fr_runner_end(&c->runner);
     pthread_mutex_destroy(&c->lock);
-    pthread_cond_destroy(&c->wake);
     fr_buf_free(&c->safe);
+    fr_map_free(c->refused, NULL);
+    fr_arena_free(c->refused_arena);
     free(c);
 }

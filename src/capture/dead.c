@@ -75,8 +75,70 @@ static const fr_row *key_row(const fr_event *e)
     return e->op == FR_OP_DELETE || e->after.count == 0 ? &e->before : &e->after;
 }
 
+/* This very row, also when it is read again. Empty: its key cannot be told. */
+static fr_str row_name(dead_letters *d, fr_arena *a, const fr_event *e)
+{
+    fr_str key;
+    fr_err ignored;
+    if (key_name(d, a, e, key_row(e), &key, &ignored) != FR_OK)
+        return FR_STR("");
+    return fr_arena_printf(a, "%u/%llu/%u/%d %.*s", e->position.epoch,
+                           (unsigned long long)e->position.lsn, e->position.ordinal, (int)e->op,
+                           FR_ARG(key));
+}
+
+/* Why Kafka did not take this row; NULL: it never refused it. In the capture's own memory. */
+static const char *refusal(dead_letters *d, const fr_event *e)
+{
+    fr_capture *c = d->c;
+    if (c->refused == NULL || settings_of(d, e) == NULL)
+        return NULL;
+    fr_arena *a = fr_arena_new(256);
+    fr_str name = row_name(d, a, e);
+    pthread_mutex_lock(&c->lock);
+    const char *why = name.len == 0 ? NULL : fr_map_get(c->refused, name);
+    pthread_mutex_unlock(&c->lock);
+    fr_arena_free(a);
+    return why;
+}
+
+static void remember(fr_capture *c, fr_str name, const char *why)
+{
+    pthread_mutex_lock(&c->lock);
+    if (c->refused == NULL) {
+        c->refused_arena = fr_arena_new(0);
+        c->refused = fr_map_new();
+    }
+    fr_map_set(c->refused, fr_arena_str(c->refused_arena, name),
+               fr_arena_cstr(c->refused_arena, fr_cstr(why)));
+    pthread_mutex_unlock(&c->lock);
+}
+
+fr_rc dead_refused(dead_letters *d, const fr_batch *b, size_t message, fr_err *err)
+{
+    if (strcmp(err->code, "kafka.message.too_large") != 0 || message >= b->message_count)
+        return FR_FAIL;
+    const fr_event *e = &b->events[b->messages[message].event];
+    if (e->table == NULL)
+        return FR_FAIL;
+    fr_fail_in(err, "table %.*s.%.*s", FR_ARG(e->table->space), FR_ARG(e->table->name));
+    if (!dead_wanted(d, e) || refusal(d, e) != NULL)
+        return FR_FAIL;
+    fr_arena *a = fr_arena_new(256);
+    fr_str name = row_name(d, a, e);
+    if (name.len > 0) {
+        remember(d->c, name, err->text);
+        err->kind = FR_ERR_BUSY;
+        fr_fail_hint(err, "the row goes to the dead letters, its key only, when it is read again");
+    }
+    fr_arena_free(a);
+    return FR_FAIL;
+}
+
 bool dead_parked(dead_letters *d, const fr_event *e)
 {
+    if (refusal(d, e) != NULL)
+        return true;
     if (fr_map_count(d->parked) == 0 || settings_of(d, e) == NULL)
         return false;
     fr_arena *a = fr_arena_new(256);
@@ -106,7 +168,17 @@ static void park(dead_letters *d, fr_str name)
     d->fresh[d->fresh_count++] = fr_checkpoint_parked(d->arena, topic, hash, false);
 }
 
-static void put_row(fr_buf *b, const char *name, const fr_table *t, const fr_row *row)
+static bool is_key(const fr_route *r, size_t column)
+{
+    for (size_t i = 0; i < r->key_count; i++)
+        if (r->key[i] == column)
+            return true;
+    return false;
+}
+
+/* key_of: only the columns of its key, for a row that is too large. NULL: all of them. */
+static void put_row(fr_buf *b, const char *name, const fr_table *t, const fr_row *row,
+                    const fr_route *key_of)
 {
     fr_buf_printf(b, ",\"%s\":", name);
     if (row->count == 0) {
@@ -115,7 +187,7 @@ static void put_row(fr_buf *b, const char *name, const fr_table *t, const fr_row
     }
     const char *between = "{";
     for (size_t i = 0; i < row->count; i++) {
-        if (row->values[i].kind == FR_ABSENT)
+        if (row->values[i].kind == FR_ABSENT || (key_of != NULL && !is_key(key_of, i)))
             continue;
         fr_buf_text(b, between);
         between = ",";
@@ -127,7 +199,7 @@ static void put_row(fr_buf *b, const char *name, const fr_table *t, const fr_row
 }
 
 /* A dead letter of a source has no bytes of its own yet: it is the row as JSON. */
-static fr_str payload(fr_arena *a, const fr_event *e, fr_str reason)
+static fr_str payload(fr_arena *a, const fr_event *e, fr_str reason, const fr_route *key_of)
 {
     static const char ops[] = {
         [FR_OP_READ] = 'r', [FR_OP_INSERT] = 'c', [FR_OP_UPDATE] = 'u', [FR_OP_DELETE] = 'd'};
@@ -139,14 +211,16 @@ static fr_str payload(fr_arena *a, const fr_event *e, fr_str reason)
     fr_buf_json(&b, reason);
     fr_buf_printf(&b, ",\"epoch\":%u,\"lsn\":%llu,\"ordinal\":%u", e->position.epoch,
                   (unsigned long long)e->position.lsn, e->position.ordinal);
-    put_row(&b, "before", e->table, &e->before);
-    put_row(&b, "after", e->table, &e->after);
+    if (key_of != NULL)
+        fr_buf_text(&b, ",\"only_key\":true");
+    put_row(&b, "before", e->table, &e->before, key_of);
+    put_row(&b, "after", e->table, &e->after, key_of);
     fr_buf_text(&b, "}");
     return fr_buf_view(&b);
 }
 
 static void add_message(dead_letters *d, fr_batch *b, size_t index, fr_str name, fr_str reason,
-                        bool parked)
+                        bool parked, const fr_route *key_of)
 {
     const fr_event *e = &b->events[index];
     fr_message *m = fr_batch_message(b);
@@ -155,7 +229,7 @@ static void add_message(dead_letters *d, fr_batch *b, size_t index, fr_str name,
     m->topic = fr_cstr(settings_of(d, e)->errors_topic);
     m->key = name;
     m->partition_hash = fr_murmur2(name.ptr, name.len);
-    m->payload = payload(b->arena, e, reason);
+    m->payload = payload(b->arena, e, reason, key_of);
     headers[0] = (fr_header){"freshet.source", fr_cstr(d->c->s.source->name)};
     headers[1] = (fr_header){"freshet.reason", reason};
     headers[2] =
@@ -172,22 +246,29 @@ fr_rc dead_put(dead_letters *d, fr_batch *b, size_t index, const fr_err *why, fr
 {
     const fr_event *e = &b->events[index];
     fr_str name, old;
-    bool parked = why == NULL;
-    fr_str reason = parked ? FR_STR("an earlier row of this key was set aside")
-                           : fr_arena_str(b->arena, fr_cstr(why->text));
+    const char *too_large = refusal(d, e);
+    bool parked = why == NULL && too_large == NULL;
+    const fr_route *key_of = NULL;
+    if (too_large != NULL)
+        FR_TRY(fr_router_route(d->c->router, e->table, &key_of, err));
+    fr_str reason = too_large != NULL ? fr_arena_str(b->arena, fr_cstr(too_large))
+                    : parked          ? FR_STR("an earlier row of this key was set aside")
+                                      : fr_arena_str(b->arena, fr_cstr(why->text));
     fr_rc rc = key_name(d, b->arena, e, key_row(e), &name, err);
     FR_TRY(rc);
     if (rc == FR_END) {
         fr_fail(err, FR_ERR_DATA, "%s; and its key cannot be told, so it cannot be set aside",
-                parked ? "a row of a parked key" : why->text);
+                parked              ? "a row of a parked key"
+                : too_large != NULL ? too_large
+                                    : why->text);
         return fr_fail_code(err, "dlq.no_key");
     }
     park(d, name);
     if (e->op == FR_OP_UPDATE && key_name(d, b->arena, e, &e->before, &old, err) == FR_OK)
         park(d, old);
     if (!parked)
-        fr_log(FR_LOG_WARN, d->c->who, "a row goes to the dead letters: %s", why->text);
-    add_message(d, b, index, name, reason, parked);
+        fr_log(FR_LOG_WARN, d->c->who, "a row goes to the dead letters: %.*s", FR_ARG(reason));
+    add_message(d, b, index, name, reason, parked, key_of);
     return FR_OK;
 }
 

@@ -3,6 +3,7 @@
 #define FR_CAPTURE_INTERNAL_H
 
 #include "base/bytes.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -10,6 +11,7 @@
 #include "base/queue.h"
 #include "capture/capture.h"
 #include "codec/encode.h"
+#include "connect/runner.h"
 #include "kafka/publish.h"
 #include "transform/route.h"
 #include <pthread.h>
@@ -21,12 +23,8 @@ typedef struct snapshot snapshot;
 struct fr_capture {
     fr_capture_settings s;
     char who[96]; /* "source erp" */
-    pthread_t thread;
-    pthread_mutex_t lock; /* reader, safe, err, done, failed; and what interrupt touches */
-    pthread_cond_t wake;
-    atomic_bool stopping, abandoned;
-    bool done, failed;
-    fr_err err;
+    fr_runner runner;
+    pthread_mutex_t lock; /* reader, safe, and what interrupt touches */
 
     /* One run: from opening everything to the next failure. */
     fr_registry *registry;
@@ -42,12 +40,15 @@ struct fr_capture {
     atomic_bool silent;     /* the source had nothing more to say when the last batch was filled */
     fr_buf safe;            /* newest committed resume text */
     uint64_t safe_version;
-    bool progressed; /* something was committed in this run */
+
+    /* Over all runs, under the lock: rows that Kafka did not take for their size. */
+    fr_arena *refused_arena;
+    fr_map *refused; /* which row -> why (char *); NULL: none yet */
 };
 
 static inline bool stopping(fr_capture *c)
 {
-    return atomic_load_explicit(&c->stopping, memory_order_relaxed);
+    return atomic_load_explicit(&c->runner.stopping, memory_order_relaxed);
 }
 
 /* outlet.c: from filled batches to committed Kafka transactions. */
@@ -69,6 +70,8 @@ fr_rc outlet_idle(outlet *o, bool quiet, fr_err *err);
 fr_rc outlet_close(outlet *o, fr_err *err); /* commit now; no-op when there is nothing */
 /* At the end: commit what is whole, give up (abort) a transaction that is not. */
 fr_rc outlet_finish(outlet *o, fr_err *err);
+/* At a stop: the `ends` record, unless it is as new as what was committed. */
+fr_rc outlet_ends(outlet *o, fr_err *err);
 /* When the next idle commit is due (monotonic), INT64_MAX: nothing is open. */
 int64_t outlet_due(const outlet *o);
 /* The newest source transaction taken in is younger than five seconds. */
@@ -91,7 +94,12 @@ typedef struct dead_letters dead_letters;
 dead_letters *dead_new(fr_capture *c);
 void dead_free(dead_letters *d);
 bool dead_wanted(const dead_letters *d, const fr_event *e); /* its table's errors.mode is dlq */
+/* Its key is parked, or Kafka has refused it: dead_put with why NULL. */
 bool dead_parked(dead_letters *d, const fr_event *e);
+/* Producing this message of the batch failed with *err. Where that is its size, and its table's
+ * errors.mode is dlq: the row is set aside when it is read again, and *err passes by itself, for
+ * the transaction is lost with the message. Returns FR_FAIL. */
+fr_rc dead_refused(dead_letters *d, const fr_batch *b, size_t message, fr_err *err);
 /* The dead letter of events[index], as a message of the batch; its key is parked. why NULL: it
  * was parked already. */
 fr_rc dead_put(dead_letters *d, fr_batch *b, size_t index, const fr_err *why, fr_err *err);

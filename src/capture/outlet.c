@@ -43,6 +43,7 @@ struct outlet {
     fr_arena *ends_arena;
     fr_end *ends; /* what the previous transaction touched */
     size_t end_count;
+    bool ends_behind;    /* something was committed since the last `ends` record */
     int64_t all_ends_us; /* when the `ends` record is due */
     fr_map *tallies;     /* table serial -> tally */
 };
@@ -220,7 +221,7 @@ static void acknowledged(outlet *o, fr_batch *keep)
     fr_buf_str(&c->safe, fr_buf_view(&o->resume));
     c->safe_version++;
     pthread_mutex_unlock(&c->lock);
-    c->progressed = true;
+    c->runner.progressed = true;
     dead_committed(o->dead);
     size_t i = 0;
     void *value;
@@ -269,6 +270,7 @@ static fr_rc commit(outlet *o, fr_batch *keep, fr_err *err)
     remember_ends(o, ends, count);
     if (all_ends)
         o->all_ends_us = now + 60000000;
+    o->ends_behind = !all_ends && (o->ends_behind || count > 0);
     o->commit_us += (now - began - o->commit_us) / 8;
     learn_to_settle(o, now - began);
     o->last_close_us = now;
@@ -300,6 +302,20 @@ fr_rc outlet_records(outlet *o, const fr_record *records, size_t count, fr_err *
     for (size_t i = 0; i < count; i++)
         FR_TRY(fr_publisher_record(o->c->publisher, &records[i], err));
     return fr_publisher_commit(o->c->publisher, &ends, &end_count, err);
+}
+
+fr_rc outlet_ends(outlet *o, fr_err *err)
+{
+    fr_end *all;
+    size_t count;
+    if (!o->ends_behind)
+        return FR_OK;
+    fr_publisher_ends(o->c->publisher, o->arena, &all, &count);
+    fr_record r = fr_checkpoint_ends(o->arena, all, count);
+    FR_TRY(outlet_records(o, &r, 1, err));
+    o->ends_behind = false;
+    fr_arena_reset(o->arena);
+    return FR_OK;
 }
 
 static bool is_row(fr_op op)
@@ -464,7 +480,8 @@ static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, 
     FR_TRY(open_transaction(o, err));
     if (FR_FAILPOINT("capture_before_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_produce");
-    FR_TRY(fr_publisher_produce(o->c->publisher, b, first, last, &failed, err));
+    if (fr_publisher_produce(o->c->publisher, b, first, last, &failed, err) == FR_FAIL)
+        return dead_refused(o->dead, b, failed, err);
     if (FR_FAILPOINT("capture_after_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_produce");
     o->events += to - from;

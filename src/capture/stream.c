@@ -16,7 +16,13 @@ typedef struct stream {
     } reserve[64];
     size_t reserve_head, reserve_count;
     int64_t next_status_us;
+    atomic_bool run_over; /* for the status thread, with run_ends; under the lock */
+    pthread_cond_t run_ends;
+    bool asks; /* there is a status thread */
+    pthread_t status;
 } stream;
+
+enum { REFRESH_US = 10000000 };
 
 static bool over(stream *s)
 {
@@ -199,21 +205,35 @@ static void *reader_thread(void *context)
     reader_job *job = context;
     stream *s = job->s;
     pthread_setname_np(pthread_self(), "reader");
+    fr_cancel_by(&s->c->runner.abandoned);
     if (read_loop(s, job->r, &s->err) == FR_FAIL)
         s->failed = true;
     fr_queue_close(s->c->filled);
     return NULL;
 }
 
-/* What status shows of the server; an answer that does not come is the stream's to report. */
-static void refresh(fr_capture *c, int64_t *next_us)
+/* What status shows of the server. On a thread of its own: a server that does not answer costs
+ * nobody but the status; that it does not is the stream's to report. */
+static void *status_thread(void *context)
 {
+    stream *s = context;
+    fr_capture *c = s->c;
     fr_err ignored;
-    int64_t now = fr_now_us();
-    if (c->source->ops->refresh == NULL || now < *next_us)
-        return;
-    *next_us = now + 10000000;
-    (void)c->source->ops->refresh(c->source, &ignored);
+    pthread_setname_np(pthread_self(), "status");
+    fr_cancel_by(&s->run_over);
+    pthread_mutex_lock(&c->lock);
+    while (!atomic_load(&s->run_over)) {
+        pthread_mutex_unlock(&c->lock);
+        (void)c->source->ops->refresh(c->source, &ignored);
+        int64_t next = fr_now_us() + REFRESH_US;
+        struct timespec ts = {.tv_sec = next / 1000000, .tv_nsec = next % 1000000 * 1000};
+        pthread_mutex_lock(&c->lock);
+        while (!atomic_load(&s->run_over) &&
+               pthread_cond_timedwait(&s->run_ends, &c->lock, &ts) == 0)
+            continue;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
 }
 
 static void tell_streaming(stream *s)
@@ -245,12 +265,9 @@ static void look_around(stream *s, const outlet *o, int64_t *next_us)
 static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
 {
     fr_capture *c = s->c;
-    int64_t next_refresh_us = 0, next_look_us = 0;
+    int64_t next_look_us = 0;
     for (;;) {
         bool open = outlet_due(o) != INT64_MAX;
-        /* A busy source never leaves nothing open for long; it must not wait for ever. */
-        if (!open || fr_now_us() >= next_refresh_us + 20000000)
-            refresh(c, &next_refresh_us);
         if (!open)
             look_around(s, o, &next_look_us);
         fr_batch *b = outlet_next(o, fr_now_us() + (open ? 1000 : 200000));
@@ -278,13 +295,35 @@ static void set_reader(fr_capture *c, fr_reader *r)
     pthread_mutex_unlock(&c->lock);
 }
 
+static fr_rc begin_asking(stream *s, fr_err *err)
+{
+    fr_cond_init(&s->run_ends);
+    if (s->c->source->ops->refresh == NULL)
+        return FR_OK;
+    FR_TRY(fr_thread_start(&s->status, status_thread, s, err));
+    s->asks = true;
+    return FR_OK;
+}
+
+static void end_asking(stream *s)
+{
+    pthread_mutex_lock(&s->c->lock);
+    atomic_store(&s->run_over, true);
+    pthread_cond_broadcast(&s->run_ends);
+    pthread_mutex_unlock(&s->c->lock);
+    if (s->asks)
+        pthread_join(s->status, NULL);
+    pthread_cond_destroy(&s->run_ends);
+}
+
 static fr_rc run_threads(stream *s, fr_reader *r, outlet *o, fr_err *err)
 {
     fr_capture *c = s->c;
     pthread_t thread;
     reader_job job = {s, r};
+    fr_cancel_by(&c->runner.abandoned); /* from here on a stop finishes what it has */
+    FR_TRY(fr_thread_start(&thread, reader_thread, &job, err));
     set_reader(c, r);
-    pthread_create(&thread, NULL, reader_thread, &job);
     fr_rc rc = publish_loop(s, o, err);
     atomic_store(&s->stop, true);
     pthread_mutex_lock(&c->lock);
@@ -308,7 +347,7 @@ static fr_rc run_threads(stream *s, fr_reader *r, outlet *o, fr_err *err)
     s->next_confirm_us = 0; /* tell the source before we leave */
     fr_err ignored;
     (void)confirm(s, r, &ignored);
-    return FR_OK;
+    return stopping(c) ? outlet_ends(o, err) : FR_OK;
 }
 
 fr_rc stream_run(fr_capture *c, outlet *o, fr_str resume, uint64_t stop_lsn, fr_err *err)
@@ -319,7 +358,10 @@ fr_rc stream_run(fr_capture *c, outlet *o, fr_str resume, uint64_t stop_lsn, fr_
     FR_TELL(&c->s.observer, state, FR_STATE_CATCHING_UP, NULL);
     fr_log(FR_LOG_INFO, c->who, "stream from %.*s", FR_ARG(resume));
     c->filled = fr_queue_new(fr_pool_size(c->pool));
-    fr_rc rc = run_threads(&s, r, o, err);
+    fr_rc rc = begin_asking(&s, err);
+    if (rc == FR_OK)
+        rc = run_threads(&s, r, o, err);
+    end_asking(&s);
     r->ops->close(r);
     fr_queue_free(c->filled);
     c->filled = NULL;

@@ -4,7 +4,16 @@
 #include <fnmatch.h>
 #include <string.h>
 
-/* Keeps the tables that the glob names, as source/space.table, and the parts that have one. */
+/* "erp/public.orders", or "public.orders" of every source and sink that has it. A name may itself
+ * hold a slash, so the whole is tried first. */
+static bool is_named(fr_arena *a, const json_t *part, const json_t *table, const char *glob)
+{
+    const char *name = fr_json_str(table, "name", "");
+    fr_str full = fr_arena_printf(a, "%s/%s", fr_json_str(part, "name", ""), name);
+    return fnmatch(glob, fr_arena_cstr(a, full), 0) == 0 || fnmatch(glob, name, 0) == 0;
+}
+
+/* Keeps the tables that the glob names, and the parts that have one. */
 static size_t keep_tables(json_t *document, const char *glob)
 {
     json_t *parts = json_object_get(document, "parts");
@@ -12,12 +21,9 @@ static size_t keep_tables(json_t *document, const char *glob)
     for (size_t i = json_array_size(parts); i > 0; i--) {
         json_t *part = json_array_get(parts, i - 1), *tables = json_object_get(part, "tables");
         fr_arena *a = fr_arena_new(0);
-        for (size_t k = json_array_size(tables); k > 0; k--) {
-            fr_str full = fr_arena_printf(a, "%s/%s", fr_json_str(part, "name", ""),
-                                          fr_json_str(json_array_get(tables, k - 1), "name", ""));
-            if (fnmatch(glob, fr_arena_cstr(a, full), 0) != 0)
+        for (size_t k = json_array_size(tables); k > 0; k--)
+            if (!is_named(a, part, json_array_get(tables, k - 1), glob))
                 json_array_remove(tables, k - 1);
-        }
         fr_arena_free(a);
         kept += json_array_size(tables);
         if (json_array_size(tables) == 0)
@@ -48,7 +54,7 @@ static int show_document(fr_cli *cli, json_t *document)
         json_decref(document);
         fr_fail(&err, FR_ERR_CONFIG, "no table is called %s", glob);
         fr_fail_code(&err, "cli.no_table");
-        fr_fail_hint(&err, "source/space.table, globs in quotes: 'erp/public.*'");
+        fr_fail_hint(&err, "space.table or source/space.table, globs in quotes: 'erp/public.*'");
         return fr_cli_fail(cli, &err);
     }
     int code = verdict(document);

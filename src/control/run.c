@@ -14,6 +14,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* The end of daemon.drain is for those that did not end by themselves. */
+enum { WIND_UP_US = 2000000 };
+
 typedef struct daemon_state {
     const fr_run_settings *s;
     const fr_config *config;
@@ -268,19 +271,21 @@ static void tick(daemon_state *d, int64_t *next_line_us)
     fr_buf_free(&b);
 }
 
-/* Drain time over: give up what is under way, and a little later leave as if killed, which is
- * as safe. True: leave now. */
+/* Drain time nearly over: give up what is under way; and once it is over leave as if killed,
+ * which is as safe. True: leave now. */
 static bool out_of_time(daemon_state *d)
 {
     int64_t now = fr_now_us();
-    if (d->stop_deadline_us == 0 || now < d->stop_deadline_us)
+    int64_t drain = d->config->daemon.drain_us;
+    int64_t wind_up = drain / 4 < WIND_UP_US ? drain / 4 : WIND_UP_US;
+    if (d->stop_deadline_us == 0 || now < d->stop_deadline_us - wind_up)
         return false;
     if (!d->abandoned) {
-        fr_log(FR_LOG_WARN, "freshet", "drain time is over: giving up what is under way");
+        fr_log(FR_LOG_WARN, "freshet", "drain time is nearly over: giving up what is under way");
         d->abandoned = true;
         abandon_parts(d);
     }
-    return now >= d->stop_deadline_us + 2000000;
+    return now >= d->stop_deadline_us;
 }
 
 static int watch(daemon_state *d, const sigset_t *signals)

@@ -1,6 +1,7 @@
 /* Configuration, connection and errors of all our clients. */
 #include "kafka/client.h"
 #include "base/arena.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "kafka/admin.h"
@@ -300,7 +301,7 @@ fr_rc fr_client_check(fr_client *c, fr_err *err)
     if (c->interrupted != NULL && atomic_load(c->interrupted)) {
         return fr_fail(err, FR_ERR_CANCELLED, "interrupted");
     }
-    return FR_OK;
+    return fr_cancel_check(err);
 }
 
 static void forget_fault(fr_client *c)

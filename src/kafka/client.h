@@ -51,7 +51,7 @@ void fr_client_close(fr_client *c); /* a client that is all zeros is fine */
  * refuses. *metadata_out may be NULL; else all topics, to be destroyed by the caller. */
 fr_rc fr_client_ready(fr_client *c, int64_t timeout_us,
                       const struct rd_kafka_metadata **metadata_out, fr_err *err);
-/* CANCELLED once interrupted. */
+/* CANCELLED once interrupted, or once this thread is to give up (base/cancel.h). */
 fr_rc fr_client_check(fr_client *c, fr_err *err);
 /* The user's value of a property, or NULL. */
 const char *fr_client_property(const fr_kafka_settings *settings, const char *name);

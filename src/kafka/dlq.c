@@ -1,5 +1,6 @@
 /* Dead letters of sinks (R36): acknowledged before the target's transaction commits. */
 #include "kafka/dlq.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "kafka/client.h"
 #include "kafka/topics.h"
@@ -143,7 +144,7 @@ fr_rc fr_dlq_put(fr_dlq *d, const char *who, const fr_message *m, const char *re
     rd_kafka_headers_t *headers = headers_of(who, m, reason, parked);
     rd_kafka_error_t *error = enqueue(d, m, headers);
     while (error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
-           d->failed == 0 && rd_kafka_outq_len(d->client.rk) > 0) {
+           d->failed == 0 && !fr_cancelled() && rd_kafka_outq_len(d->client.rk) > 0) {
         rd_kafka_error_destroy(error);
         rd_kafka_poll(d->client.rk, FULL_WAIT_MS);
         error = enqueue(d, m, headers);
@@ -161,6 +162,7 @@ fr_rc fr_dlq_flush(fr_dlq *d, fr_err *err)
 {
     while (d->failed == 0 &&
            rd_kafka_flush(d->client.rk, FR_CLIENT_TICK_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT) {
+        FR_TRY(fr_client_check(&d->client, err));
     }
     if (d->failed > 0) {
         return fr_client_fail(&d->client, err, d->failure, NULL, d->topic);

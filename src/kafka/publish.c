@@ -10,10 +10,12 @@
 
 enum {
     TXN_TIMEOUT_MS = 60000,
+    BATCH_BYTES = 1000000,
     READY_US = 15000000,
     CLOSE_ABORT_US = 2000000,
     CLAIM_WAIT_US = 1500000,
-    STEP_MS = 500, /* of a call that librdkafka lets us resume */
+    HURRIED_ABORT_US = 300000, /* the same when we are to give up */
+    STEP_MS = 500,             /* of a call that librdkafka lets us resume */
     SLACK_US = 30000000
 };
 
@@ -27,6 +29,10 @@ static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaq
         p->delivered++;
         atomic_fetch_add_explicit(&p->bytes, m->len + m->key_len, memory_order_relaxed);
         if (slot->target != NULL && m->offset >= 0) {
+            if (m->offset < slot->acked && p->rewound == NULL) {
+                p->rewound = slot;
+                p->rewound_at = m->offset;
+            }
             fr_publisher_touch(p, slot, m->offset + 1);
         }
         return;
@@ -110,6 +116,13 @@ static fr_rc fail_delivery(fr_publisher *p, fr_err *err)
     char what[300];
     snprintf(what, sizeof(what), "topic %s", p->failure_topic);
     fr_client_fail(&p->client, err, p->failure, p->failure_text, what);
+    if (p->failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !p->alone) {
+        fr_fail(err, FR_ERR_CONFIG, "kafka: topic %s: a batch of messages is too large for it: %s",
+                p->failure_topic, p->failure_text);
+        fr_fail_code(err, "kafka.batch.too_large");
+        return fr_fail_hint(err, "Set batch.size in kafka.properties below max.message.bytes of "
+                                 "the topic, or raise that.");
+    }
     if (topic_is_gone(p)) {
         fr_fail(err, FR_ERR_POSITION, "kafka: topic %s is gone: %s", p->failure_topic,
                 p->failure_text);
@@ -255,6 +268,7 @@ fr_rc fr_publisher_begin(fr_publisher *p, fr_err *err)
         }
     }
     p->open = true;
+    fr_publisher_watch(p);
     return FR_OK;
 }
 
@@ -343,6 +357,7 @@ static fr_rc finish_step(fr_publisher *p, int ms, fr_err *err)
         if (rc != FR_OK) {
             return rc;
         }
+        FR_TRY(fr_publisher_same_topics(p, err));
         FR_TRY(record_facts(p, err));
         if (FR_FAILPOINT("kafka_before_commit")) {
             return fr_fail(err, FR_ERR_CONNECT, "failpoint kafka_before_commit");
@@ -431,7 +446,7 @@ fr_rc fr_publisher_abort(fr_publisher *p, fr_err *err)
 /* ---- open and close ---- */
 
 typedef struct numbers { /* as librdkafka wants them */
-    char kbytes[24], max_bytes[24], txn_ms[24], socket_ms[24], id[300];
+    char kbytes[24], max_bytes[24], batch[24], txn_ms[24], socket_ms[24], id[300];
 } numbers;
 
 static int64_t txn_timeout_ms(const fr_kafka_settings *s)
@@ -456,6 +471,18 @@ static fr_rc check_times(const fr_kafka_settings *s, fr_err *err)
                         (long long)(ms / 4));
 }
 
+/* What the topics that we make take at once; most where nothing is said of it. */
+static int64_t topic_limit(const fr_kafka_settings *s)
+{
+    long long bytes = 0;
+    for (size_t i = 0; i < s->topic_config.count; i++) {
+        if (strcmp(s->topic_config.items[i].name, "max.message.bytes") == 0) {
+            bytes = strtoll(s->topic_config.items[i].value, NULL, 10);
+        }
+    }
+    return bytes > 2 * FR_BIG_MARGIN ? bytes - FR_BIG_MARGIN : INT64_MAX;
+}
+
 /* An event may carry the row twice, before and after. */
 static void work_out(const fr_kafka_settings *s, fr_str source, numbers *n)
 {
@@ -464,6 +491,8 @@ static void work_out(const fr_kafka_settings *s, fr_str source, numbers *n)
     int64_t memory = s->memory > max_bytes + (1 << 20) ? s->memory : max_bytes + (1 << 20);
     snprintf(n->kbytes, sizeof(n->kbytes), "%lld", (long long)(memory / 1024));
     snprintf(n->max_bytes, sizeof(n->max_bytes), "%lld", (long long)max_bytes);
+    int64_t batch = topic_limit(s) < BATCH_BYTES ? topic_limit(s) : BATCH_BYTES;
+    snprintf(n->batch, sizeof(n->batch), "%lld", (long long)batch);
     int64_t txn_ms = txn_timeout_ms(s);
     snprintf(n->txn_ms, sizeof(n->txn_ms), "%lld", (long long)txn_ms);
     snprintf(n->socket_ms, sizeof(n->socket_ms), "%lld",
@@ -476,11 +505,13 @@ static fr_rc open_client(fr_publisher *p, fr_err *err)
     numbers n;
     char who[128];
     work_out(p->settings, p->source, &n);
+    const char *most = fr_client_property(p->settings, "message.max.bytes");
+    p->most_bytes = strtoll(most == NULL ? n.max_bytes : most, NULL, 10);
     snprintf(who, sizeof(who), "source %.*s", FR_ARG(p->source));
     const fr_pair defaults[] = {
         {"compression.codec", "lz4"},
         {"linger.ms", "5"},
-        {"batch.size", "1000000"},
+        {"batch.size", n.batch},
         {"queue.buffering.max.messages", "200000"},
         {"queue.buffering.max.kbytes", n.kbytes},
         {"message.max.bytes", n.max_bytes},
@@ -575,11 +606,13 @@ fr_rc fr_publisher_open(const fr_kafka_settings *settings, const char *source, c
  * depends on it. */
 static void abort_quietly(fr_publisher *p)
 {
-    int64_t deadline = fr_now_us() + CLOSE_ABORT_US;
+    fr_err ignored;
+    bool hurry = fr_client_check(&p->client, &ignored) == FR_FAIL;
+    int64_t deadline = fr_now_us() + (hurry ? HURRIED_ABORT_US : CLOSE_ABORT_US);
     char text[64];
     while (rd_kafka_fatal_error(p->client.rk, text, sizeof(text)) == RD_KAFKA_RESP_ERR_NO_ERROR &&
            fr_now_us() < deadline) {
-        rd_kafka_error_t *error = rd_kafka_abort_transaction(p->client.rk, STEP_MS);
+        rd_kafka_error_t *error = rd_kafka_abort_transaction(p->client.rk, HURRIED_ABORT_US / 1000);
         if (error == NULL) {
             return;
         }
@@ -607,6 +640,7 @@ void fr_publisher_close(fr_publisher *p)
         rd_kafka_topic_destroy(p->handle);
     }
     fr_publisher_free_targets(p);
+    fr_publisher_unwatch(p);
     fr_client_close(&p->client);
     free(p->touched);
     free(p->ends);

@@ -19,6 +19,7 @@
 
 typedef struct fr_publisher fr_publisher;
 
+/* A wait ends with CANCELLED when its thread is to give up (base/cancel.h). */
 /* Opens the producer, init_transactions (fences and resolves the predecessor), reads the
  * checkpoint topic to its end (created with the stated settings unless topics.create is
  * never), writes our claim, checks R15 and R16. *checkpoint_out is the caller's to free.

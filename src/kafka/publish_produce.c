@@ -63,8 +63,10 @@ static rd_kafka_error_t *wait_for_room(fr_publisher *p, rd_kafka_topic_t *handle
                                        const fr_message *m, int32_t partition, fr_slot *slot,
                                        rd_kafka_error_t *error)
 {
+    fr_err ignored;
     while (error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
-           p->failed == 0 && !atomic_load(&p->interrupted) && rd_kafka_outq_len(p->client.rk) > 0) {
+           p->failed == 0 && fr_client_check(&p->client, &ignored) == FR_OK &&
+           rd_kafka_outq_len(p->client.rk) > 0) {
         rd_kafka_error_destroy(error);
         rd_kafka_poll(p->client.rk, FULL_WAIT_MS);
         error = enqueue(p, handle, m, partition, slot);
@@ -126,8 +128,36 @@ static fr_rc send_alone(fr_publisher *p, fr_target *t, const fr_message *m, int3
                         fr_err *err)
 {
     FR_TRY(fr_publisher_drain(p, err));
+    p->alone = true;
     FR_TRY(fr_publisher_send(p, t->handle, m, partition, &t->slots[partition], err));
-    return fr_publisher_drain(p, err);
+    FR_TRY(fr_publisher_drain(p, err));
+    p->alone = false;
+    return FR_OK;
+}
+
+/* Which limit it was, and where it stands. */
+static fr_rc fail_too_large(const fr_publisher *p, const fr_target *t, const fr_message *m,
+                            fr_err *err)
+{
+    size_t size = size_of(m) - PLUS_BYTES;
+    long long topic = t->big == FR_BIG_MESSAGE ? -1 : t->big + FR_BIG_MARGIN;
+    char limit[64] = "not known";
+    if (topic > 0) {
+        snprintf(limit, sizeof(limit), "%lld", topic);
+    }
+    fr_fail(err, FR_ERR_DATA,
+            "kafka: topic %s: a message of %zu bytes is too large (the topic's max.message.bytes: "
+            "%s; ours, from daemon.max_row_bytes: %lld)",
+            t->name, size, limit, (long long)p->most_bytes);
+    fr_fail_code(err, "kafka.message.too_large");
+    if ((long long)size > p->most_bytes) {
+        return fr_fail_hint(err, "Raise daemon.max_row_bytes, and max.message.bytes of the topic.");
+    }
+    return fr_fail_hint(err,
+                        "Raise it: kafka-configs.sh --alter --topic %s --add-config "
+                        "max.message.bytes=%zu (kafka.topics.config for new topics); or let such "
+                        "rows go to the dead letters: errors.mode: dlq",
+                        t->name, size + size / 8 + 1024);
 }
 
 static fr_rc send_to(fr_publisher *p, fr_target *t, const fr_message *m, int32_t partition,
@@ -143,10 +173,8 @@ static fr_rc send_to(fr_publisher *p, fr_target *t, const fr_message *m, int32_t
     return fr_publisher_send(p, t->handle, m, partition, &t->slots[partition], err);
 }
 
-static fr_rc produce_one(fr_publisher *p, const fr_message *m, fr_err *err)
+static fr_rc produce_to(fr_publisher *p, fr_target *t, const fr_message *m, fr_err *err)
 {
-    fr_target *t;
-    FR_TRY(fr_publisher_target(p, m->topic, &t, err));
     if (m->key.ptr == NULL && t->compacted) {
         fr_fail(err, FR_ERR_DATA, "kafka: topic %s is compacted and takes no message without key",
                 t->name);
@@ -163,6 +191,16 @@ static fr_rc produce_one(fr_publisher *p, const fr_message *m, fr_err *err)
     return FR_OK;
 }
 
+static fr_rc produce_one(fr_publisher *p, const fr_message *m, fr_err *err)
+{
+    fr_target *t;
+    FR_TRY(fr_publisher_target(p, m->topic, &t, err));
+    fr_rc rc = produce_to(p, t, m, err);
+    if (rc == FR_FAIL && strcmp(err->code, "kafka.message.too_large") == 0) {
+        return fail_too_large(p, t, m, err);
+    }
+    return rc;
+}
 /* Messages without key go to one partition for a while, then to the next: full batches. */
 static void next_turn(fr_publisher *p)
 {

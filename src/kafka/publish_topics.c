@@ -7,8 +7,6 @@
 
 /* A new leader's high watermark lags behind for a moment. */
 enum { LOG_END_PATIENCE_US = 5000000 };
-/* What a broker takes where nobody said otherwise is 1 MiB and a few bytes. */
-enum { BIG_MESSAGE = 1000000 };
 
 static const char *partitioner_name(const fr_kafka_settings *s)
 {
@@ -113,14 +111,19 @@ static fr_rc refuse_position(fr_err *err, const char *code, const char *topic, c
                              "topic (sources.<name>.tables.<table>.topic), or restore the topic.");
 }
 
+fr_rc fr_publisher_recreated(const char *topic, fr_err *err)
+{
+    return refuse_position(err, "kafka.topic.recreated", topic,
+                           "was deleted and created again: what was published is gone");
+}
+
 static fr_rc check_fact(const fr_target *t, const fr_topic_state *now, const char *partitioner,
                         fr_err *err)
 {
     const fr_topic_fact *was = &t->fact;
     char text[200];
     if (was->topic_id.len > 0 && now->id.len > 0 && !fr_str_eq(was->topic_id, now->id)) {
-        return refuse_position(err, "kafka.topic.recreated", t->name,
-                               "was deleted and created again: what was published is gone");
+        return fr_publisher_recreated(t->name, err);
     }
     if (was->partitions != now->partitions) {
         snprintf(text, sizeof(text),
@@ -215,7 +218,7 @@ static fr_rc open_target(fr_publisher *p, fr_target *t, const fr_topic_state *no
     }
     grow_slots(t, now->partitions);
     t->compacted = now->compacted;
-    t->big = now->max_bytes > 0 ? now->max_bytes - 512 : BIG_MESSAGE;
+    t->big = now->max_bytes > 0 ? now->max_bytes - FR_BIG_MARGIN : FR_BIG_MESSAGE;
     t->handle = rd_kafka_topic_new(p->client.rk, t->name, NULL);
     if (t->handle == NULL) {
         return fr_publisher_fail(p, err, rd_kafka_last_error(), NULL, t->name);
@@ -308,7 +311,7 @@ static fr_rc check_facts(fr_publisher *p, fr_arena *a, fr_map *gone, fr_err *err
     return FR_OK;
 }
 
-static fr_rc data_lost(const fr_end *end, int64_t log_end, fr_err *err)
+fr_rc fr_publisher_data_lost(const fr_end *end, int64_t log_end, fr_err *err)
 {
     fr_fail(err, FR_ERR_POSITION,
             "kafka: topic %.*s, partition %d ends at offset %lld, but messages up to %lld were "
@@ -335,7 +338,7 @@ static fr_rc check_log_ends(fr_publisher *p, fr_arena *a, const fr_end *ends, si
             return FR_OK;
         }
         if (fr_now_us() >= deadline) {
-            return data_lost(&ends[i], log_ends[i], err);
+            return fr_publisher_data_lost(&ends[i], log_ends[i], err);
         }
         FR_TRY(fr_client_check(&p->client, err));
         fr_sleep_us(100000);

@@ -18,6 +18,10 @@ typedef struct fr_slot {
     bool touched;  /* by the open transaction: listed in publisher.touched */
 } fr_slot;
 
+/* What a broker takes where nobody said otherwise is 1 MiB and a few bytes; what a message's
+ * batch adds to it. */
+enum { FR_BIG_MESSAGE = 1000000, FR_BIG_MARGIN = 512 };
+
 /* One data topic. */
 typedef struct fr_target {
     const char *name;         /* in the publisher's arena */
@@ -44,7 +48,9 @@ struct fr_publisher {
     rd_kafka_topic_t *handle;
     fr_slot own;
     bool transactional;
+    bool alone;          /* the only message under way is one that may be too large */
     bool open;           /* between begin and commit or abort */
+    int64_t most_bytes;  /* of a message, as librdkafka lets it pass: message.max.bytes */
     int64_t patience_us; /* transaction.timeout.ms and a bit */
     fr_commit_step step;
     int64_t commit_deadline_us;
@@ -66,6 +72,12 @@ struct fr_publisher {
     fr_record *records;
     size_t record_count, record_cap;
 
+    /* publish_watch.c */
+    rd_kafka_queue_t *watch; /* where the answer to the open question comes; NULL: none is open */
+    int64_t next_watch_us;
+    const fr_slot *rewound; /* acknowledged at an offset that we had passed */
+    int64_t rewound_at;
+
     /* The newest claim that we know of: decision 35. */
     fr_str seen_instance;
     int64_t seen_us;
@@ -86,6 +98,18 @@ fr_rc fr_publisher_own_topic(fr_publisher *p, fr_err *err);
 void fr_publisher_touch(fr_publisher *p, fr_slot *slot, int64_t next);
 void fr_publisher_forget_touched(fr_publisher *p);
 void fr_publisher_free_targets(fr_publisher *p);
+
+/* Not yet failed: makes the error. Both return FR_FAIL. */
+fr_rc fr_publisher_recreated(const char *topic, fr_err *err);
+fr_rc fr_publisher_data_lost(const fr_end *end, int64_t log_end, fr_err *err);
+
+/* publish_watch.c */
+/* Ask now and then, without waiting, whether the topics are still the same. */
+void fr_publisher_watch(fr_publisher *p);
+/* Everything is acknowledged and nothing committed: POSITION when a topic is another than it
+ * was, as far as the answer and the offsets tell. */
+fr_rc fr_publisher_same_topics(fr_publisher *p, fr_err *err);
+void fr_publisher_unwatch(fr_publisher *p);
 
 /* publish.c */
 /* Makes the error: a delivery report's reason, a fence, or what librdkafka said. */

@@ -75,6 +75,16 @@ static fr_rc topic_error(fr_client *c, rd_kafka_resp_err_t code, const char *rea
 }
 
 #if RD_KAFKA_VERSION >= 0x020300ff
+bool fr_topics_id(const rd_kafka_TopicDescription_t *d, char *out, size_t size)
+{
+    const rd_kafka_Uuid_t *id = rd_kafka_TopicDescription_topic_id(d);
+    bool known = id != NULL && (rd_kafka_Uuid_most_significant_bits(id) != 0 ||
+                                rd_kafka_Uuid_least_significant_bits(id) != 0);
+    const char *text = known ? rd_kafka_Uuid_base64str(id) : NULL;
+    snprintf(out, size, "%s", text == NULL ? "" : text);
+    return text != NULL;
+}
+
 static fr_rc take_description(fr_client *c, fr_arena *a, const rd_kafka_TopicDescription_t *d,
                               fr_topic_state *t, fr_err *err)
 {
@@ -98,11 +108,8 @@ static fr_rc take_description(fr_client *c, fr_arena *a, const rd_kafka_TopicDes
             t->replicas = (int32_t)replicas;
         }
     }
-    const rd_kafka_Uuid_t *id = rd_kafka_TopicDescription_topic_id(d);
-    bool known = id != NULL && (rd_kafka_Uuid_most_significant_bits(id) != 0 ||
-                                rd_kafka_Uuid_least_significant_bits(id) != 0);
-    const char *text = known ? rd_kafka_Uuid_base64str(id) : NULL;
-    t->id = text == NULL ? (fr_str){"", 0} : fr_arena_copy(a, text, strlen(text));
+    char id[32];
+    t->id = fr_topics_id(d, id, sizeof(id)) ? fr_arena_str(a, fr_cstr(id)) : (fr_str){"", 0};
     return FR_OK;
 }
 
@@ -350,8 +357,14 @@ fr_rc fr_topics_create(fr_client *c, const char *name, bool ours, fr_err *err)
         if (code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
             rc = FR_END;
         } else if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            rc = fr_client_fail(
-                c, err, code, n == 1 ? rd_kafka_topic_result_error_string(results[0]) : NULL, what);
+            const char *why = n == 1 ? rd_kafka_topic_result_error_string(results[0]) : NULL;
+            rc = fr_client_fail(c, err, code, why, what);
+            /* Brokers that are starting, or were slow for a while, count as none. */
+            if (code == RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR && why != NULL &&
+                strstr(why, "fenced") != NULL) {
+                err->kind = FR_ERR_CONNECT;
+                (void)fr_fail_hint(err, "The brokers are not ready; it is tried again.");
+            }
         }
     }
     request_end(&r);

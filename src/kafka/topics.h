@@ -21,6 +21,10 @@ typedef struct fr_topic_state {
 /* One request each for topics and their configuration; out has count entries. */
 fr_rc fr_topics_describe(fr_client *c, fr_arena *a, const char *const *names, size_t count,
                          fr_topic_state *out, fr_err *err);
+#if RD_KAFKA_VERSION >= 0x020300ff
+/* The id as text, at least 32 bytes; false: the broker does not tell. */
+bool fr_topics_id(const rd_kafka_TopicDescription_t *d, char *out, size_t size);
+#endif
 /* With the settings; ours: one partition, compacted. Waits until it can be used. FR_END when
  * it is there already. */
 fr_rc fr_topics_create(fr_client *c, const char *name, bool ours, fr_err *err);

@@ -407,6 +407,19 @@ static fr_rc route_fill(fr_router *r, fr_route *route, fr_err *err)
     return set_schema_name(r, route, err);
 }
 
+/* plan says the same of the tables there are; this one may have come since. */
+static fr_rc check_patterns(const fr_router *r, const fr_table *t, fr_err *err)
+{
+    const fr_table_settings *one, *other;
+    if (!fr_source_ambiguous(r->settings, t->space, t->name, &one, &other))
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "%.*s.%.*s: two patterns take it: %s (%s), %s (%s)",
+            FR_ARG(t->space), FR_ARG(t->name), one->pattern, place_of(one), other->pattern,
+            place_of(other));
+    fr_fail_code(err, "config.two_patterns");
+    return fr_fail_hint(err, "make the patterns exclude each other, or name the table");
+}
+
 fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out, fr_err *err)
 {
     fr_route *route = fr_map_get_u64(r->routes, table->serial);
@@ -414,6 +427,7 @@ fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out,
         const fr_table_settings *s = fr_source_match(r->settings, table->space, table->name);
         if (s == NULL)
             return FR_END;
+        FR_TRY(check_patterns(r, table, err));
         route = fr_arena_alloc(r->arena, sizeof *route);
         route->table = table;
         route->settings = s;

@@ -6,9 +6,10 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import harness  # noqa: E402
 from harness import Pipeline, case, eventually, finish, read_topics  # noqa: E402
 
-p = Pipeline("""
+CONFIG = """
 sources:
   src:
     type: postgres
@@ -26,7 +27,10 @@ sinks:
     create: run
     errors: {{mode: dlq}}
     write: {{every: 50ms}}
-""")
+"""
+SMALL = harness.CONFIG.replace("partitions: 3", "partitions: 3, config: {{max.message.bytes: \"60000\"}}")
+p = Pipeline(CONFIG)
+p.write(CONFIG, SMALL)
 DLQ = f"freshet.{p.id}.dlq"
 
 
@@ -75,8 +79,26 @@ with case("dead_letters.sink", p):
     p.sql("update u set amount = 5 where id = 2; insert into u values (4, 4)")
     eventually("a parked key's next row beside it", lambda: len(mine()) == 2)
     eventually("the others go on", lambda: p.sql("select id from u order by id", on=p.target) == [(1,), (3,), (4,)])
+with case("dead_letters.too_large_for_kafka", p):
+    before = len(letters())
+    # random, so that no compression makes it fit
+    huge = "(select string_agg(md5(random()::text), '') from generate_series(1, 4000))"
+    p.sql(f"insert into t values (10, 1, 'fine'); insert into t values (11, 1, {huge});"
+          f"insert into t values (12, 1, 'fine'); update t set note = {huge} where id = 10;"
+          "insert into t values (13, 1, 'fine')")
+    p.sql("insert into t select i, 1, md5(random()::text) from generate_series(100, 2100) i")  # batches fit as well
+    eventually("two dead letters more", lambda: len(letters()) == before + 2, 90)
+    got = {e["after"]["id"] for e in p.wait_events("t", 2007) if e and e["after"]}
+    assert got == {1, 3, 4, 10, 12, 13} | set(range(100, 2101)), got
+    for m in sorted(letters(), key=lambda m: m.timestamp()[1])[-2:]:
+        why, row = headers(m)["freshet.reason"], json.loads(m.value())
+        assert "public.t" in why and "max.message.bytes" in why and headers(m)["freshet.parked"] == "false", why
+        assert row["only_key"] is True and list(row["after"]) == ["id"] and row["after"]["id"] in (10, 11), str(row)[:300]
+with case("dead_letters.too_large_without_dlq", p):
+    p.sql(f"insert into u values (20, 1); alter table u add column note text; insert into u values (21, 1, {huge})")
+    p.says("kafka.message.too_large: table public.u", "max.message.bytes: 60000", "kafka-configs.sh", "errors.mode",
+           seconds=60)
 with case("dead_letters.no_row_values_in_the_log", p):
     assert "canary-row-value" not in p.log()
-    assert p.stop() == 0
 p.close()
 finish()

@@ -112,6 +112,8 @@ with case("cli.status_with_a_daemon", p):
     assert d["ok"] and d["result"]["status"]["pipeline"] == p.id, d
     rc, text, err = p.verb("status", "src/public.*")
     assert rc == 0 and "src/public.orders" in text, (rc, text, err)
+    rc, text, err = p.verb("status", "public.orders")
+    assert rc == 0 and "public.orders" in text, (rc, text, err)
     rc, text, err = p.verb("status", "src/public.nothing")
     assert rc == 2 and "cli.no_table" in err, (rc, err)
 

@@ -210,6 +210,26 @@ def topic_recreated():
         p.fails("POSITION", "kafka.topic.recreated", "open", "a", "again", "i2")
 
 
+def topic_recreated_while_running():
+    """Whether the first message after it comes at once, or long after."""
+    for partitions, pause in ((1, 0), (6, 6)):
+        t = name("again-running-%d" % partitions)
+        K.create(t, partitions)
+        with Probe(BROKERS) as p:
+            p.ok("open", "a", "rerun%d" % partitions, "i1")
+            p.ok("produce", "a", t, "k", "v1")
+            p.ok("commit", "a")
+            K.delete(t)
+            K.create(t, partitions)
+            time.sleep(pause)  # what it stands for: the question is asked again after 5 s
+            reply = p("produce", "a", t, "k" if partitions == 1 else "j", "v2")
+            if reply.startswith("ok"):
+                reply = p("commit", "a")
+            expect(reply.startswith("fail POSITION") or " POSITION " in reply, reply)
+            expect("kafka.topic.recreated" in reply or "kafka.topic.deleted" in reply, reply)
+        expect(K.values(t) == [], "a message came into a topic that misses its history")
+
+
 def partitions_raised():
     t = name("raised")
     K.create(t)
@@ -566,7 +586,7 @@ def without_the_checkpoint_rows_repeat():
 
 
 CASES = [killed_at_each_step, without_the_checkpoint_rows_repeat, commit_visible, abort_invisible, close_aborts, checkpoint_records, created_as_told, missing_topics, fenced,
-         timed_out_by_broker, topic_deleted, topic_deleted_under_load, topic_recreated, partitions_raised,
+         timed_out_by_broker, topic_deleted, topic_deleted_under_load, topic_recreated, topic_recreated_while_running, partitions_raised,
          partitioner_changed, data_lost, lost_with_the_id_unknown, newer_version, at_least_once, too_large,
          larger_than_memory, partitioned_as_java, everywhere_and_without_key, compacted_takes_keys_only,
          unsafe_refused, transaction_longer_than_allowed, owned_properties, consume_group, offset_out_of_range,

@@ -199,6 +199,21 @@ static void secrets_are_replaced(void **state)
     assert_string_equal(text, "password=*** and *** again");
 }
 
+static void many_secrets_are_replaced(void **state)
+{
+    char secret[32], text[80];
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        snprintf(secret, sizeof(secret), "s3cret-%03d-", i);
+        fr_log_secret(secret);
+    }
+    for (int i = 0; i < 200; i++) {
+        snprintf(text, sizeof(text), "login with s3cret-%03d- failed", i);
+        fr_redact(text);
+        assert_string_equal(text, "login with *** failed");
+    }
+}
+
 static void back_off_grows_to_its_limit(void **state)
 {
     (void)state;
@@ -225,6 +240,7 @@ int main(void)
         cmocka_unit_test(maps_find_what_was_set),
         cmocka_unit_test(queues_keep_order_and_close),
         cmocka_unit_test(secrets_are_replaced),
+        cmocka_unit_test(many_secrets_are_replaced),
         cmocka_unit_test(back_off_grows_to_its_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

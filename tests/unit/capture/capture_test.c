@@ -269,6 +269,44 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
     return remove(path);
 }
 
+/* Without it the next start could not tell that Kafka lost the last transaction (R15). */
+static void a_clean_stop_leaves_the_ends_behind(void **state)
+{
+    (void)state;
+    static const script_txn txns[] = {{100, 0, 10, 0}};
+    source.txns = txns;
+    source.txn_count = 1;
+    had_run_until(1, true);
+    fr_capture *c = start();
+    WAIT_UNTIL(row_count() == 10);
+    stop(c);
+    fr_checkpoint *k = fake_kafka_checkpoint();
+    size_t i = 0;
+    void *value = NULL;
+    assert_true(fr_map_next(k->ends, &i, NULL, &value));
+    assert_int_equal(((const fr_end *)value)->offset, 10);
+    fr_checkpoint_free(k);
+}
+
+static void a_server_that_tells_no_status_holds_up_nothing(void **state)
+{
+    (void)state;
+    static script_txn txns[200];
+    for (size_t i = 0; i < 200; i++)
+        txns[i] = (script_txn){10 + 10 * i, (int64_t)i, 1, 0};
+    source.txns = txns;
+    source.txn_count = 200;
+    source.refresh_hangs = true;
+    source.refreshing = false;
+    kafka_settings.max_events = 1;
+    had_run_until(1, true);
+    fr_capture *c = start();
+    WAIT_UNTIL(atomic_load(&source.refreshing));
+    WAIT_UNTIL(row_count() == 200);
+    stop(c);
+    source.refresh_hangs = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +315,8 @@ int main(void)
         cmocka_unit_test_setup(a_second_view_comes_between_older_and_newer_changes, setup),
         cmocka_unit_test_setup(a_bad_row_stops_before_it_is_passed, setup),
         cmocka_unit_test_setup(a_failed_commit_is_read_again, setup),
+        cmocka_unit_test_setup(a_clean_stop_leaves_the_ends_behind, setup),
+        cmocka_unit_test_setup(a_server_that_tells_no_status_holds_up_nothing, setup),
         cmocka_unit_test_setup(a_table_that_left_the_configuration_is_forgotten, setup),
     };
     assert_non_null(mkdtemp(dir));

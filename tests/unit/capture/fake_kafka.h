@@ -23,6 +23,7 @@ static struct fake_kafka {
     fake_row *rows;
     fr_record *records;
     size_t row_count, record_count, transactions;
+    fr_end end;         /* of the only partition */
     size_t fail_commit; /* the n-th commit from now fails; 0: none */
     int64_t commit_takes_us;
     int steps;
@@ -70,6 +71,7 @@ static void fake_kafka_reset(void)
     kafka.records = NULL;
     kafka.row_count = kafka.record_count = kafka.transactions = kafka.opened = 0;
     kafka.fail_commit = 0;
+    kafka.end = (fr_end){0};
     kafka.commit_takes_us = 0;
 }
 
@@ -160,6 +162,9 @@ fr_rc fr_publisher_commit(fr_publisher *p, const fr_end **ends, size_t *end_coun
     if (!fails)
         make_durable(p);
     pthread_mutex_unlock(&kafka.lock);
+    kafka.end = (fr_end){FR_STR("erp.public.t"), 0, (int64_t)kafka.row_count};
+    *ends = &kafka.end;
+    *end_count = !fails && p->row_count > 0 ? 1 : 0;
     p->row_count = p->record_count = 0;
     p->open = false;
     return fails ? fr_fail(err, FR_ERR_CONNECT, "the broker is gone") : FR_OK;
@@ -186,7 +191,8 @@ void fr_publisher_ends(fr_publisher *p, fr_arena *a, fr_end **out, size_t *count
 {
     (void)p;
     *out = fr_arena_alloc(a, sizeof(fr_end));
-    *count = 0;
+    (*out)[0] = kafka.end;
+    *count = kafka.end.offset > 0 ? 1 : 0;
 }
 
 void fr_publisher_stats(fr_publisher *p, fr_publish_stats *out)

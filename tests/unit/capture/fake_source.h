@@ -2,6 +2,7 @@
 #ifndef FR_TEST_FAKE_SOURCE_H
 #define FR_TEST_FAKE_SOURCE_H
 
+#include "base/cancel.h"
 #include "base/json.h"
 #include "connect/source.h"
 #include "tests/unit/capture/fake_kafka.h"
@@ -21,7 +22,9 @@ static struct fake_source {
     int64_t view_first;
     size_t view_rows;
     const fr_table *table;
+    bool refresh_hangs;
     /* what the drivers did */
+    atomic_bool refreshing;
     atomic_uint_fast64_t confirmed;
     atomic_uint epoch;
     atomic_bool plan_asked, confirmed_too_early;
@@ -226,6 +229,18 @@ static void fake_status(fr_source *s, fr_status *out)
     *out = (fr_status){.connected = true, .server_lsn = 1, .read_lsn = UINT64_MAX};
 }
 
+/* As a server would that takes the question and never answers. */
+static fr_rc fake_refresh(fr_source *s, fr_err *err)
+{
+    (void)s;
+    while (source.refresh_hangs) {
+        FR_TRY(fr_cancel_check(err));
+        atomic_store(&source.refreshing, true);
+        fr_sleep_us(2000);
+    }
+    return FR_OK;
+}
+
 static void fake_close(fr_source *s)
 {
     free(s);
@@ -244,6 +259,7 @@ static const fr_source_ops fake_ops = {.name = "fake",
                                        .read_stream = fake_read_stream,
                                        .resume_lsn = fake_resume_lsn,
                                        .status = fake_status,
+                                       .refresh = fake_refresh,
                                        .close = fake_close};
 
 static fr_rc fake_open(const fr_source_settings *settings, fr_source **out, fr_err *err)

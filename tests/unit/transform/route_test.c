@@ -234,6 +234,24 @@ static void topics_of_ours_are_refused(void **state)
     fr_table_unref(t);
 }
 
+/* A table that comes while we run was never seen by plan. */
+static void a_table_of_two_patterns_is_refused(void **state)
+{
+    fixture *f = *state;
+    const fr_table *t = orders(false);
+    f->tables[0].pattern = "/^public\\./";
+    f->tables[1].pattern = "/orders$/";
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(fr_pattern_compile(f->tables[i].pattern, &f->tables[i].regex, &err),
+                         FR_OK);
+    refused(f, t, "public.orders: two patterns take it: /^public\\./ (shop.yaml:12), /orders$/",
+            "exclude each other");
+    assert_string_equal(err.code, "config.two_patterns");
+    for (int i = 0; i < 2; i++)
+        fr_pattern_free(f->tables[i].regex);
+    fr_table_unref(t);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -248,6 +266,7 @@ int main(void)
         CASE(two_tables_on_one_topic_are_refused),
         CASE(record_names_are_not_shared_either),
         CASE(topics_of_ours_are_refused),
+        CASE(a_table_of_two_patterns_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

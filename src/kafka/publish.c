@@ -219,6 +219,23 @@ static fr_rc resume(fr_publisher *p, rd_kafka_error_t *(*call)(rd_kafka_t *, int
     }
 }
 
+/* R12: commit or abort, and no request of it left behind that could end the next transaction. A
+ * new producer has a new epoch, with which the broker refuses it. */
+static fr_rc end(fr_publisher *p, rd_kafka_error_t *(*call)(rd_kafka_t *, int), const char *what,
+                 fr_err *err)
+{
+    FR_TRY(resume(p, call, p->patience_us, what, err));
+    if (!fr_endtxn_unanswered(&p->ends_asked) || FR_FAILPOINT("r12")) {
+        return FR_OK;
+    }
+    fr_fail(err, FR_ERR_CONNECT,
+            "kafka: %s: the connection was lost and its first request may still arrive; going on "
+            "from the checkpoint with a new producer",
+            what);
+    fr_fail_code(err, "kafka.txn_unanswered");
+    return fr_fail_hint(err, "Nothing to do. If it repeats, look at the network to the brokers.");
+}
+
 /* ---- transactions ---- */
 
 static void settle(fr_publisher *p)
@@ -325,7 +342,7 @@ static fr_rc finish(fr_publisher *p, fr_err *err)
         return send_records(p, err);
     }
     FR_TRY(fr_publisher_drain(p, err));
-    return resume(p, rd_kafka_commit_transaction, p->patience_us, "commit", err);
+    return end(p, rd_kafka_commit_transaction, "commit", err);
 }
 
 static void take_ends(fr_publisher *p)
@@ -370,7 +387,7 @@ fr_rc fr_publisher_abort(fr_publisher *p, fr_err *err)
         return FR_OK;
     }
     if (p->transactional) {
-        FR_TRY(resume(p, rd_kafka_abort_transaction, p->patience_us, "abort", err));
+        FR_TRY(end(p, rd_kafka_abort_transaction, "abort", err));
     } else {
         rd_kafka_purge(p->client.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         while (rd_kafka_flush(p->client.rk, FR_CLIENT_TICK_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT) {
@@ -453,6 +470,7 @@ static fr_rc open_client(fr_publisher *p, fr_err *err)
                                  .default_count = sizeof(defaults) / sizeof(defaults[0]),
                                  .owned = owned,
                                  .owned_count = p->transactional ? 3 : 2,
+                                 .ends = &p->ends_asked,
                                  .delivered = on_delivered};
     return fr_client_open(&p->client, p->settings, &options, err);
 }

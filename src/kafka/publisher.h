@@ -42,6 +42,7 @@ struct fr_publisher {
     bool transactional;
     bool open;           /* between begin and commit or abort */
     int64_t patience_us; /* transaction.timeout.ms and a bit */
+    fr_endtxn ends_asked;
 
     fr_map *targets;   /* topic -> fr_target* */
     fr_target *newest; /* the last one looked up */

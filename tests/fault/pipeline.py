@@ -234,13 +234,13 @@ def wait_rows(r, n, seconds=60):
         time.sleep(0.05)
 
 
-def wait_for(r, what, probe, seconds):
+def wait_for(r, what, probe, seconds, failpoint=None):
     deadline = time.time() + seconds
     while not probe():
         if time.time() > deadline:
             raise Failure(f"{what}: not within {seconds} s")
         if not r.alive():
-            r.start()
+            r.start(failpoint)
         time.sleep(0.05)
 
 

@@ -18,7 +18,7 @@ import network
 # Only passed while there is no slot, or a snapshot: those first.
 FIRST = ["capture_before_slot", "capture_after_slot", "capture_mid_chunk"]
 ONCE = {"kafka_init"}  # in a start
-NOT_PLACES = {"r1", "r6", "pg.slot_wait"}  # switches, not places to die at
+NOT_PLACES = {"r1", "r6", "r12", "pg.slot_wait"}  # switches, not places to die at
 
 
 def scenario_kill(args):

@@ -6,7 +6,7 @@ import time
 
 import ledger
 from faultproxy import (ADD_PARTITIONS, DOWN, END_TXN, INIT_PRODUCER_ID, PRODUCE, KafkaProxy, Proxy)
-from pipeline import Failure, fault_run, figures, slot_user, stack, wait_for, wait_rows
+from pipeline import PATIENCE, Failure, fault_run, figures, slot_user, stack, wait_for, wait_rows
 
 
 def address(name):
@@ -207,7 +207,7 @@ def scenario_source_resets(args):
         early = lambda: r.random.random() < 0.25
         proxy.cut_after(lambda: int(10 ** (r.random.uniform(0, 3.5) if early() else r.random.uniform(4, 5.5))))
         proxy.cut()
-        wanted, deadline = proxy.accepted + args.kills, time.time() + 60 + 6 * args.kills
+        wanted, deadline = proxy.accepted + args.kills, time.time() + (60 + 6 * args.kills) * PATIENCE
         while proxy.accepted < wanted:
             if time.time() > deadline:
                 raise Failure(f"only {proxy.accepted - wanted + args.kills} connections in time")

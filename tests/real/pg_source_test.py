@@ -684,6 +684,34 @@ def latin1_database():
 
 
 @db_test
+def settings_of_the_database(d):
+    """E07: whatever the database sets for its sessions, a value is the same, on both paths."""
+    hostile = {"timezone": "America/New_York", "datestyle": "SQL, DMY", "intervalstyle": "postgres_verbose",
+               "bytea_output": "escape", "extra_float_digits": "-15", "client_encoding": "LATIN1",
+               "search_path": "nowhere", "standard_conforming_strings": "off", "xmloption": "document",
+               "default_transaction_read_only": "on", "statement_timeout": "1ms",
+               "idle_in_transaction_session_timeout": "1ms"}
+    # In that zone 01:30 comes twice, when the clocks go back.
+    values = ("'2024-11-03 01:30:00-04', '2024-11-03 01:30:00-05', '2024-03-10 02:30:00', '01:30:00-04',"
+              " '1 mon -1 day 02:03:04.5', 0.1, 1e-20, '\\x00ff5c', '2024-02-01', '2024-02-01'")
+    d.sql("CREATE TABLE t(id int PRIMARY KEY, a timestamptz, b timestamptz, c timestamp, d timetz, e interval,"
+          " f real, g double precision, h bytea, i date, j text)")
+    d.sql("INSERT INTO t VALUES (1, %s)" % values)
+    d.publish()
+    for name, value in hostile.items():
+        d.sql("ALTER DATABASE \"%s\" SET %s = %s" % (d.name, name, value if name == "datestyle" else "'%s'" % value))
+    r = d.start("chunks")
+    d.sql("INSERT INTO t VALUES (2, %s)" % values)
+    s = d.stream()
+    rows = [dict(x["after"], id=0) for x in r.rows() + s.rows()]
+    expect(len(rows), 2, "rows")
+    expect(rows[0], rows[1], "snapshot against stream")
+    expect((rows[0]["a"], rows[0]["b"]), ("2024-11-03T05:30:00Z", "2024-11-03T06:30:00Z"), "an hour between the two half past one")
+    expect((rows[0]["f"], rows[0]["g"], rows[0]["i"]), (0.100000001, 1e-20, "2024-02-01"), "floats and date: %r" % rows[0])
+    expect(rows[0]["e"], "P1M-1DT2H3M4.5S", "interval")
+
+
+@db_test
 def row_above_the_limit(d):
     d.sql("CREATE TABLE t(id int PRIMARY KEY, v text)")
     d.sql("INSERT INTO t VALUES (1, repeat('x', 20000)), (2, 'y')")

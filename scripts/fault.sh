@@ -5,6 +5,7 @@
 #
 #   FRESHET   the program; it must have been built with failpoints (default build/dev/freshet)
 #   SEED      the first scenario's seed, the next ones count on (default: the time)
+#   PATIENCE  all deadlines of the scenarios times this (default 2)
 #   LOGS      where what they print is kept (default build/fault-logs)
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -74,6 +74,7 @@ house() {
     local rc=0
     if scripts/house.sh; then echo "ok house"; else echo "not ok house: see above"; rc=1; fi
     if scripts/links.sh; then echo "ok links"; else echo "not ok links: see above"; rc=1; fi
+    if tests/stack/compose_check.py; then echo "ok compose"; else echo "not ok compose: see above"; rc=1; fi
     return $rc
 }
 

@@ -125,8 +125,9 @@ void fr_cli_finding(fr_cli *cli, const fr_finding *f)
     const char *note = f->sql.len > 0 ? notes[f->class] : "";
     fr_buf_printf(&cli->out, "  %s%-24s %.*s%s\n", fr_cli_glyph(cli, glyphs[f->severity]), f->code,
                   FR_ARG(f->text), note);
-    if (f->hint.len > 0 && f->severity != FR_FINE)
-        fr_buf_printf(&cli->out, "        → %.*s\n", FR_ARG(f->hint));
+    fr_str remedy = f->hint.len > 0 ? f->hint : f->severity == FR_BLOCKER ? f->sql : FR_STR("");
+    if (remedy.len > 0 && f->severity != FR_FINE)
+        fr_buf_printf(&cli->out, "        → %.*s\n", FR_ARG(remedy));
 }
 
 void fr_cli_tally(fr_tally *t, const fr_findings *f)

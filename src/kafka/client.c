@@ -240,6 +240,9 @@ static fr_rc configure(fr_client *c, rd_kafka_conf_t *conf, const fr_client_opti
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_socket_cb(conf, fr_kafka_socket);
+    if (o->ends != NULL) {
+        fr_endtxn_watch(conf, o->ends);
+    }
     if (o->delivered != NULL) {
         rd_kafka_conf_set_dr_msg_cb(conf, o->delivered);
     }

@@ -5,6 +5,7 @@
 #define FR_KAFKA_CLIENT_H
 
 #include "base/error.h"
+#include "kafka/endtxn.h"
 #include "model/settings.h"
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
@@ -36,6 +37,7 @@ typedef struct fr_client_options {
     size_t default_count;
     const fr_pair *owned; /* after them */
     size_t owned_count;
+    fr_endtxn *ends; /* NULL: nobody asks */
     /* Callbacks; may be NULL. */
     void (*delivered)(rd_kafka_t *rk, const rd_kafka_message_t *m, void *client);
     void (*rebalanced)(rd_kafka_t *rk, rd_kafka_resp_err_t what,

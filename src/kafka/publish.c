@@ -241,6 +241,21 @@ static fr_rc resume(fr_publisher *p, rd_kafka_error_t *(*call)(rd_kafka_t *, int
     return rc;
 }
 
+/* R12: of a commit or abort that is through no request may be left behind that could end the
+ * next transaction. A new producer has a new epoch, with which the broker refuses it. */
+static fr_rc answered(fr_publisher *p, const char *what, fr_err *err)
+{
+    if (!fr_endtxn_unanswered(&p->ends_asked) || FR_FAILPOINT("r12")) {
+        return FR_OK;
+    }
+    fr_fail(err, FR_ERR_CONNECT,
+            "kafka: %s: the connection was lost and its first request may still arrive; going on "
+            "from the checkpoint with a new producer",
+            what);
+    fr_fail_code(err, "kafka.txn_unanswered");
+    return fr_fail_hint(err, "Nothing to do. If it repeats, look at the network to the brokers.");
+}
+
 /* ---- transactions ---- */
 
 static void settle(fr_publisher *p)
@@ -373,7 +388,9 @@ static fr_rc finish_step(fr_publisher *p, int ms, fr_err *err)
         p->step = FR_COMMIT_END;
         p->commit_deadline_us = fr_now_us() + p->patience_us;
     }
-    return resume_step(p, rd_kafka_commit_transaction, ms, p->commit_deadline_us, "commit", err);
+    fr_rc rc =
+        resume_step(p, rd_kafka_commit_transaction, ms, p->commit_deadline_us, "commit", err);
+    return rc == FR_OK ? answered(p, "commit", err) : rc;
 }
 
 static void take_ends(fr_publisher *p)
@@ -432,6 +449,7 @@ fr_rc fr_publisher_abort(fr_publisher *p, fr_err *err)
     }
     if (p->transactional) {
         FR_TRY(resume(p, rd_kafka_abort_transaction, p->patience_us, "abort", err));
+        FR_TRY(answered(p, "abort", err));
     } else {
         rd_kafka_purge(p->client.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         while (rd_kafka_flush(p->client.rk, FR_CLIENT_TICK_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT) {
@@ -530,6 +548,7 @@ static fr_rc open_client(fr_publisher *p, fr_err *err)
                                  .default_count = sizeof(defaults) / sizeof(defaults[0]),
                                  .owned = owned,
                                  .owned_count = p->transactional ? 3 : 2,
+                                 .ends = &p->ends_asked,
                                  .delivered = on_delivered};
     return fr_client_open(&p->client, p->settings, &options, err);
 }

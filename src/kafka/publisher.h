@@ -54,6 +54,7 @@ struct fr_publisher {
     int64_t patience_us; /* transaction.timeout.ms and a bit */
     fr_commit_step step;
     int64_t commit_deadline_us;
+    fr_endtxn ends_asked;
 
     fr_map *targets;   /* topic -> fr_target* */
     fr_target *newest; /* the last one looked up */

@@ -24,6 +24,16 @@ class Cut(Exception):
     """The connection ends here."""
 
 
+def receive(sock, size):
+    data = b""
+    while len(data) < size:
+        part = sock.recv(size - len(data))
+        if not part:
+            raise OSError("closed")
+        data += part
+    return data
+
+
 def reset(sock):
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -208,11 +218,13 @@ class Rule:
 
     lose: the broker acts, its reply never comes, the connection is reset (seconds > 0: the reply is
     swallowed and the reset comes so much later); delay: the reply comes `seconds` later; late: the
-    client's connection is reset, and the request reaches the broker `seconds` after that."""
+    client's connection is reset, and the request reaches the broker `seconds` after the requests
+    that `after` lists have passed, in that order; the broker's replies to such are kept in `answers`."""
 
-    def __init__(self, api, action, each=1, times=1, seconds=0.0, first=1):
+    def __init__(self, api, action, each=1, times=1, seconds=0.0, first=1, after=()):
         self.api, self.action, self.each, self.times, self.seconds = api, action, each, times, seconds
         self.seen, self.first, self.done = 0, first, 0
+        self.after, self.answers = after, []
 
     def hits(self, api):
         if api != self.api or self.done >= self.times:
@@ -267,22 +279,28 @@ class KafkaProxy(Proxy):
             if rule is not None:
                 self.asked[(c.number, correlation)] = rule
         if rule is not None and rule.action == "late":
-            self.send_late(c, frame, rule.seconds)
+            self.send_late(c, frame, rule)
             raise Cut
         return True
 
-    def send_late(self, c, frame, seconds):
+    def send_late(self, c, frame, rule):
         """The broker's side of the connection lives on without its client."""
-        server, c.server = c.server, None
+        kept = c.server.dup()  # the thread that reads the replies closes its own
 
         def later():
-            time.sleep(seconds)
+            for api in rule.after:
+                before = self.requests.get(api, 0)
+                while not self.closed and self.requests.get(api, 0) == before:
+                    time.sleep(0.0005)
+            time.sleep(rule.seconds)
             try:
-                server.sendall(frame)
-                time.sleep(1)
-            except OSError:
-                pass
-            server.close()
+                kept.settimeout(10)
+                kept.sendall(frame)
+                size, = struct.unpack(">i", receive(kept, 4))
+                rule.answers.append(receive(kept, size))
+            except OSError as e:
+                rule.answers.append(e)
+            kept.close()
         threading.Thread(target=later, daemon=True).start()
 
     def reply(self, c, frame):

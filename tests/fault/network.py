@@ -1,11 +1,12 @@
 """Fault scenarios of connections: what run.py calls for replies that are lost, peers that hang, resets."""
 import os
+import struct
 import threading
 import time
 
 import ledger
 from faultproxy import (ADD_PARTITIONS, DOWN, END_TXN, INIT_PRODUCER_ID, PRODUCE, KafkaProxy, Proxy)
-from pipeline import Failure, fault_run, figures, slot_user, stack, wait_for, wait_rows
+from pipeline import PATIENCE, Failure, fault_run, figures, slot_user, stack, wait_for, wait_rows
 
 
 def address(name):
@@ -53,6 +54,56 @@ def scenario_lost_commit_reply(args):
         if proxy.lost != args.kills:
             raise Failure(f"{proxy.lost} of {args.kills} replies were lost")
         return figures(v, r, replies_lost=proxy.lost)
+
+
+def end_txn_error(answer):
+    """Of a reply to EndTxn, version 1: INT32 correlation id, INT32 throttle time, INT16 error code."""
+    if isinstance(answer, Exception):
+        raise Failure(f"the late request was not answered: {answer}")
+    return struct.unpack_from(">h", answer, 8)[0]
+
+
+def late_commits(args, r, proxy, failpoints=None):
+    """Commit requests that get stuck in the network: the client loses the connection, its retry succeeds,
+    and the first one arrives amid the transaction after that. Answers the broker's error codes."""
+    errors = []
+    for _ in range(args.kills):
+        time.sleep(r.random.uniform(0.05, 0.3))
+        rule = proxy.rule(END_TXN, "late", first=r.random.randint(1, 3), after=(END_TXN, ADD_PARTITIONS, PRODUCE),
+                          seconds=r.random.uniform(0, 0.02))
+        wait_for(r, "a late commit", lambda: rule.answers, 60, failpoints)
+        errors.append(end_txn_error(rule.answers[0]))
+        progress(r)
+    return errors
+
+
+def scenario_late_commit(args):
+    """A commit request arrives after its retry: it must find a newer epoch, and change nothing."""
+    with kafka_proxy() as proxy, through_kafka_proxy(args, pace=0.004, max_events=100) as (r, w):
+        r.start()
+        wait_rows(r, 5)
+        errors = late_commits(args, r, proxy)
+        v = r.settle(w)
+        took = sum(e == 0 for e in errors)
+        if took > 0:
+            raise Failure(f"{took} of {len(errors)} late requests were taken for the next transaction's; {v}")
+        return figures(v, r, late_commits_refused=len(errors))
+
+
+def scenario_control_late_commit(args):
+    """The control: without the defence of R12 the same requests end a transaction that they do not belong to."""
+    off = "r12:off:*"
+    with kafka_proxy() as proxy, through_kafka_proxy(args, pace=0.004, max_events=100) as (r, w):
+        r.start(off)
+        wait_rows(r, 5)
+        errors = late_commits(args, r, proxy, off)
+        w.stop()
+        r.catch_up()
+        r.stop()
+        v = r.check()
+        if v.doubled + v.lost + v.torn == 0:
+            raise Failure(f"nothing was doubled although the defence was off: the check proves nothing; {errors} {v}")
+        return figures(v, r, late_commits=len(errors), taken=sum(e == 0 for e in errors))
 
 
 def scenario_lost_replies(args):
@@ -156,7 +207,7 @@ def scenario_source_resets(args):
         early = lambda: r.random.random() < 0.25
         proxy.cut_after(lambda: int(10 ** (r.random.uniform(0, 3.5) if early() else r.random.uniform(4, 5.5))))
         proxy.cut()
-        wanted, deadline = proxy.accepted + args.kills, time.time() + 60 + 6 * args.kills
+        wanted, deadline = proxy.accepted + args.kills, time.time() + (60 + 6 * args.kills) * PATIENCE
         while proxy.accepted < wanted:
             if time.time() > deadline:
                 raise Failure(f"only {proxy.accepted - wanted + args.kills} connections in time")

@@ -17,6 +17,7 @@ from harness import drop_database  # noqa: E402
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FRESHET = os.environ.get("FRESHET", os.path.join(ROOT, "build", "dev", "freshet"))
 STACK = os.path.join(ROOT, "tests", "stack", "stack")
+PATIENCE = float(os.environ.get("PATIENCE", "2"))  # every deadline times this: for machines that have other work
 
 CONFIG = """
 version: 1
@@ -156,10 +157,10 @@ class Run:
         """Until the target holds as many rows of every table as the source (a snapshot may still
         be on its way when the log's rows are there); the daemon is started again when it ended."""
         want = self.counts(self.source)
-        deadline = time.time() + seconds
+        deadline = time.time() + seconds * PATIENCE
         while self.counts(self.target) != want:
             if time.time() > deadline:
-                raise Failure(f"target has {self.counts(self.target)} of {want} rows after {seconds} s")
+                raise Failure(f"target has {self.counts(self.target)} of {want} rows after {seconds * PATIENCE:.0f} s")
             if not self.alive():
                 if not restart:
                     raise Failure(f"the daemon ended with exit code {self.daemon.returncode}")
@@ -171,10 +172,10 @@ class Run:
             return self.daemon.returncode if self.daemon else 0
         self.daemon.send_signal(signal.SIGTERM)
         try:
-            return self.daemon.wait(20)
+            return self.daemon.wait(20 * PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise Failure("SIGTERM did not end the daemon within 20 s")
+            raise Failure("SIGTERM did not end the daemon in time")
 
     def check(self):
         return ledger.Check(self.bootstrap, os.environ["REGISTRY_URL"], self.id, self.source,
@@ -225,22 +226,22 @@ def figures(v, r, **more):
 
 
 def wait_rows(r, n, seconds=60):
-    deadline = time.time() + seconds
+    deadline = time.time() + seconds * PATIENCE
     while r.applied() < n:
         if time.time() > deadline:
-            raise Failure(f"only {r.applied()} of {n} transactions arrived within {seconds} s")
+            raise Failure(f"only {r.applied()} of {n} transactions arrived within {seconds * PATIENCE:.0f} s")
         if not r.alive():
             r.start()
         time.sleep(0.05)
 
 
-def wait_for(r, what, probe, seconds):
-    deadline = time.time() + seconds
+def wait_for(r, what, probe, seconds, failpoint=None):
+    deadline = time.time() + seconds * PATIENCE
     while not probe():
         if time.time() > deadline:
-            raise Failure(f"{what}: not within {seconds} s")
+            raise Failure(f"{what}: not within {seconds * PATIENCE:.0f} s")
         if not r.alive():
-            r.start()
+            r.start(failpoint)
         time.sleep(0.05)
 
 

@@ -3,7 +3,7 @@
 servers of the stack. Prints `ok NAME: figures` or `not ok NAME: why`.
 
 The scenarios are the functions whose names begin with `scenario_`: here those of processes that die or
-stop, in network.py those of connections. Without SCENARIO: their list."""
+stop, in network.py those of connections, in cluster.py those of several brokers. Without SCENARIO: their list."""
 import argparse
 import os
 import signal
@@ -12,13 +12,14 @@ import sys
 import time
 import traceback
 
-from pipeline import ROOT, Failure, fault_run, figures, slot_user, stack, wait_for, wait_rows
+from pipeline import PATIENCE, ROOT, Failure, fault_run, figures, slot_user, stack, wait_for, wait_rows
+import cluster
 import network
 
 # Only passed while there is no slot, or a snapshot: those first.
 FIRST = ["capture_before_slot", "capture_after_slot", "capture_mid_chunk"]
 ONCE = {"kafka_init"}  # in a start
-NOT_PLACES = {"r1", "r6", "pg.slot_wait"}  # switches, not places to die at
+NOT_PLACES = {"r1", "r6", "r12", "pg.slot_wait"}  # switches, not places to die at
 
 
 def scenario_kill(args):
@@ -133,7 +134,7 @@ def takeover(r, n):
     finally:
         old.send_signal(signal.SIGCONT)
     try:
-        return old.wait(60)
+        return old.wait(60 * PATIENCE)
     except subprocess.TimeoutExpired:
         old.kill()
         old.wait()
@@ -204,7 +205,7 @@ def main():
     p.add_argument("--seed", type=int, default=int(time.time()))
     p.add_argument("--seconds", type=float, default=15, help="failpoints: how long for a place to be passed")
     args = p.parse_args()
-    scenarios = {k[9:]: f for m in (vars(network), globals()) for k, f in m.items() if k.startswith("scenario_")}
+    scenarios = {k[9:]: f for m in (vars(network), vars(cluster), globals()) for k, f in m.items() if k.startswith("scenario_")}
     if args.scenario not in scenarios:
         p.exit(2 if args.scenario else 0, "".join(f"{k:20} {f.__doc__.splitlines()[0]}\n" for k, f in scenarios.items()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a scenario cleans up behind itself

@@ -236,7 +236,7 @@ class Server:
     stop_signal = signal.SIGTERM     # orderly
     end_signal = signal.SIGKILL      # when its data is going to be removed anyway
     port_names = ("PORT",)
-    start_seconds = 60
+    start_seconds = 180   # takes 2; a busy machine is slow
 
     def __init__(self, stack, name):
         self.stack, self.name = stack, name

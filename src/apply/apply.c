@@ -1,6 +1,9 @@
 #include "apply/apply.h"
 #include "apply/internal.h"
 
+#define MEMBER_FENCED "kafka.member_fenced"
+enum { REPLACED_AGAIN_US = 60000000 };
+
 static void end_run(fr_apply *a)
 {
     atomic_store(&a->run_over, true);
@@ -116,6 +119,19 @@ static size_t pool_batches(const fr_apply *a)
     return n < 3 ? 3 : n > 64 ? 64 : (size_t)n;
 }
 
+/* Another joined the group under our name. A broker that was restarted may make two of one, so
+ * we join once more; where that is a second process, it does the same, and the first of the two
+ * that is replaced again goes. */
+static fr_rc replaced(fr_apply *a, fr_err *err)
+{
+    int64_t now = fr_now_us();
+    bool again = a->replaced_us != 0 && now - a->replaced_us < REPLACED_AGAIN_US;
+    a->replaced_us = now;
+    if (!again)
+        err->kind = FR_ERR_BUSY;
+    return FR_FAIL;
+}
+
 static fr_rc run_once(void *context, fr_err *err)
 {
     fr_apply *a = context;
@@ -134,7 +150,7 @@ static fr_rc run_once(void *context, fr_err *err)
     a->writer = NULL;
     fr_queue_free(a->decoded);
     fr_pool_free(a->pool);
-    return rc;
+    return rc == FR_FAIL && strcmp(err->code, MEMBER_FENCED) == 0 ? replaced(a, err) : rc;
 }
 
 /* A topic that its source has not made yet comes by itself. */
@@ -148,8 +164,8 @@ static bool topic_missing(const fr_err *err)
  * name: then one of the two must go, and it is us. */
 static bool passes(const fr_err *err)
 {
-    bool replaced = strcmp(err->code, "kafka.member_fenced") == 0;
-    return (err->kind == FR_ERR_FENCED && !replaced) || topic_missing(err);
+    return (err->kind == FR_ERR_FENCED && strcmp(err->code, MEMBER_FENCED) != 0) ||
+           topic_missing(err);
 }
 
 fr_apply *fr_apply_start(const fr_apply_settings *settings)

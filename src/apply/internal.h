@@ -42,6 +42,7 @@ struct fr_apply {
     size_t uncommitted;   /* under lock: batches queued or applied, not committed */
     fr_offsets advisory;  /* under lock: committed in the target, to be told to the group */
     fr_arena *advisory_arena;
+    int64_t replaced_us; /* over all runs: when another last joined under our name; 0 never */
 };
 
 static inline bool stopping(fr_apply *a)

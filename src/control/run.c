@@ -5,6 +5,7 @@
 #include "control/http.h"
 #include "control/status.h"
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -112,6 +113,18 @@ static void protect_memory(void)
     struct rlimit none = {0, 0};
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     setrlimit(RLIMIT_CORE, &none);
+}
+
+/* The memory of a batch and of a fetch is big, short-lived and made by one thread for another:
+ * glibc would keep it in an arena for each thread, and by its own growing threshold rather in the
+ * heap than give it back. */
+static void keep_memory_small(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_ARENA_MAX, 4);
+    (void)mallopt(M_MMAP_THRESHOLD, 512 << 10);
+    (void)mallopt(M_TRIM_THRESHOLD, 2 << 20);
+#endif
 }
 
 static void start_parts(daemon_state *d)
@@ -327,6 +340,7 @@ int fr_run(const fr_run_settings *settings, fr_err *err)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     protect_memory();
+    keep_memory_small();
     name_ourselves(&d);
     d.board = fr_board_new(d.config->name, d.worker);
     if (fr_http_start(&d.config->http, d.board, &d.http, err) == FR_FAIL) {

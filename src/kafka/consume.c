@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READY_US = 15000000 };
+enum { READY_US = 15000000, FETCH_BYTES = 4 << 20 };
 
 /* ---- the places we read ---- */
 
@@ -420,18 +420,22 @@ static const char OUR_TOPICS[] =
 static fr_rc open_client(fr_consumer *c, const char *member, fr_err *err)
 {
     const fr_kafka_settings *k = c->settings.kafka;
-    /* A row may come twice in an event; a fetch must be able to hold it. */
+    /* A row may come twice in an event, and a reply must be able to hold it. What we ask for is
+     * much less: a broker gives the first batch whole in any case (KIP-74), and a reply is several
+     * times its size once it is unpacked, which no limit of librdkafka's counts before it is. */
     int64_t message = 2 * k->max_row_bytes + (1 << 20);
     message = message > 900000000 ? 900000000 : message;
     int64_t memory = k->memory > (1 << 20) ? k->memory : 1 << 20;
-    int64_t fetch = memory > message ? memory : message;
+    int64_t fetch = memory / 8 > FETCH_BYTES ? FETCH_BYTES : memory / 8;
+    message = message > fetch ? message : fetch;
     char queued[24], fetched[24], received[24];
     snprintf(queued, sizeof(queued), "%lld", (long long)(memory / 1024));
     snprintf(fetched, sizeof(fetched), "%lld", (long long)fetch);
-    snprintf(received, sizeof(received), "%lld", (long long)(fetch + (1 << 20)));
+    snprintf(received, sizeof(received), "%lld", (long long)(message + (1 << 20)));
     const fr_pair defaults[] = {
         {"queued.max.messages.kbytes", queued},
         {"fetch.max.bytes", fetched},
+        {"fetch.message.max.bytes", "262144"}, /* of one partition */
         {"receive.message.max.bytes", received},
         {"fetch.wait.max.ms", "100"},
         {"fetch.error.backoff.ms", "100"},

@@ -65,7 +65,8 @@ static const rule RULES[] = {
     {RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION, FR_ERR_CONFIG, "kafka.version",
      "The broker is too old for this: see docs/kafka.md."},
     {RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, FR_ERR_FENCED, "kafka.member_fenced",
-     "A second process with the same http.listen and host reads this sink's topics: stop one."},
+     "A second process with the same http.listen and host reads this sink's topics: stop one, or "
+     "give it another http.listen."},
     {RD_KAFKA_RESP_ERR__INVALID_ARG, FR_ERR_BUG, "kafka.argument", NULL},
     {RD_KAFKA_RESP_ERR__STATE, FR_ERR_BUG, "kafka.state", NULL},
 };
@@ -128,7 +129,11 @@ static bool is_vague(rd_kafka_resp_err_t code)
 fr_rc fr_client_fail(fr_client *c, fr_err *err, rd_kafka_resp_err_t code, const char *reason,
                      const char *what)
 {
-    char fault[sizeof(c->reason)];
+    char fault[sizeof(c->reason)], fatal[sizeof(c->reason)];
+    if (code == RD_KAFKA_RESP_ERR__FATAL) { /* "fatal" is no reason: another code holds it */
+        code = rd_kafka_fatal_error(c->rk, fatal, sizeof(fatal));
+        reason = fatal;
+    }
     pthread_mutex_lock(&c->lock);
     memcpy(fault, c->reason, sizeof(fault));
     rd_kafka_resp_err_t why = c->fault;

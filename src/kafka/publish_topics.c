@@ -203,7 +203,13 @@ static fr_rc describe_or_create(fr_publisher *p, fr_arena *a, const char *name, 
     FR_TRY(fr_topics_create(&p->client, name, ours, err));
     fr_log(FR_LOG_INFO, p->client.who, "created topic %s", name);
     FR_TRY(fr_topics_describe(&p->client, a, &name, 1, now, err));
-    return now->exists ? FR_OK : missing(p, name, false, err);
+    if (now->exists) {
+        return FR_OK;
+    }
+    /* Another broker answered, one that does not know of it yet. */
+    fr_fail(err, FR_ERR_CONNECT, "kafka: topic %s was created, but is not known everywhere yet",
+            name);
+    return fr_fail_code(err, "kafka.connect");
 }
 
 static fr_rc open_target(fr_publisher *p, fr_target *t, const fr_topic_state *now, fr_err *err)

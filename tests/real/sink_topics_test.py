@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from confluent_kafka import Producer  # noqa: E402
+from confluent_kafka import Consumer, Producer  # noqa: E402
 from confluent_kafka.admin import AdminClient, NewPartitions  # noqa: E402
 from harness import Pipeline, case, eventually, finish  # noqa: E402
 
@@ -76,5 +76,38 @@ with case("sink_topics.more_partitions_after_a_kill", p):
     c.flush()
     p.start()
     eventually("all partitions of b to be read", lambda: read_partitions(topic) == 9, 40)
+
+
+def member_name():
+    """The name our member goes by, once it is in its group."""
+    found = admin.describe_consumer_groups([group])[group].result()
+    names = [m.group_instance_id for m in found.members if m.group_instance_id]
+    return names[0] if names else None
+
+
+def join_as(name):
+    """Another process of this name, as long as it takes to be let in."""
+    other = Consumer({"bootstrap.servers": p.bootstrap, "group.id": group, "group.instance.id": name,
+                      "partition.assignment.strategy": "cooperative-sticky", "enable.auto.commit": False})
+    other.subscribe([topic])
+    eventually("the other to be let in", lambda: other.poll(0.2) or other.assignment(), 60)
+    other.close()
+
+
+def fenced(times):
+    return p.log(True).count("kafka.member_fenced") >= times
+
+
+group = f"freshet.{p.id}.dst"
+with case("sink_topics.fenced_once_it_joins_again", p):
+    name = eventually("our member", member_name, 40)
+    join_as(name)
+    eventually("that we were replaced, by its right name", lambda: fenced(1), 40)
+    assert "same http.listen" in p.log(True)
+    eventually("our member again", lambda: member_name() == name and "partitions assigned" in
+               p.log(True)[p.log(True).index("kafka.member_fenced"):], 60)
+with case("sink_topics.fenced_again_it_goes", p):
+    join_as(name)
+    assert p.wait_exit(60) == 8, p.log(True)[-600:]
 p.close()
 finish()

@@ -5,6 +5,7 @@
 #define FR_MODEL_SETTINGS_H
 
 #include "model/table.h"
+#include <stdatomic.h>
 
 typedef struct fr_pair { /* one entry of a map */
     const char *name, *value;
@@ -91,7 +92,12 @@ typedef struct fr_source_settings {
     int64_t throttle_connections;
     int64_t throttle_rows_per_second; /* 0: none */
     const char *throttle_window;      /* NULL: always; "20:00-06:00" local time */
-    int64_t max_row_bytes;            /* daemon.max_row_bytes */
+    int64_t throttle_max_lag_us;      /* 0: none */
+    const char *throttle_max_load;    /* NULL: none; "active=25" (fr_load_parse) */
+    const char *throttle_query;       /* NULL: none */
+    const atomic_bool *stop; /* NULL: none. While it is true whatever waits for the server ends
+                                within a second, CANCELLED */
+    int64_t max_row_bytes;   /* daemon.max_row_bytes */
     fr_table_settings *tables;
     size_t table_count;
     const void *connector; /* the connector's own struct, filled from its option table */
@@ -156,6 +162,9 @@ int fr_sink_match(const fr_sink_settings *s, fr_str topic);
  * rest). space empty: the connection's default. */
 fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_str *space_out,
                      fr_str *name_out, fr_err *err);
+/* "active=25": a measure of the server's load and the most that is fine. False: not that. name_out
+ * is borrowed from text. */
+bool fr_load_parse(const char *text, fr_str *name_out, int64_t *most_out);
 /* Compile "/.../" into *out (PCRE2, anchored nowhere); a plain name leaves *out NULL. */
 fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err);
 void fr_pattern_free(void *regex);

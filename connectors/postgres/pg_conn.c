@@ -4,13 +4,14 @@
 #include "base/log.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <libpq-events.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { CONNECT_SECONDS = 10, MAX_KEYWORDS = 80 };
+enum { CONNECT_SECONDS = 10, MAX_KEYWORDS = 80, TICK_MS = 100, WIND_UP_MS = 2000 };
 
 /* ---- the dsn ---- */
 
@@ -333,15 +334,29 @@ static int64_t login_deadline(const keywords *k)
     return fr_now_us() + hosts * seconds * 1000000;
 }
 
-static fr_rc login_wait(PGconn *conn, int64_t deadline, fr_err *err)
+static bool is_up(const atomic_bool *stop)
+{
+    return stop != NULL && atomic_load_explicit(stop, memory_order_relaxed);
+}
+
+static fr_rc stopped(const char *doing, fr_err *err)
+{
+    return fr_fail(err, FR_ERR_CANCELLED, "%s: we are to stop", doing);
+}
+
+static fr_rc login_wait(PGconn *conn, int64_t deadline, const atomic_bool *stop, fr_err *err)
 {
     PostgresPollingStatusType step = PGRES_POLLING_WRITING;
     while (step != PGRES_POLLING_OK) {
         int64_t left = deadline - fr_now_us();
+        if (is_up(stop))
+            return stopped("connect", err);
         if (left <= 0)
             return fail_with(err, NULL, FR_ERR_CONNECT, "connect", "no answer in time");
         struct pollfd p = {.fd = PQsocket(conn),
                            .events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        if (left > TICK_MS * 1000)
+            left = TICK_MS * 1000;
         int ready = poll(&p, 1, (int)(left / 1000) + 1);
         if (ready < 0 && errno != EINTR)
             return fail_with(err, NULL, FR_ERR_CONNECT, "connect", strerror(errno));
@@ -360,7 +375,31 @@ static void no_notices(void *context, const PGresult *res)
     (void)res;
 }
 
-static fr_rc login(const keywords *k, PGconn **out, fr_err *err)
+/* ---- the stop flag: libpq keeps it for us beside the connection ---- */
+
+static int stop_events(PGEventId id, void *info, void *context)
+{
+    (void)id, (void)info, (void)context;
+    return 1;
+}
+
+static bool remember_stop(PGconn *conn, const atomic_bool *stop)
+{
+    return stop == NULL || (PQregisterEventProc(conn, stop_events, "freshet stop", NULL) != 0 &&
+                            PQsetInstanceData(conn, stop_events, (void *)(uintptr_t)stop) != 0);
+}
+
+static const atomic_bool *stop_of(const PGconn *conn)
+{
+    return PQinstanceData(conn, stop_events);
+}
+
+fr_rc fr_pg_go_on(const PGconn *conn, const char *doing, fr_err *err)
+{
+    return is_up(stop_of(conn)) ? stopped(doing, err) : FR_OK;
+}
+
+static fr_rc login(const keywords *k, const atomic_bool *stop, PGconn **out, fr_err *err)
 {
     PGconn *conn = PQconnectStartParams(k->names, k->values, 0);
     if (conn == NULL)
@@ -368,7 +407,9 @@ static fr_rc login(const keywords *k, PGconn **out, fr_err *err)
     PQsetNoticeReceiver(conn, no_notices, NULL);
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
     fr_rc rc = PQstatus(conn) == CONNECTION_BAD ? login_fail(conn, err)
-                                                : login_wait(conn, login_deadline(k), err);
+                                                : login_wait(conn, login_deadline(k), stop, err);
+    if (rc == FR_OK && !remember_stop(conn, stop))
+        rc = fr_fail(err, FR_ERR_CONNECT, "connect: out of memory");
     if (rc == FR_FAIL) {
         PQfinish(conn);
         return FR_FAIL;
@@ -399,7 +440,7 @@ fr_rc fr_pg_connect(const fr_pg_target *target, PGconn **out, fr_err *err)
         keyword_set(&k, "password", target->password);
     if (target->replication)
         keyword_set(&k, "replication", "database");
-    rc = login(&k, out, err);
+    rc = login(&k, target->stop, out, err);
 out:
     fr_buf_free(&options);
     PQconninfoFree(parsed);
@@ -414,11 +455,99 @@ void fr_pg_close(PGconn *conn)
 
 /* ---- asking ---- */
 
+/* That a connection broke is said by the next call to libpq. */
+static void wait_readable(PGconn *conn, int ms)
+{
+    struct pollfd p = {.fd = PQsocket(conn), .events = POLLIN};
+    if (poll(&p, 1, ms) > 0)
+        (void)PQconsumeInput(conn);
+}
+
+static bool broken(PGconn *conn)
+{
+    return PQstatus(conn) == CONNECTION_BAD;
+}
+
+void fr_pg_cancel(PGconn *conn)
+{
+    char ignored[256];
+    PGcancel *c = PQgetCancel(conn);
+    if (c != NULL)
+        (void)PQcancel(c, ignored, sizeof(ignored));
+    PQfreeCancel(c);
+    int64_t deadline = fr_now_us() + WIND_UP_MS * INT64_C(1000);
+    while (fr_now_us() < deadline && !broken(conn)) {
+        if (PQisBusy(conn)) {
+            wait_readable(conn, TICK_MS);
+            continue;
+        }
+        PGresult *res = PQgetResult(conn);
+        if (res == NULL)
+            return;
+        PQclear(res);
+    }
+}
+
+/* Until PQgetResult does not wait any more. Without a stop flag it may just wait. */
+static fr_rc wait_result(PGconn *conn, const char *doing, fr_err *err)
+{
+    const atomic_bool *stop = stop_of(conn);
+    while (stop != NULL && PQisBusy(conn) && !broken(conn)) {
+        if (is_up(stop)) {
+            fr_pg_cancel(conn);
+            return stopped(doing, err);
+        }
+        wait_readable(conn, TICK_MS);
+    }
+    return FR_OK;
+}
+
+static fr_rc send_command(PGconn *conn, const char *doing, const char *sql,
+                          const char *const *params, int count, fr_err *err)
+{
+    FR_TRY(fr_pg_go_on(conn, doing, err));
+    int sent = params == NULL ? PQsendQuery(conn, sql)
+                              : PQsendQueryParams(conn, sql, count, NULL, params, NULL, NULL, 0);
+    return sent == 1 ? FR_OK : fr_pg_fail(conn, NULL, doing, err);
+}
+
+fr_rc fr_pg_start(PGconn *conn, const char *doing, const char *sql, PGresult **out, fr_err *err)
+{
+    FR_TRY(send_command(conn, doing, sql, NULL, 0, err));
+    FR_TRY(wait_result(conn, doing, err));
+    *out = PQgetResult(conn);
+    return FR_OK;
+}
+
+/* The last result, as PQexec has it: the first that failed is the last. */
+static fr_rc last_result(PGconn *conn, const char *doing, PGresult **out, fr_err *err)
+{
+    PGresult *last = NULL;
+    for (;;) {
+        if (wait_result(conn, doing, err) == FR_FAIL) {
+            PQclear(last);
+            return FR_FAIL;
+        }
+        PGresult *res = PQgetResult(conn);
+        if (res == NULL)
+            break;
+        PQclear(last);
+        last = res;
+        ExecStatusType status = PQresultStatus(res);
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH ||
+            broken(conn))
+            break;
+    }
+    *out = last;
+    return FR_OK;
+}
+
 fr_rc fr_pg_query(PGconn *conn, const char *doing, const char *sql, const char *const *params,
                   int count, PGresult **out, fr_err *err)
 {
-    PGresult *res = count == 0 ? PQexec(conn, sql)
-                               : PQexecParams(conn, sql, count, NULL, params, NULL, NULL, 0);
+    PGresult *res = NULL;
+    FR_TRY(send_command(conn, doing, sql, params, count, err));
+    FR_TRY(last_result(conn, doing, &res, err));
     ExecStatusType status = PQresultStatus(res);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         *out = res;

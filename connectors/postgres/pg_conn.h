@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include <libpq-fe.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,6 +24,8 @@ typedef struct fr_pg_target {
     const char *application_name; /* NULL: "freshet" */
     const char *settings;         /* more "-c name=value", or NULL */
     bool replication;             /* a walsender of this database (replication=database) */
+    const atomic_bool *stop;      /* NULL: none. Once true, connecting and the waiting of
+                                     fr_pg_query, fr_pg_exec and fr_pg_start end: CANCELLED */
 } fr_pg_target;
 
 /* Connects, waits at most connect_timeout (the dsn's, else 10 s). Defaults that the dsn may
@@ -46,11 +49,20 @@ fr_err_kind fr_pg_kind(const char *sqlstate);
 
 /* One statement, parameters and results as text. A result with rows or a finished command
  * is FR_OK and the caller's to PQclear; anything else is fr_pg_fail. params may hold NULLs
- * (SQL NULL). A connection with replication takes no parameters (count 0). */
+ * (SQL NULL); params NULL: none, and the simple protocol, which is all that a connection with
+ * replication takes. */
 fr_rc fr_pg_query(PGconn *conn, const char *doing, const char *sql, const char *const *params,
                   int count, PGresult **out, fr_err *err);
 /* The same when the result does not matter. Several statements are allowed (no params). */
 fr_rc fr_pg_exec(PGconn *conn, const char *doing, const char *sql, fr_err *err);
+/* For commands that begin a COPY: *out is the first result, whatever it says; the caller's to
+ * PQclear. */
+fr_rc fr_pg_start(PGconn *conn, const char *doing, const char *sql, PGresult **out, fr_err *err);
+/* Asks the server to end what runs on conn, on a connection of its own, and waits a little for
+ * it; what the command answered is thrown away. */
+void fr_pg_cancel(PGconn *conn);
+/* The stop flag that conn was made with is up: fails with CANCELLED; else FR_OK. */
+fr_rc fr_pg_go_on(const PGconn *conn, const char *doing, fr_err *err);
 
 /* Cells of a text result: empty text and false where the cell is NULL. Borrowed from res. */
 fr_str fr_pg_text(const PGresult *res, int row, int column);

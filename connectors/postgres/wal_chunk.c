@@ -203,8 +203,9 @@ static fr_rc start_copy(chunk_reader *r, const fr_wal_view *v, size_t table, con
     if (rc != FR_FAIL)
         rc = not_rewritten(r, t, err);
     if (rc != FR_FAIL) {
-        PGresult *res = PQexec(r->conn, sql.ptr);
-        if (PQresultStatus(res) != PGRES_COPY_OUT)
+        PGresult *res = NULL;
+        rc = fr_pg_start(r->conn, "read rows", sql.ptr, &res, err);
+        if (rc != FR_FAIL && PQresultStatus(res) != PGRES_COPY_OUT)
             rc = read_fail(r, res, err);
         PQclear(res);
     }

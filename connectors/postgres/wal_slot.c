@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* Slot creation waits for all transactions that are open to end. */
-enum { WAIT_SECONDS = 120, SAY_SECONDS = 5, WIND_UP_SECONDS = 10 };
+enum { WAIT_SECONDS = 120, SAY_SECONDS = 5 };
 
 /* ---- making ---- */
 
@@ -68,31 +68,26 @@ static bool ended(PGconn *conn, int64_t deadline)
     return true;
 }
 
-static void cancel(PGconn *repl, PGconn *sql)
-{
-    fr_err ignored;
-    char pid[16];
-    snprintf(pid, sizeof(pid), "%d", PQbackendPID(repl));
-    const char *param = pid;
-    PGresult *res = NULL;
-    if (fr_pg_query(sql, "cancel", "SELECT pg_catalog.pg_cancel_backend($1::int)", &param, 1, &res,
-                    &ignored) == FR_OK)
-        PQclear(res);
-    ended(repl, fr_now_us() + WIND_UP_SECONDS * INT64_C(1000000));
-}
-
 static fr_rc wait_for_slot(fr_wal_source *s, PGconn *repl, PGconn *sql, fr_err *err)
 {
     int64_t deadline = fr_now_us() + WAIT_SECONDS * INT64_C(1000000);
     char who[400];
-    while (!ended(repl, fr_now_us() + SAY_SECONDS * INT64_C(1000000))) {
+    int64_t say_us = fr_now_us() + SAY_SECONDS * INT64_C(1000000);
+    while (!ended(repl, fr_now_us() + 100000)) {
+        if (fr_pg_go_on(repl, "make the slot", err) == FR_FAIL) {
+            fr_pg_cancel(repl);
+            return FR_FAIL;
+        }
+        if (fr_now_us() < say_us)
+            continue;
+        say_us += SAY_SECONDS * INT64_C(1000000);
         blockers(sql, who, sizeof(who));
         if (fr_now_us() < deadline && !FR_FAILPOINT("pg.slot_wait")) {
             fr_log(FR_LOG_INFO, s->application, "slot %s waits for transactions to end: %s",
                    s->slot, who);
             continue;
         }
-        cancel(repl, sql);
+        fr_pg_cancel(repl);
         fr_fail(err, FR_ERR_BUSY, "slot %s could not be made in %d s: waits for %s", s->slot,
                 WAIT_SECONDS, who);
         fr_fail_code(err, "pg.slot_wait");
@@ -127,8 +122,10 @@ fr_rc fr_wal_slot_create(fr_wal_source *s, PGconn *repl, PGconn *sql, bool tempo
 {
     fr_arena *a = fr_arena_new(0);
     const char *command = fr_arena_cstr(a, create_sql(s, a, temporary));
-    int sent = PQsendQuery(repl, command);
+    fr_rc may = fr_pg_go_on(repl, "make the slot", err);
+    int sent = may == FR_FAIL ? 0 : PQsendQuery(repl, command);
     fr_arena_free(a);
+    FR_TRY(may);
     if (sent == 0)
         return fr_pg_fail(repl, NULL, "make the slot", err);
     FR_TRY(wait_for_slot(s, repl, sql, err));

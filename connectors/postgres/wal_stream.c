@@ -447,10 +447,10 @@ static fr_rc start_replication(stream_reader *r, uint64_t lsn, fr_err *err)
         a, "START_REPLICATION SLOT %.*s LOGICAL %s (proto_version '1', publication_names %.*s%s%s)",
         FR_ARG(slot), from, FR_ARG(names), r->shapes.binary ? ", binary 'true'" : "",
         r->s->version >= 140000 ? ", messages 'true'" : "");
-    PGresult *res = PQexec(r->conn, fr_arena_cstr(a, sql));
+    PGresult *res = NULL;
+    fr_rc rc = fr_pg_start(r->conn, "start reading the log", fr_arena_cstr(a, sql), &res, err);
     fr_arena_free(a);
-    fr_rc rc = FR_OK;
-    if (PQresultStatus(res) != PGRES_COPY_BOTH) {
+    if (rc != FR_FAIL && PQresultStatus(res) != PGRES_COPY_BOTH) {
         fr_pg_fail(r->conn, res, "start reading the log", err);
         rc = stream_lost(r, err);
     }

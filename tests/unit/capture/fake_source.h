@@ -21,7 +21,9 @@ static struct fake_source {
     int64_t view_first;
     size_t view_rows;
     const fr_table *table;
+    atomic_bool busy;
     /* what the drivers did */
+    atomic_uint busy_asked;
     atomic_uint_fast64_t confirmed;
     atomic_uint epoch;
     atomic_bool plan_asked, confirmed_too_early;
@@ -226,6 +228,14 @@ static void fake_status(fr_source *s, fr_status *out)
     *out = (fr_status){.connected = true, .server_lsn = 1, .read_lsn = UINT64_MAX};
 }
 
+static fr_rc fake_busy(fr_source *s, fr_arena *a, fr_str *why, fr_err *err)
+{
+    (void)s, (void)a, (void)err;
+    atomic_fetch_add(&source.busy_asked, 1);
+    *why = atomic_load(&source.busy) ? FR_STR("throttle.query: 1 is above 0") : (fr_str){"", 0};
+    return FR_OK;
+}
+
 static void fake_close(fr_source *s)
 {
     free(s);
@@ -244,6 +254,7 @@ static const fr_source_ops fake_ops = {.name = "fake",
                                        .read_stream = fake_read_stream,
                                        .resume_lsn = fake_resume_lsn,
                                        .status = fake_status,
+                                       .busy = fake_busy,
                                        .close = fake_close};
 
 static fr_rc fake_open(const fr_source_settings *settings, fr_source **out, fr_err *err)

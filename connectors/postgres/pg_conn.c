@@ -514,6 +514,11 @@ static fr_rc send_command(PGconn *conn, const char *doing, const char *sql,
 fr_rc fr_pg_start(PGconn *conn, const char *doing, const char *sql, PGresult **out, fr_err *err)
 {
     FR_TRY(send_command(conn, doing, sql, NULL, 0, err));
+    return fr_pg_next(conn, doing, out, err);
+}
+
+fr_rc fr_pg_next(PGconn *conn, const char *doing, PGresult **out, fr_err *err)
+{
     FR_TRY(wait_result(conn, doing, err));
     *out = PQgetResult(conn);
     return FR_OK;

@@ -58,6 +58,8 @@ fr_rc fr_pg_exec(PGconn *conn, const char *doing, const char *sql, fr_err *err);
 /* For commands that begin a COPY: *out is the first result, whatever it says; the caller's to
  * PQclear. */
 fr_rc fr_pg_start(PGconn *conn, const char *doing, const char *sql, PGresult **out, fr_err *err);
+/* The next result of what fr_pg_start began; NULL: there is none. */
+fr_rc fr_pg_next(PGconn *conn, const char *doing, PGresult **out, fr_err *err);
 /* Asks the server to end what runs on conn, on a connection of its own, and waits a little for
  * it; what the command answered is thrown away. */
 void fr_pg_cancel(PGconn *conn);

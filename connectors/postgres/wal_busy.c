@@ -131,15 +131,15 @@ static fr_rc query(fr_wal_source *s, PGconn *conn, fr_str *why, fr_arena *a, fr_
     } else if (err->kind == FR_ERR_CONFIG || err->kind == FR_ERR_DATA || err->kind == FR_ERR_AUTH) {
         err->kind = FR_ERR_CONFIG;
         fr_fail_code(err, "pg.throttle");
-        fr_fail_hint(err, "correct sources.%s.throttle.query, or the role's rights",
-                     s->settings->name);
+        fr_fail_hint(
+            err,
+            "correct sources.%s.throttle.query (names need their schema: public.t), or the "
+            "role's rights",
+            s->settings->name);
     }
-    fr_err ignored;
-    return fr_pg_exec(conn, "throttle.query", "ROLLBACK", rc == FR_FAIL ? &ignored : err) ==
-                       FR_FAIL &&
-                   rc == FR_OK
-               ? FR_FAIL
-               : rc;
+    fr_err second;
+    fr_rc left = fr_pg_exec(conn, "throttle.query", "ROLLBACK", rc == FR_FAIL ? &second : err);
+    return left == FR_FAIL ? FR_FAIL : rc;
 }
 
 fr_rc fr_wal_busy(fr_source *base, fr_arena *a, fr_str *why_out, fr_err *err)

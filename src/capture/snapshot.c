@@ -17,6 +17,7 @@ typedef struct snap_table {
     fr_str view_resume;
     uint64_t view_lsn;
     uint32_t chunks, done;
+    size_t first, count; /* its chunks in the snapshot's list: those that are left */
     uint64_t rows, rows_expected;
     bool dirty;
 } snap_table;
@@ -75,6 +76,7 @@ static void add_chunk(snapshot *s, const fr_chunk *c)
     }
     chunk *n = &s->chunks[s->chunk_count++];
     *n = (chunk){.chunk = *c, .table = s->table_count - 1};
+    s->tables[n->table].count++;
     n->chunk.space = s->tables[n->table].space;
     n->chunk.name = s->tables[n->table].name;
     n->chunk.from = fr_arena_str(s->arena, c->from);
@@ -105,6 +107,7 @@ void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
                       .name = fr_arena_str(s->arena, name),
                       .view_resume = fr_arena_str(s->arena, plan->stream_from),
                       .view_lsn = plan->view_lsn,
+                      .first = s->chunk_count,
                       .dirty = true};
     if (can_resume(before)) {
         t->chunks = before->chunks;
@@ -166,9 +169,9 @@ static fr_record record_of(snapshot *s, fr_arena *a, size_t table)
                               .chunks = t->chunks,
                               .rows = t->rows};
     p.left = fr_arena_alloc(a, (t->chunks + 1) * sizeof(fr_chunk_left));
-    for (size_t i = 0; i < s->chunk_count; i++) {
+    for (size_t i = t->first; i < t->first + t->count; i++) {
         const chunk *c = &s->chunks[i];
-        if (c->table != table || c->state == CHUNK_DONE)
+        if (c->state == CHUNK_DONE)
             continue;
         fr_chunk_left *l = &p.left[p.left_count++];
         *l = (fr_chunk_left){c->chunk.index, c->chunk.from, c->chunk.to, c->chunk.after,

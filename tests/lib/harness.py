@@ -91,7 +91,7 @@ def watermarks(consumer, topic, partition):
         try:
             return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
         except KafkaException as e:
-            if not e.args[0].retriable() and e.args[0].code() not in (3, 5, 6) or time.time() > deadline:
+            if not e.args[0].retriable() and e.args[0].code() not in (3, 5, 6, -190) or time.time() > deadline:
                 raise
             time.sleep(0.05)
 

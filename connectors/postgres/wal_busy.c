@@ -128,7 +128,8 @@ static fr_rc query(fr_wal_source *s, PGconn *conn, fr_str *why, fr_arena *a, fr_
     } else if (err->kind == FR_ERR_BUSY && strcmp(err->sqlstate, "57014") == 0) {
         *why = FR_STR("throttle.query: no answer within 2 s");
         rc = FR_OK;
-    } else if (err->kind == FR_ERR_CONFIG || err->kind == FR_ERR_DATA || err->kind == FR_ERR_AUTH) {
+    } else if (strcmp(err->sqlstate, "25006") == 0 || err->kind == FR_ERR_CONFIG ||
+               err->kind == FR_ERR_DATA || err->kind == FR_ERR_AUTH) {
         err->kind = FR_ERR_CONFIG;
         fr_fail_code(err, "pg.throttle");
         fr_fail_hint(

@@ -36,7 +36,7 @@ def made(throttle):
 
 
 def state(p):
-    code, out, err = p.verb("status", "--format", "json")
+    code, out, err = p.verb("status", "--json")
     return out if code == 0 else ""
 
 
@@ -53,8 +53,7 @@ def asked_by_a_query():
         p.start()
         p.says("snapshot waits: throttle.query: 1 is above 0")
         eventually("the cause in status", lambda: "throttle.query: 1 is above 0" in state(p))
-        metrics = p.verb("status", "--format", "json")[1]
-        assert "throttled" in metrics, metrics
+        assert '"throttled"' in state(p)
         assert not p.messages("t"), "rows were read"
         p.sql("delete from busy")
         p.says("snapshot goes on", "snapshot: done")
@@ -139,16 +138,16 @@ def outside_the_window():
     """The stream is followed while the snapshot waits for its hour; nothing holds xmin meanwhile."""
     p = made('window: "20:00-06:00"')
     with case("throttle_window", p):
-        p.env["TZ"] = clock(19, 59, 30)
+        p.env["TZ"] = clock(19, 58, 50)
         p.start()
-        p.says("snapshot waits: throttle.window: outside 20:00-06:00", "stream from")
+        p.says("snapshot waits: throttle.window: outside 20:00-06:00", "stream from", seconds=80)
         p.sql("insert into t values (10000, 'new')")
         assert [e["after"]["id"] for e in p.wait_events("t", 1)] == [10000], "a change is published meanwhile"
         assert "throttle.window" in state(p)
         held = p.sql("select count(*) from pg_stat_activity where backend_xmin is not null and"
                      " application_name = %s and state <> 'active'", f"freshet {p.id}")
         assert held[0][0] == 0, "a view is held open"
-        p.says("snapshot goes on", "snapshot: done")
+        p.says("snapshot goes on", "snapshot: done", seconds=150)
         all_there(p, [10000, 10000])  # as a change, and as a row of the second view
         assert p.stop() == 0
     p.close()

@@ -5,13 +5,14 @@
 #include "base/log.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <libpq-events.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { CONNECT_SECONDS = 10, MAX_KEYWORDS = 80 };
+enum { CONNECT_SECONDS = 10, MAX_KEYWORDS = 80, TICK_MS = 100, WIND_UP_MS = 2000 };
 
 /* ---- the dsn ---- */
 
@@ -442,9 +443,9 @@ fr_rc fr_pg_await(PGconn *conn, fr_err *err)
 fr_rc fr_pg_ask(PGconn *conn, const char *sql, const char *const *params, const int *lengths,
                 const int *formats, int count, bool binary, PGresult **out, fr_err *err)
 {
-    int sent = count == 0 && !binary ? PQsendQuery(conn, sql)
-                                     : PQsendQueryParams(conn, sql, count, NULL, params, lengths,
-                                                         formats, binary ? 1 : 0);
+    int sent = params == NULL && !binary ? PQsendQuery(conn, sql)
+                                         : PQsendQueryParams(conn, sql, count, NULL, params,
+                                                             lengths, formats, binary ? 1 : 0);
     PGresult *last = NULL;
     while (sent == 1) {
         if (fr_pg_await(conn, err) == FR_FAIL) {
@@ -479,6 +480,19 @@ fr_rc fr_pg_query(PGconn *conn, const char *doing, const char *sql, const char *
     fr_pg_fail(conn, res, doing, err);
     PQclear(res);
     return FR_FAIL;
+}
+
+fr_rc fr_pg_start(PGconn *conn, const char *doing, const char *sql, PGresult **out, fr_err *err)
+{
+    return PQsendQuery(conn, sql) == 1 ? fr_pg_next(conn, out, err)
+                                       : fr_pg_fail(conn, NULL, doing, err);
+}
+
+fr_rc fr_pg_next(PGconn *conn, PGresult **out, fr_err *err)
+{
+    FR_TRY(fr_pg_await(conn, err));
+    *out = PQgetResult(conn);
+    return FR_OK;
 }
 
 fr_rc fr_pg_exec(PGconn *conn, const char *doing, const char *sql, fr_err *err)

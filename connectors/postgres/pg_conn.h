@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include <libpq-fe.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -55,12 +56,17 @@ fr_rc fr_pg_ask(PGconn *conn, const char *sql, const char *const *params, const 
 
 /* One statement, parameters and results as text. A result with rows or a finished command
  * is FR_OK and the caller's to PQclear; anything else is fr_pg_fail. params may hold NULLs
- * (SQL NULL). A connection with replication takes no parameters (count 0). */
+ * (SQL NULL); params NULL: none, and the simple protocol, which is all that a connection with
+ * replication takes. */
 fr_rc fr_pg_query(PGconn *conn, const char *doing, const char *sql, const char *const *params,
                   int count, PGresult **out, fr_err *err);
 /* The same when the result does not matter. Several statements are allowed (no params). */
 fr_rc fr_pg_exec(PGconn *conn, const char *doing, const char *sql, fr_err *err);
-
+/* For commands that begin a COPY: *out is the first result, whatever it says; the caller's to
+ * PQclear. */
+fr_rc fr_pg_start(PGconn *conn, const char *doing, const char *sql, PGresult **out, fr_err *err);
+/* The next result of what fr_pg_start began; NULL: there is none. */
+fr_rc fr_pg_next(PGconn *conn, PGresult **out, fr_err *err);
 /* Cells of a text result: empty text and false where the cell is NULL. Borrowed from res. */
 fr_str fr_pg_text(const PGresult *res, int row, int column);
 int64_t fr_pg_int(const PGresult *res, int row, int column, int64_t fallback);

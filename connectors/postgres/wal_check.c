@@ -243,20 +243,42 @@ static fr_rc check_own_slot(check *c, fr_err *err)
     FR_TRY(one_row(c, "read the slot", sql, c->s->slot, &res, err));
     fr_str plugin = fr_pg_text(res, 0, 0), db = fr_pg_text(res, 0, 1), st = fr_pg_text(res, 0, 3);
     if (!fr_str_is(plugin, "pgoutput") || !fr_str_is(db, c->s->db))
-        fr_findings_add(c->out, FR_BLOCKER, "pg.slot",
-                        "slot %s is not ours: plugin %.*s, database "
-                        "%.*s; choose another log.slot",
-                        c->s->slot, FR_ARG(plugin), FR_ARG(db));
+        fr_findings_add(c->out, FR_BLOCKER, "pg.slot_foreign",
+                        "slot %s is not ours: plugin %.*s, database %.*s", c->s->slot,
+                        FR_ARG(plugin.len > 0 ? plugin : FR_STR("none (a physical slot)")),
+                        FR_ARG(db.len > 0 ? db : FR_STR("none")))
+            ->hint = FR_STR("choose another log.slot");
     else if (fr_str_is(st, "lost") || PQgetisnull(res, 0, 2))
-        fr_findings_add(c->out, FR_BLOCKER, "pg.slot",
-                        "slot %s was invalidated: freshet position reset %s starts over",
-                        c->s->slot, c->settings->name);
+        fr_findings_add(c->out, FR_BLOCKER, "pg.slot_lost",
+                        "slot %s was invalidated by the server: changes are gone", c->s->slot)
+            ->hint = text_of(c,
+                             "freshet position reset %s starts over: a new slot, and a new "
+                             "snapshot",
+                             c->settings->name);
     else
         fr_findings_add(c->out, fr_str_is(st, "unreserved") ? FR_WARNING : FR_FINE, "pg.slot",
                         "slot %s exists%s", c->s->slot,
                         fr_str_is(st, "unreserved") ? ", and is about to be invalidated" : "");
     PQclear(res);
     return FR_OK;
+}
+
+/* What a snapshot would be told now; a right that is missing is seen here and not at night. */
+static void check_throttle(check *c)
+{
+    const fr_source_settings *s = c->settings;
+    fr_str why = {"", 0};
+    fr_err err;
+    if (s->throttle_max_lag_us == 0 && s->throttle_max_load == NULL && s->throttle_query == NULL)
+        return;
+    if (fr_wal_busy(&c->s->base, c->a, &why, &err) == FR_FAIL)
+        blocked(c, err.code[0] != '\0' ? fr_arena_cstr(c->a, fr_cstr(err.code)) : "pg.throttle",
+                &err);
+    else if (why.len > 0)
+        fr_findings_add(c->out, FR_WARNING, "pg.throttle", "a snapshot would wait now: %.*s",
+                        FR_ARG(why));
+    else
+        fr_findings_add(c->out, FR_FINE, "pg.throttle", "a snapshot need not wait now");
 }
 
 /* Bytes of WAL an hour since the statistics began; 0: not measurable. */
@@ -570,6 +592,7 @@ static fr_rc check_connected(check *c, fr_err *err)
     FR_TRY(check_slots(c, err));
     FR_TRY(check_own_slot(c, err));
     FR_TRY(check_keep(c, err));
+    check_throttle(c);
     FR_TRY(check_failover(c, err));
     FR_TRY(fr_wal_catalog_read(c->conn, c->s->version, c->settings, c->s->publication, c->a,
                                &c->catalog, err));

@@ -39,11 +39,30 @@ static const fr_wal_view *view_named(fr_wal_source *s, fr_str name)
     return v;
 }
 
+static int table_order(const fr_pg_relation *r, fr_str space, fr_str name)
+{
+    int order = fr_str_cmp(r->space, space);
+    return order != 0 ? order : fr_str_cmp(r->name, name);
+}
+
+/* The catalog is in the server's order of bytes, which is ours unless its encoding is not UTF-8:
+ * what is not found where it should be is looked for everywhere. */
 size_t fr_wal_view_table(const fr_wal_view *v, fr_str space, fr_str name)
 {
+    const fr_wal_table *tables = v->catalog.tables;
+    size_t low = 0, high = v->catalog.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = table_order(&tables[middle].relation, space, name);
+        if (order == 0)
+            return middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
     size_t i = 0;
-    while (i < v->catalog.count && !(fr_str_eq(v->catalog.tables[i].relation.space, space) &&
-                                     fr_str_eq(v->catalog.tables[i].relation.name, name)))
+    while (i < v->catalog.count && table_order(&tables[i].relation, space, name) != 0)
         i++;
     return i;
 }
@@ -98,85 +117,74 @@ static fr_rc range_sql(fr_arena *a, const fr_wal_table *t, const fr_chunk *c, fr
     return FR_OK;
 }
 
-static fr_rc copy_sql(fr_arena *a, const fr_wal_table *t, const fr_chunk *c, bool binary,
-                      fr_str *out, fr_err *err)
+static fr_rc put_copy(fr_buf *b, fr_arena *a, const fr_wal_table *t, const fr_chunk *c, bool binary,
+                      fr_err *err)
 {
     fr_str range = {"", 0};
     if (!c->whole)
         FR_TRY(range_sql(a, t, c, &range, err));
     fr_str rows = fr_wal_rows_sql(a, t, range);
-    fr_buf b = {.arena = a};
-    fr_buf_text(&b, "COPY (SELECT ");
+    fr_buf_text(b, " COPY (SELECT ");
     for (size_t i = 0; i < t->relation.column_count; i++) {
         fr_str name = fr_pg_ident(a, t->relation.columns[i].name, NULL);
-        fr_buf_printf(&b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(name));
+        fr_buf_printf(b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(name));
     }
-    fr_buf_printf(&b, " FROM %.*s", FR_ARG(rows));
+    fr_buf_printf(b, " FROM %.*s", FR_ARG(rows));
     if (!c->whole) {
         fr_str keys = fr_wal_key_sql(a, t, "");
-        fr_buf_printf(&b, " ORDER BY %.*s", FR_ARG(keys));
+        fr_buf_printf(b, " ORDER BY %.*s", FR_ARG(keys));
     }
-    fr_buf_printf(&b, ") TO STDOUT (FORMAT %s)", binary ? "binary" : "text");
-    fr_buf_u8(&b, '\0');
-    *out = (fr_str){(const char *)b.ptr, b.len - 1};
+    fr_buf_printf(b, ") TO STDOUT (FORMAT %s)", binary ? "binary" : "text");
     return FR_OK;
 }
 
 /* ---- going to the view ---- */
 
-static fr_rc enter_view(chunk_reader *r, const fr_wal_view *v, const fr_wal_table *t, fr_err *err)
+/* All of a chunk is one message, so that a thousand small tables do not cost five thousand round
+ * trips: go to the view, keep ALTER TABLE out, ask whether it had been here before us, read, leave.
+ *
+ * A rewriting ALTER TABLE or a TRUNCATE after the view leaves an older snapshot nothing to see,
+ * without an error. pg_class is read at the view, pg_relation_filenode is of now. */
+static void put_way_in(fr_buf *b, const fr_wal_view *v, const fr_wal_table *t)
 {
-    fr_buf b = {.arena = NULL};
-    fr_buf_printf(&b,
+    fr_buf_printf(b,
                   "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s';"
-                  " SET LOCAL lock_timeout = '30s'",
-                  v->name);
-    fr_buf_u8(&b, '\0');
-    fr_rc rc = fr_pg_exec(r->conn, "go to the snapshot", (const char *)b.ptr, err);
-    if (rc == FR_FAIL &&
-        (strcmp(err->sqlstate, "22023") == 0 || strcmp(err->sqlstate, "42704") == 0)) {
-        err->kind = FR_ERR_CONNECT;
-        fr_fail_code(err, "pg.view_lost");
-        fr_fail_hint(err, "the connection that held the snapshot is gone; what is left is read at "
-                          "a new one");
-    }
-    b.len = 0;
-    fr_buf_printf(&b, "LOCK TABLE %s%.*s IN ACCESS SHARE MODE", t->kind == 'p' ? "" : "ONLY ",
-                  FR_ARG(t->qualified));
-    fr_buf_u8(&b, '\0');
-    if (rc != FR_FAIL)
-        rc = fr_pg_exec(r->conn, "lock against ALTER TABLE", (const char *)b.ptr, err);
-    fr_buf_free(&b);
-    return rc;
+                  " SET LOCAL lock_timeout = '30s'; LOCK TABLE %s%.*s IN ACCESS SHARE MODE;",
+                  v->name, t->kind == 'p' ? "" : "ONLY ", FR_ARG(t->qualified));
+    if (t->kind != 'p')
+        fr_buf_printf(b,
+                      " SELECT relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(oid)"
+                      " FROM pg_catalog.pg_class WHERE oid = %" PRIu32 ";",
+                      t->relation.oid);
+    else
+        fr_buf_printf(b,
+                      " WITH RECURSIVE tree AS (SELECT %" PRIu32 "::oid AS relid UNION ALL"
+                      " SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_class p"
+                      "  ON p.oid = tree.relid AND p.relkind = 'p'"
+                      " JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.relid)"
+                      " SELECT count(*) > 0 FROM tree JOIN pg_catalog.pg_class c ON c.oid = relid"
+                      " WHERE c.relkind = 'r' AND c.relfilenode IS DISTINCT FROM"
+                      " pg_catalog.pg_relation_filenode(c.oid);",
+                      t->relation.oid);
 }
 
-/* A rewriting ALTER TABLE or a TRUNCATE after the view leaves an older snapshot nothing to
- * see, without an error. pg_class is read at the view, pg_relation_filenode is of now. */
-static fr_rc not_rewritten(chunk_reader *r, const fr_wal_table *t, fr_err *err)
+static fr_rc rewritten(fr_err *err)
 {
-    char oid[16];
-    snprintf(oid, sizeof(oid), "%" PRIu32, t->relation.oid);
-    const char *param = oid;
-    PGresult *res = NULL;
-    FR_TRY(fr_pg_query(r->conn, "check for a rewrite",
-                       "WITH RECURSIVE tree AS (SELECT $1::oid AS relid UNION ALL"
-                       " SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_class p"
-                       "  ON p.oid = tree.relid AND p.relkind = 'p'"
-                       " JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.relid)"
-                       " SELECT count(*) FROM tree JOIN pg_catalog.pg_class c ON c.oid = relid"
-                       " WHERE c.relkind = 'r' AND c.relfilenode IS DISTINCT FROM"
-                       " pg_catalog.pg_relation_filenode(c.oid)",
-                       &param, 1, &res, err));
-    int64_t changed = fr_pg_int(res, 0, 0, 0);
-    PQclear(res);
-    if (changed == 0)
-        return FR_OK;
     fr_fail(err, FR_ERR_POSITION,
             "the table was truncated, or rewritten by ALTER TABLE or VACUUM "
             "FULL, since its snapshot began: old rows cannot be seen any "
             "more");
     fr_fail_code(err, "pg.table_rewritten");
     return fr_fail_hint(err, "start the snapshot over: freshet position reset SOURCE (stopped)");
+}
+
+static fr_rc view_lost(fr_err *err)
+{
+    err->kind = FR_ERR_CONNECT;
+    fr_fail_code(err, "pg.view_lost");
+    return fr_fail_hint(err,
+                        "the connection that held the snapshot is gone; what is left is read at "
+                        "a new one");
 }
 
 static fr_rc read_fail(chunk_reader *r, const PGresult *res, fr_err *err)
@@ -190,41 +198,66 @@ static fr_rc read_fail(chunk_reader *r, const PGresult *res, fr_err *err)
     return FR_FAIL;
 }
 
+/* The results in their order, until rows come. */
+static fr_rc way_in(chunk_reader *r, const char *sql, fr_err *err)
+{
+    static const char *const steps[] = {"begin", "go to the snapshot", "prepare the session",
+                                        "lock against ALTER TABLE", "check for a rewrite"};
+    enum { VIEW = 1, CHECK = 4, COPY = 5 };
+    PGresult *res = NULL;
+    FR_TRY(fr_pg_start(r->conn, "read rows", sql, &res, err));
+    for (int step = 0; step <= COPY; step++) {
+        ExecStatusType status = PQresultStatus(res);
+        bool fine = step == COPY ? status == PGRES_COPY_OUT
+                                 : status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+        fr_rc rc = FR_OK;
+        if (!fine)
+            rc = step == COPY ? read_fail(r, res, err) : fr_pg_fail(r->conn, res, steps[step], err);
+        if (!fine && step == VIEW &&
+            (strcmp(err->sqlstate, "22023") == 0 || strcmp(err->sqlstate, "42704") == 0))
+            rc = view_lost(err);
+        if (fine && step == CHECK && PQntuples(res) == 1 && fr_pg_bool(res, 0, 0))
+            rc = rewritten(err);
+        PQclear(res);
+        FR_TRY(rc);
+        if (step < COPY)
+            FR_TRY(fr_pg_next(r->conn, &res, err));
+    }
+    return FR_OK;
+}
+
 static fr_rc start_copy(chunk_reader *r, const fr_wal_view *v, size_t table, const fr_chunk *c,
                         fr_err *err)
 {
     const fr_wal_table *t = &v->catalog.tables[table];
-    const fr_pg_layout *layout = v->layouts[table];
     fr_arena *a = fr_arena_new(0);
-    fr_str sql;
-    fr_rc rc = copy_sql(a, t, c, layout->binary_safe, &sql, err);
+    fr_buf b = {.arena = a};
+    put_way_in(&b, v, t);
+    fr_rc rc = put_copy(&b, a, t, c, v->layouts[table]->binary_safe, err);
+    fr_buf_text(&b, "; COMMIT");
+    fr_buf_u8(&b, '\0');
     if (rc != FR_FAIL)
-        rc = enter_view(r, v, t, err);
-    if (rc != FR_FAIL)
-        rc = not_rewritten(r, t, err);
-    if (rc != FR_FAIL) {
-        PGresult *res = PQexec(r->conn, sql.ptr);
-        if (PQresultStatus(res) != PGRES_COPY_OUT)
-            rc = read_fail(r, res, err);
-        PQclear(res);
-    }
+        rc = way_in(r, (const char *)b.ptr, err);
     fr_arena_free(a);
     return rc;
 }
 
 /* ---- reading ---- */
 
+/* The results of COPY and of COMMIT. */
 static fr_rc finish(chunk_reader *r, fr_err *err)
 {
-    PGresult *res = PQgetResult(r->conn);
     fr_rc rc = FR_OK;
-    if (PQresultStatus(res) != PGRES_COMMAND_OK)
-        rc = read_fail(r, res, err);
-    PQclear(res);
-    while ((res = PQgetResult(r->conn)) != NULL)
+    PGresult *res = NULL;
+    for (int i = 0; i < 2 && rc != FR_FAIL; i++) {
+        FR_TRY(fr_pg_next(r->conn, &res, err));
+        if (PQresultStatus(res) != PGRES_COMMAND_OK)
+            rc = read_fail(r, res, err);
+        PQclear(res);
+    }
+    while (rc != FR_FAIL && (res = PQgetResult(r->conn)) != NULL)
         PQclear(res);
     FR_TRY(rc);
-    FR_TRY(fr_pg_exec(r->conn, "leave the snapshot", "COMMIT", err));
     r->ended = true;
     fr_wal_give(r->s, r->conn);
     r->conn = NULL;

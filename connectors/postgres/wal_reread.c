@@ -135,8 +135,41 @@ static fr_rc take_value(fr_wal_shapes *h, fr_batch *b, fr_event *e, const fr_pg_
     return FR_OK;
 }
 
-static fr_rc take_answer(fr_wal_shapes *h, fr_batch *b, fr_event *e, const question *q,
-                         const fr_wal_shape *shape, const PGresult *res, fr_err *err)
+/* The row was deleted, or got another key once more, by a transaction that is visible: what it did
+ * comes in the log after this event, and consumers end up right without the value. Not so if the
+ * server forgets that transaction in a crash (synchronous_commit = off): only what is flushed
+ * counts. */
+static fr_rc is_gone(const fr_wal_shapes *h, PGconn *conn, fr_event *e, fr_err *err)
+{
+    static const char flushed_sql[] =
+        "SELECT pg_catalog.pg_current_wal_flush_lsn() >= $1::pg_lsn, pg_catalog.pg_sleep($2)";
+    enum { LOOKS = 20 };     /* a second; the WAL writer flushes every wal_writer_delay (200 ms) */
+    if (h->s->in_recovery) { /* what is replayed was flushed where it came from */
+        e->gone = true;
+        return FR_OK;
+    }
+    PGresult *res = NULL;
+    FR_TRY(fr_pg_query(conn, "read the log's end", "SELECT pg_catalog.pg_current_wal_insert_lsn()",
+                       NULL, 0, &res, err));
+    char end[24];
+    snprintf(end, sizeof(end), "%s", PQgetvalue(res, 0, 0));
+    PQclear(res);
+    for (int i = 0; i < LOOKS && !e->gone; i++) {
+        const char *params[] = {end, i == 0 ? "0" : "0.05"};
+        FR_TRY(fr_pg_query(conn, "wait for the log", flushed_sql, params, 2, &res, err));
+        e->gone = fr_pg_bool(res, 0, 0);
+        PQclear(res);
+    }
+    if (e->gone)
+        return FR_OK;
+    fr_fail(err, FR_ERR_BUSY, "%.*s.%.*s: what became of a row is not in the log yet",
+            FR_ARG(e->table->space), FR_ARG(e->table->name));
+    return fr_fail_code(err, "pg.not_flushed");
+}
+
+static fr_rc take_answer(fr_wal_shapes *h, PGconn *conn, fr_batch *b, fr_event *e,
+                         const question *q, const fr_wal_shape *shape, const PGresult *res,
+                         fr_err *err)
 {
     if (PQntuples(res) > 0 && !fr_pg_bool(res, 0, 0)) {
         fr_fail(err, FR_ERR_BUSY,
@@ -145,10 +178,10 @@ static fr_rc take_answer(fr_wal_shapes *h, fr_batch *b, fr_event *e, const quest
                 FR_ARG(e->table->space), FR_ARG(e->table->name));
         return fr_fail_code(err, "pg.not_visible");
     }
-    if (PQntuples(res) != 1 || !fr_pg_bool(res, 0, 1)) {
-        cannot(b, e,
-               PQntuples(res) > 1 ? "its key is not unique in the table"
-                                  : "the row is gone from the table");
+    if (PQntuples(res) == 1 && !fr_pg_bool(res, 0, 1))
+        return is_gone(h, conn, e, err);
+    if (PQntuples(res) != 1) {
+        cannot(b, e, "its key is not unique in the table");
         return FR_OK;
     }
     fr_value *after = (fr_value *)(uintptr_t)e->after.values;
@@ -179,7 +212,7 @@ static fr_rc read_again(fr_wal_shapes *h, fr_batch *b, fr_event *e, const fr_wal
     fr_rc rc = fr_pg_query(conn, "read a row again", (const char *)q.sql.ptr, q.params,
                            q.param_count, &res, err);
     if (rc != FR_FAIL)
-        rc = take_answer(h, b, e, &q, shape, res, err);
+        rc = take_answer(h, conn, b, e, &q, shape, res, err);
     else if (err->kind == FR_ERR_CONFIG || err->kind == FR_ERR_AUTH) {
         cannot(b, e, err->text); /* the column or table is gone by now, or no SELECT */
         rc = FR_OK;

@@ -30,9 +30,10 @@ bool fr_wal_shapes_binary_safe(fr_wal_shapes *h, const fr_wal_catalog *c);
 
 /* wal_reread.c. Decision 47: an update that changed the key beside an unchanged TOASTed
  * value: the value is in no log. Reads it from the table by the new key, and puts the names
- * of these columns, with commas, into e->name (header freshet.reread). Where it cannot be
- * read the event is bad. BUSY when the transaction is not visible yet (synchronous
- * replication): read again from the last position. */
+ * of these columns, with commas, into e->name (header freshet.reread). Where the row is gone by
+ * now they stay absent and e->gone is set; where it cannot be read the event is bad. BUSY when the
+ * transaction is not visible yet (synchronous replication), or what became of it is not flushed:
+ * read again from the last position. */
 fr_rc fr_wal_reread(fr_wal_shapes *h, fr_batch *b, fr_event *e, uint32_t xid, fr_err *err);
 /* Cheap test whether fr_wal_reread has anything to do. */
 bool fr_wal_needs_reread(const fr_event *e);

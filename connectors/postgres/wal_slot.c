@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* Slot creation waits for all transactions that are open to end. */
-enum { WAIT_SECONDS = 120, SAY_SECONDS = 5, WIND_UP_SECONDS = 10 };
+enum { WAIT_SECONDS = 120, SAY_SECONDS = 5, WIND_UP_SECONDS = 5 };
 
 /* ---- making ---- */
 
@@ -145,8 +145,10 @@ fr_rc fr_wal_slot_create(fr_wal_source *s, PGconn *repl, PGconn *sql, bool tempo
 {
     fr_arena *a = fr_arena_new(0);
     const char *command = fr_arena_cstr(a, create_sql(s, a, temporary));
-    int sent = PQsendQuery(repl, command);
+    fr_rc may = fr_cancel_check(err);
+    int sent = may == FR_FAIL ? 0 : PQsendQuery(repl, command);
     fr_arena_free(a);
+    FR_TRY(may);
     if (sent == 0)
         return fr_pg_fail(repl, NULL, "make the slot", err);
     FR_TRY(wait_for_slot(s, repl, sql, err));

@@ -109,22 +109,32 @@ static fr_rc may_read(const fr_wal_table *t, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc fill_plan(fr_wal_source *s, PGconn *sql, const fr_wal_view *v,
-                       const fr_plan_request *request, fr_plan *out, fr_err *err)
+static fr_rc split_wanted(PGconn *sql, const fr_wal_view *v, const fr_plan_request *request,
+                          const bool *small, fr_plan *out, fr_err *err)
 {
-    (void)s;
     fr_wal_chunks chunks = {.arena = out->arena};
     for (size_t i = 0; i < v->catalog.count; i++) {
         const fr_wal_table *t = &v->catalog.tables[i];
         if (!wanted(t, request))
             continue;
         FR_TRY(may_read(t, err));
-        FR_TRY(fr_wal_split(sql, t, v->layouts[i], &chunks, err));
+        FR_TRY(fr_wal_split(sql, t, v->layouts[i], small[i], &chunks, err));
         out->rows_expected += t->rows > 0 ? (uint64_t)t->rows : 0;
     }
     out->chunks = chunks.items;
     out->chunk_count = chunks.count;
     return FR_OK;
+}
+
+static fr_rc fill_plan(PGconn *sql, const fr_wal_view *v, const fr_plan_request *request,
+                       fr_plan *out, fr_err *err)
+{
+    bool *small = fr_malloc((v->catalog.count + 1) * sizeof(*small));
+    fr_rc rc = fr_wal_small(sql, v->catalog.tables, v->catalog.count, small, err);
+    if (rc != FR_FAIL)
+        rc = split_wanted(sql, v, request, small, out, err);
+    free(small);
+    return rc;
 }
 
 static fr_str stream_from(const fr_wal_source *s, fr_arena *a, uint64_t lsn, uint32_t epoch)
@@ -164,7 +174,7 @@ static fr_rc plan_at(fr_wal_source *s, PGconn *sql, const fr_wal_slot_made *made
                     .epoch = epoch,
                     .stream_from = stream_from(s, out->arena, made->lsn, epoch),
                     .arena = out->arena};
-    FR_TRY(fill_plan(s, sql, v, request, &plan, err));
+    FR_TRY(fill_plan(sql, v, request, &plan, err));
     *out = plan;
     return FR_OK;
 }

@@ -493,6 +493,24 @@ static fr_rc wal_position_now(fr_source *base, fr_arena *a, fr_str *resume_out, 
     return rc;
 }
 
+static fr_rc wal_verify(fr_source *base, fr_str resume, fr_err *err)
+{
+    fr_wal_source *s = SOURCE(base);
+    PGconn *sql = NULL, *repl = NULL;
+    fr_wal_position p;
+    uint64_t confirmed;
+    FR_TRY(fr_wal_position_parse(resume, &p, err));
+    FR_TRY(fr_wal_take(s, &sql, err));
+    fr_rc rc = fr_wal_replication(s, &repl, err);
+    if (rc != FR_FAIL)
+        rc = fr_wal_slot_verify(s, repl, sql, &p, &confirmed, err);
+    if (rc == FR_FAIL && strcmp(err->code, "pg.slot_active") == 0)
+        rc = FR_OK;
+    fr_pg_close(repl);
+    fr_wal_give(s, sql);
+    return rc;
+}
+
 /* ---- status ---- */
 
 static void wal_status(fr_source *base, fr_status *out)
@@ -601,6 +619,8 @@ const fr_source_ops fr_postgres_wal_source = {
     .position_now = wal_position_now,
     .status = wal_status,
     .refresh = wal_refresh,
+    .verify = wal_verify,
+    .busy = fr_wal_busy,
     .apply_objects = wal_apply_objects,
     .close = wal_close,
 };

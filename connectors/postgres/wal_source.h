@@ -13,6 +13,7 @@
  *   wal_stream.c    the reader of the log
  *   wal_shapes.c    what the stream's decoder asks the catalog
  *   wal_reread.c    values that no log has (decision 47)
+ *   wal_busy.c      does the server ask snapshots to wait?
  *   wal_wait.c      waiting that another thread can end
  *   wal_check.c     the pre-flight catalogue */
 #ifndef FR_POSTGRES_WAL_SOURCE_H
@@ -120,6 +121,9 @@ size_t fr_wal_view_table(const fr_wal_view *v, fr_str space, fr_str name);
 fr_rc fr_wal_row_key(fr_source *base, fr_batch *b, const fr_event *e, fr_str *out, fr_err *err);
 /* wal_stream.c */
 fr_rc fr_wal_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err);
+
+/* wal_busy.c */
+fr_rc fr_wal_busy(fr_source *base, fr_arena *a, fr_str *why_out, fr_err *err);
 
 /* wal_check.c */
 fr_rc fr_wal_check(const fr_source_settings *settings, fr_findings *out, fr_err *err);

@@ -1,13 +1,17 @@
 #include "connectors/postgres/wal_split.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "connectors/postgres/wal_source.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Up to so many rows the key's index is read for exact cuts (about a second); above, cuts
  * come from a sample of pages. */
 enum { EXACT_ROWS = 3000000 };
+/* A table of no more pages and no more rows than a chunk is one, without a look at its keys. */
+enum { SMALL_PAGES = 1024 };
 static const double sampled_pages_per_chunk = 4;
 
 static const fr_wal_column *key_column(const fr_wal_table *t, size_t i)
@@ -178,11 +182,56 @@ static fr_rc split_by_key(PGconn *sql, const fr_wal_table *t, fr_wal_chunks *out
     return FR_OK;
 }
 
-fr_rc fr_wal_split(PGconn *sql, const fr_wal_table *t, const fr_pg_layout *layout,
+static bool looks_small(const fr_wal_table *t)
+{
+    return t->kind == 'r' && t->rows <= t->settings->snapshot_chunk && t->pages <= SMALL_PAGES;
+}
+
+/* An estimate may be of yesterday, or none at all: the files know. A table that is locked now is
+ * waited for, as its chunk would. */
+fr_rc fr_wal_small(PGconn *sql, const fr_wal_table *tables, size_t count, bool *out, fr_err *err)
+{
+    fr_map *by_oid = fr_map_new();
+    fr_buf b = {.arena = NULL};
+    for (size_t i = 0; i < count; i++) {
+        out[i] = false;
+        if (!looks_small(&tables[i]))
+            continue;
+        fr_buf_printf(&b, "%c%" PRIu32, b.len == 0 ? '{' : ',', tables[i].relation.oid);
+        fr_map_set_u64(by_oid, tables[i].relation.oid, &out[i]);
+    }
+    fr_buf_text(&b, b.len == 0 ? "{}" : "}");
+    fr_buf_u8(&b, '\0');
+    const char *params[] = {(const char *)b.ptr, NULL};
+    char most[16];
+    snprintf(most, sizeof(most), "%d", SMALL_PAGES);
+    params[1] = most;
+    PGresult *res = NULL;
+    fr_rc rc = fr_pg_query(sql, "measure small tables",
+                           "SELECT oid FROM unnest($1::oid[]) AS oid"
+                           " WHERE pg_catalog.pg_relation_size(oid::regclass) <= $2::bigint"
+                           " * current_setting('block_size')::bigint",
+                           params, 2, &res, err);
+    for (int i = 0; rc != FR_FAIL && i < PQntuples(res); i++) {
+        bool *small = fr_map_get_u64(by_oid, (uint64_t)fr_pg_int(res, i, 0, 0));
+        if (small != NULL)
+            *small = true;
+    }
+    PQclear(res);
+    fr_buf_free(&b);
+    fr_map_free(by_oid, NULL);
+    return rc;
+}
+
+fr_rc fr_wal_split(PGconn *sql, const fr_wal_table *t, const fr_pg_layout *layout, bool small,
                    fr_wal_chunks *out, fr_err *err)
 {
     if (!fr_wal_key_usable(t, layout)) {
         chunk_add(out, t, 0)->whole = true;
+        return FR_OK;
+    }
+    if (small) {
+        chunk_add(out, t, 0);
         return FR_OK;
     }
     if (split_by_key(sql, t, out, err) == FR_FAIL)

@@ -9,8 +9,10 @@ typedef struct fr_wal_chunks {
     size_t count, cap;
     fr_arena *arena;
 } fr_wal_chunks;
-/* Where to cut: appends the chunks of table t. */
-fr_rc fr_wal_split(PGconn *sql, const fr_wal_table *t, const fr_pg_layout *layout,
+/* Which of the tables are certainly not worth cutting: out[i], in one question. */
+fr_rc fr_wal_small(PGconn *sql, const fr_wal_table *tables, size_t count, bool *out, fr_err *err);
+/* Where to cut: appends the chunks of table t; one, without asking, when it is small. */
+fr_rc fr_wal_split(PGconn *sql, const fr_wal_table *t, const fr_pg_layout *layout, bool small,
                    fr_wal_chunks *out, fr_err *err);
 /* True when chunks of t can be cut by its key, and a row's key be written as text. */
 bool fr_wal_key_usable(const fr_wal_table *t, const fr_pg_layout *layout);

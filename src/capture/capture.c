@@ -122,22 +122,36 @@ static fr_rc next_epoch(fr_str resume, uint32_t *out, fr_err *err)
 
 /* A slot of our name that we did not make is somebody else's: never dropped, never adopted
  * unasked (R6). */
-static fr_rc refuse_foreign_slot(fr_capture *c, fr_arena *a, fr_err *err)
+static fr_rc refuse_foreign_slot(const fr_source_settings *settings, fr_source *source,
+                                 const fr_checkpoint *checkpoint, fr_err *err)
 {
     fr_str position;
     fr_err none;
-    if (c->checkpoint->creating || c->source->ops->position_now == NULL ||
-        c->source->ops->position_now(c->source, a, &position, &none) == FR_FAIL)
+    if (checkpoint->creating || source->ops->position_now == NULL)
+        return FR_OK;
+    fr_arena *a = fr_arena_new(0);
+    fr_rc rc = source->ops->position_now(source, a, &position, &none);
+    fr_arena_free(a);
+    if (rc == FR_FAIL)
         return FR_OK;
     fr_fail(err, FR_ERR_POSITION,
-            "there is no checkpoint of source %s, but its replication slot exists",
-            c->s.source->name);
+            "there is no checkpoint of source %s, but its replication slot exists", settings->name);
     fr_fail_code(err, "pg.slot_exists");
     return fr_fail_hint(err,
                         "if the slot is ours and the checkpoint was lost: freshet position set %s "
                         "--from-slot; if it is a leftover: drop it; if it is another pipeline's: "
                         "set sources.%s.log.slot",
-                        c->s.source->name, c->s.source->name);
+                        settings->name, settings->name);
+}
+
+fr_rc fr_capture_verify(const fr_source_settings *settings, fr_source *source,
+                        const fr_checkpoint *checkpoint, fr_err *err)
+{
+    if (!checkpoint->has_stream || checkpoint->creating)
+        return refuse_foreign_slot(settings, source, checkpoint, err);
+    if (source->ops->verify == NULL)
+        return FR_OK;
+    return source->ops->verify(source, checkpoint->resume, err);
 }
 
 /* `creating` is written before the slot is made, so that a crash in between is recognised; a
@@ -170,7 +184,7 @@ static fr_rc first_start(fr_capture *c, outlet *o, fr_arena *a, fr_str *resume, 
         .create = true, .replace = c->checkpoint->creating, .want = wants, .context = &w};
     fr_plan plan = {.arena = a};
     FR_TRY(next_epoch(c->checkpoint->resume, &request.epoch, err));
-    FR_TRY(refuse_foreign_slot(c, a, err));
+    FR_TRY(refuse_foreign_slot(c->s.source, c->source, c->checkpoint, err));
     FR_TRY(make_plan(c, o, a, &request, &plan, err));
     snapshot *s = snapshot_new(c);
     fr_rc rc = collect(c, s, &plan, &w, err);
@@ -253,12 +267,24 @@ static fr_rc forget_removed(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
     return count == 0 ? FR_OK : outlet_records(o, gone, count, err);
 }
 
+/* Nothing is planned for a server that asks us to wait: no view, no slot beside ours. */
+static fr_rc finish_when_it_may(fr_capture *c, outlet *o, fr_arena *a, fr_str *resume, fr_err *err)
+{
+    bool waits, leave;
+    FR_TRY(throttle_look(c->throttle, false, &waits, &leave, err));
+    return waits ? FR_IDLE : finish_snapshot(c, o, a, resume, err);
+}
+
+/* FR_OK: stopped; FR_IDLE: a snapshot that was held back may go on: open all of it again, as
+ * after a restart. */
 static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
 {
     fr_checkpoint *k = c->checkpoint;
     fr_str resume = k->resume;
+    fr_rc rc = FR_OK;
+    c->held = false;
     if (!k->has_stream || k->creating) {
-        FR_TRY(first_start(c, o, a, &resume, err));
+        rc = first_start(c, o, a, &resume, err);
     } else {
         bool some;
         FR_TRY(open_encoder(c, resume, a, err));
@@ -269,11 +295,13 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
         FR_TRY(forget_removed(c, o, a, err));
         FR_TRY(anything_wanted(c, &some, err));
         if (some)
-            FR_TRY(finish_snapshot(c, o, a, &resume, err));
+            rc = finish_when_it_may(c, o, a, &resume, err);
     }
-    if (stopping(c))
-        return FR_OK;
-    return stream_run(c, o, resume, 0, err);
+    if (rc == FR_FAIL || stopping(c))
+        return rc == FR_FAIL ? rc : FR_OK;
+    c->held = rc == FR_IDLE;
+    FR_TRY(stream_run(c, o, resume, 0, err));
+    return c->held && !stopping(c) ? FR_IDLE : FR_OK;
 }
 
 static void set_publisher(fr_capture *c, fr_publisher *p)
@@ -360,6 +388,7 @@ fr_capture *fr_capture_start(const fr_capture_settings *settings)
 {
     fr_capture *c = fr_malloc(sizeof(*c));
     c->s = *settings;
+    c->throttle = throttle_new(c);
     snprintf(c->who, sizeof(c->who), "source %s", settings->source->name);
     pthread_mutex_init(&c->lock, NULL);
     c->runner = (fr_runner){.thread_name = "publisher",
@@ -405,6 +434,7 @@ void fr_capture_free(fr_capture *c)
     fr_capture_stop(c);
     fr_runner_end(&c->runner);
     pthread_mutex_destroy(&c->lock);
+    throttle_free(c->throttle);
     fr_buf_free(&c->safe);
     fr_map_free(c->refused, NULL);
     fr_arena_free(c->refused_arena);

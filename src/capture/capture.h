@@ -7,6 +7,7 @@
 #include "connect/observer.h"
 #include "connect/source.h"
 #include "model/settings.h"
+#include "progress/checkpoint.h"
 
 typedef struct fr_capture_settings { /* all borrowed until fr_capture_free */
     const fr_source_settings *source;
@@ -19,6 +20,11 @@ typedef struct fr_capture_settings { /* all borrowed until fr_capture_free */
 } fr_capture_settings;
 
 typedef struct fr_capture fr_capture;
+
+/* Would a start now go on from this checkpoint, or make its slot? Else the error that it would
+ * end with. Changes nothing; for plan. */
+fr_rc fr_capture_verify(const fr_source_settings *settings, fr_source *source,
+                        const fr_checkpoint *checkpoint, fr_err *err);
 
 /* Starts the thread; never waits for a server. */
 fr_capture *fr_capture_start(const fr_capture_settings *settings);

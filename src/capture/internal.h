@@ -19,6 +19,7 @@
 #include <stdio.h>
 
 typedef struct snapshot snapshot;
+typedef struct throttle throttle;
 
 struct fr_capture {
     fr_capture_settings s;
@@ -34,6 +35,8 @@ struct fr_capture {
     fr_router *router;
     fr_encoder *encoder;
     fr_pool *pool;
+    throttle *throttle;     /* of snapshots */
+    bool held;              /* a snapshot waits: the stream is followed until it may go on */
     fr_queue *filled;       /* batches, reader -> publisher */
     fr_reader *reader;      /* the stream's, while there is one; for interrupt */
     atomic_bool committing; /* the publisher waits for the broker, and not for batches */
@@ -118,10 +121,24 @@ size_t snapshot_tables(const snapshot *s);
 fr_rc snapshot_produced(snapshot *s, fr_batch *b, fr_err *err);
 /* Records of all tables that changed since the last call, in the arena. */
 size_t snapshot_records(snapshot *s, fr_arena *a, bool all, fr_record **out);
+/* FR_OK: all is read, or we are stopping; FR_IDLE: it has to wait for so long that its view was
+ * given up, and the rest needs another one. */
 fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err);
 
-/* stream.c: follow the log from resume. stop_lsn 0: until stopping; else until all commits
- * below it were taken. */
+/* throttle.c: may a snapshot read now? From any thread but new and free. */
+throttle *throttle_new(fr_capture *c);
+void throttle_free(throttle *t);
+/* "20:00-06:00", and a minute of the local day; NULL: always. */
+bool throttle_in_window(const char *window, int minute);
+/* True when the source has to be asked, on a connection more. */
+bool throttle_asks_source(const fr_source_settings *s);
+/* Asks the source at most once a second, and tells and logs what changed. *waits_out: do not read
+ * now; inside a chunk that was begun in the window only a busy server counts. *leave_out: that
+ * will last, or has lasted: no view should be held open for it. */
+fr_rc throttle_look(throttle *t, bool inside, bool *waits_out, bool *leave_out, fr_err *err);
+
+/* stream.c: follow the log from resume. stop_lsn 0: until stopping, or, when a snapshot is held
+ * back (c->held), until that may go on; else until all commits below it were taken. */
 fr_rc stream_run(fr_capture *c, outlet *o, fr_str resume, uint64_t stop_lsn, fr_err *err);
 
 #endif

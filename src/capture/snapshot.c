@@ -1,7 +1,6 @@
 #include "capture/internal.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef enum { CHUNK_TODO, CHUNK_RUNNING, CHUNK_DONE } chunk_state;
 
@@ -18,6 +17,7 @@ typedef struct snap_table {
     fr_str view_resume;
     uint64_t view_lsn;
     uint32_t chunks, done;
+    size_t first, count; /* its chunks in the snapshot's list: those that are left */
     uint64_t rows, rows_expected;
     bool dirty;
 } snap_table;
@@ -36,6 +36,7 @@ struct snapshot {
     size_t next;
     size_t running;
     atomic_bool stop;
+    atomic_bool leave; /* the throttle lasts: chunks that can be gone on with are left */
     bool failed;
     fr_err err;
     int64_t rate_window_us; /* rows_per_second: what was read since */
@@ -75,6 +76,7 @@ static void add_chunk(snapshot *s, const fr_chunk *c)
     }
     chunk *n = &s->chunks[s->chunk_count++];
     *n = (chunk){.chunk = *c, .table = s->table_count - 1};
+    s->tables[n->table].count++;
     n->chunk.space = s->tables[n->table].space;
     n->chunk.name = s->tables[n->table].name;
     n->chunk.from = fr_arena_str(s->arena, c->from);
@@ -105,6 +107,7 @@ void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
                       .name = fr_arena_str(s->arena, name),
                       .view_resume = fr_arena_str(s->arena, plan->stream_from),
                       .view_lsn = plan->view_lsn,
+                      .first = s->chunk_count,
                       .dirty = true};
     if (can_resume(before)) {
         t->chunks = before->chunks;
@@ -166,9 +169,9 @@ static fr_record record_of(snapshot *s, fr_arena *a, size_t table)
                               .chunks = t->chunks,
                               .rows = t->rows};
     p.left = fr_arena_alloc(a, (t->chunks + 1) * sizeof(fr_chunk_left));
-    for (size_t i = 0; i < s->chunk_count; i++) {
+    for (size_t i = t->first; i < t->first + t->count; i++) {
         const chunk *c = &s->chunks[i];
-        if (c->table != table || c->state == CHUNK_DONE)
+        if (c->state == CHUNK_DONE)
             continue;
         fr_chunk_left *l = &p.left[p.left_count++];
         *l = (fr_chunk_left){c->chunk.index, c->chunk.from, c->chunk.to, c->chunk.after,
@@ -194,34 +197,6 @@ size_t snapshot_records(snapshot *s, fr_arena *a, bool all, fr_record **out)
     return n;
 }
 
-/* "20:00-06:00" in local time: are we inside? A malformed text counts as always; the
- * configuration has refused it. */
-static bool in_window(const char *window)
-{
-    unsigned h1, m1, h2, m2;
-    if (window == NULL || sscanf(window, "%u:%u-%u:%u", &h1, &m1, &h2, &m2) != 4)
-        return true;
-    time_t now = (time_t)(fr_wall_us() / 1000000);
-    struct tm tm;
-    localtime_r(&now, &tm);
-    unsigned at = (unsigned)(tm.tm_hour * 60 + tm.tm_min), from = h1 * 60 + m1, to = h2 * 60 + m2;
-    return from <= to ? at >= from && at < to : at >= from || at < to;
-}
-
-static void wait_for_window(snapshot *s)
-{
-    const char *window = s->c->s.source->throttle_window;
-    if (in_window(window))
-        return;
-    char reason[96];
-    snprintf(reason, sizeof(reason), "throttle.window %s", window);
-    FR_TELL(&s->c->s.observer, state, FR_STATE_THROTTLED, reason);
-    fr_log(FR_LOG_INFO, s->c->who, "snapshot waits: outside %s", reason);
-    while (!in_window(window) && !stopping(s->c) && !atomic_load(&s->stop))
-        fr_sleep_us(200000);
-    FR_TELL(&s->c->s.observer, state, FR_STATE_SNAPSHOTTING, NULL);
-}
-
 /* rows_per_second, over all readers: sleep off what was read too fast. */
 static void pace(snapshot *s, size_t rows)
 {
@@ -240,11 +215,30 @@ static void pace(snapshot *s, size_t rows)
         fr_sleep_us(due - fr_now_us() < 100000 ? due - fr_now_us() : 100000);
 }
 
+/* FR_OK: read on; FR_IDLE: we are to end. A table without a key would have to start over: its
+ * reader waits at its place. */
+static fr_rc pass(snapshot *s, bool inside, bool whole, fr_err *err)
+{
+    for (;;) {
+        bool waits, leave;
+        FR_TRY(throttle_look(s->c->throttle, inside, &waits, &leave, err));
+        if (stopping(s->c) || atomic_load(&s->stop))
+            return FR_IDLE;
+        if (!waits)
+            return FR_OK;
+        if (leave && !(inside && whole)) {
+            atomic_store(&s->leave, true);
+            return FR_IDLE;
+        }
+        fr_sleep_us(50000);
+    }
+}
+
 static chunk *next_chunk(snapshot *s, size_t *index)
 {
     chunk *c = NULL;
     pthread_mutex_lock(&s->c->lock);
-    if (!atomic_load(&s->stop) && s->next < s->chunk_count) {
+    if (!atomic_load(&s->stop) && !atomic_load(&s->leave) && s->next < s->chunk_count) {
         *index = s->next;
         c = &s->chunks[s->next++];
     }
@@ -277,8 +271,12 @@ static fr_rc read_one(snapshot *s, const chunk *c, size_t index, fr_err *err)
         size_t rows = b->count;
         if (rc == FR_FAIL || rc == FR_IDLE || !fr_queue_put(cap->filled, b, INT64_MAX))
             fr_pool_give(cap->pool, b);
-        if (rc == FR_OK)
-            pace(s, rows);
+        if (rc != FR_OK)
+            continue;
+        pace(s, rows);
+        rc = pass(s, true, c->chunk.whole, err);
+        if (rc == FR_IDLE)
+            break;
     }
     if (r != NULL)
         r->ops->close(r);
@@ -289,11 +287,14 @@ static void *chunk_reader(void *context)
 {
     snapshot *s = context;
     pthread_setname_np(pthread_self(), "chunk reader");
+    fr_cancel_by(&s->c->runner.abandoned);
     fr_err err;
     size_t index;
     for (chunk *c; !stopping(s->c) && (c = next_chunk(s, &index)) != NULL;) {
-        wait_for_window(s);
-        if (read_one(s, c, index, &err) != FR_FAIL)
+        fr_rc rc = pass(s, false, c->chunk.whole, &err);
+        if (rc == FR_OK)
+            rc = read_one(s, c, index, &err);
+        if (rc != FR_FAIL)
             continue;
         fr_fail_in(&err, "snapshot of %.*s.%.*s, chunk %u", FR_ARG(c->chunk.space),
                    FR_ARG(c->chunk.name), c->chunk.index);
@@ -317,7 +318,9 @@ static size_t reader_count(const snapshot *s)
     for (size_t i = 0; i < s->c->s.source->table_count; i++)
         if (s->c->s.source->tables[i].snapshot_parallel > want)
             want = s->c->s.source->tables[i].snapshot_parallel;
-    int64_t most = s->c->s.source->throttle_connections - 1; /* one holds the view */
+    /* One holds the view, one asks the server how it is. */
+    int64_t most =
+        s->c->s.source->throttle_connections - (throttle_asks_source(s->c->s.source) ? 2 : 1);
     if (want > most)
         want = most;
     if (want > (int64_t)s->chunk_count)
@@ -371,11 +374,19 @@ static fr_rc write_empty(snapshot *s, outlet *o, fr_err *err)
     return rc;
 }
 
+static bool chunks_left(const snapshot *s)
+{
+    for (size_t i = 0; i < s->chunk_count; i++)
+        if (s->chunks[i].state != CHUNK_DONE)
+            return true;
+    return false;
+}
+
 fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err)
 {
     fr_capture *c = s->c;
     pthread_t threads[16];
-    size_t count = reader_count(s);
+    size_t count = reader_count(s), started = 0;
     s->plan = plan;
     s->next = 0;
     s->running = count;
@@ -388,13 +399,15 @@ fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err)
            s->chunk_count, count);
     c->filled = fr_queue_new(fr_pool_size(c->pool));
     outlet_snapshot(o, s);
-    for (size_t i = 0; i < count; i++)
-        pthread_create(&threads[i], NULL, chunk_reader, s);
-    fr_rc rc = publish_chunks(s, o, err);
+    fr_rc rc = FR_OK;
+    for (; rc == FR_OK && started < count; started += rc == FR_OK)
+        rc = fr_thread_start(&threads[started], chunk_reader, s, err);
+    if (rc == FR_OK)
+        rc = publish_chunks(s, o, err);
     atomic_store(&s->stop, true);
     if (rc == FR_FAIL)
         fr_pool_close(c->pool); /* wakes readers that wait for a batch; this run is over */
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     drop_queue(c);
     fr_queue_free(c->filled);
@@ -408,6 +421,8 @@ fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err)
         rc = FR_FAIL;
     }
     outlet_snapshot(o, NULL);
+    if (rc == FR_OK && !stopping(c) && atomic_load(&s->leave) && chunks_left(s))
+        return FR_IDLE;
     if (rc == FR_OK && !stopping(c))
         fr_log(FR_LOG_INFO, c->who, "snapshot: done");
     return rc;

@@ -236,9 +236,10 @@ static void *status_thread(void *context)
     return NULL;
 }
 
+/* While a snapshot is held back the state says so, and why. */
 static void tell_streaming(stream *s)
 {
-    if (s->stop_lsn != 0 || s->streaming)
+    if (s->stop_lsn != 0 || s->streaming || s->c->held)
         return;
     s->streaming = true;
     FR_TELL(&s->c->s.observer, state, FR_STATE_STREAMING, NULL);
@@ -262,6 +263,18 @@ static void look_around(stream *s, const outlet *o, int64_t *next_us)
     tell_streaming(s);
 }
 
+/* A snapshot is held back: may it go on? Then the stream ends in order. */
+static fr_rc look_at_throttle(stream *s, fr_err *err)
+{
+    bool waits = true, leave;
+    if (!s->c->held || s->stop_lsn != 0)
+        return FR_OK;
+    FR_TRY(throttle_look(s->c->throttle, false, &waits, &leave, err));
+    if (!waits)
+        atomic_store(&s->stop, true);
+    return FR_OK;
+}
+
 static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
 {
     fr_capture *c = s->c;
@@ -270,6 +283,7 @@ static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
         bool open = outlet_due(o) != INT64_MAX;
         if (!open)
             look_around(s, o, &next_look_us);
+        FR_TRY(look_at_throttle(s, err));
         fr_batch *b = outlet_next(o, fr_now_us() + (open ? 1000 : 200000));
         if (b != NULL) {
             FR_TRY(outlet_take(o, b, err));
@@ -355,7 +369,8 @@ fr_rc stream_run(fr_capture *c, outlet *o, fr_str resume, uint64_t stop_lsn, fr_
     stream s = {.c = c, .stop_lsn = stop_lsn};
     fr_reader *r = NULL;
     FR_TRY(c->source->ops->read_stream(c->source, resume, &r, err));
-    FR_TELL(&c->s.observer, state, FR_STATE_CATCHING_UP, NULL);
+    if (!c->held || stop_lsn != 0)
+        FR_TELL(&c->s.observer, state, FR_STATE_CATCHING_UP, NULL);
     fr_log(FR_LOG_INFO, c->who, "stream from %.*s", FR_ARG(resume));
     c->filled = fr_queue_new(fr_pool_size(c->pool));
     fr_rc rc = begin_asking(&s, err);

@@ -1,7 +1,9 @@
 #include "cli/plan.h"
+#include "capture/capture.h"
 #include "codec/avro_schema.h"
 #include "codec/change.h"
 #include "codec/decode.h"
+#include "kafka/restore.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -224,13 +226,47 @@ static void look_at_dead_letters(fr_look *l, fr_findings *f)
     fr_map_free(seen, NULL);
 }
 
+static bool has_blocker(const fr_findings *f, const char *code)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (f->items[i].severity == FR_BLOCKER && strcmp(f->items[i].code, code) == 0)
+            return true;
+    return false;
+}
+
+/* Would run go on where it was? What it finds belongs to the source's section. */
+static void look_at_position(fr_look *l, size_t source)
+{
+    const fr_source_settings *s = &l->config->sources[source];
+    fr_findings *f = &l->sections[source].findings;
+    fr_checkpoint *k = NULL;
+    fr_err err;
+    if (l->sources[source] == NULL)
+        return;
+    if (fr_restore(&l->config->kafka, s->name, NULL, &k, &err) == FR_FAIL) {
+        fr_look_error(l, f, "source.position", &err);
+        l->partial = true;
+        return;
+    }
+    if (fr_capture_verify(s, l->sources[source], k, &err) == FR_OK)
+        fr_findings_add(f, FR_FINE, "source.position",
+                        k->has_stream && !k->creating ? "run goes on from its checkpoint"
+                                                      : "run begins with a snapshot");
+    else if (!has_blocker(f, err.code))
+        fr_look_error(l, f, "source.position", &err);
+    fr_checkpoint_free(k);
+}
+
 static void look_at_own_topics(fr_look *l, fr_findings *f)
 {
     const fr_config *c = l->config;
     for (size_t i = 0; i < c->source_count; i++) {
         const fr_source_settings *s = &c->sources[i];
+        size_t todos = l->todo_count, known = blockers_of(f);
         look_at_topic(l, f, fr_arena_printf(l->arena, "freshet.%s.checkpoint.%s", c->name, s->name),
                       true, false);
+        if (l->todo_count == todos && blockers_of(f) == known)
+            look_at_position(l, i);
         look_at_topic(l, f, side_topic(l, s, "message"), false, false);
         if (s->transaction_metadata)
             look_at_topic(l, f, side_topic(l, s, "transaction"), false, false);

@@ -406,9 +406,12 @@ static fr_rc encode_delete(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_
     return add_delete(e, p, b, &where, &c, err);
 }
 
-/* A row that moves to another key leaves values behind that its new message cannot name. */
+/* A row that moves to another key leaves values behind that its new message cannot name. Where
+ * the row is gone they are listed as unavailable: its delete comes after. */
 static fr_rc check_whole(const fr_plan *p, const change *c, fr_err *err)
 {
+    if (c->event->gone)
+        return FR_OK;
     for (size_t i = 0; i < p->row.count; i++) {
         uint16_t column = p->row.items[i].column;
         if (c->after[column].kind != FR_ABSENT)

@@ -110,6 +110,13 @@ typedef struct fr_source_ops {
     /* The commit lsn space value below which resume has read everything: an event with
      * position.lsn < this is before resume. */
     uint64_t (*resume_lsn)(fr_source *s, fr_str resume);
+    /* Could a stream be read from resume? As read_stream would say it, with nothing begun; that
+     * the log has a reader now is no error here. For plan. Optional. */
+    fr_rc (*verify)(fr_source *s, fr_str resume, fr_err *err);
+    /* Does throttle.max_lag, max_load or query ask snapshots to wait? *why_out: the key and what
+     * was seen, in the arena; empty: go on. From any thread. Optional: without it a
+     * configuration that sets them is refused. */
+    fr_rc (*busy)(fr_source *s, fr_arena *a, fr_str *why_out, fr_err *err);
     /* Adopt the slot's own position: for `position set --from-slot`. Optional. */
     fr_rc (*position_now)(fr_source *s, fr_arena *a, fr_str *resume_out, fr_err *err);
     void (*status)(fr_source *s, fr_status *out); /* never blocks; any thread */

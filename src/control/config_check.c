@@ -265,6 +265,28 @@ static bool good_window(const char *w)
     return true;
 }
 
+static void check_throttle(fr_loader *l, const char *path, const fr_source_settings *s,
+                           const fr_source_ops *ops)
+{
+    fr_str name;
+    int64_t most;
+    const char *load = s->throttle_max_load;
+    if (load != NULL && !unresolved(load) && !fr_load_parse(load, &name, &most)) {
+        fr_problem *p = report(l, false, "config.bad_value", path, "throttle.max_load",
+                               "`%s` is no measure and its limit", load);
+        fr_problem_hint(l, p, "write active=25: more than 25 running statements throttle");
+    }
+    const char *key = s->throttle_max_lag_us > 0  ? "throttle.max_lag"
+                      : load != NULL              ? "throttle.max_load"
+                      : s->throttle_query != NULL ? "throttle.query"
+                                                  : NULL;
+    if (key != NULL && ops != NULL && ops->busy == NULL) {
+        fr_problem *p = report(l, false, "config.not_built", path, key,
+                               "`%s` cannot be asked of a source of type %s", key, s->type);
+        fr_problem_hint(l, p, "throttle.window and throttle.rows_per_second hold for every source");
+    }
+}
+
 static void check_source(fr_loader *l, const fr_source_settings *s, const fr_source_ops *ops)
 {
     const char *path = source_path(l, s);
@@ -286,6 +308,7 @@ static void check_source(fr_loader *l, const fr_source_settings *s, const fr_sou
                                "`%s` is no window", s->throttle_window);
         fr_problem_hint(l, p, "write 20:00-06:00 in quotes (local time)");
     }
+    check_throttle(l, path, s, ops);
 }
 
 static bool same_text(const char *a, const char *b)

@@ -247,12 +247,6 @@ static bool source_connected(const fr_part *p, double *out)
     return !p->sink && p->has_connector;
 }
 
-static bool source_throttled(const fr_part *p, double *out)
-{
-    *out = p->state == FR_STATE_THROTTLED;
-    return !p->sink;
-}
-
 static bool source_lag(const fr_part *p, double *out)
 {
     *out = fr_part_lag(p);
@@ -300,7 +294,6 @@ static const struct {
     part_value value;
 } part_metrics[] = {
     {"source_connected", "gauge", "1 while the source is connected.", source_connected},
-    {"source_throttled", "gauge", "1 while the source is held back on purpose.", source_throttled},
     {"source_lag_seconds", "gauge", "Lag of the source as a whole.", source_lag},
     {"source_log_retained_bytes", "gauge", "Log that the server keeps because of us.", retained},
     {"source_log_retained_limit_bytes", "gauge",
@@ -328,6 +321,31 @@ static void put_part_metrics(const metrics *m)
             fr_buf_printf(m->out, "} %.17g\n", value);
         }
     }
+}
+
+/* "throttle.max_lag: ..." -> max_lag: is that what holds the part back? */
+static bool held_back_by(const fr_part *p, const char *key)
+{
+    static const char prefix[] = "throttle.";
+    size_t skip = sizeof(prefix) - 1, len = strlen(key);
+    const char *why = p->state == FR_STATE_THROTTLED ? p->reason : NULL;
+    return why != NULL && strncmp(why, prefix, skip) == 0 && strncmp(why + skip, key, len) == 0 &&
+           why[skip + len] == ':';
+}
+
+static void put_throttled(const metrics *m)
+{
+    static const char *const keys[] = {"max_lag", "max_load", "query", "window"};
+    put_head(m, "source_throttled", "gauge", "1 while a snapshot is held back for this reason.");
+    for (fr_part *p = fr_board_first(m->board); p != NULL; p = fr_board_next(p))
+        for (size_t i = 0; !p->sink && i < sizeof(keys) / sizeof(keys[0]); i++) {
+            pthread_mutex_lock(&p->lock);
+            bool held = held_back_by(p, keys[i]);
+            pthread_mutex_unlock(&p->lock);
+            begin_sample(m, "source_throttled", false, p->name);
+            more_label(m, "reason", keys[i]);
+            end_count(m, held);
+        }
 }
 
 static void put_tasks(const metrics *m)
@@ -391,6 +409,7 @@ void fr_board_metrics(fr_board *b, size_t max_tables, fr_buf *out)
     fr_buf_printf(out, "} %.3f\n", (double)b->up_since_wall_us / 1e6);
     put_tasks(&m);
     put_part_metrics(&m);
+    put_throttled(&m);
     put_states(&m);
     put_lags(&m);
     put_events(&m);

@@ -1,6 +1,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "model/settings.h"
 #include <pcre2.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A pattern comes from the configuration, its subject from a catalog: a bad pair must cost
@@ -33,6 +34,17 @@ fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err)
     }
     *out = regex;
     return FR_OK;
+}
+
+bool fr_load_parse(const char *text, fr_str *name_out, int64_t *most_out)
+{
+    size_t name = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
+    size_t digits = text[name] == '=' ? strspn(text + name + 1, "0123456789") : 0;
+    if (name == 0 || digits == 0 || digits > 9 || text[name + 1 + digits] != '\0')
+        return false;
+    *name_out = (fr_str){text, name};
+    *most_out = strtoll(text + name + 1, NULL, 10);
+    return true;
 }
 
 void fr_pattern_free(void *regex)

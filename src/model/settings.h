@@ -91,6 +91,9 @@ typedef struct fr_source_settings {
     int64_t throttle_connections;
     int64_t throttle_rows_per_second; /* 0: none */
     const char *throttle_window;      /* NULL: always; "20:00-06:00" local time */
+    int64_t throttle_max_lag_us;      /* 0: none */
+    const char *throttle_max_load;    /* NULL: none; "active=25" (fr_load_parse) */
+    const char *throttle_query;       /* NULL: none */
     int64_t max_row_bytes;            /* daemon.max_row_bytes */
     fr_table_settings *tables;
     size_t table_count;
@@ -156,6 +159,9 @@ int fr_sink_match(const fr_sink_settings *s, fr_str topic);
  * rest). space empty: the connection's default. */
 fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_str *space_out,
                      fr_str *name_out, fr_err *err);
+/* "active=25": a measure of the server's load and the most that is fine. False: not that. name_out
+ * is borrowed from text. */
+bool fr_load_parse(const char *text, fr_str *name_out, int64_t *most_out);
 /* Compile "/.../" into *out (PCRE2, anchored nowhere); a plain name leaves *out NULL. */
 fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err);
 void fr_pattern_free(void *regex);

@@ -86,7 +86,7 @@ class Registry:
 
 def watermarks(consumer, topic, partition):
     """A topic that was just made may have no leader for a moment."""
-    deadline = time.time() + 20
+    deadline = time.time() + 60
     while True:
         try:
             return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)

@@ -117,6 +117,8 @@ static void print_event(const fr_event *e)
     if (e->txn != NULL)
         print_text(&b, "txn", e->txn->id);
     print_text(&b, "bad", e->bad);
+    if (e->gone)
+        fr_buf_text(&b, ",\"gone\":true");
     print_text(&b, "name", e->name);
     print_text(&b, "body", e->body);
     print_text(&b, "resume", e->position.resume);

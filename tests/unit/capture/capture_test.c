@@ -1,6 +1,7 @@
 /* The driver of sources between a scripted source and a Kafka of a few arrays: what must hold
  * whatever the connector. */
 #include "capture/capture.h"
+#include "capture/internal.h"
 #include "tests/unit/capture/fake_source.h"
 
 #include <ftw.h>
@@ -21,7 +22,17 @@ static fr_source_settings settings = {.pipeline = "unit",
                                       .throttle_connections = 2,
                                       .tables = tables,
                                       .table_count = 1};
-static atomic_uint retries;
+static atomic_uint retries, throttled, snapshotting;
+static char reason[200];
+
+static void on_state(void *part, fr_state s, const char *why)
+{
+    (void)part;
+    if (s == FR_STATE_THROTTLED && atomic_fetch_add(&throttled, 1) == 0)
+        snprintf(reason, sizeof(reason), "%s", why);
+    if (s == FR_STATE_SNAPSHOTTING)
+        atomic_fetch_add(&snapshotting, 1);
+}
 
 static void on_error(void *part, fr_state s, const fr_err *err, int64_t next)
 {
@@ -38,7 +49,7 @@ static fr_capture *start(void)
                              .registry = &registry,
                              .memory = 10 << 20, /* four batches */
                              .instance = "unit",
-                             .observer = {.error = on_error}};
+                             .observer = {.error = on_error, .state = on_state}};
     return fr_capture_start(&s);
 }
 
@@ -107,7 +118,10 @@ static int setup(void **state)
     source.heartbeat = source.view_lsn = 0;
     source.confirmed = 0;
     source.confirmed_too_early = source.plan_asked = false;
-    retries = 0;
+    retries = throttled = snapshotting = 0;
+    source.busy = false;
+    source.busy_asked = 0;
+    settings.throttle_query = NULL;
     kafka_settings = (fr_kafka_settings){.pipeline = "unit",
                                          .exactly_once = true,
                                          .max_events = 20000,
@@ -261,6 +275,73 @@ static void a_table_that_left_the_configuration_is_forgotten(void **state)
     assert_false(atomic_load(&source.plan_asked));
 }
 
+/* ---- throttle ---- */
+
+static void a_window_is_local_time_and_may_pass_midnight(void **state)
+{
+    (void)state;
+    enum { NOON = 12 * 60, MIDNIGHT = 0 };
+    assert_true(throttle_in_window(NULL, NOON));
+    assert_true(throttle_in_window("09:00-17:30", NOON));
+    assert_true(throttle_in_window("12:00-13:00", NOON));
+    assert_false(throttle_in_window("11:00-12:00", NOON));
+    assert_false(throttle_in_window("20:00-06:00", NOON));
+    assert_true(throttle_in_window("20:00-06:00", MIDNIGHT));
+    assert_true(throttle_in_window("20:00-06:00", 23 * 60 + 59));
+    assert_true(throttle_in_window("20:00-06:00", 5 * 60 + 59));
+    assert_false(throttle_in_window("20:00-06:00", 6 * 60));
+    assert_true(throttle_in_window("00:00-24:00", 23 * 60 + 59));
+    assert_false(throttle_in_window("12:00-12:00", NOON));
+}
+
+/* Nothing is read while the source says that it is busy, the cause is told, and it goes on by
+ * itself; then every row is there once. */
+static void a_busy_source_is_left_in_peace(void **state)
+{
+    (void)state;
+    source.view_lsn = 300;
+    source.view_rows = 20000;
+    source.view_first = 0;
+    settings.throttle_query = "select 1";
+    atomic_store(&source.busy, true);
+    fr_capture *c = start();
+    WAIT_UNTIL(atomic_load(&source.busy_asked) >= 2);
+    assert_int_equal(row_count(), 0);
+    assert_true(atomic_load(&throttled) > 0);
+    atomic_store(&source.busy, false);
+    WAIT_UNTIL(row_count() == 20000);
+    stop(c);
+    assert_string_equal(reason, "throttle.query: 1 is above 0");
+    assert_true(atomic_load(&snapshotting) >= 2);
+    all_once_in_order(0, 20000);
+}
+
+#ifdef FR_FAILPOINTS
+/* A view is not held open for long: the stream is followed meanwhile, and what is left is read at
+ * a second view. */
+static void a_source_that_stays_busy_is_followed(void **state)
+{
+    (void)state;
+    static const script_txn txns[] = {{400, 20000, 10, 0}};
+    source.txns = txns;
+    source.txn_count = 1;
+    source.view_lsn = 300;
+    source.view_rows = 20000;
+    source.view_first = 0;
+    settings.throttle_query = "select 1";
+    atomic_store(&source.busy, true);
+    fr_capture *c = start();
+    WAIT_UNTIL(row_count() == 10);
+    assert_int_equal(kafka.rows[0].id, 20000);
+    source.view_lsn = 401;
+    source.view_rows = 20010;
+    atomic_store(&source.busy, false);
+    WAIT_UNTIL(row_count() == 20020);
+    stop(c);
+    assert_int_equal(atomic_load(&retries), 0);
+}
+#endif
+
 /* ---- */
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -318,7 +399,13 @@ int main(void)
         cmocka_unit_test_setup(a_clean_stop_leaves_the_ends_behind, setup),
         cmocka_unit_test_setup(a_server_that_tells_no_status_holds_up_nothing, setup),
         cmocka_unit_test_setup(a_table_that_left_the_configuration_is_forgotten, setup),
+        cmocka_unit_test(a_window_is_local_time_and_may_pass_midnight),
+        cmocka_unit_test_setup(a_busy_source_is_left_in_peace, setup),
+#ifdef FR_FAILPOINTS
+        cmocka_unit_test_setup(a_source_that_stays_busy_is_followed, setup),
+#endif
     };
+    setenv("FRESHET_FAILPOINT", "capture_throttle_leaves:err:*", 1);
     assert_non_null(mkdtemp(dir));
     snprintf(url, sizeof(url), "file:%s", dir);
     fr_column column = {.name = FR_STR("id"), .kind = FR_INT64, .key_ordinal = 1};

@@ -23,8 +23,10 @@ static struct fake_source {
     size_t view_rows;
     const fr_table *table;
     bool refresh_hangs;
+    atomic_bool busy;
     /* what the drivers did */
     atomic_bool refreshing;
+    atomic_uint busy_asked;
     atomic_uint_fast64_t confirmed;
     atomic_uint epoch;
     atomic_bool plan_asked, confirmed_too_early;
@@ -241,6 +243,14 @@ static fr_rc fake_refresh(fr_source *s, fr_err *err)
     return FR_OK;
 }
 
+static fr_rc fake_busy(fr_source *s, fr_arena *a, fr_str *why, fr_err *err)
+{
+    (void)s, (void)a, (void)err;
+    atomic_fetch_add(&source.busy_asked, 1);
+    *why = atomic_load(&source.busy) ? FR_STR("throttle.query: 1 is above 0") : (fr_str){"", 0};
+    return FR_OK;
+}
+
 static void fake_close(fr_source *s)
 {
     free(s);
@@ -260,6 +270,7 @@ static const fr_source_ops fake_ops = {.name = "fake",
                                        .resume_lsn = fake_resume_lsn,
                                        .status = fake_status,
                                        .refresh = fake_refresh,
+                                       .busy = fake_busy,
                                        .close = fake_close};
 
 static fr_rc fake_open(const fr_source_settings *settings, fr_source **out, fr_err *err)

@@ -10,8 +10,9 @@
 /* Up to so many rows the key's index is read for exact cuts (about a second); above, cuts
  * come from a sample of pages. */
 enum { EXACT_ROWS = 3000000 };
-/* A table of no more pages and no more rows than a chunk is one, without a look at its keys. */
-enum { SMALL_PAGES = 1024 };
+/* No page of 8 KiB holds more rows (a tuple without columns takes 36 bytes): a table whose pages
+ * cannot hold more than a chunk's rows is one chunk, without a look at its keys. */
+enum { ROWS_PER_PAGE = 227 };
 static const double sampled_pages_per_chunk = 4;
 
 static const fr_wal_column *key_column(const fr_wal_table *t, size_t i)
@@ -182,9 +183,9 @@ static fr_rc split_by_key(PGconn *sql, const fr_wal_table *t, fr_wal_chunks *out
     return FR_OK;
 }
 
-static bool looks_small(const fr_wal_table *t)
+static bool is_small(const fr_wal_table *t, int64_t pages)
 {
-    return t->kind == 'r' && t->rows <= t->settings->snapshot_chunk && t->pages <= SMALL_PAGES;
+    return t->kind == 'r' && pages * ROWS_PER_PAGE <= t->settings->snapshot_chunk;
 }
 
 /* An estimate may be of yesterday, or none at all: the files know. A table that is locked now is
@@ -195,27 +196,24 @@ fr_rc fr_wal_small(PGconn *sql, const fr_wal_table *tables, size_t count, bool *
     fr_buf b = {.arena = NULL};
     for (size_t i = 0; i < count; i++) {
         out[i] = false;
-        if (!looks_small(&tables[i]))
+        if (!is_small(&tables[i], tables[i].pages))
             continue;
         fr_buf_printf(&b, "%c%" PRIu32, b.len == 0 ? '{' : ',', tables[i].relation.oid);
-        fr_map_set_u64(by_oid, tables[i].relation.oid, &out[i]);
+        fr_map_set_u64(by_oid, tables[i].relation.oid, (void *)&tables[i]);
     }
     fr_buf_text(&b, b.len == 0 ? "{}" : "}");
     fr_buf_u8(&b, '\0');
-    const char *params[] = {(const char *)b.ptr, NULL};
-    char most[16];
-    snprintf(most, sizeof(most), "%d", SMALL_PAGES);
-    params[1] = most;
+    const char *params[] = {(const char *)b.ptr};
     PGresult *res = NULL;
     fr_rc rc = fr_pg_query(sql, "measure small tables",
-                           "SELECT oid FROM unnest($1::oid[]) AS oid"
-                           " WHERE pg_catalog.pg_relation_size(oid::regclass) <= $2::bigint"
-                           " * current_setting('block_size')::bigint",
-                           params, 2, &res, err);
+                           "SELECT oid, pg_catalog.pg_relation_size(oid::regclass)"
+                           " / current_setting('block_size')::bigint"
+                           " FROM unnest($1::oid[]) AS oid",
+                           params, 1, &res, err);
     for (int i = 0; rc != FR_FAIL && i < PQntuples(res); i++) {
-        bool *small = fr_map_get_u64(by_oid, (uint64_t)fr_pg_int(res, i, 0, 0));
-        if (small != NULL)
-            *small = true;
+        const fr_wal_table *t = fr_map_get_u64(by_oid, (uint64_t)fr_pg_int(res, i, 0, 0));
+        if (t != NULL)
+            out[t - tables] = is_small(t, fr_pg_int(res, i, 1, INT32_MAX));
     }
     PQclear(res);
     fr_buf_free(&b);

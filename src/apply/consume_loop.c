@@ -145,6 +145,7 @@ static fr_rc consume_one(fr_apply *a, fr_err *err)
     fr_rc rc = fr_consume(a->consumer, b, fr_now_us() + 50000, err);
     if (rc == FR_OK)
         rc = decode_all(a, b, err);
+    fr_pool_weigh(a->pool, b);
     if (rc == FR_OK)
         give_on(a, b);
     else

@@ -17,14 +17,14 @@ typedef struct tally {
 
 struct writer {
     fr_apply *a;
-    fr_batch **pending; /* applied in the open target transaction, or about to be */
-    size_t count, cap;
-    size_t applied;        /* batches of pending that are applied */
-    size_t rows;           /* events in pending */
-    int64_t first_us;      /* when the oldest of pending arrived */
-    fr_arena *arena;       /* parked keys */
-    fr_map *parked;        /* topic NUL key -> parked_key */
-    parked_key **new_keys; /* to be stored with the next commit */
+    fr_batch **pending;        /* applied in the open target transaction, or about to be */
+    size_t count, cap, weight; /* weight: in ordinary batches */
+    size_t applied;            /* batches of pending that are applied */
+    size_t rows;               /* events in pending */
+    int64_t first_us;          /* when the oldest of pending arrived */
+    fr_arena *arena;           /* parked keys */
+    fr_map *parked;            /* topic NUL key -> parked_key */
+    parked_key **new_keys;     /* to be stored with the next commit */
     size_t new_count, new_cap;
     fr_dlq *dlq;
     uint64_t dead;
@@ -48,7 +48,7 @@ static void give_back(writer *w)
     if (w->a->uncommitted == 0)
         pthread_cond_broadcast(&w->a->drained);
     pthread_mutex_unlock(&w->a->lock);
-    w->count = w->applied = w->rows = 0;
+    w->count = w->applied = w->rows = w->weight = 0;
 }
 
 void writer_free(writer *w)
@@ -366,6 +366,7 @@ static void take(writer *w, fr_batch *b)
     if (w->count == 0)
         w->first_us = fr_now_us();
     w->pending[w->count++] = b;
+    w->weight += b->weight;
     w->rows += b->message_count;
 }
 
@@ -377,7 +378,7 @@ static bool due(writer *w)
     pthread_mutex_unlock(&a->lock);
     return flush || w->rows >= (size_t)a->s.sink->batch_rows ||
            fr_now_us() - w->first_us >= a->s.sink->every_us ||
-           w->count + 1 >= fr_pool_size(a->pool);
+           w->weight + 1 >= fr_pool_size(a->pool);
 }
 
 fr_rc writer_run(writer *w, fr_err *err)

@@ -12,14 +12,14 @@ typedef struct tally {
 struct outlet {
     fr_capture *c;
     fr_batch **held; /* all that the open Kafka transaction, or the last batch, points to */
-    size_t held_count, held_cap;
-    uint64_t events, bytes;           /* in the open Kafka transaction */
-    int64_t opened_us;                /* 0: none is open */
-    int64_t last_close_us, commit_us; /* commit_us: how long one takes, smoothed */
-    int64_t last_seen_commit_us;      /* wall time of the newest source commit taken in */
-    int64_t quickest_us;              /* a commit without a stall: the least seen, rising slowly */
-    int64_t settle_us;  /* how long a broker is busy with a commit after it said yes */
-    bool after_another; /* the open transaction was begun right after one */
+    size_t held_count, held_cap, held_weight; /* weight: in ordinary batches */
+    uint64_t events, bytes;                   /* in the open Kafka transaction */
+    int64_t opened_us;                        /* 0: none is open */
+    int64_t last_close_us, commit_us;         /* commit_us: how long one takes, smoothed */
+    int64_t last_seen_commit_us;              /* wall time of the newest source commit taken in */
+    int64_t quickest_us; /* a commit without a stall: the least seen, rising slowly */
+    int64_t settle_us;   /* how long a broker is busy with a commit after it said yes */
+    bool after_another;  /* the open transaction was begun right after one */
 
     /* The source transaction at hand. */
     bool in_txn, split_open; /* split_open: parts of it are committed already */
@@ -205,6 +205,16 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
     return fr_publisher_record(p, &r, err);
 }
 
+static void hold(outlet *o, fr_batch *b)
+{
+    if (o->held_count == o->held_cap) {
+        o->held_cap = o->held_cap == 0 ? 32 : 2 * o->held_cap;
+        o->held = fr_realloc(o->held, o->held_cap * sizeof(*o->held));
+    }
+    o->held[o->held_count++] = b;
+    o->held_weight += b->weight;
+}
+
 /* After a commit: what was in it is acknowledged. */
 static void acknowledged(outlet *o, fr_batch *keep)
 {
@@ -213,9 +223,9 @@ static void acknowledged(outlet *o, fr_batch *keep)
     for (size_t i = 0; i < o->held_count; i++)
         if (o->held[i] != keep)
             fr_pool_give(c->pool, o->held[i]);
-    o->held_count = 0;
+    o->held_count = o->held_weight = 0;
     if (keep != NULL)
-        o->held[o->held_count++] = keep;
+        hold(o, keep);
     pthread_mutex_lock(&c->lock);
     c->safe.len = 0;
     fr_buf_str(&c->safe, fr_buf_view(&o->resume));
@@ -507,23 +517,14 @@ static bool must_split(const outlet *o)
            ((o->txn_events >= (uint64_t)k->max_events && o->events >= (uint64_t)k->max_events) ||
             (o->txn_bytes >= (uint64_t)k->max_bytes && o->bytes >= (uint64_t)k->max_bytes) ||
             fr_now_us() - o->opened_us >= 15000000 ||
-            o->held_count + 1 >= fr_pool_size(o->c->pool));
+            o->held_weight + 1 >= fr_pool_size(o->c->pool));
 }
 
 /* Between two source transactions: closed early enough that the next one has room to fit. */
 static bool should_close(const outlet *o)
 {
     return over_limit(o) || (o->opened_us != 0 && o->held_count > 1 &&
-                             2 * o->held_count >= fr_pool_size(o->c->pool));
-}
-
-static void hold(outlet *o, fr_batch *b)
-{
-    if (o->held_count == o->held_cap) {
-        o->held_cap = o->held_cap == 0 ? 32 : 2 * o->held_cap;
-        o->held = fr_realloc(o->held, o->held_cap * sizeof(*o->held));
-    }
-    o->held[o->held_count++] = b;
+                             2 * o->held_weight >= fr_pool_size(o->c->pool));
 }
 
 static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
@@ -605,7 +606,7 @@ fr_rc outlet_take(outlet *o, fr_batch *b, fr_err *err)
     if (o->opened_us == 0 && o->held_count > 0) { /* it made no message: nothing points to it */
         for (size_t i = 0; i < o->held_count; i++)
             fr_pool_give(o->c->pool, o->held[i]);
-        o->held_count = 0;
+        o->held_count = o->held_weight = 0;
     }
     return FR_OK;
 }

@@ -269,6 +269,7 @@ static fr_rc read_one(snapshot *s, const chunk *c, size_t index, fr_err *err)
         b->chunk = (uint32_t)index + 1;
         b->chunk_done = rc == FR_END;
         size_t rows = b->count;
+        fr_pool_weigh(cap->pool, b);
         if (rc == FR_FAIL || rc == FR_IDLE || !fr_queue_put(cap->filled, b, INT64_MAX))
             fr_pool_give(cap->pool, b);
         if (rc != FR_OK)

@@ -184,6 +184,7 @@ static fr_rc read_loop(stream *s, fr_reader *r, fr_err *err)
             rc = confirm_too_early(r, b, err);
         }
         s->reached = rc == FR_OK && cut(s, b);
+        fr_pool_weigh(c->pool, b);
         if (rc == FR_OK && fr_queue_put(c->filled, b, INT64_MAX))
             continue;
         fr_pool_give(c->pool, b);

@@ -83,6 +83,7 @@ struct fr_pool {
     fr_batch **free;
     size_t size, count;
     size_t made, max_events, max_bytes; /* batches are made when first needed */
+    size_t taken;                       /* weight of those that are out */
     bool closed;
 };
 
@@ -114,32 +115,52 @@ void fr_pool_free(fr_pool *p)
     free(p);
 }
 
+static bool may_take(const fr_pool *p)
+{
+    return (p->count > 0 || p->made < p->size) && (p->taken < p->size || p->taken == 0);
+}
+
 fr_batch *fr_pool_take(fr_pool *p, int64_t deadline_us)
 {
     fr_batch *b = NULL;
     struct timespec ts = {.tv_sec = deadline_us / 1000000,
                           .tv_nsec = (deadline_us % 1000000) * 1000};
     pthread_mutex_lock(&p->lock);
-    while (!p->closed && p->count == 0 && p->made == p->size)
+    while (!p->closed && !may_take(p))
         if (pthread_cond_timedwait(&p->given, &p->lock, &ts) != 0)
             break;
-    if (!p->closed && p->count > 0) {
-        b = p->free[--p->count];
-    } else if (!p->closed && p->made < p->size) {
-        p->made++;
-        b = fr_batch_new(p->max_events, p->max_bytes);
-        b->owner = p;
+    if (!p->closed && may_take(p)) {
+        if (p->count > 0) {
+            b = p->free[--p->count];
+        } else {
+            p->made++;
+            b = fr_batch_new(p->max_events, p->max_bytes);
+            b->owner = p;
+        }
+        b->weight = 1;
+        p->taken++;
     }
     pthread_mutex_unlock(&p->lock);
     return b;
+}
+
+void fr_pool_weigh(fr_pool *p, fr_batch *b)
+{
+    size_t bytes = fr_arena_used(b->arena);
+    size_t weight = bytes <= 2 * p->max_bytes ? 1 : bytes / p->max_bytes;
+    pthread_mutex_lock(&p->lock);
+    p->taken += weight - b->weight;
+    b->weight = weight;
+    pthread_mutex_unlock(&p->lock);
 }
 
 void fr_pool_give(fr_pool *p, fr_batch *b)
 {
     fr_batch_reset(b);
     pthread_mutex_lock(&p->lock);
+    p->taken -= b->weight;
     p->free[p->count++] = b;
-    pthread_cond_signal(&p->given);
+    pthread_cond_broadcast(&p->given);
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -39,6 +39,7 @@ typedef struct fr_batch {
     bool chunk_done;              /* the chunk's last batch (may be empty) */
     int64_t filled_us;            /* monotonic, when fill returned it */
     void *owner;                  /* the pool's, and the driver's while it has it */
+    size_t weight;                /* how many ordinary batches of the pool it counts for */
 } fr_batch;
 
 typedef struct fr_pool fr_pool; /* from any thread */
@@ -60,11 +61,15 @@ fr_message *fr_batch_message(fr_batch *b);
 
 fr_pool *fr_pool_new(size_t batches, size_t max_events, size_t max_bytes);
 void fr_pool_free(fr_pool *p); /* all batches must be back */
-/* NULL: none free until deadline_us (monotonic), or the pool was closed. */
+/* NULL: none free until deadline_us (monotonic), or the pool was closed. One is always free
+ * when all are back, however heavy they were. */
 fr_batch *fr_pool_take(fr_pool *p, int64_t deadline_us);
+/* Once filled: a batch with rows far above max_bytes takes the place of several, until it is
+ * given back. */
+void fr_pool_weigh(fr_pool *p, fr_batch *b);
 void fr_pool_give(fr_pool *p, fr_batch *b); /* resets it */
 size_t fr_pool_count(fr_pool *p);           /* free ones */
-size_t fr_pool_size(fr_pool *p);
-void fr_pool_close(fr_pool *p); /* wakes takers */
+size_t fr_pool_size(fr_pool *p);            /* in ordinary batches */
+void fr_pool_close(fr_pool *p);             /* wakes takers */
 
 #endif

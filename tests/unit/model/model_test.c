@@ -148,6 +148,34 @@ static void pools_bound_what_is_read(void **state)
     fr_pool_free(p);
 }
 
+/* Four batches of 1,000 bytes each: one with 3,000 leaves room for one more. */
+static void a_heavy_batch_takes_the_place_of_several(void **state)
+{
+    (void)state;
+    fr_pool *p = fr_pool_new(4, 10, 1000);
+    fr_batch *heavy = fr_pool_take(p, fr_now_us());
+    assert_int_equal(heavy->weight, 1);
+    fr_arena_alloc(heavy->arena, 3000);
+    fr_pool_weigh(p, heavy);
+    assert_int_equal(heavy->weight, 3);
+    fr_batch *light = fr_pool_take(p, fr_now_us());
+    assert_non_null(light);
+    fr_pool_weigh(p, light);
+    assert_int_equal(light->weight, 1);
+    assert_null(fr_pool_take(p, fr_now_us() + 1000));
+    fr_pool_give(p, heavy);
+    assert_ptr_equal(fr_pool_take(p, fr_now_us()), heavy);
+    assert_int_equal(heavy->weight, 1);
+    fr_pool_give(p, light);
+    fr_arena_alloc(heavy->arena, 90000); /* more than all of the pool: it must pass alone */
+    fr_pool_weigh(p, heavy);
+    assert_null(fr_pool_take(p, fr_now_us() + 1000));
+    fr_pool_give(p, heavy);
+    assert_non_null(light = fr_pool_take(p, fr_now_us()));
+    fr_pool_give(p, light);
+    fr_pool_free(p);
+}
+
 static void row_sums_tell_rows_apart(void **state)
 {
     (void)state;
@@ -163,9 +191,13 @@ static void row_sums_tell_rows_apart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decimals_go_both_ways),    cmocka_unit_test(dates_go_both_ways),
-        cmocka_unit_test(values_print_as_json),     cmocka_unit_test(batches_hold_their_tables),
-        cmocka_unit_test(tables_compare_by_shape),  cmocka_unit_test(pools_bound_what_is_read),
+        cmocka_unit_test(decimals_go_both_ways),
+        cmocka_unit_test(dates_go_both_ways),
+        cmocka_unit_test(values_print_as_json),
+        cmocka_unit_test(batches_hold_their_tables),
+        cmocka_unit_test(tables_compare_by_shape),
+        cmocka_unit_test(pools_bound_what_is_read),
+        cmocka_unit_test(a_heavy_batch_takes_the_place_of_several),
         cmocka_unit_test(row_sums_tell_rows_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,8 +6,8 @@ set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 
 if [ "${1:-}" = --on-stack ]; then
-    name=PG$2_DSN
-    export PG_DSN=${!name} FRESHET_TEST_PG=pg$2
+    name=PG$2_DSN scram=PG$2_SCRAM_DSN
+    export PG_DSN=${!name} PG_SCRAM_DSN=${!scram} FRESHET_TEST_PG=pg$2
     PATH=$(dirname "$FRESHET_PYTHON"):$PATH
     rc=0
     for t in "$root"/tests/real/pg_source_*test.py "$root"/tests/real/pg_decoding_test.py; do

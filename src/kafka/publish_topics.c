@@ -197,18 +197,10 @@ static fr_rc describe_or_create(fr_publisher *p, fr_arena *a, const char *name, 
     if (known || !create) {
         return missing(p, name, known, err);
     }
-    fr_rc made = fr_topics_create(&p->client, name, ours, err);
-    FR_TRY(made);
-    if (made == FR_OK) {
-        fr_log(FR_LOG_INFO, p->client.who, "created topic %s", name);
-    }
+    FR_TRY(fr_topics_create(&p->client, name, ours, err));
+    fr_log(FR_LOG_INFO, p->client.who, "created topic %s", name);
     FR_TRY(fr_topics_describe(&p->client, a, &name, 1, now, err));
-    if (now->exists) {
-        return FR_OK;
-    }
-    fr_fail(err, FR_ERR_CONNECT, "kafka: topic %s was created, and not every broker knows it yet",
-            name);
-    return fr_fail_code(err, "kafka.topic.missing");
+    return now->exists ? FR_OK : missing(p, name, false, err);
 }
 
 static fr_rc open_target(fr_publisher *p, fr_target *t, const fr_topic_state *now, fr_err *err)

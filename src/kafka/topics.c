@@ -355,10 +355,7 @@ fr_rc fr_topics_create(fr_client *c, const char *name, bool ours, fr_err *err)
         }
     }
     request_end(&r);
-    if (rc != FR_FAIL) { /* it was there: another may have made it a moment ago */
-        FR_TRY(wait_usable(c, name, err));
-    }
-    return rc;
+    return rc == FR_OK ? wait_usable(c, name, err) : rc;
 }
 
 static int32_t place_at(const fr_end *places, size_t count, const char *topic, int32_t partition)

@@ -21,8 +21,8 @@ typedef struct fr_topic_state {
 /* One request each for topics and their configuration; out has count entries. */
 fr_rc fr_topics_describe(fr_client *c, fr_arena *a, const char *const *names, size_t count,
                          fr_topic_state *out, fr_err *err);
-/* With the settings; ours: one partition, compacted. FR_END when it is there already. Waits in
- * both cases until it can be used: another may have made it a moment ago. */
+/* With the settings; ours: one partition, compacted. Waits until it can be used. FR_END when
+ * it is there already. */
 fr_rc fr_topics_create(fr_client *c, const char *name, bool ours, fr_err *err);
 /* The log end (high watermark) of each place, into log_ends[i]; -1: partition not there. */
 fr_rc fr_topics_log_ends(fr_client *c, const fr_end *places, size_t count, int64_t *log_ends,

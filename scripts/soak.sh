@@ -1,11 +1,13 @@
 #!/bin/bash
-# scripts/soak.sh: the long tests: the fault scenarios of tests/fault/soak.list, then each fuzz target
-# for FUZZ_SECONDS (an hour). Takes a night and more. Exit code 0: nothing failed.
+# scripts/soak.sh: the long tests: the fault scenarios of tests/fault/soak.list, the source's tests on other
+# versions of PostgreSQL, then each fuzz target for FUZZ_SECONDS (an hour). Takes a night and more.
+# Exit code 0: nothing failed.
 set -u
 cd "$(dirname "$0")/.." || exit
 export LOGS=${LOGS:-$PWD/build/soak-logs}
 scripts/deps.sh test && cmake --preset dev && cmake --build build/dev -j "$(nproc)" || exit
 failed=0
 scripts/fault.sh tests/fault/soak.list || failed=1
+scripts/versions.sh || failed=1
 FUZZ_SECONDS=${FUZZ_SECONDS:-3600} FUZZ_LIMIT=0 LOGS=$LOGS/fuzz scripts/test.sh fuzz || failed=1
 exit $failed

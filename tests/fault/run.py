@@ -36,7 +36,7 @@ def scenario_kill(args):
                 at_work += 1
             time.sleep(r.random.uniform(0.0, 0.5))
             r.kill()
-            r.start("kafka_before_commit:sleep=150:*" if n % 3 == 0 else None)
+            r.start("kafka_before_commit:sleep=400:*" if n % 3 == 0 else None)
         v = r.settle(w, 120 + args.kills)
         if v.uncommitted_extra == 0:
             raise Failure("no transaction was open at any kill: the run proves nothing; " + str(v))

@@ -127,6 +127,18 @@ def tls():
 
 
 @db_test
+def failover_slot(d):
+    """C12: from 17 on the slot is made so that standbys get it, and check says so."""
+    d.since(170000, "failover slots")
+    d.sql("CREATE TABLE t(id int PRIMARY KEY)")
+    d.publish()
+    found = {x["finding"]: x["severity"] for x in d.probe("check").lines}
+    expect(found["pg.failover_slot"], "fine", "check")
+    d.start()
+    expect(d.one("SELECT failover FROM pg_replication_slots WHERE slot_name = %s", d.slot), True, "failover")
+
+
+@db_test
 def identity_findings(d):
     d.sql("CREATE TABLE fine(id int PRIMARY KEY); CREATE TABLE none(id int);"
           "CREATE TABLE nothing(id int PRIMARY KEY); ALTER TABLE nothing REPLICA IDENTITY NOTHING;"

@@ -46,6 +46,8 @@ typedef struct fr_event {
     const fr_txn *txn; /* NULL outside transactions (snapshots, polling) */
     fr_position position;
     fr_str name, body; /* MESSAGE; an UPDATE whose name is set had these columns read again */
+    fr_str zero; /* else empty: columns ("a,b") whose value is a date that is none (0000-00-00),
+                    and so NULL here; message header freshet.zero */
     /* Sinks: the Kafka place this event came from; topic empty on the source side. */
     fr_str topic;
     int32_t partition;

@@ -35,6 +35,7 @@ static const fr_pair *pair_of(const fr_pairs *p, fr_str name)
 static void configure(const fr_table_settings *t, fr_my_column *c)
 {
     const fr_pair *type = pair_of(&t->column_types, c->name);
+    c->zero = t->zero_dates == 0 ? FR_MY_ZERO_NULL : FR_MY_ZERO_ERROR;
     c->as_text = type != NULL && strcmp(type->value, "string") == 0;
 }
 

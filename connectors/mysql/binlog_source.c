@@ -277,8 +277,10 @@ static fr_rc ask_status(fr_binlog_source *s, fr_my *my, fr_arena *a, fr_err *err
     uint64_t read = atomic_load(&s->read_lsn);
     if (read == 0)
         return FR_OK;
-    FR_TRY(fr_my_query(my, a, "list the binary logs", "SHOW BINARY LOGS", &files, err));
-    atomic_store(&s->lag_bytes, bytes_behind(&files, read));
+    if (fr_my_query(my, a, "list the binary logs", "SHOW BINARY LOGS", &files, err) == FR_OK)
+        atomic_store(&s->lag_bytes, bytes_behind(&files, read));
+    else if (err->kind != FR_ERR_AUTH)
+        return FR_FAIL;
     return FR_OK;
 }
 

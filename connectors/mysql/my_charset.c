@@ -319,3 +319,8 @@ size_t fr_my_convert_unit(const fr_my_convert *c)
 {
     return c == NULL ? 1 : c->charset->min_length;
 }
+
+const fr_my_charset *fr_my_convert_charset(const fr_my_convert *c)
+{
+    return c->charset;
+}

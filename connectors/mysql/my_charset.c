@@ -6,27 +6,20 @@
 #include <string.h>
 
 static const fr_my_charset charsets[] = {
-    {"utf8mb4", NULL, 4, 1},          {"utf8mb3", NULL, 3, 1},
-    {"latin1", "(table)", 1, 1},      {"ascii", "(table)", 1, 1},
-    {"binary", NULL, 1, 1},           {"latin2", "(table)", 1, 1},
-    {"latin5", "(table)", 1, 1},      {"latin7", "(table)", 1, 1},
-    {"dec8", "(table)", 1, 1},        {"cp850", "(table)", 1, 1},
-    {"hp8", "(table)", 1, 1},         {"koi8r", "(table)", 1, 1},
-    {"koi8u", "(table)", 1, 1},       {"swe7", "(table)", 1, 1},
-    {"hebrew", "(table)", 1, 1},      {"tis620", "(table)", 1, 1},
-    {"greek", "(table)", 1, 1},       {"cp1250", "(table)", 1, 1},
-    {"cp1251", "(table)", 1, 1},      {"cp1256", "(table)", 1, 1},
-    {"cp1257", "(table)", 1, 1},      {"armscii8", "(table)", 1, 1},
-    {"cp866", "(table)", 1, 1},       {"cp852", "(table)", 1, 1},
-    {"keybcs2", "(table)", 1, 1},     {"macce", "(table)", 1, 1},
-    {"macroman", "(table)", 1, 1},    {"geostd8", "(table)", 1, 1},
-    {"big5", "BIG5", 2, 1},           {"gb2312", "EUC-CN", 2, 1},
-    {"gbk", "GBK", 2, 1},             {"gb18030", "GB18030", 4, 1},
-    {"euckr", "UHC", 2, 1},           {"ujis", "EUC-JP-MS", 3, 1},
-    {"eucjpms", "EUC-JP-MS", 3, 1},   {"sjis", "SHIFT_JIS", 2, 1},
-    {"cp932", "CP932", 2, 1},         {"ucs2", "UCS-2BE", 2, 2},
-    {"utf16", "UTF-16BE", 4, 2},      {"utf16le", "UTF-16LE", 4, 2},
-    {"utf32", "UTF-32BE", 4, 4},
+    {"utf8mb4", NULL, 4, 1},       {"utf8mb3", NULL, 3, 1},        {"latin1", "(table)", 1, 1},
+    {"ascii", "(table)", 1, 1},    {"binary", NULL, 1, 1},         {"latin2", "(table)", 1, 1},
+    {"latin5", "(table)", 1, 1},   {"latin7", "(table)", 1, 1},    {"dec8", "(table)", 1, 1},
+    {"cp850", "(table)", 1, 1},    {"hp8", "(table)", 1, 1},       {"koi8r", "(table)", 1, 1},
+    {"koi8u", "(table)", 1, 1},    {"swe7", "(table)", 1, 1},      {"hebrew", "(table)", 1, 1},
+    {"tis620", "(table)", 1, 1},   {"greek", "(table)", 1, 1},     {"cp1250", "(table)", 1, 1},
+    {"cp1251", "(table)", 1, 1},   {"cp1256", "(table)", 1, 1},    {"cp1257", "(table)", 1, 1},
+    {"armscii8", "(table)", 1, 1}, {"cp866", "(table)", 1, 1},     {"cp852", "(table)", 1, 1},
+    {"keybcs2", "(table)", 1, 1},  {"macce", "(table)", 1, 1},     {"macroman", "(table)", 1, 1},
+    {"geostd8", "(table)", 1, 1},  {"big5", "BIG5", 2, 1},         {"gb2312", "EUC-CN", 2, 1},
+    {"gbk", "GBK", 2, 1},          {"gb18030", "GB18030", 4, 1},   {"euckr", "UHC", 2, 1},
+    {"ujis", "EUC-JP-MS", 3, 1},   {"eucjpms", "EUC-JP-MS", 3, 1}, {"sjis", "SHIFT_JIS", 2, 1},
+    {"cp932", "CP932", 2, 1},      {"ucs2", "UCS-2BE", 2, 2},      {"utf16", "UTF-16BE", 4, 2},
+    {"utf16le", "UTF-16LE", 4, 2}, {"utf32", "UTF-32BE", 4, 4},
 };
 
 /* The collations' numbers as runs: first, last, character set. MariaDB's of the NOPAD kind
@@ -103,8 +96,8 @@ const fr_my_charset *fr_my_charset_by_collation(uint32_t collation)
 
 struct fr_my_convert {
     const fr_my_charset *charset;
-    iconv_t iconv;        /* (iconv_t)-1: none */
-    const uint16_t *high; /* a single-byte set */
+    iconv_t iconv;                /* (iconv_t)-1: none */
+    const uint16_t *high;         /* a single-byte set */
     bool swe7, gb18030, one_kana; /* one_kana: bytes A1 to DF are characters of their own */
     const fr_my_overrides *overrides;
 };
@@ -255,8 +248,8 @@ static uint32_t gb18030(const uint8_t *p)
 {
     if (p[0] < 0x81 || p[2] < 0x81 || p[2] > 0xfe || p[3] < 0x30 || p[3] > 0x39)
         return 0;
-    uint32_t i = ((((uint32_t)p[0] - 0x81) * 10 + p[1] - 0x30) * 126 + p[2] - 0x81) * 10 + p[3] -
-                 0x30;
+    uint32_t i =
+        ((((uint32_t)p[0] - 0x81) * 10 + p[1] - 0x30) * 126 + p[2] - 0x81) * 10 + p[3] - 0x30;
     uint32_t supplementary = (0x90 - 0x81) * 12600;
     if (i >= supplementary)
         return i - supplementary < 0x100000 ? 0x10000 + i - supplementary : 0;
@@ -320,4 +313,14 @@ fr_rc fr_my_to_utf8(fr_my_convert *c, fr_arena *a, fr_str in, fr_str *out, fr_er
     fr_arena_shrink(a, start, room, (size_t)(to - start));
     *out = (fr_str){(const char *)start, (size_t)(to - start)};
     return FR_OK;
+}
+
+size_t fr_my_convert_unit(const fr_my_convert *c)
+{
+    return c == NULL ? 1 : c->charset->min_length;
+}
+
+const fr_my_charset *fr_my_convert_charset(const fr_my_convert *c)
+{
+    return c->charset;
 }

@@ -1,11 +1,13 @@
 """What the tests with MySQL and MariaDB servers share: connections, names, and a Pipeline whose source is
 one of them."""
 import os
+import shlex
+import subprocess
 import urllib.parse
 
 import pymysql
 
-from harness import Pipeline
+from harness import STACK, Pipeline
 
 
 def parts(dsn):
@@ -70,3 +72,16 @@ class MyPipeline(Pipeline):
             return out
         finally:
             c.close()
+
+
+def add_server(name):
+    """Adds a server to the stack that runs; False (and why) where it cannot be had here."""
+    if present(name):
+        return True, ""
+    p = subprocess.run([STACK, "up", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if p.returncode != 0:
+        return False, " ".join(p.stderr.split())[:200]
+    for line in p.stdout.splitlines():
+        key, _, value = line.removeprefix("export ").partition("=")
+        os.environ[key] = shlex.split(value)[0] if value else ""
+    return True, ""

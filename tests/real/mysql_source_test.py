@@ -628,6 +628,86 @@ def zero_dates(d):
         expect(sorted(x["zero"].split(",")), ["a", "b", "c"])
 
 
+INTEGERS = [("tinyint", -128, 127), ("smallint", -32768, 32767), ("mediumint", -8388608, 8388607),
+            ("int", -2147483648, 2147483647), ("bigint", -2**63, 2**63 - 1)]
+
+
+def typed_columns(d):
+    """Column definitions with values as SQL, for every type this kind of server has."""
+    out = []
+    for name, low, high in INTEGERS:
+        out.append((name, [str(low), "0", str(high)]))
+        out.append((name + " unsigned", ["0", str(2 * high + 1)]))
+        out.append((name + "(5) zerofill", ["7"]))
+    out += [
+        ("tinyint(1)", ["0", "1", "-7"]), ("decimal(65,30)", ["-" + "9" * 35 + "." + "8" * 30, "0.1"]),
+        ("decimal(5,0)", ["-99999", "0"]), ("decimal(10,2) unsigned", ["12345678.91"]),
+        ("float", ["1.1", "-3.4e38", "1.4e-45", "0"]), ("double", ["1.1", "-1.7976931348623157e308", "5e-324"]),
+        ("float(7,3)", ["1234.567"]), ("double(10,4)", ["-1.2345"]),
+        ("bit(1)", ["b'0'", "b'1'"]), ("bit(64)", ["b'1" + "0" * 62 + "1'"]), ("bit(13)", ["b'1010101010101'"]),
+        ("date", ["'1000-01-01'", "'9999-12-31'", "'2024-02-29'"]),
+        ("time", ["'-838:59:59'", "'838:59:59'", "'00:00:00'", "'-00:00:01'"]),
+        ("time(6)", ["'-12:34:56.000001'", "'23:59:59.999999'", "'-00:00:00.5'"]), ("time(3)", ["'-1:02:03.004'"]),
+        ("datetime", ["'1000-01-01 00:00:00'", "'9999-12-31 23:59:59'"]),
+        ("datetime(6)", ["'2024-02-29 12:34:56.789012'"]), ("datetime(1)", ["'1969-12-31 23:59:59.9'"]),
+        ("timestamp null", ["'1970-01-01 00:00:01'", "'2038-01-19 03:14:07'"]),
+        ("timestamp(6) null", ["'2001-09-09 01:46:40.000001'"]), ("year", ["1901", "2155", "0"]),
+        ("char(10)", ["'a'", "''", "'x  '"]), ("varchar(20)", ["'trailing  '", "''", "'\u00e9\u65e5\U0001F600'"]),
+        ("binary(4)", ["X'00FF'", "X'20202020'", "X'AABBCC00'"]), ("varbinary(300)", ["X''", "X'00FF0A'"]),
+        ("tinytext", ["'tiny'"]), ("text", ["REPEAT('t', 70000 % 65535)"]), ("mediumtext", ["'m'"]),
+        ("longtext", ["REPEAT('l', 100000)"]), ("tinyblob", ["X'00'"]), ("blob", ["X'FF'"]), ("longblob", ["X''"]),
+        ("enum('a','b,c','it''s','')", ["'a'", "'b,c'", "'it''s'"]), ("set('x','y','z z')", ["''", "'x,z z'", "'y'"]),
+        ("geometry", ["ST_GeomFromText('POINT(1 -2.5)')", "ST_GeomFromText('LINESTRING(0 0,1 1)', 4326)"]),
+        ("polygon", ["ST_GeomFromText('POLYGON((0 0,1 0,1 1,0 0))')"]),
+        ("json", ["'{\"b\": [1, -2.5, \"x\", null, true], \"a\": {\"c\": \"\u00e9\"}}'", "'[]'", "'1e10'"]),
+    ]
+    for charset, text in (("latin1", "\u00e9\u20ac"), ("cp1251", "\u0416"), ("sjis", "\u65e5"), ("gbk", "\u65e5"),
+                          ("utf8mb3" if not d.mariadb else "utf8", "\u65e5"), ("ucs2", "\u65e5x"), ("utf16", "\U0001F600"),
+                          ("utf32", "\U0001F600"), ("koi8r", "\u0416"), ("euckr", "\ud55c"), ("big5", "\u65e5"), ("ascii", "a")):
+        out.append(("varchar(10) character set " + charset, ["'%s'" % text]))
+        out.append(("char(4) character set " + charset, ["'%s'" % text[0]]))
+        out.append(("enum('%s','q') character set %s" % (text[0], charset), ["'%s'" % text[0]]))
+    if d.mariadb:
+        out += [("uuid", ["'123e4567-e89b-12d3-a456-426655440000'"]), ("inet6", ["'::1'", "'2001:db8::ff'"]),
+                ("varchar(2000) compressed", ["REPEAT('c', 1500)", "'short'"]), ("blob compressed", ["REPEAT('d', 900)"])]
+        if d.conn.get_server_info() >= "10.10":
+            out.append(("inet4", ["'192.0.2.1'"]))
+    else:
+        out.append(("vector(3)", ["STRING_TO_VECTOR('[1,-2.5,3]')"]))
+    return out
+
+
+@db_test
+def values_are_the_same(d):
+    """R27: a value read by the snapshot and the same value out of the log are one and the same, and so is
+    their table; for every type, character set, and NULL."""
+    columns = typed_columns(d)
+    tables = []
+    for n, (kind, values) in enumerate(columns):
+        d.sql("CREATE TABLE t%d(id int PRIMARY KEY, v %s)" % (n, kind))
+        d.sql("CREATE TABLE s%d LIKE t%d" % (n, n))
+        for i, v in enumerate(values + ["NULL"]):
+            d.sql("INSERT INTO t%d VALUES (%d, %s)" % (n, i, v.replace("%", "%%")))
+        tables.append(n)
+    r = d.start("chunks")
+    for n in tables:
+        d.sql("INSERT INTO s%d SELECT * FROM t%d" % (n, n))
+    s = d.stream(commits=len(tables), max_row=1 << 24)
+    wrong = []
+    for n, (kind, values) in enumerate(columns):
+        a, b = r.rows("t%d" % n), s.rows("s%d" % n)
+        expect(len(a), len(values) + 1, kind)
+        ta = next(x["columns"] for x in r.ops("TABLE") if x["table"].endswith(".t%d" % n))
+        tb = next(x["columns"] for x in s.ops("TABLE") if x["table"].endswith(".s%d" % n))
+        if ta != tb:
+            wrong.append("%s: columns %r and %r" % (kind, ta[1], tb[1]))
+        for x, y in zip(a, b):
+            if x["after"] != y["after"] or x.get("bad") or y.get("bad"):
+                wrong.append("%s: %r %s and %r %s" % (kind, x["after"].get("v"), x.get("bad", ""), y["after"].get("v"),
+                                                      y.get("bad", "")))
+    expect(wrong, [])
+
+
 # ---- continuity ----
 
 

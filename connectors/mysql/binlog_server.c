@@ -184,7 +184,7 @@ static fr_rc continues_by_file(fr_binlog_source *s, fr_my *my, const fr_binlog_p
         fr_fail_code(err, "my.server_behind");
         return starts_over(s, err);
     }
-    bool purged = fr_binlog_file_number(p->file) < fr_binlog_file_number(files.first);
+    bool purged = fr_binlog_number_of_file(p->file) < fr_binlog_number_of_file(files.first);
     fr_fail(err, FR_ERR_POSITION, "the stored position %s:%" PRIu64 " %s; its log begins at %s",
             p->file, p->pos,
             purged ? "was purged by the server" : "is in a file that the server never had",

@@ -256,7 +256,7 @@ static int64_t bytes_behind(const fr_my_rows *files, uint64_t read)
     for (size_t i = 0; i < files->count; i++) {
         char name[FR_BINLOG_FILE_MAX];
         snprintf(name, sizeof(name), "%.*s", FR_ARG(fr_my_text(files, i, 0)));
-        uint64_t number = fr_binlog_file_number(name);
+        uint64_t number = fr_binlog_number_of_file(name);
         int64_t size = (int64_t)fr_my_uint(files, i, 1, 0);
         if (number == read >> 40)
             size -= (int64_t)(read & ((UINT64_C(1) << 40) - 1));

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
 """mysql-binlog and mariadb-binlog against real servers, driven through source_probe.
 
 Each test has a database of its own; those that restart a server, change its settings or its log bring up

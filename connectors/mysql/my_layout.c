@@ -238,14 +238,14 @@ static fr_rc unsupported(fr_err *err, const fr_my_column *c)
 static fr_rc set_codec(fr_my_layout *l, const fr_my_column *c, fr_my_codec *codec, fr_err *err)
 {
     const fr_my_type_row *row = &fr_my_type_rows[c->type];
-    bool decimal = c->type == FR_MY_DECIMAL;
+    uint16_t meta = c->meta;
     if (c->type == FR_MY_UNKNOWN)
         return unsupported(err, c);
+    if (c->wire == FR_MY_WIRE_UNKNOWN && c->type == FR_MY_DECIMAL)
+        meta = (uint16_t)((unsigned)c->precision << 8 | c->scale);
     *codec = (fr_my_codec){.type = c->type,
                            .wire = c->wire,
-                           .meta = c->wire == FR_MY_WIRE_UNKNOWN && decimal
-                                       ? (uint16_t)(c->precision << 8 | c->scale)
-                                       : c->meta,
+                           .meta = meta,
                            .digits = row->param == FR_MY_DIGITS ? c->scale : 0,
                            .is_unsigned = c->is_unsigned,
                            .as_text = c->as_text,

@@ -156,7 +156,7 @@ static bool place_event(fr_binlog *d, uint64_t *end)
     }
     if (floor && low < d->floor_offset && d->header.type != FR_EV_FORMAT &&
         d->header.type != FR_EV_PREVIOUS_GTIDS && d->header.type != FR_EV_GTID_LIST &&
-        d->header.type != FR_EV_START_ENCRYPTION)
+        d->header.type != FR_EV_CHECKPOINT && d->header.type != FR_EV_START_ENCRYPTION)
         low = d->floor_offset;
     uint64_t at = (low & ~UINT64_C(0xffffffff)) | d->header.log_pos;
     if (at < low)

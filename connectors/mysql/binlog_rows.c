@@ -402,7 +402,9 @@ static fr_rc fill(fr_binlog *d, fr_batch *batch, rows *r, fr_event *e)
     return FR_OK;
 }
 
-static fr_rc one_row(fr_binlog *d, fr_batch *batch, rows *r, fr_err *err)
+/* copy: the row's bytes are not the batch's yet. They are copied once the event has its place:
+ * before it, a row that fills a batch on its own would never find room. */
+static fr_rc one_row(fr_binlog *d, fr_batch *batch, rows *r, const fr_str *copy, fr_err *err)
 {
     static const fr_op ops[] = {FR_OP_INSERT, FR_OP_UPDATE, FR_OP_DELETE};
     if (fr_binlog_announce(d, batch, r->table) == FR_IDLE)
@@ -410,9 +412,33 @@ static fr_rc one_row(fr_binlog *d, fr_batch *batch, rows *r, fr_err *err)
     fr_event *e = fr_binlog_add(d, batch, ops[r->shape], r->table->layout->table);
     if (e == NULL)
         return FR_IDLE;
+    if (copy != NULL)
+        r->in = fr_in_of(fr_arena_str(batch->arena, *copy));
     if (fill(d, batch, r, e) == FR_FAIL)
         return row_malformed(d, err);
     d->group.rows++;
+    d->place.ordinal++;
+    d->place.rows++;
+    return FR_OK;
+}
+
+/* More than the batch has room for: row by row, each measured first. */
+static fr_rc large_rows(fr_binlog *d, fr_batch *batch, rows *r, fr_str left, fr_err *err)
+{
+    while (left.len > 0) {
+        rows measured = *r;
+        measured.in = fr_in_of(left);
+        if (skip_images(&measured) == FR_FAIL || (const char *)measured.in.at == left.ptr)
+            return row_malformed(d, err);
+        fr_str row = {left.ptr, (size_t)((const char *)measured.in.at - left.ptr)};
+        fr_rc rc = one_row(d, batch, r, &row, err);
+        if (rc != FR_OK)
+            return rc;
+        left.ptr += row.len;
+        left.len -= row.len;
+        d->row_at += row.len;
+    }
+    r->in = fr_in_of(left);
     return FR_OK;
 }
 
@@ -422,19 +448,19 @@ static fr_rc captured_rows(fr_binlog *d, fr_batch *batch, rows *r, fr_err *err)
     if (fr_in_left(&r->in) == 0)
         return FR_OK;
     fr_str left = {(const char *)r->in.at + d->row_at, fr_in_left(&r->in) - d->row_at};
+    fit_absent(r);
+    if (fr_arena_used(batch->arena) + left.len >= batch->max_bytes)
+        return large_rows(d, batch, r, left, err);
     r->in = fr_in_of(fr_arena_str(batch->arena, left));
     const uint8_t *start = r->in.at;
     size_t before = d->row_at;
-    fit_absent(r);
     while (fr_in_left(&r->in) > 0) {
         d->row_at = before + (size_t)(r->in.at - start);
-        fr_rc rc = one_row(d, batch, r, err);
+        fr_rc rc = one_row(d, batch, r, NULL, err);
         if (rc != FR_OK)
             return rc;
         if (r->in.at == start + (d->row_at - before))
             return row_malformed(d, err); /* a row of no bytes never ends */
-        d->place.ordinal++;
-        d->place.rows++;
     }
     return FR_OK;
 }

@@ -46,10 +46,10 @@ def cases(p, name):
             return source, None
 
     def same(columns="id, status, total, note"):
-        eventually("target equals source", lambda: (lambda a, b: a == b)(*both(columns)))
+        eventually("target equals source", lambda: (lambda a, b: a == b)(*both(columns)), 150)
 
     def events(count):
-        return p.wait_events("orders", count, space=p.id)
+        return p.wait_events("orders", count, space=p.id, seconds=150)
 
     p.sql("create table orders (id int unsigned primary key, status varchar(10) not null, total decimal(10,2), note text)")
     p.sql("insert into orders values (1, 'open', 12.30, null), (2, 'paid', -0.05, 'na\u00efve \u8868 \U0001f30a')")

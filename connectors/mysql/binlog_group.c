@@ -219,8 +219,10 @@ static fr_rc xa_refused(fr_binlog *d, fr_err *err)
             "binlog: an XA transaction was prepared at %.*s:%llu with %u rows of captured tables",
             FR_ARG(d->place.group_file), (unsigned long long)d->place.group_offset, d->group.rows);
     fr_fail_code(err, "my.xa_refused");
-    return fr_fail_hint(err, "its outcome is not known yet: the log has its rows when it is "
-                             "prepared. log.xa: hold keeps them until XA COMMIT or XA ROLLBACK");
+    return fr_fail_hint(err,
+                        "its outcome is not known yet: the log has its rows when it is prepared. "
+                        "Have the application use plain transactions for captured tables (or take "
+                        "them out of tables), then start over: freshet position reset SOURCE");
 }
 
 /* one phase 1, format 4, two lengths, the id */

@@ -489,7 +489,7 @@ def xa_is_refused(d):
               "XA COMMIT 'x%s'" % RUN):
         d.sql(s, on=c)
     c.close()
-    d.refused("CONFIG", "my.xa_refused")
+    d.refused("POSITION", "my.xa_refused")
 
 
 @db_test
@@ -499,7 +499,7 @@ def statement_format_is_fatal(d):
     d.start()
     d.sql("SET SESSION binlog_format='STATEMENT'")
     d.sql("INSERT INTO t VALUES (1)")
-    e = d.refused("CONFIG", "my.statement_format")
+    e = d.refused("POSITION", "my.statement_format")
     assert "INSERT" not in e["text"], e
 
 
@@ -560,8 +560,9 @@ def large_rows(d):
     d.sql("CREATE TABLE t(id int PRIMARY KEY, b longblob)")
     d.start()
     d.sql("INSERT INTO t SELECT 1, REPEAT('x', 20000000)")
-    r = d.stream(commits=1, max_row=1 << 26)
-    expect(len(r.rows()[0]["after"]["b"]["$bytes"]), 40000000)
+    r = d.probe("stream", commits=1, max_row=1 << 26, quiet=True).fine()
+    expect(r.first("streamed")["streamed"], 1)
+    d.start()
     d.sql("INSERT INTO t SELECT 2, REPEAT('x', 20000000)")
     r = d.stream(commits=1)
     assert "max_row_bytes" in r.rows()[0]["bad"], r.rows()[0]["bad"]
@@ -643,7 +644,7 @@ def typed_columns(d):
         ("tinyint(1)", ["0", "1", "-7"]), ("decimal(65,30)", ["-" + "9" * 35 + "." + "8" * 30, "0.1"]),
         ("decimal(5,0)", ["-99999", "0"]), ("decimal(10,2) unsigned", ["12345678.91"]),
         ("float", ["1.1", "-3.4e38", "1.4e-45", "0"]), ("double", ["1.1", "-1.7976931348623157e308", "5e-324"]),
-        ("float(7,3)", ["1234.567"]), ("double(10,4)", ["-1.2345"]),
+        ("float(7,3)", ["1234.567"]), ("double(10,4)", ["-1.2345", "-0e0"]),
         ("bit(1)", ["b'0'", "b'1'"]), ("bit(64)", ["b'1" + "0" * 62 + "1'"]), ("bit(13)", ["b'1010101010101'"]),
         ("date", ["'1000-01-01'", "'9999-12-31'", "'2024-02-29'"]),
         ("time", ["'-838:59:59'", "'838:59:59'", "'00:00:00'", "'-00:00:01'"]),
@@ -666,7 +667,8 @@ def typed_columns(d):
                           ("utf32", "\U0001F600"), ("koi8r", "\u0416"), ("euckr", "\ud55c"), ("big5", "\u65e5"), ("ascii", "a")):
         out.append(("varchar(10) character set " + charset, ["'%s'" % text]))
         out.append(("char(4) character set " + charset, ["'%s'" % text[0]]))
-        out.append(("enum('%s','q') character set %s" % (text[0], charset), ["'%s'" % text[0]]))
+        if ord(text[0]) < 0x10000:      # information_schema shows labels in utf8mb3
+            out.append(("enum('%s','q') character set %s" % (text[0], charset), ["'%s'" % text[0]]))
     if d.mariadb:
         out += [("uuid", ["'123e4567-e89b-12d3-a456-426655440000'"]), ("inet6", ["'::1'", "'2001:db8::ff'"]),
                 ("varchar(2000) compressed", ["REPEAT('c', 1500)", "'short'"]), ("blob compressed", ["REPEAT('d', 900)"])]
@@ -687,7 +689,7 @@ def values_are_the_same(d):
         d.sql("CREATE TABLE t%d(id int PRIMARY KEY, v %s)" % (n, kind))
         d.sql("CREATE TABLE s%d LIKE t%d" % (n, n))
         for i, v in enumerate(values + ["NULL"]):
-            d.sql("INSERT INTO t%d VALUES (%d, %s)" % (n, i, v.replace("%", "%%")))
+            d.sql("INSERT INTO t%d VALUES (%d, %s)" % (n, i, v))
         tables.append(n)
     r = d.start("chunks")
     for n in tables:
@@ -721,8 +723,10 @@ def purged(d, servers):
         d.sql("INSERT INTO t VALUES (%s)", i + 10)
         d.sql("FLUSH LOGS")
     logs = d.sql("SHOW BINARY LOGS")
-    d.sql("PURGE BINARY LOGS TO '%s'" % logs[-1][0])
-    until("purged", lambda: len(d.sql("SHOW BINARY LOGS")) == 1)
+    def purge():    # not while the engine may still need a file to recover
+        d.sql("PURGE BINARY LOGS TO '%s'" % logs[-1][0])
+        return len(d.sql("SHOW BINARY LOGS")) == 1
+    until("purged", purge)
     e = d.refused("POSITION", "my.purged", set="log.gtid=false")
     assert logs[-1][0] in e["text"] and json.loads(d.resume)["file"] in e["text"], e
     e = d.refused("POSITION", "my.purged")

@@ -406,6 +406,12 @@ void fr_my_layout_bad(const fr_my_layout *l, size_t column, fr_arena *a, const c
 void fr_my_layout_zero(const fr_my_layout *l, size_t column, fr_arena *a, fr_str *zero)
 {
     fr_str name = l->table->columns[column].name;
+    for (size_t at = 0, end; at < zero->len; at = end + 1) { /* before and after both have it */
+        const char *comma = memchr(zero->ptr + at, ',', zero->len - at);
+        end = comma == NULL ? zero->len : (size_t)(comma - zero->ptr);
+        if (fr_str_eq((fr_str){zero->ptr + at, end - at}, name))
+            return;
+    }
     *zero = zero->len == 0 ? fr_arena_str(a, name)
                            : fr_arena_printf(a, "%.*s,%.*s", FR_ARG(*zero), FR_ARG(name));
 }

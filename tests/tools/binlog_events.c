@@ -1,7 +1,10 @@
-/* binlog_events [-q] [-b EVENTS] [-s] FILE...: binlog files through the decoder, one JSON line an
- * event; for the differential tests and the bench. -q: only the counts and the time a row took;
- * -b: events a batch holds; -s: statements too. Columns need binlog_row_metadata=FULL. */
+/* binlog_events [-q] [-b EVENTS] [-s] [-x] [-c SCHEMA] FILE...: binlog files through the decoder,
+ * one JSON line an event; for the differential tests and the bench. -q: only the counts and the
+ * time a row took; -b: events a batch holds; -s: statements too; -x: XA transactions as well;
+ * -c: what information_schema says, a line per table (my_schema_file.h, and its "table"): needed
+ * for names where binlog_row_metadata is not FULL, and for the types that no log has. */
 #include "connectors/mysql/binlog_decode.h"
+#include "my_schema_file.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,12 +88,39 @@ static void flush(fr_batch *b)
     fr_batch_reset(b);
 }
 
+/* context: the schema file's path. */
 static fr_rc describe(void *context, fr_my_relation *r, fr_arena *a, fr_err *err)
 {
-    (void)context;
-    (void)a;
-    (void)err;
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    fr_rc rc = FR_OK;
+    FILE *f = context == NULL ? NULL : fopen(context, "r");
+    while (f != NULL && rc == FR_OK && (n = getline(&line, &cap, f)) > 0) {
+        json_t *j;
+        fr_my_relation known = {.space = r->space, .name = r->name};
+        rc = fr_json_parse((fr_str){line, (size_t)n}, &j, err);
+        if (rc == FR_OK && fr_str_is(r->name, fr_json_str(j, "table", ""))) {
+            rc = my_schema_read(j, a, &known, err);
+            if (rc == FR_OK)
+                rc = fr_my_relation_fill(r, &known, a, err);
+        }
+        if (rc == FR_OK)
+            json_decref(j);
+    }
+    if (f != NULL)
+        fclose(f);
+    free(line);
     r->captured = r->columns != NULL && r->named;
+    return rc;
+}
+
+static fr_rc xa(void *context, fr_binlog_xa what, fr_str xid, uint32_t rows, fr_err *err)
+{
+    static const char *const names[] = {"prepare", "commit", "rollback"};
+    (void)context;
+    (void)err;
+    printf("{\"op\":\"xa_%s\",\"id\":%zu,\"rows\":%u}\n", names[what], xid.len, rows);
     return FR_OK;
 }
 
@@ -180,7 +210,11 @@ int main(int argc, char **argv)
     for (; i < argc && argv[i][0] == '-'; i++) {
         quiet = quiet || strcmp(argv[i], "-q") == 0;
         statements = statements || strcmp(argv[i], "-s") == 0;
-        if (strcmp(argv[i], "-b") == 0 && i + 1 < argc)
+        if (strcmp(argv[i], "-x") == 0)
+            calls.xa = xa;
+        if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
+            calls.context = argv[++i];
+        else if (strcmp(argv[i], "-b") == 0 && i + 1 < argc)
             events = (size_t)atoi(argv[++i]);
     }
     fr_binlog *d = fr_binlog_new(&calls, &options, NULL);

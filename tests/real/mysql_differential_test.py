@@ -303,7 +303,7 @@ def compare(server, table, shapes, rows, takes_shape):
 # --- what the server's own program prints ---
 
 def printed(path, server):
-    program = shutil.which("mariadb-binlog") if server.mariadb else os.environ.get("MYSQLBINLOG") or shutil.which("mysqlbinlog")
+    program = shutil.which("mariadb-binlog") if server.mariadb or "5.5" in server.version else os.environ.get("MYSQLBINLOG") or shutil.which("mysqlbinlog")
     if program is None:
         return None
     out = subprocess.run([program, "--no-defaults", "-vv", "--base64-output=DECODE-ROWS", path], capture_output=True).stdout

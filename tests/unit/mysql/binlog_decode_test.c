@@ -1,6 +1,7 @@
 /* The decoder over captured files of real servers (tests/wire/binlog: NAME.sql made NAME.000001;
  * NAME.jsonl is what it holds, read and compared with the statements by hand), and over damage. */
-#include "test.h"
+#include "unit/test.h"
+
 #include "tools/binlog_file.h"
 
 typedef struct run {

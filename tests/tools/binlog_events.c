@@ -1,168 +1,10 @@
-/* binlog_events [-q] [-b EVENTS] [-s] FILE...: binlog files through the decoder, one JSON line an
- * event; for the differential tests and the bench. -q: only the counts and the time a row took;
- * -b: events a batch holds; -s: statements too. Columns need binlog_row_metadata=FULL. */
-#include "connectors/mysql/binlog_decode.h"
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+/* binlog_events [-q] [-b EVENTS] [-s] [-x] [-c SCHEMA] FILE...: binlog files through the decoder,
+ * one JSON line an event; for the differential tests and the bench. -q: only the counts and the
+ * time a row took; -b: events a batch holds; -s: statements too; -x: XA transactions as well;
+ * -c: what information_schema says, a line per table (my_schema_file.h, and its "table"): needed
+ * for names where binlog_row_metadata is not FULL, and for the types that no log has. */
+#include "binlog_file.h"
 #include <time.h>
-
-static bool quiet, statements;
-
-static const char *const ops[] = {
-    [FR_OP_READ] = "read",           [FR_OP_INSERT] = "insert",     [FR_OP_UPDATE] = "update",
-    [FR_OP_DELETE] = "delete",       [FR_OP_TRUNCATE] = "truncate", [FR_OP_TABLE] = "table",
-    [FR_OP_BEGIN] = "begin",         [FR_OP_COMMIT] = "commit",     [FR_OP_MESSAGE] = "message",
-    [FR_OP_HEARTBEAT] = "heartbeat",
-};
-
-static void put_row(fr_buf *b, const char *name, const fr_table *t, const fr_row *row)
-{
-    if (row->count == 0)
-        return;
-    fr_buf_printf(b, ",\"%s\":{", name);
-    for (size_t i = 0, n = 0; i < row->count; i++) {
-        if (row->values[i].kind == FR_ABSENT)
-            continue;
-        fr_buf_text(b, n++ > 0 ? "," : "");
-        fr_buf_json(b, t->columns[i].name);
-        fr_buf_u8(b, ':');
-        fr_value_json(b, &t->columns[i], &row->values[i]);
-    }
-    fr_buf_u8(b, '}');
-}
-
-static void put_table(fr_buf *b, const fr_table *t)
-{
-    fr_buf_printf(b, ",\"version\":%u,\"columns\":[", t->version);
-    for (size_t i = 0; i < t->column_count; i++) {
-        const fr_column *c = &t->columns[i];
-        fr_buf_text(b, i > 0 ? ",[" : "[");
-        fr_buf_json(b, c->name);
-        fr_buf_printf(b, ",\"%s\",", fr_kind_name(c->kind));
-        fr_buf_json(b, c->native_type);
-        fr_buf_printf(b, ",%s,%u,%d,%d]", c->nullable ? "true" : "false", c->key_ordinal,
-                      c->precision, c->scale);
-    }
-    fr_buf_u8(b, ']');
-}
-
-static void print_event(const fr_event *e)
-{
-    fr_buf b = {.arena = NULL};
-    fr_buf_printf(&b, "{\"op\":\"%s\",\"lsn\":%" PRIu64 ",\"ordinal\":%u", ops[e->op],
-                  e->position.lsn, e->position.ordinal);
-    if (e->op == FR_OP_BEGIN) {
-        fr_buf_printf(&b, ",\"commit_us\":%" PRId64 ",\"txn\":", e->txn->commit_us);
-        fr_buf_json(&b, e->txn->id);
-    }
-    if (e->table != NULL) {
-        fr_buf_text(&b, ",\"table\":");
-        fr_buf_json(&b, e->table->name);
-        if (e->op == FR_OP_TABLE)
-            put_table(&b, e->table);
-        put_row(&b, "before", e->table, &e->before);
-        put_row(&b, "after", e->table, &e->after);
-    }
-    if (e->bad.len > 0) {
-        fr_buf_text(&b, ",\"bad\":");
-        fr_buf_json(&b, e->bad);
-    }
-    if (e->zero.len > 0) {
-        fr_buf_text(&b, ",\"zero\":");
-        fr_buf_json(&b, e->zero);
-    }
-    fr_buf_u8(&b, '}');
-    printf("%.*s\n", (int)b.len, (const char *)b.ptr);
-    fr_buf_free(&b);
-}
-
-static void flush(fr_batch *b)
-{
-    for (size_t i = 0; !quiet && i < b->count; i++)
-        print_event(&b->events[i]);
-    fr_batch_reset(b);
-}
-
-static fr_rc describe(void *context, fr_my_relation *r, fr_arena *a, fr_err *err)
-{
-    (void)context;
-    (void)a;
-    (void)err;
-    r->captured = r->columns != NULL && r->named;
-    return FR_OK;
-}
-
-static fr_rc statement(void *context, const fr_binlog_statement *s, fr_err *err)
-{
-    fr_buf b = {.arena = NULL};
-    (void)context;
-    (void)err;
-    if (!statements)
-        return FR_OK;
-    fr_buf_printf(&b, "{\"op\":\"%s\",\"text\":", s->kind == FR_BINLOG_DDL ? "ddl" : "dml");
-    fr_buf_json(&b, s->text);
-    printf("%.*s}\n", (int)b.len, (const char *)b.ptr);
-    fr_buf_free(&b);
-    return FR_OK;
-}
-
-static char *read_file(const char *path, size_t *size)
-{
-    FILE *f = fopen(path, "rb");
-    if (f == NULL || fseek(f, 0, SEEK_END) != 0) {
-        perror(path);
-        exit(1);
-    }
-    *size = (size_t)ftell(f);
-    rewind(f);
-    char *bytes = malloc(*size + 1);
-    if (bytes == NULL || fread(bytes, 1, *size, f) != *size) {
-        perror(path);
-        exit(1);
-    }
-    fclose(f);
-    return bytes;
-}
-
-/* A server says the file's name by a ROTATE of its own. */
-static fr_rc name_file(fr_binlog *d, fr_batch *b, const char *path, fr_err *err)
-{
-    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
-    fr_buf e = {.arena = NULL};
-    uint32_t size = (uint32_t)(19 + 8 + strlen(name));
-    uint8_t head[27] = {0, 0, 0, 0, 4};
-    for (unsigned i = 0; i < 4; i++)
-        head[9 + i] = (uint8_t)(size >> (8 * i));
-    head[17] = 0x20; /* artificial */
-    head[19] = 4;
-    fr_buf_put(&e, head, sizeof(head));
-    fr_buf_text(&e, name);
-    fr_rc rc = fr_binlog_event(d, b, fr_buf_view(&e), err);
-    fr_buf_free(&e);
-    return rc;
-}
-
-static fr_rc run_file(fr_binlog *d, fr_batch *b, const char *path, fr_err *err)
-{
-    size_t size, at = 4;
-    char *bytes = read_file(path, &size);
-    fr_rc rc = name_file(d, b, path, err);
-    while (rc != FR_FAIL && at + 19 <= size) {
-        fr_in in = fr_in_of((fr_str){bytes + at + 9, 4});
-        uint32_t n = fr_in_u32le(&in);
-        if (n < 19 || n > size - at)
-            break; /* the server is still writing it */
-        rc = fr_binlog_event(d, b, (fr_str){bytes + at, n}, err);
-        if (rc == FR_IDLE)
-            flush(b);
-        else
-            at += n;
-    }
-    free(bytes);
-    return rc;
-}
 
 static int64_t cpu_ns(void)
 {
@@ -173,14 +15,19 @@ static int64_t cpu_ns(void)
 
 int main(int argc, char **argv)
 {
-    fr_binlog_calls calls = {.describe = describe, .statement = statement};
+    fr_binlog_calls calls = {.describe = binlog_describe, .statement = binlog_statement};
     fr_binlog_options options = {.family = FR_GTID_NONE};
     size_t events = 4096;
     int i = 1;
+    binlog_out = stdout;
     for (; i < argc && argv[i][0] == '-'; i++) {
-        quiet = quiet || strcmp(argv[i], "-q") == 0;
-        statements = statements || strcmp(argv[i], "-s") == 0;
-        if (strcmp(argv[i], "-b") == 0 && i + 1 < argc)
+        binlog_quiet = binlog_quiet || strcmp(argv[i], "-q") == 0;
+        binlog_statements = binlog_statements || strcmp(argv[i], "-s") == 0;
+        if (strcmp(argv[i], "-x") == 0)
+            calls.xa = binlog_xa;
+        if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
+            calls.context = argv[++i];
+        else if (strcmp(argv[i], "-b") == 0 && i + 1 < argc)
             events = (size_t)atoi(argv[++i]);
     }
     fr_binlog *d = fr_binlog_new(&calls, &options, NULL);
@@ -189,13 +36,13 @@ int main(int argc, char **argv)
     fr_rc rc = FR_OK;
     int64_t start = cpu_ns();
     for (; i < argc && rc != FR_FAIL; i++)
-        rc = run_file(d, b, argv[i], &err);
-    flush(b);
+        rc = binlog_run_file(d, b, argv[i], &err);
+    binlog_flush(b);
     const fr_binlog_place *p = fr_binlog_where(d);
     if (rc == FR_FAIL)
         fprintf(stderr, "%s [%s]\n", err.text, err.code);
     double ns = (double)(cpu_ns() - start);
-    if (quiet)
+    if (binlog_quiet)
         printf("%" PRIu64 " groups, %" PRIu64 " rows, %.0f ns of CPU a row\n", p->groups, p->rows,
                p->rows == 0 ? 0.0 : ns / (double)p->rows);
     fr_batch_free(b);

@@ -257,7 +257,7 @@ def figures(v, r, **more):
     return f"{v}; seed {r.seed}, {r.starts} starts, read_uncommitted shows {v.uncommitted_extra} more{extra}"
 
 
-def wait_rows(r, n, seconds=60):
+def wait_rows(r, n, seconds=180):
     deadline = time.time() + seconds
     while r.applied() < n:
         if time.time() > deadline:

@@ -4,7 +4,8 @@
 #
 # build: what the compiler needs.  test: build, and the servers and tools of the tests.  demo: build,
 # and the servers of the demo.  all (default): everything.  NAME is one part: librdkafka kafka
-# kafka-tools registry python archives postgres-10 ... postgres-18.
+# kafka-tools registry python archives postgres-10 ... postgres-18 mysql mysql55 mariadb105
+# mariadb118.
 #
 # Debian packages come from apt-get (as root, or by sudo) and only when one is missing. All else is
 # kept by version in ${FRESHET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freshet}: complete or absent,
@@ -18,11 +19,11 @@ jobs=$(nproc)
 
 build_packages="build-essential cmake ninja-build ccache pkg-config mold libpq-dev libjansson-dev
     libyaml-dev libcurl4-openssl-dev libmicrohttpd-dev libpcre2-dev libssl-dev libzstd-dev zlib1g-dev
-    libavro-dev libcmocka-dev scdoc"
+    libmariadb-dev libavro-dev libcmocka-dev scdoc"
 demo_packages="postgresql-15 postgresql-client-15 openjdk-17-jre-headless maven python3 python3-venv
     kcat jq curl openssl unzip xz-utils"
-test_packages="$demo_packages clang-19 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19
-    cppcheck shellcheck universal-ctags strace python3-yaml"
+test_packages="$demo_packages mariadb-server-core mariadb-client-core clang-19 libclang-rt-19-dev llvm-19
+    clang-format-19 clang-tidy-19 cppcheck shellcheck universal-ctags strace python3-yaml"
 
 say() { printf 'deps: %s\n' "$*" >&2; }
 die() {
@@ -96,6 +97,10 @@ folder() { # NAME: its folder in the cache
         [ -n "${!v:-}" ] || die "$1 is not in tests/stack/versions" "15 is Debian's own: scripts/deps.sh test"
         echo "$cache/postgres-${!v}"
         ;;
+    mysql) echo "$cache/mysql-$MYSQL" ;;
+    mysql55) echo "$cache/mysql-$MYSQL_55" ;;
+    mariadb105) echo "$cache/mariadb-$MARIADB_105" ;;
+    mariadb118) echo "$cache/mariadb-$MARIADB_118" ;;
     *) die "unknown part '$1'" "scripts/deps.sh build|test|demo|all, or a part: see the head of the script" ;;
     esac
 }
@@ -130,6 +135,7 @@ part() {
         say "making ${dir##*/}"
         log=$tmp.log
         maker=make_${name%%-[0-9]*}
+        case $name in mariadb1*) maker=make_mariadb ;; esac
         # In the background, since "set -e" does not hold inside a condition.
         "${maker//-/_}" "$tmp" "$name" "$dir" >"$log" 2>&1 9>&- &
         if ! wait $!; then
@@ -148,7 +154,7 @@ remedy() {
     case $1 in
     librdkafka) echo "needs Debian's mirror (the source of $LIBRDKAFKA_SUITE); or install librdkafka-dev >= $LIBRDKAFKA yourself" ;;
     python) echo "needs PyPI; behind a proxy set PIP_INDEX_URL or HTTPS_PROXY" ;;
-    package-index) echo "needs Debian's mirror, as named in /etc/apt" ;;
+    package-index | mysql | mariadb1*) echo "needs Debian's mirror, as named in /etc/apt" ;;
     archives) echo "try: tests/stack/stack run kafka registry -- true, and see what it says" ;;
     *) echo "needs Maven Central; behind a proxy set a mirror in ~/.m2/settings.xml" ;;
     esac
@@ -297,6 +303,121 @@ make_postgres() { # TMP postgres-NN
     [ -x bin/postgres ]
 }
 
+# Debian packages of another suite, unpacked side by side with the loader and the C library they were
+# built for: nothing is installed, and the system's own apt state stays as it is.
+unpack_suite() { # TMP SUITE SKIP PACKAGE...: the packages and what they need, less names that match SKIP
+    local work=$1/work root=$1/root suite=$2 skip=$3 mirror
+    shift 3
+    mkdir -p "$work/etc/apt.conf.d" "$work/etc/preferences.d" "$work/state/lists/partial" \
+        "$work/cache/archives/partial" "$work/debs" "$root"
+    : >"$work/state/status"
+    mirror=$(debian_mirror)
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$work/etc/sources.list"
+    cat >"$work/apt.conf" <<C
+Dir::Etc "$work/etc"; Dir::Etc::sourceparts "/dev/null"; Dir::State "$work/state";
+Dir::State::status "$work/state/status"; Dir::Cache "$work/cache"; Acquire::Languages "none";
+Acquire::Check-Valid-Until "false"; APT::Install-Recommends "false"; APT::Sandbox::User "root";
+C
+    export APT_CONFIG=$work/apt.conf
+    apt-get -qq update
+    apt-get -y -qq --print-uris install "$@" | awk '{ print $2 }' | sed 's/_.*//' |
+        grep -vE "^($skip)\$" >"$work/names"
+    (cd "$work/debs" && xargs apt-get -qq download <"$work/names")
+    unset APT_CONFIG
+    local deb
+    for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$root"; done
+    rm -rf "$work" "$root/usr/share/doc" "$root/usr/share/man"
+}
+
+# What only maintainer scripts and optional plugins of a database server want.
+suite_skip='perl|perl-base|perl-modules.*|libperl.*|libgdbm.*|libdb5.*|libcurl4.*|libldap.*|libnghttp.*|libngtcp.*|libssh2.*|libsasl2.*|librtmp.*|libpsl.*|libbrotli.*|openssl-provider.*|libc-gconv.*|debconf|adduser|passwd|dpkg|tar|systemd.*|lsb-base|util-linux|coreutils'
+
+loader() { # ROOT: its own ld.so, links resolved inside ROOT (older suites have an absolute one)
+    local dir at
+    for dir in "$1/usr/lib64" "$1/lib64"; do
+        [ -L "$dir/ld-linux-x86-64.so.2" ] || [ -e "$dir/ld-linux-x86-64.so.2" ] || continue
+        at=$(readlink "$dir/ld-linux-x86-64.so.2" || true)
+        case $at in
+        '') echo "$dir/ld-linux-x86-64.so.2" ;;
+        /*) echo "$1$at" ;;
+        *) echo "$dir/$at" ;;
+        esac
+        return
+    done
+    echo "no ld-linux-x86-64.so.2 under $1" >&2
+    return 1
+}
+
+# The program PATH of the unpacked suite as DIR/NAME; it names the folder's final place.
+wrap_program() { # TMP FINAL PATH NAME
+    local ld libs=$2/root/usr/lib/x86_64-linux-gnu:$2/root/lib/x86_64-linux-gnu
+    ld=$(loader "$1/root")
+    printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" "$@"\n' "$2${ld#"$1"}" "$libs" "$2/root/$3" >"$1/$4"
+    chmod +x "$1/$4"
+}
+
+run_there() { # TMP PATH ARG...: the same, from the folder it is made in
+    local tmp=$1 path=$2
+    shift 2
+    "$(loader "$tmp/root")" --library-path "$tmp/root/usr/lib/x86_64-linux-gnu:$tmp/root/lib/x86_64-linux-gnu" \
+        "$tmp/root/$path" "$@"
+}
+
+as_root_user() { [ "$(id -u)" != 0 ] || echo --user=root; }
+
+make_mysql() { # TMP mysql FINAL
+    unpack_suite "$1" sid "$suite_skip" mysql-server-core mysql-client-core
+    local program share=usr/share/mysql
+    for program in sbin/mysqld bin/mysql bin/mysqlbinlog; do
+        wrap_program "$1" "$3" "usr/$program" "${program#*/}"
+    done
+    run_there "$1" usr/sbin/mysqld --version | grep -F " $MYSQL." # another than the pinned one is an error
+    # shellcheck disable=SC2046
+    run_there "$1" usr/sbin/mysqld --no-defaults $(as_root_user) --basedir="$1/root/usr" \
+        --plugin-dir="$1/root/usr/lib/mysql/plugin" --lc-messages-dir="$1/root/$share" \
+        --character-sets-dir="$1/root/$share/charsets" --innodb-redo-log-capacity=8M \
+        --datadir="$1/template" --initialize-insecure
+    rm -f "$1/template/auto.cnf" # else all copies would have one server_uuid
+}
+
+make_mysql55() { # TMP
+    local jar=mysql-connector-mxj-db-files.jar
+    maven copy "-Dartifact=mysql:mysql-connector-mxj-db-files:$MYSQL_55" "-DoutputDirectory=$1" -Dmdep.stripVersion=true
+    cd "$1"
+    unzip -qoj $jar 5-5-9/Linux-x86_64/mysqld 5-5-9/data_dir.jar 5-5-9/share_dir.jar
+    chmod +x mysqld
+    mkdir template share.d
+    (cd template && unzip -qo ../data_dir.jar)
+    (cd share.d && unzip -qo ../share_dir.jar)
+    mv share.d/share share
+    rm -rf ./*.jar share.d
+}
+
+make_mariadb() { # TMP mariadb105|mariadb118 FINAL
+    local suite=trixie package=mariadb-server-core want=$MARIADB_118 share pre=mariadb
+    if [ "$2" = mariadb105 ]; then
+        suite=bullseye package=mariadb-server-core-10.5 want=$MARIADB_105
+    fi
+    unpack_suite "$1" $suite "$suite_skip" $package
+    wrap_program "$1" "$3" usr/sbin/mariadbd mariadbd
+    run_there "$1" usr/sbin/mariadbd --no-defaults --version | grep -F "Ver $want"
+    share=$1/root/usr/share/mariadb
+    [ -d "$share" ] || share=$1/root/usr/share/mysql
+    [ -e "$share/mariadb_system_tables.sql" ] || pre=mysql
+    ln -s "${share#"$1"/}" "$1/share"
+    mkdir -p "$1/template/mysql"
+    # What mariadb-install-db would feed in.
+    # shellcheck disable=SC2046
+    {
+        printf 'create database if not exists mysql;\nuse mysql;\nset @auth_root_socket=NULL;\n'
+        cat "$share/${pre}_system_tables.sql" "$share/${pre}_performance_tables.sql" \
+            "$share/${pre}_system_tables_data.sql" "$share/fill_help_tables.sql" "$share/maria_add_gis_sp_bootstrap.sql"
+        [ ! -e "$share/mariadb_sys_schema.sql" ] || cat "$share/mariadb_sys_schema.sql"
+    } | run_there "$1" usr/sbin/mariadbd --no-defaults $(as_root_user) --lc-messages-dir="$share" \
+        --character-sets-dir="$share/charsets" --plugin-dir="$1/root/usr/lib/mysql/plugin" \
+        --innodb-log-file-size=8M --datadir="$1/template" --bootstrap
+}
+
 # --- what was asked for --------------------------------------------------------------------------
 
 # shellcheck disable=SC2086
@@ -313,6 +434,8 @@ set_of() {
     test | all)
         packages $build_packages $test_packages
         for p in librdkafka kafka registry archives python; do part $p; done
+        # Another suite's mirror may be gone for a while: then the tests with a MySQL server are skipped by name.
+        (part mysql) || say "without MySQL $MYSQL: its tests are going to be skipped"
         [ "$1" = test ] || part package-index
         ;;
     *)

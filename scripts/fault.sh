@@ -49,7 +49,7 @@ while read -r scenario arguments; do
         failed=1
         cat "$log"
     else
-        grep '^ok ' "$log"
+        grep '^ok \|^skip ' "$log"
     fi
     seed=$((seed + 1))
 done <"$list"

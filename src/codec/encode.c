@@ -338,12 +338,15 @@ static fr_message *add_message(fr_batch *b, const fr_plan *p, const place *where
     m->partition_hash = where->hash;
     m->event = at;
     const fr_event *event = &b->events[at];
-    if (event->op == FR_OP_UPDATE && event->name.len > 0) { /* decision 47 */
-        fr_header *h = fr_arena_alloc(b->arena, sizeof(*h));
-        *h = (fr_header){"freshet.reread", event->name};
-        m->headers = h;
-        m->header_count = 1;
-    }
+    bool reread = event->op == FR_OP_UPDATE && event->name.len > 0; /* decision 47 */
+    if (!reread && event->zero.len == 0)
+        return m;
+    fr_header *h = fr_arena_alloc(b->arena, 2 * sizeof(*h));
+    m->headers = h;
+    if (reread)
+        h[m->header_count++] = (fr_header){"freshet.reread", event->name};
+    if (event->zero.len > 0)
+        h[m->header_count++] = (fr_header){"freshet.zero", event->zero};
     return m;
 }
 

@@ -173,9 +173,8 @@ class Pipeline:
 
     def __init__(self, config, target=True, options=""):
         self.id = "e" + uuid.uuid4().hex[:8]
-        self.admin = [os.environ["PG_DSN"]] + ([os.environ["PG2_DSN"]] if target else [])
-        self.source = create_database(self.admin[0], self.id, options)
-        self.target = create_database(self.admin[1], self.id) if target else None
+        self.source = self.make_source(options)
+        self.target = create_database(os.environ["PG2_DSN"], self.id) if target else None
         self.bootstrap, self.registry = os.environ["KAFKA_BOOTSTRAP"], Registry(os.environ["REGISTRY_URL"])
         self.dir = tempfile.mkdtemp(prefix="freshet-e2e-")
         self.config = os.path.join(self.dir, "freshet.yaml")
@@ -184,10 +183,22 @@ class Pipeline:
         self.env = {}
         self.write(config)
 
+    def make_source(self, options):
+        """The source's database; answers its DSN. (MyPipeline has another.)"""
+        return create_database(os.environ["PG_DSN"], self.id, options)
+
+    def drop_source(self):
+        with contextlib.suppress(psycopg2.Error):
+            drop_database(os.environ["PG_DSN"], self.id)
+
+    def values(self):
+        """What a configuration's {names} stand for."""
+        return dict(id=self.id, source=self.source, target=self.target, slot=self.slot, dir=self.dir,
+                    bootstrap=self.bootstrap, registry=os.environ["REGISTRY_URL"])
+
     def write(self, config, base=CONFIG):
         """The base with ours after it; {id} {source} {target} {slot} {dir} ... are filled in."""
-        values = dict(id=self.id, source=self.source, target=self.target, slot=self.slot, dir=self.dir,
-                      bootstrap=self.bootstrap, registry=os.environ["REGISTRY_URL"])
+        values = self.values()
         with open(self.config, "w") as f:
             f.write(base.format(**values) + config.format(**values))
 
@@ -271,9 +282,10 @@ class Pipeline:
     def close(self):
         if self.daemon is not None and self.daemon.poll() is None:
             self.kill()
-        for dsn in self.admin:
+        self.drop_source()
+        if self.target:
             with contextlib.suppress(psycopg2.Error):
-                drop_database(dsn, self.id)
+                drop_database(os.environ["PG2_DSN"], self.id)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

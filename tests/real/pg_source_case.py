@@ -1,4 +1,4 @@
-"""What the tests of postgres-wal share: a database and the probe (tests/tools/pg_source_probe.c) on it, a server
+"""What the tests of postgres-wal share: a database and the probe (tests/tools/source_probe.c) on it, a server
 of its own, and cases that print ok, not ok and skip. Not a test itself.
 
 Each test has a database and a slot of its own; those that restart a server or change its settings
@@ -26,7 +26,7 @@ except ImportError:  # another python3 comes first on the PATH than the one with
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("FRESHET_BUILD", os.path.join(ROOT, "build", "dev"))
 STACK = os.path.join(ROOT, "tests", "stack", "stack")
-PROBE = os.path.join(BUILD, "pg_source_probe")
+PROBE = os.path.join(BUILD, "source_probe")
 DEADLINE = 60
 TESTS = []
 RUN = "%x" % (os.getpid() * 1000 + random.randrange(1000))

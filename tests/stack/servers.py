@@ -435,6 +435,121 @@ class PostgresTls(Postgres):
     tls = True
 
 
+class MySql(Server):
+    """MariaDB and MySQL of several versions. DIR/my.cnf may be changed by a test between stop and start."""
+    port_names = ("PORT",)
+    user, password, database = "freshet", "freshet-secret", "shop"
+    # name: (in the cache or None, TLS with our certificates, settings)
+    kinds = {
+        "mariadb": (None, True, ["binlog_row_image=FULL", "binlog_row_metadata=FULL", "gtid_strict_mode=ON",
+                                 "innodb_log_file_size=8M"]),
+        "mariadb105": ("mariadb-" + VERSION["MARIADB_105"], True, [
+            "binlog_row_image=FULL", "binlog_row_metadata=FULL", "gtid_strict_mode=ON", "innodb_log_file_size=8M"]),
+        "mariadb118": ("mariadb-" + VERSION["MARIADB_118"], True, [
+            "binlog_row_image=FULL", "binlog_row_metadata=FULL", "gtid_strict_mode=ON", "innodb_log_file_size=8M"]),
+        "mysql": ("mysql-" + VERSION["MYSQL"], True, [
+            "binlog_row_image=FULL", "binlog_row_metadata=FULL", "gtid_mode=ON", "enforce_gtid_consistency=ON",
+            "mysqlx=OFF", "secure_file_priv=", "innodb_redo_log_capacity=8M", "innodb_doublewrite=OFF"]),
+        "mysql55": ("mysql-" + VERSION["MYSQL_55"], False, ["innodb_file_per_table=ON"]),
+    }
+
+    def __init__(self, stack, name):
+        super().__init__(stack, name)
+        self.kind = "mysql55" if name == "mysql55" else re.sub(r"(?<=[a-z])2$", "", name)
+        self.data, self.socket = os.path.join(self.dir, "data"), os.path.join(self.dir, "s")
+        self.conf, self.init = os.path.join(self.dir, "my.cnf"), os.path.join(self.dir, "init.sql")
+        self.fresh = True
+
+    def program(self):
+        """The command's start and the settings that say where its own files are."""
+        folder, _, _ = self.kinds[self.kind]
+        if folder is None:
+            program = shutil.which("mariadbd", path="/usr/sbin:" + os.environ.get("PATH", ""))
+            if not program:
+                raise Failed("no MariaDB %s\nremedy: scripts/deps.sh test" % VERSION["MARIADB"])
+            return program, []
+        home = cached(folder, self.kind, "scripts/deps.sh " + self.kind)
+        if self.kind == "mysql55":
+            share = home + "/share"
+            return home + "/mysqld", ["basedir=" + home, "lc_messages_dir=" + share,
+                                      "character_sets_dir=" + share + "/charsets"]
+        share = home + ("/share" if self.kind.startswith("mariadb") else "/root/usr/share/mysql")
+        return home + ("/mariadbd" if self.kind.startswith("mariadb") else "/mysqld"), [
+            "basedir=" + home + "/root/usr", "plugin_dir=" + home + "/root/usr/lib/mysql/plugin",
+            "lc_messages_dir=" + share, "character_sets_dir=" + share + "/charsets"]
+
+    def prepare(self):
+        os.makedirs(self.dir, exist_ok=True)
+        folder, tls, own = self.kinds[self.kind]
+        _, places = self.program()
+        if folder is None:
+            yield from self.command(
+                ["mariadb-install-db", "--no-defaults", "--datadir=" + self.data, "--skip-test-db",
+                 "--auth-root-authentication-method=normal"] + (["--user=root"] if os.getuid() == 0 else []))
+        else:
+            shutil.copytree(os.path.join(CACHE, folder, "template"), self.data)
+        number = 1 + sum(self.name.encode()) + (1000 if self.name.endswith("2") else 0)
+        lines = places + own + [
+            "datadir=" + self.data, "tmpdir=" + self.dir, "socket=" + self.socket, "bind_address=" + LOOPBACK,
+            "pid_file=" + os.path.join(self.dir, "pid"), "server_id=%d" % number, "log_bin=mysql-bin",
+            "binlog_format=ROW", "log_slave_updates=ON", "skip_name_resolve=ON", "sync_binlog=0",
+            "innodb_flush_log_at_trx_commit=2", "innodb_buffer_pool_size=32M", "relay_log=relay"]
+        if os.getuid() == 0:
+            lines.append("user=root")
+        if tls:
+            yield from self.stack.certificates(self)
+            lines += ["ssl_ca=%s/ca.pem" % self.stack.certs, "ssl_cert=%s/server.pem" % self.stack.certs,
+                      "ssl_key=%s/server.key" % self.stack.certs]
+        with open(self.conf, "w") as f:
+            f.write("[mysqld]\n" + "".join(line + "\n" for line in lines))
+        with open(self.init, "w") as f:
+            f.write("\n".join(self.first_sql()) + "\n")
+
+    def first_sql(self):
+        """A line is a statement. The user has what the documentation says a source needs, and no more."""
+        rights = "REPLICATION SLAVE, REPLICATION CLIENT, SELECT"
+        who = "'%s'@'%%'" % self.user
+        lines = ["SET SESSION sql_log_bin=0;", "CREATE DATABASE IF NOT EXISTS %s;" % self.database]
+        if self.kind == "mysql55":
+            lines += ["GRANT ALL ON *.* TO 'root'@'%%' WITH GRANT OPTION;" % (),
+                      "DELETE FROM mysql.user WHERE user='';",
+                      "GRANT %s ON *.* TO %s IDENTIFIED BY '%s';" % (rights, who, self.password)]
+        else:
+            lines += ["CREATE USER IF NOT EXISTS 'root'@'%';", "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;",
+                      "CREATE USER %s IDENTIFIED BY '%s';" % (who, self.password),
+                      "GRANT %s ON *.* TO %s;" % (rights, who)]
+        if self.kind.startswith("mysql"):
+            lines.append("GRANT RELOAD ON *.* TO %s;" % who)
+        return lines + ["FLUSH PRIVILEGES;"]
+
+    def launch(self):
+        program, _ = self.program()
+        argv = [program, "--defaults-file=" + self.conf, "--port=%d" % self.port()]
+        if self.fresh:
+            argv.append("--init-file=" + self.init)
+        return self.spawn(argv, cwd=self.dir)
+
+    def answers(self):
+        with socket.create_connection((LOOPBACK, self.port()), 1) as s:
+            s.settimeout(1)
+            return receive(s, 5)[4] == 10     # the protocol's version in the greeting; 255 is an error
+
+    def first(self):
+        self.fresh = False
+        yield
+
+    def env(self):
+        p = self.name.upper()
+        at = "%s:%d/%s" % (LOOPBACK, self.port(), self.database)
+        out = {p + "_DSN": "mysql://root@" + at, p + "_USER_DSN": "mysql://%s@%s" % (self.user, at),
+               p + "_HOST": LOOPBACK, p + "_PORT": self.port(), p + "_USER": self.user,
+               p + "_PASSWORD": self.password, p + "_DATABASE": self.database, p + "_SOCKET": self.socket,
+               p + "_DATA": self.data, p + "_CONF": self.conf}
+        if self.kinds[self.kind][1]:
+            out.update(self.stack.tls_env())
+        return out
+
+
 class Java(Server):
     heap = "256m"
 
@@ -598,8 +713,11 @@ def kind_of(name):
     """The class and the processes of a server that was asked for."""
     if re.fullmatch(r"pg|pg2|pg1[0-8]", name):
         return Postgres, [name]
+    if re.fullmatch(r"mariadb|mariadb2|mariadb105|mariadb118|mysql|mysql2|mysql55", name):
+        return MySql, [name]
     known = {"pg-tls": PostgresTls, "kafka": Kafka, "kafka3": KafkaOfThree,
              "kafka-secure": KafkaSecure, "registry": Registry}
     if name not in known:
-        raise Failed("unknown server '%s': one of pg pg2 pg10 ... pg18 %s" % (name, " ".join(known)))
+        raise Failed("unknown server '%s': one of pg pg2 pg10 ... pg18 mariadb mariadb2 mariadb105 mariadb118 mysql "
+                     "mysql2 mysql55 %s" % (name, " ".join(known)))
     return known[name], list(getattr(known[name], "brothers", None) or [name])

@@ -171,11 +171,12 @@ static fr_rc print_string(const fr_my_json *j, fr_buf *b, fr_err *err)
 }
 
 /* mantissa: count digits without a point, the first of which counts 10^exponent. As the server's
- * my_gcvt lays them out (measured on 9.7): plain from 10^-15 to below 10^15, with at least ".0";
+ * my_gcvt lays them out (measured on 9.7): plain from 10^-15 to below 10^15, and above while there
+ * are digits behind the point, with at least ".0";
  * else with an exponent that has no plus sign and no zeros in front. */
 static void put_digits(fr_buf *b, const char *mantissa, int count, int exponent)
 {
-    if (exponent < -15 || exponent > 14) {
+    if (exponent < -15 || (exponent > 14 && count <= exponent + 1)) {
         fr_buf_put(b, mantissa, 1);
         if (count > 1)
             fr_buf_u8(b, '.');

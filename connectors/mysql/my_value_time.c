@@ -99,7 +99,7 @@ static void split_packed(const fr_my_codec *c, uint64_t raw, moment *m)
     bool date = c->wire == FR_MY_WIRE_DATETIME2;
     int64_t v = (int64_t)(raw - (UINT64_C(1) << ((date ? 39 : 23) + bits)));
     m->negative = v < 0;
-    uint64_t u = (uint64_t)(v < 0 ? -v : v);
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
     m->us = bytes == 0 ? 0 : (uint32_t)(u & ((UINT64_C(1) << bits) - 1)) * scale[bytes];
     u >>= bits;
     m->second = (uint32_t)(u & 0x3f);

@@ -1,11 +1,17 @@
 /* gen_types > docs/types.md */
 #include "connectors/postgres/pg_types.h"
+#ifdef FR_WITH_MYSQL
+#include "connectors/mysql/my_types.h"
+#endif
 #include <stdio.h>
 
 int main(void)
 {
     fr_buf out = {0};
     fr_pg_types_docs(&out);
+#ifdef FR_WITH_MYSQL
+    fr_my_types_docs(&out);
+#endif
     fwrite(out.ptr, 1, out.len, stdout);
     fr_buf_free(&out);
     return 0;

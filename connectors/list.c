@@ -6,6 +6,9 @@
 extern const fr_source_ops fr_postgres_wal_source;
 extern const fr_sink_ops fr_postgres_sink;
 #endif
+#ifdef FR_WITH_MYSQL
+extern const fr_sink_ops fr_mysql_sink;
+#endif
 
 static const fr_source_ops *const sources[] = {
 #ifdef FR_WITH_POSTGRES
@@ -17,6 +20,9 @@ static const fr_source_ops *const sources[] = {
 static const fr_sink_ops *const sinks[] = {
 #ifdef FR_WITH_POSTGRES
     &fr_postgres_sink,
+#endif
+#ifdef FR_WITH_MYSQL
+    &fr_mysql_sink,
 #endif
     NULL,
 };

@@ -7,12 +7,17 @@ extern const fr_source_ops fr_postgres_wal_source;
 extern const fr_sink_ops fr_postgres_sink;
 #endif
 #ifdef FR_WITH_MYSQL
+extern const fr_source_ops fr_mysql_binlog_source, fr_mariadb_binlog_source;
 extern const fr_sink_ops fr_mysql_sink;
 #endif
 
 static const fr_source_ops *const sources[] = {
 #ifdef FR_WITH_POSTGRES
     &fr_postgres_wal_source,
+#endif
+#ifdef FR_WITH_MYSQL
+    &fr_mysql_binlog_source,
+    &fr_mariadb_binlog_source,
 #endif
     NULL,
 };

@@ -26,6 +26,9 @@ typedef struct fr_my_convert fr_my_convert;
  * container without glibc's gconv modules); the hint names the package. */
 fr_rc fr_my_convert_open(const fr_my_charset *charset, fr_my_convert **out, fr_err *err);
 void fr_my_convert_close(fr_my_convert *c); /* NULL is fine */
+const fr_my_charset *fr_my_convert_charset(const fr_my_convert *c);
+/* Bytes of the smallest character: 1, 2 or 4. */
+size_t fr_my_convert_unit(const fr_my_convert *c);
 /* in to UTF-8. *out is `in` itself where no byte changes, else in a. DATA error
  * "my.value.charset" that names the character set and the place, never the bytes. */
 fr_rc fr_my_to_utf8(fr_my_convert *c, fr_arena *a, fr_str in, fr_str *out, fr_err *err);

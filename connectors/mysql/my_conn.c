@@ -4,6 +4,8 @@
 #include "connectors/mysql/my_dsn.h"
 #include <errmsg.h>
 #include <mysqld_error.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,8 +74,7 @@ static void options(MYSQL *m, const fr_my_dsn *d, const fr_my_target *target)
     mysql_options(m, MYSQL_OPT_LOCAL_INFILE, &off);
     mysql_set_local_infile_handler(m, no_file, no_bytes, no_end, no_file_error, NULL);
     mysql_options(m, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
-    /* A server that stops in the middle of the login must not hold us for ever either. */
-    unsigned wait = target->timeout_seconds != 0 ? target->timeout_seconds : 0;
+    unsigned wait = target->timeout_seconds;
     mysql_options(m, MYSQL_OPT_READ_TIMEOUT, &wait);
     mysql_options(m, MYSQL_OPT_WRITE_TIMEOUT, &wait);
     mysql_options(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
@@ -140,8 +141,22 @@ static fr_rc session(fr_my *my, const fr_my_target *target, fr_err *err)
     return rc;
 }
 
+/* A server whose machine is gone says nothing, for ever: let the kernel ask. Fails on a Unix
+ * socket, where it is not needed. */
+static void keep_alive(int fd)
+{
+    int on = 1, idle = 10, every = 5, times = 3;
+    unsigned wait_ms = 30000;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms, sizeof(wait_ms));
+}
+
 static void learn(fr_my *my)
 {
+    keep_alive((int)mysql_get_socket(my->mysql));
     my->mariadb = mariadb_connection(my->mysql) != 0;
     my->version = (uint32_t)mysql_get_server_version(my->mysql);
     my->id = mysql_thread_id(my->mysql);

@@ -310,8 +310,10 @@ static const fr_option table_options[] = {
     LATER("columns.rename", FR_OPT_MAP, NULL, "Column to field name."),
     LATER("columns.derive", FR_OPT_MAP, NULL, "Field to SQL expression."),
     LATER("columns.mask", FR_OPT_MAP, NULL, "Column to hash, redact, null or {keep_last: n}."),
-    LATER_CHOICE("columns.zero_dates", NULL, CHOICES("null", "error"),
-                 "MySQL, MariaDB: 0000-00-00."),
+    CHOICE("columns.zero_dates", AT(fr_table_fields, s.zero_dates), "null",
+           CHOICES("null", "error"),
+           "MySQL, MariaDB: 0000-00-00 and partial dates become NULL, and the header freshet.zero "
+           "names the columns; or the row is bad."),
     LATER("filter", FR_OPT_TEXT, NULL, "SQL over the row; keeps what is not false."),
     LATER("errors.limit", FR_OPT_TEXT, NULL,
           "Errors per events, 10/1000: above it the table is held."),

@@ -78,6 +78,7 @@ typedef struct fr_table_settings {
     int schema_compat;                        /* fr_compat, or -1: the registry's */
     int add_column, drop_column, change_type; /* fr_change */
     fr_pairs column_types, column_defaults;
+    int zero_dates; /* of MySQL and MariaDB: 0 null, 1 error */
 } fr_table_settings;
 
 typedef struct fr_source_settings {

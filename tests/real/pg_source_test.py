@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""postgres-wal against a real server (PG_DSN), driven through pg_source_probe.
+"""postgres-wal against a real server (PG_DSN), driven through source_probe.
 
 Each test has a database and a slot of its own; those that restart a server or change its settings
 bring up a stack of their own (FRESHET_TEST_PG: which of its servers, default pg). FRESHET_BUILD names the build folder (default build/dev); arguments
@@ -27,7 +27,7 @@ except ImportError:  # another python3 comes first on the PATH than the one with
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("FRESHET_BUILD", os.path.join(ROOT, "build", "dev"))
 STACK = os.path.join(ROOT, "tests", "stack", "stack")
-PROBE = os.path.join(BUILD, "pg_source_probe")
+PROBE = os.path.join(BUILD, "source_probe")
 DEADLINE = 60
 TESTS = []
 RUN = "%x" % (os.getpid() * 1000 + random.randrange(1000))

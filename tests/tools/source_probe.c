@@ -1,8 +1,9 @@
-/* Drives the postgres-wal source by hand, for tests against real servers. Prints one JSON
- * line for each thing that happens; the verbs run in order:
+/* Drives a source by hand, for tests against real servers. Prints one JSON line for each thing
+ * that happens; the verbs run in order:
  *
- *   pg_source_probe --dsn DSN --tables a.b,/regex/ [--name N] [--password P] [--slot S]
- *       [--publication P] [--chunk ROWS] [--where SQL] [--resume TEXT] [--commits N]
+ *   source_probe [--type postgres] --dsn DSN --tables a.b,/regex/ [--name N] [--password P]
+ *       [--slot S] [--publication P] [--set KEY=VALUE] [--chunk ROWS] [--where SQL]
+ *       [--parallel READERS] [--append-only] [--resume TEXT] [--commits N]
  *       [--heartbeats N] [--seconds S] [--heartbeat-ms MS] [--batch EVENTS] [--insecure]
  *       [--max-row BYTES] [--starve-ms MS] [--quiet] [--no-confirm] VERB...
  *
@@ -14,7 +15,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "connectors/list.h"
-#include "connectors/postgres/wal_source.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@
 
 typedef struct probe {
     fr_source_settings settings;
-    fr_wal_config config;
+    void *config;
     const fr_source_ops *ops;
     fr_source *source;
     fr_arena *arena;
@@ -117,6 +117,7 @@ static void print_event(const fr_event *e)
     if (e->txn != NULL)
         print_text(&b, "txn", e->txn->id);
     print_text(&b, "bad", e->bad);
+    print_text(&b, "zero", e->zero);
     print_text(&b, "name", e->name);
     print_text(&b, "body", e->body);
     print_text(&b, "resume", e->position.resume);
@@ -244,7 +245,8 @@ static void keep_resume(probe *p, const fr_batch *b, long *commits, long *heartb
 static fr_rc starve(const probe *p, fr_reader *r, fr_err *err)
 {
     for (int64_t until = fr_now_us() + p->starve_ms * 1000; fr_now_us() < until;) {
-        FR_TRY(r->ops->confirm(r, FR_STR(""), err));
+        if (r->ops->confirm != NULL)
+            FR_TRY(r->ops->confirm(r, FR_STR(""), err));
         fr_sleep_us(300000);
     }
     return FR_OK;
@@ -266,12 +268,12 @@ static fr_rc follow(probe *p, fr_reader *r, fr_err *err)
         keep_resume(p, b, &commits, &heartbeats);
         if (b->count > 0 && !p->quiet)
             fflush(stdout);
-        if (!p->no_confirm && fr_now_us() - confirm_us > 200000) {
+        if (!p->no_confirm && r->ops->confirm != NULL && fr_now_us() - confirm_us > 200000) {
             confirm_us = fr_now_us();
             rc = r->ops->confirm(r, p->resume != NULL ? fr_cstr(p->resume) : FR_STR(""), err);
         }
     }
-    if (rc != FR_FAIL && !p->no_confirm && p->resume != NULL)
+    if (rc != FR_FAIL && !p->no_confirm && r->ops->confirm != NULL && p->resume != NULL)
         rc = r->ops->confirm(r, fr_cstr(p->resume), err);
     fr_batch_free(b);
     printf("{\"streamed\":%" PRIu64 ",\"commits\":%ld,\"us\":%" PRId64 "}\n", p->rows, commits,
@@ -416,19 +418,54 @@ static fr_rc verb(probe *p, const char *name, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc add_tables(probe *p, char *list, const char *where, int64_t chunk, fr_err *err)
+static fr_rc add_tables(probe *p, char *list, const fr_table_settings *like, fr_err *err)
 {
     p->settings.tables = fr_malloc(64 * sizeof(fr_table_settings));
     for (char *save = NULL, *t = strtok_r(list, ",", &save);
          t != NULL && p->settings.table_count < 64; t = strtok_r(NULL, ",", &save)) {
         fr_table_settings *s = &p->settings.tables[p->settings.table_count++];
-        *s = (fr_table_settings){.pattern = t,
-                                 .place = "tables.yaml:1",
-                                 .snapshot_where = where,
-                                 .snapshot_chunk = chunk};
+        *s = *like;
+        s->pattern = t;
+        s->place = "tables.yaml:1";
         FR_TRY(fr_pattern_compile(t, &s->regex, err));
     }
     return FR_OK;
+}
+
+static void set_option(probe *p, const char *name, const char *value)
+{
+    fr_err err;
+    const fr_option *o = fr_option_find(p->ops->options, fr_cstr(name));
+    if (o != NULL && fr_option_set(o, p->arena, p->config, fr_cstr(value), &err) == FR_OK)
+        return;
+    fprintf(stderr, "%s has no option %s, or it does not take this value\n", p->ops->name, name);
+    exit(2);
+}
+
+/* --type decides which options there are, so it is looked for first. */
+static void choose_type(probe *p, int argc, char **argv)
+{
+    fr_err err;
+    for (int i = 1; i + 1 < argc; i++)
+        if (strcmp(argv[i], "--type") == 0)
+            p->settings.type = argv[i + 1];
+    p->ops = fr_source_of(p->settings.type);
+    if (p->ops == NULL) {
+        fprintf(stderr, "no connector for type %s\n", p->settings.type);
+        exit(2);
+    }
+    p->config = fr_malloc(p->ops->config_size);
+    if (fr_option_defaults(p->ops->options, p->arena, p->config, &err) == FR_FAIL)
+        exit(2);
+    p->settings.connector = p->config;
+}
+
+static void set_pair(probe *p, char *pair)
+{
+    char *sign = strchr(pair, '=');
+    if (sign != NULL)
+        *sign = '\0';
+    set_option(p, pair, sign != NULL ? sign + 1 : "");
 }
 
 static long number(char **argv, int i)
@@ -438,18 +475,15 @@ static long number(char **argv, int i)
 
 int main(int argc, char **argv)
 {
-    probe p = {.ops = fr_source_of("postgres"),
-               .arena = fr_arena_new(0),
-               .seconds = 30,
-               .batch_events = 4096};
+    probe p = {.arena = fr_arena_new(0), .seconds = 30, .batch_events = 4096};
     p.settings = (fr_source_settings){.pipeline = "probe",
                                       .name = "probe",
                                       .type = "postgres",
                                       .heartbeat_us = 10000000,
                                       .max_row_bytes = 16 << 20};
     char *tables = NULL;
-    const char *where = NULL;
-    long chunk = 20000;
+    fr_table_settings like = {.snapshot_chunk = 20000, .snapshot_parallel = 2};
+    choose_type(&p, argc, argv);
     int i = 1;
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         const char *o = argv[i] + 2;
@@ -458,27 +492,35 @@ int main(int argc, char **argv)
         else if (strcmp(o, "no-confirm") == 0)
             p.no_confirm = true;
         else if (strcmp(o, "insecure") == 0)
-            p.config.insecure = true;
+            set_option(&p, "insecure", "true");
+        else if (strcmp(o, "append-only") == 0)
+            like.append_only = true;
         else if (i + 1 == argc)
             break;
         else if (strcmp(o, "dsn") == 0)
-            p.config.dsn = argv[++i];
+            set_option(&p, "dsn", argv[++i]);
         else if (strcmp(o, "password") == 0)
-            p.config.password = argv[++i];
+            set_option(&p, "password", argv[++i]);
         else if (strcmp(o, "slot") == 0)
-            p.config.slot = argv[++i];
+            set_option(&p, "log.slot", argv[++i]);
         else if (strcmp(o, "publication") == 0)
-            p.config.publication = argv[++i];
+            set_option(&p, "log.publication", argv[++i]);
+        else if (strcmp(o, "type") == 0)
+            i++;
+        else if (strcmp(o, "set") == 0)
+            set_pair(&p, argv[++i]);
+        else if (strcmp(o, "parallel") == 0)
+            like.snapshot_parallel = number(argv, ++i);
         else if (strcmp(o, "name") == 0)
             p.settings.name = argv[++i];
         else if (strcmp(o, "tables") == 0)
             tables = argv[++i];
         else if (strcmp(o, "where") == 0)
-            where = argv[++i];
+            like.snapshot_where = argv[++i];
         else if (strcmp(o, "resume") == 0)
             p.resume = argv[++i];
         else if (strcmp(o, "chunk") == 0)
-            chunk = number(argv, ++i);
+            like.snapshot_chunk = number(argv, ++i);
         else if (strcmp(o, "commits") == 0)
             p.commits = number(argv, ++i);
         else if (strcmp(o, "heartbeats") == 0)
@@ -498,10 +540,9 @@ int main(int argc, char **argv)
             exit(2);
         }
     }
-    p.settings.connector = &p.config;
     fr_log_setup(FR_LOG_INFO, FR_LOG_LOGFMT);
     fr_err err = {.kind = FR_ERR_BUG};
-    fr_rc rc = tables != NULL ? add_tables(&p, tables, where, chunk, &err) : FR_OK;
+    fr_rc rc = tables != NULL ? add_tables(&p, tables, &like, &err) : FR_OK;
     for (; rc != FR_FAIL && i < argc; i++)
         rc = verb(&p, argv[i], &err);
     if (rc == FR_FAIL)
@@ -511,6 +552,7 @@ int main(int argc, char **argv)
     for (size_t k = 0; k < p.settings.table_count; k++)
         fr_pattern_free(p.settings.tables[k].regex);
     free(p.settings.tables);
+    free(p.config);
     fr_arena_free(p.arena);
     return rc == FR_FAIL ? fr_err_exit(err.kind) : 0;
 }

@@ -1,0 +1,318 @@
+#include "base/clock.h"
+#include "connectors/mysql/binlog_dump.h"
+#include "connectors/mysql/binlog_shapes.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SOURCE(base) ((fr_binlog_source *)(base))
+#define READER(base) ((stream_reader *)(base))
+
+/* Event types that the stream itself looks at. */
+enum {
+    EVENT_FORMAT = 15,
+    EVENT_HEARTBEAT = 27,
+    EVENT_HEARTBEAT2 = 41,
+    HEADER_TYPE = 4 /* its place in the header */
+};
+#define HEARTBEAT_BYTES (16u << 20)
+
+typedef struct stream_reader {
+    fr_reader base;
+    fr_binlog_source *s;
+    fr_binlog_dump *dump;
+    fr_binlog *decoder;
+    fr_binlog_shapes shapes;
+    fr_binlog_position at; /* what resume texts are made of; gtid and texts of `arena` */
+    fr_arena *arena;
+    bool fresh;          /* no FORMAT_DESCRIPTION came yet */
+    fr_str pending;      /* an event that found the batch full; in the transport's buffer */
+    uint64_t resume_lsn; /* of the last event with a resume */
+    int64_t resume_us;   /* when that was */
+} stream_reader;
+
+/* ---- what the decoder asks ---- */
+
+static fr_rc describe(void *context, fr_my_relation *r, fr_arena *a, fr_err *err)
+{
+    return fr_binlog_shapes_describe(&READER(context)->shapes, r, a, err);
+}
+
+static fr_rc statement(void *context, const fr_binlog_statement *s, fr_err *err)
+{
+    stream_reader *r = context;
+    if (s->kind != FR_BINLOG_DDL)
+        return FR_OK;
+    return fr_binlog_shapes_ddl(&r->shapes, fr_binlog_where(r->decoder)->lsn, err);
+}
+
+/* ---- positions ---- */
+
+static fr_str resume_text(stream_reader *r, fr_batch *b)
+{
+    const fr_binlog_place *at = fr_binlog_where(r->decoder);
+    fr_binlog_position p = r->at;
+    snprintf(p.file, sizeof(p.file), "%.*s", FR_ARG(at->safe_file));
+    p.pos = at->safe_offset;
+    fr_buf gtid = {.arena = b->arena};
+    fr_gtids_print(at->done, &gtid);
+    p.gtid = fr_buf_view(&gtid);
+    memcpy(p.shapes, r->shapes.print, sizeof(p.shapes));
+    r->resume_lsn = fr_binlog_lsn(p.file, p.pos);
+    r->resume_us = fr_now_us();
+    return fr_binlog_position_text(b->arena, &p);
+}
+
+static void committed(stream_reader *r, fr_batch *b, fr_event *e)
+{
+    const fr_binlog_place *at = fr_binlog_where(r->decoder);
+    int64_t lag = fr_wall_us() - at->commit_us;
+    e->position.resume = resume_text(r, b);
+    atomic_store_explicit(&r->s->lag_us, lag > 0 ? lag : 0, memory_order_relaxed);
+}
+
+/* R3: the log moved, but nothing of it was ours. */
+static void maybe_heartbeat(stream_reader *r, fr_batch *b)
+{
+    const fr_binlog_place *at = fr_binlog_where(r->decoder);
+    if (at->in_group || at->safe_file.len == 0 || fr_batch_full(b))
+        return;
+    int64_t now = fr_now_us();
+    char file[FR_BINLOG_FILE_MAX];
+    snprintf(file, sizeof(file), "%.*s", FR_ARG(at->safe_file));
+    uint64_t lsn = fr_binlog_lsn(file, at->safe_offset);
+    if (lsn <= r->resume_lsn || (lsn - r->resume_lsn < HEARTBEAT_BYTES &&
+                                 now - r->resume_us < r->s->settings->heartbeat_us))
+        return;
+    fr_event *e = fr_batch_add(b, FR_OP_HEARTBEAT, NULL);
+    e->position.lsn = lsn;
+    e->position.epoch = r->at.epoch;
+    e->position.resume = resume_text(r, b);
+}
+
+/* ---- events ---- */
+
+/* The same file name with another beginning is another log (D05). */
+static fr_rc began(stream_reader *r, fr_str event, fr_err *err)
+{
+    fr_in in = fr_in_of(event);
+    uint64_t time = fr_in_u32le(&in);
+    const fr_binlog_place *at = fr_binlog_where(r->decoder);
+    bool same = r->fresh && fr_str_is(at->file, r->at.file);
+    r->fresh = false;
+    if (same && r->at.file_time != 0 && r->at.file_time != time) {
+        fr_fail(err, FR_ERR_POSITION,
+                "go on at %s:%" PRIu64 ": the server's %s is another file than the one we read: "
+                "its log was begun anew (RESET MASTER, or a restored server)",
+                r->at.file, r->at.pos, r->at.file);
+        fr_fail_code(err, "my.log_reset");
+        return fr_fail_hint(err, "freshet position reset %s starts over with a new snapshot",
+                            r->s->settings->name);
+    }
+    r->at.file_time = time;
+    return FR_OK;
+}
+
+static bool holds_rows(uint8_t type)
+{
+    return (type >= 23 && type <= 25) || (type >= 30 && type <= 32) || type == 39 ||
+           (type >= 166 && type <= 171);
+}
+
+static void too_big(stream_reader *r, fr_batch *b, size_t from, fr_str event)
+{
+    int64_t max = r->s->settings->max_row_bytes;
+    if (max <= 0 || event.len <= (size_t)max || !holds_rows((uint8_t)event.ptr[HEADER_TYPE]))
+        return;
+    for (size_t i = from; i < b->count; i++) {
+        fr_event *e = &b->events[i];
+        if (e->bad.len == 0 && (e->after.count > 0 || e->before.count > 0))
+            e->bad =
+                fr_arena_printf(b->arena,
+                                "%.*s.%.*s: a row of %zu bytes is above "
+                                "daemon.max_row_bytes (%" PRId64 ")",
+                                FR_ARG(e->table->space), FR_ARG(e->table->name), event.len, max);
+    }
+}
+
+static void moved(stream_reader *r, bool all)
+{
+    const fr_binlog_place *at = fr_binlog_where(r->decoder);
+    uint64_t lsn = at->file_number << 40 | at->offset;
+    atomic_store_explicit(&r->s->read_lsn, lsn, memory_order_relaxed);
+    if (!all)
+        return;
+    atomic_store(&r->s->server_lsn, lsn);
+    atomic_store(&r->s->lag_us, 0);
+    atomic_store(&r->s->lag_bytes, 0);
+}
+
+static fr_rc finish_events(stream_reader *r, fr_batch *b, size_t from, fr_str event)
+{
+    too_big(r, b, from, event);
+    for (size_t i = from; i < b->count; i++) {
+        if (b->events[i].op == FR_OP_COMMIT)
+            committed(r, b, &b->events[i]);
+        else if (b->events[i].op == FR_OP_HEARTBEAT)
+            b->count = i; /* the last one; ours come less often */
+    }
+    return FR_OK;
+}
+
+/* FR_IDLE: the batch is full, and the event waits. */
+static fr_rc take(stream_reader *r, fr_batch *b, fr_str event, fr_err *err)
+{
+    size_t from = b->count;
+    uint8_t type = event.len > HEADER_TYPE ? (uint8_t)event.ptr[HEADER_TYPE] : 0;
+    r->pending = (fr_str){0};
+    fr_rc rc = fr_binlog_event(r->decoder, b, event, err);
+    if (rc == FR_FAIL)
+        return fr_fail_in(err, "read the log at %s:%" PRIu64, r->at.file,
+                          fr_binlog_where(r->decoder)->offset);
+    if (type == EVENT_FORMAT)
+        FR_TRY(began(r, event, err));
+    FR_TRY(finish_events(r, b, from, event));
+    moved(r, rc == FR_OK && (type == EVENT_HEARTBEAT || type == EVENT_HEARTBEAT2));
+    if (rc == FR_IDLE)
+        r->pending = event;
+    return rc;
+}
+
+/* ---- filling ---- */
+
+/* FR_OK: go on; FR_IDLE: enough for now. */
+static fr_rc read_one(stream_reader *r, fr_batch *b, size_t before, int64_t deadline_us,
+                      fr_err *err)
+{
+    fr_str event;
+    bool enough = b->count > before && !fr_binlog_where(r->decoder)->in_group;
+    fr_rc rc = fr_binlog_dump_next(r->dump, enough ? 0 : deadline_us, &event, err);
+    if (rc == FR_FAIL)
+        return FR_FAIL;
+    if (rc == FR_IDLE) {
+        bool over = enough || fr_binlog_dump_interrupted(r->dump) || fr_now_us() >= deadline_us;
+        return over ? FR_IDLE : FR_OK;
+    }
+    FR_TRY(rc = take(r, b, event, err));
+    atomic_store_explicit(&r->s->last_byte_us, fr_now_us(), memory_order_relaxed);
+    maybe_heartbeat(r, b);
+    /* A busy log with nothing of ours in it must not hold the caller. */
+    if (rc == FR_OK && b->count == before && fr_now_us() >= deadline_us)
+        return FR_IDLE;
+    return rc;
+}
+
+static fr_rc stream_fill(fr_reader *base, fr_batch *b, int64_t deadline_us, fr_err *err)
+{
+    stream_reader *r = READER(base);
+    size_t before = b->count;
+    fr_rc rc = FR_OK;
+    if (r->pending.len > 0)
+        rc = take(r, b, r->pending, err);
+    while (rc == FR_OK && !fr_batch_full(b))
+        rc = read_one(r, b, before, deadline_us, err);
+    if (rc == FR_FAIL) {
+        atomic_store(&r->s->connected, false);
+        return FR_FAIL;
+    }
+    maybe_heartbeat(r, b);
+    return b->count > before ? FR_OK : FR_IDLE;
+}
+
+static void stream_interrupt(fr_reader *base)
+{
+    fr_binlog_dump_interrupt(READER(base)->dump);
+}
+
+static void stream_close(fr_reader *base)
+{
+    stream_reader *r = READER(base);
+    if (r == NULL)
+        return;
+    atomic_store(&r->s->connected, false);
+    fr_binlog_dump_close(r->dump);
+    fr_binlog_free(r->decoder);
+    fr_binlog_shapes_close(&r->shapes);
+    fr_arena_free(r->arena);
+    free(r);
+}
+
+static const fr_reader_ops stream_ops = {
+    .fill = stream_fill, .interrupt = stream_interrupt, .close = stream_close};
+
+/* ---- starting ---- */
+
+static fr_rc may_start(stream_reader *r, fr_binlog_start_at *start, fr_err *err)
+{
+    fr_binlog_source *s = r->s;
+    fr_my *my = NULL;
+    fr_binlog_catalog c;
+    FR_TRY(fr_binlog_take(s, &my, err));
+    fr_rc rc = fr_binlog_server_read(my, &s->server, err);
+    if (rc == FR_OK)
+        rc = fr_binlog_server_verify(&s->server, err);
+    if (rc == FR_OK)
+        rc = fr_binlog_catalog_read(my, s->settings, s->server.full_image, r->arena, &c, err);
+    if (rc == FR_OK)
+        rc = fr_binlog_catalog_verify(s->settings, &c, err);
+    if (rc == FR_OK)
+        rc = fr_binlog_server_continues(s, my, &r->at, start, err);
+    if (rc == FR_FAIL)
+        fr_my_close(my);
+    else
+        fr_binlog_give(s, my);
+    return rc;
+}
+
+static void make_decoder(stream_reader *r, const fr_binlog_start_at *start)
+{
+    const fr_binlog_calls calls = {.context = r, .describe = describe, .statement = statement};
+    const fr_binlog_options options = {
+        .family = r->s->server.mariadb ? FR_GTID_MARIADB : FR_GTID_MYSQL, .epoch = r->at.epoch};
+    r->decoder = fr_binlog_new(&calls, &options, start->done);
+    /* On another server the place means nothing; there the set alone says where we are. */
+    if (start->same_server)
+        fr_binlog_start(r->decoder, fr_cstr(r->at.file), r->at.pos);
+}
+
+static fr_rc start_stream(stream_reader *r, fr_str resume, fr_err *err)
+{
+    fr_binlog_source *s = r->s;
+    fr_binlog_start_at start = {.done = NULL};
+    FR_TRY(fr_binlog_position_parse(r->arena, resume, &r->at, err));
+    FR_TRY(may_start(r, &start, err));
+    fr_rc rc = fr_binlog_shapes_open(&r->shapes, s, r->at.shapes, err);
+    if (rc == FR_OK)
+        rc = fr_binlog_dump_open(s, &r->at, &start, &r->dump, err);
+    if (rc == FR_OK) {
+        r->at.epoch += start.same_server ? 0 : 1;
+        r->resume_lsn = start.same_server ? fr_binlog_lsn(r->at.file, r->at.pos) : 0;
+        r->at.file_time = start.same_server ? r->at.file_time : 0;
+        snprintf(r->at.server, sizeof(r->at.server), "%s", s->server.name);
+        make_decoder(r, &start);
+    }
+    fr_gtids_free(start.done);
+    return rc;
+}
+
+fr_rc fr_binlog_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err)
+{
+    fr_binlog_source *s = SOURCE(base);
+    stream_reader *r = fr_malloc(sizeof(*r));
+    r->base.ops = &stream_ops;
+    r->s = s;
+    r->arena = fr_arena_new(0);
+    r->fresh = true;
+    r->resume_us = fr_now_us();
+    if (start_stream(r, resume, err) == FR_FAIL) {
+        stream_close(&r->base);
+        return fr_fail_in(err, "read the log");
+    }
+    pthread_mutex_lock(&s->lock);
+    s->epoch = r->at.epoch;
+    pthread_mutex_unlock(&s->lock);
+    atomic_store(&s->connected, true);
+    *out = &r->base;
+    return FR_OK;
+}

@@ -223,22 +223,28 @@ static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_e
     return rc;
 }
 
-const fr_sink_ops fr_mysql_sink = {
-    .name = "mysql-sink",
-    .type = "mysql",
-    .summary = "Rows into tables of a MySQL or MariaDB database, with their offsets, exactly once.",
-    .options = options,
-    .config_size = sizeof(fr_my_sink_config),
-    .open = sink_open,
-    .check = sink_check,
-    .claim = fr_my_sink_claim,
-    .prepare = fr_my_sink_prepare,
-    .apply = fr_my_sink_apply,
-    .commit = fr_my_sink_commit,
-    .rollback = sink_rollback,
-    .park = fr_my_sink_park,
-    .parked = fr_my_sink_parked,
-    .interrupt = sink_interrupt,
-    .status = sink_status,
-    .close = sink_close,
-};
+/* Both types name the same: which server it is, is asked. */
+#define OPS(ops_name, ops_type)                                                                    \
+    {                                                                                              \
+        .name = ops_name,                                                                          \
+        .type = ops_type,                                                                          \
+        .summary =                                                                                 \
+            "Rows into tables of a MySQL or MariaDB database, with their offsets, exactly once.",  \
+        .options = options,                                                                        \
+        .config_size = sizeof(fr_my_sink_config),                                                  \
+        .open = sink_open,                                                                         \
+        .check = sink_check,                                                                       \
+        .claim = fr_my_sink_claim,                                                                 \
+        .prepare = fr_my_sink_prepare,                                                             \
+        .apply = fr_my_sink_apply,                                                                 \
+        .commit = fr_my_sink_commit,                                                               \
+        .rollback = sink_rollback,                                                                 \
+        .park = fr_my_sink_park,                                                                   \
+        .parked = fr_my_sink_parked,                                                               \
+        .interrupt = sink_interrupt,                                                               \
+        .status = sink_status,                                                                     \
+        .close = sink_close,                                                                       \
+    }
+
+const fr_sink_ops fr_mysql_sink = OPS("mysql-sink", "mysql");
+const fr_sink_ops fr_mariadb_sink = OPS("mariadb-sink", "mariadb");

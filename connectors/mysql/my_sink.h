@@ -251,6 +251,6 @@ fr_rc fr_my_sink_write(fr_my_sink *s, fr_my_sink_table *t, const fr_my_change *i
 /* Only prepares what would be run: the server's rights are checked by that. */
 fr_rc fr_my_sink_try(fr_my_sink *s, fr_my_sink_table *t, fr_err *err);
 
-extern const fr_sink_ops fr_mysql_sink;
+extern const fr_sink_ops fr_mysql_sink, fr_mariadb_sink;
 
 #endif

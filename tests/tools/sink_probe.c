@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "connect/sink.h"
 #include "connectors/list.h"
 #include <pthread.h>

@@ -127,7 +127,7 @@ static inline bool fr_my_mask_has(fr_str mask, size_t field)
     return mask.len == 0 || mask.ptr[field] != 0;
 }
 /* A name as MySQL takes it: up to 64 characters of the basic plane as they are, without
- * spaces at the end; others are replaced or cut, and end in a hash of the whole. CONFIG
+ * white space at the end; others are replaced or cut, and end in a hash of the whole. CONFIG
  * (sink.name) when it is empty, holds NUL or is no UTF-8. */
 fr_rc fr_my_sink_name(fr_arena *a, fr_str name, fr_str *out, fr_err *err);
 /* Names of columns are equal to the server whatever the case. */

@@ -147,6 +147,20 @@ static void compare_missing_column(comparison *k, const fr_column *c)
     f->class = FR_SQL_LOCK;
 }
 
+/* A comment takes nothing but a plain literal; the session's mode knows the backslash. */
+static fr_str comment_literal(fr_arena *a, fr_str text)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_u8(&b, '\'');
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '\'' || text.ptr[i] == '\\')
+            fr_buf_u8(&b, (uint8_t)text.ptr[i]);
+        fr_buf_u8(&b, (uint8_t)text.ptr[i]);
+    }
+    fr_buf_u8(&b, '\'');
+    return fr_buf_view(&b);
+}
+
 /* MODIFY forgets what it is not told. */
 static fr_str modify_sql(comparison *k, const fr_my_target_column *to, fr_str type, bool not_null)
 {
@@ -162,7 +176,7 @@ static fr_str modify_sql(comparison *k, const fr_my_target_column *to, fr_str ty
     else if (to->fallback.ptr != NULL)
         fr_buf_printf(&b, " DEFAULT %.*s", FR_ARG(fr_my_literal(k->a, to->fallback)));
     if (to->comment.len > 0)
-        fr_buf_printf(&b, " COMMENT %.*s", FR_ARG(fr_my_literal(k->a, to->comment)));
+        fr_buf_printf(&b, " COMMENT %.*s", FR_ARG(comment_literal(k->a, to->comment)));
     return fr_buf_view(&b);
 }
 

@@ -7,21 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Topics' names are ASCII; names of ours may be longer than an old server's index takes. */
+/* Topics' names are ASCII: in four bytes a character the column would be longer than an old
+ * server's index takes. The text has to fit a hint. */
 #define OWNER                                                                                      \
-    "`pipeline` varchar(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, "                 \
-    "`sink` varchar(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, "                     \
-    "`topic` varchar(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, "
+    "pipeline varchar(100) NOT NULL, sink varchar(100) NOT NULL, "                                 \
+    "topic varchar(249) CHARSET ascii COLLATE ascii_bin NOT NULL, "
+#define TAIL ") ENGINE=InnoDB COLLATE=utf8mb4_bin"
 static const char own_ddl[] =
-    "CREATE TABLE IF NOT EXISTS `" FR_MY_OFFSETS "` (" OWNER "`partition` int NOT NULL, "
-    "`topic_id` varchar(64) CHARACTER SET ascii NOT NULL DEFAULT '', "
-    "`next_offset` bigint NOT NULL, `epoch` bigint NOT NULL, "
-    "`changed` timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, "
-    "PRIMARY KEY (`pipeline`, `sink`, `topic`, `partition`)) ENGINE=InnoDB; "
-    "CREATE TABLE IF NOT EXISTS `" FR_MY_PARKED "` (" OWNER
-    "`key_hash` char(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, "
-    "`key` longblob NOT NULL, `parked` timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, "
-    "PRIMARY KEY (`pipeline`, `sink`, `topic`, `key_hash`)) ENGINE=InnoDB";
+    "CREATE TABLE IF NOT EXISTS " FR_MY_OFFSETS " (" OWNER "`partition` int NOT NULL, "
+    "topic_id varchar(64) NOT NULL DEFAULT '', next_offset bigint NOT NULL, epoch bigint NOT NULL, "
+    "changed timestamp NOT NULL DEFAULT NOW(), "
+    "PRIMARY KEY (pipeline, sink, topic, `partition`)" TAIL "; "
+    "CREATE TABLE IF NOT EXISTS " FR_MY_PARKED " (" OWNER "key_hash char(64) NOT NULL, "
+    "`key` longblob NOT NULL, parked timestamp NOT NULL DEFAULT NOW(), "
+    "PRIMARY KEY (pipeline, sink, topic, key_hash)" TAIL;
 
 enum { CHUNK = 32 }; /* partitions in one statement */
 
@@ -133,7 +132,8 @@ static fr_rc raise_epochs(fr_my_sink *s, fr_arena *a, const fr_offset *sorted, s
     for (size_t i = 0; i < count; i++)
         fr_buf_printf(&b, "%s(%.*s, %.*s, %.*s, %d, -1, 1)", i > 0 ? ", " : "", FR_ARG(pipeline),
                       FR_ARG(sink), FR_ARG(fr_my_literal(a, sorted[i].topic)), sorted[i].partition);
-    fr_buf_text(&b, " ON DUPLICATE KEY UPDATE `epoch` = `epoch` + 1");
+    fr_buf_text(&b, " ON DUPLICATE KEY UPDATE `epoch` = `epoch` + 1, "
+                    "`changed` = CURRENT_TIMESTAMP");
     return fr_my_exec(s->my, "claim partitions", fr_buf_view(&b), err);
 }
 

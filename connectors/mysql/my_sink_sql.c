@@ -23,12 +23,12 @@ bool fr_my_same_column(fr_str left, fr_str right)
 }
 
 /* Characters of a name as far as the server's utf8 (three bytes) goes. *plain: all of them,
- * and no space at the end. */
+ * and no white space at the end. */
 static fr_str basic_plane(fr_arena *a, fr_str name, size_t most, bool *plain)
 {
     fr_buf b = {.arena = a};
     size_t count = 0;
-    *plain = name.ptr[name.len - 1] != ' ';
+    *plain = strchr(" \t\n\v\f\r", name.ptr[name.len - 1]) == NULL;
     for (size_t i = 0; i < name.len;) {
         uint8_t lead = (uint8_t)name.ptr[i];
         size_t width = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;

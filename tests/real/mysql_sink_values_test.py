@@ -269,7 +269,7 @@ def hostile_names_corpus(c):
         ok(c.apply([["u", "h%d" % i, patch]]))
         ok(c.apply([["d", "h%d" % i, {"key '\"`": 2}]]))
         ok(c.commit(1))
-    plain = [n for n in names if len(n) <= 64 and n[-1] != " " and max(n) < "\U00010000"]
+    plain = [n for n in names if len(n) <= 64 and n[-1] not in " \t\n" and max(n) < "\U00010000"]
     tables = {r[0] for r in c.q("SHOW TABLES")}
     for n in plain:
         assert n in tables, "table %r is missing" % n

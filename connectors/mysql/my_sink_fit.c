@@ -200,7 +200,8 @@ static int declared_digits(fr_str native)
         if (starts_with(native, heads[i]) && native.len > at)
             return native.ptr[at] - '0';
     }
-    return fr_str_is(native, "datetime") ? 0 : 6;
+    static const char *const none[] = {"time", "datetime", "timestamp", NULL};
+    return one_of(native, none) ? 0 : 6;
 }
 
 static bool may_round(const fr_column *c, const fr_my_target_column *to)

@@ -18,7 +18,7 @@ static const char own_ddl[] =
     "topic_id varchar(64) NOT NULL DEFAULT '', next_offset bigint NOT NULL, epoch bigint NOT NULL, "
     "changed timestamp NOT NULL DEFAULT NOW(), "
     "PRIMARY KEY (pipeline, sink, topic, `partition`)" TAIL "; "
-    "CREATE TABLE IF NOT EXISTS " FR_MY_PARKED " (" OWNER "key_hash char(64) NOT NULL, "
+    "CREATE TABLE IF NOT EXISTS " FR_MY_PARKED " (" OWNER "key_hash char(40) NOT NULL, "
     "`key` longblob NOT NULL, parked timestamp NOT NULL DEFAULT NOW(), "
     "PRIMARY KEY (pipeline, sink, topic, key_hash)" TAIL;
 
@@ -301,7 +301,7 @@ fr_rc fr_my_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
     fr_str sql = fr_arena_printf(
         a,
         "INSERT INTO `" FR_MY_PARKED "` (`pipeline`, `sink`, `topic`, `key_hash`, `key`) VALUES "
-        "(%.*s, %.*s, %.*s, SHA2(%.*s, 256), %.*s) ON DUPLICATE KEY UPDATE `topic` = `topic`",
+        "(%.*s, %.*s, %.*s, SHA1(%.*s), %.*s) ON DUPLICATE KEY UPDATE `topic` = `topic`",
         FR_ARG(fr_my_literal(a, fr_cstr(s->settings->pipeline))),
         FR_ARG(fr_my_literal(a, fr_cstr(s->settings->name))), FR_ARG(fr_my_literal(a, topic)),
         FR_ARG(bytes), FR_ARG(bytes));

@@ -64,11 +64,22 @@ fr_rc fr_my_sink_name(fr_arena *a, fr_str name, fr_str *out, fr_err *err)
 
 /* ---- parts ---- */
 
+/* The new row's name, which must not be the table's. */
+static const char *alias_of(const fr_my_sink_table *t)
+{
+    static const char name[] = "`_freshet_row`";
+    size_t len = sizeof(name) - 1;
+    bool taken = t->qualified.len >= len &&
+                 fr_my_same_column((fr_str){t->qualified.ptr + t->qualified.len - len, len},
+                                   (fr_str){name, len});
+    return taken ? "`_freshet_new`" : name;
+}
+
 /* The value that an INSERT would have put into a column. */
-static void put_new(fr_buf *b, const fr_my_abilities *can, fr_str ident)
+static void put_new(fr_buf *b, const fr_my_sink_table *t, const fr_my_abilities *can, fr_str ident)
 {
     if (can->row_alias)
-        fr_buf_printf(b, "`_freshet_row`.%.*s", FR_ARG(ident));
+        fr_buf_printf(b, "%s.%.*s", alias_of(t), FR_ARG(ident));
     else
         fr_buf_printf(b, "VALUES(%.*s)", FR_ARG(ident));
 }
@@ -90,7 +101,7 @@ static void put_newer(fr_buf *b, const fr_my_sink_table *t, const fr_my_abilitie
     fr_buf_text(b, " IS NULL OR ");
     put_old(b, t, position_ident);
     fr_buf_text(b, " <= ");
-    put_new(b, can, position_ident);
+    put_new(b, t, can, position_ident);
     fr_buf_u8(b, ')');
 }
 
@@ -103,7 +114,7 @@ static void put_same_key(fr_buf *b, const fr_my_sink_table *t, const fr_my_abili
         fr_buf_text(b, i > 0 ? " AND " : "");
         put_old(b, t, ident);
         fr_buf_text(b, " <=> ");
-        put_new(b, can, ident);
+        put_new(b, t, can, ident);
     }
     fr_buf_text(b, ") OR " FR_MY_RAISE " + (");
     put_old(b, t, t->fields[t->keys[0]].ident);
@@ -166,7 +177,7 @@ static void put_assignment(upsert *u, fr_str ident, bool to_itself)
     if (to_itself)
         put_old(b, u->t, ident);
     else
-        put_new(b, u->can, ident);
+        put_new(b, u->t, u->can, ident);
     if (check || guard) {
         fr_buf_text(b, ", ");
         put_old(b, u->t, ident);
@@ -178,7 +189,8 @@ static void put_conflict(fr_buf *b, const fr_my_sink_table *t, const fr_my_abili
                          fr_str mask)
 {
     upsert u = {b, t, can, 0};
-    fr_buf_text(b, can->row_alias ? " AS `_freshet_row`" : "");
+    if (can->row_alias)
+        fr_buf_printf(b, " AS %s", alias_of(t));
     fr_buf_text(b, " ON DUPLICATE KEY UPDATE ");
     for (size_t i = 0; i < t->field_count; i++)
         if (!t->fields[i].key && fr_my_mask_has(mask, i))

@@ -263,6 +263,36 @@ static size_t size_for(size_t left, size_t most)
 
 /* ---- changes of one verb and mask ---- */
 
+/* MySQL converts parameters before it knows for which column: it does not name it. */
+enum { NO_CONVERSION = 3988 };
+
+static bool is_ascii(fr_str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.ptr[i] >= 0x80)
+            return false;
+    return true;
+}
+
+static fr_rc no_conversion(const fr_my_sink_table *t, const fr_my_change *c, fr_err *err)
+{
+    fr_fail(err, FR_ERR_DATA, "%.*s: a text does not fit its column's character set",
+            FR_ARG(t->qualified));
+    for (size_t i = 0; i < t->field_count; i++) {
+        const fr_my_field *f = &t->fields[i];
+        const fr_value *v = &c->values[f->column];
+        bool text = v->kind == FR_TEXT || v->kind == FR_JSON;
+        if (text && !fr_str_is(f->to.charset, "utf8mb4") && !is_ascii(v->bytes)) {
+            fr_fail(err, FR_ERR_DATA,
+                    "%.*s: column %.*s: its character set %.*s does not have all "
+                    "of the characters",
+                    FR_ARG(t->qualified), FR_ARG(f->ident), FR_ARG(f->to.charset));
+            break;
+        }
+    }
+    return fr_fail_code(err, "sink.value");
+}
+
 static fr_rc write_run(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
                        const fr_my_change *items, size_t count, fr_err *err)
 {
@@ -279,7 +309,9 @@ static fr_rc write_run(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_s
         MYSQL_STMT *ignored;
         for (size_t row = 0, n = 0; row < taken; row += n) {
             n = size_for(taken - row, most);
-            FR_TRY(run_rows(s, t, verb, mask, &p, row, n, &ignored, err));
+            if (run_rows(s, t, verb, mask, &p, row, n, &ignored, err) == FR_OK)
+                continue;
+            return err->native == NO_CONVERSION ? no_conversion(t, items + at + row, err) : FR_FAIL;
         }
     }
     return FR_OK;

@@ -55,9 +55,9 @@ static json_int_t num(const json_t *j, const char *name, json_int_t fallback)
 
 static json_t *error_of(const fr_err *err)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", fr_err_kind_name(err->kind), "code",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "kind", fr_err_kind_name(err->kind), "code",
                      err->code, "text", err->text, "hint", fr_err_hint(err), "sqlstate",
-                     err->sqlstate);
+                     err->sqlstate, "native", err->native);
 }
 
 static json_t *answer(fr_rc rc, const fr_err *err)

@@ -263,8 +263,9 @@ static size_t size_for(size_t left, size_t most)
 
 /* ---- changes of one verb and mask ---- */
 
-/* MySQL converts parameters before it knows for which column: it does not name it. */
-enum { NO_CONVERSION = 3988 };
+/* MySQL looks at parameters before it knows for which column they are, and does not name it:
+ * a text that has no form in a character set, and one that is not JSON. */
+enum { NO_CONVERSION = 3988, NO_JSON = 3140 };
 
 static bool is_ascii(fr_str s)
 {
@@ -274,22 +275,30 @@ static bool is_ascii(fr_str s)
     return true;
 }
 
-static fr_rc no_conversion(const fr_my_sink_table *t, const fr_my_change *c, fr_err *err)
+static bool may_be_it(const fr_my_field *f, const fr_value *v, int native)
 {
-    fr_fail(err, FR_ERR_DATA, "%.*s: a text does not fit its column's character set",
-            FR_ARG(t->qualified));
-    for (size_t i = 0; i < t->field_count; i++) {
-        const fr_my_field *f = &t->fields[i];
-        const fr_value *v = &c->values[f->column];
-        bool text = v->kind == FR_TEXT || v->kind == FR_JSON;
-        if (text && !fr_str_is(f->to.charset, "utf8mb4") && !is_ascii(v->bytes)) {
-            fr_fail(err, FR_ERR_DATA,
-                    "%.*s: column %.*s: its character set %.*s does not have all "
-                    "of the characters",
-                    FR_ARG(t->qualified), FR_ARG(f->ident), FR_ARG(f->to.charset));
-            break;
-        }
-    }
+    if (v->kind != FR_TEXT && v->kind != FR_JSON)
+        return false;
+    if (native == NO_JSON)
+        return fr_str_is(f->to.type, "json");
+    return f->to.charset.len > 0 && !fr_str_is(f->to.charset, "utf8mb4") && !is_ascii(v->bytes);
+}
+
+static fr_rc name_column(const fr_my_sink_table *t, const fr_my_change *c, fr_err *err)
+{
+    int native = err->native;
+    if (native != NO_CONVERSION && native != NO_JSON)
+        return FR_FAIL;
+    fr_str names = FR_STR("");
+    fr_arena *a = fr_arena_new(256);
+    for (size_t i = 0; i < t->field_count; i++)
+        if (may_be_it(&t->fields[i], &c->values[t->fields[i].column], native))
+            names = fr_arena_printf(a, "%.*s%s%.*s", FR_ARG(names), names.len > 0 ? " or " : "",
+                                    FR_ARG(t->fields[i].ident));
+    fr_fail(err, FR_ERR_DATA, "%.*s: column %.*s: %s", FR_ARG(t->qualified), FR_ARG(names),
+            native == NO_JSON ? "the text is not JSON"
+                              : "its character set does not have all of the characters");
+    fr_arena_free(a);
     return fr_fail_code(err, "sink.value");
 }
 
@@ -311,7 +320,7 @@ static fr_rc write_run(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_s
             n = size_for(taken - row, most);
             if (run_rows(s, t, verb, mask, &p, row, n, &ignored, err) == FR_OK)
                 continue;
-            return err->native == NO_CONVERSION ? no_conversion(t, items + at + row, err) : FR_FAIL;
+            return name_column(t, items + at + row, err);
         }
     }
     return FR_OK;

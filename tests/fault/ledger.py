@@ -18,7 +18,7 @@ import time
 import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Registry, connect, read_topics  # noqa: E402
+from harness import Registry, connect, connect_any, read_topics  # noqa: E402
 
 TABLES = ["t1", "t2", "t3", "t4"]
 
@@ -243,7 +243,7 @@ COLUMNS = ("id", "writer", "seq", "ver", "payload", "big")
 
 
 def rows_of(dsn, table):
-    c = connect(dsn)
+    c = connect_any(dsn)
     q = c.cursor()
     q.execute(f"select {', '.join(COLUMNS)} from {table}")
     rows = {r[0]: r[1:] for r in q.fetchall()}

@@ -170,18 +170,36 @@ def scenario_source_resets(args):
         return figures(v, r, connections_cut=cuts)
 
 
-def scenario_target_commit_lost(args):
-    """The target commits, the reply to COMMIT never comes."""
-    with postgres_proxy("PG2") as proxy, fault_run(args, target_port=proxy.port) as (r, w):
+def commits_lost(args, reply, after=0.0, target="PG2"):
+    with postgres_proxy(target) as proxy, fault_run(args, target_port=proxy.port, target=target) as (r, w):
         r.start()
         wait_rows(r, 5)
         for n in range(args.kills):
             time.sleep(r.random.uniform(0.1, 0.5))
-            proxy.lose_after(DOWN, b"COMMIT\0", 1)
+            proxy.lose_after(DOWN, reply, 1, after)
             wait_for(r, "a commit of the sink", lambda: proxy.lost > n, 30)
             progress(r)
         v = r.settle(w)
         return figures(v, r, replies_lost=proxy.lost)
+
+
+def scenario_target_commit_lost(args):
+    """The target commits, the reply to COMMIT never comes."""
+    return commits_lost(args, b"COMMIT\0")
+
+
+# The name of the column that the sink asks for in the same text as COMMIT, right before it.
+MYSQL_COMMIT = b"(ROW_COUNT() <> "
+
+
+def scenario_mariadb_target_commit_lost(args):
+    """The same, with MariaDB as the target."""
+    return commits_lost(args, MYSQL_COMMIT, 0.2, "MARIADB")
+
+
+def scenario_mysql_target_commit_lost(args):
+    """The same, with MySQL as the target."""
+    return commits_lost(args, MYSQL_COMMIT, 0.2, "MYSQL")
 
 
 def scenario_registry_down(args):

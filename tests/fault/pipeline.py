@@ -12,7 +12,7 @@ import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ledger  # noqa: E402
-from harness import drop_database  # noqa: E402
+from harness import connect_any, create_database, drop_database  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FRESHET = os.environ.get("FRESHET", os.path.join(ROOT, "build", "dev", "freshet"))
@@ -40,7 +40,7 @@ sources:
       "/^public\\\\./": {{method: log, snapshot: {{chunk: 50, parallel: 2}}}}
 sinks:
   dst:
-    type: postgres
+    type: {target_type}
     dsn: {target}
     from: ["{prefix}.public.t1", "{prefix}.public.t2", "{prefix}.public.t3", "{prefix}.public.t4", "{prefix}.public.ledger"]
     create: run
@@ -53,6 +53,12 @@ class Failure(Exception):
     pass
 
 
+def errors():
+    """What the clients of the servers in use raise."""
+    mysql = sys.modules.get("pymysql")
+    return (ledger.psycopg2.Error,) + ((mysql.Error,) if mysql else ())
+
+
 def via(dsn, port):
     """The DSN with another port, where a proxy listens."""
     return re.sub(r":\d+/", f":{port}/", dsn) if port else dsn
@@ -62,23 +68,21 @@ class Run:
     """Databases, topics and a daemon of its own, removed at the end."""
 
     def __init__(self, seed, max_events=500, timeout=60000, rows=200, bootstrap=None, source_port=None,
-                 target_port=None, env=None):
-        """bootstrap, source_port, target_port: what the daemon is told, when a proxy stands between."""
+                 target_port=None, target="PG2", env=None):
+        """bootstrap, source_port, target_port: what the daemon is told, when a proxy stands between. target:
+        the server of the stack that the sink writes to (PG2, MARIADB, MYSQL)."""
         self.id = "f" + uuid.uuid4().hex[:8]
         self.random = random.Random(seed)
         self.seed = seed
-        self.admin = [os.environ["PG_DSN"], os.environ["PG2_DSN"]]
-        for dsn in self.admin:
-            c = ledger.connect(dsn)
-            c.cursor().execute(f"create database {self.id}")
-            c.close()
-        self.source, self.target = [d.rsplit("/", 1)[0] + "/" + self.id for d in self.admin]
+        self.admin = [os.environ["PG_DSN"], os.environ[target + "_DSN"]]
+        self.source, self.target = [create_database(dsn, self.id) for dsn in self.admin]
         ledger.create(self.source, rows)
         self.dir = tempfile.mkdtemp(prefix="freshet-fault-")
         self.bootstrap = os.environ["KAFKA_BOOTSTRAP"]
         text = CONFIG.format(name=self.id, bootstrap=bootstrap or self.bootstrap,
                              registry=os.environ["REGISTRY_URL"],
                              source=via(self.source, source_port), target=via(self.target, target_port),
+                             target_type=self.target.split(":")[0].replace("postgresql", "postgres"),
                              prefix=self.id,
                              slot="s" + self.id, dir=self.dir, max_events=max_events,
                              timeout=timeout)
@@ -132,24 +136,24 @@ class Run:
     def applied(self):
         """Ledger rows in the target."""
         try:
-            c = ledger.connect(self.target)
+            c = connect_any(self.target)
             q = c.cursor()
             q.execute("select count(*) from ledger")
             n = q.fetchone()[0]
             c.close()
             return n
-        except ledger.psycopg2.Error:
+        except errors():
             return 0
 
     def counts(self, dsn):
         try:
-            c = ledger.connect(dsn)
+            c = connect_any(dsn)
             q = c.cursor()
             q.execute("select " + ", ".join(f"(select count(*) from {t})" for t in ledger.TABLES + ["ledger"]))
             n = q.fetchone()
             c.close()
             return n
-        except ledger.psycopg2.Error:
+        except errors():
             return None
 
     def catch_up(self, seconds=120, restart=True):
@@ -213,7 +217,7 @@ class Run:
         for dsn, database in zip(self.admin, (self.source, self.target)):
             try:
                 drop_database(dsn, self.id)
-            except ledger.psycopg2.Error as e:
+            except errors() as e:
                 print(f"  (left behind: {self.id}: {e})")
 
 

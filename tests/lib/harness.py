@@ -16,11 +16,13 @@ import sys
 import tempfile
 import time
 import traceback
+import urllib.parse
 import urllib.request
 import uuid
 
 import fastavro
 import psycopg2
+import psycopg2.extensions
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -35,17 +37,32 @@ def connect(dsn, **more):
     return c
 
 
+def connect_any(dsn):
+    """To PostgreSQL, or by mysql://user@host:port/database to MySQL and MariaDB."""
+    if not dsn.startswith(("mysql:", "mariadb:")):
+        return connect(dsn)
+    import pymysql  # only where such a server is meant
+
+    u = urllib.parse.urlsplit(dsn)
+    return pymysql.connect(host=u.hostname, port=u.port, user=u.username, database=u.path[1:] or None,
+                           charset="utf8mb4", autocommit=True, connect_timeout=5)
+
+
 def create_database(dsn, name, options=""):
     """A database of the test's own; answers its DSN."""
-    c = connect(dsn)
+    c = connect_any(dsn)
     c.cursor().execute(f"create database {name} {options}")
     c.close()
     return dsn.rsplit("/", 1)[0] + "/" + name
 
 
 def drop_database(dsn, database):
-    c = connect(dsn)
+    c = connect_any(dsn)
     q = c.cursor()
+    if not isinstance(c, psycopg2.extensions.connection):
+        q.execute(f"drop database if exists {database}")
+        c.close()
+        return
     q.execute("select slot_name, active_pid from pg_replication_slots where database = %s", (database,))
     for slot, pid in q.fetchall():
         if pid:

@@ -40,47 +40,63 @@ static unsigned key_bytes(const fr_my_abilities *can, uint64_t page)
     return page == 8192 ? 1536 : page == 4096 ? 768 : 3072;
 }
 
-static fr_rc learn(fr_my *my, fr_arena *a, fr_my_abilities *can, fr_err *err)
+static fr_my_abilities abilities_of(fr_my *my, const fr_my_rows *settings)
 {
-    fr_my_rows rows;
-    fr_str page, format, logs;
-    FR_TRY(fr_my_query(my, a, "read the server's settings",
-                       "SELECT @@max_allowed_packet, @@lower_case_table_names, @@sql_mode, "
-                       "@@autocommit",
-                       &rows, err));
     uint32_t v = my->version;
     bool m = my->mariadb;
-    *can = (fr_my_abilities){.version = v,
-                             .mariadb = m,
-                             .fractions = m || v >= 50604,
-                             .uuid = m && v >= 100700,
-                             .bulk = takes_arrays(my),
-                             .row_alias = !m && v >= 80019,
-                             .watches_txn = m && v >= 100300,
-                             .packet = fr_my_uint(&rows, 0, 0, 1 << 20),
-                             .folds_tables = fr_my_uint(&rows, 0, 1, 0) != 0};
-    can->exact = m && v >= 100202   ? "utf8mb4_nopad_bin"
-                 : !m && v >= 80017 ? "utf8mb4_0900_bin"
-                                    : "utf8mb4_bin";
-    can->exact_pads = strcmp(can->exact, "utf8mb4_bin") == 0;
-    if (strstr(fr_arena_cstr(a, fr_my_text(&rows, 0, 2)), "STRICT_ALL_TABLES") == NULL ||
-        fr_my_uint(&rows, 0, 3, 1) != 0) {
-        fr_fail(err, FR_ERR_CONFIG,
-                "strict mode or autocommit did not take: something between "
-                "us and the server keeps settings to itself");
-        fr_fail_code(err, "sink.session");
-        return fr_fail_hint(err, "connect to the server itself, or to a proxy in session mode");
-    }
-    FR_TRY(fr_my_variable(my, a, "innodb_page_size", &page, err));
+    fr_my_abilities can = {.version = v,
+                           .mariadb = m,
+                           .fractions = m || v >= 50604,
+                           .uuid = m && v >= 100700,
+                           .bulk = takes_arrays(my),
+                           .row_alias = !m && v >= 80019,
+                           .watches_txn = m && v >= 100300,
+                           .packet = fr_my_uint(settings, 0, 0, 1 << 20),
+                           .folds_tables = fr_my_uint(settings, 0, 1, 0) != 0};
+    can.exact = m && v >= 100202   ? "utf8mb4_nopad_bin"
+                : !m && v >= 80017 ? "utf8mb4_0900_bin"
+                                   : "utf8mb4_bin";
+    can.exact_pads = strcmp(can.exact, "utf8mb4_bin") == 0;
+    return can;
+}
+
+static fr_rc not_taken(fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG,
+            "strict mode or autocommit did not take: something between us and the server keeps "
+            "settings to itself");
+    fr_fail_code(err, "sink.session");
+    return fr_fail_hint(err, "connect to the server itself, or to a proxy in session mode");
+}
+
+/* InnoDB refuses READ COMMITTED where statements are logged as such. */
+static fr_rc isolate(fr_my *my, fr_arena *a, fr_err *err)
+{
+    fr_str format, logs;
     FR_TRY(fr_my_variable(my, a, "binlog_format", &format, err));
     FR_TRY(fr_my_variable(my, a, "log_bin", &logs, err));
-    can->key_bytes = key_bytes(can, strtoull(fr_arena_cstr(a, page), NULL, 10));
-    /* InnoDB refuses READ COMMITTED where statements are logged as such. */
     bool statements = fr_str_is(format, "STATEMENT") && fr_str_is(logs, "ON");
     return fr_my_exec(my, "set the isolation level",
                       statements ? FR_STR("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                                  : FR_STR("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"),
                       err);
+}
+
+static fr_rc learn(fr_my *my, fr_arena *a, fr_my_abilities *can, fr_err *err)
+{
+    fr_my_rows rows;
+    fr_str page;
+    FR_TRY(fr_my_query(my, a, "read the server's settings",
+                       "SELECT @@max_allowed_packet, @@lower_case_table_names, @@sql_mode, "
+                       "@@autocommit",
+                       &rows, err));
+    *can = abilities_of(my, &rows);
+    if (strstr(fr_arena_cstr(a, fr_my_text(&rows, 0, 2)), "STRICT_ALL_TABLES") == NULL ||
+        fr_my_uint(&rows, 0, 3, 1) != 0)
+        return not_taken(err);
+    FR_TRY(fr_my_variable(my, a, "innodb_page_size", &page, err));
+    can->key_bytes = key_bytes(can, strtoull(fr_arena_cstr(a, page), NULL, 10));
+    return isolate(my, a, err);
 }
 
 static fr_rc prepare_session(fr_my *my, int64_t frozen_seconds, fr_my_abilities *can, fr_err *err)

@@ -141,7 +141,7 @@ real() {
         -type f -perm -u+x 2>/dev/null | LC_ALL=C sort)
     [ ${#tests[@]} -gt 0 ] || return 0
     FRESHET_STACK_LOGS=$logs/servers FRESHET=${FRESHET:-$root/build/dev/freshet} \
-        STACK="pg pg2 pg-tls kafka registry mariadb mysql" tests/stack/run "$0" --scripts "${tests[@]}"
+        STACK="pg pg2 pg-tls kafka registry" tests/stack/run "$0" --scripts "${tests[@]}"
 }
 
 # Data races: the drivers between fakes, and the way through real servers. Needs a librdkafka with

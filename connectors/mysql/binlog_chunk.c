@@ -23,7 +23,7 @@ typedef struct chunk_reader {
     const fr_my_layout *layout;
     MYSQL_RES *res;
     MYSQL_ROW row; /* one that found the batch full */
-    bool announced, ended;
+    bool whole, announced, ended, failed;
     atomic_bool asked;
 } chunk_reader;
 
@@ -39,6 +39,7 @@ static void put_select(fr_buf *b, const fr_my_relation *r)
 
 static fr_rc read_fail(chunk_reader *r, fr_err *err)
 {
+    r->failed = true;
     fr_my_fail(r->slot->my, "read rows", err);
     if (err->native == ER_TABLE_DEF_CHANGED_NUMBER) {
         err->kind = FR_ERR_CONNECT;
@@ -153,6 +154,7 @@ static fr_rc finish(chunk_reader *r, fr_err *err)
         return read_fail(r, err);
     mysql_free_result(r->res);
     r->res = NULL;
+    FR_TRY(fr_binlog_view_let_go(r->slot->my, err));
     r->ended = true;
     fr_binlog_slot_give(r->s, r->v, r->slot, false);
     r->slot = NULL;
@@ -209,11 +211,16 @@ static void chunk_close(fr_reader *base)
     chunk_reader *r = READER(base);
     if (r == NULL)
         return;
-    /* To free a result that is not read to its end would read it: end the line instead. */
-    bool broken = r->slot != NULL && !r->ended;
+    /* To free a result that is not read to its end reads it: a chunk's rows, but not a whole
+     * table's. */
+    bool unread = r->slot != NULL && !r->ended;
+    fr_err ignored;
+    bool broken = unread && (r->failed || r->whole);
     if (broken)
         fr_my_interrupt(r->slot->my);
     mysql_free_result(r->res);
+    if (unread && !broken)
+        broken = fr_binlog_view_let_go(r->slot->my, &ignored) == FR_FAIL;
     fr_binlog_slot_give(r->s, r->v, r->slot, broken);
     fr_buf_free(&r->sql);
     free(r);
@@ -253,6 +260,7 @@ fr_rc fr_binlog_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk 
     /* Just below the view: the next group has the very place of the view, and comes after. */
     r->view_lsn = plan->view_lsn - 1;
     r->epoch = plan->epoch;
+    r->whole = c->whole;
     const fr_binlog_table *t = &v->catalog.tables[table];
     put_select(&r->sql, &t->relation);
     fr_arena *a = fr_arena_new(0);

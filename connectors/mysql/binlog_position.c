@@ -92,7 +92,7 @@ fr_str fr_binlog_position_text(fr_arena *a, const fr_binlog_position *p)
     return fr_buf_view(&b);
 }
 
-uint64_t fr_binlog_file_number(const char *file)
+uint64_t fr_binlog_number_of_file(const char *file)
 {
     const char *dot = strrchr(file, '.');
     if (dot == NULL || dot[1] < '0' || dot[1] > '9')
@@ -104,5 +104,5 @@ uint64_t fr_binlog_file_number(const char *file)
 
 uint64_t fr_binlog_lsn(const char *file, uint64_t pos)
 {
-    return fr_binlog_file_number(file) << OFFSET_BITS | pos;
+    return fr_binlog_number_of_file(file) << OFFSET_BITS | pos;
 }

@@ -30,7 +30,7 @@ fr_str fr_binlog_position_text(fr_arena *a, const fr_binlog_position *p);
 
 /* The number at the end of a binlog file's name: 4 of "mysql-bin.000004", and of any length
  * (D12). 0 when there is none. */
-uint64_t fr_binlog_file_number(const char *file);
+uint64_t fr_binlog_number_of_file(const char *file);
 /* A place in the log as one number: file number << 40 | offset. */
 uint64_t fr_binlog_lsn(const char *file, uint64_t pos);
 

@@ -113,6 +113,7 @@ static fr_rc fill_plan(const fr_binlog_view *v, const fr_plan_request *request, 
         if (!wanted(t, request))
             continue;
         FR_TRY(fr_binlog_split(v->slots[0].my, t, &chunks, err));
+        FR_TRY(fr_binlog_view_let_go(v->slots[0].my, err));
         out->rows_expected += t->rows;
     }
     out->chunks = chunks.items;

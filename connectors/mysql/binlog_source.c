@@ -256,7 +256,7 @@ static int64_t bytes_behind(const fr_my_rows *files, uint64_t read)
     for (size_t i = 0; i < files->count; i++) {
         char name[FR_BINLOG_FILE_MAX];
         snprintf(name, sizeof(name), "%.*s", FR_ARG(fr_my_text(files, i, 0)));
-        uint64_t number = fr_binlog_file_number(name);
+        uint64_t number = fr_binlog_number_of_file(name);
         int64_t size = (int64_t)fr_my_uint(files, i, 1, 0);
         if (number == read >> 40)
             size -= (int64_t)(read & ((UINT64_C(1) << 40) - 1));
@@ -277,8 +277,10 @@ static fr_rc ask_status(fr_binlog_source *s, fr_my *my, fr_arena *a, fr_err *err
     uint64_t read = atomic_load(&s->read_lsn);
     if (read == 0)
         return FR_OK;
-    FR_TRY(fr_my_query(my, a, "list the binary logs", "SHOW BINARY LOGS", &files, err));
-    atomic_store(&s->lag_bytes, bytes_behind(&files, read));
+    if (fr_my_query(my, a, "list the binary logs", "SHOW BINARY LOGS", &files, err) == FR_OK)
+        atomic_store(&s->lag_bytes, bytes_behind(&files, read));
+    else if (err->kind != FR_ERR_AUTH)
+        return FR_FAIL;
     return FR_OK;
 }
 

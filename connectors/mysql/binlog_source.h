@@ -135,6 +135,10 @@ fr_rc fr_binlog_refused(const fr_binlog_source *s, const fr_binlog_position *p, 
 fr_rc fr_binlog_view_open(fr_binlog_source *s, const fr_binlog_catalog *c, size_t readers,
                           fr_binlog_view *v, fr_binlog_here *at, fr_err *err);
 
+/* After each query in a view: whoever wants to alter the table need not wait for the view's end
+ * (and have everybody else wait behind it). The view stays. */
+fr_rc fr_binlog_view_let_go(fr_my *my, fr_err *err);
+
 /* binlog_snapshot.c */
 fr_rc fr_binlog_plan(fr_source *base, const fr_plan_request *request, fr_plan *out, fr_err *err);
 void fr_binlog_end_view(fr_source *base);

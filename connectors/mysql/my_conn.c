@@ -88,6 +88,14 @@ static void options(MYSQL *m, const fr_my_dsn *d, const fr_my_target *target)
     tls_options(m, d);
 }
 
+static fr_rc no_tls(const char *place, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "connect to %s: the server does not support TLS", place);
+    fr_fail_code(err, "my.tls");
+    return fr_fail_hint(err, "switch TLS on at the server (ssl_cert, ssl_key), or accept a line "
+                             "that can be read with tls=off and insecure: true");
+}
+
 static fr_rc login_fail(MYSQL *m, const fr_my_dsn *d, const char *place, fr_err *err)
 {
     unsigned number = mysql_errno(m);
@@ -96,10 +104,11 @@ static fr_rc login_fail(MYSQL *m, const fr_my_dsn *d, const char *place, fr_err 
     bool certificate = number == CR_SSL_CONNECTION_ERROR && d->tls == FR_MY_TLS_VERIFY &&
                        (strstr(text, "ertificate") != NULL || strstr(text, "self") != NULL ||
                         strstr(text, "verif") != NULL);
-    bool no_tls = number == CR_SSL_CONNECTION_ERROR && strstr(text, "does not support") != NULL;
+    if (number == CR_SSL_CONNECTION_ERROR && strstr(text, "does not support") != NULL)
+        return no_tls(place, err);
     bool plugin = number == CR_AUTH_PLUGIN_CANNOT_LOAD || strstr(text, "RESTRICTED_AUTH") != NULL ||
                   strstr(text, "restricted") != NULL;
-    if (certificate || no_tls || plugin)
+    if (certificate || plugin)
         kind = FR_ERR_CONFIG;
     fr_fail(err, kind, "connect to %s: %s", place, text[0] != '\0' ? text : "no reason given");
     fr_redact(err->text);
@@ -110,11 +119,6 @@ static fr_rc login_fail(MYSQL *m, const fr_my_dsn *d, const char *place, fr_err 
         return fr_fail_hint(err, "give the file of the authority that signed the server's "
                                  "certificate (dsn ?ca=FILE), and the name that stands in it as "
                                  "host");
-    }
-    if (no_tls) {
-        fr_fail_code(err, "my.tls");
-        return fr_fail_hint(err, "switch TLS on at the server (ssl_cert, ssl_key), or accept a "
-                                 "line that can be read with tls=off and insecure: true");
     }
     if (plugin) {
         fr_fail_code(err, "my.auth_plugin");
@@ -179,6 +183,8 @@ static fr_rc connect_to(const fr_my_dsn *d, const fr_my_target *target, const ch
     if (mysql_real_connect(my->mysql, d->host, d->user, target->password, d->database, d->port,
                            d->socket, flags) == NULL)
         rc = login_fail(my->mysql, d, place, err);
+    if (rc == FR_OK && d->tls != FR_MY_TLS_OFF && mysql_get_ssl_cipher(my->mysql) == NULL)
+        rc = no_tls(place, err); /* the library asks for it only where it verifies */
     if (rc == FR_OK) {
         learn(my);
         rc = session(my, target, err);

@@ -235,17 +235,30 @@ static fr_rc unsupported(fr_err *err, const fr_my_column *c)
                                    "server's version");
 }
 
+/* MariaDB before 10.1 wrote fractions of a second into the old formats, and the log does not say
+ * how many digits: without information_schema nobody knows where such a value ends. */
+static fr_rc digits_unknown(fr_err *err)
+{
+    fr_fail(err, FR_ERR_SCHEMA,
+            "a time in the format of before MySQL 5.6, and nobody said how many "
+            "digits of a second it has");
+    fr_fail_code(err, "my.type_unsupported");
+    return fr_fail_hint(err,
+                        "SET GLOBAL mysql56_temporal_format=ON; ALTER TABLE ... FORCE rewrites "
+                        "the column in the new format");
+}
+
 static fr_rc set_codec(fr_my_layout *l, const fr_my_column *c, fr_my_codec *codec, fr_err *err)
 {
     const fr_my_type_row *row = &fr_my_type_rows[c->type];
-    bool decimal = c->type == FR_MY_DECIMAL;
+    uint16_t meta = c->meta;
     if (c->type == FR_MY_UNKNOWN)
         return unsupported(err, c);
+    if (c->wire == FR_MY_WIRE_UNKNOWN && c->type == FR_MY_DECIMAL)
+        meta = (uint16_t)((unsigned)c->precision << 8 | c->scale);
     *codec = (fr_my_codec){.type = c->type,
                            .wire = c->wire,
-                           .meta = c->wire == FR_MY_WIRE_UNKNOWN && decimal
-                                       ? (uint16_t)(c->precision << 8 | c->scale)
-                                       : c->meta,
+                           .meta = meta,
                            .digits = row->param == FR_MY_DIGITS ? c->scale : 0,
                            .is_unsigned = c->is_unsigned,
                            .as_text = c->as_text,
@@ -254,6 +267,8 @@ static fr_rc set_codec(fr_my_layout *l, const fr_my_column *c, fr_my_codec *code
                            .labels = c->labels,
                            .label_count = c->label_count};
     codec->kind = fr_my_kind(c, &codec->precision, &codec->scale);
+    if (old_temporal(c->wire) && c->column_type.len == 0)
+        return digits_unknown(err);
     if (old_temporal(c->wire))
         codec->meta = c->scale;
     if (!row->text)
@@ -406,6 +421,12 @@ void fr_my_layout_bad(const fr_my_layout *l, size_t column, fr_arena *a, const c
 void fr_my_layout_zero(const fr_my_layout *l, size_t column, fr_arena *a, fr_str *zero)
 {
     fr_str name = l->table->columns[column].name;
+    for (size_t at = 0, end; at < zero->len; at = end + 1) { /* before and after both have it */
+        const char *comma = memchr(zero->ptr + at, ',', zero->len - at);
+        end = comma == NULL ? zero->len : (size_t)(comma - zero->ptr);
+        if (fr_str_eq((fr_str){zero->ptr + at, end - at}, name))
+            return;
+    }
     *zero = zero->len == 0 ? fr_arena_str(a, name)
                            : fr_arena_printf(a, "%.*s,%.*s", FR_ARG(*zero), FR_ARG(name));
 }

@@ -130,12 +130,14 @@ fr_str fr_my_native_type(const fr_my_column *c, fr_arena *a)
 
 void fr_my_select(fr_buf *b, const fr_my_column *c, bool text)
 {
-    bool widen = text && c->type == FR_MY_FLOAT;
+    /* The server prints a FLOAT with 6 digits, and DOUBLE(M,D) with D decimals, which is not what
+     * it stores. A product has neither; a sum would lose the sign of -0. */
+    bool widen = text && (c->type == FR_MY_FLOAT || c->type == FR_MY_DOUBLE);
     fr_buf_text(b, widen ? "(`" : "`");
     for (size_t i = 0; i < c->name.len; i++) {
         if (c->name.ptr[i] == '`')
             fr_buf_u8(b, '`');
         fr_buf_u8(b, (uint8_t)c->name.ptr[i]);
     }
-    fr_buf_text(b, widen ? "`+0e0)" : "`");
+    fr_buf_text(b, widen ? "`*1e0)" : "`");
 }

@@ -88,7 +88,9 @@ fr_rc fr_my_label(const fr_my_codec *c, fr_arena *a, uint64_t v, fr_value *out, 
     if (c->type == FR_MY_ENUM) {
         if (v > c->label_count)
             return fr_my_malformed(err, "an enum value beyond the column's labels");
-        put_bytes(c, v == 0 ? FR_STR("") : c->labels[v - 1], out);
+        /* A copy: the layout may be gone before the batch. */
+        bool empty = v == 0 || c->labels[v - 1].len == 0;
+        put_bytes(c, empty ? FR_STR("") : fr_arena_str(a, c->labels[v - 1]), out);
         return FR_OK;
     }
     if (c->label_count < 64 && v >> c->label_count != 0)

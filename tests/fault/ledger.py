@@ -9,6 +9,7 @@ chk: reads every topic from the beginning with somebody else's client and Avro r
 counts what is lost, doubled, torn, out of order, and what differs between the fold of the
 events, the source and the target.
 """
+import json
 import os
 import random
 import sys
@@ -16,15 +17,54 @@ import threading
 import time
 
 import psycopg2
+import pymysql
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Registry, connect, connect_any, read_topics  # noqa: E402
+import harness  # noqa: E402
+import mysql  # noqa: E402
+from harness import Registry, read_topics  # noqa: E402
 
 TABLES = ["t1", "t2", "t3", "t4"]
+DatabaseError = (psycopg2.Error, pymysql.Error)
+ConnectionLost = (psycopg2.OperationalError, psycopg2.InterfaceError, pymysql.OperationalError,
+                  pymysql.InterfaceError)
+
+
+def is_mysql(dsn):
+    return dsn.startswith("mysql://")
+
+
+def connect(dsn, autocommit=True, **more):
+    """Source and target may be of either family."""
+    if is_mysql(dsn):
+        return mysql.connect(dsn, autocommit=autocommit, **more)
+    c = harness.connect(dsn, **more)
+    c.autocommit = autocommit
+    return c
+
+
+def create_mysql(dsn, rows):
+    c = connect(dsn)
+    q = c.cursor()
+    for t in TABLES:
+        q.execute(
+            f"create table {t} (id bigint primary key, writer int not null, seq bigint not null,"
+            " ver bigint not null, payload text, big text)"
+        )
+        q.executemany(f"insert into {t} values (%s, 0, 0, 0, %s, %s)",
+                      [(-g, f"before {g}", str(g) * 30) for g in range(1, rows + 1)])
+    q.execute(
+        "create table ledger (writer int, seq bigint, txid bigint not null, nrows int not null,"
+        " primary key (writer, seq))"
+    )
+    c.close()
 
 
 def create(dsn, rows=200):
     """Tables, publication, and rows for the snapshot to find."""
+    if is_mysql(dsn):
+        create_mysql(dsn, rows)
+        return
     c = connect(dsn)
     q = c.cursor()
     for t in TABLES:
@@ -62,10 +102,9 @@ class Writer(threading.Thread):
     def reconnect(self):
         while not self.stopping.is_set():
             try:
-                self.connection = connect(self.dsn, connect_timeout=3)
-                self.connection.autocommit = False
+                self.connection = connect(self.dsn, autocommit=False, connect_timeout=3)
                 return True
-            except psycopg2.Error:
+            except DatabaseError:
                 time.sleep(0.05)
         return False
 
@@ -116,11 +155,15 @@ class Writer(threading.Thread):
         first, self.next_id = self.next_id, self.next_id + count
         base = self.ver
         self.ver += count
-        q.execute(
-            f"insert into {t} select %s + g, %s, %s, %s + g + 1, 'one of many', null"
-            " from generate_series(0, %s - 1) g",
-            (first, self.number, self.seq, base, count),
-        )
+        if is_mysql(self.dsn):
+            q.executemany(f"insert into {t} values (%s, %s, %s, %s, 'one of many', null)",
+                          [(first + g, self.number, self.seq, base + g + 1) for g in range(count)])
+        else:
+            q.execute(
+                f"insert into {t} select %s + g, %s, %s, %s + g + 1, 'one of many', null"
+                " from generate_series(0, %s - 1) g",
+                (first, self.number, self.seq, base, count),
+            )
         for i in range(first, first + count):
             live[t][i] = True
         return count
@@ -142,12 +185,11 @@ class Writer(threading.Thread):
             self.connection.rollback()
             self.rolled_back += 1
             return
-        q.execute(
-            "insert into ledger values (%s, %s, txid_current(), %s)", (self.number, self.seq, rows)
-        )
+        txid = "0" if is_mysql(self.dsn) else "txid_current()"
+        q.execute(f"insert into ledger values (%s, %s, {txid}, %s)", (self.number, self.seq, rows))
         try:
             self.connection.commit()
-        except psycopg2.Error:
+        except DatabaseError:
             self.settle(live)
             return
         self.live = live
@@ -177,14 +219,14 @@ class Writer(threading.Thread):
         while not self.stopping.is_set():
             try:
                 self.transaction()
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            except ConnectionLost:
                 if not self.reconnect():
                     return
             if self.pace:
                 time.sleep(self.random.random() * 2 * self.pace)
         try:
             self.connection.close()
-        except psycopg2.Error:
+        except DatabaseError:
             pass
 
 
@@ -243,7 +285,7 @@ COLUMNS = ("id", "writer", "seq", "ver", "payload", "big")
 
 
 def rows_of(dsn, table):
-    c = connect_any(dsn)
+    c = connect(dsn)
     q = c.cursor()
     q.execute(f"select {', '.join(COLUMNS)} from {table}")
     rows = {r[0]: r[1:] for r in q.fetchall()}
@@ -254,18 +296,22 @@ def rows_of(dsn, table):
 def ledger_of(dsn):
     c = connect(dsn)
     q = c.cursor()
-    q.execute("select writer, seq, txid, nrows from ledger")
-    rows = {r[2]: r for r in q.fetchall()}
+    q.execute("select writer, seq, nrows from ledger")
+    rows = {(writer, seq): nrows for writer, seq, nrows in q.fetchall()}
     c.close()
     return rows
 
 
 class Check:
+    """A transaction is what shares epoch and commit position; its ledger row says which one it is."""
+
     def __init__(self, bootstrap, registry_url, prefix, dsn, target_dsn=None):
         self.bootstrap, self.registry = bootstrap, Registry(registry_url)
         self.prefix, self.dsn, self.target_dsn = prefix, dsn, target_dsn
+        self.space = mysql.parts(dsn)["database"] if is_mysql(dsn) else "public"
         self.v = Verdict()
-        self.seen = {}  # txid -> {(ordinal, topic, key, op)}
+        self.seen = {}  # (epoch, position) -> {(ordinal, topic, key, op)}
+        self.names = {}  # (epoch, position) -> (writer, seq)
         self.snapshot_ledger = set()
         self.fold = {t: {} for t in TABLES}
         self.last = {}  # (table, id) -> ver
@@ -277,19 +323,21 @@ class Check:
         e = self.registry.decode(m.value())
         self.v.events += 1
         source, op, after = e["source"], e["op"], e["after"]
-        txid = source["txId"]
         if op != "r":
+            group = (source["epoch"], json.loads(source["sequence"])[0])
             place = (source["ordinal"], table, m.key(), op)
-            places = self.seen.setdefault(txid, set())
+            places = self.seen.setdefault(group, set())
             if place in places:
                 self.v.doubled += 1
-                self.v.note(f"doubled: transaction {txid} {place} at {m.partition()}@{m.offset()}")
+                self.v.note(f"doubled: transaction {group} {place} at {m.partition()}@{m.offset()}")
             places.add(place)
         if table == "ledger":
+            name = (after["writer"], after["seq"])
             if op == "r":
-                if after["txid"] in self.snapshot_ledger:
-                    self.v.doubled += 1
-                self.snapshot_ledger.add(after["txid"])
+                self.v.doubled += name in self.snapshot_ledger
+                self.snapshot_ledger.add(name)
+            else:
+                self.names[group] = name
             return
         if op == "d":
             self.fold[table].pop(e["before"]["id"], None)
@@ -310,20 +358,27 @@ class Check:
         """Each transaction of the ledger, complete, and nothing beside them."""
         ledger = ledger_of(self.dsn)
         self.v.transactions = len(ledger)
-        for txid, (writer, seq, _, nrows) in ledger.items():
-            if txid in self.snapshot_ledger and txid not in self.seen:
+        groups = {}
+        for group, places in self.seen.items():
+            name = self.names.get(group)
+            if name not in ledger:
+                self.v.unknown += 1
+                self.v.note(f"no ledger row for transaction {group} of {len(places)} rows")
+            elif name in groups:
+                self.v.doubled += 1
+                self.v.note(f"doubled: {name} is both {groups[name]} and {group}")
+            groups[name] = group
+        for (writer, seq), nrows in ledger.items():
+            group = groups.get((writer, seq))
+            if group is None and (writer, seq) in self.snapshot_ledger:
                 continue
-            ordinals = {place[0] for place in self.seen.get(txid, ())}
+            ordinals = {place[0] for place in self.seen.get(group, ())}
             if not ordinals:
                 self.v.lost += 1
-                self.v.note(f"lost: transaction {txid} of writer {writer} seq {seq}")
+                self.v.note(f"lost: the transaction of writer {writer} seq {seq}")
             elif ordinals != set(range(nrows + 1)):
                 self.v.torn += 1
-                self.v.note(f"torn: transaction {txid} has {len(ordinals)} of {nrows + 1} rows")
-        for txid in self.seen:
-            if txid not in ledger:
-                self.v.unknown += 1
-                self.v.note(f"no ledger row for transaction {txid}")
+                self.v.note(f"torn: transaction {group} has {len(ordinals)} of {nrows + 1} rows")
 
     def compare(self, what, left, right):
         wrong = 0
@@ -334,7 +389,7 @@ class Check:
         return wrong
 
     def run(self):
-        topics = [f"{self.prefix}.public.{t}" for t in TABLES + ["ledger"]]
+        topics = [f"{self.prefix}.{self.space}.{t}" for t in TABLES + ["ledger"]]
         messages = read_topics(self.bootstrap, topics)
         for m in messages:
             self.event(m)

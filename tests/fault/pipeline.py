@@ -12,7 +12,7 @@ import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ledger  # noqa: E402
-from harness import connect_any, create_database, drop_database  # noqa: E402
+from harness import drop_database  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FRESHET = os.environ.get("FRESHET", os.path.join(ROOT, "build", "dev", "freshet"))
@@ -31,32 +31,42 @@ registry: {{url: ["{registry}"], register: run}}
 http: {{listen: none, socket: "{dir}/${{env:SOCKET_NUMBER}}.sock"}}
 daemon: {{cache_dir: {dir}/cache, drain: 10s}}
 sources:
-  src:
-    type: postgres
-    dsn: {source}
-    prefix: {prefix}
-    log: {{publication: ledger_pub, slot: {slot}, heartbeat: 2s}}
-    tables:
-      "/^public\\\\./": {{method: log, snapshot: {{chunk: 50, parallel: 2}}}}
+{source_block}
 sinks:
   dst:
     type: {target_type}
     dsn: {target}
-    from: ["{prefix}.public.t1", "{prefix}.public.t2", "{prefix}.public.t3", "{prefix}.public.t4", "{prefix}.public.ledger"]
+    from: ["{prefix}.{space}.t1", "{prefix}.{space}.t2", "{prefix}.{space}.t3", "{prefix}.{space}.t4", "{prefix}.{space}.ledger"]
     create: run
     write: {{every: 50ms}}
     on_change: {{add_column: evolve}}
 """
 
 
+POSTGRES = """  src:
+    type: postgres
+    dsn: {source}
+    prefix: {prefix}
+    log: {{publication: ledger_pub, slot: {slot}, heartbeat: 2s}}
+    tables:
+      "/^public\\\\./": {{method: log, snapshot: {{chunk: 50, parallel: 2}}}}"""
+
+MYSQL = """  src:
+    type: {type}
+    dsn: {source}
+    password: {password}
+    prefix: {prefix}
+    log: {{heartbeat: 2s}}
+    tables:
+      "/^{prefix}\\\\./": {{method: log, snapshot: {{chunk: 50, parallel: 2}}}}"""
+
+
 class Failure(Exception):
     pass
 
 
-def errors():
-    """What the clients of the servers in use raise."""
-    mysql = sys.modules.get("pymysql")
-    return (ledger.psycopg2.Error,) + ((mysql.Error,) if mysql else ())
+class Skip(Exception):
+    """A server that cannot be had here."""
 
 
 def via(dsn, port):
@@ -68,24 +78,32 @@ class Run:
     """Databases, topics and a daemon of its own, removed at the end."""
 
     def __init__(self, seed, max_events=500, timeout=60000, rows=200, bootstrap=None, source_port=None,
-                 target_port=None, target="PG2", env=None):
-        """bootstrap, source_port, target_port: what the daemon is told, when a proxy stands between. target:
-        the server of the stack that the sink writes to (PG2, MARIADB, MYSQL)."""
+                 target_port=None, env=None, server="pg", target="pg2"):
+        """bootstrap, source_port, target_port: what the daemon is told, when a proxy stands between.
+        server and target: of the stack, the source's and the sink's."""
         self.id = "f" + uuid.uuid4().hex[:8]
         self.random = random.Random(seed)
-        self.seed = seed
-        self.admin = [os.environ["PG_DSN"], os.environ[target + "_DSN"]]
-        self.source, self.target = [create_database(dsn, self.id) for dsn in self.admin]
+        self.seed, self.server = seed, server
+        for name in {server, target} - {"pg", "pg2"}:
+            there, why = ledger.mysql.add_server(name)
+            if not there:
+                raise Skip(f"no {name}: {why}")
+        self.admin = [os.environ[name.upper() + "_DSN"] for name in (server, target)]
+        for dsn in self.admin:
+            c = ledger.connect(dsn)
+            c.cursor().execute(f"create database {self.id}")
+            c.close()
+        self.source, self.target = [d.rsplit("/", 1)[0] + "/" + self.id for d in self.admin]
         ledger.create(self.source, rows)
         self.dir = tempfile.mkdtemp(prefix="freshet-fault-")
         self.bootstrap = os.environ["KAFKA_BOOTSTRAP"]
+        source = self.source_block(source_port)
         text = CONFIG.format(name=self.id, bootstrap=bootstrap or self.bootstrap,
-                             registry=os.environ["REGISTRY_URL"],
-                             source=via(self.source, source_port), target=via(self.target, target_port),
-                             target_type=self.target.split(":")[0].replace("postgresql", "postgres"),
-                             prefix=self.id,
-                             slot="s" + self.id, dir=self.dir, max_events=max_events,
-                             timeout=timeout)
+                             registry=os.environ["REGISTRY_URL"], source_block=source,
+                             space="public" if server == "pg" else self.id,
+                             target=via(self.target, target_port), prefix=self.id, dir=self.dir,
+                             target_type="mysql" if ledger.is_mysql(self.target) else "postgres",
+                             max_events=max_events, timeout=timeout)
         head, rest = text.split("sources:\n")
         source, sink = rest.split("sinks:\n")
         self.config = self.write("freshet.yaml", text)
@@ -96,6 +114,14 @@ class Run:
         self.starts, self.running = 0, {}
         self.env = env or {}
         self.ended = {}  # exit code -> how often the daemon ended by itself
+
+    def source_block(self, port):
+        if self.server == "pg":
+            return POSTGRES.format(source=via(self.source, port), prefix=self.id, slot="s" + self.id)
+        user = os.environ[self.server.upper() + "_USER_DSN"].rsplit("/", 1)[0] + "/" + self.id
+        return MYSQL.format(type="mariadb" if self.server.startswith("mariadb") else "mysql",
+                            source=via(user, port), prefix=self.id,
+                            password=os.environ[self.server.upper() + "_PASSWORD"])
 
     def write(self, name, text):
         path = os.path.join(self.dir, name)
@@ -136,24 +162,24 @@ class Run:
     def applied(self):
         """Ledger rows in the target."""
         try:
-            c = connect_any(self.target)
+            c = ledger.connect(self.target)
             q = c.cursor()
             q.execute("select count(*) from ledger")
             n = q.fetchone()[0]
             c.close()
             return n
-        except errors():
+        except ledger.DatabaseError:
             return 0
 
     def counts(self, dsn):
         try:
-            c = connect_any(dsn)
+            c = ledger.connect(dsn)
             q = c.cursor()
             q.execute("select " + ", ".join(f"(select count(*) from {t})" for t in ledger.TABLES + ["ledger"]))
             n = q.fetchone()
             c.close()
             return n
-        except errors():
+        except ledger.DatabaseError:
             return None
 
     def catch_up(self, seconds=120, restart=True):
@@ -216,8 +242,12 @@ class Run:
                 process.wait()
         for dsn, database in zip(self.admin, (self.source, self.target)):
             try:
-                drop_database(dsn, self.id)
-            except errors() as e:
+                if ledger.is_mysql(dsn):
+                    with contextlib.closing(ledger.connect(dsn)) as c:
+                        ledger.mysql.run(c, f"drop database {self.id}")
+                else:
+                    drop_database(dsn, self.id)
+            except ledger.DatabaseError as e:
                 print(f"  (left behind: {self.id}: {e})")
 
 
@@ -228,7 +258,7 @@ def figures(v, r, **more):
     return f"{v}; seed {r.seed}, {r.starts} starts, read_uncommitted shows {v.uncommitted_extra} more{extra}"
 
 
-def wait_rows(r, n, seconds=60):
+def wait_rows(r, n, seconds=180):
     deadline = time.time() + seconds
     while r.applied() < n:
         if time.time() > deadline:
@@ -249,7 +279,11 @@ def wait_for(r, what, probe, seconds):
 
 
 def slot_user(r):
-    """The server process that serves our slot, or None."""
+    """The server process that serves our slot, or the thread that sends us the binlog, or None."""
+    if r.server != "pg":
+        with contextlib.closing(ledger.connect(r.admin[0])) as c:
+            rows = ledger.mysql.run(c, "show processlist")
+        return next((row[0] for row in rows if row[4].startswith("Binlog Dump")), None)
     c = ledger.connect(r.admin[0])
     q = c.cursor()
     q.execute("select active_pid from pg_replication_slots where slot_name = %s", ("s" + r.id,))

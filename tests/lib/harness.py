@@ -16,13 +16,11 @@ import sys
 import tempfile
 import time
 import traceback
-import urllib.parse
 import urllib.request
 import uuid
 
 import fastavro
 import psycopg2
-import psycopg2.extensions
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -37,32 +35,17 @@ def connect(dsn, **more):
     return c
 
 
-def connect_any(dsn):
-    """To PostgreSQL, or by mysql://user@host:port/database to MySQL and MariaDB."""
-    if not dsn.startswith(("mysql:", "mariadb:")):
-        return connect(dsn)
-    import pymysql  # only where such a server is meant
-
-    u = urllib.parse.urlsplit(dsn)
-    return pymysql.connect(host=u.hostname, port=u.port, user=u.username, database=u.path[1:] or None,
-                           charset="utf8mb4", autocommit=True, connect_timeout=5)
-
-
 def create_database(dsn, name, options=""):
     """A database of the test's own; answers its DSN."""
-    c = connect_any(dsn)
+    c = connect(dsn)
     c.cursor().execute(f"create database {name} {options}")
     c.close()
     return dsn.rsplit("/", 1)[0] + "/" + name
 
 
 def drop_database(dsn, database):
-    c = connect_any(dsn)
+    c = connect(dsn)
     q = c.cursor()
-    if not isinstance(c, psycopg2.extensions.connection):
-        q.execute(f"drop database if exists {database}")
-        c.close()
-        return
     q.execute("select slot_name, active_pid from pg_replication_slots where database = %s", (database,))
     for slot, pid in q.fetchall():
         if pid:
@@ -189,9 +172,8 @@ class Pipeline:
 
     def __init__(self, config, target=True, options=""):
         self.id = "e" + uuid.uuid4().hex[:8]
-        self.admin = [os.environ["PG_DSN"]] + ([os.environ["PG2_DSN"]] if target else [])
-        self.source = create_database(self.admin[0], self.id, options)
-        self.target = create_database(self.admin[1], self.id) if target else None
+        self.source = self.make_source(options)
+        self.target = create_database(os.environ["PG2_DSN"], self.id) if target else None
         self.bootstrap, self.registry = os.environ["KAFKA_BOOTSTRAP"], Registry(os.environ["REGISTRY_URL"])
         self.dir = tempfile.mkdtemp(prefix="freshet-e2e-")
         self.config = os.path.join(self.dir, "freshet.yaml")
@@ -200,10 +182,22 @@ class Pipeline:
         self.env = {}
         self.write(config)
 
+    def make_source(self, options):
+        """The source's database; answers its DSN. (MyPipeline has another.)"""
+        return create_database(os.environ["PG_DSN"], self.id, options)
+
+    def drop_source(self):
+        with contextlib.suppress(psycopg2.Error):
+            drop_database(os.environ["PG_DSN"], self.id)
+
+    def values(self):
+        """What a configuration's {names} stand for."""
+        return dict(id=self.id, source=self.source, target=self.target, slot=self.slot, dir=self.dir,
+                    bootstrap=self.bootstrap, registry=os.environ["REGISTRY_URL"])
+
     def write(self, config, base=CONFIG):
         """The base with ours after it; {id} {source} {target} {slot} {dir} ... are filled in."""
-        values = dict(id=self.id, source=self.source, target=self.target, slot=self.slot, dir=self.dir,
-                      bootstrap=self.bootstrap, registry=os.environ["REGISTRY_URL"])
+        values = self.values()
         with open(self.config, "w") as f:
             f.write(base.format(**values) + config.format(**values))
 
@@ -287,9 +281,10 @@ class Pipeline:
     def close(self):
         if self.daemon is not None and self.daemon.poll() is None:
             self.kill()
-        for dsn in self.admin:
+        self.drop_source()
+        if self.target:
             with contextlib.suppress(psycopg2.Error):
-                drop_database(dsn, self.id)
+                drop_database(os.environ["PG2_DSN"], self.id)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

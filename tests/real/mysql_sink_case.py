@@ -18,6 +18,7 @@ except ImportError:
     pymysql = None
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 BUILD = os.environ.get("FRESHET_BUILD", os.path.join(ROOT, "build", "dev"))
 PROBE = os.environ.get("FRESHET_SINK_PROBE", os.path.join(BUILD, "sink_probe"))
 SERVERS = ["mariadb", "mysql", "mysql55", "mariadb105", "mariadb118"]
@@ -192,11 +193,23 @@ def wait_for(condition, seconds=60):
         time.sleep(0.02)
 
 
+def available(suite, named):
+    """Those that are named; else all that are up, and mariadb and mysql, which are added to the stack."""
+    import mysql  # of tests/lib
+
+    servers = []
+    for s in named or SERVERS:
+        there, why = os.environ.get(s.upper() + "_DSN") is not None, ""
+        if not there and (named or s in ("mariadb", "mysql")):
+            there, why = mysql.add_server(s)
+        if there:
+            servers.append(s)
+        elif why:
+            print("skip %s.%s: %s" % (suite, s, why), flush=True)
+    return servers
+
+
 def main(suite):
-    servers = [s for s in SERVERS if os.environ.get(s.upper() + "_DSN")]
-    if not servers:
-        print("skip %s: none of %s_DSN is set" % (suite, "_DSN, ".join(s.upper() for s in SERVERS)))
-        return 0
     if not os.access(PROBE, os.X_OK):
         print("not ok %s: %s is not built" % (suite, PROBE))
         return 1
@@ -204,7 +217,7 @@ def main(suite):
         print("skip %s: python3 has no pymysql" % suite)
         return 0
     chosen = [a for a in sys.argv[1:] if a not in SERVERS]
-    servers = [s for s in servers if s in sys.argv[1:]] or servers
+    servers = available(suite, [s for s in SERVERS if s in sys.argv[1:]])
     bad = 0
     for server in servers:
         for f in TESTS:

@@ -518,8 +518,8 @@ class MySql(Server):
             lines += ["CREATE USER IF NOT EXISTS 'root'@'%';", "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;",
                       "CREATE USER %s IDENTIFIED BY '%s';" % (who, self.password),
                       "GRANT %s ON *.* TO %s;" % (rights, who)]
-        if self.kind == "mysql":
-            lines.append("GRANT BACKUP_ADMIN ON *.* TO %s;" % who)
+        if self.kind.startswith("mysql"):
+            lines.append("GRANT RELOAD ON *.* TO %s;" % who)
         return lines + ["FLUSH PRIVILEGES;"]
 
     def launch(self):

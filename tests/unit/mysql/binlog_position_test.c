@@ -54,13 +54,13 @@ static void unreadable(void **state)
 static void file_numbers(void **state)
 {
     (void)state;
-    assert_int_equal(fr_binlog_file_number("mysql-bin.000004"), 4);
-    assert_int_equal(fr_binlog_file_number("a.b.1000000"), 1000000);
+    assert_int_equal(fr_binlog_number_of_file("mysql-bin.000004"), 4);
+    assert_int_equal(fr_binlog_number_of_file("a.b.1000000"), 1000000);
     assert_true(fr_binlog_lsn("x.999999", 4) < fr_binlog_lsn("x.1000000", 4));
     assert_true(fr_binlog_lsn("x.1", 5) > fr_binlog_lsn("x.1", 4));
-    assert_int_equal(fr_binlog_file_number("none"), 0);
-    assert_int_equal(fr_binlog_file_number("x.12y"), 0);
-    assert_int_equal(fr_binlog_file_number("x."), 0);
+    assert_int_equal(fr_binlog_number_of_file("none"), 0);
+    assert_int_equal(fr_binlog_number_of_file("x.12y"), 0);
+    assert_int_equal(fr_binlog_number_of_file("x."), 0);
     assert_true(fr_binlog_lsn("x.1", UINT64_C(5000000000)) < fr_binlog_lsn("x.2", 4));
 }
 

@@ -8,6 +8,7 @@ extern const fr_sink_ops fr_postgres_sink;
 #endif
 #ifdef FR_WITH_MYSQL
 extern const fr_source_ops fr_mysql_binlog_source, fr_mariadb_binlog_source;
+extern const fr_sink_ops fr_mysql_sink, fr_mariadb_sink;
 #endif
 
 static const fr_source_ops *const sources[] = {
@@ -24,6 +25,10 @@ static const fr_source_ops *const sources[] = {
 static const fr_sink_ops *const sinks[] = {
 #ifdef FR_WITH_POSTGRES
     &fr_postgres_sink,
+#endif
+#ifdef FR_WITH_MYSQL
+    &fr_mysql_sink,
+    &fr_mariadb_sink,
 #endif
     NULL,
 };

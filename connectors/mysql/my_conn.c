@@ -178,7 +178,8 @@ static fr_rc connect_to(const fr_my_dsn *d, const fr_my_target *target, const ch
         abort();
     options(my->mysql, d, target);
     fr_rc rc = FR_OK;
-    unsigned long flags = target->bulk ? CLIENT_MULTI_STATEMENTS : 0;
+    unsigned long flags = (target->bulk ? CLIENT_MULTI_STATEMENTS : 0UL) |
+                          (target->found_rows ? CLIENT_FOUND_ROWS : 0UL);
     if (mysql_real_connect(my->mysql, d->host, d->user, target->password, d->database, d->port,
                            d->socket, flags) == NULL)
         rc = login_fail(my->mysql, d, place, err);

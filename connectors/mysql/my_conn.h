@@ -23,6 +23,7 @@ typedef struct fr_my_target {
     unsigned timeout_seconds; /* of one read or write on the socket; 0: none */
     bool raw_results;         /* text comes in each column's own character set, not utf8mb4 */
     bool bulk;                /* several statements in one text are allowed */
+    bool found_rows;          /* an UPDATE's count is of rows found, not only of rows changed */
 } fr_my_target;
 
 typedef struct fr_my {

@@ -174,10 +174,11 @@ class Proxy:
         """Each new connection is reset after choose() bytes from the server (None: never)."""
         self.limit = choose
 
-    def lose_after(self, way, data, times):
-        """The next `times` occurrences of these bytes, and what follows, are lost with the connection."""
+    def lose_after(self, way, data, times, after=0.0):
+        """The next `times` occurrences of these bytes, and what follows, are lost with the connection, which
+        ends `after` so many seconds: time for the other side to end what it is doing."""
         with self.lock:
-            self.matches.append([way, data, times])
+            self.matches.append([way, data, times, after])
 
     # --- what passes ---
 
@@ -186,7 +187,8 @@ class Proxy:
             data = c.read(source)
             if not data:
                 return
-            at = self.match(c, way, data)
+            at, after = self.match(c, way, data)
+            time.sleep(after)
             if way == DOWN and c.limit is not None:
                 left = c.limit - c.bytes[way]
                 at = min(len(data) if at is None else at, left) if left < len(data) else at
@@ -198,7 +200,7 @@ class Proxy:
             raise Cut
 
     def match(self, c, way, data):
-        """Where in data the connection has to be cut, or None."""
+        """Where in data the connection has to be cut, or None; and how long after."""
         with self.lock:
             for m in self.matches:
                 if m[0] != way or m[2] <= 0:
@@ -209,8 +211,8 @@ class Proxy:
                 if at >= 0:
                     m[2] -= 1
                     self.lost += 1
-                    return max(0, at - len(joined) + len(data))
-        return None
+                    return max(0, at - len(joined) + len(data)), m[3]
+        return None, 0
 
 
 class Rule:

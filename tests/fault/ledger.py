@@ -35,7 +35,7 @@ def is_mysql(dsn):
 
 
 def connect(dsn, autocommit=True, **more):
-    """The source may be either family; the target is PostgreSQL."""
+    """Source and target may be of either family."""
     if is_mysql(dsn):
         return mysql.connect(dsn, autocommit=autocommit, **more)
     c = harness.connect(dsn, **more)

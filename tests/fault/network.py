@@ -6,7 +6,7 @@ import time
 
 import ledger
 from faultproxy import (ADD_PARTITIONS, DOWN, END_TXN, INIT_PRODUCER_ID, PRODUCE, KafkaProxy, Proxy)
-from pipeline import PATIENCE, Failure, fault_run, figures, slot_user, stack, wait_for, wait_rows
+from pipeline import PATIENCE, Failure, Skip, fault_run, figures, slot_user, stack, wait_for, wait_rows
 
 
 def address(name):
@@ -20,6 +20,13 @@ def kafka_proxy():
 
 def through_kafka_proxy(args, **more):
     return fault_run(args, bootstrap=os.environ["KAFKA_PROXY_BOOTSTRAP"], **more)
+
+
+def proxy_to(target):
+    """Before the sink's server; where that is not there, the run says so."""
+    if target.upper() + "_PORT" not in os.environ:
+        raise Skip(f"no {target}")
+    return postgres_proxy(target.upper())
 
 
 def postgres_proxy(server):
@@ -221,18 +228,38 @@ def scenario_source_resets(args):
         return figures(v, r, connections_cut=cuts)
 
 
-def scenario_target_commit_lost(args):
-    """The target commits, the reply to COMMIT never comes."""
-    with postgres_proxy("PG2") as proxy, fault_run(args, target_port=proxy.port) as (r, w):
+def commits_lost(args, reply, after=0.0, target="pg2"):
+    if target != "pg2":
+        ledger.mysql.add_server(target)  # Run tells why where it cannot be had
+    with proxy_to(target) as proxy, fault_run(args, target_port=proxy.port, target=target) as (r, w):
         r.start()
         wait_rows(r, 5)
         for n in range(args.kills):
             time.sleep(r.random.uniform(0.1, 0.5))
-            proxy.lose_after(DOWN, b"COMMIT\0", 1)
+            proxy.lose_after(DOWN, reply, 1, after)
             wait_for(r, "a commit of the sink", lambda: proxy.lost > n, 30)
             progress(r)
         v = r.settle(w)
         return figures(v, r, replies_lost=proxy.lost)
+
+
+def scenario_target_commit_lost(args):
+    """The target commits, the reply to COMMIT never comes."""
+    return commits_lost(args, b"COMMIT\0")
+
+
+# The name of the column that the sink asks for in the same text as COMMIT, right before it.
+MYSQL_COMMIT = b"(ROW_COUNT() <> "
+
+
+def scenario_mariadb_target_commit_lost(args):
+    """The same, with MariaDB as the target."""
+    return commits_lost(args, MYSQL_COMMIT, 0.2, "mariadb")
+
+
+def scenario_mysql_target_commit_lost(args):
+    """The same, with MySQL as the target."""
+    return commits_lost(args, MYSQL_COMMIT, 0.2, "mysql")
 
 
 def scenario_registry_down(args):

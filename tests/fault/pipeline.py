@@ -35,7 +35,7 @@ sources:
 {source_block}
 sinks:
   dst:
-    type: postgres
+    type: {target_type}
     dsn: {target}
     from: ["{prefix}.{space}.t1", "{prefix}.{space}.t2", "{prefix}.{space}.t3", "{prefix}.{space}.t4", "{prefix}.{space}.ledger"]
     create: run
@@ -79,17 +79,17 @@ class Run:
     """Databases, topics and a daemon of its own, removed at the end."""
 
     def __init__(self, seed, max_events=500, timeout=60000, rows=200, bootstrap=None, source_port=None,
-                 target_port=None, env=None, server="pg"):
+                 target_port=None, env=None, server="pg", target="pg2"):
         """bootstrap, source_port, target_port: what the daemon is told, when a proxy stands between.
-        server: of the stack, the source's."""
+        server and target: of the stack, the source's and the sink's."""
         self.id = "f" + uuid.uuid4().hex[:8]
         self.random = random.Random(seed)
         self.seed, self.server = seed, server
-        if server != "pg":
-            there, why = ledger.mysql.add_server(server)
+        for name in {server, target} - {"pg", "pg2"}:
+            there, why = ledger.mysql.add_server(name)
             if not there:
-                raise Skip(f"no {server}: {why}")
-        self.admin = [os.environ[server.upper() + "_DSN"], os.environ["PG2_DSN"]]
+                raise Skip(f"no {name}: {why}")
+        self.admin = [os.environ[name.upper() + "_DSN"] for name in (server, target)]
         for dsn in self.admin:
             c = ledger.connect(dsn)
             c.cursor().execute(f"create database {self.id}")
@@ -103,6 +103,7 @@ class Run:
                              registry=os.environ["REGISTRY_URL"], source_block=source,
                              space="public" if server == "pg" else self.id,
                              target=via(self.target, target_port), prefix=self.id, dir=self.dir,
+                             target_type="mysql" if ledger.is_mysql(self.target) else "postgres",
                              max_events=max_events, timeout=timeout)
         head, rest = text.split("sources:\n")
         source, sink = rest.split("sinks:\n")

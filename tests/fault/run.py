@@ -110,8 +110,8 @@ def scenario_failpoints(args):
         return figures(v, r, places_killed_at=len(hit))
 
 
-def server_kills(args, server, source="pg"):
-    with fault_run(args, server=source) as (r, w):
+def server_kills(args, server, source="pg", **more):
+    with fault_run(args, server=source, **more) as (r, w):
         r.start()
         wait_rows(r, 5)
         for _ in range(args.kills):
@@ -140,6 +140,16 @@ def scenario_mysql_server_kill(args):
 def scenario_target_kill(args):
     """SIGKILL of the target's server: lost replies to its commits among them."""
     return server_kills(args, "pg2")
+
+
+def scenario_mariadb_target_kill(args):
+    """The same, with MariaDB as the target."""
+    return server_kills(args, "mariadb", target="mariadb")
+
+
+def scenario_mysql_target_kill(args):
+    """The same, with MySQL as the target."""
+    return server_kills(args, "mysql", target="mysql")
 
 
 def scenario_kafka_kill(args):

@@ -1,4 +1,4 @@
-"""What the tests of postgres-sink share: a real server (PG2_DSN), driven through pg_sink_probe.
+"""What the tests of postgres-sink share: a real server (PG2_DSN), driven through sink_probe.
 
 Each test has a schema of its own in a database of its run. FRESHET_BUILD names the build
 folder (default build/dev); arguments choose tests by name."""
@@ -18,7 +18,7 @@ except ImportError:
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("FRESHET_BUILD", os.path.join(ROOT, "build", "dev"))
 BASE_DSN = os.environ.get("PG2_DSN")
-PROBE = os.path.join(BUILD, "pg_sink_probe")
+PROBE = os.path.join(BUILD, "sink_probe")
 EVOLVE, BLOCK, STOP, IGNORE = 0, 1, 2, 3
 APPLY, RUN, NEVER = 0, 1, 2
 SEVERITY = ["fine", "warning", "blocker", "change"]

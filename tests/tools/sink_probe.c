@@ -1,7 +1,8 @@
-/* Drives the PostgreSQL sink from a script: one JSON command a line on stdin, one JSON
+/* Drives a sink of any type from a script: one JSON command a line on stdin, one JSON
  * answer a line on stdout. Tests decide what happens between two calls.
  *
- *   {"do":"open","as":"a","dsn":...,"write_mode":0,...}      numbers as in fr_sink_settings
+ *   {"do":"open","as":"a","type":"postgres","dsn":...,"write_mode":0,...}   numbers as in
+ *       fr_sink_settings; texts of the connector's own options by their names
  *   {"do":"table","as":"t","name":...,"columns":[{"name":..,"kind":"INT32","key":1},...]}
  *   {"do":"prepare","sink":"a","table":"t","create":true,"plan_only":false}
  *   {"do":"claim","sink":"a","offsets":[["topic",0],...]}
@@ -14,8 +15,9 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "connect/sink.h"
-#include "postgres/pg_sink.h"
+#include "connectors/list.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +25,8 @@
 
 typedef struct opened {
     fr_sink_settings settings;
-    fr_pg_sink_config config;
+    void *config;
+    const fr_sink_ops *ops;
     fr_sink *sink;
     json_t *command; /* owns the texts of the settings */
 } opened;
@@ -52,9 +55,9 @@ static json_int_t num(const json_t *j, const char *name, json_int_t fallback)
 
 static json_t *error_of(const fr_err *err)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", fr_err_kind_name(err->kind), "code",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "kind", fr_err_kind_name(err->kind), "code",
                      err->code, "text", err->text, "hint", fr_err_hint(err), "sqlstate",
-                     err->sqlstate);
+                     err->sqlstate, "native", err->native);
 }
 
 static json_t *answer(fr_rc rc, const fr_err *err)
@@ -210,17 +213,37 @@ static void event_of(probe *p, fr_batch *b, const json_t *j, const json_t *posit
 
 /* ---- commands ---- */
 
+/* The connector's options that are texts. */
+static void fill_config(opened *o, const json_t *c)
+{
+    for (const fr_option *option = o->ops->options; option->name != NULL; option++)
+        if (option->type == FR_OPT_TEXT)
+            *(const char **)((char *)o->config + option->offset) = str(c, option->name, NULL);
+}
+
+static void opened_free(opened *o)
+{
+    json_decref(o->command);
+    free(o->config);
+    free(o);
+}
+
 static json_t *do_open(probe *p, json_t *c, bool check_only)
 {
     opened *o = fr_malloc(sizeof(*o));
     fr_err err;
     o->command = json_incref(c);
-    o->config =
-        (fr_pg_sink_config){.dsn = str(c, "dsn", NULL), .password = str(c, "password", NULL)};
+    o->ops = fr_sink_of(str(c, "type", "postgres"));
+    if (o->ops == NULL) {
+        fprintf(stderr, "probe: no sink %s\n", str(c, "type", ""));
+        exit(2);
+    }
+    o->config = fr_malloc(o->ops->config_size);
+    fill_config(o, c);
     o->settings = (fr_sink_settings){
         .pipeline = str(c, "pipeline", "probe"),
         .name = str(c, "name", "sink"),
-        .type = "postgres",
+        .type = o->ops->type,
         .create = (int)num(c, "create", FR_WHEN_RUN),
         .write_mode = (int)num(c, "write_mode", 0),
         .deletes = (int)num(c, "deletes", 0),
@@ -228,12 +251,12 @@ static json_t *do_open(probe *p, json_t *c, bool check_only)
         .add_column = (int)num(c, "add_column", FR_CHANGE_EVOLVE),
         .drop_column = (int)num(c, "drop_column", FR_CHANGE_EVOLVE),
         .change_type = (int)num(c, "change_type", FR_CHANGE_EVOLVE),
-        .connector = &o->config,
+        .connector = o->config,
     };
     if (check_only) {
         fr_findings f = {.arena = fr_arena_new(0)};
         json_t *list = json_array(), *a;
-        a = answer(fr_postgres_sink.check(&o->settings, &f, &err), &err);
+        a = answer(o->ops->check(&o->settings, &f, &err), &err);
         for (size_t i = 0; i < f.count; i++)
             json_array_append_new(list,
                                   json_pack("{s:i, s:s, s:s%, s:s%}", "severity",
@@ -243,14 +266,12 @@ static json_t *do_open(probe *p, json_t *c, bool check_only)
                                             f.items[i].sql.len));
         json_object_set_new(a, "findings", list);
         fr_arena_free(f.arena);
-        json_decref(o->command);
-        free(o);
+        opened_free(o);
         return a;
     }
-    fr_rc rc = fr_postgres_sink.open(&o->settings, &o->sink, &err);
+    fr_rc rc = o->ops->open(&o->settings, &o->sink, &err);
     if (rc == FR_FAIL) {
-        json_decref(o->command);
-        free(o);
+        opened_free(o);
         return answer(rc, &err);
     }
     fr_map_set(p->sinks, fr_cstr(str(c, "as", "a")), o);
@@ -261,8 +282,7 @@ static void opened_close(void *value)
 {
     opened *o = value;
     o->sink->ops->close(o->sink);
-    json_decref(o->command);
-    free(o);
+    opened_free(o);
 }
 
 static json_t *do_prepare(probe *p, fr_sink *s, const json_t *c)
@@ -368,7 +388,6 @@ static json_t *do_status(fr_sink *s)
     s->ops->status(s, &st);
     json_t *a = answer(FR_OK, NULL);
     json_object_set_new(a, "connected", json_boolean(st.connected));
-    json_object_set_new(a, "backend", json_integer(PQbackendPID(((fr_pg_sink *)s)->conn)));
     return a;
 }
 

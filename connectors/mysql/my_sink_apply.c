@@ -1,0 +1,338 @@
+/* Events in order. First many rows a statement; when that fails over some row's value or
+ * over a target that was altered, all over again one by one, which finds the event. */
+#include "base/failpoint.h"
+#include "mysql/my_sink.h"
+#include <mysqld_error.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct pass {
+    fr_my_sink *s;
+    const fr_batch *batch;
+    bool singles;
+    fr_my_sink_table **waiting; /* with changes to be written, in order of the first */
+    size_t waiting_count, waiting_cap;
+    size_t at, failed; /* the event at hand; the one that failed */
+    fr_buf key;
+} pass;
+
+/* ---- writing what waits ---- */
+
+static fr_rc write_by_form(pass *p, fr_my_sink_table *t, fr_err *err)
+{
+    fr_my_sink_collapse(t, p->s->arena, &t->changes);
+    fr_my_change *some = fr_arena_raw(p->s->arena, (t->changes.count + 1) * sizeof(fr_my_change));
+    for (int form = 0; form < FR_MY_FORM_COUNT; form++) {
+        size_t n = 0;
+        for (size_t i = 0; i < t->changes.count; i++)
+            if ((int)t->changes.items[i].form == form)
+                some[n++] = t->changes.items[i];
+        FR_TRY(fr_my_sink_write(p->s, t, some, n, err));
+    }
+    return FR_OK;
+}
+
+static fr_rc flush_at(pass *p, size_t i, fr_err *err)
+{
+    fr_my_sink_table *t = p->waiting[i];
+    p->waiting[i] = p->waiting[--p->waiting_count];
+    fr_rc rc = t->ordered || t->append
+                   ? fr_my_sink_write(p->s, t, t->changes.items, t->changes.count, err)
+                   : write_by_form(p, t, err);
+    t->changes.count = 0;
+    return rc;
+}
+
+static int by_name(const void *left, const void *right)
+{
+    const fr_my_sink_table *a = *(fr_my_sink_table *const *)left;
+    const fr_my_sink_table *b = *(fr_my_sink_table *const *)right;
+    return fr_str_cmp(a->qualified, b->qualified);
+}
+
+static fr_rc flush_all(pass *p, fr_err *err)
+{
+    if (p->waiting_count > 1)
+        qsort(p->waiting, p->waiting_count, sizeof(*p->waiting), by_name);
+    while (p->waiting_count > 0)
+        FR_TRY(flush_at(p, p->waiting_count - 1, err));
+    return FR_OK;
+}
+
+/* Two versions of one table, and tables that foreign keys or triggers tie to others, keep
+ * their order among each other. */
+static fr_rc start_waiting(pass *p, fr_my_sink_table *t, fr_err *err)
+{
+    for (size_t i = p->waiting_count; i > 0; i--) {
+        const fr_my_sink_table *other = p->waiting[i - 1];
+        if (fr_str_eq(other->qualified, t->qualified) || (other->ordered && t->ordered))
+            FR_TRY(flush_at(p, i - 1, err));
+    }
+    if (p->waiting_count == p->waiting_cap) {
+        p->waiting_cap = p->waiting_cap == 0 ? 16 : 2 * p->waiting_cap;
+        p->waiting = fr_realloc(p->waiting, p->waiting_cap * sizeof(*p->waiting));
+    }
+    p->waiting[p->waiting_count++] = t;
+    return FR_OK;
+}
+
+static fr_rc add_change(pass *p, fr_my_sink_table *t, const fr_my_change *c, fr_err *err)
+{
+    if (p->singles)
+        return fr_my_sink_write(p->s, t, c, 1, err);
+    if (t->changes.count == 0)
+        FR_TRY(start_waiting(p, t, err));
+    fr_my_changes_add(&t->changes, c);
+    return FR_OK;
+}
+
+/* ---- events to changes ---- */
+
+static fr_rc bad_row(fr_err *err, const fr_my_sink_table *t, fr_str what, const char *why)
+{
+    fr_fail(err, FR_ERR_DATA, "%.*s: %.*s%s", FR_ARG(t->qualified), FR_ARG(what), why);
+    return fr_fail_code(err, "sink.row");
+}
+
+/* The kafka offset serves where a message has no position of ours (decision 44). */
+static void put_position(uint8_t *out, const fr_event *e)
+{
+    bool foreign = e->position.lsn == 0 && e->position.epoch == 0;
+    uint32_t epoch = e->position.epoch, ordinal = foreign ? 0 : e->position.ordinal;
+    uint64_t lsn = foreign ? (uint64_t)e->offset : e->position.lsn;
+    for (int i = 0; i < 4; i++) {
+        out[i] = (uint8_t)(epoch >> (24 - 8 * i));
+        out[12 + i] = (uint8_t)(ordinal >> (24 - 8 * i));
+    }
+    for (int i = 0; i < 8; i++)
+        out[4 + i] = (uint8_t)(lsn >> (56 - 8 * i));
+}
+
+static fr_rc put_key(pass *p, const fr_my_sink_table *t, fr_my_change *c, fr_err *err)
+{
+    p->key.len = 0;
+    for (size_t i = 0; i < t->key_count; i++) {
+        const fr_my_field *f = &t->fields[t->keys[i]];
+        const fr_value *v = &c->values[f->column];
+        if (v->kind == FR_NULL || v->kind == FR_ABSENT)
+            return bad_row(err, t, f->ident,
+                           v->kind == FR_NULL ? ": a key that is NULL" : ": the key is not there");
+        fr_my_sink_put_key(&p->key, &t->table->columns[f->column], v);
+    }
+    c->key = fr_arena_copy(p->s->arena, p->key.ptr, p->key.len);
+    for (size_t i = 0; i < 8; i++)
+        c->prefix = c->prefix << 8 | (i < p->key.len ? p->key.ptr[i] : 0);
+    return FR_OK;
+}
+
+static fr_rc add_row(pass *p, fr_my_sink_table *t, const fr_event *e, const fr_row *row,
+                     bool deleted, fr_err *err)
+{
+    fr_my_change c = {.values = row->values, .event = p->at, .deleted = deleted};
+    if (row->count != t->table->column_count)
+        return bad_row(err, t, FR_STR(""), "the message has no row");
+    put_position(c.position, e);
+    if (deleted && !t->append)
+        c.form = FR_MY_FORM_DELETE;
+    else if (!t->append)
+        fr_my_sink_form(t, &c);
+    if (!t->append)
+        FR_TRY(put_key(p, t, &c, err));
+    return add_change(p, t, &c, err);
+}
+
+static bool same_value(const fr_value *a, const fr_value *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    switch (a->kind) {
+    case FR_BOOL:
+        return a->boolean == b->boolean;
+    case FR_FLOAT32:
+    case FR_FLOAT64:
+        /* Bits: -0 is not 0, and NaN is itself.
+         * NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
+        return memcmp(&a->real, &b->real, sizeof(a->real)) == 0;
+    case FR_INT32:
+    case FR_INT64:
+    case FR_DATE:
+    case FR_TIME:
+    case FR_DATETIME:
+    case FR_TIMESTAMP:
+        return a->integer == b->integer;
+    default:
+        return fr_str_eq(a->bytes, b->bytes);
+    }
+}
+
+/* Sources split such an update in two before it is published; this is for those that do
+ * not. */
+static bool key_changed(const fr_my_sink_table *t, const fr_event *e)
+{
+    if (e->before.count == 0 || e->before.count != e->after.count)
+        return false;
+    bool changed = false;
+    for (size_t i = 0; i < t->key_count; i++) {
+        uint16_t column = t->fields[t->keys[i]].column;
+        const fr_value *before = &e->before.values[column];
+        if (before->kind == FR_ABSENT || before->kind == FR_NULL)
+            return false;
+        changed = changed || !same_value(before, &e->after.values[column]);
+    }
+    return changed;
+}
+
+static fr_rc add_delete(pass *p, fr_my_sink_table *t, const fr_event *e, fr_err *err)
+{
+    int deletes = p->s->settings->deletes;
+    if (deletes == FR_MY_IGNORE_DELETES)
+        return FR_OK;
+    if (t->append && deletes == FR_MY_HARD) {
+        fr_fail(err, FR_ERR_CONFIG, "%.*s: a delete, and write.mode append keeps every row",
+                FR_ARG(t->qualified));
+        fr_fail_code(err, "sink.delete");
+        return fr_fail_hint(err, "set write.deletes to soft (a row that is marked) or ignore");
+    }
+    return add_row(p, t, e, &e->before, true, err);
+}
+
+/* DELETE, because TRUNCATE would commit what is not to be committed yet. */
+static fr_rc add_truncate(pass *p, fr_my_sink_table *t, fr_err *err)
+{
+    if (p->s->settings->truncate == FR_TRUNCATE_IGNORE)
+        return FR_OK;
+    if (p->s->settings->truncate == FR_TRUNCATE_BLOCK) {
+        fr_fail(err, FR_ERR_DATA, "%.*s: the source's table was truncated", FR_ARG(t->qualified));
+        fr_fail_code(err, "sink.truncate");
+        return fr_fail_hint(err, "set write.truncate to apply (empty the target too) or ignore");
+    }
+    FR_TRY(flush_all(p, err));
+    fr_str sql = fr_arena_printf(p->s->arena, "DELETE FROM %.*s", FR_ARG(t->qualified));
+    return fr_my_exec(p->s->my, "empty the table", sql, err);
+}
+
+static bool has_table(fr_op op)
+{
+    return op == FR_OP_READ || op == FR_OP_INSERT || op == FR_OP_UPDATE || op == FR_OP_DELETE ||
+           op == FR_OP_TRUNCATE || op == FR_OP_TABLE;
+}
+
+static fr_rc add_event(pass *p, const fr_event *e, fr_err *err)
+{
+    fr_my_sink_table *t = NULL;
+    if (!has_table(e->op))
+        return FR_OK;
+    FR_TRY(fr_my_sink_table_of(p->s, e->table, &t, err));
+    if (e->bad.len > 0)
+        return bad_row(err, t, e->bad, "");
+    if (e->txn != NULL && e->txn->commit_us > p->s->commit_us)
+        p->s->commit_us = e->txn->commit_us;
+    switch (e->op) {
+    case FR_OP_DELETE:
+        return add_delete(p, t, e, err);
+    case FR_OP_TRUNCATE:
+        return add_truncate(p, t, err);
+    case FR_OP_TABLE:
+        return FR_OK;
+    case FR_OP_UPDATE:
+        if (!t->append && key_changed(t, e))
+            FR_TRY(add_delete(p, t, e, err));
+        return add_row(p, t, e, &e->after, false, err);
+    default:
+        return add_row(p, t, e, &e->after, false, err);
+    }
+}
+
+/* ---- passes ---- */
+
+static fr_rc begin(fr_my_sink *s, fr_err *err)
+{
+    if (!s->in_txn)
+        return fr_my_sink_begin(s, err);
+    s->savepoint = true;
+    return fr_my_sink_exec(s, "set a savepoint", "SAVEPOINT freshet", err);
+}
+
+static fr_rc add_events(pass *p, size_t from, size_t to, fr_err *err)
+{
+    for (p->at = from; p->at < to; p->at++) {
+        p->failed = p->at;
+        FR_TRY(add_event(p, &p->batch->events[p->at], err));
+    }
+    return flush_all(p, err);
+}
+
+static fr_rc one_pass(pass *p, size_t from, size_t to, fr_err *err)
+{
+    if (add_events(p, from, to, err) == FR_OK)
+        return FR_OK;
+    for (size_t i = 0; i < p->waiting_count; i++)
+        p->waiting[i]->changes.count = 0;
+    p->waiting_count = 0;
+    return FR_FAIL;
+}
+
+/* A table that was altered or dropped under us is worth another look, too. */
+static bool worth_singles(const fr_err *err)
+{
+    if (err->kind == FR_ERR_DATA)
+        return true;
+    return err->kind == FR_ERR_CONFIG &&
+           (strncmp(err->sqlstate, "42", 2) == 0 || strncmp(err->sqlstate, "21", 2) == 0);
+}
+
+/* Back to where this apply began. */
+static fr_rc start_again(fr_my_sink *s, fr_err *err)
+{
+    bool savepoint = s->savepoint;
+    if (savepoint)
+        FR_TRY(
+            fr_my_sink_exec(s, "roll back to the savepoint", "ROLLBACK TO SAVEPOINT freshet", err));
+    else
+        fr_my_sink_abandon(s);
+    fr_my_sink_forget(s);
+    return savepoint ? FR_OK : fr_my_sink_begin(s, err);
+}
+
+static fr_rc passes(pass *p, size_t from, size_t to, fr_err *err)
+{
+    FR_TRY(begin(p->s, err));
+    if (one_pass(p, from, to, err) == FR_OK)
+        return FR_OK;
+    if (!worth_singles(err))
+        return FR_FAIL;
+    FR_TRY(start_again(p->s, err));
+    p->singles = true;
+    return one_pass(p, from, to, err);
+}
+
+/* The server names columns and indexes, but not the table. */
+static void name_table(const fr_batch *batch, size_t failed, fr_err *err)
+{
+    const fr_table *t = failed < batch->count ? batch->events[failed].table : NULL;
+    if (err->kind == FR_ERR_DATA && err->sqlstate[0] != '\0' && t != NULL)
+        fr_fail_in(err, "%.*s%s%.*s", FR_ARG(t->space), t->space.len > 0 ? "." : "",
+                   FR_ARG(t->name));
+}
+
+fr_rc fr_my_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
+                       size_t *applied, fr_err *err)
+{
+    fr_my_sink *s = (fr_my_sink *)base;
+    pass p = {.s = s, .batch = batch, .failed = from};
+    fr_rc rc = FR_OK;
+    if (FR_FAILPOINT("sink_before_begin"))
+        rc = fr_fail(err, FR_ERR_CONNECT, "failpoint sink_before_begin");
+    if (rc == FR_OK)
+        rc = passes(&p, from, to, err);
+    if (rc == FR_OK && FR_FAILPOINT("sink_after_rows"))
+        rc = fr_fail(err, FR_ERR_CONNECT, "failpoint sink_after_rows");
+    free(p.waiting);
+    fr_buf_free(&p.key);
+    fr_arena_reset(s->arena);
+    *applied = rc == FR_OK ? to : p.failed;
+    if (rc == FR_OK)
+        return FR_OK;
+    name_table(batch, p.failed, err);
+    return fr_my_sink_failed(s, err);
+}

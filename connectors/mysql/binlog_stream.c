@@ -27,6 +27,7 @@ typedef struct stream_reader {
     fr_binlog_position at; /* what resume texts are made of; gtid and texts of `arena` */
     fr_arena *arena;
     bool fresh;          /* no FORMAT_DESCRIPTION came yet */
+    fr_buf timed;        /* the file whose beginning at.file_time is */
     fr_str pending;      /* an event that found the batch full; in the transport's buffer */
     uint64_t resume_lsn; /* of the last event with a resume */
     int64_t resume_us;   /* when that was */
@@ -55,6 +56,8 @@ static fr_str resume_text(stream_reader *r, fr_batch *b)
     fr_binlog_position p = r->at;
     snprintf(p.file, sizeof(p.file), "%.*s", FR_ARG(at->safe_file));
     p.pos = at->safe_offset;
+    if (!fr_str_eq(at->safe_file, fr_buf_view(&r->timed)))
+        p.file_time = 0; /* after a ROTATE, before the new file says when it was begun */
     fr_buf gtid = {.arena = b->arena};
     fr_gtids_print(at->done, &gtid);
     p.gtid = fr_buf_view(&gtid);
@@ -111,6 +114,8 @@ static fr_rc began(stream_reader *r, fr_str event, fr_err *err)
                             r->s->settings->name);
     }
     r->at.file_time = time;
+    r->timed.len = 0;
+    fr_buf_str(&r->timed, at->file);
     return FR_OK;
 }
 
@@ -234,6 +239,7 @@ static void stream_close(fr_reader *base)
     fr_binlog_dump_close(r->dump);
     fr_binlog_free(r->decoder);
     fr_binlog_shapes_close(&r->shapes);
+    fr_buf_free(&r->timed);
     fr_arena_free(r->arena);
     free(r);
 }

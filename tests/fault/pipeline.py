@@ -92,7 +92,8 @@ class Run:
         self.admin = [os.environ[name.upper() + "_DSN"] for name in (server, target)]
         for dsn in self.admin:
             c = ledger.connect(dsn)
-            c.cursor().execute(f"create database {self.id}")
+            text = "character set utf8mb4" if ledger.is_mysql(dsn) else ""
+            c.cursor().execute(f"create database {self.id} {text}")
             c.close()
         self.source, self.target = [d.rsplit("/", 1)[0] + "/" + self.id for d in self.admin]
         ledger.create(self.source, rows)

@@ -19,11 +19,11 @@ jobs=$(nproc)
 
 build_packages="build-essential cmake ninja-build ccache pkg-config mold libpq-dev libjansson-dev
     libyaml-dev libcurl4-openssl-dev libmicrohttpd-dev libpcre2-dev libssl-dev libzstd-dev zlib1g-dev
-    libmariadb-dev libavro-dev libcmocka-dev scdoc"
+    libavro-dev libcmocka-dev scdoc"
 demo_packages="postgresql-15 postgresql-client-15 openjdk-17-jre-headless maven python3 python3-venv
     kcat jq curl openssl unzip xz-utils"
-test_packages="$demo_packages mariadb-server-core mariadb-client-core clang-19 libclang-rt-19-dev llvm-19
-    clang-format-19 clang-tidy-19 cppcheck shellcheck universal-ctags strace python3-yaml"
+mysql_packages="libmariadb-dev mariadb-server-core mariadb-client-core mariadb-client" # with MYSQL=1
+test_packages="$demo_packages clang-19 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19 cppcheck shellcheck universal-ctags strace python3-yaml"
 
 say() { printf 'deps: %s\n' "$*" >&2; }
 die() {
@@ -435,7 +435,8 @@ set_of() {
         packages $build_packages $test_packages
         for p in librdkafka kafka registry archives python; do part $p; done
         # Another suite's mirror may be gone for a while: then the tests with a MySQL server are skipped by name.
-        (part mysql) || say "without MySQL $MYSQL: its tests are going to be skipped"
+        [ "${MYSQL:-}" != 1 ] || packages $mysql_packages
+        [ "${MYSQL:-}" != 1 ] || (part mysql) || say "without MySQL $MYSQL: its tests are going to be skipped"
         [ "$1" = test ] || part package-index
         ;;
     *)

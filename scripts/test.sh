@@ -10,6 +10,8 @@
 #   JOBS           for the compiler (default: cores)
 #   LOGS           where the output is kept (default build/test-logs)
 #   TESTS          a pattern: only those scripts of tests/real and tests/e2e (default *)
+#   MYSQL=1        MySQL and MariaDB on real servers too, which is work in progress: tests/real/mysql_*
+#                  and tests/fault/mysql.list
 #
 # A skip must be allowed by name in tests/may_skip.txt; any other one fails the run.
 set -u
@@ -139,7 +141,7 @@ fuzz_one() { # NAME PROGRAM
 real() {
     local tests
     mapfile -t tests < <(find tests/real tests/e2e -maxdepth 1 -name "${TESTS:-*}" -name '*_test.*' \
-        -type f -perm -u+x 2>/dev/null | LC_ALL=C sort)
+        -type f -perm -u+x 2>/dev/null | if [ "${MYSQL:-}" = 1 ]; then cat; else grep -v /mysql_; fi | LC_ALL=C sort)
     [ ${#tests[@]} -gt 0 ] || return 0
     FRESHET_STACK_LOGS=$logs/servers FRESHET=${FRESHET:-$root/build/dev/freshet} \
         STACK="pg pg2 pg-tls kafka registry" tests/stack/run "$0" --scripts "${tests[@]}"
@@ -174,7 +176,10 @@ tsan() {
 
 # Kills, lost replies, hanging peers: tests/fault/test.list, on servers of its own.
 fault() {
-    scripts/fault.sh tests/fault/test.list
+    local all=0
+    scripts/fault.sh tests/fault/test.list || all=1
+    [ "${MYSQL:-}" != 1 ] || scripts/fault.sh tests/fault/mysql.list || all=1
+    return $all
 }
 
 # Which rows of the catalogue of failures have a test, and that each test named there exists.

@@ -328,7 +328,8 @@ fr_rc fr_binlog_refused(const fr_binlog_source *s, const fr_binlog_position *p, 
 {
     if (err->kind == FR_ERR_AUTH)
         return no_right(err);
-    if (err->native != 1236)
+    /* MariaDB has a number of its own for the clash of ids (ER_SLAVE_SAME_ID). */
+    if (err->native != 1236 && strstr(err->text, "server_uuid/server_id") == NULL)
         return FR_FAIL;
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
         if (strstr(err->text, refusals[i].says) == NULL)

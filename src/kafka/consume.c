@@ -427,6 +427,10 @@ static fr_rc open_client(fr_consumer *c, const char *member, fr_err *err)
     message = message > 900000000 ? 900000000 : message;
     int64_t memory = k->memory > (1 << 20) ? k->memory : 1 << 20;
     int64_t fetch = memory / 8 > FETCH_BYTES ? FETCH_BYTES : memory / 8;
+    /* librdkafka wants it to hold a message of the largest size that may be produced. */
+    const char *produced = fr_client_property(k, "message.max.bytes");
+    int64_t least = produced == NULL ? 1 << 20 : strtoll(produced, NULL, 10);
+    fetch = fetch < least ? least : fetch;
     message = message > fetch ? message : fetch;
     char queued[24], fetched[24], received[24];
     snprintf(queued, sizeof(queued), "%lld", (long long)(memory / 1024));

@@ -239,7 +239,7 @@ def interrupts(c):
     started(c)
     mine = psycopg2.connect(c.dsn())
     mine.cursor().execute("LOCK TABLE t")
-    ok(c.probe("interrupt_in", sink="a", ms=300))
+    ok(c.probe("interrupt_in", sink="a", ms=3000))
     fails(c.apply([["c", "t", {"id": 1, "v": "a"}]]), "CANCELLED")
     mine.rollback()
     ok(c.apply([["c", "t", {"id": 1, "v": "a"}]]))

@@ -264,11 +264,14 @@ static fr_rc finish(chunk_reader *r, fr_err *err)
     return FR_OK;
 }
 
-/* FR_IDLE: the batch is full, the row waits. */
+/* FR_IDLE: the batch is full, the row waits. The row is in the batch's memory already, and must
+ * not fill the batch before its event is in: one above max_bytes would wait for ever. */
 static fr_rc take_row(chunk_reader *r, fr_batch *batch, fr_str row, fr_err *err)
 {
     size_t before = batch->count;
+    batch->max_bytes += row.len;
     fr_rc rc = fr_pg_copy_row(&r->copy, batch, row, err);
+    batch->max_bytes -= row.len;
     fr_wal_too_big(r->s->settings, batch, before, row.len);
     if (rc == FR_IDLE) {
         r->pending.len = 0;

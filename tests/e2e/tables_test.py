@@ -153,6 +153,17 @@ def key_change_of_a_row_that_is_gone(p):
     assert [keys[k][-1][0] for k in (1, 2, 3)] == ["d", "d", "c"], keys
 
 
+@scenario(ONE, "create table t (id int primary key, v text)")
+def rows_larger_than_a_batch(p):
+    """In the snapshot and in the log: rows of 3 MiB, where a batch has 1."""
+    p.sql("insert into t select i, repeat('x', 3 << 20) from generate_series(1, 3) i")
+    p.start()
+    p.wait_events("t", 3)
+    p.sql("insert into t select i, repeat('y', 3 << 20) from generate_series(4, 6) i")
+    p.wait_events("t", 6)
+    assert [len(e["after"]["v"]) for e in p.events("t")] == [3 << 20] * 6
+
+
 @scenario(ONE + SINK, "create table t (id int primary key, a int, twice int generated always as (a * 2) stored)", True)
 def generated_column(p):
     p.sql("insert into t (id, a) values (1, 10)")

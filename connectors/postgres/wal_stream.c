@@ -144,7 +144,10 @@ static void maybe_heartbeat(stream_reader *r, fr_batch *b)
 static fr_rc decode(stream_reader *r, fr_batch *b, fr_str payload, uint64_t start, fr_err *err)
 {
     size_t from = b->count;
+    b->max_bytes +=
+        payload.len; /* it is in the batch's memory, and must not keep its own event out */
     fr_rc rc = fr_pgoutput_message(r->decoder, b, payload, start, err);
+    b->max_bytes -= payload.len;
     if (rc == FR_FAIL)
         return FR_FAIL;
     FR_TRY(finish_events(r, b, from, payload.len, err));

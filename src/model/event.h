@@ -46,8 +46,8 @@ typedef struct fr_event {
     const fr_txn *txn; /* NULL outside transactions (snapshots, polling) */
     fr_position position;
     fr_str name, body; /* MESSAGE; an UPDATE whose name is set had these columns read again */
-    bool gone; /* an UPDATE that changed its key, and whose row is not there any more: a later
-                  event says what became of it, so that values which no log has may stay absent */
+    bool gone;   /* an UPDATE that changed its key, and whose row is not there any more: a later
+                    event says what became of it, so that values which no log has may stay absent */
     fr_str zero; /* else empty: columns ("a,b") whose value is a date that is none (0000-00-00),
                     and so NULL here; message header freshet.zero */
     /* Sinks: the Kafka place this event came from; topic empty on the source side. */

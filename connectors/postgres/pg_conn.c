@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CONNECT_SECONDS = 10, MAX_KEYWORDS = 80, TICK_MS = 100, WIND_UP_MS = 2000 };
+enum { CONNECT_SECONDS = 10, MAX_KEYWORDS = 80 };
 
 /* ---- the dsn ---- */
 

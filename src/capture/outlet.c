@@ -37,9 +37,9 @@ struct outlet {
     snapshot *snapshot;
     dead_letters *dead;
     ahead *ahead;
-    size_t encoded,
-        next_message; /* of the batch at hand: events, and the first message to produce */
-    fr_arena *arena;  /* of one commit */
+    size_t encoded;      /* of the batch at hand: so many of its events are */
+    size_t next_message; /* of the batch at hand: the first that is not produced */
+    fr_arena *arena;     /* of one commit */
     fr_arena *ends_arena;
     fr_end *ends; /* what the previous transaction touched */
     size_t end_count;

@@ -98,6 +98,8 @@ static void *runner_thread(void *context)
         fr_rc rc = r->run(r->context, &err);
         if (ended(r, rc, &err))
             return NULL;
+        if (rc == FR_IDLE)
+            continue;
         bool awaited = rc == FR_FAIL && r->awaited != NULL && r->awaited(&err);
         if (r->progressed || awaited)
             fr_backoff_reset(&backoff);

@@ -15,7 +15,8 @@ typedef struct fr_runner { /* a member of the driver's own; zero but for what st
     const char *who; /* "source erp": for the log. Borrowed. */
     const fr_observer *observer;
     /* Open, work, close: until stopping or a failure. Its waits end (base/cancel.h) once
-     * stopping; where something must be finished first it calls fr_cancel_by(&abandoned). */
+     * stopping; where something must be finished first it calls fr_cancel_by(&abandoned).
+     * FR_IDLE: nothing went wrong, and it wants to be run again at once. */
     fr_rc (*run)(void *context, fr_err *err);
     /* More that passes by itself than the BACKOFF kinds; NULL: nothing. */
     bool (*passes)(const fr_err *err);

@@ -287,6 +287,23 @@ static void check_throttle(fr_loader *l, const char *path, const fr_source_setti
     }
 }
 
+/* Only these have such dates: elsewhere the key would promise what nothing does. */
+static void check_zero_dates(fr_loader *l, const char *path, const fr_source_settings *s)
+{
+    if (s->type == NULL || strcmp(s->type, "mysql") == 0 || strcmp(s->type, "mariadb") == 0)
+        return;
+    for (size_t i = 0; i < s->table_count; i++) {
+        const fr_table_settings *t = &s->tables[i];
+        if (t->zero_dates == 0)
+            continue;
+        const char *table =
+            fr_path_join(l->a, fr_path_join(l->a, path, FR_STR("tables")), fr_cstr(t->pattern));
+        fr_problem *p = report(l, false, "config.not_built", table, "columns.zero_dates",
+                               "a source of type %s has no zero dates", s->type);
+        fr_problem_hint(l, p, "remove the key; it is for MySQL and MariaDB");
+    }
+}
+
 static void check_source(fr_loader *l, const fr_source_settings *s, const fr_source_ops *ops)
 {
     const char *path = source_path(l, s);
@@ -309,6 +326,7 @@ static void check_source(fr_loader *l, const fr_source_settings *s, const fr_sou
         fr_problem_hint(l, p, "write 20:00-06:00 in quotes (local time)");
     }
     check_throttle(l, path, s, ops);
+    check_zero_dates(l, path, s);
 }
 
 static bool same_text(const char *a, const char *b)

@@ -19,8 +19,14 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root" || exit
 logs=${LOGS:-$root/build/test-logs}
 jobs=${JOBS:-$(nproc)}
+[ "${MYSQL:-}" = 1 ] && with=-DFR_WITH_MYSQL=ON || with=-DFR_WITH_MYSQL=OFF
 [ "${CI:-}" = true ] && fuzz_seconds=${FUZZ_SECONDS:-5} || fuzz_seconds=${FUZZ_SECONDS:-10}
 passed=0 failed=0 skipped=0 broken=0
+
+# Of files by their paths: those that belong to MySQL and MariaDB only with MYSQL=1.
+wanted() {
+    if [ "${MYSQL:-}" = 1 ]; then cat; else grep -Ev '/(my|mysql|binlog)_[^/]*$'; fi
+}
 
 # --- steps: what they print is counted, their exit code too ---------------------------------------
 
@@ -29,7 +35,7 @@ deps() { # the environment, not a test
 }
 
 build() {
-    cmake --preset dev && cmake --build build/dev -j "$jobs" -- -k 0 && echo "ok build"
+    cmake --preset dev "$with" && cmake --build build/dev -j "$jobs" -- -k 0 && echo "ok build"
 }
 
 unit() {
@@ -105,9 +111,9 @@ golden() {
 # Each target over its committed corpus, then on for FUZZ_SECONDS.
 fuzz() {
     ls tests/fuzz/*_fuzz.c >/dev/null 2>&1 || return 0
-    cmake --preset fuzz && cmake --build build/fuzz -j "$jobs" || return 1
+    cmake --preset fuzz "$with" && cmake --build build/fuzz -j "$jobs" || return 1
     local source name target rc=0
-    for source in tests/fuzz/*_fuzz.c; do
+    for source in $(find tests/fuzz -maxdepth 1 -name '*_fuzz.c' | wanted | LC_ALL=C sort); do
         name=$(basename "$source" .c)
         target=$(find build/fuzz -type f -name "$name" -perm -u+x | head -n 1)
         if fuzz_one "$name" "$target"; then
@@ -141,7 +147,7 @@ fuzz_one() { # NAME PROGRAM
 real() {
     local tests
     mapfile -t tests < <(find tests/real tests/e2e -maxdepth 1 -name "${TESTS:-*}" -name '*_test.*' \
-        -type f -perm -u+x 2>/dev/null | if [ "${MYSQL:-}" = 1 ]; then cat; else grep -v /mysql_; fi | LC_ALL=C sort)
+        -type f -perm -u+x 2>/dev/null | wanted | LC_ALL=C sort)
     [ ${#tests[@]} -gt 0 ] || return 0
     FRESHET_STACK_LOGS=$logs/servers FRESHET=${FRESHET:-$root/build/dev/freshet} \
         STACK="pg pg2 pg-tls kafka registry" tests/stack/run "$0" --scripts "${tests[@]}"
@@ -152,7 +158,7 @@ real() {
 tsan() {
     local t reports=$logs/tsan-reports units="unit.capture.capture unit.apply.apply" all=0
     # shellcheck disable=SC2086
-    cmake --preset tsan && cmake --build build/tsan -j "$jobs" --target freshet $units || return 1
+    cmake --preset tsan "$with" && cmake --build build/tsan -j "$jobs" --target freshet $units || return 1
     rm -rf "$reports"
     mkdir -p "$reports"
     export TSAN_OPTIONS="suppressions=$root/tests/tsan.supp log_path=$reports/report history_size=4"

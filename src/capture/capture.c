@@ -304,13 +304,6 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
     return c->held && !stopping(c) ? FR_IDLE : FR_OK;
 }
 
-static void set_publisher(fr_capture *c, fr_publisher *p)
-{
-    pthread_mutex_lock(&c->lock);
-    c->publisher = p;
-    pthread_mutex_unlock(&c->lock);
-}
-
 static size_t pool_batches(const fr_capture *c)
 {
     /* A full batch is 1 MiB of rows, its events' own structs, and about as much again once it
@@ -321,9 +314,8 @@ static size_t pool_batches(const fr_capture *c)
 
 static void close_all(fr_capture *c)
 {
-    fr_publisher *p = c->publisher;
-    set_publisher(c, NULL);
-    fr_publisher_close(p); /* before the batches: it may still point into them */
+    fr_publisher_close(c->publisher); /* before the batches: it may still point into them */
+    c->publisher = NULL;
     pthread_mutex_lock(&c->lock);
     fr_registry *registry = c->registry;
     c->registry = NULL;
@@ -345,14 +337,12 @@ static void close_all(fr_capture *c)
 static fr_rc open_all(fr_capture *c, fr_err *err)
 {
     fr_registry *registry;
-    fr_publisher *publisher;
     FR_TRY(fr_registry_open(c->s.registry, &registry, err));
     pthread_mutex_lock(&c->lock);
     c->registry = registry;
     pthread_mutex_unlock(&c->lock);
-    FR_TRY(fr_publisher_open(c->s.kafka, c->s.source->name, c->s.instance, &publisher,
+    FR_TRY(fr_publisher_open(c->s.kafka, c->s.source->name, c->s.instance, &c->publisher,
                              &c->checkpoint, err));
-    set_publisher(c, publisher);
     FR_TRY(c->s.ops->open(c->s.source, &c->source, err));
     c->router = fr_router_new(c->s.source);
     return FR_OK;
@@ -415,8 +405,6 @@ void fr_capture_abandon(fr_capture *c)
     fr_runner_abandon(&c->runner);
     fr_capture_stop(c);
     pthread_mutex_lock(&c->lock);
-    if (c->publisher != NULL)
-        fr_publisher_interrupt(c->publisher);
     if (c->registry != NULL)
         fr_registry_interrupt(c->registry);
     pthread_mutex_unlock(&c->lock);

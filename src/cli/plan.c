@@ -3,7 +3,6 @@
 #include "codec/avro_schema.h"
 #include "codec/change.h"
 #include "codec/decode.h"
-#include "kafka/restore.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -243,11 +242,13 @@ static void look_at_position(fr_look *l, size_t source)
     fr_err err;
     if (l->sources[source] == NULL)
         return;
-    if (fr_restore(&l->config->kafka, s->name, NULL, &k, &err) == FR_FAIL) {
+    fr_rc rc = fr_admin_checkpoint(l->admin, s->name, &k, &err);
+    if (rc == FR_FAIL) {
         fr_look_error(l, f, "source.position", &err);
         l->partial = true;
-        return;
     }
+    if (rc != FR_OK)
+        return;
     if (fr_capture_verify(s, l->sources[source], k, &err) == FR_OK)
         fr_findings_add(f, FR_FINE, "source.position",
                         k->has_stream && !k->creating ? "run goes on from its checkpoint"

@@ -174,5 +174,5 @@ fr_rc fr_admin_checkpoint(fr_admin *a, const char *source, fr_checkpoint **out, 
     int32_t partitions;
     fr_topics_checkpoint_name(a->settings, source, topic, sizeof(topic));
     fr_rc rc = fr_admin_partitions(a, topic, &partitions, err);
-    return rc == FR_OK ? fr_restore(a->settings, source, NULL, out, err) : rc;
+    return rc == FR_OK ? fr_restore(a->settings, source, out, err) : rc;
 }

@@ -61,7 +61,7 @@ static fr_rc explain_fence(fr_publisher *p, fr_err *err)
     for (int look = 0; look < 2 && ours; look++) {
         fr_checkpoint_free(c);
         c = NULL;
-        if (fr_restore(p->settings, p->source.ptr, &p->interrupted, &c, err) == FR_FAIL) {
+        if (fr_restore(p->settings, p->source.ptr, &c, err) == FR_FAIL) {
             return fr_fail_in(err, "our transaction was fenced, and by whom cannot be told yet");
         }
         ours = newest_is_ours(p, c);
@@ -543,7 +543,6 @@ static fr_rc open_client(fr_publisher *p, fr_err *err)
     fr_client_options options = {.type = RD_KAFKA_PRODUCER,
                                  .who = who,
                                  .owner = p,
-                                 .interrupted = &p->interrupted,
                                  .defaults = defaults,
                                  .default_count = sizeof(defaults) / sizeof(defaults[0]),
                                  .owned = owned,
@@ -590,7 +589,7 @@ static fr_rc start(fr_publisher *p, fr_checkpoint **checkpoint, fr_err *err)
         return fr_publisher_fail(p, err, rd_kafka_last_error(), NULL, p->topic);
     }
     FR_TRY(init_transactions(p, err));
-    FR_TRY(fr_restore(p->settings, p->source.ptr, &p->interrupted, checkpoint, err));
+    FR_TRY(fr_restore(p->settings, p->source.ptr, checkpoint, err));
     p->seen_instance = fr_arena_str(p->arena, (*checkpoint)->claim_instance);
     p->seen_us = (*checkpoint)->claim_us;
     FR_TRY(fr_publisher_adopt(p, *checkpoint, err));
@@ -678,9 +677,4 @@ void fr_publisher_stats(fr_publisher *p, fr_publish_stats *out)
                               .commit_us_total = atomic_load(&p->commit_us),
                               .last_commit_us = atomic_load(&p->last_commit_us),
                               .queued = sent > acked ? sent - acked : 0};
-}
-
-void fr_publisher_interrupt(fr_publisher *p)
-{
-    atomic_store(&p->interrupted, true);
 }

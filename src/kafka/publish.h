@@ -1,7 +1,7 @@
 /* Messages -> Kafka, inside transactions that also carry the checkpoint (R8-R14), or with
  * acknowledged idempotent produce where delivery is at-least-once. This folder is the only
  * one that includes rdkafka.h. One publisher per source; owner's thread only, but for
- * fr_publisher_interrupt.
+ * fr_publisher_stats.
  *
  * Errors: FENCED (another's claim, R13, decision 35), CONNECT (retry with a new publisher
  * from the checkpoint: also every unknown outcome of commit or abort, R12), DATA (a message
@@ -58,7 +58,5 @@ typedef struct fr_publish_stats {
     uint64_t queued;        /* produced, not yet acknowledged */
 } fr_publish_stats;
 void fr_publisher_stats(fr_publisher *p, fr_publish_stats *out); /* any thread */
-/* A call that is waiting returns CANCELLED within a second. From any thread. */
-void fr_publisher_interrupt(fr_publisher *p);
 
 #endif

@@ -83,7 +83,6 @@ struct fr_publisher {
     fr_str seen_instance;
     int64_t seen_us;
 
-    atomic_bool interrupted;
     atomic_uint_fast64_t sent, acked, bytes, transactions, commit_us;
     atomic_int_fast64_t last_commit_us;
 };

@@ -123,8 +123,8 @@ static fr_rc read_topic(restore *r, fr_err *err)
     return rc;
 }
 
-fr_rc fr_restore(const fr_kafka_settings *settings, const char *source,
-                 const atomic_bool *interrupted, fr_checkpoint **out, fr_err *err)
+fr_rc fr_restore(const fr_kafka_settings *settings, const char *source, fr_checkpoint **out,
+                 fr_err *err)
 {
     char topic[300], who[128];
     fr_topics_checkpoint_name(settings, source, topic, sizeof(topic));
@@ -132,7 +132,6 @@ fr_rc fr_restore(const fr_kafka_settings *settings, const char *source,
     restore r = {.topic = topic};
     fr_client_options options = {.type = RD_KAFKA_CONSUMER,
                                  .who = who,
-                                 .interrupted = interrupted,
                                  .defaults = DEFAULTS,
                                  .default_count = sizeof(DEFAULTS) / sizeof(DEFAULTS[0]),
                                  .owned = OWNED,

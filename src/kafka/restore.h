@@ -7,7 +7,7 @@
 
 /* read_committed, and no transaction is open at its end (R9). The topic must exist.
  * BUSY when a transaction stays open; POSITION when a record cannot be understood. */
-fr_rc fr_restore(const fr_kafka_settings *settings, const char *source,
-                 const atomic_bool *interrupted, fr_checkpoint **out, fr_err *err);
+fr_rc fr_restore(const fr_kafka_settings *settings, const char *source, fr_checkpoint **out,
+                 fr_err *err);
 
 #endif

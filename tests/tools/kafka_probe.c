@@ -2,6 +2,7 @@
  * arguments, then one command a line on stdin, one reply a line on stdout:
  *     ok ...        or        fail KIND code text | hint
  */
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "kafka/admin.h"
@@ -308,10 +309,10 @@ static void do_stats(char **v)
            (unsigned long long)s.transactions, (unsigned long long)s.queued);
 }
 
-static void *interrupt_soon(void *publisher)
+static void *give_up_soon(void *flag)
 {
     fr_sleep_us(700000);
-    fr_publisher_interrupt(publisher);
+    atomic_store((atomic_bool *)flag, true);
     return NULL;
 }
 
@@ -324,9 +325,12 @@ static void do_interrupted(char **v)
     const fr_end *ends;
     size_t count;
     int64_t start = fr_now_us();
-    pthread_create(&thread, NULL, interrupt_soon, n->publisher);
+    atomic_bool given_up = false;
+    pthread_create(&thread, NULL, give_up_soon, &given_up);
+    fr_cancel_by(&given_up);
     fr_rc rc = fr_publisher_commit(n->publisher, &ends, &count, &err);
     pthread_join(thread, NULL);
+    fr_cancel_by(NULL);
     printf("after %lld ms: ", (long long)((fr_now_us() - start) / 1000));
     if (rc == FR_FAIL) {
         failed(&err);

@@ -201,9 +201,4 @@ void fr_publisher_stats(fr_publisher *p, fr_publish_stats *out)
     *out = (fr_publish_stats){0};
 }
 
-void fr_publisher_interrupt(fr_publisher *p)
-{
-    (void)p;
-}
-
 #endif

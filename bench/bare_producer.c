@@ -5,8 +5,7 @@
  *
  * Reads up to 100,000 messages of FROM_TOPIC first, which is not timed, and sends them in turn
  * until COUNT are committed. */
-#include "bench/bare.h"
-#include <librdkafka/rdkafka.h>
+#include "bench/bare_kafka.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -16,25 +15,6 @@ static rd_kafka_message_t *kept[KEPT];
 static size_t kept_count;
 static uint64_t failed;
 
-static rd_kafka_t *client(rd_kafka_type_t type, const char *const (*pairs)[2], size_t count)
-{
-    char why[256];
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    for (size_t i = 0; i < count; i++)
-        if (rd_kafka_conf_set(conf, pairs[i][0], pairs[i][1], why, sizeof(why)) != 0)
-            bare_die(pairs[i][0], why);
-    rd_kafka_t *rk = rd_kafka_new(type, conf, why, sizeof(why));
-    if (rk == NULL)
-        bare_die("client", why);
-    return rk;
-}
-
-static void must(rd_kafka_error_t *error, const char *what)
-{
-    if (error != NULL)
-        bare_die(what, rd_kafka_error_string(error));
-}
-
 /* All partitions from their beginnings; the messages stay in librdkafka's memory. */
 static void read_some(const char *brokers, const char *topic)
 {
@@ -43,7 +23,7 @@ static void read_some(const char *brokers, const char *topic)
                                     {"isolation.level", "read_committed"},
                                     {"enable.auto.commit", "false"},
                                     {"auto.offset.reset", "earliest"}};
-    rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, pairs, sizeof(pairs) / sizeof(pairs[0]));
+    rd_kafka_t *rk = bare_client(RD_KAFKA_CONSUMER, pairs, sizeof(pairs) / sizeof(pairs[0]), NULL);
     const rd_kafka_metadata_t *meta;
     rd_kafka_topic_t *t = rd_kafka_topic_new(rk, topic, NULL);
     if (rd_kafka_metadata(rk, 0, t, &meta, 10000) != 0)
@@ -74,7 +54,7 @@ static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 
 static rd_kafka_t *producer(const char *brokers)
 {
-    char why[256], id[64];
+    char id[64];
     snprintf(id, sizeof(id), "bench-%lld", (long long)fr_wall_us());
     const char *const pairs[][2] = {{"bootstrap.servers", brokers},
                                     {"transactional.id", id},
@@ -86,15 +66,9 @@ static rd_kafka_t *producer(const char *brokers)
                                     {"queue.buffering.max.messages", "200000"},
                                     {"queue.buffering.max.kbytes", "65536"},
                                     {"socket.nagle.disable", "true"}};
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
-        if (rd_kafka_conf_set(conf, pairs[i][0], pairs[i][1], why, sizeof(why)) != 0)
-            bare_die(pairs[i][0], why);
-    rd_kafka_conf_set_dr_msg_cb(conf, delivered);
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
-    if (rk == NULL)
-        bare_die("producer", why);
-    must(rd_kafka_init_transactions(rk, 30000), "init_transactions");
+    rd_kafka_t *rk =
+        bare_client(RD_KAFKA_PRODUCER, pairs, sizeof(pairs) / sizeof(pairs[0]), delivered);
+    bare_must(rd_kafka_init_transactions(rk, 30000), "init_transactions");
     return rk;
 }
 
@@ -127,10 +101,10 @@ int main(int argc, char **argv)
     double cpu = bare_cpu_seconds();
     for (uint64_t done = 0; done < count;) {
         uint64_t to = done + each < count ? done + each : count;
-        must(rd_kafka_begin_transaction(rk), "begin");
+        bare_must(rd_kafka_begin_transaction(rk), "begin");
         for (; done < to; done++)
             bytes += send_one(rk, t, done);
-        must(rd_kafka_commit_transaction(rk, 60000), "commit");
+        bare_must(rd_kafka_commit_transaction(rk, 60000), "commit");
     }
     if (failed > 0)
         bare_die("produce", "messages were not delivered");

@@ -6,8 +6,7 @@
  *   bare_transactions BROKERS TOPIC PARTITIONS PER_SECOND SECONDS
  *
  * TOPIC has PARTITIONS + 1 partitions. */
-#include "bench/bare.h"
-#include <librdkafka/rdkafka.h>
+#include "bench/bare_kafka.h"
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,29 +20,6 @@ typedef struct run {
     int64_t *seen; /* by number, monotonic */
 } run;
 
-static rd_kafka_t *client(rd_kafka_type_t type, const char *const (*pairs)[2], size_t count,
-                          void (*delivered)(rd_kafka_t *, const rd_kafka_message_t *, void *))
-{
-    char why[256];
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    for (size_t i = 0; i < count; i++)
-        if (rd_kafka_conf_set(conf, pairs[i][0], pairs[i][1], why, sizeof(why)) != 0)
-            bare_die(pairs[i][0], why);
-    if (delivered != NULL)
-        rd_kafka_conf_set_dr_msg_cb(conf, delivered);
-    rd_kafka_t *rk = rd_kafka_new(type, conf, why, sizeof(why));
-    if (rk == NULL)
-        bare_die("client", why);
-    return rk;
-}
-
-static void must(rd_kafka_error_t *error, const char *what)
-{
-    if (error != NULL)
-        bare_die(what, rd_kafka_error_string(error));
-}
-
-/* Without a callback rd_kafka_flush looks at its queue only every 10 ms. */
 static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
     (void)rk;
@@ -60,7 +36,7 @@ static void *consumer(void *context)
                                     {"isolation.level", "read_committed"},
                                     {"enable.auto.commit", "false"},
                                     {"socket.nagle.disable", "true"}};
-    rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, pairs, sizeof(pairs) / sizeof(pairs[0]), NULL);
+    rd_kafka_t *rk = bare_client(RD_KAFKA_CONSUMER, pairs, sizeof(pairs) / sizeof(pairs[0]), NULL);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
     for (int i = 0; i < r->partitions; i++)
         rd_kafka_topic_partition_list_add(list, r->topic, i)->offset = 0;
@@ -102,9 +78,10 @@ static void produce(run *r)
                                     {"linger.ms", "5"},
                                     {"compression.codec", "lz4"},
                                     {"socket.nagle.disable", "true"}};
-    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, pairs, sizeof(pairs) / sizeof(pairs[0]), delivered);
+    rd_kafka_t *rk =
+        bare_client(RD_KAFKA_PRODUCER, pairs, sizeof(pairs) / sizeof(pairs[0]), delivered);
     rd_kafka_topic_t *t = rd_kafka_topic_new(rk, r->topic, NULL);
-    must(rd_kafka_init_transactions(rk, 30000), "init_transactions");
+    bare_must(rd_kafka_init_transactions(rk, 30000), "init_transactions");
     pthread_t thread;
     pthread_create(&thread, NULL, consumer, r);
     sleep(1); /* its first fetch is on its way */
@@ -115,11 +92,11 @@ static void produce(run *r)
             usleep((unsigned)(due_us(r, i) - now));
             continue;
         }
-        must(rd_kafka_begin_transaction(rk), "begin");
+        bare_must(rd_kafka_begin_transaction(rk), "begin");
         for (; i < r->count && due_us(r, i) <= now; i++)
             send_one(t, (int32_t)(i % r->partitions), i);
         send_one(t, r->partitions, i);
-        must(rd_kafka_commit_transaction(rk, 60000), "commit");
+        bare_must(rd_kafka_commit_transaction(rk, 60000), "commit");
         r->transactions++;
     }
     pthread_join(thread, NULL);

@@ -1,6 +1,6 @@
 /* Rows to parameters to statements. MariaDB takes an array of any length for each parameter
  * and runs the statement for one row after the other; MySQL has no such thing, so that there
- * a text has the parameters of many rows (the sizes are measured: docs/benchmarks.md). */
+ * a text has the parameters of many rows (the sizes are a choice, not measured yet). */
 #include "mysql/my_sink.h"
 #include <mysqld_error.h>
 #include <stdlib.h>

@@ -237,9 +237,9 @@ static const fr_option source_options[] = {
          24 * HOUR, "Snapshots wait while a replica of the source lags more."),
     TEXT("throttle.max_load", AT(fr_source_settings, throttle_max_load), NULL,
          "active=25: snapshots wait while more statements run (PostgreSQL)."),
-    TEXT(
-        "throttle.query", AT(fr_source_settings, throttle_query), NULL,
-        "SQL that answers with a number, asked once a second: snapshots wait while it is above 0."),
+    TEXT("throttle.query", AT(fr_source_settings, throttle_query), NULL,
+         "SQL that answers with a number, asked once a second: snapshots wait while it is above 0. "
+         "Names with their schema."),
     LATER("path", FR_OPT_TEXT, NULL, "SQLite file, instead of dsn."),
     LATER("task", FR_OPT_INT, NULL, "Partition of the tasks topic, to pin a source to a place."),
     LATER("signal_table", FR_OPT_TEXT, NULL, "Table whose rows ask for snapshots."),

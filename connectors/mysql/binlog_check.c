@@ -178,7 +178,7 @@ static int64_t keeps_seconds(check *c)
     if (seconds != NULL && strtoll(seconds, NULL, 10) > 0)
         return strtoll(seconds, NULL, 10);
     if (days != NULL && strtod(days, NULL) > 0)
-        return (int64_t)(strtod(days, NULL) * DAY_SECONDS);
+        return (int64_t)(strtod(days, NULL) * (double)DAY_SECONDS);
     return seconds == NULL && days == NULL ? -1 : 0;
 }
 

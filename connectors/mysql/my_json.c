@@ -120,7 +120,7 @@ static fr_rc variable_length(const fr_my_json *j, size_t *at, uint64_t *out, fr_
 
 static fr_rc counted(const fr_my_json *j, size_t at, fr_str *out, fr_err *err)
 {
-    uint64_t len;
+    uint64_t len = 0;
     FR_TRY(variable_length(j, &at, &len, err));
     if (len > j->len - at)
         return broken(err, "a string is cut off");

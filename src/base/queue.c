@@ -1,8 +1,7 @@
 #include "base/queue.h"
 #include "base/arena.h"
-#include <pthread.h>
+#include "base/thread.h"
 #include <stdlib.h>
-#include <time.h>
 
 struct fr_queue {
     pthread_mutex_t lock;
@@ -15,13 +14,9 @@ struct fr_queue {
 fr_queue *fr_queue_new(size_t capacity)
 {
     fr_queue *q = fr_malloc(sizeof(*q));
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&q->lock, NULL);
-    pthread_cond_init(&q->not_empty, &monotonic);
-    pthread_cond_init(&q->not_full, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    fr_cond_init(&q->not_empty);
+    fr_cond_init(&q->not_full);
     q->capacity = capacity;
     q->items = fr_malloc(capacity * sizeof(void *));
     return q;
@@ -38,24 +33,12 @@ void fr_queue_free(fr_queue *q)
     free(q);
 }
 
-/* false: the deadline passed. */
-static bool wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_us)
-{
-    if (deadline_us == INT64_MAX)
-        return pthread_cond_wait(cond, lock) == 0;
-    if (deadline_us <= 0)
-        return false;
-    struct timespec ts = {.tv_sec = deadline_us / 1000000,
-                          .tv_nsec = (deadline_us % 1000000) * 1000};
-    return pthread_cond_timedwait(cond, lock, &ts) == 0;
-}
-
 bool fr_queue_put(fr_queue *q, void *item, int64_t deadline_us)
 {
     bool done = false;
     pthread_mutex_lock(&q->lock);
     while (!q->closed && q->count == q->capacity)
-        if (!wait_until(&q->not_full, &q->lock, deadline_us))
+        if (!fr_cond_wait(&q->not_full, &q->lock, deadline_us))
             break;
     if (!q->closed && q->count < q->capacity) {
         q->items[(q->head + q->count++) % q->capacity] = item;
@@ -71,7 +54,7 @@ void *fr_queue_take(fr_queue *q, int64_t deadline_us)
     void *item = NULL;
     pthread_mutex_lock(&q->lock);
     while (!q->closed && q->count == 0)
-        if (!wait_until(&q->not_empty, &q->lock, deadline_us))
+        if (!fr_cond_wait(&q->not_empty, &q->lock, deadline_us))
             break;
     if (q->count > 0) {
         item = q->items[q->head];

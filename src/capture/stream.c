@@ -227,10 +227,8 @@ static void *status_thread(void *context)
         pthread_mutex_unlock(&c->lock);
         (void)c->source->ops->refresh(c->source, &ignored);
         int64_t next = fr_now_us() + REFRESH_US;
-        struct timespec ts = {.tv_sec = next / 1000000, .tv_nsec = next % 1000000 * 1000};
         pthread_mutex_lock(&c->lock);
-        while (!atomic_load(&s->run_over) &&
-               pthread_cond_timedwait(&s->run_ends, &c->lock, &ts) == 0)
+        while (!atomic_load(&s->run_over) && fr_cond_wait(&s->run_ends, &c->lock, next))
             continue;
     }
     pthread_mutex_unlock(&c->lock);

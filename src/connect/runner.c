@@ -1,42 +1,18 @@
 #include "connect/runner.h"
 #include "base/cancel.h"
 #include "base/clock.h"
-#include "base/failpoint.h"
 #include "base/log.h"
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { FIRST_WAIT_US = 500000, LONGEST_WAIT_US = 30000000 };
-
-void fr_cond_init(pthread_cond_t *c)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
-fr_rc fr_thread_start(pthread_t *out, void *(*body)(void *), void *context, fr_err *err)
-{
-    int rc = FR_FAILPOINT("thread") ? EAGAIN : pthread_create(out, NULL, body, context);
-    if (rc == 0)
-        return FR_OK;
-    fr_fail(err, FR_ERR_BUSY, "a thread cannot be made: %s", strerror(rc));
-    fr_fail_code(err, "thread");
-    return fr_fail_hint(err, "Raise what limits them: LimitNPROC and TasksMax of the unit, pids of "
-                             "the container, or memory.");
-}
 
 /* Sleep, but wake for a stop. */
 static void rest(fr_runner *r, int64_t us)
 {
     int64_t at = fr_now_us() + us;
-    struct timespec ts = {.tv_sec = at / 1000000, .tv_nsec = at % 1000000 * 1000};
     pthread_mutex_lock(&r->lock);
-    while (!atomic_load(&r->stopping) && pthread_cond_timedwait(&r->wake, &r->lock, &ts) == 0)
+    while (!atomic_load(&r->stopping) && fr_cond_wait(&r->wake, &r->lock, at))
         continue;
     pthread_mutex_unlock(&r->lock);
 }

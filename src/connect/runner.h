@@ -5,6 +5,7 @@
 #define FR_CONNECT_RUNNER_H
 
 #include "base/error.h"
+#include "base/thread.h"
 #include "connect/observer.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -45,10 +46,5 @@ void fr_runner_abandon(fr_runner *r);
  * before, and may be NULL. From any thread. */
 bool fr_runner_done(fr_runner *r, bool *failed_out, fr_err *err_out);
 void fr_runner_end(fr_runner *r); /* stops if need be, and joins */
-
-/* pthread_create whose failure is an error: BUSY, code "thread". */
-fr_rc fr_thread_start(pthread_t *out, void *(*body)(void *), void *context, fr_err *err);
-/* For pthread_cond_timedwait against fr_now_us(). */
-void fr_cond_init(pthread_cond_t *c);
 
 #endif

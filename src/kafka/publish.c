@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "kafka/commit.h"
 #include "kafka/publisher.h"
 #include "kafka/restore.h"
 #include <stdlib.h>
@@ -212,33 +213,25 @@ fr_rc fr_publisher_fail_failed(fr_publisher *p, fr_err *err)
     return fr_publisher_fail(p, err, p->failure, p->failure_text, "produce");
 }
 
-/* One of the calls that may be resumed after a time-out, once: FR_IDLE, not done yet. */
-static fr_rc resume_step(fr_publisher *p, rd_kafka_error_t *(*call)(rd_kafka_t *, int), int ms,
-                         int64_t deadline, const char *what, fr_err *err)
-{
-    rd_kafka_error_t *error = call(p->client.rk, ms);
-    if (error == NULL) {
-        return FR_OK;
-    }
-    if (!rd_kafka_error_is_retriable(error) || fr_now_us() >= deadline) {
-        return fail_error(p, err, error, what);
-    }
-    rd_kafka_error_destroy(error);
-    FR_TRY(fr_client_check(&p->client, err));
-    rd_kafka_poll(p->client.rk, 0);
-    return FR_IDLE;
-}
-
-/* Again until it is done, refused, or we are told to stop. */
+/* One of the calls that may be resumed after a time-out: again until it is done, refused, or we
+ * are told to stop. Commits: commit.h. */
 static fr_rc resume(fr_publisher *p, rd_kafka_error_t *(*call)(rd_kafka_t *, int), int64_t patience,
                     const char *what, fr_err *err)
 {
     int64_t deadline = fr_now_us() + patience;
-    fr_rc rc;
-    do {
-        rc = resume_step(p, call, STEP_MS, deadline, what, err);
-    } while (rc == FR_IDLE);
-    return rc;
+    rd_kafka_error_t *error;
+    while ((error = call(p->client.rk, STEP_MS)) != NULL) {
+        if (!rd_kafka_error_is_retriable(error) || fr_now_us() >= deadline) {
+            return fail_error(p, err, error, what);
+        }
+        rd_kafka_error_destroy(error);
+        FR_TRY(fr_client_check(&p->client, err));
+        if (!fr_transactional_call_known(p->client.rk)) {
+            return fr_publisher_fail(p, err, RD_KAFKA_RESP_ERR__STATE, "timed out", what);
+        }
+        rd_kafka_poll(p->client.rk, 0);
+    }
+    return FR_OK;
 }
 
 /* R12: of a commit or abort that is through no request may be left behind that could end the
@@ -364,6 +357,24 @@ static fr_rc send_records(fr_publisher *p, fr_err *err)
     return FR_OK;
 }
 
+/* The broker's word on the commit that was asked for; FR_IDLE: not within ms. */
+static fr_rc end_step(fr_publisher *p, int ms, fr_err *err)
+{
+    rd_kafka_error_t *error;
+    if (fr_committer_answer(p->committer, ms, &error)) {
+        if (error == NULL || rd_kafka_error_txn_requires_abort(error)) {
+            p->step = FR_COMMIT_DATA;
+        }
+        return error == NULL ? FR_OK : fail_error(p, err, error, "commit");
+    }
+    if (fr_now_us() >= p->commit_deadline_us) {
+        return fr_publisher_fail(p, err, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, "commit");
+    }
+    FR_TRY(fr_client_check(&p->client, err));
+    rd_kafka_poll(p->client.rk, 0);
+    return FR_IDLE;
+}
+
 /* The next step, until there is one that has to wait longer than ms. */
 static fr_rc finish_step(fr_publisher *p, int ms, fr_err *err)
 {
@@ -387,9 +398,9 @@ static fr_rc finish_step(fr_publisher *p, int ms, fr_err *err)
         }
         p->step = FR_COMMIT_END;
         p->commit_deadline_us = fr_now_us() + p->patience_us;
+        fr_committer_ask(p->committer);
     }
-    fr_rc rc =
-        resume_step(p, rd_kafka_commit_transaction, ms, p->commit_deadline_us, "commit", err);
+    fr_rc rc = end_step(p, ms, err);
     return rc == FR_OK ? answered(p, "commit", err) : rc;
 }
 
@@ -560,7 +571,8 @@ static fr_rc init_transactions(fr_publisher *p, fr_err *err)
     if (!p->transactional) {
         return FR_OK;
     }
-    return resume(p, rd_kafka_init_transactions, p->patience_us, "init_transactions", err);
+    FR_TRY(resume(p, rd_kafka_init_transactions, p->patience_us, "init_transactions", err));
+    return fr_committer_start(p->client.rk, &p->committer, err);
 }
 
 static fr_rc write_claim(fr_publisher *p, fr_err *err)
@@ -648,7 +660,10 @@ void fr_publisher_close(fr_publisher *p)
         return;
     }
     if (p->client.rk != NULL) {
-        if (p->open && p->transactional) {
+        /* Of a commit that is under way nothing more is wanted, and it cannot be taken back. */
+        bool asked = p->step == FR_COMMIT_END;
+        fr_committer_end(p->committer);
+        if (p->open && p->transactional && !asked) {
             abort_quietly(p);
         }
         rd_kafka_purge(p->client.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);

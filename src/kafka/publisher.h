@@ -54,6 +54,7 @@ struct fr_publisher {
     int64_t patience_us; /* transaction.timeout.ms and a bit */
     fr_commit_step step;
     int64_t commit_deadline_us;
+    struct fr_committer *committer; /* NULL: not transactional, or not yet */
     fr_endtxn ends_asked;
 
     fr_map *targets;   /* topic -> fr_target* */

@@ -1,9 +1,8 @@
 #include "model/batch.h"
 #include "base/clock.h"
-#include <pthread.h>
+#include "base/thread.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 fr_batch *fr_batch_new(size_t max_events, size_t max_bytes)
 {
@@ -90,12 +89,8 @@ struct fr_pool {
 fr_pool *fr_pool_new(size_t batches, size_t max_events, size_t max_bytes)
 {
     fr_pool *p = fr_malloc(sizeof(*p));
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->given, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    fr_cond_init(&p->given);
     p->free = fr_malloc(batches * sizeof(fr_batch *));
     p->size = batches;
     p->max_events = max_events;
@@ -123,11 +118,9 @@ static bool may_take(const fr_pool *p)
 fr_batch *fr_pool_take(fr_pool *p, int64_t deadline_us)
 {
     fr_batch *b = NULL;
-    struct timespec ts = {.tv_sec = deadline_us / 1000000,
-                          .tv_nsec = (deadline_us % 1000000) * 1000};
     pthread_mutex_lock(&p->lock);
     while (!p->closed && !may_take(p))
-        if (pthread_cond_timedwait(&p->given, &p->lock, &ts) != 0)
+        if (!fr_cond_wait(&p->given, &p->lock, deadline_us))
             break;
     if (!p->closed && may_take(p)) {
         if (p->count > 0) {

@@ -294,7 +294,7 @@ failed = 0
 
 @contextlib.contextmanager
 def case(name, pipeline=None):
-    """One result line; with a pipeline, the end of its log when it failed."""
+    """One result line; with a pipeline (or the last one of a list), the end of its log when it failed."""
     global failed
     try:
         yield
@@ -304,6 +304,8 @@ def case(name, pipeline=None):
         print(f"not ok {name}: {text}", flush=True)
         if not isinstance(e, AssertionError):
             traceback.print_exc(file=sys.stdout)
+        if isinstance(pipeline, list):
+            pipeline = pipeline[-1] if pipeline else None
         if pipeline is not None and pipeline.daemon is not None:
             print("".join("    " + line + "\n" for line in pipeline.log().splitlines()[-40:]), flush=True)
         return

@@ -135,22 +135,34 @@ def clock(hour, minute, second):
 
 
 def outside_the_window():
-    """The stream is followed while the snapshot waits for its hour; nothing holds xmin meanwhile."""
+    """The stream is followed while the snapshot waits for its hour; nothing holds xmin meanwhile. The hour has to
+    come by itself, and on a busy machine it may come before we have looked: then once more, with more time."""
+    pipelines = []
+    with case("throttle_window", pipelines):
+        assert any(before_the_hour(minutes, pipelines) for minutes in (1, 2, 4, 8)), "never looked in time"
+
+
+def before_the_hour(minutes, pipelines):
     p = made('window: "20:00-06:00"')
-    with case("throttle_window", p):
-        p.env["TZ"] = clock(19, 58, 50)
-        p.start()
-        p.says("snapshot waits: throttle.window: outside 20:00-06:00", "stream from", seconds=80)
-        p.sql("insert into t values (10000, 'new')")
-        assert [e["after"]["id"] for e in p.wait_events("t", 1)] == [10000], "a change is published meanwhile"
-        assert "throttle.window" in state(p)
-        held = p.sql("select count(*) from pg_stat_activity where backend_xmin is not null and"
-                     " application_name = %s and state <> 'active'", f"freshet {p.id}")
+    pipelines.append(p)
+    p.env["TZ"] = clock(19, 60 - minutes, 0)
+    p.start()
+    p.says("snapshot waits: throttle.window: outside 20:00-06:00", "stream from", seconds=60 * minutes)
+    p.sql("insert into t values (10000, 'new')")
+    ids = [e["after"]["id"] for e in p.wait_events("t", 1)]
+    told = state(p)
+    held = p.sql("select count(*) from pg_stat_activity where backend_xmin is not null and"
+                 " application_name = %s and state <> 'active'", f"freshet {p.id}")
+    in_time = "snapshot goes on" not in p.log(True)
+    if in_time:
+        assert ids == [10000], f"a change is published meanwhile: {ids}"
+        assert "throttle.window" in told
         assert held[0][0] == 0, "a view is held open"
-        p.says("snapshot goes on", "snapshot: done", seconds=150)
+        p.says("snapshot goes on", "snapshot: done", seconds=60 * minutes + 60)
         all_there(p, [10000, 10000])  # as a change, and as a row of the second view
         assert p.stop() == 0
     p.close()
+    return in_time
 
 
 def the_window_closes():

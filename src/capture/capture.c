@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SLICE_US = 30000000, SHORT_SLICE_US = 30000 };
+
 /* Which tables a plan is asked for. */
 typedef struct wanted {
     fr_capture *c;
@@ -222,6 +224,16 @@ static uint32_t epoch_of(fr_str resume, uint32_t otherwise)
     return epoch;
 }
 
+/* How long the log may wait for rows of a view: not so short that most of the time goes into
+ * opening views. What came meanwhile is read on the way to the next one. */
+static int64_t slice_us(const fr_capture *c)
+{
+    int64_t opening = fr_now_us() - c->run_began_us;
+    if (FR_FAILPOINT("capture_short_slices"))
+        return SHORT_SLICE_US;
+    return 10 * opening > SLICE_US ? 10 * opening : SLICE_US;
+}
+
 /* Tables are left from an interrupted snapshot, or new: a second view beside the slot. The
  * stream is followed up to that view first, so that a row read in it never comes before an
  * older change (docs/adr/0002). */
@@ -239,6 +251,7 @@ static fr_rc finish_snapshot(fr_capture *c, outlet *o, fr_arena *a, fr_str *resu
     /* Rows of the view are as new as the stream they join, and are ordered with it. */
     plan.epoch = epoch_of(*resume, plan.epoch);
     fr_cancel_by(&c->runner.abandoned);
+    snapshot_slice(s, slice_us(c));
     if (rc == FR_OK && !stopping(c))
         rc = snapshot_run(s, o, &plan, err);
     c->source->ops->end_view(c->source);
@@ -275,8 +288,8 @@ static fr_rc finish_when_it_may(fr_capture *c, outlet *o, fr_arena *a, fr_str *r
     return waits ? FR_IDLE : finish_snapshot(c, o, a, resume, err);
 }
 
-/* FR_OK: stopped; FR_IDLE: a snapshot that was held back may go on: open all of it again, as
- * after a restart. */
+/* FR_OK: stopped; FR_IDLE: a snapshot that was asked for or held back may begin or go on: open
+ * all of it again, as after a restart. */
 static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
 {
     fr_checkpoint *k = c->checkpoint;
@@ -301,7 +314,13 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
         return rc == FR_FAIL ? rc : FR_OK;
     c->held = rc == FR_IDLE;
     FR_TRY(stream_run(c, o, resume, 0, err));
-    return c->held && !stopping(c) ? FR_IDLE : FR_OK;
+    if (stopping(c))
+        return FR_OK;
+    if (requests_waiting(c->requests)) {
+        FR_TRY(requests_take(c, o, err));
+        return FR_IDLE;
+    }
+    return c->held ? FR_IDLE : FR_OK;
 }
 
 static size_t pool_batches(const fr_capture *c)
@@ -353,6 +372,7 @@ static fr_rc run_once(void *context, fr_err *err)
     fr_capture *c = context;
     fr_arena *a = fr_arena_new(0);
     outlet *o = NULL;
+    c->run_began_us = fr_now_us();
     c->safe.len = 0;
     c->pool = fr_pool_new(pool_batches(c), 4096, 1 << 20);
     fr_rc rc = open_all(c, err);
@@ -379,6 +399,7 @@ fr_capture *fr_capture_start(const fr_capture_settings *settings)
     fr_capture *c = fr_malloc(sizeof(*c));
     c->s = *settings;
     c->throttle = throttle_new(c);
+    c->requests = requests_new();
     snprintf(c->who, sizeof(c->who), "source %s", settings->source->name);
     pthread_mutex_init(&c->lock, NULL);
     c->runner = (fr_runner){.thread_name = "publisher",
@@ -423,6 +444,7 @@ void fr_capture_free(fr_capture *c)
     fr_runner_end(&c->runner);
     pthread_mutex_destroy(&c->lock);
     throttle_free(c->throttle);
+    requests_free(c->requests);
     fr_buf_free(&c->safe);
     fr_map_free(c->refused, NULL);
     fr_arena_free(c->refused_arena);

@@ -32,6 +32,18 @@ fr_capture *fr_capture_start(const fr_capture_settings *settings);
 void fr_capture_stop(fr_capture *c);
 /* Give up what is under way as well (the drain time is over). From any thread. */
 void fr_capture_abandon(fr_capture *c);
+/* Take a snapshot of this table again, as if it were new, beside the stream: noted, and begun
+ * once the source follows its log and no transaction is open. From any thread; returns at once. */
+void fr_capture_snapshot(fr_capture *c, fr_str space, fr_str name);
+/* What became of it: nobody asked since the start; noted; in the checkpoint, so that it survives
+ * whatever comes; there is no such table. From any thread. */
+typedef enum fr_request_state {
+    FR_REQUEST_NONE,
+    FR_REQUEST_ASKED,
+    FR_REQUEST_TAKEN,
+    FR_REQUEST_UNKNOWN
+} fr_request_state;
+fr_request_state fr_capture_requested(fr_capture *c, fr_str space, fr_str name);
 /* True once the thread has nothing more to do. failed_out, err_out: how it ended. From any
  * thread. */
 bool fr_capture_done(fr_capture *c, bool *failed_out, fr_err *err_out);

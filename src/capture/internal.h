@@ -20,6 +20,7 @@
 
 typedef struct snapshot snapshot;
 typedef struct throttle throttle;
+typedef struct requests requests;
 
 struct fr_capture {
     fr_capture_settings s;
@@ -35,7 +36,9 @@ struct fr_capture {
     fr_router *router;
     fr_encoder *encoder;
     fr_pool *pool;
-    throttle *throttle;     /* of snapshots */
+    throttle *throttle; /* of snapshots */
+    requests *requests; /* for snapshots; under the lock */
+    int64_t run_began_us;
     bool held;              /* a snapshot waits: the stream is followed until it may go on */
     fr_queue *filled;       /* batches, reader -> publisher */
     fr_reader *reader;      /* the stream's, while there is one; for interrupt */
@@ -121,8 +124,11 @@ size_t snapshot_tables(const snapshot *s);
 fr_rc snapshot_produced(snapshot *s, fr_batch *b, fr_err *err);
 /* Records of all tables that changed since the last call, in the arena. */
 size_t snapshot_records(snapshot *s, fr_arena *a, bool all, fr_record **out);
-/* FR_OK: all is read, or we are stopping; FR_IDLE: it has to wait for so long that its view was
- * given up, and the rest needs another one. */
+/* Beside a stream, which stands still meanwhile: what is not read after this time is left for
+ * another view, where it can be gone on with. */
+void snapshot_slice(snapshot *s, int64_t us);
+/* FR_OK: all is read, or we are stopping; FR_IDLE: its slice is over, or it has to wait for so
+ * long that its view was given up: the rest needs another one. */
 fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err);
 
 /* throttle.c: may a snapshot read now? From any thread but new and free. */
@@ -137,8 +143,16 @@ bool throttle_asks_source(const fr_source_settings *s);
  * will last, or has lasted: no view should be held open for it. */
 fr_rc throttle_look(throttle *t, bool inside, bool *waits_out, bool *leave_out, fr_err *err);
 
-/* stream.c: follow the log from resume. stop_lsn 0: until stopping, or, when a snapshot is held
- * back (c->held), until that may go on; else until all commits below it were taken. */
+/* request.c: snapshots that were asked for while the source runs. */
+requests *requests_new(void);
+void requests_free(requests *r);
+bool requests_waiting(const requests *r); /* from any thread */
+/* Put them into the checkpoint; nothing is open. FR_OK: open all again. */
+fr_rc requests_take(fr_capture *c, outlet *o, fr_err *err);
+
+/* stream.c: follow the log from resume. stop_lsn 0: until stopping, until a snapshot is asked
+ * for, or, when one is held back (c->held), until that may go on; else until all commits below it
+ * were taken. */
 fr_rc stream_run(fr_capture *c, outlet *o, fr_str resume, uint64_t stop_lsn, fr_err *err);
 
 #endif

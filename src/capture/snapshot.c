@@ -36,7 +36,9 @@ struct snapshot {
     size_t next;
     size_t running;
     atomic_bool stop;
-    atomic_bool leave; /* the throttle lasts: chunks that can be gone on with are left */
+    atomic_bool leave; /* it is time, or the throttle lasts: what can be gone on with is left */
+    int64_t slice_us, slice_over_us; /* 0: no end */
+    atomic_bool moved;               /* in this slice something was read */
     bool failed;
     fr_err err;
     int64_t rate_window_us; /* rows_per_second: what was read since */
@@ -216,7 +218,7 @@ static void pace(snapshot *s, size_t rows)
 }
 
 /* FR_OK: read on; FR_IDLE: we are to end. A table without a key would have to start over: its
- * reader waits at its place. */
+ * reader waits at its place, and ends when it is through. */
 static fr_rc pass(snapshot *s, bool inside, bool whole, fr_err *err)
 {
     for (;;) {
@@ -224,6 +226,11 @@ static fr_rc pass(snapshot *s, bool inside, bool whole, fr_err *err)
         FR_TRY(throttle_look(s->c->throttle, inside, &waits, &leave, err));
         if (stopping(s->c) || atomic_load(&s->stop))
             return FR_IDLE;
+        bool over = s->slice_over_us != 0 && fr_now_us() >= s->slice_over_us;
+        if (over && atomic_load(&s->moved) && !(inside && whole)) {
+            atomic_store(&s->leave, true);
+            return FR_IDLE;
+        }
         if (!waits)
             return FR_OK;
         if (leave && !(inside && whole)) {
@@ -272,6 +279,7 @@ static fr_rc read_one(snapshot *s, const chunk *c, size_t index, fr_err *err)
         fr_pool_weigh(cap->pool, b);
         if (rc == FR_FAIL || rc == FR_IDLE || !fr_queue_put(cap->filled, b, INT64_MAX))
             fr_pool_give(cap->pool, b);
+        atomic_store(&s->moved, true);
         if (rc != FR_OK)
             continue;
         pace(s, rows);
@@ -383,6 +391,11 @@ static bool chunks_left(const snapshot *s)
     return false;
 }
 
+void snapshot_slice(snapshot *s, int64_t us)
+{
+    s->slice_us = us;
+}
+
 fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err)
 {
     fr_capture *c = s->c;
@@ -392,6 +405,7 @@ fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err)
     s->next = 0;
     s->running = count;
     s->rate_window_us = fr_now_us();
+    s->slice_over_us = s->slice_us == 0 ? 0 : fr_now_us() + s->slice_us;
     share_expectation(s, plan->rows_expected);
     if (s->chunk_count == 0)
         return write_empty(s, o, err);

@@ -262,11 +262,15 @@ static void look_around(stream *s, const outlet *o, int64_t *next_us)
     tell_streaming(s);
 }
 
-/* A snapshot is held back: may it go on? Then the stream ends in order. */
-static fr_rc look_at_throttle(stream *s, fr_err *err)
+/* A snapshot is asked for; or one is held back: may it go on? Then the stream ends in order. */
+static fr_rc look_at_snapshots(stream *s, fr_err *err)
 {
     bool waits = true, leave;
-    if (!s->c->held || s->stop_lsn != 0)
+    if (s->stop_lsn != 0)
+        return FR_OK;
+    if (requests_waiting(s->c->requests))
+        atomic_store(&s->stop, true);
+    if (!s->c->held)
         return FR_OK;
     FR_TRY(throttle_look(s->c->throttle, false, &waits, &leave, err));
     if (!waits)
@@ -282,7 +286,7 @@ static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
         bool open = outlet_due(o) != INT64_MAX;
         if (!open)
             look_around(s, o, &next_look_us);
-        FR_TRY(look_at_throttle(s, err));
+        FR_TRY(look_at_snapshots(s, err));
         fr_batch *b = outlet_next(o, fr_now_us() + (open ? 1000 : 200000));
         if (b != NULL) {
             FR_TRY(outlet_take(o, b, err));

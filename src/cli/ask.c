@@ -1,40 +1,113 @@
 #include "cli/ask.h"
+#include "base/clock.h"
 #include "model/name.h"
+#include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
-static fr_rc get(fr_cli *cli, const char *where, const char *path, const char *token, json_t **out,
-                 fr_err *err)
+typedef struct question {
+    bool post;
+    const char *path, *token;
+} question;
+
+/* A refusal says itself what is wrong. */
+static fr_rc explain(const char *where, const question *q, int status, fr_str body, fr_err *err)
+{
+    json_t *j = NULL;
+    fr_err unreadable;
+    bool login = status == 401 || status == 403;
+    fr_err_kind kind = login           ? FR_ERR_AUTH
+                       : status == 404 ? FR_ERR_CONFIG
+                       : status == 503 ? FR_ERR_BUSY
+                                       : FR_ERR_CONNECT;
+    if (fr_json_parse(body, &j, &unreadable) == FR_FAIL)
+        j = NULL;
+    const json_t *e = json_object_get(j, "error");
+    if (e == NULL) {
+        fr_fail(err, login ? kind : FR_ERR_CONNECT, "%s%s answered %d", where, q->path, status);
+        fr_fail_code(err, "http.answer");
+    } else {
+        fr_fail(err, kind, "%s", fr_json_str(e, "text", ""));
+        fr_fail_code(err, fr_json_str(e, "code", "http.answer"));
+        if (fr_json_str(e, "hint", "")[0] != 0)
+            fr_fail_hint(err, "%s", fr_json_str(e, "hint", ""));
+    }
+    json_decref(j);
+    return FR_FAIL;
+}
+
+static fr_rc put(fr_cli *cli, const char *where, const question *q, json_t **out, fr_err *err)
 {
     int status = 0;
     fr_str body;
-    FR_TRY(fr_http_get(where, path, token, cli->arena, &status, &body, err));
-    if (status == 200)
+    FR_TRY(fr_http_ask(where, q->post, q->path, q->token, cli->arena, &status, &body, err));
+    if (status == 200 || status == 202)
         return fr_json_parse(body, out, err);
-    bool login = status == 401 || status == 403;
-    fr_fail(err, login ? FR_ERR_AUTH : FR_ERR_CONNECT, "%s%s answered %d", where, path, status);
-    return fr_fail_code(err, "http.answer");
+    return explain(where, q, status, body, err);
 }
 
-fr_rc fr_ask_daemon(fr_cli *cli, const fr_config *config, const char *path, json_t **out,
-                    fr_err *err)
+static fr_rc ask(fr_cli *cli, const fr_config *config, bool post, const char *path, json_t **out,
+                 fr_err *err)
 {
+    question q = {post, path, config == NULL ? NULL : config->http.token};
     if (cli->url != NULL)
-        return get(cli, cli->url, path, config == NULL ? NULL : config->http.token, out, err);
+        return put(cli, cli->url, &q, out, err);
     if (config == NULL)
         return fr_fail(err, FR_ERR_BUG, "neither --url nor a configuration says where to ask");
-    const char *token = config->http.token;
     const char *socket = config->http.socket, *listen = config->http.listen;
     fr_rc rc = FR_FAIL;
     fr_fail(err, FR_ERR_CONNECT, "the configuration has neither http.socket nor http.listen");
     fr_fail_code(err, "http.no_daemon");
     if (socket != NULL && *socket != 0)
-        rc = get(cli, fr_arena_cstr(cli->arena, fr_arena_printf(cli->arena, "unix:%s", socket)),
-                 path, token, out, err);
-    if (rc == FR_OK || strcmp(listen, "none") == 0)
+        rc = put(cli, fr_arena_cstr(cli->arena, fr_arena_printf(cli->arena, "unix:%s", socket)), &q,
+                 out, err);
+    if (rc == FR_OK || err->kind != FR_ERR_CONNECT || strcmp(listen, "none") == 0)
         return rc;
     fr_str url = fr_arena_printf(cli->arena, "%s://%s",
                                  config->http.tls_cert == NULL ? "http" : "https", listen);
-    return get(cli, fr_arena_cstr(cli->arena, url), path, token, out, err);
+    return put(cli, fr_arena_cstr(cli->arena, url), &q, out, err);
+}
+
+fr_rc fr_ask_daemon(fr_cli *cli, const fr_config *config, const char *path, json_t **out,
+                    fr_err *err)
+{
+    return ask(cli, config, false, path, out, err);
+}
+
+fr_rc fr_tell_daemon(fr_cli *cli, const fr_config *config, const char *path, json_t **out,
+                     fr_err *err)
+{
+    return ask(cli, config, true, path, out, err);
+}
+
+fr_rc fr_ask_checkpoint(const fr_config *config, size_t source, fr_checkpoint **out, fr_err *err)
+{
+    fr_admin *admin;
+    FR_TRY(fr_admin_open(&config->kafka, &admin, err));
+    fr_rc rc = fr_admin_checkpoint(admin, config->sources[source].name, out, err);
+    fr_admin_close(admin);
+    return rc;
+}
+
+fr_rc fr_ask_write(fr_cli *cli, const fr_config *config, size_t source, const char *what,
+                   fr_rc (*write)(fr_cli *cli, fr_publisher *p, const fr_checkpoint *old,
+                                  void *context, fr_err *err),
+                   void *context, fr_err *err)
+{
+    fr_publisher *p = NULL;
+    fr_checkpoint *old = NULL;
+    const fr_end *ends;
+    size_t end_count;
+    fr_str instance =
+        fr_arena_printf(cli->arena, "%s-%d-%" PRId64, what, (int)getpid(), fr_wall_us());
+    FR_TRY(fr_publisher_open(&config->kafka, config->sources[source].name,
+                             fr_arena_cstr(cli->arena, instance), &p, &old, err));
+    fr_rc rc = fr_publisher_begin(p, err);
+    rc = rc == FR_FAIL ? rc : write(cli, p, old, context, err);
+    rc = rc == FR_FAIL ? rc : fr_publisher_commit(p, &ends, &end_count, err);
+    fr_publisher_close(p);
+    fr_checkpoint_free(old);
+    return rc == FR_FAIL ? rc : FR_OK;
 }
 
 fr_rc fr_ask_source(const fr_config *config, fr_str name, size_t *out, fr_err *err)

@@ -5,16 +5,28 @@
 #include "cli/cli.h"
 #include "control/http.h"
 #include "kafka/admin.h"
+#include "kafka/publish.h"
 
 /* GET path from --url, else the socket, else the address of the configuration (may be NULL
  * with --url). CONNECT when none answers. The caller owns *out. */
 fr_rc fr_ask_daemon(fr_cli *cli, const fr_config *config, const char *path, json_t **out,
                     fr_err *err);
+/* The same with POST: it is to do something. */
+fr_rc fr_tell_daemon(fr_cli *cli, const fr_config *config, const char *path, json_t **out,
+                     fr_err *err);
 /* Index of the source of this name; CONFIG with a did-you-mean. */
 fr_rc fr_ask_source(const fr_config *config, fr_str name, size_t *out, fr_err *err);
 /* The topic of "source/space.table", or the word itself where it has no slash. */
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err);
 size_t fr_ask_snapshots_left(const fr_checkpoint *c);
+/* What Kafka holds of this source; NULL: nothing. The caller frees it. */
+fr_rc fr_ask_checkpoint(const fr_config *config, size_t source, fr_checkpoint **out, fr_err *err);
+/* Takes the source over for one transaction, in which write puts its records: for verbs that change
+ * a checkpoint while no daemon runs. what: the verb, for the claim's name. */
+fr_rc fr_ask_write(fr_cli *cli, const fr_config *config, size_t source, const char *what,
+                   fr_rc (*write)(fr_cli *cli, fr_publisher *p, const fr_checkpoint *old,
+                                  void *context, fr_err *err),
+                   void *context, fr_err *err);
 
 #endif

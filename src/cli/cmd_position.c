@@ -95,19 +95,10 @@ static void show_server(fr_cli *cli, const fr_config *config, size_t i)
                                   "retained_limit", (json_int_t)status.retained_limit));
 }
 
-static fr_rc read_checkpoint(const fr_config *config, size_t i, fr_checkpoint **out, fr_err *err)
-{
-    fr_admin *admin;
-    FR_TRY(fr_admin_open(&config->kafka, &admin, err));
-    fr_rc rc = fr_admin_checkpoint(admin, config->sources[i].name, out, err);
-    fr_admin_close(admin);
-    return rc;
-}
-
 static fr_rc show(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
 {
     fr_checkpoint *c = NULL;
-    FR_TRY(read_checkpoint(config, i, &c, err));
+    FR_TRY(fr_ask_checkpoint(config, i, &c, err));
     const char *name = config->sources[i].name;
     if (c == NULL || !c->has_stream) {
         fr_buf_printf(&cli->out, "source %s   no checkpoint: it has never run\n", name);
@@ -156,26 +147,14 @@ static fr_rc slot_position(fr_cli *cli, const fr_config *config, size_t i, fr_st
     return rc;
 }
 
-static fr_rc write_position(fr_cli *cli, const fr_config *config, size_t i, fr_str resume,
-                            fr_err *err)
+static fr_rc put_position(fr_cli *cli, fr_publisher *p, const fr_checkpoint *old, void *resume,
+                          fr_err *err)
 {
-    fr_publisher *p = NULL;
-    fr_checkpoint *old = NULL;
-    const fr_end *ends;
-    size_t end_count;
-    fr_str instance =
-        fr_arena_printf(cli->arena, "position-set-%d-%" PRId64, (int)getpid(), fr_wall_us());
-    FR_TRY(fr_publisher_open(&config->kafka, config->sources[i].name,
-                             fr_arena_cstr(cli->arena, instance), &p, &old, err));
     fr_split none = {0};
-    fr_record stream =
-        fr_checkpoint_stream(cli->arena, false, resume, &none, NULL, 0, fr_wall_us());
-    fr_rc rc = fr_publisher_begin(p, err);
-    rc = rc == FR_FAIL ? rc : fr_publisher_record(p, &stream, err);
-    rc = rc == FR_FAIL ? rc : fr_publisher_commit(p, &ends, &end_count, err);
-    fr_publisher_close(p);
-    fr_checkpoint_free(old);
-    return rc == FR_FAIL ? rc : FR_OK;
+    (void)old;
+    fr_record stream = fr_checkpoint_stream(cli->arena, false, *(const fr_str *)resume, &none, NULL,
+                                            0, fr_wall_us());
+    return fr_publisher_record(p, &stream, err);
 }
 
 static fr_rc set(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
@@ -205,7 +184,7 @@ static fr_rc set(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
                       "position?",
                       &yes, err));
     if (yes)
-        FR_TRY(write_position(cli, config, i, resume, err));
+        FR_TRY(fr_ask_write(cli, config, i, "position-set", put_position, &resume, err));
     fr_cli_summary(cli,
                    yes ? "%s continues at the slot's position. Keep the output above: it is "
                          "the way back."
@@ -216,29 +195,20 @@ static fr_rc set(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
 
 /* Forget where the source stands, but not its epoch: the next run makes a new slot and takes a
  * new snapshot. */
-static fr_rc write_reset(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
+static fr_rc put_reset(fr_cli *cli, fr_publisher *p, const fr_checkpoint *old, void *context,
+                       fr_err *err)
 {
-    fr_publisher *p = NULL;
-    fr_checkpoint *old = NULL;
-    const fr_end *ends;
-    size_t end_count, at = 0;
-    fr_str instance =
-        fr_arena_printf(cli->arena, "position-reset-%d-%" PRId64, (int)getpid(), fr_wall_us());
-    FR_TRY(fr_publisher_open(&config->kafka, config->sources[i].name,
-                             fr_arena_cstr(cli->arena, instance), &p, &old, err));
+    size_t at = 0;
+    fr_str key;
+    (void)context;
     fr_record stream =
         fr_checkpoint_stream(cli->arena, true, old->resume, NULL, NULL, 0, fr_wall_us());
-    fr_rc rc = fr_publisher_begin(p, err);
-    rc = rc == FR_FAIL ? rc : fr_publisher_record(p, &stream, err);
-    fr_str key;
+    fr_rc rc = fr_publisher_record(p, &stream, err);
     while (rc != FR_FAIL && fr_map_next(old->snapshots, &at, &key, NULL)) {
         fr_record gone = {fr_arena_printf(cli->arena, "snapshot/%.*s", FR_ARG(key)), {NULL, 0}};
         rc = fr_publisher_record(p, &gone, err);
     }
-    rc = rc == FR_FAIL ? rc : fr_publisher_commit(p, &ends, &end_count, err);
-    fr_publisher_close(p);
-    fr_checkpoint_free(old);
-    return rc == FR_FAIL ? rc : FR_OK;
+    return rc;
 }
 
 static fr_rc reset(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
@@ -257,7 +227,7 @@ static fr_rc reset(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
                       "(op r). Start over?",
                       &yes, err));
     if (yes)
-        FR_TRY(write_reset(cli, config, i, err));
+        FR_TRY(fr_ask_write(cli, config, i, "position-reset", put_reset, NULL, err));
     fr_cli_summary(cli, yes ? "%s starts over at the next run." : "%s: nothing was changed.", name);
     return FR_OK;
 }

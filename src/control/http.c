@@ -34,6 +34,7 @@ typedef struct listener {
 struct fr_http {
     const fr_http_settings *settings;
     fr_board *board;
+    const fr_http_actions *actions; /* NULL: none */
     listener tcp, local;
     int port;
     char *cert, *key, *socket;
@@ -140,6 +141,11 @@ static bool is_read(const char *method)
     return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }
 
+static bool is_change(const char *path, const char *method)
+{
+    return strcmp(method, "POST") == 0 && strcmp(path, fr_http_snapshots) == 0;
+}
+
 /* True: *out is a refusal. */
 static bool refused(const listener *l, struct MHD_Connection *c, const char *path,
                     const char *method, const char *version, fr_answer *out)
@@ -160,8 +166,11 @@ static bool refused(const listener *l, struct MHD_Connection *c, const char *pat
         fr_http_error(out, 401, "http.token", "a token is needed",
                       "send http.token as Authorization: Bearer, or as the password of basic "
                       "authentication");
-    else if (!is_read(method))
+    else if (!is_read(method) && !is_change(path, method))
         fr_http_error(out, 405, "http.method", "only GET and HEAD are known here", "");
+    else if (!is_read(method) && !l->is_socket && (s->token == NULL || s->token[0] == '\0'))
+        fr_http_error(out, 403, "http.no_token", "changes need the unix socket, or http.token",
+                      "ask on http.socket, or set http.token");
     return out->status != 0;
 }
 
@@ -225,6 +234,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
     } else if (*body_size > 0) {
         *body_size = 0;
         return MHD_YES;
+    } else if (strcmp(path, fr_http_snapshots) == 0) {
+        fr_http_route_snapshot(l->http->actions, is_change(path, method),
+                               MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "table"), &a);
     } else {
         fr_http_route(l->http->settings, l->http->board, path, &a);
     }
@@ -367,11 +379,13 @@ static void init_listener(listener *l, fr_http *h, bool is_socket)
         l->visitors[i].fd = -1;
 }
 
-fr_rc fr_http_start(const fr_http_settings *settings, fr_board *board, fr_http **out, fr_err *err)
+fr_rc fr_http_start(const fr_http_settings *settings, fr_board *board,
+                    const fr_http_actions *actions, fr_http **out, fr_err *err)
 {
     fr_http *h = fr_malloc(sizeof(*h));
     h->settings = settings;
     h->board = board;
+    h->actions = actions;
     init_listener(&h->tcp, h, false);
     init_listener(&h->local, h, true);
     *out = NULL;

@@ -1,5 +1,6 @@
-/* /healthz /readyz /metrics /version /v1/status /v1/sources /v1/sinks /v1/tables, on a TCP
- * address and a unix socket (libmicrohttpd). Read-only. S13: Host checked, headers at most
+/* /healthz /readyz /metrics /version /v1/status /v1/sources /v1/sinks /v1/tables /v1/snapshots, on
+ * a TCP address and a unix socket (libmicrohttpd). Changes nothing but by POST /v1/snapshots, which
+ * needs the socket or http.token. S13: Host checked, headers at most
  * 8 kB, 32 connections, 5 s; off loopback only with TLS and token. Threads of its own. */
 #ifndef FR_CONTROL_HTTP_H
 #define FR_CONTROL_HTTP_H
@@ -7,17 +8,31 @@
 #include "control/config.h"
 #include "control/status.h"
 
+/* What the daemon does for a request. Called on HTTP's threads. */
+typedef struct fr_http_actions {
+    void *context;
+    /* ask: take a new snapshot of "source/space.table". *state_out, static: what became of the
+     * newest request for it: none, asked, taken, unknown. CONFIG: there is no such table; BUSY:
+     * we start or stop. */
+    fr_rc (*snapshot)(void *context, const char *table, bool ask, const char **state_out,
+                      fr_err *err);
+} fr_http_actions;
+
 typedef struct fr_http fr_http;
-fr_rc fr_http_start(const fr_http_settings *settings, fr_board *board, fr_http **out, fr_err *err);
+/* All borrowed until stop. */
+fr_rc fr_http_start(const fr_http_settings *settings, fr_board *board,
+                    const fr_http_actions *actions, fr_http **out, fr_err *err);
 void fr_http_stop(fr_http *h); /* NULL is fine */
 /* The TCP port that was bound (listen may say :0); 0: none. */
 int fr_http_port(const fr_http *h);
 /* sd_notify: no-op without NOTIFY_SOCKET. "READY=1", "STATUS=...", "WATCHDOG=1". */
 void fr_notify(const char *state);
-/* GET from a running daemon, by the unix socket or URL: body in the arena. CONNECT when
- * none answers. */
-fr_rc fr_http_get(const char *socket_or_url, const char *path, const char *token, fr_arena *a,
-                  int *status_out, fr_str *body_out, fr_err *err);
+/* GET, or POST without a body, to a running daemon, by the unix socket or URL: the answer's body
+ * in the arena. CONNECT when none answers. */
+fr_rc fr_http_ask(const char *socket_or_url, bool post, const char *path, const char *token,
+                  fr_arena *a, int *status_out, fr_str *body_out, fr_err *err);
+/* text as a part of a query. */
+fr_str fr_http_escape(fr_arena *a, const char *text);
 
 /* Versions of the libmicrohttpd and the libcurl that run. Constant; from any thread. */
 const char *fr_http_server_library(void);

@@ -58,8 +58,20 @@ static fr_rc fail(const char *where, const char *why, fr_err *err)
     return fr_fail_code(err, "http.no_daemon");
 }
 
-fr_rc fr_http_get(const char *socket_or_url, const char *path, const char *token, fr_arena *a,
-                  int *status_out, fr_str *body_out, fr_err *err)
+fr_str fr_http_escape(fr_arena *a, const char *text)
+{
+    fr_buf b = {.arena = a};
+    for (const unsigned char *p = (const unsigned char *)text; *p != 0; p++)
+        if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+            strchr("-._~/", *p) != NULL)
+            fr_buf_put(&b, p, 1);
+        else
+            fr_buf_printf(&b, "%%%02X", *p);
+    return fr_buf_view(&b);
+}
+
+fr_rc fr_http_ask(const char *socket_or_url, bool post, const char *path, const char *token,
+                  fr_arena *a, int *status_out, fr_str *body_out, fr_err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, curl_start);
@@ -75,6 +87,8 @@ fr_rc fr_http_get(const char *socket_or_url, const char *path, const char *token
     if (e == NULL)
         return fr_fail(err, FR_ERR_BUG, "libcurl gives no handle");
     set_up(e, socket, url, token, &body, detail);
+    if (post)
+        curl_easy_setopt(e, CURLOPT_POSTFIELDS, "");
     CURLcode code = curl_easy_perform(e);
     long status = 0;
     curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &status);

@@ -161,6 +161,31 @@ static void status(fr_board *board, fr_answer *out)
     out->tagged = true;
 }
 
+/* --- what changes something ------------------------------------------------------------- */
+
+const char fr_http_snapshots[] = "/v1/snapshots";
+
+void fr_http_route_snapshot(const fr_http_actions *actions, bool post, const char *table,
+                            fr_answer *out)
+{
+    const char *state;
+    fr_err err;
+    out->status = post ? 202 : 200;
+    out->type = "application/json";
+    if (table == NULL || table[0] == '\0') {
+        fr_http_error(out, 400, "http.no_table", "which table?",
+                      "/v1/snapshots?table=source/space.table");
+    } else if (actions == NULL || actions->snapshot == NULL) {
+        fr_http_error(out, 503, "http.no_sources", "nothing runs here", "");
+    } else if (actions->snapshot(actions->context, table, post, &state, &err) == FR_FAIL) {
+        fr_http_error(out, err.kind == FR_ERR_CONFIG ? 404 : 503, err.code, err.text, err.hint);
+    } else {
+        fr_buf_text(&out->body, "{\"table\":");
+        fr_buf_json(&out->body, fr_cstr(table));
+        fr_buf_printf(&out->body, ",\"state\":\"%s\"}\n", state);
+    }
+}
+
 void fr_http_route(const fr_http_settings *settings, fr_board *board, const char *path,
                    fr_answer *out)
 {
@@ -188,5 +213,5 @@ void fr_http_route(const fr_http_settings *settings, fr_board *board, const char
     else
         fr_http_error(out, 404, "http.no_such_path", "there is nothing here",
                       "paths: /healthz /readyz /version /metrics /v1/status /v1/sources /v1/sinks "
-                      "/v1/tables");
+                      "/v1/tables /v1/snapshots");
 }

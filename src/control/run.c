@@ -28,6 +28,8 @@ typedef struct daemon_state {
     char instance[160], worker[100], member[200];
     int64_t stop_deadline_us; /* 0: nobody asked */
     bool abandoned;
+    pthread_mutex_t lock; /* of parts_run: HTTP's threads live longer than the parts */
+    bool parts_run;
 } daemon_state;
 
 /* The drivers know an observer, the board knows parts: one adapter for each function. */
@@ -318,6 +320,13 @@ static int watch(daemon_state *d, const sigset_t *signals)
     return worst;
 }
 
+static void let_in(daemon_state *d, bool parts_run)
+{
+    pthread_mutex_lock(&d->lock);
+    d->parts_run = parts_run;
+    pthread_mutex_unlock(&d->lock);
+}
+
 static void free_parts(daemon_state *d)
 {
     for (size_t i = 0; i < d->config->source_count; i++)
@@ -326,6 +335,61 @@ static void free_parts(daemon_state *d)
         fr_apply_free(d->applies[i]);
     free(d->captures);
     free(d->applies);
+}
+
+static fr_rc no_table(const char *table, const char *why, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "%s: %s", table, why);
+    return fr_fail_code(err, "snapshot.no_table");
+}
+
+static fr_rc find_table(const fr_config *c, const char *table, size_t *source_out, fr_str *space,
+                        fr_str *name, fr_err *err)
+{
+    const char *slash = strchr(table, '/'), *dot = slash == NULL ? NULL : strchr(slash, '.');
+    if (dot == NULL) {
+        no_table(table, "is not of the form source/space.table", err);
+        return fr_fail_hint(err, "GET /v1/tables lists them");
+    }
+    *space = (fr_str){slash + 1, (size_t)(dot - slash - 1)};
+    *name = fr_cstr(dot + 1);
+    for (size_t i = 0; i < c->source_count; i++) {
+        const fr_source_settings *s = &c->sources[i];
+        if (!fr_str_is((fr_str){table, (size_t)(slash - table)}, s->name))
+            continue;
+        const fr_table_settings *t = fr_source_match(s, *space, *name);
+        *source_out = i;
+        if (t != NULL && t->snapshot_mode == 0)
+            return FR_OK;
+        no_table(table, t == NULL ? "is not captured" : "its snapshot.mode is never", err);
+        return fr_fail_hint(err, t == NULL ? "add it to the tables of its source"
+                                           : "set snapshot.mode: initial");
+    }
+    no_table(table, "there is no such source", err);
+    return fr_fail_hint(err, "GET /v1/sources lists them");
+}
+
+static fr_rc on_snapshot_asked(void *context, const char *table, bool ask, const char **state_out,
+                               fr_err *err)
+{
+    static const char *const states[] = {"none", "asked", "taken", "unknown"};
+    daemon_state *d = context;
+    size_t i;
+    fr_str space, name;
+    FR_TRY(find_table(d->config, table, &i, &space, &name, err));
+    fr_rc rc = FR_OK;
+    pthread_mutex_lock(&d->lock);
+    if (d->parts_run) {
+        if (ask)
+            fr_capture_snapshot(d->captures[i], space, name);
+        *state_out = states[fr_capture_requested(d->captures[i], space, name)];
+    } else {
+        rc = fr_fail(err, FR_ERR_BUSY, "freshet is starting or stopping");
+        fr_fail_code(err, "snapshot.not_now");
+        fr_fail_hint(err, "ask again in a moment");
+    }
+    pthread_mutex_unlock(&d->lock);
+    return rc;
 }
 
 int fr_run(const fr_run_settings *settings, fr_err *err)
@@ -343,17 +407,22 @@ int fr_run(const fr_run_settings *settings, fr_err *err)
     keep_memory_small();
     name_ourselves(&d);
     d.board = fr_board_new(d.config->name, d.worker);
-    if (fr_http_start(&d.config->http, d.board, &d.http, err) == FR_FAIL) {
+    pthread_mutex_init(&d.lock, NULL);
+    const fr_http_actions actions = {.context = &d, .snapshot = on_snapshot_asked};
+    if (fr_http_start(&d.config->http, d.board, &actions, &d.http, err) == FR_FAIL) {
         fr_board_free(d.board);
         return fr_err_exit(err->kind);
     }
     fr_log(FR_LOG_INFO, "freshet", "%s: %zu sources, %zu sinks, instance %s", d.config->name,
            d.config->source_count, d.config->sink_count, d.instance);
     start_parts(&d);
+    let_in(&d, true);
     fr_notify("READY=1");
     int code = watch(&d, &signals);
+    let_in(&d, false);
     free_parts(&d);
     fr_http_stop(d.http);
+    pthread_mutex_destroy(&d.lock);
     fr_board_free(d.board);
     fr_log(FR_LOG_INFO, "freshet", "stopped, exit code %d", code);
     return code;

@@ -215,6 +215,40 @@ static void a_second_view_comes_between_older_and_newer_changes(void **state)
     fr_checkpoint_free(k);
 }
 
+static void a_snapshot_is_taken_again_when_asked_for(void **state)
+{
+    (void)state;
+    static const script_txn txns[] = {{100, 0, 10, 0}};
+    const fr_str space = FR_STR("public"), t = FR_STR("t"), other = FR_STR("other");
+    source.txns = txns;
+    source.txn_count = 1;
+    source.view_lsn = 101;
+    source.view_first = 0;
+    source.view_rows = 5000;
+    had_run_until(1, true);
+    fr_capture *c = start();
+    WAIT_UNTIL(row_count() == 10);
+    assert_int_equal(fr_capture_requested(c, space, t), FR_REQUEST_NONE);
+    fr_capture_snapshot(c, space, other);
+    WAIT_UNTIL(fr_capture_requested(c, space, other) == FR_REQUEST_UNKNOWN);
+    assert_int_equal(row_count(), 10);
+    fr_capture_snapshot(c, space, t);
+    WAIT_UNTIL(row_count() == 5010);
+    assert_int_equal(fr_capture_requested(c, space, t), FR_REQUEST_TAKEN);
+    fr_capture_snapshot(c, space, t); /* and again */
+    WAIT_UNTIL(row_count() == 10010);
+    stop(c);
+    assert_int_equal(atomic_load(&retries), 0);
+    for (size_t i = 10; i < 10010; i++)
+        assert_int_equal(kafka.rows[i].id, (int64_t)(i - 10) % 5000);
+    fr_checkpoint *k = fake_kafka_checkpoint();
+    const fr_snapshot_progress *p = fr_map_get(k->snapshots, FR_STR("public.t"));
+    assert_non_null(p);
+    assert_int_equal(p->left_count, 0);
+    assert_int_equal(p->rows, 5000);
+    fr_checkpoint_free(k);
+}
+
 static void a_bad_row_stops_before_it_is_passed(void **state)
 {
     (void)state;
@@ -394,6 +428,7 @@ int main(void)
         cmocka_unit_test_setup(small_transactions_are_never_torn, setup),
         cmocka_unit_test_setup(a_split_transaction_survives_two_restarts, setup),
         cmocka_unit_test_setup(a_second_view_comes_between_older_and_newer_changes, setup),
+        cmocka_unit_test_setup(a_snapshot_is_taken_again_when_asked_for, setup),
         cmocka_unit_test_setup(a_bad_row_stops_before_it_is_passed, setup),
         cmocka_unit_test_setup(a_failed_commit_is_read_again, setup),
         cmocka_unit_test_setup(a_clean_stop_leaves_the_ends_behind, setup),

@@ -482,7 +482,7 @@ static void certificates_are_verified(void **state)
     fr_board *board = fr_board_new("p", "w");
     fr_http *server;
     fr_err err = {0};
-    assert_int_equal(fr_http_start(&https, board, &server, &err), FR_OK);
+    assert_int_equal(fr_http_start(&https, board, NULL, &server, &err), FR_OK);
     static const struct {
         const char *host;
         bool ca;

@@ -55,14 +55,14 @@ static int tear_down(void **state)
 
 static void start(fixture *f)
 {
-    assert_ok(fr_http_start(&f->settings, f->board, &f->http, &err));
+    assert_ok(fr_http_start(&f->settings, f->board, NULL, &f->http, &err));
     snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%d", fr_http_port(f->http));
 }
 
 static int get(fixture *f, const char *where, const char *path, fr_str *body)
 {
     int status = 0;
-    assert_ok(fr_http_get(where, path, f->settings.token, f->a, &status, body, &err));
+    assert_ok(fr_http_ask(where, false, path, f->settings.token, f->a, &status, body, &err));
     return status;
 }
 
@@ -265,8 +265,77 @@ static void a_token_is_asked_for_over_tcp(void **state)
     }
     fr_str body;
     int status = 0;
-    assert_ok(fr_http_get(f->socket, "/v1/status", NULL, f->a, &status, &body, &err));
+    assert_ok(fr_http_ask(f->socket, false, "/v1/status", NULL, f->a, &status, &body, &err));
     assert_int_equal(status, 200); /* the socket's mode is its guard */
+}
+
+/* Asked for, told of; "erp/gone" is refused. */
+static fr_rc fake_snapshot(void *context, const char *table, bool ask, const char **state_out,
+                           fr_err *e)
+{
+    int *asked = context;
+    if (strcmp(table, "erp/gone") == 0) {
+        fr_fail(e, FR_ERR_CONFIG, "there is no \"%s\"", table);
+        return fr_fail_code(e, "snapshot.no_table");
+    }
+    *asked += ask;
+    *state_out = *asked > 0 ? "asked" : "none";
+    return FR_OK;
+}
+
+static void refuses(fixture *f, const char *method_and_path, const char *status, const char *code)
+{
+    char request[256], reply[8192];
+    snprintf(request, sizeof(request),
+             "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n" END, method_and_path);
+    raw(f, request, reply, sizeof(reply));
+    if (strstr(reply, status) == NULL || strstr(reply, code) == NULL)
+        fail_msg("%s: %s", method_and_path, reply);
+}
+
+static int post(fixture *f, const char *where, const char *path, const char *token, char **text)
+{
+    int status = 0;
+    fr_str body;
+    assert_ok(fr_http_ask(where, true, path, token, f->a, &status, &body, &err));
+    *text = fr_arena_cstr(f->a, body);
+    return status;
+}
+
+static void serve(fixture *f, const fr_http_actions *actions)
+{
+    assert_ok(fr_http_start(&f->settings, f->board, actions, &f->http, &err));
+    snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%d", fr_http_port(f->http));
+}
+
+static void a_change_needs_the_socket_or_the_token(void **state)
+{
+    fixture *f = *state;
+    int asked = 0;
+    char *text;
+    fr_str body;
+    const fr_http_actions actions = {.context = &asked, .snapshot = fake_snapshot};
+    const char *one = "/v1/snapshots?table=erp/public.t%26x";
+    serve(f, &actions);
+    refuses(f, "POST /v1/snapshots?table=a", "HTTP/1.1 403", "http.no_token");
+    refuses(f, "POST /v1/status", "HTTP/1.1 405", "http.method");
+    refuses(f, "DELETE /v1/snapshots?table=a", "HTTP/1.1 405", "http.method");
+    assert_int_equal(get(f, f->socket, one, &body), 200);
+    assert_string_equal(fr_arena_cstr(f->a, body),
+                        "{\"table\":\"erp/public.t&x\",\"state\":\"none\"}\n");
+    assert_int_equal(post(f, f->socket, one, NULL, &text), 202);
+    assert_int_equal(asked, 1);
+    assert_int_equal(post(f, f->socket, "/v1/snapshots", NULL, &text), 400);
+    assert_int_equal(post(f, f->socket, "/v1/snapshots?table=erp/gone", NULL, &text), 404);
+    assert_non_null(strstr(text, "there is no \\\"erp/gone"));
+    assert_int_equal(asked, 1);
+    fr_http_stop(f->http);
+    f->settings.token = "s3cret";
+    serve(f, &actions);
+    assert_int_equal(post(f, f->url, one, "wrong", &text), 401);
+    assert_int_equal(asked, 1);
+    assert_int_equal(post(f, f->url, one, "s3cret", &text), 202);
+    assert_int_equal(asked, 2);
 }
 
 static void unsafe_listeners_are_refused(void **state)
@@ -281,7 +350,7 @@ static void unsafe_listeners_are_refused(void **state)
     f->settings.token = "t";
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         f->settings.listen = cases[i].listen;
-        assert_fails(fr_http_start(&f->settings, f->board, &f->http, &err), FR_ERR_CONFIG);
+        assert_fails(fr_http_start(&f->settings, f->board, NULL, &f->http, &err), FR_ERR_CONFIG);
         if (strcmp(err.code, cases[i].code) != 0 && strcmp(cases[i].listen, "[::]:0") != 0)
             fail_msg("%s: %s %s", cases[i].listen, err.code, err.text);
         assert_null(f->http);
@@ -289,7 +358,7 @@ static void unsafe_listeners_are_refused(void **state)
     }
     f->settings.listen = "127.0.0.1:0";
     f->settings.tls_cert = "/nonexistent";
-    assert_fails(fr_http_start(&f->settings, f->board, &f->http, &err), FR_ERR_CONFIG);
+    assert_fails(fr_http_start(&f->settings, f->board, NULL, &f->http, &err), FR_ERR_CONFIG);
     assert_string_equal(err.code, "http.tls");
 }
 
@@ -301,7 +370,7 @@ static void a_taken_port_is_told(void **state)
     start(f);
     snprintf(listen, sizeof(listen), "127.0.0.1:%d", fr_http_port(f->http));
     fr_http_settings s = {.listen = listen};
-    assert_fails(fr_http_start(&s, f->board, &second, &err), FR_ERR_CONFIG);
+    assert_fails(fr_http_start(&s, f->board, NULL, &second, &err), FR_ERR_CONFIG);
     assert_non_null(strstr(err.hint, "another program"));
 }
 
@@ -310,12 +379,12 @@ static void the_socket_is_replaced_only_when_nobody_serves_it(void **state)
     fixture *f = *state;
     struct stat st;
     f->settings.listen = "none";
-    assert_ok(fr_http_start(&f->settings, f->board, &f->http, &err));
+    assert_ok(fr_http_start(&f->settings, f->board, NULL, &f->http, &err));
     assert_int_equal(fr_http_port(f->http), 0);
     assert_int_equal(stat(f->socket, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0660);
     fr_http *second = NULL;
-    assert_fails(fr_http_start(&f->settings, f->board, &second, &err), FR_ERR_CONFIG);
+    assert_fails(fr_http_start(&f->settings, f->board, NULL, &second, &err), FR_ERR_CONFIG);
     assert_string_equal(err.code, "http.socket");
     fr_str body;
     assert_int_equal(get(f, f->socket, "/version", &body), 200); /* and the first lives on */
@@ -328,13 +397,13 @@ static void the_socket_is_replaced_only_when_nobody_serves_it(void **state)
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     close(fd);
-    assert_ok(fr_http_start(&f->settings, f->board, &f->http, &err));
+    assert_ok(fr_http_start(&f->settings, f->board, NULL, &f->http, &err));
     fr_http_stop(f->http);
     f->http = NULL;
     /* a file that is no socket stays */
     FILE *file = fopen(f->socket, "w");
     fclose(file);
-    assert_fails(fr_http_start(&f->settings, f->board, &f->http, &err), FR_ERR_CONFIG);
+    assert_fails(fr_http_start(&f->settings, f->board, NULL, &f->http, &err), FR_ERR_CONFIG);
     assert_int_equal(access(f->socket, F_OK), 0);
 }
 
@@ -354,7 +423,7 @@ static void idle_and_dripping_connections_are_closed(void **state)
         for (int i = 0; i < IDLE; i++)
             (void)!send(fds[i], "G", 1,
                         MSG_NOSIGNAL | MSG_DONTWAIT); /* MHD's time-out never ends */
-        if (fr_http_get(f->url, "/version", NULL, f->a, &status, &body, &err) == FR_FAIL)
+        if (fr_http_ask(f->url, false, "/version", NULL, f->a, &status, &body, &err) == FR_FAIL)
             status = 0;
     }
     assert_int_equal(status, 200);
@@ -367,7 +436,7 @@ static void nobody_there_is_a_connect_error(void **state)
     fixture *f = *state;
     int status;
     fr_str body;
-    assert_fails(fr_http_get(f->socket, "/version", NULL, f->a, &status, &body, &err),
+    assert_fails(fr_http_ask(f->socket, false, "/version", NULL, f->a, &status, &body, &err),
                  FR_ERR_CONNECT);
     assert_non_null(strstr(err.hint, "freshet run"));
 }
@@ -409,6 +478,7 @@ int main(void)
         T(foreign_hosts_are_refused),
         T(large_headers_are_refused),
         T(a_token_is_asked_for_over_tcp),
+        T(a_change_needs_the_socket_or_the_token),
         T(unsafe_listeners_are_refused),
         T(a_taken_port_is_told),
         T(the_socket_is_replaced_only_when_nobody_serves_it),

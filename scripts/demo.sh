@@ -1,8 +1,10 @@
 #!/bin/bash
 # scripts/demo.sh: servers, real data, freshet, and a comparison at the end. KEEP=1 leaves it running.
+# DEMO=mysql: a MariaDB shop into PostgreSQL, and MariaDB and MySQL 5.5 into MySQL 9 (examples/shop).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
+export DEMO=${DEMO:-debian}
 scripts/deps.sh demo
 cmake --preset release >build-demo.log 2>&1 && cmake --build build/release >>build-demo.log 2>&1 || {
     tail -n 40 build-demo.log
@@ -17,4 +19,11 @@ export FRESHET="$root/build/release/freshet"
 # A free port for /metrics and the rest.
 DEMO_LISTEN=127.0.0.1:$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 export DEMO_LISTEN
-STACK="pg pg2 kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/debian/demo.py'
+case $DEMO in
+debian) STACK="pg pg2 kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/debian/demo.py' ;;
+mysql) STACK="pg2 mariadb kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/shop/demo.py' ;;
+*)
+    echo "demo: there is no DEMO=$DEMO: debian (the default) or mysql" >&2
+    exit 2
+    ;;
+esac

@@ -19,11 +19,11 @@ jobs=$(nproc)
 
 build_packages="build-essential cmake ninja-build ccache pkg-config mold libpq-dev libjansson-dev
     libyaml-dev libcurl4-openssl-dev libmicrohttpd-dev libpcre2-dev libssl-dev libzstd-dev zlib1g-dev
-    libavro-dev libcmocka-dev scdoc"
+    libavro-dev libcmocka-dev libmariadb-dev scdoc"
 demo_packages="postgresql-15 postgresql-client-15 openjdk-17-jre-headless maven python3 python3-venv
     kcat jq curl openssl unzip xz-utils"
-mysql_packages="libmariadb-dev mariadb-server-core mariadb-client-core mariadb-client" # with MYSQL=1
-test_packages="$demo_packages clang-19 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19 cppcheck shellcheck universal-ctags strace python3-yaml"
+mysql_packages="mariadb-server-core mariadb-client-core mariadb-client"
+test_packages="$demo_packages $mysql_packages clang-19 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19 cppcheck shellcheck universal-ctags strace python3-yaml"
 
 say() { printf 'deps: %s\n' "$*" >&2; }
 die() {
@@ -420,6 +420,16 @@ make_mariadb() { # TMP mariadb105|mariadb118 FINAL
 
 # --- what was asked for --------------------------------------------------------------------------
 
+# Another suite's mirror may be gone for a while: then what needs a MySQL server is skipped by name.
+# shellcheck disable=SC2086
+with_mysql() {
+    local p
+    packages $mysql_packages
+    for p in mysql mysql55; do
+        (part $p) || say "without $p: its tests, and its part of the demo, are going to be skipped"
+    done
+}
+
 # shellcheck disable=SC2086
 set_of() {
     case $1 in
@@ -430,13 +440,12 @@ set_of() {
     demo)
         packages $build_packages $demo_packages
         for p in librdkafka kafka registry archives python package-index; do part $p; done
+        [ "${DEMO:-}" != mysql ] || with_mysql
         ;;
     test | all)
         packages $build_packages $test_packages
         for p in librdkafka kafka registry archives python; do part $p; done
-        # Another suite's mirror may be gone for a while: then the tests with a MySQL server are skipped by name.
-        [ "${MYSQL:-}" != 1 ] || packages $mysql_packages
-        [ "${MYSQL:-}" != 1 ] || (part mysql) || say "without MySQL $MYSQL: its tests are going to be skipped"
+        with_mysql
         [ "$1" = test ] || part package-index
         ;;
     *)

@@ -7,11 +7,10 @@
 # Exit code 0: nothing failed, and no step that must run was skipped.
 #
 #   FUZZ_SECONDS   per fuzz target (default 10; 5 when CI=true)
-#   JOBS           for the compiler (default: cores)
+#   JOBS           for the compiler, and fuzz targets at once (default: cores)
+#   WORKERS        scripts of tests/real and tests/e2e at once (default 2)
 #   LOGS           where the output is kept (default build/test-logs)
 #   TESTS          a pattern: only those scripts of tests/real and tests/e2e (default *)
-#   MYSQL=1        MySQL and MariaDB on real servers too, which is work in progress: tests/real/mysql_*
-#                  and tests/fault/mysql.list
 #
 # A skip must be allowed by name in tests/may_skip.txt; any other one fails the run.
 set -u
@@ -19,14 +18,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root" || exit
 logs=${LOGS:-$root/build/test-logs}
 jobs=${JOBS:-$(nproc)}
-[ "${MYSQL:-}" = 1 ] && with=-DFR_WITH_MYSQL=ON || with=-DFR_WITH_MYSQL=OFF
 [ "${CI:-}" = true ] && fuzz_seconds=${FUZZ_SECONDS:-5} || fuzz_seconds=${FUZZ_SECONDS:-10}
 passed=0 failed=0 skipped=0 broken=0
-
-# Of files by their paths: those that belong to MySQL and MariaDB only with MYSQL=1.
-wanted() {
-    if [ "${MYSQL:-}" = 1 ]; then cat; else grep -Ev '/(my|mysql|binlog)_[^/]*$'; fi
-}
 
 # --- steps: what they print is counted, their exit code too ---------------------------------------
 
@@ -35,7 +28,7 @@ deps() { # the environment, not a test
 }
 
 build() {
-    cmake --preset dev "$with" && cmake --build build/dev -j "$jobs" -- -k 0 && echo "ok build"
+    cmake --preset dev && cmake --build build/dev -j "$jobs" -- -k 0 && echo "ok build"
 }
 
 unit() {
@@ -111,19 +104,24 @@ golden() {
 # Each target over its committed corpus, then on for FUZZ_SECONDS.
 fuzz() {
     ls tests/fuzz/*_fuzz.c >/dev/null 2>&1 || return 0
-    cmake --preset fuzz "$with" && cmake --build build/fuzz -j "$jobs" || return 1
-    local source name target rc=0
-    for source in $(find tests/fuzz -maxdepth 1 -name '*_fuzz.c' | wanted | LC_ALL=C sort); do
-        name=$(basename "$source" .c)
-        target=$(find build/fuzz -type f -name "$name" -perm -u+x | head -n 1)
-        if fuzz_one "$name" "$target"; then
-            echo "ok fuzz.$name"
-        else
-            echo "not ok fuzz.$name: see $logs/fuzz.log and $logs/fuzz-$name"
-            rc=1
-        fi
-    done
-    return $rc
+    cmake --preset fuzz && cmake --build build/fuzz -j "$jobs" || return 1
+    find tests/fuzz -maxdepth 1 -name '*_fuzz.c' | LC_ALL=C sort |
+        xargs -r -n 1 -P "$jobs" "$0" --fuzz >"$logs/fuzz.all"
+    cat "$logs/fuzz.all"
+    ! grep -aq '^not ok ' "$logs/fuzz.all"
+}
+
+fuzz_target() { # SOURCE
+    local name target log
+    name=$(basename "$1" .c)
+    log=$logs/$name.log
+    target=$(find build/fuzz -type f -name "$name" -perm -u+x | head -n 1)
+    if fuzz_one "$name" "$target" >"$log" 2>&1; then
+        echo "ok fuzz.$name" >>"$log"
+    else
+        echo "not ok fuzz.$name: see $log and $logs/fuzz-$name" >>"$log"
+    fi
+    flock "$logs" cat "$log"
 }
 
 fuzz_one() { # NAME PROGRAM
@@ -147,7 +145,7 @@ fuzz_one() { # NAME PROGRAM
 real() {
     local tests
     mapfile -t tests < <(find tests/real tests/e2e -maxdepth 1 -name "${TESTS:-*}" -name '*_test.*' \
-        -type f -perm -u+x 2>/dev/null | wanted | LC_ALL=C sort)
+        -type f -perm -u+x 2>/dev/null | LC_ALL=C sort)
     [ ${#tests[@]} -gt 0 ] || return 0
     FRESHET_STACK_LOGS=$logs/servers FRESHET=${FRESHET:-$root/build/dev/freshet} \
         STACK="pg pg2 pg-tls kafka registry" tests/stack/run "$0" --scripts "${tests[@]}"
@@ -158,7 +156,7 @@ real() {
 tsan() {
     local t reports=$logs/tsan-reports units="unit.capture.capture unit.apply.apply" all=0
     # shellcheck disable=SC2086
-    cmake --preset tsan "$with" && cmake --build build/tsan -j "$jobs" --target freshet $units || return 1
+    cmake --preset tsan && cmake --build build/tsan -j "$jobs" --target freshet $units || return 1
     rm -rf "$reports"
     mkdir -p "$reports"
     export TSAN_OPTIONS="suppressions=$root/tests/tsan.supp log_path=$reports/report history_size=4"
@@ -180,11 +178,11 @@ tsan() {
     return $all
 }
 
-# Kills, lost replies, hanging peers: tests/fault/test.list, on servers of its own.
+# Kills, lost replies, hanging peers: tests/fault/test.list and mysql.list, on servers of their own.
 fault() {
     local all=0
     scripts/fault.sh tests/fault/test.list || all=1
-    [ "${MYSQL:-}" != 1 ] || scripts/fault.sh tests/fault/mysql.list || all=1
+    scripts/fault.sh tests/fault/mysql.list || all=1
     return $all
 }
 
@@ -193,27 +191,37 @@ catalogue() {
     scripts/catalogue.sh && echo "ok catalogue"
 }
 
-# In the stack's environment. Not to be used by hand.
+# In the stack's environment. Not to be used by hand. Scripts mostly wait, and bring the servers that they
+# kill: several at once. One with a line "# alone: why" runs when the others are through.
 scripts_on_stack() {
-    local t name rc all=0 begun
-    PATH=$(dirname "$FRESHET_PYTHON"):$PATH # tests in Python find their modules
+    local t together=() alone=()
     for t in "$@"; do
-        name=$(basename "${t%.*}")
-        begun=$SECONDS
-        timeout -k 10 "${SCRIPT_SECONDS:-600}" "$t" >"$logs/$name.log" 2>&1 </dev/null
-        rc=$?
-        cat "$logs/$name.log"
-        if [ $rc != 0 ] && ! grep -q '^not ok ' "$logs/$name.log"; then
-            case $rc in 124 | 137) echo "not ok $name: not ended after ${SCRIPT_SECONDS:-600} s" ;;
-            *) echo "not ok $name: exit code $rc" ;; esac
-        elif ! grep -q '^\(not ok\|ok\|skip\) ' "$logs/$name.log"; then
-            echo "not ok $name: it printed no result"
-        fi
-        left_down "$name"
-        echo "($name: $((SECONDS - begun)) s)"
-        ! grep -q '^not ok ' "$logs/$name.log" || all=1
+        if grep -q '^# alone: ' "$t"; then alone+=("$t"); else together+=("$t"); fi
     done
-    return $all
+    printf '%s\0' "${together[@]}" | xargs -0 -r -n 1 -P "${WORKERS:-2}" "$0" --script || return
+    for t in "${alone[@]}"; do "$0" --script "$t" || return; done
+    for t in "$@"; do
+        ! grep -q '^not ok ' "$logs/$(basename "${t%.*}").log" || return 1
+    done
+}
+
+# One script, and then all that it printed at once. Fails only when it cannot be run.
+one_script() { # SCRIPT
+    local name begun=$SECONDS rc log
+    PATH=$(dirname "$FRESHET_PYTHON"):$PATH # tests in Python find their modules
+    name=$(basename "${1%.*}")
+    log=$logs/$name.log
+    timeout -k 10 "${SCRIPT_SECONDS:-600}" "$1" >"$log" 2>&1 </dev/null
+    rc=$?
+    if [ $rc != 0 ] && ! grep -q '^not ok ' "$log"; then
+        case $rc in 124 | 137) echo "not ok $name: not ended after ${SCRIPT_SECONDS:-600} s" ;;
+        *) echo "not ok $name: exit code $rc" ;; esac >>"$log"
+    elif ! grep -q '^\(not ok\|ok\|skip\) ' "$log"; then
+        echo "not ok $name: it printed no result" >>"$log"
+    fi
+    left_down "$name" >>"$log"
+    echo "($name: $((SECONDS - begun)) s)" >>"$log"
+    flock "$logs" cat "$log"
 }
 
 # A server that a test left dead or frozen would make a liar of the next one.
@@ -225,7 +233,7 @@ left_down() { # NAME
         frozen) tests/stack/stack cont "$server" ;;
         *) tests/stack/stack start "$server" >/dev/null ;;
         esac
-        echo "not ok $1: left $server $state" | tee -a "$logs/$1.log"
+        echo "not ok $1: left $server $state"
     done < <(tests/stack/stack status)
 }
 
@@ -269,6 +277,14 @@ case ${1:-} in
     ;;
 --scripts)
     scripts_on_stack "${@:2}"
+    exit
+    ;;
+--fuzz)
+    fuzz_target "$2"
+    exit
+    ;;
+--script)
+    one_script "$2"
     exit
     ;;
 -h | --help)

@@ -165,7 +165,7 @@ int fr_cmd_snapshot(fr_cli *cli)
 {
     fr_config *config;
     fr_err err;
-    table t;
+    table t = {0};
     bool named = cli->arg_count > 1, begin = strcmp(cli->args[0], "start") == 0;
     if (fr_cli_config(cli, &(fr_config_flags){0}, &config, &err) == FR_FAIL)
         return fr_cli_fail(cli, &err);

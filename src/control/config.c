@@ -424,7 +424,8 @@ static void read_sink(fr_loader *l, const fr_member *m, size_t index)
     s->from_regex = fr_arena_alloc(l->a, (s->from.count + 1) * sizeof(void *));
     for (size_t i = 0; i < s->from.count; i++) {
         fr_err err;
-        if (fr_pattern_compile(s->from.items[i], &s->from_regex[i], &err) == FR_FAIL)
+        if (fr_pattern_compile(s->from.items[i], &s->from_regex[i], &err) == FR_FAIL ||
+            fr_pattern_for_topics(s->from.items[i], &err) == FR_FAIL)
             fr_problem_of(l, fr_scope_place(scope, "from"), path, &err);
         keep_regex(l, s->from_regex[i]);
     }

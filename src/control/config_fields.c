@@ -360,7 +360,8 @@ static const fr_option sink_options[] = {
     {.name = "from",
      .type = FR_OPT_LIST,
      .offset = AT(fr_sink_settings, from),
-     .help = "Topics, exact or /regex/. A pattern takes none of freshet's own (checkpoints, dead "
+     .help = "Topics, exact or /regex/ (POSIX extended). A pattern takes none of freshet's own "
+             "(checkpoints, dead "
              "letters).",
      .flags = FR_REQUIRED},
     TEXT("into", AT(fr_sink_settings, into), "${table}",

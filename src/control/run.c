@@ -374,7 +374,7 @@ static fr_rc on_snapshot_asked(void *context, const char *table, bool ask, const
 {
     static const char *const states[] = {"none", "asked", "taken", "unknown"};
     daemon_state *d = context;
-    size_t i;
+    size_t i = 0;
     fr_str space, name;
     FR_TRY(find_table(d->config, table, &i, &space, &name, err));
     fr_rc rc = FR_OK;

@@ -1,6 +1,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "model/settings.h"
+#include <ctype.h>
 #include <pcre2.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +36,49 @@ fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err)
     }
     *out = regex;
     return FR_OK;
+}
+
+/* What PCRE knows, and POSIX reads as something else: (?...), \\d, lazy and possessive quantifiers.
+ */
+static const char *beyond_posix(const char *p)
+{
+    for (; *p != '\0'; p++) {
+        if (*p == '\\' && p[1] != '\0') {
+            if (strchr("0123456789", p[1]) != NULL ||
+                (isalpha((unsigned char)p[1]) && strchr("wWsSbB", p[1]) == NULL))
+                return p;
+            p++;
+        } else if ((*p == '(' && p[1] == '?') ||
+                   (strchr("*+?}", *p) != NULL && p[1] != '\0' && strchr("?+", p[1]) != NULL)) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+fr_rc fr_pattern_for_topics(const char *pattern, fr_err *err)
+{
+    size_t len = strlen(pattern);
+    if (len < 3 || pattern[0] != '/')
+        return FR_OK;
+    char *inner = strndup(pattern + 1, len - 2);
+    const char *odd = inner == NULL ? NULL : beyond_posix(inner);
+    regex_t posix;
+    int code = inner == NULL || odd != NULL ? REG_BADPAT
+                                            : regcomp(&posix, inner, REG_EXTENDED | REG_NOSUB);
+    if (code == 0)
+        regfree(&posix);
+    else if (odd != NULL)
+        fr_fail(err, FR_ERR_CONFIG, "topic pattern `%s`: `%.2s` is not of POSIX extended syntax",
+                pattern, odd);
+    else
+        fr_fail(err, FR_ERR_CONFIG, "topic pattern `%s` is not of POSIX extended syntax", pattern);
+    free(inner);
+    if (code == 0)
+        return FR_OK;
+    fr_fail_code(err, "config.bad_pattern");
+    return fr_fail_hint(err, "Kafka's client knows no (?...), \\d, *? and *+: write [0-9], or list "
+                             "the topics");
 }
 
 bool fr_load_parse(const char *text, fr_str *name_out, int64_t *most_out)

@@ -165,6 +165,9 @@ fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_st
 bool fr_load_parse(const char *text, fr_str *name_out, int64_t *most_out);
 /* Compile "/.../" into *out (PCRE2, anchored nowhere); a plain name leaves *out NULL. */
 fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err);
+/* Topic patterns are matched by librdkafka, which has the C library's POSIX extended syntax: CONFIG
+ * where the pattern, which fr_pattern_compile took, would there mean something else or nothing. */
+fr_rc fr_pattern_for_topics(const char *pattern, fr_err *err);
 void fr_pattern_free(void *regex);
 bool fr_pattern_match(void *regex, fr_str subject);
 /* Expand ${name} from pairs; an unknown variable is a CONFIG error. */

@@ -1,4 +1,5 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
+# alone: it kills servers of the shared stack
 """The way through from MariaDB and MySQL: a row from table to topic to a table in PostgreSQL, by snapshot and
 by log, over a stop, a SIGKILL, a changed table, rotation and a new server start."""
 import os

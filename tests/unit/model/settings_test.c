@@ -29,6 +29,21 @@ static void patterns(void **state)
     assert_fails(fr_pattern_compile("//", &regex, &err), FR_ERR_CONFIG);
 }
 
+/* What Kafka's client would read as something else is refused. */
+static void patterns_of_topics(void **state)
+{
+    (void)state;
+    static const char *const fine[] = {"shop.orders", "/^shop\\.(orders|items)$/", "/[0-9]+x{2,3}/",
+                                       "/a\\.b*/"};
+    static const char *const odd[] = {"/^a(?!b)/", "/\\d+/", "/a*?/", "/a++/", "/(a)\\1/", "/(/"};
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
+        assert_ok(fr_pattern_for_topics(fine[i], &err));
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        assert_fails(fr_pattern_for_topics(odd[i], &err), FR_ERR_CONFIG);
+        assert_string_equal(err.code, "config.bad_pattern");
+    }
+}
+
 /* (a+)+$ over aaaa...b takes 2^n steps where nothing stops it. */
 static void a_slow_pattern_gives_up(void **state)
 {
@@ -122,9 +137,13 @@ static void targets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(patterns),  cmocka_unit_test(a_slow_pattern_gives_up),
-        cmocka_unit_test(tables),    cmocka_unit_test(topics),
-        cmocka_unit_test(templates), cmocka_unit_test(targets),
+        cmocka_unit_test(patterns),
+        cmocka_unit_test(patterns_of_topics),
+        cmocka_unit_test(a_slow_pattern_gives_up),
+        cmocka_unit_test(tables),
+        cmocka_unit_test(topics),
+        cmocka_unit_test(templates),
+        cmocka_unit_test(targets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

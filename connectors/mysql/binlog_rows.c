@@ -135,7 +135,7 @@ fr_rc fr_binlog_named_table(fr_binlog *d, fr_str space, fr_str name, fr_binlog_t
         fr_rc rc = t == NULL ? fr_binlog_malformed(err, d, "a table's name is too long")
                              : describe(d, t, &r, a, err);
         fr_arena_free(a);
-        if (rc != FR_OK)
+        if (t == NULL || rc != FR_OK)
             return FR_FAIL;
         t->body.len = 0; /* the next TABLE_MAP says what the log has */
         t->id = UINT64_MAX;

@@ -169,11 +169,12 @@ static fr_rc view_new(fr_binlog_source *s, fr_binlog_view *v, fr_binlog_here *at
         if (strcmp(old, new) != 0)
             rc = fr_fail(err, FR_ERR_BUSY, "a table was changed while the view began");
     }
-    if (rc == FR_FAIL)
+    if (rc != FR_OK) {
         fr_my_close(my);
-    else
-        fr_binlog_give(s, my);
-    return rc;
+        return FR_FAIL;
+    }
+    fr_binlog_give(s, my);
+    return FR_OK;
 }
 
 static fr_rc plan_at(fr_binlog_source *s, fr_binlog_view *v, const fr_binlog_here *at,

@@ -208,6 +208,7 @@ static void print_double(double v, fr_buf *b)
     for (int precision = 0; precision <= 16; precision++) {
         n = snprintf(text, sizeof(text), "%.*e", precision, v);
         double back = strtod(text, NULL);
+        /* Their bits: -0 is not 0. NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
         if (memcmp(&back, &v, sizeof(v)) == 0)
             break;
     }

@@ -145,12 +145,15 @@ static bool labels(fr_str in, fr_arena *a, fr_my_column *out)
     fr_buf_room(&all, in.len + 1); /* it never moves */
     while (at < in.len && count < most) {
         size_t start = all.len;
-        if (in.ptr[at++] != '\'' || !label(in, &at, &all))
+        bool quoted = in.ptr[at] == '\'';
+        at++;
+        if (!quoted || !label(in, &at, &all))
             return false;
         list[count].ptr = (const char *)all.ptr + start;
         list[count++].len = all.len - start;
-        if (at < in.len && in.ptr[at++] != ',')
+        if (at < in.len && in.ptr[at] != ',')
             return false;
+        at++;
     }
     out->labels = list;
     out->label_count = count;

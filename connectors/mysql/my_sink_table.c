@@ -250,10 +250,9 @@ fr_rc fr_my_sink_prepare(fr_sink *base, const fr_table *t, bool create, bool pla
     fr_findings own = {.arena = out != NULL ? out->arena : fr_arena_new(0)};
     fr_findings *found = out != NULL ? out : &own;
     fr_my_relation r;
-    size_t first = found->count;
     fr_rc rc = create ? fr_my_sink_own_tables(s, create, plan_only, found, err) : FR_OK;
     if (rc == FR_OK && plan_only) {
-        first = found->count;
+        size_t first = found->count;
         rc = compare(s, t, create, found, &r, err);
         if (rc == FR_OK)
             rc = check_plan(s, t, &r, found, first, err);

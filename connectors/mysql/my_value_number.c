@@ -44,6 +44,7 @@ void fr_my_float_render(double v, bool single, fr_buf *out)
     for (int digits = single ? 6 : 15; digits <= 17; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, v);
         double back = single ? (double)strtof(text, NULL) : strtod(text, NULL);
+        /* Their bits: -0 is not 0. NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
         if (memcmp(&back, &v, sizeof(v)) == 0)
             break;
     }
@@ -120,7 +121,8 @@ static void wide_shift_in(wide *w, uint32_t factor, uint32_t digits)
 static fr_str wide_minimal(fr_arena *a, wide *w, bool negative)
 {
     uint64_t carry = negative ? 1 : 0;
-    uint8_t *p = fr_arena_raw(a, LIMBS * 4 + 1), *at = p + LIMBS * 4 + 1;
+    const size_t size = (size_t)LIMBS * 4 + 1;
+    uint8_t *p = fr_arena_raw(a, size), *at = p + size;
     for (unsigned i = 0; i < LIMBS; i++) {
         uint32_t limb = i < w->used ? w->limb[i] : 0;
         carry += negative ? (uint32_t)~limb : limb;
@@ -129,9 +131,9 @@ static fr_str wide_minimal(fr_arena *a, wide *w, bool negative)
         carry >>= 32;
     }
     uint8_t sign = negative ? 0xff : 0;
-    while (at < p + LIMBS * 4 && at[0] == sign && (at[1] & 0x80) == (sign & 0x80))
+    while (at + 1 < p + size && at[0] == sign && (at[1] & 0x80) == (sign & 0x80))
         at++;
-    return (fr_str){(const char *)at, (size_t)(p + LIMBS * 4 + 1 - at)};
+    return (fr_str){(const char *)at, (size_t)(p + size - at)};
 }
 
 typedef struct groups {

@@ -62,8 +62,9 @@ static bool ended(PGconn *conn, int64_t deadline)
         if (fr_cancelled())
             return false;
         struct pollfd p = {.fd = PQsocket(conn), .events = POLLIN};
-        int ready = poll(
-            &p, 1, left > FR_CANCEL_TICK_MS * 1000 ? FR_CANCEL_TICK_MS : (int)(left / 1000) + 1);
+        int ready = poll(&p, 1,
+                         left > INT64_C(1000) * FR_CANCEL_TICK_MS ? FR_CANCEL_TICK_MS
+                                                                  : (int)(left / 1000) + 1);
         if (ready < 0 && errno != EINTR)
             return true;
         if (ready > 0 && PQconsumeInput(conn) == 0)

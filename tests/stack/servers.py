@@ -547,6 +547,8 @@ class MySql(Server):
                p + "_DATA": self.data, p + "_CONF": self.conf}
         if self.kinds[self.kind][1]:
             out.update(self.stack.tls_env())
+        if self.kind == "mysql":
+            out["MYSQLBINLOG"] = os.path.join(os.path.dirname(self.program()[0]), "mysqlbinlog")
         return out
 
 

@@ -18,13 +18,15 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import pymysql  # noqa: E402
 
 import mysql  # noqa: E402
+from harness import together  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("FRESHET_BUILD", os.path.join(ROOT, "build", "dev"))
 STACK = os.path.join(ROOT, "tests", "stack", "stack")
 PROBE = os.path.join(BUILD, "source_probe")
 DEADLINE = 60
-TESTS = []
+WORKERS = 4
+TESTS, OWN = [], []     # those on the shared server, those on servers of their own
 RUN = "%x" % (os.getpid() * 1000 + random.randrange(1000))
 
 
@@ -45,6 +47,16 @@ def until(what, f):
             return r
         time.sleep(0.05)
     raise AssertionError("never: " + what)
+
+
+def lines_until(reader, sign):
+    """What a reader says, to the first line with the sign in it."""
+    lines = []
+    for line in reader.stdout:
+        lines.append(json.loads(line))
+        if sign in line:
+            return lines
+    raise AssertionError("the reader ended before %r: %r" % (sign, lines[-2:]))
 
 
 class Result:
@@ -91,7 +103,7 @@ class Db:
         self.conn = mysql.connect(self.root)
         self.sql("CREATE DATABASE `%s` CHARACTER SET utf8mb4" % self.name)
         self.conn.select_db(self.name)
-        self.resume = None
+        self.resume, self.users = None, []
         self.tables = r"/^%s\./" % self.name
 
     def connect(self, **more):
@@ -102,6 +114,14 @@ class Db:
 
     def one(self, text, *values):
         return self.sql(text, *values)[0][0]
+
+    def user(self, name):
+        """A new one with no rights: (how a statement calls it, the probe's options to log in as it)."""
+        name = "%s_%s" % (name, RUN)
+        self.sql("CREATE USER '%s'@'%%' IDENTIFIED BY '%s-secret'" % (name, name))
+        self.users.append(name)
+        at = self.dsn.split("@")[1].split("/")[0]
+        return "'%s'@'%%'" % name, dict(dsn="mysql://%s@%s/" % (name, at), password=name + "-secret")
 
     def version(self):
         return self.conn.get_server_info()
@@ -138,6 +158,10 @@ class Db:
         self.resume = ([x["resume"] for x in r.lines if "resume" in x] or [self.resume])[-1]
         return r
 
+    def reader(self, **options):
+        """A stream that goes on while the test does."""
+        return subprocess.Popen(self.command("stream", **options), stdout=subprocess.PIPE, text=True)
+
     def refused(self, kind, code, **options):
         return self.probe("stream", commits=1, seconds=options.pop("seconds", 20), **options).fails(kind, code)
 
@@ -153,6 +177,8 @@ class Db:
             self.conn.close()
             c = mysql.connect(self.root)
             mysql.run(c, "DROP DATABASE IF EXISTS `%s`" % self.name)
+            for name in self.users:
+                mysql.run(c, "DROP USER '%s'@'%%'" % name)
             c.close()
         except pymysql.Error:
             pass
@@ -214,7 +240,7 @@ def own_test(*suffixes):
             finally:
                 servers.close()
         run.__name__ = f.__name__
-        TESTS.append(run)
+        OWN.append(run)
         return f
     return decorate
 
@@ -240,26 +266,41 @@ def fold(rows, key="id"):
     return table
 
 
+def run_one(server, test):
+    """Whether it did not fail."""
+    name, what = "mysql_source.%s.%s" % (server, test.__name__), ""
+    try:
+        test(server)
+        print("ok " + name, flush=True)
+        return True
+    except Skip:
+        return True     # it says nothing of this kind of server
+    except Exception as e:
+        if not isinstance(e, AssertionError):
+            what = "\n" + traceback.format_exc().rstrip()
+        print("not ok %s: %s%s" % (name, " ".join(str(e).split())[:900] or type(e).__name__, what), flush=True)
+        return False
+
+
 def main():
-    wanted = sys.argv[1:]
-    failed = 0
+    """Servers side by side, and beside them the tests that have servers of their own; those on one shared
+    server take turns: some change its settings, or log what only stops the others."""
+    wanted, fine, jobs, own = sys.argv[1:], [], [], []
+
+    def pick(server, tests):
+        return [(server, t) for t in tests if not wanted or t.__name__ in wanted]
+
+    def job(turns):
+        jobs.append(lambda: fine.extend([run_one(*turn) for turn in turns]))
+
     for server in os.environ.get("FRESHET_TEST_MYSQL", "mariadb mysql").split():
         there, why = mysql.add_server(server)
         if not there:
             print("skip mysql_source.%s: %s" % (server, why), flush=True)
             continue
-        for t in TESTS:
-            if wanted and t.__name__ not in wanted:
-                continue
-            name = "mysql_source.%s.%s" % (server, t.__name__)
-            try:
-                t(server)
-                print("ok " + name, flush=True)
-            except Skip:
-                pass    # says nothing of this kind of server
-            except Exception as e:
-                failed += 1
-                print("not ok %s: %s" % (name, " ".join(str(e).split())[:900] or type(e).__name__), flush=True)
-                if not isinstance(e, AssertionError):
-                    traceback.print_exc(file=sys.stdout)
-    return 1 if failed else 0
+        job(pick(server, TESTS))
+        own += pick(server, OWN)
+    for turn in own:
+        job([turn])
+    together(jobs, WORKERS)
+    return 0 if all(fine) else 1

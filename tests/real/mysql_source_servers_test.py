@@ -1,7 +1,6 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
 """mysql-binlog and mariadb-binlog: servers that lose, change or replace their log, and what plan says of them."""
 import json
-import subprocess
 import sys
 import time
 
@@ -134,12 +133,8 @@ def frozen_server(d, servers):
     d.sql("CREATE TABLE t(id int PRIMARY KEY)")
     d.start()
     d.sql("INSERT INTO t VALUES (1)")
-    p = subprocess.Popen(d.command("stream", seconds=60), stdout=subprocess.PIPE, text=True)
-    lines = []
-    for line in p.stdout:
-        lines.append(json.loads(line))
-        if lines[-1].get("op") == "COMMIT":
-            break
+    p = d.reader(seconds=60)
+    lines = lines_until(p, "COMMIT")
     servers.stack("freeze", d.server)
     try:
         lines += [json.loads(x) for x in p.stdout]
@@ -149,23 +144,20 @@ def frozen_server(d, servers):
     expect(Result(p.returncode, lines, "").error()["code"], "my.silent")
 
 
-@own_test()
-def same_server_id(d, servers):
+@db_test
+def same_server_id(d):
     """D26: two readers with one id; the one that was first is told why. MySQL compares uuids instead, and ours
     is made of server_id and the source's name: there only two of one name are in each other's way."""
     d.sql("CREATE TABLE t(id int PRIMARY KEY)")
     d.start()
     options = dict(set="log.server_id=4711")
-    p = subprocess.Popen(d.command("stream", seconds=40, **options), stdout=subprocess.PIPE, text=True)
-    until("streaming", lambda: "streaming" in p.stdout.readline())
-    time.sleep(1)
+    p = d.reader(seconds=40, **options)
     d.sql("INSERT INTO t VALUES (1)")
-    other = dict(options, name=d.source + "x")
-    d.probe("stream", commits=1, **other).fine()
+    lines_until(p, "COMMIT")
+    d.probe("stream", commits=1, **dict(options, name=d.source + "x")).fine()
     if not d.mariadb:
         d.sql("INSERT INTO t VALUES (2)")
-        while '"id":2' not in (line := p.stdout.readline()):
-            assert '"op"' in line, line
+        lines_until(p, "COMMIT")
         d.probe("stream", commits=1, **options).fine()
     lines = [json.loads(x) for x in p.stdout]
     p.wait()
@@ -186,10 +178,9 @@ def without_names(d, servers):
     d.sql("INSERT INTO t VALUES (2,'b')")
     expect(d.stream().rows()[0]["after"], {"id": 2, "v": "b"})
     # An ALTER while we read is followed.
-    p = subprocess.Popen(d.command("stream", commits=2, seconds=30), stdout=subprocess.PIPE, text=True)
-    lines = [json.loads(p.stdout.readline())]
+    p = d.reader(commits=2, seconds=30)
     d.sql("INSERT INTO t VALUES (3,'c')")
-    lines += [json.loads(p.stdout.readline()) for _ in range(4)]
+    lines = lines_until(p, "COMMIT")
     d.sql("ALTER TABLE t ADD COLUMN w int")
     d.sql("INSERT INTO t VALUES (4,'d',4)")
     lines += [json.loads(x) for x in p.stdout]
@@ -208,9 +199,9 @@ def unlogged_ddl(d, servers):
     d.sql("SET GLOBAL binlog_row_metadata='MINIMAL'")
     d.sql("CREATE TABLE t(id int PRIMARY KEY, v int)")
     d.start()
-    p = subprocess.Popen(d.command("stream", seconds=30), stdout=subprocess.PIPE, text=True)
-    until("streaming", lambda: "streaming" in p.stdout.readline())
-    time.sleep(1)
+    p = d.reader(seconds=30)
+    d.sql("INSERT INTO t VALUES (0,0)")
+    lines_until(p, "COMMIT")
     c = d.connect()
     d.sql("SET SESSION sql_log_bin=0", on=c)
     d.sql("ALTER TABLE t ADD COLUMN w int", on=c)
@@ -293,16 +284,14 @@ def plan_finds_no_log(d, servers):
     d.probe("plan").fails("CONFIG", "my.log_bin")
 
 
-@own_test()
-def plan_finds_rights(d, servers):
+@db_test
+def plan_finds_rights(d):
     """Each missing right is named, with the statement that gives it, which helps."""
     d.sql("CREATE TABLE t(id int PRIMARY KEY)")
-    d.sql("CREATE USER poor@'%' IDENTIFIED BY 'poor-secret'")
-    d.sql("GRANT SELECT ON `%s`.* TO poor@'%%'" % d.name)
-    options = dict(dsn=d.dsn.replace("//freshet@", "//poor@"), password="poor-secret")
-    f = d.finding("my.connect", "blocker", **options)      # the dsn names a database that is not its own
-    assert "'shop'" in f["text"] and "database" in f["hint"], f
-    options["dsn"] = options["dsn"].rsplit("/", 1)[0] + "/"
+    poor, options = d.user("poor")
+    d.sql("GRANT SELECT ON `%s`.* TO %s" % (d.name, poor))
+    f = d.finding("my.connect", "blocker", **dict(options, dsn=options["dsn"] + "mysql"))
+    assert "'mysql'" in f["text"] and "database" in f["hint"], f
     r = d.probe("check", **options).fine()
     missing = [x for x in r.lines if x["finding"] == "my.grants" and x["severity"] == "blocker"]
     expect(len(missing), 2, "missing rights %r" % missing)
@@ -315,24 +304,22 @@ def plan_finds_rights(d, servers):
     d.start("chunks", **options)
     d.sql("INSERT INTO t VALUES (2)")
     expect(len(d.stream(**options).rows()), 1)
-    d.sql("CREATE USER blind@'%' IDENTIFIED BY 'blind-secret'")
-    options = dict(dsn="mysql://blind@" + d.dsn.split("@")[1].split("/")[0] + "/", password="blind-secret")
+    _, options = d.user("blind")
     d.finding("my.table", "blocker", tables="%s.t" % d.name, **options)
 
 
-@own_test()
-def without_lock_rights(d, servers):
+@db_test
+def without_lock_rights(d):
     """MySQL needs one of two rights to begin a snapshot; LOCK TABLES will do."""
     if d.mariadb:
         raise Skip("MariaDB locks nothing")
     d.sql("CREATE TABLE t(id int PRIMARY KEY)")
     d.sql("INSERT INTO t VALUES (1)")
-    d.sql("CREATE USER poor@'%' IDENTIFIED BY 'poor-secret'")
-    d.sql("GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO poor@'%'")
-    options = dict(dsn=d.dsn.replace("//freshet@", "//poor@"), password="poor-secret")
+    poor, options = d.user("poor")
+    d.sql("GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO " + poor)
     d.finding("my.snapshot_lock", "warning", **options)
     d.probe("plan", **options).fails("AUTH", "my.snapshot_lock")
-    d.sql("GRANT LOCK TABLES ON `%s`.* TO poor@'%%'" % d.name)
+    d.sql("GRANT LOCK TABLES ON `%s`.* TO %s" % (d.name, poor))
     expect(len(d.start("chunks", **options).rows()), 1)
 
 

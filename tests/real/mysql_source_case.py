@@ -89,6 +89,11 @@ class Result:
         return self
 
 
+def second_of(server):
+    """What the stack calls another server of the kind."""
+    return server + ("2" if server.isalpha() else "_2")
+
+
 class Db:
     """A database of its own on one server, and the probe on it."""
 
@@ -96,6 +101,7 @@ class Db:
         self.env = env or os.environ
         self.server, p = server, server.upper()
         self.mariadb = server.startswith("mariadb")
+        self.second = second_of(server)
         self.name = "src_%s_%s" % (RUN, name)
         self.source = ("s%s-%s" % (RUN, name))[:40]
         self.root = self.env[p + "_DSN"]
@@ -103,6 +109,10 @@ class Db:
         self.conn = mysql.connect(self.root)
         self.sql("CREATE DATABASE `%s` CHARACTER SET utf8mb4" % self.name)
         self.conn.select_db(self.name)
+        version = self.one("SELECT VERSION()")
+        self.release = tuple(int(x) for x in version.split("-")[0].split("."))
+        self.gtids = self.mariadb or self.release >= (5, 6)
+        self.names = self.has("binlog_row_metadata")    # whether the log can say what its columns are called
         self.resume, self.users = None, []
         self.tables = r"/^%s\./" % self.name
 
@@ -123,8 +133,8 @@ class Db:
         at = self.dsn.split("@")[1].split("/")[0]
         return "'%s'@'%%'" % name, dict(dsn="mysql://%s@%s/" % (name, at), password=name + "-secret")
 
-    def version(self):
-        return self.conn.get_server_info()
+    def has(self, variable):
+        return bool(self.sql("SHOW GLOBAL VARIABLES LIKE %s", variable))
 
     def command(self, *verbs, **options):
         argv = [PROBE]
@@ -158,6 +168,9 @@ class Db:
         self.resume = ([x["resume"] for x in r.lines if "resume" in x] or [self.resume])[-1]
         return r
 
+    def follower(self):
+        return Follower(self)
+
     def reader(self, **options):
         """A stream that goes on while the test does."""
         return subprocess.Popen(self.command("stream", **options), stdout=subprocess.PIPE, text=True)
@@ -182,6 +195,27 @@ class Db:
             c.close()
         except pymysql.Error:
             pass
+
+
+class Follower:
+    """Reads what a test does to its tables: at the end; or, where the log has no names, as it happens, for
+    then a change of a table must be seen before the next one."""
+
+    def __init__(self, d):
+        self.d, self.lines = d, []
+        self.reader = None if d.names else d.reader(seconds=DEADLINE)
+
+    def read(self, sign="COMMIT"):
+        """Until the reader, if there is one, said so."""
+        if self.reader is not None:
+            self.lines += lines_until(self.reader, sign)
+
+    def result(self, commits):
+        if self.reader is None:
+            return self.d.stream(commits=commits)
+        self.reader.terminate()
+        self.reader.wait()
+        return Result(0, self.lines, "")
 
 
 class Servers:
@@ -226,11 +260,11 @@ def db_test(f):
     return f
 
 
-def own_test(*suffixes):
-    """f(d, servers) on servers of its own: the kind itself, and one for each suffix ("2")."""
+def own_test(second=False):
+    """f(d, servers) on a server of its own, or two."""
     def decorate(f):
         def run(server):
-            servers = Servers(server, *[server + s for s in suffixes])
+            servers = Servers(server, *([second_of(server)] if second else []))
             try:
                 d = Db(f.__name__, server, servers.env)
                 try:

@@ -451,7 +451,7 @@ fr_rc fr_my_variable(fr_my *my, fr_arena *a, const char *name, fr_str *out, fr_e
 {
     char sql[160];
     snprintf(sql, sizeof(sql), "SHOW GLOBAL VARIABLES LIKE '%s'", name);
-    fr_my_rows rows;
+    fr_my_rows rows = {0};
     FR_TRY(fr_my_query(my, a, "read the server's settings", sql, &rows, err));
     *out = fr_my_text(&rows, 0, 1);
     return FR_OK;

@@ -291,6 +291,17 @@ static fr_rc is_silent(fr_binlog_dump *d, fr_err *err)
     return fr_fail_code(err, "my.silent");
 }
 
+/* Servers before 5.6 end a reader's stream without a word when its id logs in again (D26). */
+static fr_rc ended(const fr_binlog_dump *d, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONNECT, "read the log: the server ended the stream");
+    return fr_fail_hint(err,
+                        "it was shut down, or this reader was killed; if it happens again and "
+                        "again, another replica logs in as server_id %" PRIu32
+                        ": give this source its own number with sources.%s.log.server_id",
+                        d->s->server_id, d->s->settings->name);
+}
+
 static fr_rc read_packet(fr_binlog_dump *d, fr_str *event, fr_err *err)
 {
     MYSQL *m = d->my->mysql;
@@ -305,7 +316,7 @@ static fr_rc read_packet(fr_binlog_dump *d, fr_str *event, fr_err *err)
     }
     const unsigned char *at = m->net.read_pos;
     if (len < 1 || (at[0] == EOF_PACKET && len < EOF_MAX))
-        return fr_fail(err, FR_ERR_CONNECT, "read the log: the server ended the stream");
+        return ended(d, err);
     if (at[0] != 0)
         return fr_fail(err, FR_ERR_BUG, "read the log: a packet begins with 0x%02x", at[0]);
     *event = (fr_str){(const char *)at + 1, len - 1};

@@ -290,6 +290,10 @@ fr_rc fr_binlog_server_continues(fr_binlog_source *s, fr_my *my, const fr_binlog
 
 /* ---- what a refused dump means ---- */
 
+/* "A slave with the same server_uuid/server_id as this slave has connected", "A slave with the same
+ * server_id is already connected" (MariaDB 11.8): who was there first hears it. */
+#define SAME_ID "with the same server_"
+
 static const struct {
     const char *says, *code;
     fr_err_kind kind;
@@ -302,7 +306,7 @@ static const struct {
     {"has more GTIDs than the", "my.server_behind", FR_ERR_POSITION},
     {"probably means that the slave has diverged", "my.diverged", FR_ERR_POSITION},
     {"which is not in the master's binlog", "my.diverged", FR_ERR_POSITION},
-    {"server_uuid/server_id", "my.server_id_clash", FR_ERR_CONFIG},
+    {SAME_ID, "my.server_id_clash", FR_ERR_CONFIG},
     {"max_allowed_packet", "my.packet", FR_ERR_CONFIG},
     {"Client requested master to start replication from", "my.server_behind", FR_ERR_POSITION},
     {"impossible position", "my.server_behind", FR_ERR_POSITION},
@@ -329,7 +333,7 @@ fr_rc fr_binlog_refused(const fr_binlog_source *s, const fr_binlog_position *p, 
     if (err->kind == FR_ERR_AUTH)
         return no_right(err);
     /* MariaDB has a number of its own for the clash of ids (ER_SLAVE_SAME_ID). */
-    if (err->native != 1236 && strstr(err->text, "server_uuid/server_id") == NULL)
+    if (err->native != 1236 && strstr(err->text, SAME_ID) == NULL)
         return FR_FAIL;
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
         if (strstr(err->text, refusals[i].says) == NULL)

@@ -126,6 +126,9 @@ static fr_rc login_fail(MYSQL *m, const fr_my_dsn *d, const char *place, fr_err 
                             "this account's login would show its password on a line without "
                             "TLS: use TLS, or an account with mysql_native_password or ed25519");
     }
+    if (number == ER_DBACCESS_DENIED_ERROR)
+        return fr_fail_hint(err,
+                            "leave the database out of the dsn, or give the user a right in it");
     if (kind == FR_ERR_AUTH)
         return fr_fail_hint(err, "check user and password; a user with REQUIRE SSL gets the same "
                                  "answer where the dsn says tls=off");
@@ -448,7 +451,7 @@ fr_rc fr_my_variable(fr_my *my, fr_arena *a, const char *name, fr_str *out, fr_e
 {
     char sql[160];
     snprintf(sql, sizeof(sql), "SHOW GLOBAL VARIABLES LIKE '%s'", name);
-    fr_my_rows rows;
+    fr_my_rows rows = {0};
     FR_TRY(fr_my_query(my, a, "read the server's settings", sql, &rows, err));
     *out = fr_my_text(&rows, 0, 1);
     return FR_OK;

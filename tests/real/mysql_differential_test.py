@@ -1,10 +1,10 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
 """The binlog decoder against the servers themselves, over random rows of all types.
 
 For each server: what the log says is what a query says in text form (R27: same table, same bytes),
 what the server's own program prints of the log (-vv), and the same with batches of one event.
-Needs MARIADB_DSN and MARIADB_DATA, or MYSQL_...; the programs are those of build/dev, or of BUILD_DIR.
-SEED repeats a run.
+$FRESHET_TEST_MYSQL: which servers (default: all kinds); $BUILD_DIR: where the programs are (default build/dev).
+SEED repeats a run, of each server by itself.
 """
 import json
 import os
@@ -16,7 +16,11 @@ import sys
 import tempfile
 import urllib.parse
 
-import pymysql
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+import pymysql  # noqa: E402
+
+from mysql import add_server  # noqa: E402
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 BUILD = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build", "dev"))
@@ -41,8 +45,8 @@ def report(name, why=None):
 
 class Server:
     def __init__(self, name):
-        dsn = urllib.parse.urlparse(os.environ[f"{name}_DSN"])
-        self.name, self.data = name.lower(), os.environ[f"{name}_DATA"]
+        dsn = urllib.parse.urlparse(os.environ[f"{name.upper()}_DSN"])
+        self.name, self.data = name, os.environ[f"{name.upper()}_DATA"]
         self.where = dict(host=dsn.hostname, port=dsn.port, user=urllib.parse.unquote(dsn.username or "root"),
                           password=urllib.parse.unquote(dsn.password or ""))
         if dsn.query.startswith("socket="):
@@ -379,6 +383,7 @@ def compare_printed(server, path, lines):
 
 
 def one_server(name):
+    rng.seed(SEED)
     server = Server(name)
     path, count = fill(server)
     with tempfile.NamedTemporaryFile("w", suffix=".schema") as schema:
@@ -399,10 +404,13 @@ def one_server(name):
     server.run("drop database fr_differential")
 
 
-for name in ("MARIADB", "MYSQL", "MARIADB118", "MARIADB105", "MYSQL55"):
-    if f"{name}_DSN" in os.environ and f"{name}_DATA" in os.environ:
-        try:
-            one_server(name)
-        except Exception as e: # a server that fails must not hide the next
-            report(name.lower(), f"{type(e).__name__}: {e}")
+for wanted in os.environ.get("FRESHET_TEST_MYSQL", "mariadb mysql mariadb118 mariadb105 mysql55").split():
+    there, why = add_server(wanted)
+    if not there:
+        print(f"skip mysql_differential.{wanted}: {why}", flush=True)
+        continue
+    try:
+        one_server(wanted)
+    except Exception as e: # a server that fails must not hide the next
+        report(wanted, f"{type(e).__name__}: {e}")
 sys.exit(failed)

@@ -6,7 +6,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import case, eventually, finish, stack  # noqa: E402
+from harness import Pipeline, case, eventually, finish, stack, together  # noqa: E402
 from mysql import MyPipeline, add_server  # noqa: E402
 
 CONFIG = """
@@ -39,7 +39,6 @@ def flow(server):
 
 def cases(p, name):
     def both(columns="id, status, total, note"):
-        from harness import Pipeline
         source = [tuple(r) for r in p.sql(f"select {columns} from orders order by id")]
         try:
             return source, Pipeline.sql(p, f"select {columns} from orders order by id", on=p.target)
@@ -122,10 +121,12 @@ def cases(p, name):
         same("id, status, total, note, extra")
 
 
+flows = []
 for wanted in os.environ.get("FRESHET_TEST_MYSQL", "mariadb mysql").split():
     there, why = add_server(wanted)
     if there:
-        flow(wanted)
+        flows.append(lambda server=wanted: flow(server))
     else:
         print(f"skip mysql_flow.{wanted}: {why}", flush=True)
+together(flows)
 finish()

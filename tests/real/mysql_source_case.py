@@ -18,13 +18,15 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import pymysql  # noqa: E402
 
 import mysql  # noqa: E402
+from harness import together  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("FRESHET_BUILD", os.path.join(ROOT, "build", "dev"))
 STACK = os.path.join(ROOT, "tests", "stack", "stack")
 PROBE = os.path.join(BUILD, "source_probe")
 DEADLINE = 60
-TESTS = []
+WORKERS = 4
+TESTS, OWN = [], []     # those on the shared server, those on servers of their own
 RUN = "%x" % (os.getpid() * 1000 + random.randrange(1000))
 
 
@@ -45,6 +47,16 @@ def until(what, f):
             return r
         time.sleep(0.05)
     raise AssertionError("never: " + what)
+
+
+def lines_until(reader, sign):
+    """What a reader says, to the first line with the sign in it."""
+    lines = []
+    for line in reader.stdout:
+        lines.append(json.loads(line))
+        if sign in line:
+            return lines
+    raise AssertionError("the reader ended before %r: %r" % (sign, lines[-2:]))
 
 
 class Result:
@@ -77,6 +89,11 @@ class Result:
         return self
 
 
+def second_of(server):
+    """What the stack calls another server of the kind."""
+    return server + ("2" if server.isalpha() else "_2")
+
+
 class Db:
     """A database of its own on one server, and the probe on it."""
 
@@ -84,6 +101,7 @@ class Db:
         self.env = env or os.environ
         self.server, p = server, server.upper()
         self.mariadb = server.startswith("mariadb")
+        self.second = second_of(server)
         self.name = "src_%s_%s" % (RUN, name)
         self.source = ("s%s-%s" % (RUN, name))[:40]
         self.root = self.env[p + "_DSN"]
@@ -91,7 +109,11 @@ class Db:
         self.conn = mysql.connect(self.root)
         self.sql("CREATE DATABASE `%s` CHARACTER SET utf8mb4" % self.name)
         self.conn.select_db(self.name)
-        self.resume = None
+        version = self.one("SELECT VERSION()")
+        self.release = tuple(int(x) for x in version.split("-")[0].split("."))
+        self.gtids = self.mariadb or self.release >= (5, 6)
+        self.names = self.has("binlog_row_metadata")    # whether the log can say what its columns are called
+        self.resume, self.users = None, []
         self.tables = r"/^%s\./" % self.name
 
     def connect(self, **more):
@@ -103,8 +125,16 @@ class Db:
     def one(self, text, *values):
         return self.sql(text, *values)[0][0]
 
-    def version(self):
-        return self.conn.get_server_info()
+    def user(self, name):
+        """A new one with no rights: (how a statement calls it, the probe's options to log in as it)."""
+        name = "%s_%s" % (name, RUN)
+        self.sql("CREATE USER '%s'@'%%' IDENTIFIED BY '%s-secret'" % (name, name))
+        self.users.append(name)
+        at = self.dsn.split("@")[1].split("/")[0]
+        return "'%s'@'%%'" % name, dict(dsn="mysql://%s@%s/" % (name, at), password=name + "-secret")
+
+    def has(self, variable):
+        return bool(self.sql("SHOW GLOBAL VARIABLES LIKE %s", variable))
 
     def command(self, *verbs, **options):
         argv = [PROBE]
@@ -138,6 +168,13 @@ class Db:
         self.resume = ([x["resume"] for x in r.lines if "resume" in x] or [self.resume])[-1]
         return r
 
+    def follower(self):
+        return Follower(self)
+
+    def reader(self, **options):
+        """A stream that goes on while the test does."""
+        return subprocess.Popen(self.command("stream", **options), stdout=subprocess.PIPE, text=True)
+
     def refused(self, kind, code, **options):
         return self.probe("stream", commits=1, seconds=options.pop("seconds", 20), **options).fails(kind, code)
 
@@ -153,9 +190,32 @@ class Db:
             self.conn.close()
             c = mysql.connect(self.root)
             mysql.run(c, "DROP DATABASE IF EXISTS `%s`" % self.name)
+            for name in self.users:
+                mysql.run(c, "DROP USER '%s'@'%%'" % name)
             c.close()
         except pymysql.Error:
             pass
+
+
+class Follower:
+    """Reads what a test does to its tables: at the end; or, where the log has no names, as it happens, for
+    then a change of a table must be seen before the next one."""
+
+    def __init__(self, d):
+        self.d, self.lines = d, []
+        self.reader = None if d.names else d.reader(seconds=DEADLINE)
+
+    def read(self, sign="COMMIT"):
+        """Until the reader, if there is one, said so."""
+        if self.reader is not None:
+            self.lines += lines_until(self.reader, sign)
+
+    def result(self, commits):
+        if self.reader is None:
+            return self.d.stream(commits=commits)
+        self.reader.terminate()
+        self.reader.wait()
+        return Result(0, self.lines, "")
 
 
 class Servers:
@@ -200,11 +260,11 @@ def db_test(f):
     return f
 
 
-def own_test(*suffixes):
-    """f(d, servers) on servers of its own: the kind itself, and one for each suffix ("2")."""
+def own_test(second=False):
+    """f(d, servers) on a server of its own, or two."""
     def decorate(f):
         def run(server):
-            servers = Servers(server, *[server + s for s in suffixes])
+            servers = Servers(server, *([second_of(server)] if second else []))
             try:
                 d = Db(f.__name__, server, servers.env)
                 try:
@@ -214,7 +274,7 @@ def own_test(*suffixes):
             finally:
                 servers.close()
         run.__name__ = f.__name__
-        TESTS.append(run)
+        OWN.append(run)
         return f
     return decorate
 
@@ -240,26 +300,41 @@ def fold(rows, key="id"):
     return table
 
 
+def run_one(server, test):
+    """Whether it did not fail."""
+    name, what = "mysql_source.%s.%s" % (server, test.__name__), ""
+    try:
+        test(server)
+        print("ok " + name, flush=True)
+        return True
+    except Skip:
+        return True     # it says nothing of this kind of server
+    except Exception as e:
+        if not isinstance(e, AssertionError):
+            what = "\n" + traceback.format_exc().rstrip()
+        print("not ok %s: %s%s" % (name, " ".join(str(e).split())[:900] or type(e).__name__, what), flush=True)
+        return False
+
+
 def main():
-    wanted = sys.argv[1:]
-    failed = 0
+    """Servers side by side, and beside them the tests that have servers of their own; those on one shared
+    server take turns: some change its settings, or log what only stops the others."""
+    wanted, fine, jobs, own = sys.argv[1:], [], [], []
+
+    def pick(server, tests):
+        return [(server, t) for t in tests if not wanted or t.__name__ in wanted]
+
+    def job(turns):
+        jobs.append(lambda: fine.extend([run_one(*turn) for turn in turns]))
+
     for server in os.environ.get("FRESHET_TEST_MYSQL", "mariadb mysql").split():
         there, why = mysql.add_server(server)
         if not there:
             print("skip mysql_source.%s: %s" % (server, why), flush=True)
             continue
-        for t in TESTS:
-            if wanted and t.__name__ not in wanted:
-                continue
-            name = "mysql_source.%s.%s" % (server, t.__name__)
-            try:
-                t(server)
-                print("ok " + name, flush=True)
-            except Skip:
-                pass    # says nothing of this kind of server
-            except Exception as e:
-                failed += 1
-                print("not ok %s: %s" % (name, " ".join(str(e).split())[:900] or type(e).__name__), flush=True)
-                if not isinstance(e, AssertionError):
-                    traceback.print_exc(file=sys.stdout)
-    return 1 if failed else 0
+        job(pick(server, TESTS))
+        own += pick(server, OWN)
+    for turn in own:
+        job([turn])
+    together(jobs, WORKERS)
+    return 0 if all(fine) else 1

@@ -455,7 +455,7 @@ class MySql(Server):
 
     def __init__(self, stack, name):
         super().__init__(stack, name)
-        self.kind = "mysql55" if name == "mysql55" else re.sub(r"(?<=[a-z])2$", "", name)
+        self.kind = re.sub(r"(?<=[a-z])2$|_2$", "", name)
         self.data, self.socket = os.path.join(self.dir, "data"), os.path.join(self.dir, "s")
         self.conf, self.init = os.path.join(self.dir, "my.cnf"), os.path.join(self.dir, "init.sql")
         self.fresh = True
@@ -484,7 +484,9 @@ class MySql(Server):
         _, places = self.program()
         if folder is None:
             yield from self.command(
-                ["mariadb-install-db", "--no-defaults", "--datadir=" + self.data, "--skip-test-db",
+                # A server that starts removes temporary tables, those of others in its tmpdir too.
+                ["mariadb-install-db", "--no-defaults", "--tmpdir=" + self.dir, "--datadir=" + self.data,
+                 "--skip-test-db",
                  "--auth-root-authentication-method=normal"] + (["--user=root"] if os.getuid() == 0 else []))
         else:
             shutil.copytree(os.path.join(CACHE, folder, "template"), self.data)
@@ -547,6 +549,8 @@ class MySql(Server):
                p + "_DATA": self.data, p + "_CONF": self.conf}
         if self.kinds[self.kind][1]:
             out.update(self.stack.tls_env())
+        if self.kind == "mysql":
+            out["MYSQLBINLOG"] = os.path.join(os.path.dirname(self.program()[0]), "mysqlbinlog")
         return out
 
 
@@ -713,7 +717,7 @@ def kind_of(name):
     """The class and the processes of a server that was asked for."""
     if re.fullmatch(r"pg|pg2|pg1[0-8]", name):
         return Postgres, [name]
-    if re.fullmatch(r"mariadb|mariadb2|mariadb105|mariadb118|mysql|mysql2|mysql55", name):
+    if re.fullmatch(r"(mariadb|mysql)2?|(mariadb105|mariadb118|mysql55)(_2)?", name):
         return MySql, [name]
     known = {"pg-tls": PostgresTls, "kafka": Kafka, "kafka3": KafkaOfThree,
              "kafka-secure": KafkaSecure, "registry": Registry}

@@ -229,7 +229,7 @@ left_down() { # NAME
     local server state
     while read -r server state _; do
         case $state in
-        up) continue ;;
+        up | coming) continue ;;
         frozen) tests/stack/stack cont "$server" ;;
         *) tests/stack/stack start "$server" >/dev/null ;;
         esac

@@ -28,6 +28,7 @@ class Supervisor:
         self.certs = os.path.join(folder, "certs")
         self.certs_state = None
         self.servers, self.groups, self.children = {}, [], {}
+        self.coming = set()          # groups that are being made and started
         self.jobs, self.ending = [], False
         self.owner = os.pidfd_open(owner) if owner else None
         self.until = time.monotonic() + ttl if ttl else None
@@ -56,7 +57,10 @@ class Supervisor:
     # -- what clients ask for: generators whose result is the reply
 
     def up(self, names):
-        """Starts servers side by side; those that are there already stay as they are."""
+        """Starts servers side by side; those that are there already stay as they are, and for those that
+        somebody else is starting we wait."""
+        while any(name in self.coming for name in names):
+            yield
         groups = []
         for name in names:
             cls, processes = kind_of(name)
@@ -64,6 +68,7 @@ class Supervisor:
                 groups.append(name)
                 for p in processes:
                     self.servers[p] = cls(self, p)
+        self.coming.update(groups)
         try:
             yield from gather(*[self.up_group(kind_of(name)[1]) for name in groups])
         except Exception:        # not GeneratorExit: then down() ends them
@@ -74,6 +79,8 @@ class Supervisor:
                         yield from server.end(signal.SIGKILL)
                         shutil.rmtree(server.dir, ignore_errors=True)
             raise
+        finally:
+            self.coming.difference_update(groups)
         self.groups += groups
         return {"env": self.env()}
 
@@ -200,11 +207,12 @@ class Supervisor:
 
     def status(self):
         lines = []
+        coming = {p for group in self.coming for p in kind_of(group)[1]}
         for s in self.servers.values():
             if s.state in ("up", "frozen") and not s.alive():
                 s.state = "dead"
             lines.append("%-13s %-9s %8s  %s" % (
-                s.name, s.state, s.process.pid if s.alive() else "-",
+                s.name, "coming" if s.name in coming else s.state, s.process.pid if s.alive() else "-",
                 " ".join("%s=%d" % (n.lower(), p.number) for n, p in s.ports.items())))
         return {"text": "\n".join(lines)}
         yield

@@ -16,7 +16,7 @@ check() { # FILE CASE
     case $1 in
     tests/fault/run.py)
         grep -qw "def scenario_$2" tests/fault/*.py || complain "no scenario $2"
-        grep -qE "^$2( |$)" tests/fault/test.list tests/fault/soak.list || complain "$2 is in no list"
+        grep -qE "^$2( |$)" tests/fault/*.list || complain "$2 is in no list"
         ;;
     tests/real/*_test.* | tests/e2e/*_test.*)
         [ -x "$1" ] || complain "$1 is no test that is run"

@@ -186,6 +186,13 @@ static void compare_type(comparison *k, const fr_column *c, const fr_my_target_c
     fr_my_send send;
     fr_str ident = fr_my_ident(k->a, to->name);
     fr_my_fit fit = fr_my_sink_fit(c, to, &send);
+    if (is_key(k, c) && fr_str_is(to->type, "timestamp") && !k->s->can.stamp_keys) {
+        (void)blocker(
+            k, "sink.types",
+            fr_arena_printf(k->a, "key column %.*s is %.*s", FR_ARG(ident), FR_ARG(to->shown)),
+            FR_STR("this server does not find rows by it: make it datetime(6), in UTC"));
+        return;
+    }
     if (fit == FR_MY_FIT_FINE)
         return;
     fr_str type = fr_my_sink_wider(k->a, &k->s->can, c, to);

@@ -300,7 +300,7 @@ static fr_str stamp_type(const fr_my_abilities *can, const fr_column *c)
     fr_str native = c->native_type;
     bool same = fr_str_is(native, "timestamp") ||
                 (starts_with(native, "timestamp(") && native.ptr[native.len - 1] == ')');
-    if (same && c->kind == FR_TIMESTAMP)
+    if (same && c->kind == FR_TIMESTAMP && (c->key_ordinal == 0 || can->stamp_keys))
         return can->fractions ? FR_STR("timestamp(6)") : FR_STR("timestamp");
     return can->fractions ? FR_STR("datetime(6)") : FR_STR("datetime");
 }

@@ -22,10 +22,14 @@ static fr_rc too_old(const fr_my *my, fr_err *err)
     return fr_fail_code(err, "sink.version");
 }
 
+/* MariaDB 10.5 takes arrays, but shows triggers the first row's values for every row; and it does
+ * not find a row by a parameter for its key of type timestamp. The next version tried is 10.11. */
+enum { SOUND_SINCE = 101100 };
+
 static bool takes_arrays(fr_my *my)
 {
     unsigned long capabilities = 0;
-    if (!my->mariadb ||
+    if (!my->mariadb || my->version < SOUND_SINCE ||
         mariadb_get_infov(my->mysql, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES,
                           &capabilities) != 0)
         return false;
@@ -49,6 +53,7 @@ static fr_my_abilities abilities_of(fr_my *my, const fr_my_rows *settings)
                            .fractions = m || v >= 50604,
                            .uuid = m && v >= 100700,
                            .bulk = takes_arrays(my),
+                           .stamp_keys = !m || v >= SOUND_SINCE,
                            .row_alias = !m && v >= 80019,
                            .watches_txn = m && v >= 100300,
                            .packet = fr_my_uint(settings, 0, 0, 1 << 20),

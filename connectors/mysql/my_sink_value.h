@@ -46,6 +46,7 @@ typedef struct fr_my_abilities {
     bool fractions;     /* of seconds: MySQL 5.6.4, MariaDB 5.3 */
     bool uuid;          /* MariaDB 10.7 */
     bool bulk;          /* array binding */
+    bool stamp_keys;    /* a prepared statement finds rows by a key of type timestamp */
     bool row_alias;     /* INSERT .. AS alias: MySQL 8.0.19 */
     bool folds_tables;  /* lower_case_table_names: table names differ by more than case */
     bool watches_txn;   /* idle_transaction_timeout: MariaDB 10.3 */

@@ -18,9 +18,10 @@ static const char own_ddl[] =
     "topic_id varchar(64) NOT NULL DEFAULT '', next_offset bigint NOT NULL, epoch bigint NOT NULL, "
     "changed timestamp NOT NULL DEFAULT NOW(), "
     "PRIMARY KEY (pipeline, sink, topic, `partition`)" TAIL "; "
-    "CREATE TABLE IF NOT EXISTS " FR_MY_PARKED " (" OWNER "key_hash char(40) NOT NULL, "
-    "`key` longblob NOT NULL, parked timestamp NOT NULL DEFAULT NOW(), "
-    "PRIMARY KEY (pipeline, sink, topic, key_hash)" TAIL;
+    "CREATE TABLE IF NOT EXISTS " FR_MY_PARKED " (" OWNER "key_hash bigint unsigned NOT NULL, "
+    "n int NOT NULL, `key` longblob NOT NULL, parked timestamp NOT NULL DEFAULT NOW(), "
+    "PRIMARY KEY (pipeline, sink, topic, key_hash, n)" TAIL;
+_Static_assert(sizeof("run: ") + sizeof(own_ddl) <= sizeof(((fr_err *)0)->hint), "cut in a hint");
 
 enum { CHUNK = 32 }; /* partitions in one statement */
 
@@ -291,20 +292,26 @@ static fr_str hex(fr_arena *a, fr_str bytes)
     return fr_buf_view(&b);
 }
 
+/* A key may be longer than an index takes, hence the hash; keys that share one are numbered. It is
+ * ours, because no hash of the server is in all versions: SHA1 went with MySQL 9.6, SHA2 is NULL in
+ * a 5.5 without TLS. */
 fr_rc fr_my_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
 {
     fr_my_sink *s = (fr_my_sink *)base;
     if (fr_my_sink_begin(s, err) == FR_FAIL)
         return fr_my_sink_failed(s, err);
     fr_arena *a = fr_arena_new(0);
-    fr_str bytes = hex(a, key);
+    fr_str bytes = hex(a, key), text = fr_my_literal(a, topic);
+    uint64_t hash = fr_hash64(key.ptr, key.len);
     fr_str sql = fr_arena_printf(
         a,
-        "INSERT INTO `" FR_MY_PARKED "` (`pipeline`, `sink`, `topic`, `key_hash`, `key`) VALUES "
-        "(%.*s, %.*s, %.*s, SHA1(%.*s), %.*s) ON DUPLICATE KEY UPDATE `topic` = `topic`",
+        "INSERT INTO `" FR_MY_PARKED "` (`pipeline`, `sink`, `topic`, `key_hash`, `n`, `key`) "
+        "SELECT %.*s, %.*s, %.*s, %" PRIu64 ", COALESCE(MAX(`n`) + 1, 0), %.*s "
+        "FROM `" FR_MY_PARKED "` WHERE %.*s AND `topic` = %.*s AND `key_hash` = %" PRIu64
+        " HAVING COALESCE(SUM(`key` = %.*s), 0) = 0",
         FR_ARG(fr_my_literal(a, fr_cstr(s->settings->pipeline))),
-        FR_ARG(fr_my_literal(a, fr_cstr(s->settings->name))), FR_ARG(fr_my_literal(a, topic)),
-        FR_ARG(bytes), FR_ARG(bytes));
+        FR_ARG(fr_my_literal(a, fr_cstr(s->settings->name))), FR_ARG(text), hash, FR_ARG(bytes),
+        FR_ARG(owner(s, a)), FR_ARG(text), hash, FR_ARG(bytes));
     fr_rc rc = fr_my_exec(s->my, "parked keys", sql, err);
     fr_arena_free(a);
     return rc == FR_FAIL ? fr_my_sink_failed(s, err) : FR_OK;

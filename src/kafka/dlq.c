@@ -3,6 +3,7 @@
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "kafka/client.h"
+#include "kafka/delivery.h"
 #include "kafka/topics.h"
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +21,12 @@ struct fr_dlq {
 static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
     fr_dlq *d = ((fr_client *)opaque)->owner;
+    rd_kafka_resp_err_t result = fr_delivery_result(m);
     (void)rk;
-    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (result == RD_KAFKA_RESP_ERR_NO_ERROR) {
         d->delivered++;
     } else if (d->failed++ == 0) {
-        d->failure = m->err;
+        d->failure = result;
     }
 }
 
@@ -163,6 +165,9 @@ fr_rc fr_dlq_flush(fr_dlq *d, fr_err *err)
     while (d->failed == 0 &&
            rd_kafka_flush(d->client.rk, FR_CLIENT_TICK_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT) {
         FR_TRY(fr_client_check(&d->client, err));
+    }
+    if (d->failed > 0 && d->failure == FR_UNPROVED) {
+        return fr_delivery_unproved(d->topic, err);
     }
     if (d->failed > 0) {
         return fr_client_fail(&d->client, err, d->failure, NULL, d->topic);

@@ -4,6 +4,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "kafka/commit.h"
+#include "kafka/delivery.h"
 #include "kafka/publisher.h"
 #include "kafka/restore.h"
 #include <stdlib.h>
@@ -19,32 +20,6 @@ enum {
     STEP_MS = 500,             /* of a call that librdkafka lets us resume */
     SLACK_US = 30000000
 };
-
-static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
-{
-    fr_publisher *p = ((fr_client *)opaque)->owner;
-    fr_slot *slot = m->_private;
-    (void)rk;
-    atomic_fetch_add_explicit(&p->acked, 1, memory_order_relaxed);
-    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        p->delivered++;
-        atomic_fetch_add_explicit(&p->bytes, m->len + m->key_len, memory_order_relaxed);
-        if (slot->target != NULL && m->offset >= 0) {
-            if (m->offset < slot->acked && p->rewound == NULL) {
-                p->rewound = slot;
-                p->rewound_at = m->offset;
-            }
-            fr_publisher_touch(p, slot, m->offset + 1);
-        }
-        return;
-    }
-    if (p->failed++ == 0) {
-        p->failure = m->err;
-        p->failure_topic = slot->target != NULL ? slot->target->name : p->topic;
-        /* Not rd_kafka_message_errstr: that takes our payload for its text. */
-        snprintf(p->failure_text, sizeof(p->failure_text), "%s", rd_kafka_err2str(m->err));
-    }
-}
 
 /* ---- errors ---- */
 
@@ -115,6 +90,9 @@ static bool topic_is_gone(fr_publisher *p)
 static fr_rc fail_delivery(fr_publisher *p, fr_err *err)
 {
     char what[300];
+    if (p->failure == FR_UNPROVED) {
+        return fr_delivery_unproved(p->failure_topic, err);
+    }
     snprintf(what, sizeof(what), "topic %s", p->failure_topic);
     fr_client_fail(&p->client, err, p->failure, p->failure_text, what);
     if (p->failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && !p->alone) {
@@ -559,7 +537,7 @@ static fr_rc open_client(fr_publisher *p, fr_err *err)
                                  .owned = owned,
                                  .owned_count = p->transactional ? 3 : 2,
                                  .ends = &p->ends_asked,
-                                 .delivered = on_delivered};
+                                 .delivered = fr_publisher_delivered};
     return fr_client_open(&p->client, p->settings, &options, err);
 }
 

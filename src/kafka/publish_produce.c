@@ -1,6 +1,8 @@
 /* Messages into librdkafka's queue: partition by us, no copy, back-pressure. */
 #include "base/failpoint.h"
+#include "kafka/delivery.h"
 #include "kafka/publisher.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { POLL_EVERY = 512, FULL_WAIT_MS = 50, PLUS_BYTES = 256 };
@@ -206,6 +208,33 @@ static void next_turn(fr_publisher *p)
 {
     if (p->newest != NULL) {
         p->newest->turn++;
+    }
+}
+
+void fr_publisher_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *client)
+{
+    fr_publisher *p = ((fr_client *)client)->owner;
+    fr_slot *slot = m->_private;
+    rd_kafka_resp_err_t result = fr_delivery_result(m);
+    (void)rk;
+    atomic_fetch_add_explicit(&p->acked, 1, memory_order_relaxed);
+    if (result == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        p->delivered++;
+        atomic_fetch_add_explicit(&p->bytes, m->len + m->key_len, memory_order_relaxed);
+        if (slot->target != NULL) {
+            if (m->offset < slot->acked && p->rewound == NULL) {
+                p->rewound = slot;
+                p->rewound_at = m->offset;
+            }
+            fr_publisher_touch(p, slot, m->offset + 1);
+        }
+        return;
+    }
+    if (p->failed++ == 0) {
+        p->failure = result;
+        p->failure_topic = slot->target != NULL ? slot->target->name : p->topic;
+        /* Not rd_kafka_message_errstr: that takes our payload for its text. */
+        snprintf(p->failure_text, sizeof(p->failure_text), "%s", rd_kafka_err2str(result));
     }
 }
 

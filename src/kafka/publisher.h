@@ -104,6 +104,10 @@ void fr_publisher_free_targets(fr_publisher *p);
 fr_rc fr_publisher_recreated(const char *topic, fr_err *err);
 fr_rc fr_publisher_data_lost(const fr_end *end, int64_t log_end, fr_err *err);
 
+/* publish_produce.c */
+/* A delivery report; librdkafka calls it on our thread, from rd_kafka_poll and rd_kafka_flush. */
+void fr_publisher_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *client);
+
 /* publish_watch.c */
 /* Ask now and then, without waiting, whether the topics are still the same. */
 void fr_publisher_watch(fr_publisher *p);

@@ -469,6 +469,22 @@ def keys_that_only_the_target_finds_equal(c):
 
 
 @test
+def zero_and_minus_zero_are_one_key(c):
+    """To every server, and to the source that sent them. No position helps in this table."""
+    c.q("CREATE TABLE t (id double PRIMARY KEY, v varchar(20))")
+    started(c, [col("id", "FLOAT64", 1), col("v")])
+    ok(c.apply([["c", "t", {"id": 0.0, "v": "1"}]]))
+    ok(c.commit(1))
+    ok(c.apply([["d", "t", {"id": 0.0}], ["c", "t", {"id": -0.0, "v": "2"}]]))
+    ok(c.commit(2))
+    same(c.q("SELECT v FROM t"), [("2",)])
+    ok(c.apply([["c", "t", {"id": 0.0, "v": "3"}], ["d", "t", {"id": -0.0}], ["c", "t", {"id": 0.0, "v": "4"}],
+                ["d", "t", {"id": -0.0}]]))
+    ok(c.commit(3))
+    same(c.q("SELECT v FROM t"), [])
+
+
+@test
 def keys_of_tables_that_we_make_are_exact(c):
     pads = not c.mariadb and c.version < (8, 0, 17)
     keys = ["a", "A", "\u00e4", "a\u0308", "ae", "\U0001f600"] + ([] if pads else ["a ", "a  ", "A "])

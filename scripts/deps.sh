@@ -425,8 +425,9 @@ make_mariadb() { # TMP mariadb105|mariadb118 FINAL
 with_mysql() {
     local p
     packages $mysql_packages
-    for p in mysql mysql55; do
-        (part $p) || say "without $p: its tests, and its part of the demo, are going to be skipped"
+    for p in mysql mysql55 mariadb105 mariadb118; do # in a process of its own: its errors are to end it
+        [ "${DEMO:-}" != mysql ] || [ "${p#mysql}" != "$p" ] || continue
+        "$root/scripts/deps.sh" "$p" || say "without $p: its tests, and its part of the demo, are going to be skipped"
     done
 }
 

@@ -297,7 +297,7 @@ wanted=("$@")
 rm -rf "$logs"
 mkdir -p "$logs"
 export LOGS=$logs
-step deps 900
+step deps 1800
 step build 900
 step unit 600
 step layers 60

@@ -194,17 +194,15 @@ def wait_for(condition, seconds=60):
 
 
 def available(suite, named):
-    """Those that are named; else all that are up, and mariadb and mysql, which are added to the stack."""
+    """Those that are named, here or in FRESHET_TEST_MYSQL; they are added to the stack."""
     import mysql  # of tests/lib
 
     servers = []
-    for s in named or SERVERS:
-        there, why = os.environ.get(s.upper() + "_DSN") is not None, ""
-        if not there and (named or s in ("mariadb", "mysql")):
-            there, why = mysql.add_server(s)
+    for s in named or os.environ.get("FRESHET_TEST_MYSQL", "mariadb mysql").split():
+        there, why = mysql.add_server(s)
         if there:
             servers.append(s)
-        elif why:
+        else:
             print("skip %s.%s: %s" % (suite, s, why), flush=True)
     return servers
 

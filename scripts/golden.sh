@@ -3,7 +3,7 @@
 # With --check it changes nothing, prints what would change, and fails then.
 #
 #   docs/options.md, docs/cli.md, packaging/, tests/golden/help   the tables of keys and verbs (docs.sh)
-#   docs/types.md                                                  the table of PostgreSQL's types
+#   docs/types.md                                                  the tables of PostgreSQL's and MySQL's types
 #   tests/golden/schemas                                           the Avro schemas of each envelope
 #   schemas/envelope.avsc                                          one of those, to be read by people
 #

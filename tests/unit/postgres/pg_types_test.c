@@ -4,7 +4,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -219,22 +218,6 @@ static void layouts_know_the_order_of_keys(void **state)
     fr_pg_layout_free(other);
 }
 
-static void docs_are_generated(void **state)
-{
-    (void)state;
-    fr_buf out = {0};
-    fr_pg_types_docs(&out);
-    FILE *file = fopen(FR_SOURCE_DIR "/docs/types.md", "r");
-    assert_non_null(file);
-    char *have = calloc(1, out.len + 2);
-    size_t n = fread(have, 1, out.len + 1, file);
-    fclose(file);
-    if (n != out.len || memcmp(have, out.ptr, n) != 0)
-        fail_msg("docs/types.md is old: gen_types > docs/types.md");
-    free(have);
-    fr_buf_free(&out);
-}
-
 static int setup(void **state)
 {
     (void)state;
@@ -260,7 +243,6 @@ int main(void)
         cmocka_unit_test(types_of_users),
         cmocka_unit_test(unknown_types_are_named),
         cmocka_unit_test(layouts_know_the_order_of_keys),
-        cmocka_unit_test(docs_are_generated),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -5,6 +5,7 @@
 
 enum {
     LOOK_US = 1000000,   /* how often the source is asked */
+    OLD_US = 5000000,    /* an answer that nobody relies on while the source is asked again */
     LEAVE_US = 30000000, /* a view is held open no longer than this for a server that is busy */
     QUIET_LOOKS = 2      /* so often in a row it must say that it is not busy any more */
 };
@@ -16,7 +17,7 @@ struct throttle {
     pthread_mutex_t lock; /* all below */
     bool looking;         /* one thread asks the source, without the lock */
     shut_by shut;
-    int64_t since_us, next_look_us;
+    int64_t since_us, next_look_us, answered_us;
     int quiet;
     char why[200];
 };
@@ -123,7 +124,8 @@ static fr_rc look_when_due(throttle *t, fr_err *err)
     fr_rc rc = look(t, &shut, why, sizeof(why), err);
     pthread_mutex_lock(&t->lock);
     t->looking = false;
-    t->next_look_us = fr_now_us() + LOOK_US;
+    t->answered_us = fr_now_us();
+    t->next_look_us = t->answered_us + LOOK_US;
     if (rc == FR_OK && shut != OPEN)
         shut_now(t, shut, why);
     else if (rc == FR_OK)
@@ -137,8 +139,11 @@ fr_rc throttle_look(throttle *t, bool inside, bool *waits_out, bool *leave_out, 
     FR_TRY(look_when_due(t, err));
     int64_t patience = FR_FAILPOINT("capture_throttle_leaves") ? 0 : LEAVE_US;
     pthread_mutex_lock(&t->lock);
-    *waits_out = t->shut == BUSY || (t->shut == WINDOW && !inside);
-    *leave_out = t->shut == WINDOW || (t->shut == BUSY && fr_now_us() - t->since_us >= patience);
+    /* Another reader is asking, and there is no answer yet, or an old one only: wait for it. */
+    bool unknown = t->looking && fr_now_us() - t->answered_us > OLD_US;
+    *waits_out = unknown || t->shut == BUSY || (t->shut == WINDOW && !inside);
+    *leave_out = !unknown &&
+                 (t->shut == WINDOW || (t->shut == BUSY && fr_now_us() - t->since_us >= patience));
     pthread_mutex_unlock(&t->lock);
     return FR_OK;
 }

@@ -350,6 +350,58 @@ static void a_busy_source_is_left_in_peace(void **state)
     all_once_in_order(0, 20000);
 }
 
+static atomic_int answer; /* of a source that takes its time: 0 none yet, 1 go on, 2 wait */
+static atomic_bool asked;
+
+static fr_rc slow_busy(fr_source *s, fr_arena *a, fr_str *why, fr_err *err)
+{
+    (void)s, (void)a, (void)err;
+    atomic_store(&asked, true);
+    while (atomic_load(&answer) == 0)
+        fr_sleep_us(1000);
+    *why = atomic_load(&answer) == 2 ? FR_STR("throttle.query: 1 is above 0") : (fr_str){"", 0};
+    return FR_OK;
+}
+
+static bool may_read(throttle *t)
+{
+    bool waits = true, leave = true;
+    fr_err err;
+    assert_int_equal(throttle_look(t, false, &waits, &leave, &err), FR_OK);
+    return !waits;
+}
+
+static void *asking_thread(void *context)
+{
+    bool waits, leave;
+    fr_err err;
+    (void)throttle_look(context, false, &waits, &leave, &err);
+    return NULL;
+}
+
+/* One reader asks, the others must not take the silence for leave to read. */
+static void nobody_reads_before_the_first_answer(void **state)
+{
+    (void)state;
+    static const fr_source_ops slow_ops = {.busy = slow_busy};
+    for (int i = 1; i <= 2; i++) {
+        fr_source slow = {.ops = &slow_ops};
+        fr_capture c = {.s.source = &settings, .source = &slow};
+        pthread_t thread;
+        settings.throttle_query = "select 1";
+        atomic_store(&answer, 0);
+        atomic_store(&asked, false);
+        throttle *t = throttle_new(&c);
+        assert_int_equal(pthread_create(&thread, NULL, asking_thread, t), 0);
+        WAIT_UNTIL(atomic_load(&asked));
+        assert_false(may_read(t));
+        atomic_store(&answer, i);
+        pthread_join(thread, NULL);
+        assert_int_equal(may_read(t), i == 1);
+        throttle_free(t);
+    }
+}
+
 #ifdef FR_FAILPOINTS
 /* A view is not held open for long: the stream is followed meanwhile, and what is left is read at
  * a second view. */
@@ -436,6 +488,7 @@ int main(void)
         cmocka_unit_test_setup(a_table_that_left_the_configuration_is_forgotten, setup),
         cmocka_unit_test(a_window_is_local_time_and_may_pass_midnight),
         cmocka_unit_test_setup(a_busy_source_is_left_in_peace, setup),
+        cmocka_unit_test_setup(nobody_reads_before_the_first_answer, setup),
 #ifdef FR_FAILPOINTS
         cmocka_unit_test_setup(a_source_that_stays_busy_is_followed, setup),
 #endif

@@ -307,7 +307,7 @@ step golden 120
 step fuzz "${FUZZ_LIMIT:-900}" # 0: as long as it takes
 step tsan 600
 step real 1500
-step fault 900
+step fault 1500
 step catalogue 60
 grep -a '^catalogue: ' "$logs/catalogue.log" 2>/dev/null
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # scripts/soak.sh: the long tests: the fault scenarios of tests/fault/soak.list, the source's tests on other
-# versions of PostgreSQL, those of MySQL and MariaDB on other versions of these, then each fuzz target for FUZZ_SECONDS (an hour). Takes a night and more.
+# versions of PostgreSQL, those of MySQL and MariaDB on other versions of these, then each fuzz target for
+# FUZZ_SECONDS (an hour). Takes a night and more.
 # Exit code 0: nothing failed.
 set -u
 cd "$(dirname "$0")/.." || exit

@@ -38,8 +38,8 @@ fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err)
     return FR_OK;
 }
 
-/* What PCRE knows, and POSIX reads as something else: (?...), \\d, lazy and possessive quantifiers.
- */
+/* What PCRE knows, and POSIX reads as something else: groups that begin with (?, classes like \d,
+ * back references, lazy and possessive quantifiers. */
 static const char *beyond_posix(const char *p)
 {
     for (; *p != '\0'; p++) {

@@ -248,8 +248,11 @@ static fr_rc read_statement(pg_sql *c, const fr_table_settings *t, pg_relation *
 {
     PGresult *res = NULL;
     fr_str sql = fr_arena_printf(r->arena, "SELECT * FROM %.*s LIMIT 0", FR_ARG(r->qualified));
-    if (ask(c, "poll.query", fr_arena_cstr(r->arena, sql), NULL, 0, &res, err) == FR_FAIL)
-        return fr_fail_in(err, "%.*s.%.*s", FR_ARG(p->space), FR_ARG(p->name));
+    if (ask(c, "poll.query", fr_arena_cstr(r->arena, sql), NULL, 0, &res, err) == FR_FAIL) {
+        if (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "42883") == 0)
+            fr_fail_hint(err, "write names with their schema (public.t): search_path is empty");
+        return FR_FAIL;
+    }
     p->column_count = (size_t)PQnfields(res);
     p->columns = fr_arena_alloc(r->arena, (p->column_count + 1) * sizeof(*p->columns));
     for (int i = 0; i < PQnfields(res); i++) {

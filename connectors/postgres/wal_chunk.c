@@ -338,9 +338,7 @@ static fr_rc chunk_fill(fr_reader *base, fr_batch *batch, int64_t deadline_us, f
         if (rc == FR_IDLE)
             rc = FR_OK;
     }
-    if (rc == FR_FAIL)
-        return fr_fail_in(err, "%.*s.%.*s", FR_ARG(r->copy.layout->table->space),
-                          FR_ARG(r->copy.layout->table->name));
+    FR_TRY(rc);
     if (batch->count > before)
         return FR_OK;
     return r->ended ? FR_END : FR_IDLE;

@@ -332,9 +332,9 @@ static fr_rc begin(polls *p, outlet *o, fr_arena *a, fr_err *err)
     if (rc == FR_OK)
         rc = ops->identity(sql, a, &identity, err);
     if (rc == FR_OK)
-        rc = fr_poll_tables(ops, sql, source, a, &tables, &count, err);
-    if (rc == FR_OK)
         rc = settle_resume(p, o, identity, a, err);
+    if (rc == FR_OK)
+        rc = fr_poll_tables(ops, sql, source, a, &tables, &count, err);
     if (rc == FR_OK)
         add_tables(p, tables, count);
     for (size_t i = 0; i < count; i++)

@@ -228,8 +228,10 @@ static fr_rc reset(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
         return FR_OK;
     }
     FR_TRY(fr_cli_ask(cli,
-                      "Its slot is dropped at the next start and every row is published again "
-                      "(op r). Start over?",
+                      fr_source_polled(&config->sources[i])
+                          ? "Every row is published again (op r). Start over?"
+                          : "Its slot is dropped at the next start and every row is published "
+                            "again (op r). Start over?",
                       &yes, err));
     if (yes)
         FR_TRY(fr_ask_write(cli, config, i, "position-reset", put_reset, NULL, err));

@@ -6,11 +6,10 @@
 
 /* ---- which columns ---- */
 
-static fr_rc refuse(const fr_table_settings *t, const fr_sql_relation *r, const char *code,
-                    const char *what, const char *hint, fr_err *err)
+static fr_rc refuse(const fr_table_settings *t, const char *code, const char *what,
+                    const char *hint, fr_err *err)
 {
-    fr_fail(err, FR_ERR_CONFIG, "%.*s.%.*s: %s (%s)", FR_ARG(r->table->space),
-            FR_ARG(r->table->name), what, t->place != NULL ? t->place : "configuration");
+    fr_fail(err, FR_ERR_CONFIG, "%s (%s)", what, t->place != NULL ? t->place : "configuration");
     fr_fail_code(err, code);
     return fr_fail_hint(err, "%s", hint);
 }
@@ -26,8 +25,7 @@ static fr_rc find(const fr_table_settings *t, const fr_sql_relation *r, const ch
     fr_buf b = {0};
     for (size_t i = 0; i < r->table->column_count; i++)
         fr_buf_printf(&b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(r->table->columns[i].name));
-    fr_fail(err, FR_ERR_CONFIG, "%.*s.%.*s: %s: there is no column %s (%s)",
-            FR_ARG(r->table->space), FR_ARG(r->table->name), key, name,
+    fr_fail(err, FR_ERR_CONFIG, "%s: there is no column %s (%s)", key, name,
             t->place != NULL ? t->place : "configuration");
     fr_fail_code(err, "poll.column");
     fr_fail_hint(err, "its columns: %.*s", FR_ARG(fr_buf_view(&b)));
@@ -51,7 +49,7 @@ static fr_rc cursor_of(const fr_sql_relation *r, const fr_table_settings *t, fr_
 {
     size_t at = 0;
     if (t->poll_column == NULL)
-        return refuse(t, r, "poll.column", "poll.column is not set",
+        return refuse(t, "poll.column", "poll.column is not set",
                       "name the column that grows with each change: a time, or a number", err);
     FR_TRY(find(t, r, "poll.column", t->poll_column, &at, err));
     const fr_column *c = &r->table->columns[at];
@@ -60,14 +58,13 @@ static fr_rc cursor_of(const fr_sql_relation *r, const fr_table_settings *t, fr_
     add(r, at, a, o);
     if (c->kind == FR_DATETIME &&
         (t->poll_timezone == NULL || strcmp(t->poll_timezone, "UTC") != 0))
-        return refuse(t, r, "poll.timezone",
+        return refuse(t, "poll.timezone",
                       "poll.column is a time without a zone: an hour comes twice a year, and rows "
                       "of the second one would be missed",
                       "if whoever writes it writes UTC: poll.timezone: UTC", err);
     if (o->number || c->kind == FR_DATETIME || c->kind == FR_TIMESTAMP)
         return FR_OK;
-    return refuse(t, r, "poll.column",
-                  "poll.column is neither a time with a time of day nor a number",
+    return refuse(t, "poll.column", "poll.column is neither a time with a time of day nor a number",
                   "name a column of such a type, or make one in poll.query", err);
 }
 
@@ -91,11 +88,11 @@ static fr_rc ties_of(const fr_sql_relation *r, const fr_table_settings *t, fr_ar
                 add(r, i, a, o);
     for (size_t i = 1; i < o->count; i++)
         if (r->table->columns[o->columns[i]].nullable && !r->statement)
-            return refuse(t, r, "poll.tiebreak", "a column that orders equal times may be NULL",
+            return refuse(t, "poll.tiebreak", "a column that orders equal times may be NULL",
                           "name a NOT NULL column in poll.tiebreak, or set key", err);
     if (o->count > 1 || o->number)
         return FR_OK;
-    return refuse(t, r, "poll.tiebreak", "nothing tells rows of the same time apart",
+    return refuse(t, "poll.tiebreak", "nothing tells rows of the same time apart",
                   "name the columns that are unique: key, or poll.tiebreak", err);
 }
 
@@ -108,7 +105,7 @@ fr_rc fr_poll_order_of(const fr_sql_relation *r, const fr_table_settings *t, fr_
     if (!o.number) /* numbers are unique */
         FR_TRY(ties_of(r, t, a, &o, err));
     if (t->poll_deletes == 1 && t->poll_delete_column == NULL)
-        return refuse(t, r, "poll.delete_column", "poll.delete_column is not set",
+        return refuse(t, "poll.delete_column", "poll.delete_column is not set",
                       "poll.deletes: soft-column needs the column that says so", err);
     if (t->poll_deletes == 1) {
         FR_TRY(find(t, r, "poll.delete_column", t->poll_delete_column, &at, err));
@@ -223,8 +220,7 @@ fr_rc fr_poll_page_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relation
     put_select(&b, ops, relation);
     put_where(&b, t);
     if (!put_range(&b, ops, relation, o, r)) {
-        fr_fail(err, FR_ERR_POSITION, "%.*s.%.*s: its cursor cannot be written as SQL",
-                FR_ARG(relation->table->space), FR_ARG(relation->table->name));
+        fr_fail(err, FR_ERR_POSITION, "its cursor cannot be written as SQL");
         return fr_fail_code(err, "poll.cursor");
     }
     put_order_by(&b, ops, o);
@@ -289,9 +285,7 @@ fr_rc fr_poll_highest(fr_sql *c, const fr_sql_relation *relation, const fr_poll_
     errno = 0;
     long long n = strtoll(fr_arena_cstr(a, text), &end, 10);
     if (errno != 0 || *end != '\0')
-        return fr_fail(err, FR_ERR_DATA, "%.*s.%.*s: the highest %.*s is beyond 64 bits",
-                       FR_ARG(relation->table->space), FR_ARG(relation->table->name),
-                       FR_ARG(o->names[0]));
+        return fr_fail(err, FR_ERR_DATA, "the highest %.*s is beyond 64 bits", FR_ARG(o->names[0]));
     *out = n;
     return FR_OK;
 }

@@ -387,10 +387,9 @@ static fr_rc ask(fr_poller *p, fr_sql *c, fr_err *err)
 
 /* ---- what came ---- */
 
-static fr_rc row_fail(fr_poller *p, fr_err_kind kind, const char *code, const char *what,
-                      const char *hint, fr_err *err)
+static fr_rc row_fail(const char *code, const char *what, const char *hint, fr_err *err)
 {
-    fr_fail(err, kind, "%.*s.%.*s: %s", FR_ARG(p->space), FR_ARG(p->name), what);
+    fr_fail(err, FR_ERR_DATA, "%s", what);
     fr_fail_code(err, code);
     return fr_fail_hint(err, "%s", hint);
 }
@@ -460,18 +459,16 @@ static fr_rc take_row(fr_poller *p, fr_batch *b, size_t i, const fr_event *befor
     size_t column = p->order.columns[0];
     int64_t at = 0;
     const fr_value *v = &e->after.values[column];
-    if (fr_poll_cursor_value(&p->relation->table->columns[column], v, &at, err) == FR_FAIL)
-        return fr_fail_in(err, "%.*s.%.*s", FR_ARG(p->space), FR_ARG(p->name));
+    FR_TRY(fr_poll_cursor_value(&p->relation->table->columns[column], v, &at, err));
     for (size_t k = 1; k < p->order.count; k++)
         if (e->after.values[p->order.columns[k]].kind <= FR_NULL)
-            return row_fail(p, FR_ERR_DATA, "poll.not_unique",
+            return row_fail("poll.not_unique",
                             "a column that orders equal times is NULL, or cannot be read",
                             "name a column that never is: poll.tiebreak, or key", err);
     bool page = p->step == STEP_PAGE;
     if (page && (before != NULL || p->r.at_count == p->order.count) &&
         at_same_place(p, b->arena, before, e))
-        return row_fail(p, FR_ERR_DATA, "poll.not_unique",
-                        "two rows have the same place in the order",
+        return row_fail("poll.not_unique", "two rows have the same place in the order",
                         "name the column that tells them apart: poll.tiebreak, or key", err);
     p->full = page && p->rows == p->limit;
     p->held = page && !p->full && p->order.number && !note_number(p, at);

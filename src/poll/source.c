@@ -176,10 +176,12 @@ static void check_table(const fr_sql_ops *ops, fr_sql *c, const found *t, fr_fin
     fr_poll_order o;
     fr_err err;
     if (ops->describe(c, t->settings, t->name.space, t->name.name, 1, &r, &err) == FR_FAIL) {
+        fr_fail_in(&err, "%.*s.%.*s", FR_ARG(t->name.space), FR_ARG(t->name.name));
         add_error(out, "query.table", &err);
         return;
     }
     if (fr_poll_order_of(r, t->settings, out->arena, &o, &err) == FR_FAIL) {
+        fr_fail_in(&err, "%.*s.%.*s", FR_ARG(t->name.space), FR_ARG(t->name.name));
         add_error(out, "poll.column", &err);
     } else {
         if (r->table->columns[o.columns[0]].nullable && !r->statement) {

@@ -372,6 +372,7 @@ static fr_rc pg_state(fr_sql *base, fr_arena *a, fr_sql_state *out, fr_err *err)
                           .oldest_us = fr_pg_int(res, 0, 1, INT64_MAX),
                           .oldest_who = fr_arena_str(a, fr_pg_text(res, 0, 2)),
                           .prepared_us = fr_pg_int(res, 0, 3, INT64_MAX)};
+    out->listed_us = out->now_us;
     /* Before 14 seconds are floating point, and may round up by one. */
     if (out->oldest_us != INT64_MAX)
         out->oldest_us--;
@@ -463,6 +464,11 @@ static void pg_put_ident(fr_buf *b, fr_str name)
     put_quoted(b, '"', name);
 }
 
+static void pg_put_column(fr_buf *b, const fr_sql_relation *r, size_t column)
+{
+    pg_put_ident(b, r->table->columns[column].name);
+}
+
 static void pg_put_from(fr_buf *b, const fr_sql_relation *r)
 {
     fr_buf_str(b, CONST_RELATION(r)->qualified);
@@ -503,10 +509,12 @@ const fr_sql_ops fr_postgres_sql = {
     .list = pg_list,
     .describe = pg_describe,
     .forget = pg_forget,
+    .state_every_us = 50000,
     .state = pg_state,
     .select = pg_select,
     .scalar = pg_scalar,
     .put_ident = pg_put_ident,
+    .put_column = pg_put_column,
     .put_from = pg_put_from,
     .put_value = pg_put_value,
     .text = pg_text,

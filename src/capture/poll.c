@@ -7,15 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READERS_MAX = 16, SLICE_US = 1000000, LOOK_US = 1000000, WAITS_US = 60000000 };
+enum {
+    READERS_MAX = 16,
+    SLICE_US = 1000000,
+    LOOK_US = 1000000,
+    WAITS_US = 60000000,
+    HELD_US = 1000000
+};
 
 typedef struct polled {
     fr_poller *poller;
     fr_str space, name;
     int64_t every_us;
-    int64_t due_us; /* monotonic */
-    bool busy;      /* somebody asks it now */
-    bool once;      /* it was read to its end once */
+    int64_t due_us;  /* monotonic */
+    bool busy;       /* somebody asks it now */
+    bool once;       /* it was read to its end once */
+    int64_t said_us; /* when it was said last for whom its rows wait */
 } polled;
 
 struct polls {
@@ -24,6 +31,12 @@ struct polls {
     polled *tables;
     size_t count;
     uint32_t epoch;
+
+    /* Who is open: asked by one for all. Under its own lock, which is held while it is asked. */
+    pthread_mutex_t look_lock;
+    fr_sql_state state;
+    fr_buf oldest_who;
+    int64_t asked_us; /* 0: not yet */
 
     /* Shared with the readers, under c->lock. */
     size_t running, asking; /* readers; those of them that ask */
@@ -41,6 +54,39 @@ void polls_wake(polls *p)
 static bool over(polls *p)
 {
     return p->stop || stopping(p->c);
+}
+
+/* ---- who is open ---- */
+
+static fr_rc ask_state(polls *p, fr_sql *c, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(512);
+    int64_t now = fr_now_us();
+    fr_rc rc = c->ops->state(c, a, &p->state, err);
+    if (rc == FR_OK) {
+        p->oldest_who.len = 0;
+        fr_buf_str(&p->oldest_who, p->state.oldest_who);
+        p->asked_us = now;
+    }
+    fr_arena_free(a);
+    return rc;
+}
+
+static fr_rc shared_look(void *context, fr_sql *c, fr_arena *a, fr_sql_state *out,
+                         int64_t *asked_us_out, fr_err *err)
+{
+    polls *p = context;
+    fr_rc rc = FR_OK;
+    pthread_mutex_lock(&p->look_lock);
+    if (p->asked_us == 0 || fr_now_us() - p->asked_us >= c->ops->state_every_us)
+        rc = ask_state(p, c, err);
+    if (rc == FR_OK) {
+        *out = p->state;
+        out->oldest_who = fr_arena_str(a, fr_buf_view(&p->oldest_who));
+        *asked_us_out = p->asked_us;
+    }
+    pthread_mutex_unlock(&p->look_lock);
+    return rc;
 }
 
 /* ---- the readers ---- */
@@ -107,13 +153,19 @@ static fr_rc ask(polls *p, polled *t, fr_sql *sql, bool *done, fr_err *err)
     }
 }
 
-static void say_waits(polls *p, polled *t)
+/* True: it is held up by gaps, which close within seconds. */
+static bool say_waits(polls *p, polled *t)
 {
     fr_poller_status s;
     fr_poller_status_of(t->poller, &s);
-    if (s.waits != NULL && s.behind_us > WAITS_US)
-        fr_log(FR_LOG_WARN, p->c->who, "%.*s.%.*s: rows wait for %s", FR_ARG(t->space),
-               FR_ARG(t->name), s.waits);
+    int64_t now = fr_now_us();
+    if (s.waits == NULL || s.behind_us < WAITS_US ||
+        (t->said_us != 0 && now - t->said_us < WAITS_US))
+        return s.held;
+    t->said_us = now;
+    fr_log(FR_LOG_WARN, p->c->who, "%.*s.%.*s: rows wait for %s", FR_ARG(t->space), FR_ARG(t->name),
+           s.waits);
+    return s.held;
 }
 
 static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
@@ -129,14 +181,14 @@ static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
         pthread_mutex_unlock(&c->lock);
         rc = ask(p, t, sql, &done, err);
         fr_poller_leave(t->poller);
-        if (rc == FR_OK && done)
-            say_waits(p, t);
+        bool held = rc == FR_OK && done && say_waits(p, t);
         pthread_mutex_lock(&c->lock);
         p->asking--;
         t->busy = false;
         t->once = t->once || done;
         /* Others that are due have waited longer. */
-        t->due_us = done ? began + t->every_us : fr_now_us();
+        t->due_us =
+            done ? began + (held && t->every_us > HELD_US ? HELD_US : t->every_us) : fr_now_us();
         if (t->due_us < fr_now_us() && done)
             t->due_us = fr_now_us();
         polls_wake(p);
@@ -313,8 +365,9 @@ static void add_tables(polls *p, const fr_table **tables, size_t count)
         *n = (polled){.space = fr_arena_str(p->arena, t->space),
                       .name = fr_arena_str(p->arena, t->name),
                       .every_us = s->poll_every_us};
-        n->poller = fr_poller_new(c->s.source, s, n->space, n->name,
-                                  progress != NULL ? *progress : FR_STR(""), p->epoch);
+        n->poller =
+            fr_poller_new(c->s.source, s, n->space, n->name,
+                          progress != NULL ? *progress : FR_STR(""), p->epoch, shared_look, p);
     }
 }
 
@@ -347,6 +400,7 @@ fr_rc poll_run(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
 {
     polls p = {.c = c, .arena = a};
     fr_cond_init(&p.wake);
+    pthread_mutex_init(&p.look_lock, NULL);
     fr_rc rc = begin(&p, o, a, err);
     if (rc == FR_OK && !stopping(c)) {
         FR_TELL(&c->s.observer, state, FR_STATE_CATCHING_UP, NULL);
@@ -356,5 +410,7 @@ fr_rc poll_run(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
     for (size_t i = 0; i < p.count; i++)
         fr_poller_free(p.tables[i].poller);
     pthread_cond_destroy(&p.wake);
+    pthread_mutex_destroy(&p.look_lock);
+    fr_buf_free(&p.oldest_who);
     return rc;
 }

@@ -32,6 +32,7 @@ typedef struct fr_sql_relation { /* first member of the connector's own */
  * the server's own clock, microseconds since 1970. */
 typedef struct fr_sql_state {
     int64_t now_us;
+    int64_t listed_us; /* what is said below is no older than this */
     /* When the oldest transaction or statement that runs now began (but ours); as early as it can
      * have been where the server tells it only roughly. INT64_MAX: none runs. */
     int64_t oldest_us;
@@ -59,6 +60,9 @@ typedef struct fr_sql_ops {
     fr_rc (*describe)(fr_sql *c, const fr_table_settings *t, fr_str space, fr_str name,
                       uint32_t version, fr_sql_relation **out, fr_err *err);
     void (*forget)(fr_sql_relation *r); /* NULL is fine */
+    /* Never more often than this, from all connections together: some servers answer from a cache
+     * that is not renewed while it is asked. */
+    int64_t state_every_us;
     fr_rc (*state)(fr_sql *c, fr_arena *a, fr_sql_state *out, fr_err *err);
     /* Runs sql, which selects all columns of the relation in their order, in a view of its own that
      * is newer than the call. fill gives READ events and FR_END after the last one; positions are
@@ -70,6 +74,8 @@ typedef struct fr_sql_ops {
 
     /* ---- spelling; pure ---- */
     void (*put_ident)(fr_buf *b, fr_str name);
+    /* A column as it must be selected. */
+    void (*put_column)(fr_buf *b, const fr_sql_relation *r, size_t column);
     void (*put_from)(fr_buf *b,
                      const fr_sql_relation *r); /* after FROM, with an alias if need be */
     /* A value of this column from what `text` made of one. False: it cannot be written. */

@@ -77,7 +77,8 @@ bool fr_gaps_undated(const fr_gaps *g)
 
 bool fr_gap_ripe(const fr_sql_state *s, int64_t seen_us)
 {
-    return seen_us != 0 && s->prepared_us == INT64_MAX && s->now_us - FR_GAPS_GRACE_US > seen_us &&
+    return seen_us != 0 && s->prepared_us == INT64_MAX &&
+           s->listed_us - FR_GAPS_GRACE_US > seen_us &&
            (s->oldest_us == INT64_MAX || s->oldest_us - FR_GAPS_GRACE_US > seen_us);
 }
 

@@ -143,7 +143,7 @@ static void put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *
     fr_buf_text(b, "SELECT ");
     for (size_t i = 0; i < r->table->column_count; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
-        ops->put_ident(b, r->table->columns[i].name);
+        ops->put_column(b, r, i);
     }
     fr_buf_text(b, " FROM ");
     ops->put_from(b, r);

@@ -8,6 +8,11 @@
 #include "connect/finding.h"
 #include "connect/sql.h"
 
+/* Who is open, as the tables of a source share it: asks over c, or answers what was asked a moment
+ * ago (*asked_us_out, monotonic: when), and who in the arena. */
+typedef fr_rc fr_poll_look(void *context, fr_sql *c, fr_arena *a, fr_sql_state *out,
+                           int64_t *asked_us_out, fr_err *err);
+
 /* ---- a table ---- */
 
 typedef struct fr_poller fr_poller;
@@ -15,7 +20,8 @@ typedef struct fr_poller fr_poller;
 /* progress: the text of its newest committed record; empty: it was never read. epoch: of its
  * events' positions. Borrows both settings. Nothing is asked yet; never fails. */
 fr_poller *fr_poller_new(const fr_source_settings *source, const fr_table_settings *settings,
-                         fr_str space, fr_str name, fr_str progress, uint32_t epoch);
+                         fr_str space, fr_str name, fr_str progress, uint32_t epoch,
+                         fr_poll_look *look, void *context);
 void fr_poller_free(fr_poller *p); /* NULL is fine */
 
 /* Reads on, over c. One thread at a time; any connection to the same database.
@@ -35,6 +41,7 @@ typedef struct fr_poller_status {
     int64_t behind_us; /* the bound is so far behind the server's clock; -1 unknown */
     uint64_t gaps;     /* numbers that may still come */
     int64_t nulls;     /* rows without a cursor, which are not published; -1 not counted */
+    bool held;         /* it waits for gaps to close: ask again soon */
     const char *waits; /* for whom, while the bound stands still; NULL: nobody. Valid until the
                           next fill */
 } fr_poller_status;

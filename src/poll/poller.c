@@ -23,6 +23,8 @@ struct fr_poller {
     bool started; /* recorded was taken in */
     uint32_t version, epoch;
 
+    fr_poll_look *look_at;
+    void *context;
     const fr_sql_ops *ops;
     fr_sql_relation *relation;
     fr_poll_order order;
@@ -36,6 +38,9 @@ struct fr_poller {
     } bounds[BOUNDS];
     size_t bound_count;
     int64_t looked_us; /* monotonic: when the server's clock was read */
+    int64_t read_us;   /* monotonic: when the last page was through */
+    bool proposes;     /* `proposed` becomes the candidate at the next look */
+    int64_t proposed;
     int64_t nulls, nulls_due_us;
     char waits[256];
 
@@ -44,13 +49,15 @@ struct fr_poller {
     fr_reader *reader;
     size_t rows, limit; /* limit: one more is asked for, to see what follows */
     bool full, held;
+    bool waiting;     /* the last round was held */
     int64_t asked_to; /* gaps up to it were asked for in this round */
     bool gaps_left;
     bool over; /* the round was over with the last batch */
 };
 
 fr_poller *fr_poller_new(const fr_source_settings *source, const fr_table_settings *settings,
-                         fr_str space, fr_str name, fr_str progress, uint32_t epoch)
+                         fr_str space, fr_str name, fr_str progress, uint32_t epoch,
+                         fr_poll_look *look_at, void *context)
 {
     fr_poller *p = fr_malloc(sizeof(*p));
     p->source = source;
@@ -63,6 +70,8 @@ fr_poller *fr_poller_new(const fr_source_settings *source, const fr_table_settin
     snprintf(p->who, sizeof(p->who), "source %s: %.*s.%.*s", source->name, FR_ARG(space),
              FR_ARG(name));
     p->epoch = epoch;
+    p->look_at = look_at;
+    p->context = context;
     return p;
 }
 
@@ -100,6 +109,7 @@ void fr_poller_status_of(const fr_poller *p, fr_poller_status *out)
                               .behind_us = bound == 0 ? -1 : p->r.server_us - bound,
                               .gaps = fr_gaps_numbers(&p->r.gaps),
                               .nulls = p->nulls,
+                              .held = p->waiting,
                               .waits = p->waits[0] == '\0' ? NULL : p->waits};
 }
 
@@ -189,7 +199,7 @@ static void remember_bound(fr_poller *p, int64_t now_us, int64_t bound_us)
 static void set_bound(fr_poller *p, const fr_sql_state *s)
 {
     int64_t unit = p->relation->unit_us[p->order.columns[0]];
-    int64_t bound = s->now_us - SECOND_US;
+    int64_t bound = s->listed_us - SECOND_US;
     if (s->oldest_us < bound)
         bound = s->oldest_us;
     if (s->prepared_us != INT64_MAX) {
@@ -250,33 +260,55 @@ static fr_rc count_nulls(fr_poller *p, fr_sql *c, fr_err *err)
     return rc;
 }
 
+/* What the last round has found is dated by a clock that was read after it, so that nobody who was
+ * there then can have begun later. */
+static void date(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
+{
+    if (p->read_us == 0 || asked_us < p->read_us)
+        return;
+    p->dirty = p->dirty || p->proposes || fr_gaps_undated(&p->r.gaps);
+    fr_gaps_date(&p->r.gaps, s->now_us);
+    if (!p->proposes)
+        return;
+    p->r.candidate_known = true;
+    p->r.candidate = p->proposed;
+    p->r.candidate_us = s->now_us;
+    p->proposes = false;
+}
+
+static void take_numbers(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
+{
+    date(p, s, asked_us);
+    if (p->r.candidate_known && fr_gap_ripe(s, p->r.candidate_us)) {
+        p->r.settled_known = true;
+        p->r.settled = p->r.candidate;
+        p->r.candidate_known = false;
+    }
+    fr_gaps_ripen(&p->r.gaps, s);
+    say_who(p, s, p->r.gaps.count > 0 && anybody(s));
+}
+
 /* Before anything is selected: what can be seen later is all that could be committed by now. */
 static fr_rc look(fr_poller *p, fr_sql *c, fr_err *err)
 {
     fr_sql_state s;
+    int64_t asked_us = 0;
     if (p->relation == NULL || p->relation->statement)
         FR_TRY(describe(p, c, err));
     FR_TRY(count_nulls(p, c, err));
     fr_arena *a = fr_arena_new(512);
-    int64_t local_us = fr_now_us();
-    fr_rc rc = c->ops->state(c, a, &s, err);
+    fr_rc rc = p->look_at(p->context, c, a, &s, &asked_us, err);
     if (rc == FR_OK && p->order.number) {
-        if (p->r.candidate_known && fr_gap_ripe(&s, p->r.candidate_us)) {
-            p->r.settled_known = true;
-            p->r.settled = p->r.candidate;
-            p->r.candidate_known = false;
-        }
-        fr_gaps_ripen(&p->r.gaps, &s);
-        say_who(p, &s, p->r.gaps.count > 0 && anybody(&s));
+        take_numbers(p, &s, asked_us);
     } else if (rc == FR_OK) {
-        follow_clock(p, &s, local_us);
+        follow_clock(p, &s, asked_us);
         set_bound(p, &s);
         say_who(p, &s, anybody(&s));
     }
     if (rc == FR_OK) {
         p->r.server_us = s.now_us;
         p->r.wall_us = fr_wall_us();
-        p->looked_us = local_us;
+        p->looked_us = asked_us;
     }
     p->asked_to = INT64_MIN;
     p->gaps_left = p->order.number && p->r.gaps.count > 0;
@@ -285,32 +317,22 @@ static fr_rc look(fr_poller *p, fr_sql *c, fr_err *err)
     return rc;
 }
 
-/* Dates the gaps that this round has found, and proposes a number below which all will be final
- * once those who are there now have ended. Read first, and the clock after that. */
-static fr_rc date_gaps(fr_poller *p, fr_sql *c, fr_err *err)
+/* Proposes a number below which all will be final once those who are there now have ended. */
+static fr_rc propose(fr_poller *p, fr_sql *c, fr_err *err)
 {
-    bool proposes = !p->r.candidate_known && p->r.at_count > 0 &&
-                    (!p->r.settled_known || p->r.settled < p->r.cursor || p->held);
-    if (!p->order.number || (!proposes && !fr_gaps_undated(&p->r.gaps)))
+    p->read_us = fr_now_us();
+    p->waiting = p->held;
+    if (!p->order.number || p->r.candidate_known || p->r.at_count == 0 ||
+        (p->r.settled_known && p->r.settled >= p->r.cursor && !p->held))
+        return FR_OK;
+    p->proposes = true;
+    p->proposed = p->r.cursor;
+    if (!p->held)
         return FR_OK;
     fr_arena *a = fr_arena_new(512);
-    int64_t highest = p->r.cursor;
-    fr_rc rc = FR_OK;
-    if (proposes && p->held)
-        rc = fr_poll_highest(c, p->relation, &p->order, a, &highest, err);
-    fr_sql_state s;
-    if (rc == FR_OK)
-        rc = c->ops->state(c, a, &s, err);
-    if (rc == FR_OK) {
-        fr_gaps_date(&p->r.gaps, s.now_us);
-        if (proposes) {
-            p->r.candidate_known = true;
-            p->r.candidate = highest;
-            p->r.candidate_us = s.now_us;
-        }
-        p->dirty = true;
-    }
+    fr_rc rc = fr_poll_highest(c, p->relation, &p->order, a, &p->proposed, err);
     fr_arena_free(a);
+    p->read_us = fr_now_us();
     return rc;
 }
 
@@ -538,7 +560,7 @@ static fr_rc end_page(fr_poller *p, fr_sql *c, fr_err *err)
     close_reader(p);
     if (p->step == STEP_GAPS || p->full)
         return FR_OK;
-    FR_TRY(date_gaps(p, c, err));
+    FR_TRY(propose(p, c, err));
     p->step = STEP_LOOK;
     return FR_END;
 }

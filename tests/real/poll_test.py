@@ -2,13 +2,11 @@
 """method query: a table is asked what is new, and no row that was ever committed is missed."""
 import contextlib
 import os
-import random
 import sys
-import threading
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import Pipeline, case, connect, eventually, finish, together  # noqa: E402
+from poll_case import late  # noqa: E402
 
 SOURCE = """
 sources:
@@ -31,8 +29,6 @@ BY_TIME = "      public.t: {{method: query, poll: {{column: at, every: 100ms}}}}
 BY_NUMBER = "      public.t: {{method: query, poll: {{column: id, every: 100ms}}}}\n"
 TABLE = ("create table t(id int primary key, at timestamptz not null default now(), v text, gone bool not null default false);"
          "create index on t(at, id);")
-# Rows per run; 50 writers.
-ROWS = int(os.environ.get("FRESHET_TEST_POLL_ROWS", "3000"))
 
 
 @contextlib.contextmanager
@@ -42,10 +38,6 @@ def pipeline(name, tables, sql=TABLE, sink=""):
         p.sql(sql)
         yield p
     p.close()
-
-
-def after(e):
-    return e["after"]
 
 
 def ids(p):
@@ -83,95 +75,32 @@ def way_through():
         assert count == 12004, f"{count} events, 12004 changes: something was sent again"
 
 
-class Writers:
-    """50 at once: a row each, committed late, in any order; three of ten roll back. Naive pollers look on."""
+def late_on(name, tables, kills):
+    p = Pipeline(SOURCE + tables, target=False)
+    p.sql("create table t(id serial primary key, at timestamptz not null default now(), v text); create index on t(at, id)")
 
-    def __init__(self, dsn, rows):
-        self.dsn, self.left, self.lock = dsn, rows, threading.Lock()
-        self.threads = [threading.Thread(target=self.write, args=(i,)) for i in range(50)]
-        self.naive = {c: set() for c in ("id", "at")}
-        self.over = threading.Event()
-        self.pollers = [threading.Thread(target=self.poll, args=(c,)) for c in self.naive]
-
-    def write(self, seed):
-        rnd = random.Random(seed)
-        c = connect(self.dsn)
+    def writer():
+        c = connect(p.source)
         c.autocommit = False
-        q = c.cursor()
-        while True:
-            with self.lock:
-                self.left -= 1
-                if self.left < 0:
-                    break
-            q.execute("insert into t(id, v) values (nextval('s'), %s)", (str(seed),))
-            time.sleep(rnd.random() * (2 if rnd.random() < 0.02 else 0.05))
-            (c.rollback if rnd.random() < 0.3 else c.commit)()
-        c.close()
-
-    def poll(self, column):
-        """What everybody writes first: what is above the highest one seen."""
-        c = connect(self.dsn)
-        q = c.cursor()
-        last = None
-        while not self.over.is_set():
-            q.execute(f"select id, {column} from t where %s is null or {column} > %s", (last, last))
-            for number, value in q.fetchall():
-                self.naive[column].add(number)
-                last = value if last is None or value > last else last
-            time.sleep(0.05)
-        c.close()
-
-    def __enter__(self):
-        for t in self.threads + self.pollers:
-            t.start()
-        return self
-
-    def __exit__(self, *_):
-        for t in self.threads:
-            t.join()
-        time.sleep(0.2)
-        self.over.set()
-        for t in self.pollers:
-            t.join()
-
-
-def late(name, tables, kills):
-    sql = TABLE + "create sequence s;"
-    with pipeline(name, tables, sql) as p:
-        p.start()
-        with Writers(p.source, ROWS) as w:
-            while kills and any(t.is_alive() for t in w.threads):
-                time.sleep(0.5)
-                p.kill()
-                p.start()
-        want = {r[0] for r in p.sql("select id from t")}
-        got = []
-        def all_there():
-            got[:] = ids(p)
-            return want <= set(got)
-        eventually(f"all of {len(want)} rows", all_there, 60, 0.5)
-        assert set(got) == want, f"{len(set(got) - want)} rows that were never committed"
-        assert len(got) == len(want), f"{len(got) - len(want)} rows came twice"
-        assert p.stop() == 0
-        missed = {c: len(want - seen) for c, seen in w.naive.items()}
-        print(f"   {name}: {len(want)} rows, missed 0; the naive ones missed {missed}")
-        assert all(missed.values()), f"the naive pollers missed nothing: {missed}, so this run proves nothing"
+        return c
+    late(name, p, writer, "public", kills)
+    p.close()
 
 
 def late_by_time():
-    late("poll_late_commits_by_time", BY_TIME, False)
+    late_on("poll_late_commits_by_time", BY_TIME, False)
 
 
 def late_by_number():
-    late("poll_late_commits_by_number", BY_NUMBER, False)
+    late_on("poll_late_commits_by_number", BY_NUMBER, False)
 
 
 def killed_by_time():
-    late("poll_killed_by_time", BY_TIME, True)
+    late_on("poll_killed_by_time", BY_TIME, True)
 
 
 def killed_by_number():
-    late("poll_killed_by_number", BY_NUMBER, True)
+    late_on("poll_killed_by_number", BY_NUMBER, True)
 
 
 def ties_and_precision():

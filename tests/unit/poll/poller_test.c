@@ -33,6 +33,8 @@ typedef struct world {
     unsigned slow; /* one of so many stays open for long */
     const fr_table *table;
     int states, selects;
+    fr_sql_state last;
+    int64_t asked_us;
 } world;
 
 static unsigned roll(world *w, unsigned n)
@@ -107,7 +109,10 @@ static fr_rc w_state(fr_sql *c, fr_arena *a, fr_sql_state *out, fr_err *err)
     (void)err;
     w->states++;
     steps(w, 6);
-    *out = (fr_sql_state){.now_us = w->now_us, .oldest_us = INT64_MAX, .prepared_us = INT64_MAX};
+    *out = (fr_sql_state){.now_us = w->now_us,
+                          .listed_us = w->now_us,
+                          .oldest_us = INT64_MAX,
+                          .prepared_us = INT64_MAX};
     for (size_t i = 0; i < w->count && !w->lies; i++) {
         const tx *t = &w->txs[i];
         if (t->state == OPEN && t->start_us < out->oldest_us) {
@@ -118,6 +123,22 @@ static fr_rc w_state(fr_sql *c, fr_arena *a, fr_sql_state *out, fr_err *err)
             out->prepared_us = t->prepared_us;
     }
     steps(w, 6);
+    return FR_OK;
+}
+
+/* As the driver does it: now and then what was asked before. */
+static fr_rc look(void *context, fr_sql *c, fr_arena *a, fr_sql_state *out, int64_t *asked_us_out,
+                  fr_err *err)
+{
+    world *w = context;
+    if (w->asked_us == 0 || roll(w, 3) > 0) {
+        w->asked_us = fr_now_us();
+        if (w_state(c, a, &w->last, err) == FR_FAIL)
+            return FR_FAIL;
+        w->last.oldest_who = FR_STR("somebody");
+    }
+    *out = w->last;
+    *asked_us_out = w->asked_us;
     return FR_OK;
 }
 
@@ -287,6 +308,11 @@ static void w_put_ident(fr_buf *b, fr_str name)
     fr_buf_printf(b, "\"%.*s\"", FR_ARG(name));
 }
 
+static void w_put_column(fr_buf *b, const fr_sql_relation *r, size_t column)
+{
+    w_put_ident(b, r->table->columns[column].name);
+}
+
 static void w_put_from(fr_buf *b, const fr_sql_relation *r)
 {
     (void)r;
@@ -319,6 +345,7 @@ static const fr_sql_ops world_ops = {.name = "world",
                                      .select = w_select,
                                      .scalar = w_scalar,
                                      .put_ident = w_put_ident,
+                                     .put_column = w_put_column,
                                      .put_from = w_put_from,
                                      .put_value = w_put_value,
                                      .text = w_text,
@@ -389,7 +416,8 @@ static void poll_all(world *w, const run *how, tally *out)
     uint64_t page = 0;
     int64_t ordinal = -1;
     memset(out, 0, sizeof(*out));
-    fr_poller *p = fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), record, 0);
+    fr_poller *p =
+        fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), record, 0, look, w);
     for (int quiet = 0; quiet < 12;) {
         fr_batch_reset(b);
         fr_rc rc = fr_poller_fill(p, &w->base, b, fr_now_us() + SECOND, &err);
@@ -397,7 +425,8 @@ static void poll_all(world *w, const run *how, tally *out)
             fail_msg("%s", err.text);
         if (rc == FR_OK && how->kills && roll(w, 9) == 0) { /* before it was committed */
             fr_poller_free(p);
-            p = fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), record, 0);
+            p = fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), record, 0, look,
+                              w);
             continue;
         }
         if (rc == FR_OK) {
@@ -511,7 +540,8 @@ static void a_clock_that_goes_back(void **state)
     fr_table_settings settings = {.pattern = "public.t", .poll_column = "at", .poll_batch = 50};
     fr_batch *b = fr_batch_new(100, 1 << 20);
     fr_err err;
-    fr_poller *p = fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), FR_STR(""), 0);
+    fr_poller *p =
+        fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), FR_STR(""), 0, look, w);
     for (int i = 0; i < 10; i++) {
         w->now_us += SECOND;
         w->txs[w->count++] = (tx){.start_us = w->now_us, .id = w->next_id++, .state = COMMITTED};
@@ -542,8 +572,8 @@ static void refuse(const fr_table_settings *settings, const char *record, const 
     fr_source_settings source = {.name = "s"};
     fr_batch *b = fr_batch_new(100, 1 << 20);
     fr_err err;
-    fr_poller *p =
-        fr_poller_new(&source, settings, FR_STR("public"), FR_STR("t"), fr_cstr(record), 0);
+    fr_poller *p = fr_poller_new(&source, settings, FR_STR("public"), FR_STR("t"), fr_cstr(record),
+                                 0, look, w);
     assert_int_equal(fr_poller_fill(p, &w->base, b, INT64_MAX, &err), FR_FAIL);
     assert_string_equal(err.code, code);
     fr_poller_free(p);

@@ -48,6 +48,19 @@ def say(text):
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
+def idle(seconds):
+    """Which part of the processors' time nobody used in the next seconds, in percent. Time that was
+    stolen from a virtual machine was used."""
+    def now():
+        with open("/proc/stat") as f:
+            user, nice, system, unused, waiting, irq, softirq, stolen = map(int, f.readline().split()[1:9])
+        return unused + waiting, user + nice + system + unused + waiting + irq + softirq + stolen
+    before = now()
+    time.sleep(seconds)
+    unused, total = (b - a for a, b in zip(before, now()))
+    return round(100 * unused / total, 1)
+
+
 def bare(program, *words):
     """One of the bare programs; the JSON that it prints."""
     p = subprocess.run([os.path.join(BUILD, program), *map(str, words)], capture_output=True, text=True, timeout=600)

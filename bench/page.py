@@ -18,7 +18,8 @@ a figure is compared with. The value is the median.
 |---|---|
 | CPU | {cpu}, {cores} cores, shared by freshet and all servers |
 | Memory | {memory_gib} GiB |
-| System | {system}, kernel {kernel}; load average before: {load} |
+| System | {system}, kernel {kernel} |
+| Nobody else there | {idle} |
 | PostgreSQL | {postgres}, fsync off, over TCP on loopback |
 | Kafka | {kafka}, one broker, replication 1 |
 | Registry | {registry} |
@@ -41,6 +42,19 @@ BARE = """
 * **Bare transactional producer** (`bench/bare_transactions.c`): messages at the same pace, in transactions of the same
   shape, from when each falls due to its arrival.
 """
+
+
+QUIET = 90  # percent; our own servers use some even when they have nothing to do
+
+
+def idle(percents):
+    """What /proc/stat said in the seconds before each figure."""
+    if not percents:
+        return "not measured"
+    rest = percents[1:]
+    return (f"processors {percents[0]:g} % idle in the seconds before the run"
+            + (f", {min(rest):g} - {max(rest):g} % before the figures after the first" if rest else "")
+            + "; our own servers were up and waiting")
 
 
 def number(value):
@@ -83,11 +97,13 @@ def main():
     with open(source) as f:
         r = json.load(f)
     state = "" if r["complete"] else "**Preliminary: not a whole run.**\n"
-    if r["load_before"] > r["machine"]["cores"] / 2:
-        state += ("**Preliminary: other programs were running on the machine, so times are too long; "
-                  "ratios and CPU suffer less.**\n")
+    quiet = r.get("idle", [])
+    if not quiet or min(quiet) < QUIET:
+        how = (f"were running on the machine: at times it was only {min(quiet):g} % idle while we waited" if quiet
+               else "may have been running on the machine: nobody looked")
+        state += f"**Preliminary: other programs {how}. Times are too long then; ratios and CPU suffer less.**\n"
     facts = {**r["machine"], **r["versions"], "date": r["date"], "minutes": round(r["seconds"] / 60), "n": r["n"],
-             "rows": f"{r['rows']:,}", "load": r["load_before"], "state": state,
+             "rows": f"{r['rows']:,}", "idle": idle(quiet), "state": state,
              "scope": "a whole run" if r["complete"] else "a part"}
     lines = [HEAD.format(**facts), "## Goals", "", *table([f for f in r["figures"] if f["goal"] is not None]),
              *missed(r), "", "## The other figures", "", *table([f for f in r["figures"] if f["goal"] is None])]

@@ -15,9 +15,11 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from confluent_kafka import Consumer, TopicPartition  # noqa: E402
-from lib import BUILD, FRESHET, N, ROOT, Daemon, Results, bare, create_topic, database, say, server_cpu, sql  # noqa: E402
+from lib import (BUILD, FRESHET, N, ROOT, Daemon, Results, bare, create_topic, database, idle, say, server_cpu,  # noqa: E402
+                 sql)
 
 ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
+SETTLE, QUIET = 2, 3  # seconds, before each figure
 PLAIN = '"public.orders": {snapshot: {mode: never}}'
 
 # Twelve columns, about 190 bytes a row; the whole old row in every update and delete.
@@ -352,13 +354,16 @@ def main():
         sys.exit(f"bench: no figure {unknown[0]}; there are: {' '.join(ALL)}")
     out = os.environ.get("BENCH_OUT", os.path.join(ROOT, "bench", "results.json"))
     r = Results()
-    began, load = time.time(), os.getloadavg()[0]
+    began, unused = time.time(), []
     for n in names:
+        time.sleep(SETTLE)  # servers tidy up after the figure before, and after their start
+        unused.append(idle(QUIET))
+        say(f"{n}: the machine is {unused[-1]} % idle")
         at = time.time()
         ALL[n](r)
         say(f"{n}: {time.time() - at:.0f} s")
     result = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "seconds": round(time.time() - began),
-              "n": N, "rows": ROWS, "load_before": round(load, 1), "complete": names == list(ALL),
+              "n": N, "rows": ROWS, "idle": unused, "complete": names == list(ALL),
               "machine": machine(), "versions": versions(), "figures": r.figures, "notes": r.notes}
     with open(out, "w") as f:
         json.dump(result, f, indent=1)

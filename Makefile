@@ -15,7 +15,7 @@ test: ## brings what is missing, builds, runs every test; last line: N passed, N
 soak: ## the long tests: every fault, many kills, an hour of fuzzing per target
 	@scripts/soak.sh
 
-bench: ## throughput, latency, memory
+bench: ## throughput, latency, memory; BENCH='m*' picks figures
 	@scripts/bench.sh
 
 deps: ## Debian packages, librdkafka, servers of the tests; nothing to do the second time

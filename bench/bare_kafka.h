@@ -5,6 +5,12 @@
 #include "bench/bare.h"
 #include <librdkafka/rdkafka.h>
 
+/* freshet's own settings of a producer. */
+#define BARE_PRODUCER                                                                              \
+    {"enable.idempotence", "true"}, {"acks", "all"}, {"compression.codec", "lz4"},                 \
+        {"linger.ms", "5"}, {"batch.size", "1000000"}, {"queue.buffering.max.messages", "200000"}, \
+        {"queue.buffering.max.kbytes", "65536"}, {"socket.nagle.disable", "true"}
+
 typedef void bare_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque);
 
 /* delivered may be NULL; for producers that flush it must not: without a callback rd_kafka_flush

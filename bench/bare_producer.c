@@ -56,16 +56,8 @@ static rd_kafka_t *producer(const char *brokers)
 {
     char id[64];
     snprintf(id, sizeof(id), "bench-%lld", (long long)fr_wall_us());
-    const char *const pairs[][2] = {{"bootstrap.servers", brokers},
-                                    {"transactional.id", id},
-                                    {"enable.idempotence", "true"},
-                                    {"acks", "all"},
-                                    {"compression.codec", "lz4"},
-                                    {"linger.ms", "5"},
-                                    {"batch.size", "1000000"},
-                                    {"queue.buffering.max.messages", "200000"},
-                                    {"queue.buffering.max.kbytes", "65536"},
-                                    {"socket.nagle.disable", "true"}};
+    const char *const pairs[][2] = {
+        BARE_PRODUCER, {"bootstrap.servers", brokers}, {"transactional.id", id}};
     rd_kafka_t *rk =
         bare_client(RD_KAFKA_PRODUCER, pairs, sizeof(pairs) / sizeof(pairs[0]), delivered);
     bare_must(rd_kafka_init_transactions(rk, 30000), "init_transactions");

@@ -17,10 +17,11 @@ import uuid
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
-from harness import STACK, connect, create_database, drop_database, topics_of  # noqa: E402
+from harness import connect, create_database, drop_database, topics_of  # noqa: E402
 
 BUILD = os.environ.get("BENCH_BUILD", os.path.join(ROOT, "build", "bench"))
 FRESHET = os.environ.get("FRESHET") or os.path.join(BUILD, "freshet")
+ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
 N = int(os.environ.get("BENCH_N", "5"))
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -29,19 +30,21 @@ version: 1
 name: {id}
 kafka:
   brokers: [{bootstrap}]
-  topics: {{create: run, partitions: 3}}
+  topics: {{create: run, partitions: 3{topics}}}
 registry: {{url: ["{registry}"], register: run}}
 http: {{listen: none, socket: {dir}/freshet.sock}}
-daemon: {{cache_dir: {dir}/cache}}
+daemon: {{cache_dir: {dir}/cache{daemon}}}
 sources:
   src:
-    type: postgres
-    dsn: {dsn}
     prefix: {id}
-    log: {{publication: pub, slot: s{id}}}
+    {source}
     tables:
       {tables}
 """
+
+POSTGRES = """type: postgres
+    dsn: {dsn}
+    log: {{publication: pub, slot: s{id}}}"""
 
 
 def say(text):
@@ -74,38 +77,27 @@ def create_topic(name, partitions=3):
     admin.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
 
 
-def tree_cpu(pid):
-    """CPU seconds of a process, of its children, and of those that it has outlived."""
-    total, children = 0.0, []
-    with open(f"/proc/{pid}/stat") as f:
-        total = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15])) / TICKS
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/task/{pid}/children") as f:
-            children = f.read().split()
-    for child in children:
-        with contextlib.suppress(OSError):  # it may have ended
-            total += tree_cpu(child)
-    return total
-
-
-def server_cpu():
-    out = {}
-    for name in ("pg", "kafka"):
-        pid = subprocess.run([STACK, "pid", name], capture_output=True, text=True, check=True).stdout.strip()
-        out[name] = tree_cpu(pid)
-    return out
+def delete_topics(names):
+    admin = AdminClient({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"]})
+    for f in admin.delete_topics(names).values() if names else ():
+        with contextlib.suppress(Exception):
+            f.result(30)
 
 
 class Daemon:
-    """A freshet run of its own name, slot and topics on a database that others may share."""
+    """A freshet run of its own name and topics, and slot where it is PostgreSQL, on a database that others
+    may share. source: the lines of the configuration that say where it is; topics, daemon: more keys below
+    kafka.topics and daemon."""
 
-    def __init__(self, dsn, tables):
+    def __init__(self, dsn, tables, server="pg", source=None, topics="", daemon=""):
+        self.server = server
         self.id = "b" + uuid.uuid4().hex[:8]
         self.dir = tempfile.mkdtemp(prefix="freshet-bench-")
         self.config, self.logfile = os.path.join(self.dir, "freshet.yaml"), os.path.join(self.dir, "log")
         self.process, self.seen = None, 0
         with open(self.config, "w") as f:
-            f.write(CONFIG.format(id=self.id, dsn=dsn, tables=tables, dir=self.dir,
+            f.write(CONFIG.format(id=self.id, source=source or POSTGRES.format(id=self.id, dsn=dsn), tables=tables,
+                                  dir=self.dir, topics=topics, daemon=daemon,
                                   bootstrap=os.environ["KAFKA_BOOTSTRAP"], registry=os.environ["REGISTRY_URL"]))
 
     def apply(self):
@@ -181,12 +173,14 @@ class Daemon:
     def wait_committed(self, count, seconds=300):
         """Asks more often towards the end: an answer costs the daemon CPU time, too."""
         deadline = time.time() + seconds
-        while (got := self.committed()) < count:
-            if self.process.poll() is not None or time.time() > deadline:
-                with open(self.logfile, errors="replace") as f:
-                    raise RuntimeError(f"freshet: {got} of {count} events committed:\n" + f.read()[-2000:])
+        got = 0
+        while self.process.poll() is None and time.time() < deadline:
+            with contextlib.suppress(OSError):  # it may just be ending
+                if (got := self.committed()) >= count:
+                    return time.time()
             time.sleep(0.01 if got > count * 0.9 else 0.2)
-        return time.time()
+        with open(self.logfile, errors="replace") as f:
+            raise RuntimeError(f"freshet: {got} of {count} events committed:\n" + f.read()[-2000:])
 
     def profile(self, what):
         """With BENCH_PROFILE, a folder: perf's record of what the daemon does from now on."""
@@ -207,13 +201,8 @@ class Daemon:
 
     def close(self):
         self.stop()
-        admin = AdminClient({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"]})
-        ours = topics_of(os.environ["KAFKA_BOOTSTRAP"], self.id)
-        ours += topics_of(os.environ["KAFKA_BOOTSTRAP"], "freshet." + self.id)
-        if ours:
-            for f in admin.delete_topics(ours).values():
-                with contextlib.suppress(Exception):
-                    f.result(30)
+        brokers = os.environ["KAFKA_BOOTSTRAP"]
+        delete_topics(topics_of(brokers, self.id) + topics_of(brokers, "freshet." + self.id))
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
-"""run.py [NAME...]: the figures of docs/benchmarks.md, each BENCH_N times (default 5), in turns with
+"""run.py [NAME|PATTERN...]: the figures of docs/benchmarks.md, each BENCH_N times (default 5), in turns with
 what it is compared with, on the servers that the environment names. Results go to bench/results.json.
 
 Every figure is a ratio within one run, or a figure whose unit does not depend on the machine's load
 more than it must. Nothing is timed before it was run once, and nothing is tuned for the bench."""
+import fnmatch
 import json
 import os
 import platform
@@ -14,11 +15,10 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from confluent_kafka import Consumer, TopicPartition  # noqa: E402
-from lib import (BUILD, FRESHET, N, ROOT, Daemon, Results, bare, create_topic, database, idle, say, server_cpu,  # noqa: E402
-                 sql)
+import my_figures  # noqa: E402
+from flow import budget, catch_up, messages_of, sink_figures, snapshot_figures, snapshots  # noqa: E402
+from lib import FRESHET, N, ROOT, ROWS, Daemon, Results, bare, create_topic, database, idle, say, sql  # noqa: E402
 
-ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
 SETTLE, QUIET = 2, 3  # seconds, before each figure
 PLAIN = '"public.orders": {snapshot: {mode: never}}'
 
@@ -46,24 +46,6 @@ CHANGES = f"""create procedure changes(transactions int, kept bigint) language p
     end $$"""
 
 
-def messages_of(topic):
-    """How many messages a read_committed consumer gets, and how many of them are not tombstones."""
-    c = Consumer({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"], "group.id": "bench", "enable.auto.commit": False,
-                  "isolation.level": "read_committed", "enable.partition.eof": True})
-    left = {p for p in c.list_topics(topic, timeout=20).topics[topic].partitions}
-    c.assign([TopicPartition(topic, p, 0) for p in left])
-    total = events = 0
-    while left:
-        for m in c.consume(10000, 20):
-            if m.error():
-                left.discard(m.partition())
-            else:
-                total += 1
-                events += m.value() is not None
-    c.close()
-    return total, events
-
-
 def set_up(dsn, count):
     """Daemons with their slots, stopped; and a slot for the bare receiver. All at one place of the log."""
     daemons = [Daemon(dsn, PLAIN) for _ in range(count)]
@@ -75,40 +57,6 @@ def set_up(dsn, count):
         d.stop()
     sql(dsn, "select pg_create_logical_replication_slot('bare', 'pgoutput')")
     return daemons
-
-
-def spent(before, after):
-    return {k: v - before.get(k, 0) for k, v in after.items()}
-
-
-def ours(d, rows):
-    """Catch up with the log; seconds and CPU from the start of the stream to the last commit."""
-    d.start()
-    began = d.logged("stream from")
-    d.profile("catchup")
-    cpu, threads, servers = d.cpu(), d.threads(), server_cpu()
-    ended = d.wait_committed(rows)
-    out = {"seconds": ended - began, "cpu_seconds": d.cpu() - cpu, "threads": spent(threads, d.threads()),
-           "servers": spent(servers, server_cpu()), "memory": d.memory("VmHWM")}
-    d.stop()
-    return out
-
-
-def budget(r, about, runs):
-    """Where the CPU goes, and what it allows."""
-    def per_row(get):
-        return statistics.median(get(m) for m in runs) * 1e6 / ROWS
-    total = per_row(lambda m: m["cpu_seconds"])
-    names = sorted({n for m in runs for n in m["threads"]} - {"freshet"})
-    parts = {n: per_row(lambda m: m["threads"].get(n, 0)) for n in names}
-    parts["other threads"] = total - sum(parts.values())
-    pg, kafka = per_row(lambda m: m["servers"]["pg"]), per_row(lambda m: m["servers"]["kafka"])
-    most = os.cpu_count() * 1e6 / (total + pg + kafka)
-    rate = ROWS / statistics.median(m["seconds"] for m in runs)
-    r.note(about, f"CPU per row: freshet {total:.2f} us ("
-           + ", ".join(f"{n} {v:.2f}" for n, v in sorted(parts.items(), key=lambda x: -x[1]) if v >= 0.05)
-           + f"), PostgreSQL {pg:.2f} us, Kafka {kafka:.2f} us. The {os.cpu_count()} cores can do {most:,.0f} rows/s of "
-             f"that; {rate:,.0f} were done.")
 
 
 def check_topic(d, rows):
@@ -124,7 +72,7 @@ def pairs(dsn, daemons, rows):
     for i, d in enumerate(daemons):
         pair = {}
         for who in ("bare", "ours") if i % 2 == 0 else ("ours", "bare"):
-            pair[who] = ours(d, rows) if who == "ours" else bare("bare_receiver", dsn, "bare", "pub", rows)
+            pair[who] = catch_up(d, rows) if who == "ours" else bare("bare_receiver", dsn, "bare", "pub", rows)
         say(f"bare {pair['bare']['seconds']:.2f} s, freshet {pair['ours']['seconds']:.2f} s")
         both.append(pair)
         if i == 0:
@@ -151,7 +99,7 @@ def catchup(r):
           [p["bare"]["cpu_seconds"] * 1e6 / ROWS for p in both])
     r.add("memory_full_speed", "most resident memory while catching up", "MB", [p["ours"]["memory"] for p in both],
           96, at_least=False, digits=1)
-    budget(r, "catchup", [p["ours"] for p in both])
+    budget(r, "catchup", [p["ours"] for p in both], ROWS)
 
 
 def giant(r):
@@ -161,7 +109,7 @@ def giant(r):
         sql(dsn, f"insert into orders select {ROW} from generate_series(1, {ROWS}) i")
         most = []
         for i, d in enumerate(daemons):
-            most.append(ours(d, ROWS)["memory"])
+            most.append(catch_up(d, ROWS)["memory"])
             if i == 0:
                 check_topic(d, ROWS)
             d.close()
@@ -169,65 +117,14 @@ def giant(r):
           at_least=False, digits=1)
 
 
-def snapshot_once(dsn, check):
-    d = Daemon(dsn, '"public.orders": {}')
-    d.apply()
-    d.start()
-    began = d.logged("snapshot: 1 tables")
-    d.profile("snapshot")
-    cpu, threads, servers = d.cpu(), d.threads(), server_cpu()
-    out = {"seconds": d.logged("snapshot: done") - began, "cpu_seconds": d.cpu() - cpu,
-           "threads": spent(threads, d.threads()), "servers": spent(servers, server_cpu())}
-    d.logged("stream from")
-    out["memory"] = d.memory("VmHWM")
-    d.stop()
-    if check and (got := messages_of(d.id + ".public.orders")[0]) != ROWS:
-        raise RuntimeError(f"{got} messages are in the topic, {ROWS} rows in the table")
-    sql(dsn, f"select pg_drop_replication_slot('s{d.id}')")
-    return d, out
-
-
 def snapshot(r):
-    done = []
     with database() as dsn:
         sql(dsn, TABLE, PUBLICATION, f"insert into orders select {ROW} from generate_series(1, {ROWS}) i",
             "vacuum analyze orders")
-        for i in range(N + 1):
-            d, mine = snapshot_once(dsn, i == 0)
-            pg = server_cpu()["pg"]
-            copy = bare("bare_copy", dsn, "orders")
-            copy["server"] = server_cpu()["pg"] - pg
-            topic = d.id + ".bare"
-            create_topic(topic)
-            kafka = server_cpu()["kafka"]
-            produce = bare("bare_producer", os.environ["KAFKA_BOOTSTRAP"], d.id + ".public.orders", topic, ROWS, 20000)
-            produce["server"] = server_cpu()["kafka"] - kafka
-            d.close()
-            say(f"copy {copy['seconds']:.2f} s, produce {produce['seconds']:.2f} s, freshet {mine['seconds']:.2f} s")
-            if i > 0:  # the first one warms the servers up
-                done.append((mine, copy, produce))
-    r.add("snapshot_ratio", f"snapshot of {ROWS:,} rows against the slower of bare COPY and bare producer", "ratio",
-          [max(c["seconds"], p["seconds"]) / m["seconds"] for m, c, p in done], 0.80)
-    r.add("snapshot_rate", "snapshot into Kafka, exactly once", "rows/s", [ROWS / m["seconds"] for m, _, _ in done],
-          digits=0)
-    r.add("bare_copy_rate", "bare COPY reader", "rows/s", [ROWS / c["seconds"] for _, c, _ in done], digits=0)
-    r.add("bare_producer_rate", "bare producer of the same messages, transactions of 20,000", "rows/s",
-          [ROWS / p["seconds"] for _, _, p in done], digits=0)
-    r.add("snapshot_cpu", "CPU per row of a snapshot", "us", [m["cpu_seconds"] * 1e6 / ROWS for m, _, _ in done])
-    r.add("bare_copy_cpu", "CPU per row of the bare COPY reader", "us",
-          [c["cpu_seconds"] * 1e6 / ROWS for _, c, _ in done])
-    r.add("bare_producer_cpu", "CPU per message of the bare producer", "us",
-          [p["cpu_seconds"] * 1e6 / ROWS for _, _, p in done])
-    r.add("snapshot_memory", "most resident memory during a snapshot", "MB", [m["memory"] for m, _, _ in done],
-          digits=1)
-    budget(r, "snapshot", [m for m, _, _ in done])
-    both = statistics.median(c["cpu_seconds"] + c["server"] + p["cpu_seconds"] + p["server"] for _, c, p in done)
-    slower = statistics.median(max(c["seconds"], p["seconds"]) for _, c, p in done)
-    ceiling = slower / (both / os.cpu_count())
-    if ceiling < 1:  # else something else bound them: other programs on the machine, say
-        r.note("snapshot", f"The bare programs and their servers need {both * 1e6 / ROWS:.2f} us of CPU per row "
-               f"together, of which {os.cpu_count()} cores do {os.cpu_count() * ROWS / both:,.0f} rows/s: reading and "
-               f"publishing at once, with nothing in between, would reach {ceiling:.2f} of the slower one here.")
+        runs = snapshots(lambda: Daemon(dsn, '"public.orders": {}'), lambda: bare("bare_copy", dsn, "orders"),
+                         lambda d: d.id + ".public.orders", ROWS,
+                         lambda d: sql(dsn, f"select pg_drop_replication_slot('s{d.id}')"))
+    snapshot_figures(r, "snapshot", ("bare_copy", "bare COPY reader"), runs, ROWS)
 
 
 def latency(r):
@@ -272,21 +169,7 @@ def latency(r):
 
 
 def sink(r):
-    p = subprocess.run([os.path.join(BUILD, "sink_methods"), os.environ["PG2_DSN"], "0.3", str(N), "1"],
-                       capture_output=True, text=True, timeout=600, check=True)
-    lines = p.stdout.splitlines()
-    names = re.split(r" {2,}", lines[1].strip())[1:-2] + ["freshet", "freshet guarded"]
-    for line in lines[2:]:
-        say(line)
-        size, rest = line.split(None, 1)
-        found = re.search(r"(\S+) \[(\S+)-(\S+)\] of (.+)$", rest)
-        ratio, low, high = (float(found.group(i)) for i in (1, 2, 3))
-        rates = rest[:found.start()].split()
-        r.add(f"sink_ratio_{size}", f"sink, {size} rows a transaction, against {found.group(4)}", "ratio",
-              [low, ratio, high], 0.85 if size == "4096" else None)
-        r.figures[-1]["n"] = N
-        r.note("sinkrates", f"{int(size):,} rows a transaction: "
-               + ", ".join(f"{n} {int(v):,}" for n, v in zip(names, rates)) + " rows/s")
+    sink_figures(r, "sink", N, "sink_methods", os.environ["PG2_DSN"], "0.3", N, "1")
 
 
 def tables(r):
@@ -316,7 +199,21 @@ def tables(r):
     r.add("memory_5000_tables", f"resident memory with {count:,} tables", "MB", [idle], digits=1)
 
 
-ALL = {"catchup": catchup, "giant": giant, "snapshot": snapshot, "latency": latency, "sink": sink, "tables": tables}
+ALL = {f.__name__: f for f in [catchup, giant, snapshot, latency, sink, tables, *my_figures.FIGURES]}
+
+
+def chosen(patterns):
+    """The figures that the words of the command line name: names, or patterns like mariadb*."""
+    for p in patterns:
+        if not fnmatch.filter(ALL, p):
+            sys.exit(f"bench: no figure {p}; there are: {' '.join(ALL)}")
+    return [n for n in ALL if not patterns or any(fnmatch.fnmatch(n, p) for p in patterns)]
+
+
+def has_server(name):
+    """MySQL's packages cannot be had everywhere."""
+    server = name.split("_")[0]
+    return server not in my_figures.TITLES or server.upper() + "_DSN" in os.environ
 
 
 def first_line(*words):
@@ -344,14 +241,16 @@ def versions():
     return {"freshet": first_line(FRESHET, "--version"),
             "commit": first_line("git", "-C", ROOT, "rev-parse", "--short", "HEAD"),
             "postgres": sql(os.environ["PG_DSN"], "show server_version")[0][0], "kafka": pinned["KAFKA"],
+            **{n: my_figures.version(n) for n in my_figures.TITLES if has_server(n)},
             "registry": "Apicurio " + pinned["APICURIO"], "librdkafka": pinned["LIBRDKAFKA"]}
 
 
 def main():
-    names = sys.argv[1:] or list(ALL)
-    unknown = [n for n in names if n not in ALL]
-    if unknown:
-        sys.exit(f"bench: no figure {unknown[0]}; there are: {' '.join(ALL)}")
+    names = chosen(sys.argv[1:])
+    left_out = [n for n in names if not has_server(n)]
+    names = [n for n in names if n not in left_out]
+    for n in left_out:
+        say(f"{n}: not measured, the stack has no such server")
     out = os.environ.get("BENCH_OUT", os.path.join(ROOT, "bench", "results.json"))
     r = Results()
     began, unused = time.time(), []
@@ -363,7 +262,7 @@ def main():
         ALL[n](r)
         say(f"{n}: {time.time() - at:.0f} s")
     result = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "seconds": round(time.time() - began),
-              "n": N, "rows": ROWS, "idle": unused, "complete": names == list(ALL),
+              "n": N, "rows": ROWS, "idle": unused, "complete": names == list(ALL), "left_out": left_out,
               "machine": machine(), "versions": versions(), "figures": r.figures, "notes": r.notes}
     with open(out, "w") as f:
         json.dump(result, f, indent=1)

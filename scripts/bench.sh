@@ -1,11 +1,15 @@
 #!/bin/bash
 # scripts/bench.sh [NAME...]: measures what docs/benchmarks.md shows, on servers of its own, and writes
-# bench/results.json and the page. With NAMEs (catchup giant snapshot latency sink tables) only those, into
-# build/bench-results.json, and no page: what is committed comes from one whole run.
+# bench/results.json and the page; some 20 minutes. With NAMEs (catchup giant snapshot latency sink tables
+# mariadb_binlog mariadb_small mariadb_giant mariadb_wide mariadb_snapshot mariadb_latency mariadb_sink
+# mysql_binlog mysql_sink; patterns too: 'm*', '*snapshot') only those, into build/bench-results.json, and no
+# page: what is committed comes from one whole run. $BENCH may hold the NAMEs: make bench BENCH='m*'.
 #
 #   BENCH_N                 repetitions of each figure (default 5; of the latency at most 3), in turns with
 #                           what it is compared with
-#   BENCH_LATENCY_SECONDS   of each repetition of the latency (default 60)
+#   BENCH_ROWS              of most figures (default 1,000,000)
+#   BENCH_LATENCY_SECONDS   of each repetition of the latency (default 60; half of it for MariaDB's)
+#   BENCH_PROFILE           a folder for perf's records of the daemon
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -17,10 +21,18 @@ case ${1:-} in
     ;;
 esac
 scripts/deps.sh test
+STACK="pg pg2 mariadb kafka registry"
+if scripts/deps.sh mysql; then
+    STACK="$STACK mysql"
+fi
+export STACK
 cmake --preset bench
-cmake --build build/bench --target freshet sink_methods bare_receiver bare_copy bare_producer \
-    bare_transactions latency
+cmake --build build/bench --target freshet sink_methods my_sink_methods bare_receiver bare_copy bare_producer \
+    bare_transactions latency my_latency my_bare_binlog my_bare_select no_kafka
 export FRESHET=$root/build/bench/freshet BENCH_BUILD=$root/build/bench
+set -f
+# shellcheck disable=SC2086 # names, with blanks between
+[ $# -gt 0 ] || set -- ${BENCH:-}
 if [ $# -gt 0 ]; then
     BENCH_OUT=$root/build/bench-results.json exec tests/stack/run bench/run.py "$@"
 fi

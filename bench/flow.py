@@ -1,0 +1,184 @@
+"""What the figures of all sources have in common: a daemon that catches up, one that takes a snapshot, what they are
+compared with, and where the CPU time goes."""
+import contextlib
+import os
+import re
+import statistics
+import subprocess
+
+from lib import BUILD, N, TICKS, bare, create_topic, say  # first: it says where harness is
+from confluent_kafka import Consumer, TopicPartition  # noqa: E402
+from harness import STACK  # noqa: E402
+
+def tree_cpu(pid):
+    """CPU seconds of a process, of its children, and of those that it has outlived."""
+    total, children = 0.0, []
+    with open(f"/proc/{pid}/stat") as f:
+        total = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15])) / TICKS
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            children = f.read().split()
+    for child in children:
+        with contextlib.suppress(OSError):  # it may have ended
+            total += tree_cpu(child)
+    return total
+
+
+TITLES = {"pg": "PostgreSQL", "mariadb": "MariaDB", "mysql": "MySQL", "kafka": "Kafka"}
+
+
+def pid_of(server):
+    return int(subprocess.run([STACK, "pid", server], capture_output=True, text=True, check=True).stdout)
+
+
+def server_cpu(database="pg"):
+    """CPU seconds so far of the source's server and of Kafka."""
+    return {name: tree_cpu(pid_of(name)) for name in (database, "kafka")}
+
+
+def messages_of(topic):
+    """How many messages a read_committed consumer gets, and how many of them are not tombstones."""
+    c = Consumer({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"], "group.id": "bench", "enable.auto.commit": False,
+                  "isolation.level": "read_committed", "enable.partition.eof": True})
+    left = {p for p in c.list_topics(topic, timeout=20).topics[topic].partitions}
+    c.assign([TopicPartition(topic, p, 0) for p in left])
+    total = events = 0
+    while left:
+        for m in c.consume(10000, 20):
+            if m.error():
+                left.discard(m.partition())
+            else:
+                total += 1
+                events += m.value() is not None
+    c.close()
+    return total, events
+
+
+def spent(before, after):
+    return {k: v - before.get(k, 0) for k, v in after.items()}
+
+
+def catch_up(d, rows):
+    """Catch up with the log; seconds and CPU from the start of the stream to the last commit."""
+    d.start()
+    began = d.logged("stream from")
+    d.profile("catchup")
+    cpu, threads, servers = d.cpu(), d.threads(), server_cpu(d.server)
+    ended = d.wait_committed(rows)
+    out = {"seconds": ended - began, "cpu_seconds": d.cpu() - cpu, "threads": spent(threads, d.threads()),
+           "servers": spent(servers, server_cpu(d.server)), "memory": d.memory("VmHWM")}
+    d.stop()
+    return out
+
+
+def budget(r, about, runs, rows):
+    """Where the CPU goes, and what it allows."""
+    def per_row(get):
+        return statistics.median(get(m) for m in runs) * 1e6 / rows
+    total = per_row(lambda m: m["cpu_seconds"])
+    names = sorted({n for m in runs for n in m["threads"]} - {"freshet"})
+    parts = {n: per_row(lambda m: m["threads"].get(n, 0)) for n in names}
+    parts["other threads"] = total - sum(parts.values())
+    servers = {n: per_row(lambda m, n=n: m["servers"][n]) for n in runs[0]["servers"]}
+    most = os.cpu_count() * 1e6 / (total + sum(servers.values()))
+    rate = rows / statistics.median(m["seconds"] for m in runs)
+    r.note(about, f"CPU per row: freshet {total:.2f} us ("
+           + ", ".join(f"{n} {v:.2f}" for n, v in sorted(parts.items(), key=lambda x: -x[1]) if v >= 0.05)
+           + "), " + ", ".join(f"{TITLES[n]} {v:.2f} us" for n, v in servers.items())
+           + f". The {os.cpu_count()} cores can do {most:,.0f} rows/s of that; {rate:,.0f} were done.")
+
+
+def snapshot_once(d, rows, topic):
+    """Seconds and CPU of a snapshot of the one table, to its last commit. topic: counted, unless None."""
+    d.apply()
+    d.start()
+    began = d.logged("snapshot: 1 tables")
+    d.profile("snapshot")
+    cpu, threads, servers = d.cpu(), d.threads(), server_cpu(d.server)
+    out = {"seconds": d.logged("snapshot: done") - began, "cpu_seconds": d.cpu() - cpu,
+           "threads": spent(threads, d.threads()), "servers": spent(servers, server_cpu(d.server))}
+    d.logged("stream from")
+    out["memory"] = d.memory("VmHWM")
+    d.stop()
+    if topic and (got := messages_of(topic)[0]) != rows:
+        raise RuntimeError(f"{got} messages are in the topic, {rows} rows in the table")
+    return out
+
+
+def with_server(server, name, f):
+    """What a bare program did, and the CPU time that this server spent on it."""
+    before = server_cpu(server)[name]
+    out = f()
+    out["server"] = server_cpu(server)[name] - before
+    return out
+
+
+def snapshots(make, read, topic_of, rows, done_with=lambda d: None):
+    """Ours, the bare reader and the bare producer of the same messages, N times in turns, and once before that to
+    warm the servers up."""
+    out = []
+    for i in range(N + 1):
+        d = make()
+        topic, other = topic_of(d), d.id + ".bare"
+        mine = snapshot_once(d, rows, topic if i == 0 else None)
+        done_with(d)
+        reader = with_server(d.server, d.server, read)
+        create_topic(other)
+        words = (os.environ["KAFKA_BOOTSTRAP"], topic, other, rows, 20000)
+        producer = with_server(d.server, "kafka", lambda w=words: bare("bare_producer", *w))
+        d.close()
+        say(f"read {reader['seconds']:.2f} s, produce {producer['seconds']:.2f} s, freshet {mine['seconds']:.2f} s")
+        if i > 0:
+            out.append((mine, reader, producer))
+    return out
+
+
+def snapshot_figures(r, name, reader, runs, rows, of=""):
+    """name: what the figures' names begin with; reader: (name, words) of the bare one."""
+    def per_row(get):
+        return [get(*run) * 1e6 / rows for run in runs]
+    what, words = reader
+    r.add(f"{name}_ratio", f"{of}snapshot of {rows:,} rows against the slower of {words} and bare producer", "ratio",
+          [max(c["seconds"], p["seconds"]) / m["seconds"] for m, c, p in runs], 0.80)
+    r.add(f"{name}_rate", f"{of}snapshot into Kafka, exactly once", "rows/s", [rows / m["seconds"] for m, _, _ in runs],
+          digits=0)
+    r.add(f"{what}_rate", f"{of}{words}", "rows/s", [rows / c["seconds"] for _, c, _ in runs], digits=0)
+    r.add(f"{name}_producer_rate", f"{of}bare producer of the same messages, transactions of 20,000", "rows/s",
+          [rows / p["seconds"] for _, _, p in runs], digits=0)
+    r.add(f"{name}_cpu", f"{of}CPU per row of a snapshot", "us", per_row(lambda m, c, p: m["cpu_seconds"]))
+    r.add(f"{what}_cpu", f"{of}CPU per row of the {words}", "us", per_row(lambda m, c, p: c["cpu_seconds"]))
+    r.add(f"{name}_producer_cpu", f"{of}CPU per message of the bare producer", "us",
+          per_row(lambda m, c, p: p["cpu_seconds"]))
+    r.add(f"{name}_memory", f"{of}most resident memory during a snapshot", "MB", [m["memory"] for m, _, _ in runs],
+          digits=1)
+    budget(r, name, [m for m, _, _ in runs], rows)
+    both = statistics.median(c["cpu_seconds"] + c["server"] + p["cpu_seconds"] + p["server"] for _, c, p in runs)
+    slower = statistics.median(max(c["seconds"], p["seconds"]) for _, c, p in runs)
+    ceiling = slower / (both / os.cpu_count())
+    if ceiling < 1:  # else something else bound them: other programs on the machine, say
+        r.note(name, f"The bare programs and their servers need {both * 1e6 / rows:.2f} us of CPU per row "
+               f"together, of which {os.cpu_count()} cores do {os.cpu_count() * rows / both:,.0f} rows/s: reading and "
+               f"publishing at once, with nothing in between, would reach {ceiling:.2f} of the slower one here.")
+
+
+def sink_figures(r, name, rounds, program, *words, of=""):
+    """One of the comparisons of sinks: its lines are sizes, rates (with CPU after a slash), and ours over the best."""
+    p = subprocess.run([os.path.join(BUILD, program), *map(str, words)], capture_output=True, text=True, timeout=900)
+    if p.returncode != 0:
+        raise RuntimeError(f"{program}: {p.stderr.strip()}")
+    lines = p.stdout.splitlines()
+    titles = re.split(r" {2,}", lines[1].strip().removeprefix("batch").strip())
+    titles = [t for t in titles if not t.startswith("freshet")] + ["freshet", "freshet guarded"]
+    for line in lines[2:]:
+        say(line)
+        size, rest = line.split(None, 1)
+        found = re.search(r"(\S+) \[(\S+)-(\S+)\] of ([^,]+)", rest)
+        ratio, low, high = (float(found.group(i)) for i in (1, 2, 3))
+        rates = [v.split("/") for v in re.findall(r"\d+(?:/ *[\d.]+)?", rest[:found.start()])]
+        if len(rates) != len(titles):
+            raise RuntimeError(f"{program}: {len(titles)} methods, but: {line}")
+        r.add(f"{name}_ratio_{size}", f"{of}sink, {size} rows a transaction, against {found.group(4).strip()}", "ratio",
+              [low, ratio, high], 0.85 if size == "4096" else None)
+        r.figures[-1]["n"] = rounds
+        r.note("sinkrates", f"{of}{int(size):,} rows a transaction: "
+               + ", ".join(f"{n} {int(v[0]):,}" for n, v in zip(titles, rates) if int(v[0]) > 0) + " rows/s")

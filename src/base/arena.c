@@ -38,7 +38,8 @@ struct fr_arena {
     block *newest; /* its chain ends with the first block */
     block *first;
     adopted *adopted;
-    size_t used, next_size;
+    block *spare; /* kept by a reset */
+    size_t used, next_size, keep, spare_bytes;
 };
 
 void *fr_malloc(size_t size)
@@ -102,8 +103,24 @@ void fr_arena_free(fr_arena *a)
     if (a == NULL)
         return;
     fr_arena_reset(a);
+    fr_arena_trim(a);
     block_free(a->first);
     free(a);
+}
+
+/* One that was kept, where it is large enough; else a new one. */
+static block *next_block(fr_arena *a, size_t size)
+{
+    block *b = a->spare;
+    if (b != NULL && b->size >= size) {
+        a->spare = b->next;
+        a->spare_bytes -= b->size;
+        a->next_size = b->size > a->next_size ? b->size : a->next_size;
+        return b;
+    }
+    if (a->next_size < MAX_BLOCK)
+        a->next_size *= 2;
+    return block_new(size > a->next_size ? size : a->next_size);
 }
 
 static void *take(fr_arena *a, size_t size, size_t align)
@@ -111,10 +128,7 @@ static void *take(fr_arena *a, size_t size, size_t align)
     block *b = a->newest;
     size_t at = (b->used + align - 1) & ~(align - 1);
     if (size > b->size || at > b->size - size) {
-        if (a->next_size < MAX_BLOCK)
-            a->next_size *= 2;
-        size_t want = size > a->next_size ? size : a->next_size;
-        b = block_new(want);
+        b = next_block(a, size);
         b->next = a->newest;
         a->newest = b;
         at = 0;
@@ -205,6 +219,43 @@ size_t fr_arena_used(const fr_arena *a)
     return a->used;
 }
 
+void fr_arena_keep(fr_arena *a, size_t bytes)
+{
+    a->keep = bytes;
+}
+
+void fr_arena_trim(fr_arena *a)
+{
+    while (a->spare != NULL) {
+        block *next = a->spare->next;
+        block_free(a->spare);
+        a->spare = next;
+    }
+    a->spare_bytes = 0;
+}
+
+/* Empties a block: whoever still points into it is found. */
+static void clear(block *b)
+{
+#if defined(FR_FAILPOINTS) && !defined(FR_ASAN)
+    memset(b->data, 0xDD, b->used);
+#endif
+    POISON(b->data, b->size);
+    b->used = 0;
+}
+
+static void give_back(fr_arena *a, block *b)
+{
+    if (b->size > MAX_BLOCK || a->spare_bytes + b->size > a->keep) {
+        block_free(b);
+        return;
+    }
+    clear(b);
+    b->next = a->spare;
+    a->spare = b;
+    a->spare_bytes += b->size;
+}
+
 void fr_arena_reset(fr_arena *a)
 {
     for (adopted *ad = a->adopted; ad != NULL; ad = ad->next)
@@ -212,14 +263,10 @@ void fr_arena_reset(fr_arena *a)
     a->adopted = NULL;
     while (a->newest != a->first) {
         block *older = a->newest->next;
-        block_free(a->newest);
+        give_back(a, a->newest);
         a->newest = older;
     }
-#if defined(FR_FAILPOINTS) && !defined(FR_ASAN)
-    memset(a->first->data, 0xDD, a->first->used);
-#endif
-    POISON(a->first->data, a->first->size);
-    a->first->used = 0;
+    clear(a->first);
     a->used = 0;
     a->next_size = a->first->size;
 }

@@ -39,6 +39,10 @@ void fr_arena_adopt(fr_arena *a, void *ptr, size_t size, void (*release)(void *p
 size_t fr_arena_used(const fr_arena *a);
 /* Frees all but the first block (kept for the next use) and runs all releases. */
 void fr_arena_reset(fr_arena *a);
+/* From now on a reset keeps ordinary blocks (of at most 1 MiB) up to so many bytes for the next
+ * use, too: what is filled again and again need not ask the system for its pages each time. */
+void fr_arena_keep(fr_arena *a, size_t bytes);
+void fr_arena_trim(fr_arena *a); /* frees what was kept so */
 
 /* Text as bytes: fr_cstr borrows a C string. */
 fr_str fr_cstr(const char *s);

@@ -150,8 +150,6 @@ static bool cut(stream *s, fr_batch *b)
         size_t keep = i;
         while (keep > 0 && b->events[keep - 1].op == FR_OP_TABLE)
             keep--;
-        for (size_t k = keep; k < b->count; k++)
-            fr_table_unref(b->events[k].table);
         b->count = keep;
         return true;
     }

@@ -520,12 +520,6 @@ static fr_rc fail_message(const work *w, fr_err *err)
     return fr_fail_code(err, "message.bad");
 }
 
-static void drop_events(fr_batch *b, size_t count)
-{
-    while (b->count > count)
-        fr_table_unref(b->events[--b->count].table);
-}
-
 static fr_event *add_event(fr_batch *b, fr_op op, const fr_table *table, const fr_message *m)
 {
     fr_event *event = fr_batch_add(b, op, table);
@@ -588,7 +582,7 @@ static fr_rc decode_value(fr_decoder *d, topic *t, part *p, work *w, fr_err *err
         good = fr_avro_bad(&w->r, "bytes are left over after the value");
     }
     if (!good) {
-        drop_events(w->b, count);
+        w->b->count = count;
         return fail_message(w, err);
     }
     g->announced = true;
@@ -648,7 +642,7 @@ static fr_rc decode_tombstone(fr_decoder *d, topic *t, part *p, work *w, fr_err 
         return rc;
     w->r = fr_avro_in_of(w->b->arena, FR_STR(""));
     if (!set_delete(w)) {
-        drop_events(w->b, count);
+        w->b->count = count;
         return fail_message(w, err);
     }
     place_tombstone(w, p);

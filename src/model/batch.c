@@ -4,10 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a batch's memory, for the next time. */
+enum { MOST_KEPT = 4 << 20 };
+
 fr_batch *fr_batch_new(size_t max_events, size_t max_bytes)
 {
     fr_batch *b = fr_malloc(sizeof(*b));
     b->arena = fr_arena_new(64 << 10);
+    fr_arena_keep(b->arena, max_bytes < MOST_KEPT / 4 ? 4 * max_bytes : MOST_KEPT);
     b->max_events = max_events;
     b->max_bytes = max_bytes;
     return b;
@@ -21,14 +25,15 @@ void fr_batch_free(fr_batch *b)
     fr_arena_free(b->arena);
     free(b->events);
     free(b->messages);
+    free(b->tables);
     free(b);
 }
 
 void fr_batch_reset(fr_batch *b)
 {
-    for (size_t i = 0; i < b->count; i++)
-        fr_table_unref(b->events[i].table);
-    b->count = b->message_count = 0;
+    for (size_t i = 0; i < b->table_count; i++)
+        fr_table_unref(b->tables[i]);
+    b->count = b->message_count = b->table_count = 0;
     b->chunk = 0;
     b->chunk_done = false;
     b->filled_us = 0;
@@ -39,6 +44,17 @@ void fr_batch_reset(fr_batch *b)
 bool fr_batch_full(const fr_batch *b)
 {
     return b->count >= b->max_events || fr_arena_used(b->arena) >= b->max_bytes;
+}
+
+static void hold_table(fr_batch *b, const fr_table *table)
+{
+    if (table == NULL || (b->table_count > 0 && b->tables[b->table_count - 1] == table))
+        return;
+    if (b->table_count == b->table_cap) {
+        b->table_cap = b->table_cap == 0 ? 16 : 2 * b->table_cap;
+        b->tables = fr_realloc(b->tables, b->table_cap * sizeof(*b->tables));
+    }
+    b->tables[b->table_count++] = fr_table_ref(table);
 }
 
 fr_event *fr_batch_add(fr_batch *b, fr_op op, const fr_table *table)
@@ -52,7 +68,8 @@ fr_event *fr_batch_add(fr_batch *b, fr_op op, const fr_table *table)
     fr_event *e = &b->events[b->count++];
     memset(e, 0, sizeof(*e));
     e->op = op;
-    e->table = table == NULL ? NULL : fr_table_ref(table);
+    hold_table(b, table);
+    e->table = table;
     e->partition = -1;
     return e;
 }
@@ -148,12 +165,21 @@ void fr_pool_weigh(fr_pool *p, fr_batch *b)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* Little is going on: what the batches keep would be kept for nothing. */
+static void trim(fr_pool *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        fr_arena_trim(p->free[i]->arena);
+}
+
 void fr_pool_give(fr_pool *p, fr_batch *b)
 {
     fr_batch_reset(b);
     pthread_mutex_lock(&p->lock);
     p->taken -= b->weight;
     p->free[p->count++] = b;
+    if (p->taken <= 1) /* a reader that waits has one */
+        trim(p);
     pthread_cond_broadcast(&p->given);
     pthread_mutex_unlock(&p->lock);
 }

@@ -35,13 +35,15 @@ typedef struct fr_batch {
     size_t count, message_count;
     size_t event_cap, message_cap;
     size_t max_events, max_bytes; /* soft: the event that crosses max_bytes is kept */
-    uint32_t chunk;               /* 0: stream; else 1 + index into the plan's chunks */
-    bool chunk_done;              /* the chunk's last batch (may be empty) */
-    fr_str polled, progress;      /* else empty: "space.table" that was polled, and the record of
-                                     how far; in the arena */
-    int64_t filled_us;            /* monotonic, when fill returned it */
-    void *owner;                  /* the pool's, and the driver's while it has it */
-    size_t weight;                /* how many ordinary batches of the pool it counts for */
+    const fr_table **tables;      /* one reference for each run of events of a table */
+    size_t table_count, table_cap;
+    uint32_t chunk;          /* 0: stream; else 1 + index into the plan's chunks */
+    bool chunk_done;         /* the chunk's last batch (may be empty) */
+    fr_str polled, progress; /* else empty: "space.table" that was polled, and the record of
+                                how far; in the arena */
+    int64_t filled_us;       /* monotonic, when fill returned it */
+    void *owner;             /* the pool's, and the driver's while it has it */
+    size_t weight;           /* how many ordinary batches of the pool it counts for */
 } fr_batch;
 
 typedef struct fr_pool fr_pool; /* from any thread */
@@ -51,8 +53,9 @@ fr_batch *fr_batch_new(size_t max_events, size_t max_bytes);
 void fr_batch_free(fr_batch *b);  /* NULL is fine */
 void fr_batch_reset(fr_batch *b); /* drops events, messages, table references, memory */
 
-/* The next event, zeroed but for op and table (partition -1); takes a reference to table
- * on the batch's behalf. NULL when the batch is full: stop, and return FR_OK. */
+/* The next event, zeroed but for op and table (partition -1); the batch holds a reference to
+ * table until it is reset, also when the event is dropped (by lowering count). NULL when the batch
+ * is full: stop, and return FR_OK. */
 fr_event *fr_batch_add(fr_batch *b, fr_op op, const fr_table *table);
 /* True when fr_batch_add would return NULL. */
 bool fr_batch_full(const fr_batch *b);

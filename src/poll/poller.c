@@ -510,8 +510,6 @@ static fr_rc take_row(fr_poller *p, fr_batch *b, size_t i, const fr_event *befor
 
 static void drop_from(fr_batch *b, size_t i)
 {
-    for (size_t k = i; k < b->count; k++)
-        fr_table_unref(b->events[k].table);
     b->count = i;
 }
 

@@ -62,6 +62,30 @@ static void arena_hands_out_and_takes_back(void **state)
     fr_arena_free(a);
 }
 
+static void arena_keeps_blocks_where_it_is_told_to(void **state)
+{
+    (void)state;
+    fr_arena *a = fr_arena_new(64);
+    fr_arena_keep(a, 5000);
+    void *first = fr_arena_raw(a, 3000); /* a block of its own */
+    fr_arena_raw(a, 4000);               /* and another: both are more than it may keep */
+    fr_arena_reset(a);
+    assert_int_equal(fr_arena_used(a), 0);
+    void *kept = fr_arena_raw(a, 4000);
+    assert_ptr_not_equal(kept, first);
+    memset(kept, 1, 4000);
+    void *more = fr_arena_raw(a, 3000); /* nothing is left of what was kept */
+    memset(more, 2, 3000);
+    fr_arena_reset(a);
+    assert_ptr_equal(fr_arena_raw(a, 4000), kept);
+    fr_arena_reset(a);
+    fr_arena_trim(a);
+    char *zeroed = fr_arena_alloc(a, 4000);
+    for (int i = 0; i < 4000; i++)
+        assert_int_equal(zeroed[i], 0);
+    fr_arena_free(a);
+}
+
 static void reading_past_the_end_is_bad_and_zero(void **state)
 {
     (void)state;
@@ -232,6 +256,7 @@ int main(void)
         cmocka_unit_test(errors_keep_context_in_front),
         cmocka_unit_test(errors_may_quote_themselves),
         cmocka_unit_test(arena_hands_out_and_takes_back),
+        cmocka_unit_test(arena_keeps_blocks_where_it_is_told_to),
         cmocka_unit_test(reading_past_the_end_is_bad_and_zero),
         cmocka_unit_test(zigzag_goes_both_ways),
         cmocka_unit_test(checksums_are_the_published_ones),

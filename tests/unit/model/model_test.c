@@ -107,6 +107,10 @@ static void batches_hold_their_tables(void **state)
     assert_non_null(fr_batch_add(b, FR_OP_COMMIT, NULL));
     assert_null(fr_batch_add(b, FR_OP_COMMIT, NULL));
     assert_true(fr_str_is(b->events[0].table->name, "t"));
+    b->count = 0; /* dropped: the reference goes with the reset */
+    assert_int_equal(b->table_count, 1);
+    fr_batch_reset(b);
+    assert_int_equal(b->table_count, 0);
     fr_batch_free(b);
 }
 

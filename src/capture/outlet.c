@@ -47,6 +47,7 @@ struct outlet {
     bool ends_behind;    /* something was committed since the last `ends` record */
     int64_t all_ends_us; /* when the `ends` record is due */
     fr_map *tallies;     /* table serial -> tally */
+    tally *newest_tally; /* the last one looked up */
 };
 
 outlet *outlet_new(fr_capture *c)
@@ -404,6 +405,21 @@ static fr_rc end_skip(outlet *o, fr_err *err)
     return FR_OK;
 }
 
+static tally *tally_of(outlet *o, const fr_table *table)
+{
+    tally *t = o->newest_tally;
+    if (t != NULL && t->table->serial == table->serial)
+        return t;
+    t = fr_map_get_u64(o->tallies, table->serial);
+    if (t == NULL) {
+        t = fr_malloc(sizeof(*t));
+        t->table = fr_table_ref(table);
+        fr_map_set_u64(o->tallies, table->serial, t);
+    }
+    o->newest_tally = t;
+    return t;
+}
+
 static void tally_event(outlet *o, const fr_event *e, uint64_t bytes)
 {
     /* by_op is c u d r t */
@@ -414,12 +430,7 @@ static void tally_event(outlet *o, const fr_event *e, uint64_t bytes)
                                 [FR_OP_TRUNCATE] = 4};
     if (e->table == NULL)
         return;
-    tally *t = fr_map_get_u64(o->tallies, e->table->serial);
-    if (t == NULL) {
-        t = fr_malloc(sizeof(*t));
-        t->table = fr_table_ref(e->table);
-        fr_map_set_u64(o->tallies, e->table->serial, t);
-    }
+    tally *t = tally_of(o, e->table);
     t->by_op[index[e->op]]++;
     t->bytes += bytes;
     if (e->txn != NULL)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POLL_EVERY = 512, FULL_WAIT_MS = 50, PLUS_BYTES = 256 };
+enum { FULL_WAIT_MS = 50, PLUS_BYTES = 256 };
 
 static rd_kafka_headers_t *headers_of(const fr_message *m)
 {
@@ -85,7 +85,7 @@ fr_rc fr_publisher_send(fr_publisher *p, rd_kafka_topic_t *handle, const fr_mess
     }
     if (error == NULL) {
         p->produced++;
-        atomic_fetch_add_explicit(&p->sent, 1, memory_order_relaxed);
+        fr_publisher_count(&p->sent, 1);
         return FR_OK;
     }
     rd_kafka_resp_err_t code = rd_kafka_error_code(error);
@@ -193,16 +193,37 @@ static fr_rc produce_to(fr_publisher *p, fr_target *t, const fr_message *m, fr_e
     return FR_OK;
 }
 
-static fr_rc produce_one(fr_publisher *p, const fr_message *m, fr_err *err)
+/* Nothing more is to be said of it than key and payload, and no limit is in question. */
+static bool is_plain(const fr_publisher *p, const fr_target *t, const fr_message *m)
+{
+    size_t size = size_of(m);
+    return !m->everywhere && m->header_count == 0 && m->timestamp_ms == 0 &&
+           (m->key.ptr != NULL || !t->compacted) && size <= (size_t)t->big &&
+           size <= (size_t)p->most_bytes;
+}
+
+/* *failed: what was refused; NULL: m itself. */
+static fr_rc produce_one(fr_publisher *p, const fr_message *m, const fr_message **failed,
+                         fr_err *err)
 {
     fr_target *t;
+    *failed = NULL;
     FR_TRY(fr_publisher_target(p, m->topic, &t, err));
+    if (is_plain(p, t, m)) {
+        int32_t partition = partition_of(t, m);
+        if (partition < t->fact.partitions) {
+            return fr_publisher_window_add(p, t, m, partition, failed, err);
+        }
+    }
+    FR_TRY(fr_publisher_window_send(p, failed, err));
+    *failed = NULL;
     fr_rc rc = produce_to(p, t, m, err);
     if (rc == FR_FAIL && strcmp(err->code, "kafka.message.too_large") == 0) {
         return fail_too_large(p, t, m, err);
     }
     return rc;
 }
+
 /* Messages without key go to one partition for a while, then to the next: full batches. */
 static void next_turn(fr_publisher *p)
 {
@@ -217,10 +238,10 @@ void fr_publisher_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *c
     fr_slot *slot = m->_private;
     rd_kafka_resp_err_t result = fr_delivery_result(m);
     (void)rk;
-    atomic_fetch_add_explicit(&p->acked, 1, memory_order_relaxed);
+    fr_publisher_count(&p->acked, 1);
     if (result == RD_KAFKA_RESP_ERR_NO_ERROR) {
         p->delivered++;
-        atomic_fetch_add_explicit(&p->bytes, m->len + m->key_len, memory_order_relaxed);
+        fr_publisher_count(&p->bytes, m->len + m->key_len);
         if (slot->target != NULL) {
             if (m->offset < slot->acked && p->rewound == NULL) {
                 p->rewound = slot;
@@ -238,17 +259,34 @@ void fr_publisher_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *c
     }
 }
 
+/* *at: the message that was refused, on FR_FAIL. */
+static fr_rc produce_all(fr_publisher *p, const fr_batch *b, size_t from, size_t to, size_t *at,
+                         fr_err *err)
+{
+    const fr_message *failed = NULL;
+    fr_rc rc = FR_OK;
+    for (size_t i = from; rc == FR_OK && i < to; i++) {
+        *at = i;
+        rc = produce_one(p, &b->messages[i], &failed, err);
+    }
+    if (rc == FR_OK) {
+        rc = fr_publisher_window_send(p, &failed, err);
+    }
+    if (rc == FR_FAIL && failed != NULL) {
+        *at = (size_t)(failed - b->messages);
+        if (strcmp(err->code, "kafka.message.too_large") == 0) {
+            (void)fail_too_large(p, p->window.target, failed, err);
+        }
+    }
+    fr_publisher_window_forget(p);
+    return rc;
+}
+
 fr_rc fr_publisher_produce(fr_publisher *p, const fr_batch *b, size_t from, size_t to,
                            size_t *failed_message, fr_err *err)
 {
     FR_TRY(fr_publisher_begin(p, err));
-    for (size_t i = from; i < to; i++) {
-        *failed_message = i;
-        FR_TRY(produce_one(p, &b->messages[i], err));
-        if ((i - from) % POLL_EVERY == POLL_EVERY - 1) {
-            rd_kafka_poll(p->client.rk, 0);
-        }
-    }
+    FR_TRY(produce_all(p, b, from, to, failed_message, err));
     next_turn(p);
     rd_kafka_poll(p->client.rk, 0);
     if (p->failed > 0) {

@@ -13,10 +13,24 @@ struct fr_target;
 typedef struct fr_slot {
     struct fr_target *target; /* NULL: the checkpoint topic */
     int32_t partition;
-    int64_t acked; /* next offset after the last committed message; 0 none */
-    int64_t fresh; /* the same, of the open transaction */
-    bool touched;  /* by the open transaction: listed in publisher.touched */
+    int64_t acked;        /* next offset after the last committed message; 0 none */
+    int64_t fresh;        /* the same, of the open transaction */
+    bool touched;         /* by the open transaction: listed in publisher.touched */
+    uint32_t first, last; /* its messages in the window: 1 + index; 0: none */
 } fr_slot;
+
+/* Messages of one topic that are handed to librdkafka together, a partition after the other: each
+ * call locks the topic, looks the partition up and asks for the time once. */
+enum { FR_WINDOW = 512 };
+typedef struct fr_window {
+    struct fr_target *target;
+    size_t count;
+    const fr_message *messages[FR_WINDOW];
+    fr_slot *slots[FR_WINDOW];
+    uint32_t next[FR_WINDOW]; /* of the same partition: 1 + index; 0: it is the last */
+    rd_kafka_message_t
+        out[FR_WINDOW]; /* those of the partition at hand, as librdkafka wants them */
+} fr_window;
 
 /* What a broker takes where nobody said otherwise is 1 MiB and a few bytes; what a message's
  * batch adds to it. */
@@ -59,6 +73,7 @@ struct fr_publisher {
 
     fr_map *targets;   /* topic -> fr_target* */
     fr_target *newest; /* the last one looked up */
+    fr_window window;  /* publish_window.c; empty between two calls of produce */
     fr_slot **touched;
     size_t touched_count, touched_cap;
     fr_end *ends; /* of the last commit */
@@ -107,6 +122,20 @@ fr_rc fr_publisher_data_lost(const fr_end *end, int64_t log_end, fr_err *err);
 /* publish_produce.c */
 /* A delivery report; librdkafka calls it on our thread, from rd_kafka_poll and rd_kafka_flush. */
 void fr_publisher_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *client);
+
+/* Others only read the counters, so nothing needs to be locked. */
+static inline void fr_publisher_count(atomic_uint_fast64_t *counter, uint64_t more)
+{
+    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, now + more, memory_order_relaxed);
+}
+
+/* publish_window.c: takes a message in that librdkafka needs to know nothing more of than key and
+ * payload; sends all of them, on FR_FAIL *failed is the one that was refused. */
+fr_rc fr_publisher_window_add(fr_publisher *p, fr_target *t, const fr_message *m, int32_t partition,
+                              const fr_message **failed, fr_err *err);
+fr_rc fr_publisher_window_send(fr_publisher *p, const fr_message **failed, fr_err *err);
+void fr_publisher_window_forget(fr_publisher *p);
 
 /* publish_watch.c */
 /* Ask now and then, without waiting, whether the topics are still the same. */

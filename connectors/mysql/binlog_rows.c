@@ -193,8 +193,10 @@ static inline bool bit(const uint8_t *bits, size_t i)
 static size_t bit_count(const uint8_t *bits, size_t n)
 {
     size_t count = 0;
-    for (size_t i = 0; i < n; i++)
-        count += bit(bits, i);
+    for (size_t i = 0; i < n / 8; i++)
+        count += (size_t)__builtin_popcount(bits[i]);
+    if (n % 8 != 0)
+        count += (size_t)__builtin_popcount(bits[n / 8] & ((1u << n % 8) - 1));
     return count;
 }
 
@@ -265,15 +267,15 @@ static fr_rc read_row(image *g, const fr_binlog_table *t, const uint8_t *columns
                       fr_str *documents)
 {
     const fr_my_layout *l = t->layout;
-    const uint8_t *nulls = fr_my_take(in, (bit_count(columns, t->column_count) + 7) / 8);
-    size_t n = 0, json = 0;
+    size_t count = t->column_count, present = bit_count(columns, count), n = 0, json = 0;
+    const uint8_t *nulls = fr_my_take(in, (present + 7) / 8);
     if (nulls == NULL)
         return FR_FAIL;
-    for (size_t i = 0; i < t->column_count; i++) {
-        bool is_json = t->wires[i] == FR_MY_WIRE_JSON;
+    for (size_t i = 0; i < count; i++) {
+        bool is_json = t->json_count > 0 && t->wires[i] == FR_MY_WIRE_JSON;
         bool diff = is_json && g->partial != NULL && bit(g->partial, json);
         json += is_json;
-        if (!bit(columns, i))
+        if (present < count && !bit(columns, i))
             continue;
         if (bit(nulls, n++)) {
             g->values[i].kind = FR_NULL;

@@ -166,6 +166,25 @@ static size_t ascii_length(fr_str in)
     return i;
 }
 
+/* Eight bytes at a time, the last eight too, which may overlap those before. */
+static bool is_ascii(fr_str in)
+{
+    const uint64_t high = UINT64_C(0x8080808080808080);
+    uint64_t word = 0;
+    if (in.len < sizeof(word)) {
+        for (size_t i = 0; i < in.len; i++)
+            word |= (uint8_t)in.ptr[i];
+        return (word & high) == 0;
+    }
+    for (size_t i = 0; i + sizeof(word) <= in.len; i += sizeof(word)) {
+        memcpy(&word, in.ptr + i, sizeof(word));
+        if ((word & high) != 0)
+            return false;
+    }
+    memcpy(&word, in.ptr + in.len - sizeof(word), sizeof(word));
+    return (word & high) == 0;
+}
+
 static uint8_t *put_utf8(uint8_t *to, uint32_t u)
 {
     if (u < 0x80) {
@@ -292,7 +311,7 @@ static fr_rc by_both(fr_my_convert *c, fr_str in, uint8_t **to, fr_err *err)
 
 fr_rc fr_my_to_utf8(fr_my_convert *c, fr_arena *a, fr_str in, fr_str *out, fr_err *err)
 {
-    bool ascii = c->charset->min_length == 1 && !c->swe7 && ascii_length(in) == in.len;
+    bool ascii = c->charset->min_length == 1 && !c->swe7 && is_ascii(in);
     if (ascii) {
         *out = in;
         return FR_OK;

@@ -91,8 +91,9 @@ bool fr_my_skip_image(fr_my_wire wire, uint16_t meta, fr_in *in)
     return true;
 }
 
-static fr_rc integer_image(const fr_my_codec *c, fr_arena *a, fr_in *in, size_t size, fr_value *out,
-                           fr_err *err)
+/* Inlined for each size: these are most of all values. */
+static inline fr_rc integer_image(const fr_my_codec *c, fr_arena *a, fr_in *in, size_t size,
+                                  fr_value *out, fr_err *err)
 {
     uint64_t v = fr_my_take_le(in, size);
     bool negative = !c->is_unsigned && size > 0 && (v >> (size * 8 - 1) & 1) != 0;
@@ -133,14 +134,17 @@ static fr_rc string_image(const fr_my_codec *c, fr_arena *a, fr_in *in, size_t p
 
 fr_rc fr_my_decode_image(const fr_my_codec *c, fr_arena *a, fr_in *in, fr_value *out, fr_err *err)
 {
-    size_t size = fixed_size(c->wire, c->meta);
     switch (c->wire) {
     case FR_MY_WIRE_TINY:
+        return integer_image(c, a, in, 1, out, err);
     case FR_MY_WIRE_SHORT:
+        return integer_image(c, a, in, 2, out, err);
     case FR_MY_WIRE_INT24:
+        return integer_image(c, a, in, 3, out, err);
     case FR_MY_WIRE_LONG:
+        return integer_image(c, a, in, 4, out, err);
     case FR_MY_WIRE_LONGLONG:
-        return integer_image(c, a, in, size, out, err);
+        return integer_image(c, a, in, 8, out, err);
     case FR_MY_WIRE_YEAR: {
         uint64_t v = fr_my_take_le(in, 1);
         if (in->bad)
@@ -156,6 +160,7 @@ fr_rc fr_my_decode_image(const fr_my_codec *c, fr_arena *a, fr_in *in, fr_value 
     case FR_MY_WIRE_BIT:
     case FR_MY_WIRE_ENUM:
     case FR_MY_WIRE_SET: {
+        size_t size = fixed_size(c->wire, c->meta);
         uint64_t v = c->wire == FR_MY_WIRE_BIT ? fr_my_take_be(in, size) : fr_my_take_le(in, size);
         if (in->bad || size == 0 || size > 8)
             return fr_my_ended(err);

@@ -236,7 +236,7 @@ def mariadb_small(r):
 
 
 def mysql_binlog(r):
-    rows, count = ROWS // 2, min(N, 3)
+    rows, count = ROWS // 2000 * 1000, min(N, 3)
     with Server("mysql") as s:
         runs = log_of(s, CHANGES, rows, rows // 1000, count)
     binlog(r, s, "mysql_binlog", "binlog, transactions of 1,000", runs, rows, 0.80)

@@ -38,7 +38,7 @@ BARE = """
 * **Bare receiver** (`bench/bare_receiver.c`): reads the same slot with libpq and throws every message away.
 * **Bare COPY reader** (`bench/bare_copy.c`): `COPY table TO STDOUT (FORMAT binary)`, thrown away.
 * **Bare producer** (`bench/bare_producer.c`): the same messages from memory, with freshet's settings of librdkafka, in
-  transactions of 20,000.
+  transactions of 20,000, each by a call of its own (freshet hands them over in groups: `docs/adr/0029-messages-in-groups.md`).
 * **Straw-man** (`bench/my_bare_binlog.c`): reads the binlog as a replica, decodes the rows of this one table, writes Avro
   by hand, produces to the same broker with freshet's settings of librdkafka; messages as many and as long as freshet's,
   tombstones too. No schemas, no positions, no checks. In transactions of 20,000 messages, as exactly once needs

@@ -28,8 +28,8 @@ a figure is compared with. The value is the median.
 
 Figures per second depend on the machine; ratios within one run and CPU per row much less so. {rows} rows of twelve
 columns, about 190 bytes; the log has the whole old row too (`REPLICA IDENTITY FULL`), in transactions of 1,000 changes:
-600 updates, 200 inserts, 200 deletes. Delivery is exactly once, settings are the defaults. A goal of MariaDB's is one of
-its figures alone; MySQL's stand beside them.
+600 updates, 200 inserts, 200 deletes. Delivery is exactly once, settings are the defaults. The goals of
+the binlog are MariaDB's, the server of record; MySQL's figures stand beside them.
 """
 
 BARE = """

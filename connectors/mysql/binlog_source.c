@@ -314,7 +314,8 @@ static fr_rc binlog_apply_objects(fr_source *base, fr_findings *done, fr_err *er
     .end_view = fr_binlog_end_view, .read_chunk = fr_binlog_read_chunk,                            \
     .row_key = fr_binlog_row_key, .read_stream = fr_binlog_read_stream, .compare = binlog_compare, \
     .resume_lsn = binlog_resume_lsn, .status = binlog_status, .refresh = binlog_refresh,           \
-    .apply_objects = binlog_apply_objects, .close = binlog_close
+    .check_where = fr_binlog_check_where, .apply_objects = binlog_apply_objects,                   \
+    .close = binlog_close
 
 const fr_source_ops fr_mysql_binlog_source = {
     .name = "mysql-binlog",

@@ -9,6 +9,7 @@
  *   binlog_view.c      a consistent view on several connections, and its place in the log
  *   binlog_snapshot.c  the plan: views, chunks
  *   binlog_split.c     where to cut a table; keys as text and as SQL
+ *   binlog_where.c     is this a condition that a snapshot can have?
  *   binlog_chunk.c     the reader of one chunk
  *   binlog_dump.c      the transport: register as a replica, ask for the log, one event at a time
  *   binlog_stream.c    the reader of the log
@@ -150,6 +151,8 @@ void fr_binlog_slot_give(fr_binlog_source *s, fr_binlog_view *v, fr_binlog_slot 
 /* Index of a table in the view's catalog; its count when it is not there. */
 size_t fr_binlog_view_table(const fr_binlog_view *v, fr_str space, fr_str name);
 
+/* binlog_where.c */
+fr_rc fr_binlog_check_where(fr_source *base, fr_str space, fr_str name, fr_str where, fr_err *err);
 /* binlog_chunk.c */
 fr_rc fr_binlog_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk *c, fr_reader **out,
                            fr_err *err);

@@ -306,6 +306,8 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
             outlet_skip(o, &k->split);
         FR_TELL(&c->s.observer, position, resume);
         FR_TRY(forget_removed(c, o, a, err));
+        if (requests_waiting(c->requests))
+            FR_TRY(requests_take(c, o, err));
         FR_TRY(anything_wanted(c, &some, err));
         if (some)
             rc = finish_when_it_may(c, o, a, &resume, err);
@@ -313,14 +315,11 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
     if (rc == FR_FAIL || stopping(c))
         return rc == FR_FAIL ? rc : FR_OK;
     c->held = rc == FR_IDLE;
-    FR_TRY(stream_run(c, o, resume, 0, err));
+    if (!requests_waiting(c->requests))
+        FR_TRY(stream_run(c, o, resume, 0, err));
     if (stopping(c))
         return FR_OK;
-    if (requests_waiting(c->requests)) {
-        FR_TRY(requests_take(c, o, err));
-        return FR_IDLE;
-    }
-    return c->held ? FR_IDLE : FR_OK;
+    return c->held || requests_waiting(c->requests) ? FR_IDLE : FR_OK;
 }
 
 static size_t pool_batches(const fr_capture *c)

@@ -29,6 +29,8 @@ typedef struct stream_reader {
     bool fresh;          /* no FORMAT_DESCRIPTION came yet */
     fr_buf timed;        /* the file whose beginning at.file_time is */
     fr_str pending;      /* an event that found the batch full; in the transport's buffer */
+    uint64_t read_lsn;   /* up to where the log is read; never back: a server that has nothing new
+                            sends the beginning of its file only */
     uint64_t resume_lsn; /* of the last event with a resume */
     int64_t resume_us;   /* when that was */
 } stream_reader;
@@ -145,10 +147,11 @@ static void moved(stream_reader *r, bool all)
 {
     const fr_binlog_place *at = fr_binlog_where(r->decoder);
     uint64_t lsn = at->file_number << 40 | at->offset;
-    atomic_store_explicit(&r->s->read_lsn, lsn, memory_order_relaxed);
+    r->read_lsn = lsn > r->read_lsn ? lsn : r->read_lsn;
+    atomic_store_explicit(&r->s->read_lsn, r->read_lsn, memory_order_relaxed);
     if (!all)
         return;
-    atomic_store(&r->s->server_lsn, lsn);
+    atomic_store(&r->s->server_lsn, r->read_lsn);
     atomic_store(&r->s->lag_us, 0);
     atomic_store(&r->s->lag_bytes, 0);
 }
@@ -294,6 +297,7 @@ static fr_rc start_stream(stream_reader *r, fr_str resume, fr_err *err)
     if (rc == FR_OK) {
         r->at.epoch += start.same_server ? 0 : 1;
         r->resume_lsn = start.same_server ? fr_binlog_lsn(r->at.file, r->at.pos) : 0;
+        r->read_lsn = r->resume_lsn;
         r->at.file_time = start.same_server ? r->at.file_time : 0;
         snprintf(r->at.server, sizeof(r->at.server), "%s", s->server.name);
         make_decoder(r, &start);
@@ -319,6 +323,7 @@ fr_rc fr_binlog_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_
     s->epoch = r->at.epoch;
     pthread_mutex_unlock(&s->lock);
     atomic_store(&s->connected, true);
+    atomic_store(&s->read_lsn, r->read_lsn);
     *out = &r->base;
     return FR_OK;
 }

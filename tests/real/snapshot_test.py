@@ -34,6 +34,7 @@ sources:
     prefix: {id}
     log: {{slot: {slot}, publication: p}}""" + CAPTURED
     FILL = f"insert into t select i, 0 from generate_series(1, {ROWS}) i"
+    FAILS_AT_A_ROW = "1 / (id - 5000) < 2"
     space = "public"
 
     def __init__(self):
@@ -56,6 +57,7 @@ sources:
     dsn: {source}
     password: {password}
     prefix: {id}""" + CAPTURED
+    FAILS_AT_A_ROW = "exp(id) > 0"
 
     def __init__(self, server):
         super().__init__(self.SOURCE, server)
@@ -271,7 +273,7 @@ def wrong_conditions(server):
 def condition_that_fails_later(server):
     """Only the rows can show it: the source stops, says how to go on, and its position stays."""
     with streaming(server, "snapshot_where_fails") as p:
-        code, out, err = snapshot(p, "start", table(p), "--where", "exp(id * 1.0e0) > 0")
+        code, out, err = snapshot(p, "start", table(p), "--where", p.FAILS_AT_A_ROW)
         assert code == 0, out + err
         p.refused(7, f"freshet snapshot cancel {table(p)}")
         p.sql("insert into t values (0, 5)")

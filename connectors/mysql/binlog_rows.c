@@ -120,7 +120,7 @@ fr_rc fr_binlog_table_map(fr_binlog *d, fr_str body, fr_err *err)
     t->id = id;
     fr_map_set_u64(d->ids, id, t);
     d->last = NULL;
-    return FR_OK;
+    return t->captured && fr_binlog_holds(d) ? fr_binlog_hold(d, body, err) : FR_OK;
 }
 
 fr_rc fr_binlog_named_table(fr_binlog *d, fr_str space, fr_str name, fr_binlog_table **out,
@@ -536,6 +536,10 @@ fr_rc fr_binlog_rows(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *err)
     if (!d->place.in_group)
         return fr_binlog_malformed(err, d, "rows outside a transaction");
     FR_TRY(find_table(d, id, &r.table, err));
+    if (r.table->captured && fr_binlog_holds(d))
+        return fr_binlog_hold(d, body, err);
+    if (d->group.published)
+        return FR_OK;
     uint64_t count = fr_my_take_packed(&r.in);
     if (r.in.bad || count != r.table->column_count)
         return fr_binlog_malformed(err, d, "rows have another number of columns than their table");

@@ -45,8 +45,14 @@ const fr_option fr_binlog_options_table[] = {
      .fallback = "refuse",
      .help = "XA transactions with rows of captured tables: refuse stops the source, hold keeps "
              "their rows until the outcome is known.",
-     .choices = xa_choices,
-     .flags = FR_REFUSED},
+     .choices = xa_choices},
+    {.name = "log.xa_limit",
+     .type = FR_OPT_BYTES,
+     .offset = offsetof(fr_binlog_config, xa_limit),
+     .fallback = "64MiB",
+     .help = "Memory for the rows that log.xa: hold keeps; above it the source stops.",
+     .min = 1,
+     .max = INT64_MAX / 2},
     {.name = NULL},
 };
 

@@ -7,6 +7,7 @@
  *   binlog_catalog.c   what information_schema says about the captured tables
  *   binlog_position.c  the resume text
  *   binlog_view.c      a consistent view on several connections, and its place in the log
+ *   binlog_prepared.c  XA transactions that are prepared when a view begins
  *   binlog_snapshot.c  the plan: views, chunks
  *   binlog_split.c     where to cut a table; keys as text and as SQL
  *   binlog_where.c     is this a condition that a snapshot can have?
@@ -31,6 +32,7 @@ typedef struct fr_binlog_config {
     bool insecure, gtid;
     int64_t server_id; /* 0: derived */
     int xa;            /* index into the choices: 0 refuse */
+    int64_t xa_limit;
 } fr_binlog_config;
 
 enum { FR_BINLOG_IDLE_MAX = 8, FR_BINLOG_READERS_MAX = 16 };
@@ -139,6 +141,18 @@ fr_rc fr_binlog_view_open(fr_binlog_source *s, const fr_binlog_catalog *c, size_
 /* After each query in a view: whoever wants to alter the table need not wait for the view's end
  * (and have everybody else wait behind it). The view stays. */
 fr_rc fr_binlog_view_let_go(fr_my *my, fr_err *err);
+
+/* binlog_prepared.c: what there is of XA transactions before a view begins; all of the arena. */
+typedef struct fr_binlog_prepares {
+    bool used;            /* the server knows XA transactions */
+    fr_binlog_here place; /* whatever is prepared and not in the list has its rows behind it */
+    fr_my_rows list;
+} fr_binlog_prepares;
+fr_rc fr_binlog_prepared_look(fr_binlog_source *s, fr_my *my, fr_arena *a, fr_binlog_prepares *out,
+                              fr_err *err);
+/* In the view: BUSY (my.xa_prepared) where one of the list is still prepared. */
+fr_rc fr_binlog_prepared_settle(fr_my *my, fr_arena *a, const fr_binlog_prepares *before,
+                                fr_err *err);
 
 /* binlog_snapshot.c */
 fr_rc fr_binlog_plan(fr_source *base, const fr_plan_request *request, fr_plan *out, fr_err *err);

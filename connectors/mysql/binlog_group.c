@@ -62,11 +62,15 @@ static const fr_txn *txn_in(fr_binlog *d, fr_batch *b)
         char text[FR_GTID_TEXT];
         fr_txn *txn = fr_arena_alloc(b->arena, sizeof(*txn));
         if (d->place.gtid.family != FR_GTID_NONE)
-            txn->id = fr_arena_str(b->arena, fr_cstr(fr_gtid_text(&d->place.gtid, text)));
+            txn->id = txn->gtid =
+                fr_arena_str(b->arena, fr_cstr(fr_gtid_text(&d->place.gtid, text)));
         else
             txn->id = fr_arena_printf(b->arena, "%.*s:%llu", FR_ARG(d->place.group_file),
                                       (unsigned long long)d->place.group_offset);
         txn->commit_us = d->place.commit_us;
+        txn->file = fr_arena_str(b->arena, d->place.file);
+        txn->server_id = d->place.server_id;
+        txn->thread = d->group.thread;
         d->txn = txn;
     }
     return d->txn;
@@ -243,6 +247,7 @@ fr_rc fr_binlog_xid(fr_binlog *d, fr_batch *batch, fr_err *err)
 /* --- statements --- */
 
 typedef struct query {
+    uint32_t thread;
     fr_str space, text;
     const fr_my_charset *charset;
 } query;
@@ -272,7 +277,8 @@ static const fr_my_charset *client_charset(fr_str vars)
 static fr_rc read_query(fr_binlog *d, fr_str body, query *q, fr_err *err)
 {
     fr_in in = fr_in_of(body);
-    fr_in_take(&in, 8);
+    q->thread = fr_in_u32le(&in);
+    fr_in_take(&in, 4); /* how long it took */
     uint8_t space = fr_in_u8(&in);
     fr_in_u16le(&in);
     uint16_t vars = fr_in_u16le(&in);
@@ -407,6 +413,7 @@ static fr_rc run_statement(fr_binlog *d, fr_batch *batch, const query *q, const 
                            fr_err *err)
 {
     need_group(d);
+    d->group.thread = q->thread;
     switch (sql->kind) {
     case FR_SQL_XA_START:
         d->group.is_xa = d->place.xa = true;
@@ -440,6 +447,7 @@ fr_rc fr_binlog_query_event(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *
     if (fr_str_is(q.text, "BEGIN")) { /* all but a few statements of a log */
         need_group(d);
         d->group.begun = true;
+        d->group.thread = q.thread;
         return FR_OK;
     }
     fr_arena *a = fr_arena_new(0);

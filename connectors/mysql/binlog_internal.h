@@ -51,9 +51,10 @@ typedef struct fr_binlog_group {
     bool begun;     /* ends with an end, not with its first statement */
     bool has_begin; /* BEGIN is in a batch */
     bool is_xa;
-    bool published; /* before where we went on the last time: read for what is prepared in it */
-    uint32_t rows;  /* captured ones; of an XA transaction that is held, events with some */
-    bool has_time;  /* commit_us came with the GTID */
+    bool published;  /* before where we went on the last time: read for what is prepared in it */
+    uint32_t rows;   /* captured ones; of an XA transaction that is held, events with some */
+    uint32_t thread; /* the connection it came by; 0: not said */
+    bool has_time;   /* commit_us came with the GTID */
 } fr_binlog_group;
 
 typedef struct fr_binlog_payload fr_binlog_payload;
@@ -105,8 +106,9 @@ struct fr_binlog {
     bool moved; /* the safe place moved since an event had it */
     const fr_txn *txn;
     /* What is left of an event that found the batch full */
-    size_t row_at; /* bytes of its rows that are done */
-    bool told;     /* a statement was handed on, what remains is the group's end */
+    size_t row_at;       /* bytes of its rows that are done */
+    uint32_t row_number; /* and how many those are */
+    bool told;           /* a statement was handed on, what remains is the group's end */
     fr_binlog_payload *payload;
     uint8_t *scratch; /* decompressed events */
     size_t scratch_cap;

@@ -416,6 +416,7 @@ static fr_rc one_row(fr_binlog *d, fr_batch *batch, rows *r, const fr_str *copy,
         r->in = fr_in_of(fr_arena_str(batch->arena, *copy));
     if (fill(d, batch, r, e) == FR_FAIL)
         return row_malformed(d, err);
+    e->row = d->row_number++;
     d->group.rows++;
     d->place.ordinal++;
     d->place.rows++;
@@ -559,6 +560,6 @@ fr_rc fr_binlog_rows(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *err)
         return counted_rows(d, &r);
     fr_rc rc = captured_rows(d, batch, &r, err);
     if (rc == FR_OK)
-        d->row_at = 0;
+        d->row_at = d->row_number = 0;
     return rc;
 }

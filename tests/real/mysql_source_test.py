@@ -286,6 +286,51 @@ def xa_is_refused(d):
     d.refused("POSITION", "my.xa_refused")
 
 
+LABELS = ["", "a,b", "\U0001f600", "it's", "back\\slash", 'q"', "\u8868\U00020000x", "`", "%s", "line\n"]
+MEMBERS = ["x", "\U0001f600", "it's", "back\\slash", 'q"']     # a comma is refused by the servers
+
+
+def quoted(texts):
+    return ",".join("'" + x.replace("\\", "\\\\").replace("'", "''").replace("%", "%%") + "'" for x in texts)
+
+
+@own_test()
+def hostile_labels(d, servers):
+    """Beyond the BMP information_schema shows ?: a label is told by the log, or not told at all."""
+    if not d.names:
+        raise Skip
+    d.sql("SET GLOBAL binlog_row_metadata='FULL'")
+    w = d.connect()
+    d.sql("CREATE TABLE t(id int PRIMARY KEY, e enum(%s) CHARACTER SET utf8mb4, s set(%s) CHARACTER SET utf8mb4,"
+          " w enum(%s) CHARACTER SET utf32)" % tuple(quoted(x).replace("%%", "%") for x in (LABELS, MEMBERS, LABELS[:7])))
+
+    def fill(first):
+        for i, label in enumerate(LABELS):
+            d.sql("INSERT INTO t VALUES (%s, %s, %s, %s)", first + i, label, ",".join(MEMBERS[:i % 6]), LABELS[i % 7], on=w)
+
+    def told(rows, first):
+        expect([(x["after"]["e"], x["after"]["s"], x["after"]["w"]) for x in rows],
+               [(label, ",".join(MEMBERS[:i % 6]), LABELS[i % 7]) for i, label in enumerate(LABELS)], "from %d" % first)
+    fill(0)
+    told(d.start("chunks").rows(), 0)
+    fill(100)
+    told(d.stream(commits=len(LABELS)).rows(), 100)
+    # Without names: those that are not in doubt, and an error for those that are.
+    d.sql("SET GLOBAL binlog_row_metadata='%s'" % ("NO_LOG" if d.mariadb else "MINIMAL"))
+    w.close()
+    w = d.connect()
+    told(d.start("chunks").rows()[:len(LABELS)], 0)
+    fill(200)
+    rows = d.stream(commits=len(LABELS)).rows()
+    for i, x in enumerate(rows):
+        doubt = any(ord(c) > 0xffff for c in LABELS[i] + ",".join(MEMBERS[:i % 6]) + LABELS[i % 7])
+        expect("bad" in x, doubt, "row %d in doubt" % i)
+        if doubt:
+            assert "label" in x["bad"] and "binlog_row_metadata" in x["bad"], x
+        else:
+            expect((x["after"]["e"], x["after"]["w"]), (LABELS[i], LABELS[i % 7]))
+
+
 HOLD = {"set": "log.xa=hold"}
 
 

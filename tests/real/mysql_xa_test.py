@@ -78,6 +78,7 @@ def published(p):
     events = sorted((e for e in p.events("t", p.id) if e is not None),
                     key=lambda e: (e["source"]["epoch"], e["source"]["sequence"], e["source"]["ordinal"]))
     order = []
+    assert all(e["source"]["row"] == e["after"]["id"] % ROWS for e in events), "not the row's number in its statement"
     for e in events:
         if not order or order[-1] != e["after"]["v"]:
             order.append(e["after"]["v"])

@@ -60,6 +60,13 @@ fr_rc fr_config_snapshot_table(const fr_config *c, const char *word, fr_config_p
 {
     fr_config_place p;
     FR_TRY(fr_config_table(c, word, &p, err));
+    if (fr_source_polled(&c->sources[p.source])) {
+        fr_fail(err, FR_ERR_CONFIG, "source %s is polled: its tables have no snapshots",
+                c->sources[p.source].name);
+        fr_fail_code(err, "cli.no_table");
+        return fr_fail_hint(err, "freshet position reset %s reads all of them from the beginning",
+                            c->sources[p.source].name);
+    }
     if (p.table->snapshot_mode != 0) {
         fr_fail(err, FR_ERR_CONFIG, "source %s never takes snapshots of `%.*s.%.*s`",
                 c->sources[p.source].name, FR_ARG(p.space), FR_ARG(p.name));

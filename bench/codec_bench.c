@@ -140,7 +140,7 @@ int main(int argc, char **argv)
     static fr_kafka_settings kafka;
     char dir[] = "/tmp/fr_bench_XXXXXX", url[64];
     const char *urls[1] = {url};
-    fr_txn txn = {FR_STR("99182"), 1785578400123456};
+    fr_txn txn = {.id = FR_STR("99182"), .commit_us = 1785578400123456};
     fr_err err;
     long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 200;
     if (mkdtemp(dir) == NULL || rounds < 1)

@@ -502,6 +502,38 @@ static void check_tables(check *c)
 
 /* ---- all ---- */
 
+/* Only where the server has seen an XA PREPARE since it started, and logs it then. */
+static void check_xa(check *c)
+{
+    fr_arena *a = c->a;
+    fr_binlog_prepares p;
+    fr_err err;
+    fr_my_rows now;
+    if (fr_binlog_prepared_look(c->s, c->my, a, &p, &err) == FR_FAIL || !p.used)
+        return;
+    bool holds = c->config->xa != 0;
+    fr_finding *f = fr_findings_add(
+        c->out, holds ? FR_FINE : FR_WARNING, "my.xa",
+        holds ? "XA transactions are held until they are committed, at most %" PRId64
+                " bytes of their rows; so long the log must not be purged"
+              : "the server is used with XA transactions: one with rows of captured tables stops "
+                "the source",
+        c->config->xa_limit);
+    if (!holds)
+        f->hint = FR_STR("log.xa: hold publishes them when they are committed");
+    if (fr_my_query(c->my, a, "look", "XA RECOVER", &now, &err) == FR_OK)
+        return;
+    f = fr_findings_add(
+        c->out, FR_WARNING, "my.xa_recover",
+        "%.*s may not see what is prepared: a snapshot that begins while an older XA "
+        "transaction is prepared has to be taken again",
+        FR_ARG(c->user));
+    fixed_by(f, FR_SQL_HARMLESS,
+             text_of(c, "GRANT XA_RECOVER_ADMIN ON *.* TO %.*s;", FR_ARG(c->user)),
+             FR_STR("a snapshot waits until it is committed or rolled back"), FR_STR("none"),
+             text_of(c, "REVOKE XA_RECOVER_ADMIN ON *.* FROM %.*s;", FR_ARG(c->user)));
+}
+
 static fr_rc read_user(check *c, fr_err *err)
 {
     fr_my_rows rows;
@@ -533,6 +565,7 @@ static fr_rc check_connected(check *c, fr_err *err)
     check_replica(c);
     check_rights(c);
     check_snapshot(c);
+    check_xa(c);
     check_tables(c);
     return FR_OK;
 }

@@ -19,6 +19,7 @@ fr_binlog *fr_binlog_new(const fr_binlog_calls *calls, const fr_binlog_options *
     d->place.done = d->done;
     d->tables = fr_map_new();
     d->ids = fr_map_new();
+    d->prepared = fr_map_new();
     return d;
 }
 
@@ -28,6 +29,9 @@ void fr_binlog_free(fr_binlog *d)
         return;
     fr_map_free(d->ids, NULL);
     fr_map_free(d->tables, fr_binlog_table_free);
+    fr_map_free(d->prepared, fr_binlog_prepared_free);
+    fr_binlog_prepared_free(d->holding);
+    fr_gtids_free(d->published_set);
     fr_gtids_free(d->done);
     fr_binlog_payload_free(d->payload);
     free(d->file);
@@ -44,6 +48,13 @@ void fr_binlog_start(fr_binlog *d, fr_str file, uint64_t offset)
     fr_str view;
     fr_binlog_set_name(&d->floor_file, &view, file);
     d->floor_offset = offset;
+}
+
+void fr_binlog_published(fr_binlog *d, fr_str file, uint64_t offset, const fr_gtids *set)
+{
+    d->published_set = set == NULL ? NULL : fr_gtids_copy(set);
+    d->published_lsn = fr_binlog_file_number(file) << 40 | offset;
+    d->catching = d->place.catching = true;
 }
 
 const fr_binlog_place *fr_binlog_where(const fr_binlog *d)

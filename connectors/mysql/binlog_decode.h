@@ -39,10 +39,9 @@ typedef struct fr_binlog_calls {
     /* A statement, before its group ends: fr_binlog_where() is the place it starts at. What
      * was described before is described again after a DDL. Optional. */
     fr_rc (*statement)(void *context, const fr_binlog_statement *s, fr_err *err);
-    /* rows: captured ones among the prepared. NULL: PREPARE with rows fails with
-     * "my.xa_refused", COMMIT and ROLLBACK are nothing. With it: the group's events are in
-     * the batch, and after FR_OK its COMMIT event is; to hold them is the source's work: it
-     * chose the batch, fr_binlog_where()->xa says from the group's start on what it is. */
+    /* For tools that show a log as it is. rows: captured ones among the prepared. With it: a
+     * prepared group's events are in the batch, and after FR_OK its COMMIT event is. NULL:
+     * options.xa_hold says what becomes of them. */
     fr_rc (*xa)(void *context, fr_binlog_xa what, fr_str xid, uint32_t rows, fr_err *err);
 } fr_binlog_calls;
 
@@ -51,6 +50,10 @@ typedef struct fr_binlog_options {
                               is shown in gtid, and nothing is added to done */
     uint32_t epoch;        /* of every position */
     size_t max_event;      /* bytes of an event, uncompressed too; 0: 1 GiB + 64 KiB */
+    bool xa_hold;          /* false: PREPARE with captured rows fails with "my.xa_refused"; true:
+                              they come with the group that commits them. COMMIT of one that we
+                              know nothing of is "my.xa_unknown" */
+    size_t xa_limit;       /* bytes of rows that are held at once, else "my.xa_limit" */
     bool statements;       /* give each row's statement (ROWS_QUERY, ANNOTATE_ROWS) by
                               fr_binlog_query */
 } fr_binlog_options;
@@ -71,6 +74,7 @@ typedef struct fr_binlog_place {
     fr_str safe_file;  /* after the last group that ended: a place to start again */
     uint64_t safe_offset;
     const fr_gtids *done;  /* all groups that ended; at a safe place, what to resume from */
+    bool catching;         /* still among groups that were published: no place to resume from */
     uint32_t server_id;    /* of the last event */
     fr_str server_version; /* of the last FORMAT_DESCRIPTION; empty before it */
     bool mariadb;          /* says server_version */
@@ -88,6 +92,15 @@ void fr_binlog_free(fr_binlog *d); /* NULL is fine */
 /* We asked the server for this place, or by GTID, with this as the place of the last group
  * we had: offsets in that file are not below it. Before the first event. */
 void fr_binlog_start(fr_binlog *d, fr_str file, uint64_t offset);
+/* What we start from is older than what was published: groups in `set` (copied), or where that is
+ * NULL those below file and offset, give no events; XA transactions prepared in them are held. */
+void fr_binlog_published(fr_binlog *d, fr_str file, uint64_t offset, const fr_gtids *set);
+/* XA transactions that are prepared at a safe place. With rows for us: where the first of their
+ * groups starts, and the ids of all groups before that; false: there is none. Borrowed. */
+bool fr_binlog_held(const fr_binlog *d, fr_str *file, uint64_t *offset, fr_str *gtids);
+/* Those without, as text; and what such a text said, before the first event. */
+void fr_binlog_open_xids(const fr_binlog *d, fr_buf *b);
+bool fr_binlog_know_xids(fr_binlog *d, fr_str list); /* false: it is malformed */
 const fr_binlog_place *fr_binlog_where(const fr_binlog *d);
 
 /* One event, header and checksum included, without the protocol's status byte. Nothing in

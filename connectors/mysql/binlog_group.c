@@ -18,12 +18,37 @@ void fr_binlog_group_start(fr_binlog *d)
     d->place.gtid = (fr_gtid){.family = FR_GTID_NONE};
     d->group = (fr_binlog_group){.begun = false};
     d->txn = NULL;
+    fr_binlog_prepared_free(d->holding); /* of a group that ended without being prepared */
+    d->holding = NULL;
+}
+
+/* Once its id is known: was it published before we went on? */
+static void look_back(fr_binlog *d)
+{
+    if (!d->catching)
+        return;
+    if (d->published_set != NULL) {
+        d->group.published = fr_gtids_contains(d->published_set, &d->place.gtid);
+        return;
+    }
+    d->group.published = d->place.lsn < d->published_lsn;
+    d->catching = d->place.catching = d->group.published;
+}
+
+static void look_ahead(fr_binlog *d)
+{
+    if (!d->catching || d->published_set == NULL)
+        return;
+    fr_gtids_order order = fr_gtids_compare(d->published_set, d->done);
+    d->catching = d->place.catching = order != FR_GTIDS_EQUAL && order != FR_GTIDS_LESS;
 }
 
 static void need_group(fr_binlog *d)
 {
-    if (!d->place.in_group)
-        fr_binlog_group_start(d);
+    if (d->place.in_group)
+        return;
+    fr_binlog_group_start(d);
+    look_back(d);
 }
 
 /* --- events --- */
@@ -37,11 +62,15 @@ static const fr_txn *txn_in(fr_binlog *d, fr_batch *b)
         char text[FR_GTID_TEXT];
         fr_txn *txn = fr_arena_alloc(b->arena, sizeof(*txn));
         if (d->place.gtid.family != FR_GTID_NONE)
-            txn->id = fr_arena_str(b->arena, fr_cstr(fr_gtid_text(&d->place.gtid, text)));
+            txn->id = txn->gtid =
+                fr_arena_str(b->arena, fr_cstr(fr_gtid_text(&d->place.gtid, text)));
         else
             txn->id = fr_arena_printf(b->arena, "%.*s:%llu", FR_ARG(d->place.group_file),
                                       (unsigned long long)d->place.group_offset);
         txn->commit_us = d->place.commit_us;
+        txn->file = fr_arena_str(b->arena, d->place.file);
+        txn->server_id = d->place.server_id;
+        txn->thread = d->group.thread;
         d->txn = txn;
     }
     return d->txn;
@@ -84,6 +113,7 @@ fr_rc fr_binlog_group_end(fr_binlog *d, fr_batch *batch)
     d->txn = NULL;
     if (d->place.gtid.family != FR_GTID_NONE)
         fr_gtids_add(d->done, &d->place.gtid);
+    look_ahead(d);
     d->group.has_begin = false;
     return FR_OK;
 }
@@ -194,6 +224,7 @@ fr_rc fr_binlog_gtid(fr_binlog *d, fr_str body, fr_err *err)
     d->group.has_time = commit_us > 0;
     if (d->header.type != FR_EV_ANONYMOUS)
         d->place.gtid = g;
+    look_back(d);
     return FR_OK;
 }
 
@@ -213,41 +244,10 @@ fr_rc fr_binlog_xid(fr_binlog *d, fr_batch *batch, fr_err *err)
     return fr_binlog_group_end(d, batch);
 }
 
-static fr_rc xa_refused(fr_binlog *d, fr_err *err)
-{
-    fr_fail(err, FR_ERR_POSITION,
-            "binlog: an XA transaction was prepared at %.*s:%llu with %u rows of captured tables",
-            FR_ARG(d->place.group_file), (unsigned long long)d->place.group_offset, d->group.rows);
-    fr_fail_code(err, "my.xa_refused");
-    return fr_fail_hint(err,
-                        "its outcome is not known yet: the log has its rows when it is prepared. "
-                        "Have the application use plain transactions for captured tables (or take "
-                        "them out of tables), then start over: freshet position reset SOURCE");
-}
-
-/* one phase 1, format 4, two lengths, the id */
-fr_rc fr_binlog_xa_prepare(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *err)
-{
-    fr_in in = fr_in_of(body);
-    bool one_phase = fr_in_u8(&in) != 0;
-    fr_in_u32le(&in);
-    uint32_t global = fr_in_u32le(&in), branch = fr_in_u32le(&in);
-    if (global > 64 || branch > 64)
-        in.bad = true;
-    fr_str xid = fr_in_take(&in, (size_t)global + branch);
-    if (in.bad || !d->place.in_group)
-        return fr_binlog_malformed(err, d, "a malformed end of an XA transaction");
-    if (!one_phase && d->calls.xa == NULL && d->group.rows > 0)
-        return xa_refused(d, err);
-    if (!one_phase && d->calls.xa != NULL && !d->told)
-        FR_TRY(d->calls.xa(d->calls.context, FR_BINLOG_XA_PREPARE, xid, d->group.rows, err));
-    d->told = true;
-    return fr_binlog_group_end(d, batch);
-}
-
 /* --- statements --- */
 
 typedef struct query {
+    uint32_t thread;
     fr_str space, text;
     const fr_my_charset *charset;
 } query;
@@ -277,7 +277,8 @@ static const fr_my_charset *client_charset(fr_str vars)
 static fr_rc read_query(fr_binlog *d, fr_str body, query *q, fr_err *err)
 {
     fr_in in = fr_in_of(body);
-    fr_in_take(&in, 8);
+    q->thread = fr_in_u32le(&in);
+    fr_in_take(&in, 4); /* how long it took */
     uint8_t space = fr_in_u8(&in);
     fr_in_u16le(&in);
     uint16_t vars = fr_in_u16le(&in);
@@ -368,15 +369,6 @@ static fr_rc rolled_back(fr_binlog *d, fr_err *err)
                              "new snapshot of them: freshet snapshot start TABLE");
 }
 
-static fr_rc xa_end(fr_binlog *d, fr_batch *batch, const fr_sql *sql, fr_err *err)
-{
-    fr_binlog_xa what = sql->kind == FR_SQL_XA_COMMIT ? FR_BINLOG_XA_COMMIT : FR_BINLOG_XA_ROLLBACK;
-    if (d->calls.xa != NULL && !d->told)
-        FR_TRY(d->calls.xa(d->calls.context, what, sql->rest, d->group.rows, err));
-    d->told = true;
-    return fr_binlog_group_end(d, batch);
-}
-
 /* What a statement means to us; once, also when its group's end finds the batch full. */
 static fr_rc take_statement(fr_binlog *d, fr_batch *batch, const query *q, const fr_sql *sql,
                             fr_err *err)
@@ -395,9 +387,19 @@ static fr_rc take_statement(fr_binlog *d, fr_batch *batch, const query *q, const
     return tell_statement(d, q, FR_BINLOG_DDL, err);
 }
 
+/* One that was looked at before we went on: its tables are read anew all the same. */
+static void pass_statement(fr_binlog *d, const fr_sql *sql)
+{
+    if (!d->told && sql->kind == FR_SQL_SHAPE)
+        d->looks++;
+    d->told = true;
+}
+
 static fr_rc other_statement(fr_binlog *d, fr_batch *batch, const query *q, const fr_sql *sql,
                              fr_err *err)
 {
+    if (d->group.published)
+        pass_statement(d, sql);
     if (!d->told) {
         fr_rc rc = take_statement(d, batch, q, sql, err);
         if (rc != FR_OK)
@@ -411,6 +413,7 @@ static fr_rc run_statement(fr_binlog *d, fr_batch *batch, const query *q, const 
                            fr_err *err)
 {
     need_group(d);
+    d->group.thread = q->thread;
     switch (sql->kind) {
     case FR_SQL_XA_START:
         d->group.is_xa = d->place.xa = true;
@@ -431,7 +434,7 @@ static fr_rc run_statement(fr_binlog *d, fr_batch *batch, const query *q, const 
         return FR_OK;
     case FR_SQL_XA_COMMIT:
     case FR_SQL_XA_ROLLBACK:
-        return xa_end(d, batch, sql, err);
+        return fr_binlog_xa_end(d, batch, sql->kind == FR_SQL_XA_COMMIT, sql->rest, err);
     default:
         return other_statement(d, batch, q, sql, err);
     }
@@ -444,6 +447,7 @@ fr_rc fr_binlog_query_event(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *
     if (fr_str_is(q.text, "BEGIN")) { /* all but a few statements of a log */
         need_group(d);
         d->group.begun = true;
+        d->group.thread = q.thread;
         return FR_OK;
     }
     fr_arena *a = fr_arena_new(0);

@@ -51,11 +51,23 @@ typedef struct fr_binlog_group {
     bool begun;     /* ends with an end, not with its first statement */
     bool has_begin; /* BEGIN is in a batch */
     bool is_xa;
-    uint32_t rows; /* captured ones */
-    bool has_time; /* commit_us came with the GTID */
+    bool published;  /* before where we went on the last time: read for what is prepared in it */
+    uint32_t rows;   /* captured ones; of an XA transaction that is held, events with some */
+    uint32_t thread; /* the connection it came by; 0: not said */
+    bool has_time;   /* commit_us came with the GTID */
 } fr_binlog_group;
 
 typedef struct fr_binlog_payload fr_binlog_payload;
+
+/* An XA transaction that is prepared. */
+typedef struct fr_binlog_prepared {
+    uint32_t rows; /* events with rows of captured tables */
+    fr_buf events; /* those and their TABLE_MAPs: type 1, length 4, body */
+    size_t at;     /* how many bytes of them are done, while it is committed */
+    char *file;    /* where its group starts; NULL: it is only known that it has no rows for us */
+    uint64_t offset;
+    fr_buf gtids; /* all groups before it */
+} fr_binlog_prepared;
 
 struct fr_binlog {
     fr_binlog_calls calls;
@@ -68,6 +80,13 @@ struct fr_binlog {
     uint8_t post[256]; /* post-header lengths by type; 0: unknown type */
     bool checksums;
     char version[64];
+    /* XA */
+    fr_map *prepared;            /* id -> fr_binlog_prepared */
+    fr_binlog_prepared *holding; /* of the group at hand; NULL: not yet */
+    size_t held_bytes;
+    fr_gtids *published_set; /* fr_binlog_published's; NULL: by place */
+    uint64_t published_lsn;
+    bool catching; /* what is read may be published already */
     /* Tables */
     fr_map *tables; /* "space\0name" -> fr_binlog_table */
     fr_map *ids;    /* table id -> fr_binlog_table; emptied with each file */
@@ -87,8 +106,9 @@ struct fr_binlog {
     bool moved; /* the safe place moved since an event had it */
     const fr_txn *txn;
     /* What is left of an event that found the batch full */
-    size_t row_at; /* bytes of its rows that are done */
-    bool told;     /* a statement was handed on, what remains is the group's end */
+    size_t row_at;       /* bytes of its rows that are done */
+    uint32_t row_number; /* and how many those are */
+    bool told;           /* a statement was handed on, what remains is the group's end */
     fr_binlog_payload *payload;
     uint8_t *scratch; /* decompressed events */
     size_t scratch_cap;
@@ -115,7 +135,15 @@ fr_rc fr_binlog_group_end(fr_binlog *d, fr_batch *batch);
 fr_event *fr_binlog_add(fr_binlog *d, fr_batch *batch, fr_op op, const fr_table *table);
 fr_rc fr_binlog_query_event(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *err);
 fr_rc fr_binlog_xid(fr_binlog *d, fr_batch *batch, fr_err *err);
+
+/* binlog_xa.c */
 fr_rc fr_binlog_xa_prepare(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *err);
+/* words: what follows XA COMMIT or XA ROLLBACK. */
+fr_rc fr_binlog_xa_end(fr_binlog *d, fr_batch *batch, bool commits, fr_str words, fr_err *err);
+/* Are the rows of the group at hand kept, and not decoded? Then one event of a captured table. */
+bool fr_binlog_holds(const fr_binlog *d);
+fr_rc fr_binlog_hold(fr_binlog *d, fr_str body, fr_err *err);
+void fr_binlog_prepared_free(void *prepared); /* NULL is fine */
 
 /* binlog_rows.c: tables and their rows */
 void fr_binlog_table_free(void *table);

@@ -33,6 +33,23 @@ static bool number_member(const json_t *obj, const char *name, uint64_t max, uin
     return true;
 }
 
+static const char *read_xa(fr_arena *a, const json_t *obj, fr_binlog_position *p)
+{
+    const json_t *xa = json_object_get(obj, "xa"), *open = json_object_get(obj, "xa_open");
+    const json_t *gtid = json_object_get(xa, "gtid");
+    if (open != NULL && !json_is_string(open))
+        return "xa_open";
+    p->xa_open = fr_arena_copy(a, json_string_value(open), json_string_length(open));
+    if (xa == NULL)
+        return NULL;
+    if (!text_member(xa, "file", p->held_file, sizeof(p->held_file)) || p->held_file[0] == '\0' ||
+        !number_member(xa, "pos", (UINT64_C(1) << OFFSET_BITS) - 1, &p->held_pos) ||
+        p->held_pos < 4 || !json_is_string(gtid))
+        return "xa";
+    p->held_gtid = fr_arena_copy(a, json_string_value(gtid), json_string_length(gtid));
+    return NULL;
+}
+
 static const char *read_members(fr_arena *a, const json_t *obj, fr_binlog_position *p)
 {
     char flavour[16];
@@ -60,7 +77,7 @@ static const char *read_members(fr_arena *a, const json_t *obj, fr_binlog_positi
     p->gtid = fr_arena_copy(a, json_string_value(gtid), json_string_length(gtid));
     if (!text_member(obj, "shapes", p->shapes, sizeof(p->shapes)))
         return "shapes";
-    return NULL;
+    return read_xa(a, obj, p);
 }
 
 fr_rc fr_binlog_position_parse(fr_arena *a, fr_str text, fr_binlog_position *out, fr_err *err)
@@ -88,6 +105,17 @@ fr_str fr_binlog_position_text(fr_arena *a, const fr_binlog_position *p)
     fr_buf_printf(&b, ",\"pos\":%" PRIu64 ",\"file_time\":%" PRIu64 ",\"gtid\":", p->pos,
                   p->file_time);
     fr_buf_json(&b, p->gtid);
+    if (p->held_file[0] != '\0') {
+        fr_buf_text(&b, ",\"xa\":{\"file\":");
+        fr_buf_json(&b, fr_cstr(p->held_file));
+        fr_buf_printf(&b, ",\"pos\":%" PRIu64 ",\"gtid\":", p->held_pos);
+        fr_buf_json(&b, p->held_gtid);
+        fr_buf_text(&b, "}");
+    }
+    if (p->xa_open.len > 0) {
+        fr_buf_text(&b, ",\"xa_open\":");
+        fr_buf_json(&b, p->xa_open);
+    }
     fr_buf_printf(&b, ",\"shapes\":\"%s\"}", p->shapes);
     return fr_buf_view(&b);
 }

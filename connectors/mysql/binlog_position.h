@@ -4,6 +4,9 @@
  * It is always the end of a group of events. Where gtid is not empty and the server still knows
  * it, that is where we go on; file and pos are for servers without, and for people. file_time is
  * when that file was begun (0: not known): the same name with another time is another log.
+ * XA transactions that are prepared there, where there are any: "xa":{"file","pos","gtid"}, the
+ * place before the first of them with rows of captured tables, where reading must begin to have
+ * them; "xa_open":"..", the ids of those without.
  * shapes: where the log carries no column names, the fingerprint of the tables it was read by. */
 #ifndef FR_MYSQL_BINLOG_POSITION_H
 #define FR_MYSQL_BINLOG_POSITION_H
@@ -19,9 +22,13 @@ typedef struct fr_binlog_position {
     uint32_t epoch;
     char file[FR_BINLOG_FILE_MAX];
     uint64_t pos;
-    uint64_t file_time; /* seconds since 1970 */
-    fr_str gtid;        /* of the arena given to parse */
-    char shapes[20];    /* empty: names come with the log */
+    uint64_t file_time;                 /* seconds since 1970 */
+    fr_str gtid;                        /* of the arena given to parse */
+    char held_file[FR_BINLOG_FILE_MAX]; /* empty: none is held */
+    uint64_t held_pos;
+    fr_str held_gtid;
+    fr_str xa_open;  /* as fr_binlog_open_xids wrote it */
+    char shapes[20]; /* empty: names come with the log */
 } fr_binlog_position;
 
 /* POSITION error (my.position) when text is not such an object. */

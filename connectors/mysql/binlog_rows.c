@@ -120,7 +120,7 @@ fr_rc fr_binlog_table_map(fr_binlog *d, fr_str body, fr_err *err)
     t->id = id;
     fr_map_set_u64(d->ids, id, t);
     d->last = NULL;
-    return FR_OK;
+    return t->captured && fr_binlog_holds(d) ? fr_binlog_hold(d, body, err) : FR_OK;
 }
 
 fr_rc fr_binlog_named_table(fr_binlog *d, fr_str space, fr_str name, fr_binlog_table **out,
@@ -418,6 +418,7 @@ static fr_rc one_row(fr_binlog *d, fr_batch *batch, rows *r, const fr_str *copy,
         r->in = fr_in_of(fr_arena_str(batch->arena, *copy));
     if (fill(d, batch, r, e) == FR_FAIL)
         return row_malformed(d, err);
+    e->row = d->row_number++;
     d->group.rows++;
     d->place.ordinal++;
     d->place.rows++;
@@ -538,6 +539,10 @@ fr_rc fr_binlog_rows(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *err)
     if (!d->place.in_group)
         return fr_binlog_malformed(err, d, "rows outside a transaction");
     FR_TRY(find_table(d, id, &r.table, err));
+    if (r.table->captured && fr_binlog_holds(d))
+        return fr_binlog_hold(d, body, err);
+    if (d->group.published)
+        return FR_OK;
     uint64_t count = fr_my_take_packed(&r.in);
     if (r.in.bad || count != r.table->column_count)
         return fr_binlog_malformed(err, d, "rows have another number of columns than their table");
@@ -557,6 +562,6 @@ fr_rc fr_binlog_rows(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *err)
         return counted_rows(d, &r);
     fr_rc rc = captured_rows(d, batch, &r, err);
     if (rc == FR_OK)
-        d->row_at = 0;
+        d->row_at = d->row_number = 0;
     return rc;
 }

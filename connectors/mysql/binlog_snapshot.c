@@ -97,6 +97,13 @@ size_t fr_binlog_view_table(const fr_binlog_view *v, fr_str space, fr_str name)
 
 /* ---- the plan ---- */
 
+/* Where a view is, and what was prepared before it. */
+typedef struct place {
+    fr_binlog_here view;
+    fr_binlog_prepares
+        prepares; /* of the first view; used: false for others, which join a stream */
+} place;
+
 static bool wanted(const fr_binlog_table *t, const fr_plan_request *request)
 {
     if (request->want != NULL)
@@ -121,13 +128,20 @@ static fr_rc fill_plan(const fr_binlog_view *v, const fr_plan_request *request, 
     return FR_OK;
 }
 
-static fr_str stream_from(const fr_binlog_source *s, const fr_binlog_view *v,
-                          const fr_binlog_here *at, uint32_t epoch, fr_arena *a)
+static fr_str stream_from(const fr_binlog_source *s, const fr_binlog_view *v, const place *at,
+                          uint32_t epoch, fr_arena *a)
 {
     fr_binlog_position p = {
-        .mariadb = s->server.mariadb, .epoch = epoch, .pos = at->pos, .gtid = at->gtid};
+        .mariadb = s->server.mariadb, .epoch = epoch, .pos = at->view.pos, .gtid = at->view.gtid};
     memcpy(p.server, s->server.name, sizeof(p.server));
-    memcpy(p.file, at->file, sizeof(p.file));
+    memcpy(p.file, at->view.file, sizeof(p.file));
+    const fr_binlog_here *before = &at->prepares.place;
+    if (at->prepares.used &&
+        fr_binlog_lsn(before->file, before->pos) < fr_binlog_lsn(at->view.file, at->view.pos)) {
+        memcpy(p.held_file, before->file, sizeof(p.held_file));
+        p.held_pos = before->pos;
+        p.held_gtid = before->gtid;
+    }
     if (!s->server.full_metadata)
         fr_binlog_catalog_shapes(&v->catalog, p.shapes);
     return fr_binlog_position_text(a, &p);
@@ -147,7 +161,7 @@ static size_t readers_of(const fr_binlog_source *s)
 
 /* Tables are read before the view, to know what to lock, and again in it: a table that was
  * changed in between would not fit its rows. */
-static fr_rc view_new(fr_binlog_source *s, fr_binlog_view *v, fr_binlog_here *at, fr_err *err)
+static fr_rc view_new(fr_binlog_source *s, fr_binlog_view *v, bool first, place *at, fr_err *err)
 {
     fr_binlog_catalog before;
     fr_my *my = NULL;
@@ -157,8 +171,12 @@ static fr_rc view_new(fr_binlog_source *s, fr_binlog_view *v, fr_binlog_here *at
         rc = fr_binlog_catalog_read(my, s->settings, s->server.full_image, v->arena, &before, err);
     if (rc == FR_OK)
         rc = fr_binlog_catalog_verify(s->settings, &before, err);
+    if (rc == FR_OK && first)
+        rc = fr_binlog_prepared_look(s, my, v->arena, &at->prepares, err);
     if (rc == FR_OK)
-        rc = fr_binlog_view_open(s, &before, readers_of(s), v, at, err);
+        rc = fr_binlog_view_open(s, &before, readers_of(s), v, &at->view, err);
+    if (rc == FR_OK)
+        rc = fr_binlog_prepared_settle(my, v->arena, &at->prepares, err);
     if (rc == FR_OK)
         rc = fr_binlog_catalog_read(my, s->settings, s->server.full_image, v->arena, &v->catalog,
                                     err);
@@ -177,7 +195,7 @@ static fr_rc view_new(fr_binlog_source *s, fr_binlog_view *v, fr_binlog_here *at
     return FR_OK;
 }
 
-static fr_rc plan_at(fr_binlog_source *s, fr_binlog_view *v, const fr_binlog_here *at,
+static fr_rc plan_at(fr_binlog_source *s, fr_binlog_view *v, const place *at,
                      const fr_plan_request *request, fr_plan *out, fr_err *err)
 {
     pthread_mutex_lock(&s->lock);
@@ -189,7 +207,7 @@ static fr_rc plan_at(fr_binlog_source *s, fr_binlog_view *v, const fr_binlog_her
     v->name = fr_arena_printf(v->arena, "view-%llu", (unsigned long long)++s->view_count);
     pthread_mutex_unlock(&s->lock);
     fr_plan plan = {.view = fr_arena_str(out->arena, v->name),
-                    .view_lsn = fr_binlog_lsn(at->file, at->pos),
+                    .view_lsn = fr_binlog_lsn(at->view.file, at->view.pos),
                     .epoch = epoch,
                     .stream_from = stream_from(s, v, at, epoch, out->arena),
                     .arena = out->arena};
@@ -201,11 +219,11 @@ static fr_rc plan_at(fr_binlog_source *s, fr_binlog_view *v, const fr_binlog_her
 fr_rc fr_binlog_plan(fr_source *base, const fr_plan_request *request, fr_plan *out, fr_err *err)
 {
     fr_binlog_source *s = SOURCE(base);
-    fr_binlog_here at;
+    place at = {.prepares.used = false};
     fr_binlog_end_view(base);
     fr_binlog_view *v = fr_malloc(sizeof(*v));
     v->arena = fr_arena_new(0);
-    if (view_new(s, v, &at, err) == FR_FAIL) {
+    if (view_new(s, v, request->create, &at, err) == FR_FAIL) {
         view_free(v);
         return fr_fail_in(err, "plan the snapshot");
     }

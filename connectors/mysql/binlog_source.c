@@ -46,8 +46,14 @@ const fr_option fr_binlog_options_table[] = {
      .fallback = "refuse",
      .help = "XA transactions with rows of captured tables: refuse stops the source, hold keeps "
              "their rows until the outcome is known.",
-     .choices = xa_choices,
-     .flags = FR_REFUSED},
+     .choices = xa_choices},
+    {.name = "log.xa_limit",
+     .type = FR_OPT_BYTES,
+     .offset = offsetof(fr_binlog_config, xa_limit),
+     .fallback = "64MiB",
+     .help = "Memory for the rows that log.xa: hold keeps; above it the source stops.",
+     .min = 1,
+     .max = INT64_MAX / 2},
     {.name = NULL},
 };
 
@@ -315,7 +321,8 @@ static fr_rc binlog_apply_objects(fr_source *base, fr_findings *done, fr_err *er
     .end_view = fr_binlog_end_view, .read_chunk = fr_binlog_read_chunk,                            \
     .row_key = fr_binlog_row_key, .read_stream = fr_binlog_read_stream, .compare = binlog_compare, \
     .resume_lsn = binlog_resume_lsn, .status = binlog_status, .refresh = binlog_refresh,           \
-    .apply_objects = binlog_apply_objects, .close = binlog_close
+    .check_where = fr_binlog_check_where, .apply_objects = binlog_apply_objects,                   \
+    .close = binlog_close
 
 const fr_source_ops fr_mysql_binlog_source = {
     .name = "mysql-binlog",

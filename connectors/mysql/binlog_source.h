@@ -7,8 +7,10 @@
  *   binlog_catalog.c   what information_schema says about the captured tables
  *   binlog_position.c  the resume text
  *   binlog_view.c      a consistent view on several connections, and its place in the log
+ *   binlog_prepared.c  XA transactions that are prepared when a view begins
  *   binlog_snapshot.c  the plan: views, chunks
  *   binlog_split.c     where to cut a table; keys as text and as SQL
+ *   binlog_where.c     is this a condition that a snapshot can have?
  *   binlog_chunk.c     the reader of one chunk
  *   binlog_dump.c      the transport: register as a replica, ask for the log, one event at a time
  *   binlog_stream.c    the reader of the log
@@ -30,6 +32,7 @@ typedef struct fr_binlog_config {
     bool insecure, gtid;
     int64_t server_id; /* 0: derived */
     int xa;            /* index into the choices: 0 refuse */
+    int64_t xa_limit;
 } fr_binlog_config;
 
 enum { FR_BINLOG_IDLE_MAX = 8, FR_BINLOG_READERS_MAX = 16 };
@@ -139,6 +142,18 @@ fr_rc fr_binlog_view_open(fr_binlog_source *s, const fr_binlog_catalog *c, size_
  * (and have everybody else wait behind it). The view stays. */
 fr_rc fr_binlog_view_let_go(fr_my *my, fr_err *err);
 
+/* binlog_prepared.c: what there is of XA transactions before a view begins; all of the arena. */
+typedef struct fr_binlog_prepares {
+    bool used;            /* the server knows XA transactions */
+    fr_binlog_here place; /* whatever is prepared and not in the list has its rows behind it */
+    fr_my_rows list;
+} fr_binlog_prepares;
+fr_rc fr_binlog_prepared_look(fr_binlog_source *s, fr_my *my, fr_arena *a, fr_binlog_prepares *out,
+                              fr_err *err);
+/* In the view: BUSY (my.xa_prepared) where one of the list is still prepared. */
+fr_rc fr_binlog_prepared_settle(fr_my *my, fr_arena *a, const fr_binlog_prepares *before,
+                                fr_err *err);
+
 /* binlog_snapshot.c */
 fr_rc fr_binlog_plan(fr_source *base, const fr_plan_request *request, fr_plan *out, fr_err *err);
 void fr_binlog_end_view(fr_source *base);
@@ -150,6 +165,8 @@ void fr_binlog_slot_give(fr_binlog_source *s, fr_binlog_view *v, fr_binlog_slot 
 /* Index of a table in the view's catalog; its count when it is not there. */
 size_t fr_binlog_view_table(const fr_binlog_view *v, fr_str space, fr_str name);
 
+/* binlog_where.c */
+fr_rc fr_binlog_check_where(fr_source *base, fr_str space, fr_str name, fr_str where, fr_err *err);
 /* binlog_chunk.c */
 fr_rc fr_binlog_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk *c, fr_reader **out,
                            fr_err *err);

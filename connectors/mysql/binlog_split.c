@@ -185,6 +185,8 @@ fr_rc fr_binlog_rows_sql(fr_arena *a, const fr_binlog_table *t, const fr_chunk *
                          fr_err *err)
 {
     put_from(a, t, out);
+    if (c->where.len > 0)
+        fr_buf_printf(out, " AND (\n%.*s\n)", FR_ARG(c->where));
     if (c->whole)
         return FR_OK;
     if (c->from.len > 0) {

@@ -24,11 +24,17 @@ typedef struct stream_reader {
     fr_binlog_dump *dump;
     fr_binlog *decoder;
     fr_binlog_shapes shapes;
-    fr_binlog_position at; /* what resume texts are made of; gtid and texts of `arena` */
+    fr_binlog_position from; /* where the log is asked for: `at`, or before it */
+    fr_binlog_position at;   /* what resume texts are made of; gtid and texts of `arena` */
     fr_arena *arena;
+    fr_gtids *published; /* by GTID: where we go on, while what is before it is read again */
     bool fresh;          /* no FORMAT_DESCRIPTION came yet */
+    char known_file[FR_BINLOG_FILE_MAX]; /* the position's, and when that was begun; 0: not known */
+    uint64_t known_time;
     fr_buf timed;        /* the file whose beginning at.file_time is */
     fr_str pending;      /* an event that found the batch full; in the transport's buffer */
+    uint64_t read_lsn;   /* up to where the log is read; never back: a server that has nothing new
+                            sends the beginning of its file only */
     uint64_t resume_lsn; /* of the last event with a resume */
     int64_t resume_us;   /* when that was */
 } stream_reader;
@@ -50,6 +56,29 @@ static fr_rc statement(void *context, const fr_binlog_statement *s, fr_err *err)
 
 /* ---- positions ---- */
 
+/* While older groups are read again, those that were published count as well. */
+static fr_str gtids_text(const stream_reader *r, const fr_binlog_place *at, fr_arena *a)
+{
+    fr_buf b = {.arena = a};
+    fr_gtids *all = at->catching ? fr_gtids_copy(at->done) : NULL;
+    if (all != NULL && r->published != NULL)
+        fr_gtids_merge(all, r->published);
+    fr_gtids_print(all != NULL ? all : at->done, &b);
+    fr_gtids_free(all);
+    return fr_buf_view(&b);
+}
+
+static void put_xa(const stream_reader *r, fr_arena *a, fr_binlog_position *p)
+{
+    fr_str file;
+    fr_buf open = {.arena = a};
+    p->held_file[0] = '\0';
+    if (fr_binlog_held(r->decoder, &file, &p->held_pos, &p->held_gtid))
+        snprintf(p->held_file, sizeof(p->held_file), "%.*s", FR_ARG(file));
+    fr_binlog_open_xids(r->decoder, &open);
+    p->xa_open = fr_buf_view(&open);
+}
+
 static fr_str resume_text(stream_reader *r, fr_batch *b)
 {
     const fr_binlog_place *at = fr_binlog_where(r->decoder);
@@ -58,9 +87,8 @@ static fr_str resume_text(stream_reader *r, fr_batch *b)
     p.pos = at->safe_offset;
     if (!fr_str_eq(at->safe_file, fr_buf_view(&r->timed)))
         p.file_time = 0; /* after a ROTATE, before the new file says when it was begun */
-    fr_buf gtid = {.arena = b->arena};
-    fr_gtids_print(at->done, &gtid);
-    p.gtid = fr_buf_view(&gtid);
+    p.gtid = gtids_text(r, at, b->arena);
+    put_xa(r, b->arena, &p);
     memcpy(p.shapes, r->shapes.print, sizeof(p.shapes));
     r->resume_lsn = fr_binlog_lsn(p.file, p.pos);
     r->resume_us = fr_now_us();
@@ -79,7 +107,7 @@ static void committed(stream_reader *r, fr_batch *b, fr_event *e)
 static void maybe_heartbeat(stream_reader *r, fr_batch *b)
 {
     const fr_binlog_place *at = fr_binlog_where(r->decoder);
-    if (at->in_group || at->safe_file.len == 0 || fr_batch_full(b))
+    if (at->in_group || at->safe_file.len == 0 || at->catching || fr_batch_full(b))
         return;
     int64_t now = fr_now_us();
     char file[FR_BINLOG_FILE_MAX];
@@ -102,9 +130,9 @@ static fr_rc began(stream_reader *r, fr_str event, fr_err *err)
     fr_in in = fr_in_of(event);
     uint64_t time = fr_in_u32le(&in);
     const fr_binlog_place *at = fr_binlog_where(r->decoder);
-    bool same = r->fresh && fr_str_is(at->file, r->at.file);
+    bool same = (r->fresh || at->catching) && fr_str_is(at->file, r->known_file);
     r->fresh = false;
-    if (same && r->at.file_time != 0 && r->at.file_time != time) {
+    if (same && r->known_time != 0 && r->known_time != time) {
         fr_fail(err, FR_ERR_POSITION,
                 "go on at %s:%" PRIu64 ": the server's %s is another file than the one we read: "
                 "its log was begun anew (RESET MASTER, or a restored server)",
@@ -145,10 +173,11 @@ static void moved(stream_reader *r, bool all)
 {
     const fr_binlog_place *at = fr_binlog_where(r->decoder);
     uint64_t lsn = at->file_number << 40 | at->offset;
-    atomic_store_explicit(&r->s->read_lsn, lsn, memory_order_relaxed);
+    r->read_lsn = lsn > r->read_lsn ? lsn : r->read_lsn;
+    atomic_store_explicit(&r->s->read_lsn, r->read_lsn, memory_order_relaxed);
     if (!all)
         return;
-    atomic_store(&r->s->server_lsn, lsn);
+    atomic_store(&r->s->server_lsn, r->read_lsn);
     atomic_store(&r->s->lag_us, 0);
     atomic_store(&r->s->lag_bytes, 0);
 }
@@ -238,6 +267,7 @@ static void stream_close(fr_reader *base)
     atomic_store(&r->s->connected, false);
     fr_binlog_dump_close(r->dump);
     fr_binlog_free(r->decoder);
+    fr_gtids_free(r->published);
     fr_binlog_shapes_close(&r->shapes);
     fr_buf_free(&r->timed);
     fr_arena_free(r->arena);
@@ -248,6 +278,37 @@ static const fr_reader_ops stream_ops = {
     .fill = stream_fill, .interrupt = stream_interrupt, .close = stream_close};
 
 /* ---- starting ---- */
+
+/* XA transactions that are held have to be read again: the log has their rows before the place
+ * where we go on. The server must have both. */
+static fr_rc continues(stream_reader *r, fr_my *my, fr_binlog_start_at *start, fr_err *err)
+{
+    fr_binlog_start_at here;
+    FR_TRY(fr_binlog_server_continues(r->s, my, &r->at, &here, err));
+    if (r->at.held_file[0] == '\0') {
+        *start = here;
+        return FR_OK;
+    }
+    r->from = r->at;
+    snprintf(r->from.file, sizeof(r->from.file), "%s", r->at.held_file);
+    r->from.pos = r->at.held_pos;
+    r->from.gtid = r->at.held_gtid;
+    r->from.file_time = 0;
+    if (here.by_gtid)
+        r->published = here.done;
+    else
+        fr_gtids_free(here.done);
+    if (fr_binlog_server_continues(r->s, my, &r->from, start, err) == FR_FAIL)
+        return fr_fail_in(err, "read the XA transactions again that are prepared since");
+    if (start->by_gtid == here.by_gtid || here.same_server)
+        return FR_OK;
+    fr_gtids_free(start->done);
+    start->done = NULL;
+    fr_fail(err, FR_ERR_POSITION, "the stored position has GTIDs in one of its places only");
+    fr_fail_code(err, "my.position");
+    return fr_fail_hint(err, "freshet position reset %s starts over with a new snapshot",
+                        r->s->settings->name);
+}
 
 static fr_rc may_start(stream_reader *r, fr_binlog_start_at *start, fr_err *err)
 {
@@ -263,7 +324,7 @@ static fr_rc may_start(stream_reader *r, fr_binlog_start_at *start, fr_err *err)
     if (rc == FR_OK)
         rc = fr_binlog_catalog_verify(s->settings, &c, err);
     if (rc == FR_OK)
-        rc = fr_binlog_server_continues(s, my, &r->at, start, err);
+        rc = continues(r, my, start, err);
     if (rc == FR_FAIL)
         fr_my_close(my);
     else
@@ -271,15 +332,24 @@ static fr_rc may_start(stream_reader *r, fr_binlog_start_at *start, fr_err *err)
     return rc;
 }
 
-static void make_decoder(stream_reader *r, const fr_binlog_start_at *start)
+static fr_rc make_decoder(stream_reader *r, const fr_binlog_start_at *start, fr_err *err)
 {
     const fr_binlog_calls calls = {.context = r, .describe = describe, .statement = statement};
-    const fr_binlog_options options = {
-        .family = r->s->server.mariadb ? FR_GTID_MARIADB : FR_GTID_MYSQL, .epoch = r->at.epoch};
+    const fr_binlog_options options = {.family =
+                                           r->s->server.mariadb ? FR_GTID_MARIADB : FR_GTID_MYSQL,
+                                       .epoch = r->at.epoch,
+                                       .xa_hold = r->s->config->xa != 0,
+                                       .xa_limit = (size_t)r->s->config->xa_limit};
     r->decoder = fr_binlog_new(&calls, &options, start->done);
     /* On another server the place means nothing; there the set alone says where we are. */
     if (start->same_server)
-        fr_binlog_start(r->decoder, fr_cstr(r->at.file), r->at.pos);
+        fr_binlog_start(r->decoder, fr_cstr(r->from.file), r->from.pos);
+    if (r->at.held_file[0] != '\0')
+        fr_binlog_published(r->decoder, fr_cstr(r->at.file), r->at.pos, r->published);
+    if (fr_binlog_know_xids(r->decoder, r->at.xa_open))
+        return FR_OK;
+    fr_fail(err, FR_ERR_POSITION, "the stored position cannot be read: xa_open");
+    return fr_fail_code(err, "my.position");
 }
 
 static fr_rc start_stream(stream_reader *r, fr_str resume, fr_err *err)
@@ -287,16 +357,20 @@ static fr_rc start_stream(stream_reader *r, fr_str resume, fr_err *err)
     fr_binlog_source *s = r->s;
     fr_binlog_start_at start = {.done = NULL};
     FR_TRY(fr_binlog_position_parse(r->arena, resume, &r->at, err));
+    r->from = r->at;
     FR_TRY(may_start(r, &start, err));
     fr_rc rc = fr_binlog_shapes_open(&r->shapes, s, r->at.shapes, err);
     if (rc == FR_OK)
-        rc = fr_binlog_dump_open(s, &r->at, &start, &r->dump, err);
+        rc = fr_binlog_dump_open(s, &r->from, &start, &r->dump, err);
     if (rc == FR_OK) {
         r->at.epoch += start.same_server ? 0 : 1;
         r->resume_lsn = start.same_server ? fr_binlog_lsn(r->at.file, r->at.pos) : 0;
+        r->read_lsn = r->resume_lsn;
         r->at.file_time = start.same_server ? r->at.file_time : 0;
+        r->known_time = r->at.file_time;
+        snprintf(r->known_file, sizeof(r->known_file), "%s", r->at.file);
         snprintf(r->at.server, sizeof(r->at.server), "%s", s->server.name);
-        make_decoder(r, &start);
+        rc = make_decoder(r, &start, err);
     }
     fr_gtids_free(start.done);
     return rc;
@@ -319,6 +393,7 @@ fr_rc fr_binlog_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_
     s->epoch = r->at.epoch;
     pthread_mutex_unlock(&s->lock);
     atomic_store(&s->connected, true);
+    atomic_store(&s->read_lsn, r->read_lsn);
     *out = &r->base;
     return FR_OK;
 }

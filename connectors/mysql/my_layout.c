@@ -202,7 +202,9 @@ static void keep_relation(fr_my_layout *l, const fr_my_relation *r)
         c->fallback = keep(a, c->fallback);
         fr_str *labels = fr_arena_alloc(a, (c->label_count + 1) * sizeof(fr_str));
         for (size_t k = 0; k < c->label_count; k++)
-            labels[k] = c->labels[k].len == 0 ? FR_STR("") : fr_arena_str(a, c->labels[k]);
+            labels[k] = c->labels[k].ptr == fr_my_no_label ? c->labels[k]
+                        : c->labels[k].len == 0            ? FR_STR("")
+                                                           : fr_arena_str(a, c->labels[k]);
         c->labels = labels;
     }
 }
@@ -287,6 +289,7 @@ static void set_column(const fr_my_relation *r, const fr_my_column *c, const fr_
     bool is_text = fr_my_type_rows[c->type].text;
     out->name = c->name;
     out->kind = codec->kind;
+    out->span = codec->kind == FR_TIME;
     out->nullable = (c->nullable || zero_null) && c->primary == 0;
     out->may_be_absent = !r->full_image;
     out->key_ordinal = c->primary;

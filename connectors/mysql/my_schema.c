@@ -132,6 +132,21 @@ static bool label(fr_str in, size_t *at, fr_buf *b)
     return false;
 }
 
+const char fr_my_no_label[] = "?";
+
+/* Of a character set whose characters information_schema cannot all show. */
+static void doubt_labels(fr_my_column *c, fr_arena *a)
+{
+    if (c->charset == NULL || c->charset->max_length < 4 || c->label_count == 0)
+        return;
+    fr_str *sure = fr_arena_alloc(a, c->label_count * sizeof(*sure));
+    for (size_t i = 0; i < c->label_count; i++) {
+        bool known = memchr(c->labels[i].ptr, '?', c->labels[i].len) == NULL;
+        sure[i] = known ? c->labels[i] : (fr_str){fr_my_no_label, 1};
+    }
+    c->labels = sure;
+}
+
 static bool labels(fr_str in, fr_arena *a, fr_my_column *out)
 {
     size_t count = 0, at = 0;
@@ -315,6 +330,7 @@ fr_rc fr_my_column_from_schema(const fr_my_schema_row *row, bool mariadb, fr_are
                 FR_ARG(row->name), FR_ARG(row->charset));
         return fr_fail_code(err, "my.charset_unsupported");
     }
+    doubt_labels(&c, a);
     if (row->srs_id.len > 0)
         c.srid = (uint32_t)strtoul(fr_arena_cstr(a, row->srs_id), NULL, 10);
     if (!c.generated && literal(row, mariadb, a, &text))

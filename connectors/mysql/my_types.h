@@ -69,7 +69,7 @@ typedef struct fr_my_column {
     bool is_unsigned;         /* ZEROFILL is */
     bool nullable;
     const fr_my_charset *charset; /* of text, ENUM and SET; NULL: none, or not known */
-    const fr_str *labels;         /* ENUM and SET, in UTF-8 */
+    const fr_str *labels;         /* ENUM and SET, in UTF-8; see fr_my_no_label */
     size_t label_count;
     uint32_t srid;    /* declared one of a spatial column; each value has its own */
     uint16_t primary; /* 1, 2, ...: place in the primary key (or in what stands in for it) */
@@ -104,6 +104,11 @@ typedef struct fr_my_codec {
 typedef struct fr_my_schema_row {
     fr_str name, column_type, is_nullable, fallback, charset, extra, comment, srs_id, generation;
 } fr_my_schema_row;
+
+/* What a label points to that is not known: information_schema writes ? for every character that
+ * three bytes of UTF-8 do not hold, so one with a ? in it may be another. Only its text is in
+ * doubt; the log with binlog_row_metadata=FULL and a snapshot have it right. */
+extern const char fr_my_no_label[];
 
 /* The column of a row of information_schema.COLUMNS; texts are copied into a. mariadb: its
  * COLUMN_DEFAULT is an expression (10.2.7+: quoted), MySQL's a bare literal. primary is the

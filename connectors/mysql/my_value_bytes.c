@@ -83,11 +83,25 @@ static fr_rc bytes(const fr_my_codec *c, fr_arena *a, fr_str s, fr_value *out, f
 
 /* --- ENUM and SET --- */
 
+static fr_rc unknown_label(size_t number, fr_err *err)
+{
+    fr_fail(err, FR_ERR_DATA,
+            "label %zu of the column is not known: information_schema writes ? for characters that "
+            "it cannot show",
+            number);
+    fr_fail_code(err, "my.value.label");
+    return fr_fail_hint(err,
+                        "SET GLOBAL binlog_row_metadata=FULL (MySQL 8.0.1, MariaDB 10.5): then "
+                        "the log says what labels are");
+}
+
 fr_rc fr_my_label(const fr_my_codec *c, fr_arena *a, uint64_t v, fr_value *out, fr_err *err)
 {
     if (c->type == FR_MY_ENUM) {
         if (v > c->label_count)
             return fr_my_malformed(err, "an enum value beyond the column's labels");
+        if (v > 0 && c->labels[v - 1].ptr == fr_my_no_label)
+            return unknown_label((size_t)v, err);
         /* A copy: the layout may be gone before the batch. */
         bool empty = v == 0 || c->labels[v - 1].len == 0;
         put_bytes(c, empty ? FR_STR("") : fr_arena_str(a, c->labels[v - 1]), out);
@@ -100,6 +114,8 @@ fr_rc fr_my_label(const fr_my_codec *c, fr_arena *a, uint64_t v, fr_value *out, 
     for (size_t i = 0, n = 0; i < c->label_count && i < 64; i++) {
         if ((v >> i & 1) == 0)
             continue;
+        if (c->labels[i].ptr == fr_my_no_label)
+            return unknown_label(i + 1, err);
         if (n++ > 0)
             fr_buf_u8(&b, ',');
         fr_buf_str(&b, c->labels[i]);

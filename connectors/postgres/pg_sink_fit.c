@@ -287,6 +287,8 @@ fr_str fr_pg_sink_type(fr_arena *a, const fr_column *c)
     };
     if (c->kind == FR_JSON)
         return json_type(a, c);
+    if (c->kind == FR_TIME && c->span)
+        return FR_STR("interval");
     if (c->kind == FR_TEXT) {
         const char *native = one_of(kept, sizeof(kept) / sizeof(*kept), c->native_type);
         return fr_cstr(native != NULL ? native : "text");

@@ -27,7 +27,7 @@ typedef struct chunk_reader {
 
 #define READER(base) ((chunk_reader *)(base))
 
-/* ---- the range, as SQL ---- */
+/* ---- the range and the condition, as SQL ---- */
 
 static const fr_wal_view *view_named(fr_wal_source *s, fr_str name)
 {
@@ -107,11 +107,14 @@ static fr_rc range_sql(fr_arena *a, const fr_wal_table *t, const fr_chunk *c, fr
                        fr_err *err)
 {
     fr_buf b = {.arena = a};
-    if (c->from.len > 0)
+    bool from = !c->whole && c->from.len > 0, to = !c->whole && c->to.len > 0;
+    if (c->where.len > 0)
+        fr_buf_printf(&b, "(\n%.*s\n)%s", FR_ARG(c->where), from || to ? " AND " : "");
+    if (from)
         FR_TRY(put_bound(&b, a, t, c->after ? ">" : ">=", c->from, err));
-    if (c->from.len > 0 && c->to.len > 0)
+    if (from && to)
         fr_buf_text(&b, " AND ");
-    if (c->to.len > 0)
+    if (to)
         FR_TRY(put_bound(&b, a, t, "<", c->to, err));
     *out = fr_buf_view(&b);
     return FR_OK;
@@ -120,9 +123,8 @@ static fr_rc range_sql(fr_arena *a, const fr_wal_table *t, const fr_chunk *c, fr
 static fr_rc put_copy(fr_buf *b, fr_arena *a, const fr_wal_table *t, const fr_chunk *c, bool binary,
                       fr_err *err)
 {
-    fr_str range = {"", 0};
-    if (!c->whole)
-        FR_TRY(range_sql(a, t, c, &range, err));
+    fr_str range;
+    FR_TRY(range_sql(a, t, c, &range, err));
     fr_str rows = fr_wal_rows_sql(a, t, range);
     fr_buf_text(b, " COPY (SELECT ");
     for (size_t i = 0; i < t->relation.column_count; i++) {

@@ -622,6 +622,7 @@ const fr_source_ops fr_postgres_wal_source = {
     .refresh = wal_refresh,
     .verify = wal_verify,
     .busy = fr_wal_busy,
+    .check_where = fr_wal_check_where,
     .apply_objects = wal_apply_objects,
     .close = wal_close,
     .sql = &fr_postgres_sql,

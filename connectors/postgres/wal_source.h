@@ -13,6 +13,7 @@
  *   wal_stream.c    the reader of the log
  *   wal_shapes.c    what the stream's decoder asks the catalog
  *   wal_reread.c    values that no log has (decision 47)
+ *   wal_where.c     is this a condition that a snapshot can have?
  *   wal_busy.c      does the server ask snapshots to wait?
  *   wal_wait.c      waiting that another thread can end
  *   wal_check.c     the pre-flight catalogue */
@@ -105,6 +106,9 @@ fr_rc fr_wal_catalog_verify(const fr_wal_source *s, const fr_wal_catalog *c, fr_
 /* The SQL that makes the publication, or adds the tables it lacks; empty: nothing to do. */
 fr_str fr_wal_publication_sql(fr_arena *a, int version, const char *publication,
                               const fr_wal_catalog *c);
+
+/* wal_where.c */
+fr_rc fr_wal_check_where(fr_source *base, fr_str space, fr_str name, fr_str where, fr_err *err);
 
 /* wal_snapshot.c */
 fr_rc fr_wal_plan(fr_source *base, const fr_plan_request *request, fr_plan *out, fr_err *err);

@@ -19,7 +19,7 @@ _freshet()
     status) set -- '' ;;
     tap) set -- ' --limit --from --where --at' ;;
     position) set -- ' show set reset --from-slot --dry-run' ;;
-    snapshot) set -- ' start status --dry-run' ;;
+    snapshot) set -- ' start cancel status --where --dry-run' ;;
     config) set -- ' show schema explain' ;;
     doctor) set -- ' --check' ;;
     connectors) set -- ' list' ;;

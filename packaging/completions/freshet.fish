@@ -26,7 +26,9 @@ complete -c freshet -n '__fish_seen_subcommand_from position' -l from-slot -d 's
 complete -c freshet -n '__fish_seen_subcommand_from position' -l dry-run -d 'show what would be done'
 complete -c freshet -n __fish_use_subcommand -a snapshot -d 'read a table again while its changes are streamed; how far snapshots are'
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -a start
+complete -c freshet -n '__fish_seen_subcommand_from snapshot' -a cancel
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -a status
+complete -c freshet -n '__fish_seen_subcommand_from snapshot' -l where -x -d 'start: only rows for which this condition of the database holds'
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -l dry-run -d 'show what would be done'
 complete -c freshet -n __fish_use_subcommand -a config -d 'the merged configuration, its JSON Schema, the meaning of a key'
 complete -c freshet -n '__fish_seen_subcommand_from config' -a show

@@ -288,6 +288,22 @@ static fr_rc finish_when_it_may(fr_capture *c, outlet *o, fr_arena *a, fr_str *r
     return waits ? FR_IDLE : finish_snapshot(c, o, a, resume, err);
 }
 
+/* The log, until a stop; or, while a snapshot is not through, until that may go on. One that only
+ * gave way goes on at once: on the way to its next view the log is followed anyway. */
+static fr_rc follow(fr_capture *c, outlet *o, fr_str resume, bool unfinished, fr_err *err)
+{
+    bool waits = false, leave;
+    if (unfinished)
+        FR_TRY(throttle_look(c->throttle, false, &waits, &leave, err));
+    c->held = waits;
+    if ((unfinished && !waits) || requests_waiting(c->requests))
+        return FR_IDLE;
+    FR_TRY(stream_run(c, o, resume, 0, err));
+    if (stopping(c))
+        return FR_OK;
+    return c->held || requests_waiting(c->requests) ? FR_IDLE : FR_OK;
+}
+
 /* FR_OK: stopped; FR_IDLE: a snapshot that was asked for or held back may begin or go on: open
  * all of it again, as after a restart. */
 static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
@@ -306,21 +322,15 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
             outlet_skip(o, &k->split);
         FR_TELL(&c->s.observer, position, resume);
         FR_TRY(forget_removed(c, o, a, err));
+        if (requests_waiting(c->requests))
+            FR_TRY(requests_take(c, o, err));
         FR_TRY(anything_wanted(c, &some, err));
         if (some)
             rc = finish_when_it_may(c, o, a, &resume, err);
     }
     if (rc == FR_FAIL || stopping(c))
         return rc == FR_FAIL ? rc : FR_OK;
-    c->held = rc == FR_IDLE;
-    FR_TRY(stream_run(c, o, resume, 0, err));
-    if (stopping(c))
-        return FR_OK;
-    if (requests_waiting(c->requests)) {
-        FR_TRY(requests_take(c, o, err));
-        return FR_IDLE;
-    }
-    return c->held ? FR_IDLE : FR_OK;
+    return follow(c, o, resume, rc == FR_IDLE, err);
 }
 
 static size_t pool_batches(const fr_capture *c)

@@ -33,17 +33,26 @@ void fr_capture_stop(fr_capture *c);
 /* Give up what is under way as well (the drain time is over). From any thread. */
 void fr_capture_abandon(fr_capture *c);
 /* Take a snapshot of this table again, as if it were new, beside the stream: noted, and begun
- * once the source follows its log and no transaction is open. From any thread; returns at once. */
-void fr_capture_snapshot(fr_capture *c, fr_str space, fr_str name);
-/* What became of it: nobody asked since the start; noted; in the checkpoint, so that it survives
- * whatever comes; there is no such table. From any thread. */
+ * once the source follows its log and no transaction is open. where: only rows for which this SQL
+ * holds; empty: all. From any thread; returns at once. */
+void fr_capture_snapshot(fr_capture *c, fr_str space, fr_str name, fr_str where);
+/* Do not read what is left of this table's snapshot, whatever asked for that. Noted; a snapshot
+ * under way is left within a second or so. From any thread; returns at once. */
+void fr_capture_cancel(fr_capture *c, fr_str space, fr_str name);
+/* What became of the newest of both: nobody asked since the start; noted; in the checkpoint, so
+ * that it survives whatever comes; there is no such table; refused, and then *why says why. From
+ * any thread. */
 typedef enum fr_request_state {
     FR_REQUEST_NONE,
     FR_REQUEST_ASKED,
     FR_REQUEST_TAKEN,
-    FR_REQUEST_UNKNOWN
+    FR_REQUEST_UNKNOWN,
+    FR_REQUEST_REFUSED
 } fr_request_state;
-fr_request_state fr_capture_requested(fr_capture *c, fr_str space, fr_str name);
+fr_request_state fr_capture_requested(fr_capture *c, fr_str space, fr_str name, fr_err *why);
+/* Asks the server; CONFIG (snapshot.where) with what it says, or why it could not be asked. */
+fr_rc fr_capture_check_where(const fr_source_settings *settings, fr_source *source, fr_str space,
+                             fr_str name, fr_str where, fr_err *err);
 /* True once the thread has nothing more to do. failed_out, err_out: how it ended. From any
  * thread. */
 bool fr_capture_done(fr_capture *c, bool *failed_out, fr_err *err_out);

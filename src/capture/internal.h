@@ -158,11 +158,13 @@ fr_rc poll_run(fr_capture *c, outlet *o, fr_arena *a, fr_err *err);
 /* Any wait between two polls ends. From any thread, under c->lock. */
 void polls_wake(polls *p);
 
-/* request.c: snapshots that were asked for while the source runs. */
+/* request.c: what was asked about snapshots while the source runs. */
 requests *requests_new(void);
 void requests_free(requests *r);
 bool requests_waiting(const requests *r); /* from any thread */
-/* Put them into the checkpoint; nothing is open. FR_OK: open all again. */
+/* The rest of this table's snapshot is not wanted, and that waits to be taken. From any thread. */
+bool requests_cancel(fr_capture *c, fr_str space, fr_str name);
+/* Put them into the checkpoint, before anything is read. */
 fr_rc requests_take(fr_capture *c, outlet *o, fr_err *err);
 
 /* stream.c: follow the log from resume. stop_lsn 0: until stopping, until a snapshot is asked

@@ -13,7 +13,7 @@ typedef struct chunk {
 } chunk;
 
 typedef struct snap_table {
-    fr_str space, name;
+    fr_str space, name, where;
     fr_str view_resume;
     uint64_t view_lsn;
     uint32_t chunks, done;
@@ -81,6 +81,7 @@ static void add_chunk(snapshot *s, const fr_chunk *c)
     s->tables[n->table].count++;
     n->chunk.space = s->tables[n->table].space;
     n->chunk.name = s->tables[n->table].name;
+    n->chunk.where = s->tables[n->table].where;
     n->chunk.from = fr_arena_str(s->arena, c->from);
     n->chunk.to = fr_arena_str(s->arena, c->to);
 }
@@ -111,6 +112,8 @@ void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
                       .view_lsn = plan->view_lsn,
                       .first = s->chunk_count,
                       .dirty = true};
+    if (before != NULL && before->left_count > 0)
+        t->where = fr_arena_str(s->arena, before->where);
     if (can_resume(before)) {
         t->chunks = before->chunks;
         t->rows = before->rows;
@@ -166,6 +169,7 @@ static fr_record record_of(snapshot *s, fr_arena *a, size_t table)
     snap_table *t = &s->tables[table];
     fr_snapshot_progress p = {.space = t->space,
                               .name = t->name,
+                              .where = t->where,
                               .view_resume = t->view_resume,
                               .view_lsn = t->view_lsn,
                               .chunks = t->chunks,
@@ -217,26 +221,32 @@ static void pace(snapshot *s, size_t rows)
         fr_sleep_us(due - fr_now_us() < 100000 ? due - fr_now_us() : 100000);
 }
 
-/* FR_OK: read on; FR_IDLE: we are to end. A table without a key would have to start over: its
- * reader waits at its place, and ends when it is through. */
-static fr_rc pass(snapshot *s, bool inside, bool whole, fr_err *err)
+static bool cancelled(snapshot *s)
 {
+    bool any = false;
+    for (size_t i = 0; i < s->table_count && !any; i++)
+        any = requests_cancel(s->c, s->tables[i].space, s->tables[i].name);
+    return any;
+}
+
+/* FR_OK: read on; FR_IDLE: we are to end. A table without a key would have to start over: its
+ * reader waits at its place, and ends when it is through, or when nobody wants it any more. */
+static fr_rc pass(snapshot *s, bool inside, const fr_chunk *at, fr_err *err)
+{
+    bool stays = inside && at->whole;
     for (;;) {
         bool waits, leave;
         FR_TRY(throttle_look(s->c->throttle, inside, &waits, &leave, err));
         if (stopping(s->c) || atomic_load(&s->stop))
             return FR_IDLE;
         bool over = s->slice_over_us != 0 && fr_now_us() >= s->slice_over_us;
-        if (over && atomic_load(&s->moved) && !(inside && whole)) {
+        bool go = (over && atomic_load(&s->moved)) || (waits && leave) || cancelled(s);
+        if (go && (!stays || requests_cancel(s->c, at->space, at->name))) {
             atomic_store(&s->leave, true);
             return FR_IDLE;
         }
         if (!waits)
             return FR_OK;
-        if (leave && !(inside && whole)) {
-            atomic_store(&s->leave, true);
-            return FR_IDLE;
-        }
         fr_sleep_us(50000);
     }
 }
@@ -283,13 +293,23 @@ static fr_rc read_one(snapshot *s, const chunk *c, size_t index, fr_err *err)
         if (rc != FR_OK)
             continue;
         pace(s, rows);
-        rc = pass(s, true, c->chunk.whole, err);
+        rc = pass(s, true, &c->chunk, err);
         if (rc == FR_IDLE)
             break;
     }
     if (r != NULL)
         r->ops->close(r);
     return rc;
+}
+
+static void explain(const snapshot *s, const fr_chunk *c, fr_err *err)
+{
+    fr_fail_in(err, "snapshot of %.*s.%.*s, chunk %u", FR_ARG(c->space), FR_ARG(c->name), c->index);
+    if (c->where.len > 0 && (err->kind == FR_ERR_CONFIG || err->kind == FR_ERR_DATA))
+        fr_fail_hint(err,
+                     "the condition that this snapshot was asked with does not work for every row, "
+                     "or not any more; to drop it: freshet snapshot cancel %s/%.*s.%.*s",
+                     s->c->s.source->name, FR_ARG(c->space), FR_ARG(c->name));
 }
 
 static void *chunk_reader(void *context)
@@ -300,13 +320,12 @@ static void *chunk_reader(void *context)
     fr_err err;
     size_t index;
     for (chunk *c; !stopping(s->c) && (c = next_chunk(s, &index)) != NULL;) {
-        fr_rc rc = pass(s, false, c->chunk.whole, &err);
+        fr_rc rc = pass(s, false, &c->chunk, &err);
         if (rc == FR_OK)
             rc = read_one(s, c, index, &err);
         if (rc != FR_FAIL)
             continue;
-        fr_fail_in(&err, "snapshot of %.*s.%.*s, chunk %u", FR_ARG(c->chunk.space),
-                   FR_ARG(c->chunk.name), c->chunk.index);
+        explain(s, &c->chunk, &err);
         pthread_mutex_lock(&s->c->lock);
         if (!s->failed)
             s->err = err;

@@ -110,62 +110,22 @@ fr_rc fr_ask_write(fr_cli *cli, const fr_config *config, size_t source, const ch
     return rc == FR_FAIL ? rc : FR_OK;
 }
 
-fr_rc fr_ask_source(const fr_config *config, fr_str name, size_t *out, fr_err *err)
-{
-    const char *names[256];
-    size_t n = 0;
-    for (size_t i = 0; i < config->source_count; i++) {
-        if (fr_str_is(name, config->sources[i].name)) {
-            *out = i;
-            return FR_OK;
-        }
-        if (n < 256)
-            names[n++] = config->sources[i].name;
-    }
-    const char *near = fr_nearest(name, names, n);
-    fr_fail(err, FR_ERR_CONFIG, "there is no source `%.*s`", FR_ARG(name));
-    fr_fail_code(err, "cli.no_source");
-    return near != NULL ? fr_fail_hint(err, "did you mean `%s`?", near)
-                        : fr_fail_hint(err, "freshet config show lists them under sources:");
-}
-
-static fr_rc no_table(const fr_source_settings *s, fr_str table, fr_err *err)
-{
-    const char *names[256];
-    size_t n = 0;
-    for (size_t i = 0; i < s->table_count && n < 256; i++)
-        if (s->tables[i].regex == NULL)
-            names[n++] = s->tables[i].pattern;
-    const char *near = fr_nearest(table, names, n);
-    fr_fail(err, FR_ERR_CONFIG, "source %s does not capture `%.*s`", s->name, FR_ARG(table));
-    fr_fail_code(err, "cli.no_table");
-    return near != NULL ? fr_fail_hint(err, "did you mean `%s/%s`?", s->name, near)
-                        : fr_fail_hint(err, "write source/space.table, or the name of a topic");
-}
-
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err)
 {
-    const char *slash = strchr(word, '/'), *dot = slash == NULL ? NULL : strchr(slash, '.');
-    if (slash == NULL) {
+    fr_config_place p;
+    if (strchr(word, '/') == NULL) {
         *out = word;
         return FR_OK;
     }
-    size_t i;
-    FR_TRY(fr_ask_source(config, (fr_str){word, (size_t)(slash - word)}, &i, err));
-    const fr_source_settings *s = &config->sources[i];
-    if (dot == NULL)
-        return no_table(s, fr_cstr(slash + 1), err);
-    fr_str space = {slash + 1, (size_t)(dot - slash - 1)}, name = fr_cstr(dot + 1);
-    const fr_table_settings *t = fr_source_match(s, space, name);
-    if (t == NULL)
-        return no_table(s, fr_cstr(slash + 1), err);
+    FR_TRY(fr_config_table(config, word, &p, err));
+    const fr_source_settings *s = &config->sources[p.source];
     const fr_pair vars[] = {{"source", s->name},
                             {"prefix", s->prefix},
-                            {"space", fr_arena_cstr(a, space)},
-                            {"table", fr_arena_cstr(a, name)}};
+                            {"space", fr_arena_cstr(a, p.space)},
+                            {"table", fr_arena_cstr(a, p.name)}};
     fr_str topic;
-    FR_TRY(fr_template_expand(a, t->topic, vars, 4, &topic, err));
+    FR_TRY(fr_template_expand(a, p.table->topic, vars, 4, &topic, err));
     *out = fr_arena_cstr(a, fr_topic_legal(a, topic));
     return FR_OK;
 }

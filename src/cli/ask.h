@@ -14,8 +14,6 @@ fr_rc fr_ask_daemon(fr_cli *cli, const fr_config *config, const char *path, json
 /* The same with POST: it is to do something. */
 fr_rc fr_tell_daemon(fr_cli *cli, const fr_config *config, const char *path, json_t **out,
                      fr_err *err);
-/* Index of the source of this name; CONFIG with a did-you-mean. */
-fr_rc fr_ask_source(const fr_config *config, fr_str name, size_t *out, fr_err *err);
 /* The topic of "source/space.table", or the word itself where it has no slash. */
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err);

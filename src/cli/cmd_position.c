@@ -246,7 +246,7 @@ int fr_cmd_position(fr_cli *cli)
     size_t i = 0;
     if (fr_cli_config(cli, &(fr_config_flags){0}, &config, &err) == FR_FAIL)
         return fr_cli_fail(cli, &err);
-    fr_rc rc = fr_ask_source(config, fr_cstr(cli->args[1]), &i, &err);
+    fr_rc rc = fr_config_source(config, fr_cstr(cli->args[1]), &i, &err);
     if (rc == FR_OK)
         rc = strcmp(cli->args[0], "show") == 0    ? show(cli, config, i, &err)
              : strcmp(cli->args[0], "reset") == 0 ? reset(cli, config, i, &err)

@@ -48,14 +48,17 @@ static const fr_flag position_flags[] = {
     {"dry-run", 0, NULL, NULL, "show what would be done"},
     END,
 };
-static const fr_flag snapshot_flags[] = {{"dry-run", 0, NULL, NULL, "show what would be done"},
-                                         END};
+static const fr_flag snapshot_flags[] = {
+    {"where", 0, "SQL", NULL, "start: only rows for which this condition of the database holds"},
+    {"dry-run", 0, NULL, NULL, "show what would be done"},
+    END,
+};
 static const fr_flag doctor_flags[] = {
     {"check", 0, "NAME", NULL, "only checks whose code begins with NAME"}, END};
 static const fr_flag docs_flags[] = {
     {"man", 0, "VERB", NULL, "the man page of a verb, or of freshet"}, END};
 
-static const char *const snapshot_actions[] = {"start", "status", NULL};
+static const char *const snapshot_actions[] = {"start", "cancel", "status", NULL};
 static const char *const position_actions[] = {"show", "set", "reset", NULL};
 static const char *const config_actions[] = {"show", "schema", "explain", NULL};
 static const char *const connectors_actions[] = {"list", NULL};
@@ -117,15 +120,20 @@ const fr_verb fr_verbs[] = {
      .help = "the checkpoint of a source in human units; adopt the position of a slot; start over",
      .run = fr_cmd_position},
     {.name = "snapshot",
-     .args = "start|status [TABLE]",
+     .args = "start|cancel|status [TABLE]",
      .min_args = 1,
      .max_args = 2,
      .actions = snapshot_actions,
      .flags = snapshot_flags,
      .help = "read a table again while its changes are streamed; how far snapshots are",
-     .more = "TABLE is source/space.table. start publishes every row again (op r), in order with\n"
-             "the changes that come meanwhile; without a running daemon the next run does it.\n"
-             "status reads the checkpoint in Kafka: the snapshots under way, or that of TABLE.",
+     .more =
+         "TABLE is source/space.table. start publishes every row again (op r), in order with\n"
+         "the changes that come meanwhile; without a running daemon the next run does it.\n"
+         "With --where only rows for which the condition holds: SQL as it stands after WHERE,\n"
+         "tried on the database before anything is promised.\n"
+         "cancel drops what is left of the table's snapshot, its first one too: those rows are\n"
+         "not published, but for those that change; a restart does not go on with it.\n"
+         "status reads the checkpoint in Kafka: the snapshots under way, or that of TABLE.",
      .run = fr_cmd_snapshot},
     {.name = "config",
      .args = "show|schema|explain [KEY]",

@@ -121,8 +121,13 @@ fr_rc fr_schema_key(fr_arena *a, const fr_route *route, fr_str *out, fr_err *err
     ",{\"name\":\"" name "\",\"type\":[\"null\"," type "],\"default\":null}"
 #define REQUIRED(name, type) ",{\"name\":\"" name "\",\"type\":" type "}"
 
+bool fr_origin_has_binlog(const fr_origin *o)
+{
+    return fr_str_is(o->type, "mysql") || fr_str_is(o->type, "mariadb");
+}
+
 /* debezium-format of `source`, then our place within it. */
-static void put_source(fr_buf *b, fr_str full)
+static void put_source(fr_buf *b, fr_str full, const fr_origin *origin)
 {
     put_name(b, full);
     fr_buf_text(b, ",\"fields\":[{\"name\":\"version\",\"type\":\"string\"}" REQUIRED("connector",
@@ -135,7 +140,13 @@ static void put_source(fr_buf *b, fr_str full)
                        OPTIONAL("txId", "\"long\"") OPTIONAL("lsn", "\"long\"")
                            OPTIONAL("xmin", "\"long\"") OPTIONAL("origin", "\"string\"")
                                OPTIONAL("origin_lsn", "\"long\""));
-    fr_buf_text(b, REQUIRED("epoch", "\"int\"") REQUIRED("ordinal", "\"long\"") "]}");
+    fr_buf_text(b, REQUIRED("epoch", "\"int\"") REQUIRED("ordinal", "\"long\""));
+    /* Behind what was there first: a topic's older events have none of it. */
+    if (fr_origin_has_binlog(origin))
+        fr_buf_text(b, OPTIONAL("server_id", "\"long\"") OPTIONAL("gtid", "\"string\"")
+                           OPTIONAL("file", "\"string\"") OPTIONAL("pos", "\"long\"")
+                               OPTIONAL("row", "\"int\"") OPTIONAL("thread", "\"long\""));
+    fr_buf_text(b, "]}");
 }
 
 #define BLOCK                                                                                      \
@@ -164,7 +175,7 @@ static fr_rc put_envelope(fr_buf *b, fr_arena *a, const fr_route *route, const f
     fr_buf_text(b, "],\"default\":null},{\"name\":\"after\",\"type\":[\"null\",");
     fr_buf_json(b, route->schema_name);
     fr_buf_text(b, "],\"default\":null},{\"name\":\"source\",\"type\":");
-    put_source(b, source);
+    put_source(b, source, origin);
     fr_buf_text(b, "}" OPTIONAL("transaction", BLOCK) REQUIRED("op", "\"string\"")
                        OPTIONAL("ts_ms", "\"long\"") OPTIONAL("ts_us", "\"long\"")
                            OPTIONAL("ts_ns", "\"long\""));
@@ -240,7 +251,7 @@ fr_rc fr_schema_message(fr_arena *a, const fr_origin *origin, fr_str *key_out, f
     put_name(&value, fr_arena_printf(a, "freshet.%.*s.MessageValue", FR_ARG(type)));
     fr_buf_text(&value, ",\"fields\":[{\"name\":\"op\",\"type\":\"string\"}");
     fr_buf_text(&value, OPTIONAL("ts_ms", "\"long\"") ",{\"name\":\"source\",\"type\":");
-    put_source(&value, source_name(a, origin));
+    put_source(&value, source_name(a, origin), origin);
     fr_buf_text(&value, "}" OPTIONAL("transaction", BLOCK) ",{\"name\":\"message\",\"type\":");
     put_name(&value, fr_arena_printf(a, "freshet.%.*s.Message", FR_ARG(type)));
     fr_buf_text(&value, ",\"fields\":[{\"name\":\"prefix\",\"type\":\"string\"}" REQUIRED(

@@ -17,6 +17,9 @@ typedef struct fr_origin {
     fr_str db;
 } fr_origin;
 
+/* Does its `source` have the fields of a binary log? */
+bool fr_origin_has_binlog(const fr_origin *o);
+
 /* Schema of the key record (decision 27: no docs, no tags). FR_END when the route has no
  * key. */
 fr_rc fr_schema_key(fr_arena *a, const fr_route *route, fr_str *out, fr_err *err);

@@ -116,6 +116,7 @@ fr_rc fr_avro_type_of(const fr_route *route, uint16_t column, fr_avro_type *out,
     const char *asked = pair_value(&route->settings->column_types, c->name);
     *out = (fr_avro_type){.kind = c->kind, .precision = c->precision, .scale = c->scale};
     out->nullable = is_nullable(route, column);
+    out->span = c->kind == FR_TIME && c->span;
     if (asked != NULL)
         return cast_type(route, c, asked, out, err);
     if (c->kind == FR_DECIMAL && (c->precision <= 0 || c->scale < 0 || c->scale > c->precision))
@@ -134,6 +135,9 @@ void fr_avro_type_write(fr_buf *b, const fr_avro_type *t)
                       t->precision, t->scale);
     else if (t->kind == FR_JSON)
         fr_buf_text(b, "{\"type\":\"string\",\"freshet.type\":\"json\"}");
+    else if (t->kind == FR_TIME && t->span)
+        fr_buf_printf(b, "{\"type\":\"%s\",\"logicalType\":\"%s\",\"freshet.type\":\"span\"}", avro,
+                      logical);
     else if (*logical != '\0')
         fr_buf_printf(b, "{\"type\":\"%s\",\"logicalType\":\"%s\"}", avro, logical);
     else

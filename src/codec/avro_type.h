@@ -11,6 +11,7 @@ typedef struct fr_avro_type {
     fr_kind kind; /* of what is written */
     int16_t precision, scale;
     bool cast;     /* the column's kind is another one: columns.types */
+    bool span;     /* TIME: a length of time; said by "freshet.type" */
     bool nullable; /* as a field of the row record */
 } fr_avro_type;
 

@@ -123,6 +123,7 @@ static void set_column(fr_reading *g, fr_input *in, fr_column *c, const fr_avro_
     c->precision = in->scalar.precision;
     c->scale = in->scalar.scale;
     c->nullable = has_null(f->type);
+    c->span = c->kind == FR_TIME && fr_str_is(in->some->marker, "span");
     c->native_type = fr_cstr(fr_avro_word(in->some->tag));
     c->doc = c->fallback = FR_STR("");
 }

@@ -27,6 +27,7 @@ fr_encoder *fr_encoder_new(const fr_encoder_settings *settings, fr_registry *reg
         fr_put_bytes(fr_put_bytes(fr_put_bytes(head, o->version), o->connector), o->prefix);
     e->source_head = (fr_str){(const char *)head, (size_t)(end - head)};
     uint8_t *db = fr_arena_raw(e->arena, o->db.len + 10);
+    e->binlog = fr_origin_has_binlog(o);
     e->source_db = (fr_str){(const char *)db, (size_t)(fr_put_bytes(db, o->db) - db)};
     return e;
 }
@@ -136,9 +137,35 @@ static uint8_t *put_optional(uint8_t *at, int64_t v)
     return fr_put_long(fr_put_branch(at, true), v);
 }
 
-static size_t source_bound(const fr_encoder *e, fr_str place)
+static size_t source_bound(const fr_encoder *e, fr_str place, const fr_event *event)
 {
-    return e->source_head.len + e->source_db.len + place.len + 220;
+    size_t txn = event->txn == NULL ? 0 : event->txn->gtid.len + event->txn->file.len;
+    return e->source_head.len + e->source_db.len + place.len + txn + 300;
+}
+
+static uint8_t *put_text(uint8_t *at, fr_str text)
+{
+    at = fr_put_branch(at, text.len > 0);
+    return text.len > 0 ? fr_put_bytes(at, text) : at;
+}
+
+static uint8_t *put_if(uint8_t *at, bool there, uint64_t v)
+{
+    at = fr_put_branch(at, there);
+    return there ? fr_put_long(at, (int64_t)v) : at;
+}
+
+/* What a binary log has; a snapshot's rows are in none. pos: where the event with them begins. */
+static uint8_t *put_binlog(uint8_t *at, const fr_event *event)
+{
+    static const fr_txn none = {.commit_us = 0};
+    const fr_txn *txn = event->txn != NULL ? event->txn : &none;
+    bool logged = txn->file.len > 0;
+    at = put_if(at, logged, txn->server_id);
+    at = put_text(put_text(at, txn->gtid), txn->file);
+    at = put_if(at, logged, event->position.row_lsn & ((UINT64_C(1) << FR_BINLOG_BITS) - 1));
+    at = put_if(at, logged, event->row);
+    return put_if(at, txn->thread != 0, txn->thread);
 }
 
 /* Milliseconds, and then micro- and nanoseconds: the same for all rows of a transaction. */
@@ -173,9 +200,10 @@ static uint8_t *put_source(fr_encoder *e, uint8_t *at, fr_str place, const fr_ev
     at = fr_put_branch(at, row_lsn != 0);
     if (row_lsn != 0)
         at = fr_put_long(at, (int64_t)row_lsn);
-    at = fr_put_branch(at, false);                                          /* xmin */
-    at = fr_put_branch(fr_put_branch(at, false), false);                    /* origin, origin_lsn */
-    return fr_put_long(fr_put_long(at, (int32_t)pos->epoch), pos->ordinal); /* our own two */
+    at = fr_put_branch(at, false);                                        /* xmin */
+    at = fr_put_branch(fr_put_branch(at, false), false);                  /* origin, origin_lsn */
+    at = fr_put_long(fr_put_long(at, (int32_t)pos->epoch), pos->ordinal); /* our own two */
+    return e->binlog ? put_binlog(at, event) : at;
 }
 
 static size_t block_bound(const fr_event *event)
@@ -317,7 +345,7 @@ static fr_rc envelope_payload(fr_encoder *e, fr_plan *p, fr_arena *a, const chan
         FR_TRY(fr_row_bound(p, &p->row, c->before, c->event, &before, err));
     if (c->after != NULL)
         FR_TRY(fr_row_bound(p, &p->row, c->after, c->event, &after, err));
-    size_t bound = FR_WIRE_HEADER + before + after + source_bound(e, p->source_place) +
+    size_t bound = FR_WIRE_HEADER + before + after + source_bound(e, p->source_place, c->event) +
                    block_bound(c->event) + unavailable_bound(p, c) + 64;
     uint8_t *start = fr_arena_raw(a, bound);
     uint8_t *at = fr_put_header(start, p->value_id);
@@ -513,7 +541,7 @@ static fr_rc encode_message(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
     uint8_t *key = fr_arena_raw(b->arena, key_bound);
     fr_str key_bytes = shrink(b->arena, key, key_bound,
                               fr_put_bytes(fr_put_header(key, side->key_id), event->name));
-    size_t bound = FR_WIRE_HEADER + source_bound(e, nowhere) + block_bound(event) +
+    size_t bound = FR_WIRE_HEADER + source_bound(e, nowhere, event) + block_bound(event) +
                    event->name.len + event->body.len + 64;
     uint8_t *start = fr_arena_raw(b->arena, bound);
     uint8_t *at = fr_put_header(start, side->value_id);

@@ -73,6 +73,7 @@ struct fr_encoder {
     fr_txn_counts txn;
     fr_str source_head; /* source.version, .connector and .name, as Avro */
     fr_str source_db;
+    bool binlog;     /* source has a binary log's fields */
     int64_t now_us;  /* wall time of this call of fr_encode */
     uint8_t now[33]; /* as Avro */
     size_t now_len;

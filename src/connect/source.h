@@ -22,8 +22,10 @@ typedef struct fr_chunk { /* part of a table; plain data, so it can be checkpoin
                              `from` may become the last row's own key: then it is (from, to)
                              and after is set. */
     bool after;
-    bool whole; /* cannot be resumed in the middle or at another view: a table without key;
-                   an interrupted snapshot of it starts over */
+    bool whole;   /* cannot be resumed in the middle or at another view: a table without key;
+                     an interrupted snapshot of it starts over */
+    fr_str where; /* SQL that check_where let pass: only rows for which it holds; empty: all. The
+                     driver fills it in. */
 } fr_chunk;
 
 typedef struct fr_plan {
@@ -118,6 +120,10 @@ typedef struct fr_source_ops {
      * was seen, in the arena; empty: go on. From any thread. Optional: without it a
      * configuration that sets them is refused. */
     fr_rc (*busy)(fr_source *s, fr_arena *a, fr_str *why_out, fr_err *err);
+    /* Can a snapshot of this table have this SQL condition? Asks the server, and reads no row: it
+     * must be one whole condition, so that the statement around it stays what it is. Fails with
+     * what the server says. From any thread. Optional: without it conditions are refused. */
+    fr_rc (*check_where)(fr_source *s, fr_str space, fr_str name, fr_str where, fr_err *err);
     /* Adopt the slot's own position: for `position set --from-slot`. Optional. */
     fr_rc (*position_now)(fr_source *s, fr_arena *a, fr_str *resume_out, fr_err *err);
     void (*status)(fr_source *s, fr_status *out); /* never blocks; any thread */

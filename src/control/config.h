@@ -74,6 +74,19 @@ void fr_config_free(fr_config *c);
 /* --config, $FRESHET_CONFIG, ./freshet.yaml, $XDG_CONFIG_HOME/freshet/freshet.yaml,
  * /etc/freshet/freshet.yaml. CONFIG error that lists where it looked. */
 fr_rc fr_config_find(const char *flag, fr_arena *a, const char **out, fr_err *err);
+/* Index of the source of this name; CONFIG with a did-you-mean. */
+fr_rc fr_config_source(const fr_config *c, fr_str name, size_t *out, fr_err *err);
+/* The table that "source/space.table" names. Texts are borrowed from word. CONFIG with a
+ * did-you-mean where there is no such source, or it does not capture the table. */
+typedef struct fr_config_place {
+    size_t source;
+    fr_str space, name;
+    const fr_table_settings *table;
+} fr_config_place;
+fr_rc fr_config_table(const fr_config *c, const char *word, fr_config_place *out, fr_err *err);
+/* The same, and CONFIG where its snapshot.mode is never, or the source is polled. */
+fr_rc fr_config_snapshot_table(const fr_config *c, const char *word, fr_config_place *out,
+                               fr_err *err);
 /* Problems as a person reads them. */
 void fr_problem_text(fr_buf *b, const fr_problem *p);
 /* Merged configuration with file:line of each value; secrets as ***. */

@@ -143,7 +143,8 @@ static bool is_read(const char *method)
 
 static bool is_change(const char *path, const char *method)
 {
-    return strcmp(method, "POST") == 0 && strcmp(path, fr_http_snapshots) == 0;
+    return strcmp(method, "POST") == 0 &&
+           (strcmp(path, fr_http_snapshots) == 0 || strcmp(path, fr_http_snapshots_cancel) == 0);
 }
 
 /* True: *out is a refusal. */
@@ -218,6 +219,16 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, fr_answer *a)
     return rc;
 }
 
+static void about_snapshot(const listener *l, struct MHD_Connection *c, const char *path,
+                           const char *method, fr_answer *out)
+{
+    fr_http_snapshot q = {.table = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "table"),
+                          .where = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "where")};
+    if (is_change(path, method))
+        q.verb = strcmp(path, fr_http_snapshots) == 0 ? FR_SNAPSHOT_START : FR_SNAPSHOT_CANCEL;
+    fr_http_route_snapshot(l->http->actions, &q, out);
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const char *path,
                                   const char *method, const char *version, const char *body,
                                   size_t *body_size, void **request)
@@ -234,9 +245,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
     } else if (*body_size > 0) {
         *body_size = 0;
         return MHD_YES;
-    } else if (strcmp(path, fr_http_snapshots) == 0) {
-        fr_http_route_snapshot(l->http->actions, is_change(path, method),
-                               MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "table"), &a);
+    } else if (strcmp(path, fr_http_snapshots) == 0 || is_change(path, method)) {
+        about_snapshot(l, c, path, method, &a);
     } else {
         fr_http_route(l->http->settings, l->http->board, path, &a);
     }

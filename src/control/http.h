@@ -1,20 +1,26 @@
 /* /healthz /readyz /metrics /version /v1/status /v1/sources /v1/sinks /v1/tables /v1/snapshots, on
- * a TCP address and a unix socket (libmicrohttpd). Changes nothing but by POST /v1/snapshots, which
- * needs the socket or http.token. S13: Host checked, headers at most
- * 8 kB, 32 connections, 5 s; off loopback only with TLS and token. Threads of its own. */
+ * a TCP address and a unix socket (libmicrohttpd). Changes nothing but by POST /v1/snapshots (and
+ * its :cancel), which needs the socket or http.token. S13: Host checked, headers at most 8 kB, 32
+ * connections, 5 s; off loopback only with TLS and token. Threads of its own. */
 #ifndef FR_CONTROL_HTTP_H
 #define FR_CONTROL_HTTP_H
 
 #include "control/config.h"
 #include "control/status.h"
 
+/* What is asked about a table's snapshot. */
+typedef struct fr_http_snapshot {
+    enum { FR_SNAPSHOT_LOOK, FR_SNAPSHOT_START, FR_SNAPSHOT_CANCEL } verb;
+    const char *table; /* "source/space.table" */
+    const char *where; /* of START; "" none */
+} fr_http_snapshot;
+
 /* What the daemon does for a request. Called on HTTP's threads. */
 typedef struct fr_http_actions {
     void *context;
-    /* ask: take a new snapshot of "source/space.table". *state_out, static: what became of the
-     * newest request for it: none, asked, taken, unknown. CONFIG: there is no such table; BUSY:
-     * we start or stop. */
-    fr_rc (*snapshot)(void *context, const char *table, bool ask, const char **state_out,
+    /* *state_out, static: what became of the newest request for the table: none, asked, taken,
+     * unknown, refused (*why says why). CONFIG: there is no such table; BUSY: we start or stop. */
+    fr_rc (*snapshot)(void *context, const fr_http_snapshot *q, const char **state_out, fr_err *why,
                       fr_err *err);
 } fr_http_actions;
 

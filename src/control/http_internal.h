@@ -14,10 +14,10 @@ typedef struct fr_answer {
 /* path: decoded, begins with '/'. Fills in *out; an unknown path is a 404 with a body. */
 void fr_http_route(const fr_http_settings *settings, fr_board *board, const char *path,
                    fr_answer *out);
-/* The path that takes POST as well; table: its argument, NULL when it is missing. */
-extern const char fr_http_snapshots[];
-void fr_http_route_snapshot(const fr_http_actions *actions, bool post, const char *table,
-                            fr_answer *out);
+/* The paths that take POST as well: of a start, and of a cancel. */
+extern const char fr_http_snapshots[], fr_http_snapshots_cancel[];
+/* q->table and q->where: the arguments, NULL when they are missing. */
+void fr_http_route_snapshot(const fr_http_actions *actions, fr_http_snapshot *q, fr_answer *out);
 /* {"error":{"code","text","hint"}} */
 void fr_http_error(fr_answer *out, int status, const char *code, const char *text,
                    const char *hint);

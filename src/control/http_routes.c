@@ -164,25 +164,43 @@ static void status(fr_board *board, fr_answer *out)
 /* --- what changes something ------------------------------------------------------------- */
 
 const char fr_http_snapshots[] = "/v1/snapshots";
+const char fr_http_snapshots_cancel[] = "/v1/snapshots:cancel";
 
-void fr_http_route_snapshot(const fr_http_actions *actions, bool post, const char *table,
-                            fr_answer *out)
+static void put_request(fr_buf *b, const char *table, const char *state, const fr_err *why)
+{
+    fr_buf_text(b, "{\"table\":");
+    fr_buf_json(b, fr_cstr(table));
+    fr_buf_printf(b, ",\"state\":\"%s\"", state);
+    if (strcmp(state, "refused") == 0) {
+        fr_buf_text(b, ",\"why\":{\"code\":");
+        fr_buf_json(b, fr_cstr(why->code));
+        fr_buf_text(b, ",\"text\":");
+        fr_buf_json(b, fr_cstr(why->text));
+        fr_buf_text(b, ",\"hint\":");
+        fr_buf_json(b, fr_cstr(why->hint));
+        fr_buf_text(b, "}");
+    }
+    fr_buf_text(b, "}\n");
+}
+
+void fr_http_route_snapshot(const fr_http_actions *actions, fr_http_snapshot *q, fr_answer *out)
 {
     const char *state;
-    fr_err err;
-    out->status = post ? 202 : 200;
+    fr_err err, why;
+    q->where = q->where == NULL ? "" : q->where;
+    out->status = q->verb == FR_SNAPSHOT_LOOK ? 200 : 202;
     out->type = "application/json";
-    if (table == NULL || table[0] == '\0') {
+    if (q->table == NULL || q->table[0] == '\0') {
         fr_http_error(out, 400, "http.no_table", "which table?",
                       "/v1/snapshots?table=source/space.table");
+    } else if (q->where[0] != '\0' && q->verb != FR_SNAPSHOT_START) {
+        fr_http_error(out, 400, "http.where", "only a start takes where=", "leave it out");
     } else if (actions == NULL || actions->snapshot == NULL) {
         fr_http_error(out, 503, "http.no_sources", "nothing runs here", "");
-    } else if (actions->snapshot(actions->context, table, post, &state, &err) == FR_FAIL) {
+    } else if (actions->snapshot(actions->context, q, &state, &why, &err) == FR_FAIL) {
         fr_http_error(out, err.kind == FR_ERR_CONFIG ? 404 : 503, err.code, err.text, err.hint);
     } else {
-        fr_buf_text(&out->body, "{\"table\":");
-        fr_buf_json(&out->body, fr_cstr(table));
-        fr_buf_printf(&out->body, ",\"state\":\"%s\"}\n", state);
+        put_request(&out->body, q->table, state, &why);
     }
 }
 
@@ -213,5 +231,5 @@ void fr_http_route(const fr_http_settings *settings, fr_board *board, const char
     else
         fr_http_error(out, 404, "http.no_such_path", "there is nothing here",
                       "paths: /healthz /readyz /version /metrics /v1/status /v1/sources /v1/sinks "
-                      "/v1/tables /v1/snapshots");
+                      "/v1/tables /v1/snapshots /v1/snapshots:cancel");
 }

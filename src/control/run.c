@@ -337,52 +337,28 @@ static void free_parts(daemon_state *d)
     free(d->applies);
 }
 
-static fr_rc no_table(const char *table, const char *why, fr_err *err)
+static void tell_capture(daemon_state *d, const fr_config_place *p, const fr_http_snapshot *q)
 {
-    fr_fail(err, FR_ERR_CONFIG, "%s: %s", table, why);
-    return fr_fail_code(err, "snapshot.no_table");
+    fr_capture *c = d->captures[p->source];
+    if (q->verb == FR_SNAPSHOT_START)
+        fr_capture_snapshot(c, p->space, p->name, fr_cstr(q->where));
+    else if (q->verb == FR_SNAPSHOT_CANCEL)
+        fr_capture_cancel(c, p->space, p->name);
 }
 
-static fr_rc find_table(const fr_config *c, const char *table, size_t *source_out, fr_str *space,
-                        fr_str *name, fr_err *err)
+static fr_rc on_snapshot_asked(void *context, const fr_http_snapshot *q, const char **state_out,
+                               fr_err *why, fr_err *err)
 {
-    const char *slash = strchr(table, '/'), *dot = slash == NULL ? NULL : strchr(slash, '.');
-    if (dot == NULL) {
-        no_table(table, "is not of the form source/space.table", err);
-        return fr_fail_hint(err, "GET /v1/tables lists them");
-    }
-    *space = (fr_str){slash + 1, (size_t)(dot - slash - 1)};
-    *name = fr_cstr(dot + 1);
-    for (size_t i = 0; i < c->source_count; i++) {
-        const fr_source_settings *s = &c->sources[i];
-        if (!fr_str_is((fr_str){table, (size_t)(slash - table)}, s->name))
-            continue;
-        const fr_table_settings *t = fr_source_match(s, *space, *name);
-        *source_out = i;
-        if (t != NULL && t->snapshot_mode == 0)
-            return FR_OK;
-        no_table(table, t == NULL ? "is not captured" : "its snapshot.mode is never", err);
-        return fr_fail_hint(err, t == NULL ? "add it to the tables of its source"
-                                           : "set snapshot.mode: initial");
-    }
-    no_table(table, "there is no such source", err);
-    return fr_fail_hint(err, "GET /v1/sources lists them");
-}
-
-static fr_rc on_snapshot_asked(void *context, const char *table, bool ask, const char **state_out,
-                               fr_err *err)
-{
-    static const char *const states[] = {"none", "asked", "taken", "unknown"};
+    static const char *const states[] = {"none", "asked", "taken", "unknown", "refused"};
     daemon_state *d = context;
-    size_t i = 0;
-    fr_str space, name;
-    FR_TRY(find_table(d->config, table, &i, &space, &name, err));
+    fr_config_place p;
+    if (fr_config_snapshot_table(d->config, q->table, &p, err) == FR_FAIL)
+        return fr_fail_code(err, "snapshot.no_table");
     fr_rc rc = FR_OK;
     pthread_mutex_lock(&d->lock);
     if (d->parts_run) {
-        if (ask)
-            fr_capture_snapshot(d->captures[i], space, name);
-        *state_out = states[fr_capture_requested(d->captures[i], space, name)];
+        tell_capture(d, &p, q);
+        *state_out = states[fr_capture_requested(d->captures[p.source], p.space, p.name, why)];
     } else {
         rc = fr_fail(err, FR_ERR_BUSY, "freshet is starting or stopping");
         fr_fail_code(err, "snapshot.not_now");

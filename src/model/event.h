@@ -22,7 +22,13 @@ typedef enum fr_op {
 typedef struct fr_txn { /* copied into each batch that the transaction reaches */
     fr_str id;          /* xid or GTID */
     int64_t commit_us;  /* when the source committed; microseconds since 1970 */
+    /* What a binary log says of it, for events' `source`; elsewhere empty and 0. */
+    fr_str gtid, file;
+    uint32_t server_id; /* of the server that committed it first */
+    uint32_t thread;    /* its connection there; 0: the log does not say */
 } fr_txn;
+
+enum { FR_BINLOG_BITS = 40 };
 
 /* Two questions, so two answers. Where did this row come from: (epoch, lsn, ordinal),
  * increasing within a source, what a sink uses to recognise a repeat. Where may we start
@@ -30,7 +36,8 @@ typedef struct fr_txn { /* copied into each batch that the transaction reaches *
 typedef struct fr_position {
     uint64_t lsn;     /* PostgreSQL: commit LSN (Begin has it); a snapshot's rows: that of
                          its view; polling: the number of the page */
-    uint64_t row_lsn; /* where this row itself was logged (source.lsn); 0: as lsn */
+    uint64_t row_lsn; /* where this row itself was logged (source.lsn); 0: as lsn. In a binary
+                         log: number of its file << FR_BINLOG_BITS | offset */
     uint32_t ordinal; /* 0, 1, 2, ... among the events with this lsn (rows and messages;
                          not BEGIN, COMMIT, TABLE); snapshots: 0 */
     uint32_t epoch;   /* counts up when lsn starts anew: failover, restore */
@@ -47,10 +54,11 @@ typedef struct fr_event {
     int64_t time_us;   /* without txn: when the row changed, as it says itself; 0: unknown */
     fr_position position;
     fr_str name, body; /* MESSAGE; an UPDATE whose name is set had these columns read again */
-    bool gone;   /* an UPDATE that changed its key, and whose row is not there any more: a later
-                    event says what became of it, so that values which no log has may stay absent */
-    fr_str zero; /* else empty: columns ("a,b") whose value is a date that is none (0000-00-00),
-                    and so NULL here; message header freshet.zero */
+    bool gone;    /* an UPDATE that changed its key, and whose row is not there any more: a later
+                     event says what became of it, so that values which no log has may stay absent */
+    uint32_t row; /* 0, 1, 2, ... within what was logged at row_lsn; where a log has such groups */
+    fr_str zero;  /* else empty: columns ("a,b") whose value is a date that is none (0000-00-00),
+                     and so NULL here; message header freshet.zero */
     /* Sinks: the Kafka place this event came from; topic empty on the source side. */
     fr_str topic;
     int32_t partition;

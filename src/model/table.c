@@ -77,9 +77,9 @@ bool fr_table_same(const fr_table *a, const fr_table *b)
     for (size_t i = 0; i < a->column_count; i++) {
         const fr_column *x = &a->columns[i], *y = &b->columns[i];
         if (!fr_str_eq(x->name, y->name) || x->kind != y->kind || x->nullable != y->nullable ||
-            x->may_be_absent != y->may_be_absent || x->key_ordinal != y->key_ordinal ||
-            x->precision != y->precision || x->scale != y->scale ||
-            !fr_str_eq(x->native_type, y->native_type))
+            x->span != y->span || x->may_be_absent != y->may_be_absent ||
+            x->key_ordinal != y->key_ordinal || x->precision != y->precision ||
+            x->scale != y->scale || !fr_str_eq(x->native_type, y->native_type))
             return false;
     }
     return true;

@@ -10,6 +10,7 @@ typedef struct fr_column {
     fr_kind kind; /* never ABSENT or NULL */
     bool nullable;
     bool may_be_absent;       /* an unchanged TOAST value may be missing in after */
+    bool span;                /* TIME: a length of time, below 0 or beyond a day as well */
     bool required_change;     /* reserved for contracts; false */
     uint16_t key_ordinal;     /* 1, 2, ... within the key; 0: not part of it */
     int16_t precision, scale; /* DECIMAL only */

@@ -210,6 +210,8 @@ static fr_rc take_snapshot(fr_arena *a, const json_t *j, fr_snapshot_progress *p
     int64_t chunks = 0;
     p->space = member_text(a, j, "space");
     p->name = member_text(a, j, "table");
+    p->where = member_text(a, j, "where");
+    p->cancelled = json_is_true(json_object_get(j, "cancelled"));
     p->view_resume = json_is_object(resume) ? fr_json_text(a, resume) : text_of(a, resume);
     if (!take_u64(j, "view_lsn", &p->view_lsn) || !take_u64(j, "rows", &p->rows) ||
         !take_int(j, "chunks", UINT32_MAX, &chunks) || p->name.len == 0 || !json_is_array(left)) {

@@ -18,6 +18,8 @@ typedef struct fr_chunk_left { /* as fr_chunk, without the table */
 
 typedef struct fr_snapshot_progress { /* of one table; left_count 0: done */
     fr_str space, name;
+    fr_str where;       /* only rows for which this SQL holds; empty: all */
+    bool cancelled;     /* with left_count 0: somebody did not want the rest */
     fr_str view_resume; /* stream_from of the first view */
     uint64_t view_lsn;
     uint32_t chunks; /* in all */
@@ -75,6 +77,16 @@ fr_record fr_checkpoint_claim(fr_arena *a, fr_str instance, int64_t wall_us);
 fr_record fr_checkpoint_stream(fr_arena *a, bool creating, fr_str resume, const fr_split *split,
                                const fr_end *ends, size_t end_count, int64_t wall_us);
 fr_record fr_checkpoint_snapshot(fr_arena *a, const fr_snapshot_progress *p);
+/* What `snapshot start` of a table writes: a tombstone, or with a condition a snapshot that has not
+ * begun. CONFIG (snapshot.where) for a condition that is too long or no text, BUSY
+ * (snapshot.under_way) with one while another snapshot of the table is not through: its rows would
+ * be forgotten. */
+enum { FR_WHERE_MAX = 4096 };
+fr_rc fr_checkpoint_ask(fr_arena *a, const fr_checkpoint *now, fr_str space, fr_str name,
+                        fr_str where, fr_record *out, fr_err *err);
+/* What `snapshot cancel` writes: the rest is not wanted. CONFIG (snapshot.not_under_way). */
+fr_rc fr_checkpoint_cancel(fr_arena *a, const fr_checkpoint *now, fr_str space, fr_str name,
+                           fr_record *out, fr_err *err);
 fr_record fr_checkpoint_topic_fact(fr_arena *a, const fr_topic_fact *t);
 fr_record fr_checkpoint_ends(fr_arena *a, const fr_end *ends, size_t count);
 /* table: "space.table"; progress: a JSON object with "v", which whoever polls it understands. */

@@ -115,7 +115,12 @@ static void put_snapshot(fr_buf *b, const fr_snapshot_progress *p)
         fr_buf_text(b, i > 0 ? "," : "");
         put_chunk(b, &p->left[i]);
     }
-    fr_buf_text(b, "]}");
+    fr_buf_text(b, "]");
+    if (p->where.len > 0) {
+        fr_buf_text(b, ",\"where\":");
+        fr_buf_json(b, p->where);
+    }
+    fr_buf_text(b, p->cancelled ? ",\"cancelled\":true}" : "}");
 }
 
 fr_record fr_checkpoint_snapshot(fr_arena *a, const fr_snapshot_progress *p)
@@ -123,6 +128,69 @@ fr_record fr_checkpoint_snapshot(fr_arena *a, const fr_snapshot_progress *p)
     fr_buf b = {.arena = a};
     put_snapshot(&b, p);
     return record(&b, joined(a, "snapshot/", p->space, ".", p->name));
+}
+
+static const fr_snapshot_progress *snapshot_of(const fr_checkpoint *c, fr_arena *a, fr_str space,
+                                               fr_str name)
+{
+    return fr_map_get(c->snapshots, joined(a, "", space, ".", name));
+}
+
+static fr_rc check_where(fr_str where, fr_err *err)
+{
+    bool text = fr_utf8_valid(where) && memchr(where.ptr, 0, where.len) == NULL;
+    if (text && where.len <= FR_WHERE_MAX) {
+        return FR_OK;
+    }
+    fr_fail(err, FR_ERR_CONFIG, "the condition is %s", text ? "longer than 4096 bytes" : "no text");
+    fr_fail_code(err, "snapshot.where");
+    return fr_fail_hint(err, "give one SQL condition, as it would stand after WHERE, in UTF-8");
+}
+
+fr_rc fr_checkpoint_ask(fr_arena *a, const fr_checkpoint *now, fr_str space, fr_str name,
+                        fr_str where, fr_record *out, fr_err *err)
+{
+    const fr_snapshot_progress *p = snapshot_of(now, a, space, name);
+    if (where.len == 0) {
+        *out = (fr_record){joined(a, "snapshot/", space, ".", name), {NULL, 0}};
+        return FR_OK;
+    }
+    FR_TRY(check_where(where, err));
+    if (p == NULL || p->left_count > 0) {
+        fr_fail(err, FR_ERR_BUSY, "%.*s.%.*s: another snapshot of it is not through", FR_ARG(space),
+                FR_ARG(name));
+        fr_fail_code(err, "snapshot.under_way");
+        return fr_fail_hint(err, "wait until freshet snapshot status says done, or end it: freshet "
+                                 "snapshot cancel");
+    }
+    /* One chunk that cannot be gone on with: what there is to read is found out at the view. */
+    fr_chunk_left all = {.whole = true};
+    fr_snapshot_progress next = {
+        .space = space, .name = name, .where = where, .chunks = 1, .left = &all, .left_count = 1};
+    *out = fr_checkpoint_snapshot(a, &next);
+    return FR_OK;
+}
+
+fr_rc fr_checkpoint_cancel(fr_arena *a, const fr_checkpoint *now, fr_str space, fr_str name,
+                           fr_record *out, fr_err *err)
+{
+    const fr_snapshot_progress *p = snapshot_of(now, a, space, name);
+    bool begun = now->has_stream && !now->creating;
+    if (!begun || (p != NULL && p->left_count == 0)) {
+        fr_fail(err, FR_ERR_CONFIG, "%.*s.%.*s: no snapshot of it is under way", FR_ARG(space),
+                FR_ARG(name));
+        fr_fail_code(err, "snapshot.not_under_way");
+        return fr_fail_hint(err, "freshet snapshot status lists those that are");
+    }
+    fr_snapshot_progress next = {.space = space, .name = name};
+    if (p != NULL) {
+        next = *p;
+        next.left = NULL;
+        next.left_count = 0;
+    }
+    next.cancelled = true;
+    *out = fr_checkpoint_snapshot(a, &next);
+    return FR_OK;
 }
 
 static void put_fact(fr_buf *b, const fr_topic_fact *t)

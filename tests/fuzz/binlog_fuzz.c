@@ -55,6 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     fr_binlog_calls calls = {.describe = describe, .xa = data[0] % 2 == 0 ? xa : NULL};
     fr_binlog_options options = {.family = FR_GTID_MYSQL, .max_event = 1 << 20, .statements = true};
+    options.xa_hold = data[0] % 4 == 1;
+    options.xa_limit = 1 << 16;
     fr_binlog *d = fr_binlog_new(&calls, &options, NULL);
     fr_batch *b = fr_batch_new(1 + data[0], 1 << 16);
     fr_err err;

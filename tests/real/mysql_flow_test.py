@@ -1,5 +1,5 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
-# alone: it kills servers of the shared stack
+# alone: it kills servers of the shared stack, and wants one that nobody writes to
 """The way through from MariaDB and MySQL: a row from table to topic to a table in PostgreSQL, by snapshot and
 by log, over a stop, a SIGKILL, a changed table, rotation and a new server start."""
 import os
@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import Pipeline, case, eventually, finish, stack, together  # noqa: E402
-from mysql import MyPipeline, add_server  # noqa: E402
+from mysql import MyPipeline, add_server, connect, run  # noqa: E402
 
 CONFIG = """
 sources:
@@ -35,6 +35,25 @@ def flow(server):
         cases(p, "mysql_flow." + server)
     finally:
         p.close()
+
+
+def where_it_was_logged(p):
+    """What an event's source says of the log is what the server says of it (SHOW BINLOG EVENTS)."""
+    events = [e for e in p.events("orders", space=p.id) if e is not None]
+    logged = [e["source"] for e in events if e["op"] != "r"]
+    assert len(logged) == 3 and all(e["source"]["file"] is e["source"]["gtid"] is None for e in events if e["op"] == "r")
+    own = str(p.sql("select @@server_id")[0][0])
+    c = connect(p.root, charset="latin1")     # what is shown of other events need not be UTF-8
+    for s in logged:
+        rows = run(c, f"show binlog events in '{s['file']}' from {s['pos']} limit 1")[0]
+        assert rows[1] == s["pos"] and "_rows" in rows[2].lower() and str(rows[3]) == own == str(s["server_id"]), (s, rows)
+        assert s["row"] == 0, s
+        gtids = [r for r in run(c, f"show binlog events in '{s['file']}'") if r[1] < s["pos"] and "gtid" in r[2].lower() and "prev" not in r[2].lower()
+                 and "list" not in r[2].lower()]
+        assert s["gtid"] and s["gtid"] in gtids[-1][5], (s, gtids[-1])
+        # MariaDB sends no BEGIN, which would have the connection's number.
+        assert s["thread"] is None if p.server == "mariadb" else s["thread"] > 0, s
+    c.close()
 
 
 def cases(p, name):
@@ -73,6 +92,8 @@ def cases(p, name):
         assert sorted(e["op"] for e in got if e["op"] != "r") == ["c", "d", "u"], got[-3:]
         same()
         assert len([m for m in p.messages("orders", space=p.id) if m.value() is None]) == 1
+    with case(name + ".source_record", p):
+        where_it_was_logged(p)
     with case(name + ".key_change", p):
         p.sql("update orders set id = 30 where id = 3")
         events(107)
@@ -118,6 +139,12 @@ def cases(p, name):
         p.start()
         got = events(111 + len(p.sql("select id from orders")))
         assert {e["source"]["epoch"] for e in got} == {0, 1}
+        same("id, status, total, note, extra")
+    with case(name + ".snapshot_again", p):     # nobody writes: no event says where the log ends
+        rows = len(p.sql("select id from orders"))
+        code, out, err = p.verb("snapshot", "start", f"src/{p.id}.orders", "--yes")
+        assert code == 0, out + err
+        events(111 + 2 * rows)
         same("id, status, total, note, extra")
 
 

@@ -146,6 +146,9 @@ class Db:
         for k, v in defaults.items():
             if v is True:
                 argv += ["--" + k.replace("_", "-")]
+            elif isinstance(v, list):
+                for one in v:
+                    argv += ["--" + k.replace("_", "-"), one]
             elif v is not None:
                 argv += ["--" + k.replace("_", "-"), str(v)]
         return argv + list(verbs)

@@ -286,6 +286,184 @@ def xa_is_refused(d):
     d.refused("POSITION", "my.xa_refused")
 
 
+LABELS = ["", "a,b", "\U0001f600", "it's", "back\\slash", 'q"', "\u8868\U00020000x", "`", "%s", "line\n"]
+MEMBERS = ["x", "\U0001f600", "it's", "back\\slash", 'q"']     # a comma is refused by the servers
+
+
+def quoted(texts):
+    return ",".join("'" + x.replace("\\", "\\\\").replace("'", "''").replace("%", "%%") + "'" for x in texts)
+
+
+@own_test()
+def hostile_labels(d, servers):
+    """Beyond the BMP information_schema shows ?: a label is told by the log, or not told at all."""
+    if not d.names:
+        raise Skip
+    d.sql("SET GLOBAL binlog_row_metadata='FULL'")
+    w = d.connect()
+    d.sql("CREATE TABLE t(id int PRIMARY KEY, e enum(%s) CHARACTER SET utf8mb4, s set(%s) CHARACTER SET utf8mb4,"
+          " w enum(%s) CHARACTER SET utf32)" % tuple(quoted(x).replace("%%", "%") for x in (LABELS, MEMBERS, LABELS[:7])))
+
+    def fill(first):
+        for i, label in enumerate(LABELS):
+            d.sql("INSERT INTO t VALUES (%s, %s, %s, %s)", first + i, label, ",".join(MEMBERS[:i % 6]), LABELS[i % 7], on=w)
+
+    def told(rows, first):
+        expect([(x["after"]["e"], x["after"]["s"], x["after"]["w"]) for x in rows],
+               [(label, ",".join(MEMBERS[:i % 6]), LABELS[i % 7]) for i, label in enumerate(LABELS)], "from %d" % first)
+    fill(0)
+    told(d.start("chunks").rows(), 0)
+    fill(100)
+    told(d.stream(commits=len(LABELS)).rows(), 100)
+    # Without names: those that are not in doubt, and an error for those that are.
+    d.sql("SET GLOBAL binlog_row_metadata='%s'" % ("NO_LOG" if d.mariadb else "MINIMAL"))
+    w.close()
+    w = d.connect()
+    told(d.start("chunks").rows()[:len(LABELS)], 0)
+    fill(200)
+    rows = d.stream(commits=len(LABELS)).rows()
+    for i, x in enumerate(rows):
+        doubt = any(ord(c) > 0xffff for c in LABELS[i] + ",".join(MEMBERS[:i % 6]) + LABELS[i % 7])
+        expect("bad" in x, doubt, "row %d in doubt" % i)
+        if doubt:
+            assert "label" in x["bad"] and "binlog_row_metadata" in x["bad"], x
+        else:
+            expect((x["after"]["e"], x["after"]["w"]), (LABELS[i], LABELS[i % 7]))
+
+
+HOLD = {"set": "log.xa=hold"}
+
+
+def logs_prepares(d):
+    """Older servers log an XA transaction when it is committed, as any other."""
+    return d.release >= ((10, 5) if d.mariadb else (5, 7))
+
+
+class Xa:
+    """One XA transaction on a connection of its own, prepared."""
+
+    def __init__(self, d, name, *statements):
+        self.d, self.id, self.c = d, f"'{name}{RUN}','b',7", d.connect()
+        for s in (f"XA START {self.id}", *statements, f"XA END {self.id}", f"XA PREPARE {self.id}"):
+            d.sql(s, on=self.c)
+
+    def end(self, how):
+        self.d.sql(f"XA {how} {self.id}", on=self.c)
+        self.c.close()
+
+
+def ids(result):
+    return [x["after"]["id"] for x in result.rows()]
+
+
+@own_test()
+def xa_is_held(d, servers):
+    """D14. Published when it is committed, once, whatever was read before; dropped when it is rolled back."""
+    if not logs_prepares(d):
+        raise Skip
+    d.sql("CREATE TABLE t(id int PRIMARY KEY, v varchar(20))")
+    d.start(**HOLD)
+    kept = Xa(d, "a", "INSERT INTO t VALUES (1,'one'),(2,'two')", "UPDATE t SET v='both' WHERE id=1",
+              "UPDATE t SET v='both' WHERE id=2", "DELETE FROM t WHERE id=2")
+    d.sql("INSERT INTO t VALUES (3,'')")
+    begun = json.loads(d.resume)
+    r = d.stream(commits=1, **HOLD)
+    expect(ids(r), [3])
+    held = json.loads(d.resume)["xa"]
+    assert (held["file"], held["pos"]) >= (begun["file"], begun["pos"]), (held, begun)
+    dropped = Xa(d, "b", "INSERT INTO t VALUES (4,'')")
+    d.sql("INSERT INTO t VALUES (5,'')")
+    expect(ids(d.stream(commits=1, **HOLD)), [5])     # read again from before both: 3 does not come twice
+    dropped.end("ROLLBACK")
+    d.sql("FLUSH LOGS")
+    kept.end("COMMIT")
+    d.sql("INSERT INTO t VALUES (6,'')")
+    before = d.resume
+    p = json.loads(before)     # the control: without what the position says of it nobody could know
+    del p["xa"]
+    d.refused("POSITION", "my.xa_unknown", resume=json.dumps(p), **HOLD)
+    for batch in (4096, 2, 1):
+        d.resume = before
+        r = d.stream(commits=2, batch=batch, **HOLD)
+        expect([(x["op"], (x.get("after") or x["before"])["id"]) for x in r.rows()],
+               [("c", 1), ("c", 2), ("u", 1), ("u", 2), ("d", 2), ("c", 6)], "in batches of %d" % batch)
+        expect(r.rows()[2]["after"]["v"], "both")
+    assert "xa" not in json.loads(d.resume), d.resume
+    d.sql("INSERT INTO t VALUES (7,'')")
+    expect(ids(d.stream(commits=1, **HOLD)), [7])
+
+
+@own_test()
+def xa_by_file_and_position(d, servers):
+    if not logs_prepares(d):
+        raise Skip
+    d.sql("CREATE TABLE t(id int PRIMARY KEY)")
+    d.start(**HOLD)
+    d.resume = json.dumps(dict(json.loads(d.resume), gtid=""))
+    kept = Xa(d, "a", "INSERT INTO t VALUES (1)")
+    d.sql("INSERT INTO t VALUES (2)")
+    expect(ids(d.stream(commits=1, **HOLD)), [2])
+    p = json.loads(d.resume)
+    p["gtid"] = p["xa"]["gtid"] = ""
+    d.resume = json.dumps(p)
+    d.sql("INSERT INTO t VALUES (3)")
+    kept.end("COMMIT")
+    expect(ids(d.stream(commits=2, **HOLD)), [3, 1])
+
+
+@own_test()
+def xa_around_the_first_view(d, servers):
+    """What is prepared when a snapshot begins is neither in it nor behind it."""
+    if not logs_prepares(d):
+        raise Skip
+    d.sql("CREATE TABLE t(id int PRIMARY KEY)")
+    d.sql("CREATE TABLE other(id int PRIMARY KEY)")
+    only_t = {"tables": "%s.t" % d.name}
+    old = Xa(d, "a", "INSERT INTO t VALUES (1)")
+    looks = {} if d.mariadb else {"dsn": d.root.rsplit("/", 1)[0] + "/", "password": ""}
+    d.finding("my.xa", "warning")
+    d.finding("my.xa", "fine", **HOLD)
+    if not d.mariadb:
+        d.finding("my.xa_recover", "warning")
+    e = d.probe("plan", **HOLD, **looks).fails("BUSY", "my.xa_prepared")
+    assert "XA RECOVER" in e["hint"], e
+    if not d.mariadb:     # without the right to look it begins, and stops at the outcome
+        d.start(**HOLD)
+        old.end("COMMIT")
+        d.refused("POSITION", "my.xa_unknown", **HOLD)
+    else:
+        old.end("COMMIT")
+    d.start(**HOLD, **only_t)
+    # Of other tables: passed by, over a start again, and refused by nobody.
+    for how, more in (("COMMIT", HOLD), ("ROLLBACK", {}), ("COMMIT", {})):
+        x = Xa(d, "o" + how[:1] + str(len(more)), "INSERT INTO other VALUES (%d)" % (len(how) + 10 * len(more)))
+        d.sql("INSERT INTO t VALUES (%d)" % (10 * len(how) + len(more)))
+        expect(len(d.stream(commits=1, **more, **only_t).rows()), 1)
+        assert "xa_open" in json.loads(d.resume) and "xa" not in json.loads(d.resume), d.resume
+        x.end(how)
+        d.sql("DELETE FROM t WHERE id >= 10")
+        expect([x["op"] for x in d.stream(commits=1, **more, **only_t).rows()], ["d"])
+        assert "xa_open" not in json.loads(d.resume), d.resume
+
+
+@own_test()
+def xa_limit(d, servers):
+    if not logs_prepares(d):
+        raise Skip
+    d.sql("CREATE TABLE t(id int PRIMARY KEY, v varchar(5000))")
+    d.start(**HOLD)
+    one = d.connect()
+    for s in ("XA START 'one'", "INSERT INTO t VALUES (0,'')", "XA END 'one'", "XA COMMIT 'one' ONE PHASE"):
+        d.sql(s, on=one)
+    one.close()
+    expect(ids(d.stream(commits=1, **HOLD)), [0])
+    x = Xa(d, "a", "INSERT INTO t VALUES (1, repeat('x', 5000))", "INSERT INTO t VALUES (2, repeat('y', 5000))")
+    e = d.refused("POSITION", "my.xa_limit", set=["log.xa=hold", "log.xa_limit=8KiB"])
+    assert "xxx" not in e["text"] and "log.xa_limit" in e["hint"], e
+    x.end("COMMIT")
+    expect(ids(d.stream(commits=1, **HOLD)), [1, 2])
+
+
 @db_test
 def statement_format_is_fatal(d):
     """D15"""

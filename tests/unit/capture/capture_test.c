@@ -219,7 +219,8 @@ static void a_snapshot_is_taken_again_when_asked_for(void **state)
 {
     (void)state;
     static const script_txn txns[] = {{100, 0, 10, 0}};
-    const fr_str space = FR_STR("public"), t = FR_STR("t"), other = FR_STR("other");
+    const fr_str space = FR_STR("public"), t = FR_STR("t"), other = FR_STR("other"), none = {"", 0};
+    fr_err err;
     source.txns = txns;
     source.txn_count = 1;
     source.view_lsn = 101;
@@ -228,14 +229,21 @@ static void a_snapshot_is_taken_again_when_asked_for(void **state)
     had_run_until(1, true);
     fr_capture *c = start();
     WAIT_UNTIL(row_count() == 10);
-    assert_int_equal(fr_capture_requested(c, space, t), FR_REQUEST_NONE);
-    fr_capture_snapshot(c, space, other);
-    WAIT_UNTIL(fr_capture_requested(c, space, other) == FR_REQUEST_UNKNOWN);
+    assert_int_equal(fr_capture_requested(c, space, t, &err), FR_REQUEST_NONE);
+    fr_capture_snapshot(c, space, other, none);
+    WAIT_UNTIL(fr_capture_requested(c, space, other, &err) == FR_REQUEST_UNKNOWN);
     assert_int_equal(row_count(), 10);
-    fr_capture_snapshot(c, space, t);
+    fr_capture_snapshot(c, space, t, FR_STR("a > 1")); /* this source has no check_where */
+    WAIT_UNTIL(fr_capture_requested(c, space, t, &err) == FR_REQUEST_REFUSED);
+    assert_string_equal(err.code, "snapshot.where");
+    fr_capture_cancel(c, space, t);
+    WAIT_UNTIL(fr_capture_requested(c, space, t, &err) == FR_REQUEST_REFUSED &&
+               strcmp(err.code, "snapshot.not_under_way") == 0);
+    assert_int_equal(row_count(), 10);
+    fr_capture_snapshot(c, space, t, none);
     WAIT_UNTIL(row_count() == 5010);
-    assert_int_equal(fr_capture_requested(c, space, t), FR_REQUEST_TAKEN);
-    fr_capture_snapshot(c, space, t); /* and again */
+    assert_int_equal(fr_capture_requested(c, space, t, &err), FR_REQUEST_TAKEN);
+    fr_capture_snapshot(c, space, t, none); /* and again */
     WAIT_UNTIL(row_count() == 10010);
     stop(c);
     assert_int_equal(atomic_load(&retries), 0);

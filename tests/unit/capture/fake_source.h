@@ -84,7 +84,8 @@ static bool add_next(fake_reader *r, fr_batch *b)
         return false;
     const script_txn *t = &source.txns[r->txn];
     fr_txn *txn = fr_arena_alloc(b->arena, sizeof(*txn));
-    *txn = (fr_txn){fr_arena_printf(b->arena, "%llu", (unsigned long long)t->lsn), 1000000};
+    *txn = (fr_txn){.id = fr_arena_printf(b->arena, "%llu", (unsigned long long)t->lsn),
+                    .commit_us = 1000000};
     fr_event *e;
     if (r->row == 0) {
         e = fr_batch_add(b, FR_OP_BEGIN, NULL);

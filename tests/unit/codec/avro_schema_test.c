@@ -82,6 +82,10 @@ static void goldens(void **state)
     assert_golden(f, "standard_identity_default", value);
     assert_ok(fr_schema_value(f->a, route(f, full), &o, &value, &err));
     assert_golden(f, "standard_identity_full", value);
+    o.type = o.connector = FR_STR("mariadb");
+    assert_ok(fr_schema_value(f->a, route(f, full), &o, &value, &err));
+    assert_golden(f, "standard_binlog", value);
+    o = origin();
     f->ts.envelope = FR_ENVELOPE_STATE;
     assert_ok(fr_schema_value(f->a, route(f, full), &o, &value, &err));
     assert_golden(f, "state", value);

@@ -126,7 +126,7 @@ static void operations_and_places_come_back(void **state)
     const fr_table *t = pair_table(false);
     fr_value v[3] = {whole(FR_INT32, 1), textual(FR_TEXT, "a"), MISSING};
     fr_value key[3] = {whole(FR_INT32, 1), MISSING, MISSING};
-    fr_txn txn = {FR_STR("571"), 1785578400123456};
+    fr_txn txn = {.id = FR_STR("571"), .commit_us = 1785578400123456};
     fr_event *update = add_event(f->b, FR_OP_UPDATE, t, UINT64_C(0x2F00000010));
     update->after = row_of(f->b, t, v);
     update->txn = &txn;

@@ -35,7 +35,7 @@ static void insert_makes_one_message(void **state)
     fr_value v[4];
     set_row(v, 7, "hello", "x");
     fr_txn *txn = fr_arena_alloc(f->b->arena, sizeof *txn);
-    *txn = (fr_txn){FR_STR("571"), 1785578400123456};
+    *txn = (fr_txn){.id = FR_STR("571"), .commit_us = 1785578400123456};
     add_event(f->b, FR_OP_TABLE, t, 1);
     fr_event *event = add_row(f, FR_OP_INSERT, t, NULL, v);
     event->txn = txn;
@@ -354,7 +354,7 @@ static void transaction_is_counted(void **state)
     set_row(v, 3, "a", "b");
     set_row(w, 4, "a", "b");
     fr_txn *txn = fr_arena_alloc(f->b->arena, sizeof *txn);
-    *txn = (fr_txn){FR_STR("99"), 1000000};
+    *txn = (fr_txn){.id = FR_STR("99"), .commit_us = 1000000};
     add_event(f->b, FR_OP_BEGIN, NULL, 9);
     add_row(f, FR_OP_INSERT, t, NULL, v);
     add_row(f, FR_OP_INSERT, other, NULL, one);
@@ -389,7 +389,7 @@ static void a_transaction_seen_late_has_no_counts(void **state)
     const fr_table *t = orders(true);
     fr_value v[4];
     set_row(v, 3, "a", "b");
-    fr_txn txn = {FR_STR("99"), 1000000};
+    fr_txn txn = {.id = FR_STR("99"), .commit_us = 1000000};
     add_event(f->b, FR_OP_BEGIN, NULL, 9)->txn = &txn;
     encode_all(f);
     fr_batch_reset(f->b);
@@ -408,7 +408,7 @@ static void a_failed_event_counts_for_nothing(void **state)
     f->source.transaction_metadata = true;
     const fr_table *t = orders(true);
     fr_value v[4], w[4];
-    fr_txn txn = {FR_STR("99"), 1000000};
+    fr_txn txn = {.id = FR_STR("99"), .commit_us = 1000000};
     set_row(v, 3, "a", "b");
     set_row(w, 4, "a", "b");
     w[2].bytes = FR_STR("123456789"); /* the delete is made, the create fails */

@@ -270,16 +270,22 @@ static void a_token_is_asked_for_over_tcp(void **state)
 }
 
 /* Asked for, told of; "erp/gone" is refused. */
-static fr_rc fake_snapshot(void *context, const char *table, bool ask, const char **state_out,
-                           fr_err *e)
+static fr_rc fake_snapshot(void *context, const fr_http_snapshot *q, const char **state_out,
+                           fr_err *why, fr_err *e)
 {
     int *asked = context;
-    if (strcmp(table, "erp/gone") == 0) {
-        fr_fail(e, FR_ERR_CONFIG, "there is no \"%s\"", table);
+    if (strcmp(q->table, "erp/gone") == 0) {
+        fr_fail(e, FR_ERR_CONFIG, "there is no \"%s\"", q->table);
         return fr_fail_code(e, "snapshot.no_table");
     }
-    *asked += ask;
+    *asked += q->verb == FR_SNAPSHOT_START ? 1 : q->verb == FR_SNAPSHOT_CANCEL ? 100 : 0;
     *state_out = *asked > 0 ? "asked" : "none";
+    if (q->where[0] != '\0') {
+        fr_fail(why, FR_ERR_CONFIG, "no \"%s\"", q->where);
+        fr_fail_code(why, "snapshot.where");
+        fr_fail_hint(why, "another");
+        *state_out = "refused";
+    }
     return FR_OK;
 }
 
@@ -329,6 +335,18 @@ static void a_change_needs_the_socket_or_the_token(void **state)
     assert_int_equal(post(f, f->socket, "/v1/snapshots?table=erp/gone", NULL, &text), 404);
     assert_non_null(strstr(text, "there is no \\\"erp/gone"));
     assert_int_equal(asked, 1);
+    assert_int_equal(
+        post(f, f->socket, "/v1/snapshots?table=erp/t&where=a%3e%20%22b%22", NULL, &text), 202);
+    assert_string_equal(text, "{\"table\":\"erp/t\",\"state\":\"refused\",\"why\":{\"code\":"
+                              "\"snapshot.where\",\"text\":\"no \\\"a> \\\"b\\\"\\\"\",\"hint\":"
+                              "\"another\"}}\n");
+    assert_int_equal(post(f, f->socket, "/v1/snapshots:cancel?table=erp/t", NULL, &text), 202);
+    assert_int_equal(asked, 102);
+    assert_int_equal(post(f, f->socket, "/v1/snapshots:cancel?table=erp/t&where=a", NULL, &text),
+                     400);
+    assert_int_equal(get(f, f->socket, "/v1/snapshots:cancel?table=erp/t", &body), 404);
+    assert_int_equal(asked, 102);
+    asked = 1;
     fr_http_stop(f->http);
     f->settings.token = "s3cret";
     serve(f, &actions);

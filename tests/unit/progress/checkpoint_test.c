@@ -95,6 +95,12 @@ static void every_record_is_as_it_was(void **state)
     same_as_golden(a, "v1-stream-split",
                    fr_checkpoint_stream(a, false, resume, &split, NULL, 0, 6));
     same_as_golden(a, "v1-snapshot", fr_checkpoint_snapshot(a, &progress));
+    fr_snapshot_progress some = progress;
+    some.where = FR_STR("\"id\" > 5\n-- two\tlines");
+    same_as_golden(a, "v1-snapshot-where", fr_checkpoint_snapshot(a, &some));
+    some.cancelled = true;
+    some.left_count = 0;
+    same_as_golden(a, "v1-snapshot-cancelled", fr_checkpoint_snapshot(a, &some));
     same_as_golden(a, "v1-topic", fr_checkpoint_topic_fact(a, &fact));
     same_as_golden(a, "v1-ends", fr_checkpoint_ends(a, ends, 2));
     same_as_golden(a, "v1-parked", fr_checkpoint_parked(a, fact.topic, FR_STR("00ff"), false));
@@ -178,6 +184,47 @@ static void fold_text(fr_checkpoint *c, const char *key, const char *value)
 {
     fr_err err;
     assert_ok(fr_checkpoint_fold(c, fr_cstr(key), fr_cstr(value), &err));
+}
+
+static void snapshots_are_asked_for_and_cancelled(void **state)
+{
+    (void)state;
+    const fr_str space = FR_STR("public"), name = FR_STR("or\"ders"), none = {"", 0};
+    const fr_str where = FR_STR("id > 5");
+    fr_arena *a = fr_arena_new(0);
+    fr_checkpoint *c = fr_checkpoint_new();
+    fr_record r;
+    fr_err err;
+    /* Nothing has begun: there is nothing to cancel, and a condition would hide the first rows. */
+    assert_int_equal(fr_checkpoint_cancel(a, c, space, name, &r, &err), FR_FAIL);
+    assert_string_equal(err.code, "snapshot.not_under_way");
+    assert_int_equal(fr_checkpoint_ask(a, c, space, name, where, &r, &err), FR_FAIL);
+    assert_string_equal(err.code, "snapshot.under_way");
+    fold_golden(a, c, "v1-stream");
+    fold_golden(a, c, "v1-snapshot-where");
+    const fr_snapshot_progress *p = fr_map_get(c->snapshots, FR_STR("public.or\"ders"));
+    assert_str(p->where, "\"id\" > 5\n-- two\tlines");
+    assert_int_equal(fr_checkpoint_ask(a, c, space, name, where, &r, &err), FR_FAIL);
+    assert_string_equal(err.code, "snapshot.under_way");
+    assert_ok(fr_checkpoint_cancel(a, c, space, name, &r, &err));
+    assert_ok(fr_checkpoint_fold(c, r.key, r.value, &err));
+    p = fr_map_get(c->snapshots, FR_STR("public.or\"ders"));
+    assert_true(p->cancelled && p->left_count == 0 && p->chunks == 8 && p->rows == 123456);
+    assert_int_equal(fr_checkpoint_cancel(a, c, space, name, &r, &err), FR_FAIL);
+    const fr_str wrong[] = {{"a\0b", 3}, {"\xff", 1}, fr_arena_printf(a, "%5000d", 1)};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(fr_checkpoint_ask(a, c, space, name, wrong[i], &r, &err), FR_FAIL);
+        assert_string_equal(err.code, "snapshot.where");
+    }
+    assert_ok(fr_checkpoint_ask(a, c, space, name, where, &r, &err));
+    assert_ok(fr_checkpoint_fold(c, r.key, r.value, &err));
+    p = fr_map_get(c->snapshots, FR_STR("public.or\"ders"));
+    assert_str(p->where, "id > 5");
+    assert_true(!p->cancelled && p->left_count == 1 && p->left[0].whole && p->rows == 0);
+    assert_ok(fr_checkpoint_ask(a, c, space, name, none, &r, &err));
+    assert_null(r.value.ptr);
+    fr_checkpoint_free(c);
+    fr_arena_free(a);
 }
 
 static void ends_only_rise_until_the_topic_is_given_up(void **state)
@@ -306,6 +353,7 @@ int main(void)
         cmocka_unit_test(every_record_is_as_it_was),
         cmocka_unit_test(folds_what_every_record_says),
         cmocka_unit_test(folds_a_snapshot),
+        cmocka_unit_test(snapshots_are_asked_for_and_cancelled),
         cmocka_unit_test(ends_only_rise_until_the_topic_is_given_up),
         cmocka_unit_test(memory_stays_what_is_true_at_the_end),
         cmocka_unit_test(refuses_what_it_cannot_read),

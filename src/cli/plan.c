@@ -266,6 +266,18 @@ static bool has_blocker(const fr_findings *f, const char *code)
     return false;
 }
 
+static void keep_schemas(fr_look *l, const fr_checkpoint *k)
+{
+    size_t i = 0;
+    void *value;
+    while (k->split.id.len == 0 && fr_map_next(k->topics, &i, NULL, &value)) {
+        const fr_topic_fact *t = value;
+        int32_t *id = fr_arena_alloc(l->arena, sizeof(*id));
+        *id = t->schema;
+        fr_map_set(l->published, t->topic, id);
+    }
+}
+
 /* Would run go on where it was? What it finds belongs to the source's section. */
 static void look_at_position(fr_look *l, size_t source)
 {
@@ -282,6 +294,7 @@ static void look_at_position(fr_look *l, size_t source)
     }
     if (rc != FR_OK)
         return;
+    keep_schemas(l, k);
     if (fr_capture_verify(s, l->sources[source], k, &err) == FR_OK)
         fr_findings_add(f, FR_FINE, "source.position",
                         k->has_stream && !k->creating ? "run goes on from its checkpoint"
@@ -331,18 +344,36 @@ void fr_look_kafka(fr_look *l)
 
 /* ---- registry --------------------------------------------------------------------------- */
 
+/* schema.on_change, as run will judge it. FR_OK: allowed; FR_END: not, which is said; FR_FAIL. */
+static fr_rc look_at_change(fr_look *l, fr_findings *f, const fr_route *route, fr_str schema,
+                            int32_t id, fr_str newest, fr_err *err)
+{
+    const int32_t *published = fr_map_get(l->published, route->topic);
+    int32_t last = published == NULL ? 0 : *published;
+    fr_rc rc = FR_END;
+    if (last != 0 && last == id)
+        return FR_OK;
+    if (last != 0)
+        rc = fr_change_since(l->registry, l->arena, route, last, schema, err);
+    if (rc == FR_END)
+        rc = newest.len == 0 ? FR_OK : fr_change_allowed(l->arena, route, newest, schema, err);
+    if (rc == FR_OK || strcmp(err->code, "schema.on_change") != 0)
+        return rc;
+    fr_look_error(l, f, "schema.on_change", err);
+    return FR_END;
+}
+
 /* A version that is new to a subject; route NULL: no table's. */
 static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subject, fr_str schema,
                                    bool key, const fr_route *route, fr_str old, int version,
                                    fr_err *err)
 {
     fr_str why = {"", 0};
-    fr_err change;
-    if (!key && route != NULL &&
-        fr_change_allowed(l->arena, route, old, schema, &change) == FR_FAIL) {
-        fr_look_error(l, f, "schema.on_change", &change);
-        return FR_OK;
-    }
+    fr_rc rc = FR_OK;
+    if (!key && route != NULL)
+        rc = look_at_change(l, f, route, schema, 0, old, err);
+    if (rc != FR_OK)
+        return rc == FR_FAIL ? rc : FR_OK;
     if (key) {
         fr_finding *bad =
             fr_findings_add(f, FR_BLOCKER, "schema.key_changed",
@@ -350,7 +381,7 @@ static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subje
         bad->hint = FR_STR("a key never changes under a topic: set another topic for the table");
         return FR_OK;
     }
-    fr_rc rc = fr_registry_compatible(l->registry, l->arena, subject, schema, &why, err);
+    rc = fr_registry_compatible(l->registry, l->arena, subject, schema, &why, err);
     if (rc == FR_FAIL)
         return rc;
     if (rc == FR_END) {
@@ -378,8 +409,11 @@ static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr
     if (rc == FR_FAIL)
         return rc;
     if (rc == FR_OK) {
-        fr_findings_add(f, FR_FINE, "registry.subject", "subject %s: id %d", subject, (int)id);
-        return FR_OK;
+        if (!key && route != NULL)
+            rc = look_at_change(l, f, route, schema, id, text, err);
+        if (rc == FR_OK)
+            fr_findings_add(f, FR_FINE, "registry.subject", "subject %s: id %d", subject, (int)id);
+        return rc == FR_FAIL ? rc : FR_OK;
     }
     size_t before = f->count;
     rc = fr_registry_latest(l->registry, l->arena, subject, &version, &newest, &text, err);
@@ -492,6 +526,7 @@ void fr_look_open(fr_cli *cli, const fr_config *config, fr_look *l)
     l->sections = fr_arena_alloc(l->arena, n * sizeof(*l->sections));
     l->sources = fr_arena_alloc(l->arena, n * sizeof(fr_source *));
     l->routers = fr_arena_alloc(l->arena, n * sizeof(fr_router *));
+    l->published = fr_map_new();
     fr_look_sources(l);
     fr_look_kafka(l);
     fr_look_registry(l);
@@ -510,6 +545,7 @@ void fr_look_close(fr_look *l)
         if (l->sources[i] != NULL)
             l->config->source_ops[i]->close(l->sources[i]);
     }
+    fr_map_free(l->published, NULL);
     fr_registry_close(l->registry);
     fr_admin_close(l->admin);
     fr_arena_free(l->arena);

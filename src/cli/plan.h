@@ -3,6 +3,7 @@
 #ifndef FR_CLI_PLAN_H
 #define FR_CLI_PLAN_H
 
+#include "base/map.h"
 #include "cli/cli.h"
 #include "codec/avro_schema.h"
 #include "codec/registry.h"
@@ -43,6 +44,7 @@ typedef struct fr_look {
     fr_admin *admin;       /* NULL: as above */
     fr_plan_section *sections;
     size_t section_count;
+    fr_map *published; /* topic -> int32_t *: id of the schema that its source used last */
     fr_planned *tables;
     size_t table_count, table_cap;
     fr_todo *todos;

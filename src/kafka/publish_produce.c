@@ -197,6 +197,10 @@ static fr_rc produce_one(fr_publisher *p, const fr_message *m, fr_err *err)
 {
     fr_target *t;
     FR_TRY(fr_publisher_target(p, m->topic, &t, err));
+    if (m->schema != 0 && m->schema != t->fact.schema) {
+        t->fact.schema = m->schema;
+        t->stale = true;
+    }
     fr_rc rc = produce_to(p, t, m, err);
     if (rc == FR_FAIL && strcmp(err->code, "kafka.message.too_large") == 0) {
         return fail_too_large(p, t, m, err);

@@ -17,7 +17,7 @@ enum {
     JSON = 114,
     FLOAT4 = 700,
     FLOAT8 = 701,
-    MONEY = 790,
+    MONEY = FR_PG_MONEY,
     DATE = 1082,
     TIME = 1083,
     TIMESTAMP = 1114,

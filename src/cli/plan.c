@@ -482,7 +482,7 @@ void fr_look_registry(fr_look *l)
     if (!answers)
         fr_look_error(l, f, "registry.connect", &err);
     l->unreachable = l->unreachable || fr_look_no_answer(f);
-    if (!answers || fr_look_no_answer(f)) {
+    if (!answers || fr_look_no_answer(f) || has_blocker(f, "registry.tls")) {
         l->partial = true;
         fr_registry_close(l->registry);
         l->registry = NULL;

@@ -104,6 +104,19 @@ static fr_rc connect_as(fr_wal_source *s, bool replication, bool own_monetary, P
     return FR_OK;
 }
 
+fr_rc fr_wal_take_first(fr_wal_source *s, PGconn **out, fr_err *err)
+{
+    PGconn *conn = NULL;
+    FR_TRY(connect_as(s, false, true, &conn, err));
+    if (fr_pg_money_digits(conn, &s->money_digits, err) == FR_FAIL ||
+        fr_pg_exec(conn, "prepare the session", "SET lc_monetary = 'C'", err) == FR_FAIL) {
+        fr_pg_close(conn);
+        return FR_FAIL;
+    }
+    *out = conn;
+    return FR_OK;
+}
+
 static bool usable(PGconn *conn)
 {
     return PQconsumeInput(conn) == 1 && PQstatus(conn) == CONNECTION_OK &&
@@ -376,28 +389,13 @@ fr_wal_source *fr_wal_source_new(const fr_source_settings *settings)
     return s;
 }
 
-/* It asks what money is before it becomes like the others, where money is what C makes of it: a
- * count of cents, whose text is the same everywhere. */
-static fr_rc first_connection(fr_wal_source *s, PGconn **out, fr_err *err)
-{
-    PGconn *conn = NULL;
-    FR_TRY(connect_as(s, false, true, &conn, err));
-    if (fr_pg_money_digits(conn, &s->money_digits, err) == FR_FAIL ||
-        fr_pg_exec(conn, "prepare the session", "SET lc_monetary = 'C'", err) == FR_FAIL) {
-        fr_pg_close(conn);
-        return FR_FAIL;
-    }
-    *out = conn;
-    return FR_OK;
-}
-
 static fr_rc wal_open(const fr_source_settings *settings, fr_source **out, fr_err *err)
 {
     fr_wal_source *s = fr_wal_source_new(settings);
     PGconn *conn = NULL;
     fr_rc rc = fr_wal_names(settings, s->slot, s->publication, err);
     if (rc != FR_FAIL)
-        rc = first_connection(s, &conn, err);
+        rc = fr_wal_take_first(s, &conn, err);
     if (rc != FR_FAIL)
         rc = read_server(s, conn, err);
     fr_wal_give(s, conn);

@@ -90,6 +90,9 @@ fr_rc fr_wal_names(const fr_source_settings *settings, char *slot, char *publica
 
 /* A catalog of types that knows our server's money; the caller's to free. */
 fr_pg_catalog *fr_wal_types_new(const fr_wal_source *s);
+/* The first connection of the pool: asks what money is, and then becomes like the others, where
+ * money is what C makes of it, a count of cents, whose text is the same everywhere. */
+fr_rc fr_wal_take_first(fr_wal_source *s, PGconn **out, fr_err *err);
 /* An SQL connection of the source's pool (a new one when none is idle), and back. A
  * connection inside a transaction or a COPY, or a broken one, is closed instead. From any
  * thread. */

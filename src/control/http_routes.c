@@ -165,6 +165,9 @@ static void status(fr_board *board, fr_answer *out)
 
 const char fr_http_snapshots[] = "/v1/snapshots";
 
+/* Longer than any source, space and table together, short enough to be whole in an error. */
+enum { TABLE_MAX = 800 };
+
 void fr_http_route_snapshot(const fr_http_actions *actions, bool post, const char *table,
                             fr_answer *out)
 {
@@ -175,6 +178,10 @@ void fr_http_route_snapshot(const fr_http_actions *actions, bool post, const cha
     if (table == NULL || table[0] == '\0') {
         fr_http_error(out, 400, "http.no_table", "which table?",
                       "/v1/snapshots?table=source/space.table");
+    } else if (strlen(table) > TABLE_MAX || !fr_utf8_valid(fr_cstr(table))) {
+        fr_http_error(out, 400, "http.bad_table",
+                      "this can be no table's name: too long, or no UTF-8",
+                      "/v1/snapshots?table=source/space.table, percent-encoded UTF-8");
     } else if (actions == NULL || actions->snapshot == NULL) {
         fr_http_error(out, 503, "http.no_sources", "nothing runs here", "");
     } else if (actions->snapshot(actions->context, table, post, &state, &err) == FR_FAIL) {

@@ -35,7 +35,7 @@ static fr_rc snapshot(void *context, const char *table, bool ask, const char **s
     *state_out = "asked";
     if (strchr(table, '/') != NULL)
         return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG, "there is no table %.100s", table);
+    fr_fail(err, FR_ERR_CONFIG, "there is no table %s", table);
     return fr_fail_code(err, "snapshot.no_table");
 }
 

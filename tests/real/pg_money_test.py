@@ -20,6 +20,15 @@ sources:
     tables:
       public.t: {{}}
 """
+POLLED = """
+sources:
+  src:
+    type: postgres
+    dsn: {source}
+    prefix: {id}
+    tables:
+      public.t: {{method: query, poll: {{column: id, every: 100ms}}}}
+"""
 SINK = """
 sinks:
   dst:
@@ -103,8 +112,24 @@ def target_counts_otherwise():
     p.close()
 
 
+def polled():
+    """The same where the table is asked for what is new."""
+    p = Pipeline(POLLED, target=False)
+    with case("pg_money.polled", p):
+        make_locale("ja_JP", os.environ["PG_DATA"])
+        p.sql(f"alter database {p.id} set lc_monetary = 'ja_JP.UTF-8'")
+        p.sql("create table t (id serial primary key, m money); insert into t (m) select i::numeric::money from generate_series(1, 3) i")
+        p.start()
+        p.wait_events("t", 3)
+        p.sql("insert into t (m) values (1234567::numeric::money)")
+        got = {e["after"]["id"]: e["after"]["m"] for e in p.wait_events("t", 4)}
+        assert got == amounts(p, 0) and got[4] == 1234567, got
+    p.close()
+
+
 works_with("C", 2)
 works_with("ja_JP", 0)
 works_with("ar_BH", 3)
 target_counts_otherwise()
+polled()
 finish()

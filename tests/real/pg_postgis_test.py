@@ -69,9 +69,10 @@ def made():
         return None
 
 
-for form, extra in (("binary", ""), ("text", ", r int4range")):  # one column without a binary form: all is text
+# One column without a binary form, and all is text.
+for source, sink, bytea, extra in (("source_binary", "sink_binary", "bytea_binary", ""), ("source_text", "sink_text", "bytea_text", ", r int4range")):
     p = Pipeline(CONFIG)
-    with case(f"pg_postgis.source_{form}", p):
+    with case("pg_postgis." + source, p):
         prepare(p.source, extra)
         p.sql("create publication pub for table t")
         rows(0)
@@ -88,7 +89,7 @@ for form, extra in (("binary", ""), ("text", ", r int4range")):  # one column wi
             assert hexes == (None if e["g"] is None else e["g"].hex().upper()), e
             assert e["a"] is None or json.loads(e["a"]) == [hexes, None], e
         assert p.stop() == 0
-    with case(f"pg_postgis.sink_{form}", p):
+    with case("pg_postgis." + sink, p):
         prepare(p.target, extra)
         p.sql("alter table t alter a type jsonb using null, alter told type text", on=p.target)
         p.write(CONFIG + SINK.replace("CREATE", "run"))
@@ -99,7 +100,7 @@ for form, extra in (("binary", ""), ("text", ", r int4range")):  # one column wi
         p.sql("update t set g = 'SRID=4326;POINT(7 8)' where id = 1; delete from t where id = 2")
         eventually("the change in the target", lambda: in_target() == ewkb(p.source))
         assert p.stop() == 0
-    with case(f"pg_postgis.bytea_{form}", p):
+    with case("pg_postgis." + bytea, p):
         p.sql("drop table t; drop table _freshet_offsets; drop table _freshet_parked", on=p.target)
         p.write(CONFIG + SINK.replace("CREATE", "run"))
         p.start()

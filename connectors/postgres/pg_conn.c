@@ -397,7 +397,8 @@ fr_rc fr_pg_connect(const fr_pg_target *target, PGconn **out, fr_err *err)
     if (rc == FR_FAIL)
         goto out;
     const char *own = keyword_get(&k, "options");
-    fr_buf_printf(&options, "%s " FR_PG_SESSION " %s", own != NULL ? own : "",
+    fr_buf_printf(&options, "%s " FR_PG_SESSION " %s%s", own != NULL ? own : "",
+                  target->own_monetary ? "" : FR_PG_MONETARY,
                   target->settings != NULL ? target->settings : "");
     fr_buf_u8(&options, '\0');
     keyword_set(&k, "options", (const char *)options.ptr);
@@ -422,6 +423,25 @@ void fr_pg_close(PGconn *conn)
 }
 
 /* ---- asking ---- */
+
+fr_rc fr_pg_money_digits(PGconn *conn, int *out, fr_err *err)
+{
+    PGresult *res = NULL;
+    FR_TRY(fr_pg_query(conn, "ask for the digits of money",
+                       "SELECT pg_catalog.scale('1'::pg_catalog.money::pg_catalog.numeric)", NULL,
+                       0, &res, err));
+    int64_t digits = fr_pg_int(res, 0, 0, -1);
+    PQclear(res);
+    if (digits < 0 || digits > 10) { /* PostgreSQL's own limit */
+        fr_fail(err, FR_ERR_CONFIG, "money has %lld digits behind its point here",
+                (long long)digits);
+        fr_fail_code(err, "pg.money");
+        return fr_fail_hint(err, "set lc_monetary of the database or of our role: ALTER DATABASE "
+                                 "... SET lc_monetary = 'C'");
+    }
+    *out = (int)digits;
+    return FR_OK;
+}
 
 fr_rc fr_pg_await(PGconn *conn, fr_err *err)
 {

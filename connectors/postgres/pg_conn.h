@@ -14,8 +14,10 @@
  * database's or the role's own defaults are. Part of every connection's `options`. */
 #define FR_PG_SESSION                                                                              \
     "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC -c extra_float_digits=3 "          \
-    "-c bytea_output=hex -c xmloption=content -c lc_monetary=C "                                   \
+    "-c bytea_output=hex -c xmloption=content "                                                    \
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+
+#define FR_PG_MONETARY "-c lc_monetary=C "
 
 typedef struct fr_pg_target {
     const char *dsn;              /* URL or key=value text, without a password */
@@ -24,15 +26,20 @@ typedef struct fr_pg_target {
     const char *application_name; /* NULL: "freshet" */
     const char *settings;         /* more "-c name=value", or NULL */
     bool replication;             /* a walsender of this database (replication=database) */
+    bool own_monetary;            /* without FR_PG_MONETARY: to ask for fr_pg_money_digits */
 } fr_pg_target;
 
 /* Connects, waits at most connect_timeout (the dsn's, else 10 s). Defaults that the dsn may
  * override: keepalives after 10 s, every 5 s, 3 times; tcp_user_timeout 30 s. Forced: UTF8,
- * FR_PG_SESSION, and TLS with verify-full unless every host is this machine (loopback or a
- * Unix socket) or insecure is set. CONFIG (codes pg.dsn, pg.dsn_password, pg.tls), AUTH,
- * CONNECT or BUSY; the text never holds the password. */
+ * FR_PG_SESSION, FR_PG_MONETARY, and TLS with verify-full unless every host is this machine
+ * (loopback or a Unix socket) or insecure is set. CONFIG (codes pg.dsn, pg.dsn_password, pg.tls),
+ * AUTH, CONNECT or BUSY; the text never holds the password. */
 fr_rc fr_pg_connect(const fr_pg_target *target, PGconn **out, fr_err *err);
 void fr_pg_close(PGconn *conn); /* NULL is fine */
+/* How many digits money has behind its point where nobody said otherwise: a number of that type
+ * is a count of the smallest coin, and lc_monetary says how many of those make one. On a
+ * connection with own_monetary. */
+fr_rc fr_pg_money_digits(PGconn *conn, int *out, fr_err *err);
 /* What fr_pg_connect checks before it connects: no password in the dsn, TLS rules. */
 fr_rc fr_pg_dsn_check(const fr_pg_target *target, fr_err *err);
 /* "host:port/db" for messages; without user. */

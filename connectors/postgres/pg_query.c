@@ -52,11 +52,11 @@ static fr_rc pg_sql_open(const fr_source_settings *settings, fr_sql **out, fr_er
     c->pool = fr_wal_source_new(settings);
     /* Only connections of this name are passed over when open transactions are listed. */
     snprintf(c->pool->application, sizeof(c->pool->application), "freshet poll %s", settings->name);
-    c->types = fr_pg_catalog_new();
-    if (fr_wal_take(c->pool, &conn, err) == FR_FAIL) {
+    if (fr_wal_take_first(c->pool, &conn, err) == FR_FAIL) {
         pg_sql_close(&c->base);
         return FR_FAIL;
     }
+    c->types = fr_wal_types_new(c->pool);
     c->pool->version = PQserverVersion(conn);
     fr_wal_give(c->pool, conn);
     *out = &c->base;

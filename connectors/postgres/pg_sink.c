@@ -164,18 +164,30 @@ static const char *session_of(fr_arena *a, const fr_sink_settings *set)
         .ptr;
 }
 
-static fr_rc connect_sink(const fr_sink_settings *set, PGconn **out, fr_err *err)
+static fr_rc connect_sink(const fr_sink_settings *set, bool own_monetary, PGconn **out, fr_err *err)
 {
     const fr_pg_sink_config *c = set->connector;
     fr_arena *a = fr_arena_new(0);
     fr_pg_target target = {.dsn = c->dsn,
                            .password = c->password,
                            .insecure = c->insecure,
+                           .own_monetary = own_monetary,
                            .application_name =
                                fr_arena_printf(a, "freshet %s%c", set->name, '\0').ptr,
                            .settings = session_of(a, set)};
     fr_rc rc = fr_pg_connect(&target, out, err);
     fr_arena_free(a);
+    return rc;
+}
+
+fr_rc fr_pg_sink_money(fr_pg_sink *s, fr_err *err)
+{
+    PGconn *conn = NULL;
+    if (s->money_digits >= 0)
+        return FR_OK;
+    FR_TRY(connect_sink(s->settings, true, &conn, err));
+    fr_rc rc = fr_pg_money_digits(conn, &s->money_digits, err);
+    fr_pg_close(conn);
     return rc;
 }
 
@@ -219,7 +231,7 @@ static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *
 {
     PGconn *conn = NULL;
     FR_TRY(settings_check(settings, err));
-    FR_TRY(connect_sink(settings, &conn, err));
+    FR_TRY(connect_sink(settings, false, &conn, err));
     if (session(conn, err) == FR_FAIL) {
         fr_pg_close(conn);
         return FR_FAIL;
@@ -232,6 +244,7 @@ static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *
     s->tables = fr_map_new();
     s->known = fr_map_new();
     s->claims = fr_map_new();
+    s->money_digits = -1;
     s->cancel = PQgetCancel(conn);
     pthread_mutex_init(&s->lock, NULL);
     atomic_init(&s->interrupted, false);

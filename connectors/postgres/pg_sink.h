@@ -149,6 +149,7 @@ typedef struct fr_pg_sink {
     bool changed_ddl; /* this transaction did: after a rollback the tables are unknown */
     bool stale;       /* prepared statements on the server that we forgot */
     bool offsets_prepared, has_own_tables;
+    int money_digits;     /* behind the point, by the target's lc_monetary; -1: not asked yet */
     int64_t commit_us;    /* of the newest row applied */
     pthread_mutex_t lock; /* of cancel */
     PGcancel *cancel;
@@ -156,6 +157,8 @@ typedef struct fr_pg_sink {
     atomic_int_fast64_t lag_us;
 } fr_pg_sink;
 
+/* s->money_digits, asked on a connection of its own. */
+fr_rc fr_pg_sink_money(fr_pg_sink *s, fr_err *err);
 /* Begins the transaction if there is none; queued. */
 fr_rc fr_pg_sink_begin(fr_pg_sink *s, fr_err *err);
 /* Ends it, and whatever the connection was doing; never fails. */
@@ -187,6 +190,7 @@ typedef struct fr_pg_relation {
     bool order_matters; /* triggers, rules, foreign keys, exclusion constraints */
     bool deferrable;
     bool may_insert, may_update, may_delete, may_select, may_truncate;
+    int money_digits; /* where it has such a column */
     fr_pg_column *columns;
     size_t column_count;
     fr_pg_index *uniques;

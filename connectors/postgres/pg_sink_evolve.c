@@ -135,6 +135,27 @@ static fr_str alter_sql(comparison *k, fr_str ident, fr_str type)
                            FR_ARG(type));
 }
 
+/* Our sessions write money as lc_monetary C has it, in hundredths. Where the target's own sessions
+ * count otherwise, they would read another amount. */
+static bool money_differs(comparison *k, const fr_pg_column *to)
+{
+    if (to->type != FR_PG_MONEY || k->r->money_digits == 2)
+        return false;
+    int digits = k->r->money_digits;
+    fr_str ident = fr_pg_ident(k->a, to->name, NULL);
+    fr_str type = fr_arena_printf(k->a, "numeric(19,%d)", digits);
+    fr_finding *f =
+        blocker(k, "sink.types",
+                fr_arena_printf(k->a,
+                                "column %.*s is money, which has %d digits behind the point by the "
+                                "target's lc_monetary; only 2 can be written",
+                                FR_ARG(ident), digits),
+                fr_arena_printf(k->a, "make it %.*s", FR_ARG(type)));
+    f->sql = alter_sql(k, ident, type);
+    f->class = FR_SQL_LOCK;
+    return true;
+}
+
 /* A narrow column is one that our own type for it holds entirely. */
 static void compare_type(comparison *k, const fr_column *c, const fr_pg_column *to)
 {
@@ -206,7 +227,8 @@ static void compare_column(comparison *k, const fr_column *c)
                             FR_ARG(k->r->qualified), FR_ARG(ident));
         return;
     }
-    compare_type(k, c, to);
+    if (!money_differs(k, to))
+        compare_type(k, c, to);
 }
 
 /* Columns of the target that the messages do not have. */

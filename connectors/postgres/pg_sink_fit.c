@@ -17,7 +17,7 @@ enum {
     JSON = 114,
     FLOAT4 = 700,
     FLOAT8 = 701,
-    MONEY = 790,
+    MONEY = FR_PG_MONEY,
     DATE = 1082,
     TIME = 1083,
     TIMESTAMP = 1114,
@@ -175,6 +175,28 @@ static bool may_round(const fr_column *c, const fr_pg_column *to)
     return to->typmod >= 0 && (to->typmod & 0xffff) < 6;
 }
 
+/* PostGIS, in whichever schema it was put. It takes EWKB as bytea. */
+static bool is_spatial(const fr_pg_column *to)
+{
+    static const char *const names[] = {"geometry", "geography"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t n = strlen(names[i]);
+        if (to->category != 'U' || to->type_text.len < n)
+            continue;
+        const char *name = to->type_text.ptr + to->type_text.len - n;
+        if (memcmp(name, names[i], n) == 0 && (to->type_text.len == n || name[-1] == '.'))
+            return true;
+    }
+    return false;
+}
+
+static way fit_bytes(const fr_pg_column *to)
+{
+    if (to->type == BYTEA)
+        return as_is(FR_PG_SEND_BYTEA);
+    return is_spatial(to) ? by_cast(FR_PG_SEND_BYTEA) : never;
+}
+
 static way fit_of(const fr_column *c, const fr_pg_column *to)
 {
     if (is_texty(to) && c->kind != FR_BYTES)
@@ -195,7 +217,7 @@ static way fit_of(const fr_column *c, const fr_pg_column *to)
     case FR_JSON:
         return fit_json(to);
     case FR_BYTES:
-        return to->type == BYTEA ? as_is(FR_PG_SEND_BYTEA) : never;
+        return fit_bytes(to);
     case FR_UUID:
         return to->type == UUID ? as_is(FR_PG_SEND_UUID) : never;
     default:

@@ -341,10 +341,22 @@ static fr_rc vanished(const fr_table *t, fr_err *err)
     return fr_fail_hint(err, "bring it back with its rows, or take a new snapshot into a new one");
 }
 
+static bool has_money(const fr_pg_relation *r)
+{
+    for (size_t i = 0; i < r->column_count; i++)
+        if (r->columns[i].type == FR_PG_MONEY)
+            return true;
+    return false;
+}
+
 static fr_rc compare(fr_pg_sink *s, const fr_table *t, bool create, fr_findings *out,
                      fr_pg_relation *r, fr_err *err)
 {
     FR_TRY(fr_pg_relation_read(s->conn, out->arena, t, r, err));
+    if (has_money(r)) {
+        FR_TRY(fr_pg_sink_money(s, err));
+        r->money_digits = s->money_digits;
+    }
     fr_pg_sink_compare(s->settings, r, t, version_before(s, t), create, out);
     return FR_OK;
 }

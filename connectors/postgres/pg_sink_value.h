@@ -40,6 +40,8 @@ typedef struct fr_pg_column {
     bool not_null, has_default, generated, identity_always;
 } fr_pg_column;
 
+enum { FR_PG_MONEY = 790 }; /* its oid */
+
 /* How well values of a message's column go into a target's column. LOSSY: with a loss that
  * the server would not report (fractions of seconds). NARROW: not all of them would go in.
  * NEVER: they mean something else. */

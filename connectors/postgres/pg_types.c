@@ -123,7 +123,7 @@ fr_rc fr_pg_catalog_add_row(fr_pg_catalog *c, const char *const *fields, fr_err 
 
 fr_kind fr_pg_wire_kind(fr_pg_wire wire)
 {
-    return wire == FR_PG_WIRE_ARRAY ? FR_JSON : FR_TEXT;
+    return wire == FR_PG_WIRE_ARRAY ? FR_JSON : wire == FR_PG_WIRE_EWKB ? FR_BYTES : FR_TEXT;
 }
 
 static fr_rc unknown(fr_err *err, uint32_t oid)
@@ -167,9 +167,12 @@ static void scalar_form(const fr_pg_type *t, fr_pg_wire *wire, fr_kind *kind)
         *kind = b->kind;
         return;
     }
-    /* citext_send is textsend; other extensions' binary forms are their own business. */
-    bool text = t->typtype == 'e' || (t->typtype == 'b' && fr_str_is(t->name, "citext"));
-    *wire = text ? FR_PG_WIRE_TEXT : FR_PG_WIRE_SERVER_TEXT;
+    /* citext_send is textsend, and PostGIS sends what it prints; other extensions' binary forms
+     * are their own business. */
+    bool own = t->typtype == 'b';
+    bool ewkb = own && (fr_str_is(t->name, "geometry") || fr_str_is(t->name, "geography"));
+    bool text = t->typtype == 'e' || (own && fr_str_is(t->name, "citext"));
+    *wire = ewkb ? FR_PG_WIRE_EWKB : text ? FR_PG_WIRE_TEXT : FR_PG_WIRE_SERVER_TEXT;
     *kind = fr_pg_wire_kind(*wire);
 }
 

@@ -15,12 +15,14 @@
 /* How a value looks on the wire. Up to ARRAY there is a binary decoder that gives what the
  * text decoder gives; SERVER_TEXT is what the server prints, and read as text only. UINT4:
  * oid, xid, cid. UINT8: xid8. TEXT: both forms are the text itself, enums too. JSONB: in
- * binary a version byte, then the text. INET: cidr too. MACADDR: macaddr8 too. */
+ * binary a version byte, then the text. EWKB: PostGIS; its text is hex. INET: cidr too. MACADDR:
+ * macaddr8 too. */
 /* clang-format off */
 typedef enum fr_pg_wire {
     FR_PG_WIRE_BOOL, FR_PG_WIRE_INT2, FR_PG_WIRE_INT4, FR_PG_WIRE_INT8, FR_PG_WIRE_UINT4,
     FR_PG_WIRE_UINT8, FR_PG_WIRE_FLOAT4, FR_PG_WIRE_FLOAT8, FR_PG_WIRE_NUMERIC,
-    FR_PG_WIRE_MONEY, FR_PG_WIRE_TEXT, FR_PG_WIRE_JSONB, FR_PG_WIRE_BYTEA, FR_PG_WIRE_BIT,
+    FR_PG_WIRE_MONEY, FR_PG_WIRE_TEXT, FR_PG_WIRE_JSONB, FR_PG_WIRE_BYTEA, FR_PG_WIRE_EWKB,
+    FR_PG_WIRE_BIT,
     FR_PG_WIRE_UUID, FR_PG_WIRE_DATE, FR_PG_WIRE_TIME, FR_PG_WIRE_TIMETZ,
     FR_PG_WIRE_TIMESTAMP, FR_PG_WIRE_TIMESTAMPTZ, FR_PG_WIRE_INTERVAL, FR_PG_WIRE_INET,
     FR_PG_WIRE_MACADDR, FR_PG_WIRE_ARRAY, FR_PG_WIRE_SERVER_TEXT,

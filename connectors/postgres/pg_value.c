@@ -151,6 +151,10 @@ fr_rc fr_pg_decode_text(const fr_pg_codec *c, fr_arena *a, fr_str in, fr_value *
         FR_TRY(fr_pg_bytea_parse(a, in, &bytes, err));
         set_bytes(out, FR_BYTES, bytes);
         return FR_OK;
+    case FR_PG_WIRE_EWKB:
+        FR_TRY(fr_pg_ewkb_parse(a, in, &bytes, err));
+        set_bytes(out, FR_BYTES, bytes);
+        return FR_OK;
     case FR_PG_WIRE_UUID:
         if (!fr_pg_uuid_valid(in))
             return fr_pg_malformed(err, "not a uuid");
@@ -277,6 +281,10 @@ fr_rc fr_pg_decode_binary(const fr_pg_codec *c, fr_arena *a, fr_str in, fr_value
         if (in.len == 0 || in.ptr[0] != 1)
             return fr_pg_malformed(err, "jsonb of a version other than 1");
         return utf8(c->kind, (fr_str){in.ptr + 1, in.len - 1}, out, err);
+    case FR_PG_WIRE_EWKB:
+        FR_TRY(fr_pg_ewkb_check(in, err));
+        set_bytes(out, FR_BYTES, in);
+        return FR_OK;
     case FR_PG_WIRE_BYTEA:
         set_bytes(out, FR_BYTES, in);
         return FR_OK;

@@ -19,20 +19,56 @@ static uint8_t *put_hex(uint8_t *at, uint8_t byte)
     return at;
 }
 
-fr_rc fr_pg_bytea_parse(fr_arena *a, fr_str in, fr_str *out, fr_err *err)
+/* NULL: not hex. */
+static char *hex_bytes(fr_arena *a, fr_str hex)
 {
-    if (in.len < 2 || in.len % 2 != 0 || in.ptr[0] != '\\' || in.ptr[1] != 'x')
-        return fr_pg_malformed(err, "not bytea as bytea_output hex prints it");
-    size_t n = in.len / 2 - 1;
-    char *bytes = fr_arena_raw(a, n + 1);
-    for (size_t i = 0; i < n; i++) {
-        int high = hex_value(in.ptr[2 + 2 * i]), low = hex_value(in.ptr[3 + 2 * i]);
+    char *bytes = fr_arena_raw(a, hex.len / 2 + 1);
+    for (size_t i = 0; i < hex.len / 2; i++) {
+        int high = hex_value(hex.ptr[2 * i]), low = hex_value(hex.ptr[2 * i + 1]);
         if (high < 0 || low < 0)
-            return fr_pg_malformed(err, "not bytea as bytea_output hex prints it");
+            return NULL;
         bytes[i] = (char)(high << 4 | low);
     }
-    *out = (fr_str){bytes, n};
+    return hex.len % 2 == 0 ? bytes : NULL;
+}
+
+fr_rc fr_pg_bytea_parse(fr_arena *a, fr_str in, fr_str *out, fr_err *err)
+{
+    bool marked = in.len >= 2 && in.ptr[0] == '\\' && in.ptr[1] == 'x';
+    const char *bytes = marked ? hex_bytes(a, (fr_str){in.ptr + 2, in.len - 2}) : NULL;
+    if (bytes == NULL)
+        return fr_pg_malformed(err, "not bytea as bytea_output hex prints it");
+    *out = (fr_str){bytes, in.len / 2 - 1};
     return FR_OK;
+}
+
+/* Byte order and type; what follows is for those who read geometries. */
+fr_rc fr_pg_ewkb_check(fr_str in, fr_err *err)
+{
+    if (in.len < 5 || (unsigned char)in.ptr[0] > 1)
+        return fr_pg_malformed(err, "not EWKB, which PostGIS makes of geometry and geography");
+    return FR_OK;
+}
+
+fr_rc fr_pg_ewkb_parse(fr_arena *a, fr_str in, fr_str *out, fr_err *err)
+{
+    const char *bytes = hex_bytes(a, in);
+    fr_str ewkb = {bytes, bytes == NULL ? 0 : in.len / 2};
+    FR_TRY(fr_pg_ewkb_check(ewkb, err));
+    *out = ewkb;
+    return FR_OK;
+}
+
+void fr_pg_ewkb_render(fr_str in, fr_buf *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    uint8_t *at = fr_buf_room(out, 2 * in.len);
+    for (size_t i = 0; i < in.len; i++) {
+        uint8_t byte = (uint8_t)in.ptr[i];
+        *at++ = (uint8_t)digits[byte >> 4];
+        *at++ = (uint8_t)digits[byte & 15];
+    }
+    out->len += 2 * in.len;
 }
 
 void fr_pg_bytea_render(fr_str in, fr_buf *out)

@@ -38,6 +38,10 @@ void fr_pg_interval_render(int64_t us, int32_t days, int32_t months, fr_buf *out
 /* Bytes (pg_value_bytes.c). */
 fr_rc fr_pg_bytea_parse(fr_arena *a, fr_str in, fr_str *out, fr_err *err); /* \x... */
 void fr_pg_bytea_render(fr_str in, fr_buf *out);
+/* As PostGIS prints it: hex digits, in capitals. */
+fr_rc fr_pg_ewkb_parse(fr_arena *a, fr_str in, fr_str *out, fr_err *err);
+fr_rc fr_pg_ewkb_check(fr_str in, fr_err *err);
+void fr_pg_ewkb_render(fr_str in, fr_buf *out);
 fr_rc fr_pg_bit_render(fr_str in, fr_buf *out, fr_err *err);
 void fr_pg_uuid_render(fr_str in, fr_buf *out); /* in.len is 16 */
 bool fr_pg_uuid_valid(fr_str in);

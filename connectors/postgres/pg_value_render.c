@@ -190,6 +190,10 @@ static fr_rc render_binary(fr_pg_wire wire, int scale, fr_str in, fr_buf *out, f
     case FR_PG_WIRE_BYTEA:
         fr_pg_bytea_render(in, out);
         return FR_OK;
+    case FR_PG_WIRE_EWKB:
+        FR_TRY(fr_pg_ewkb_check(in, err));
+        fr_pg_ewkb_render(in, out);
+        return FR_OK;
     case FR_PG_WIRE_BIT:
         return fr_pg_bit_render(in, out, err);
     case FR_PG_WIRE_INET:

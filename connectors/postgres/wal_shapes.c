@@ -13,7 +13,7 @@ static void shape_free(void *value)
 
 void fr_wal_shapes_open(fr_wal_shapes *h, fr_wal_source *s)
 {
-    *h = (fr_wal_shapes){.s = s, .types = fr_pg_catalog_new(), .by_oid = fr_map_new()};
+    *h = (fr_wal_shapes){.s = s, .types = fr_wal_types_new(s), .by_oid = fr_map_new()};
 }
 
 void fr_wal_shapes_close(fr_wal_shapes *h)

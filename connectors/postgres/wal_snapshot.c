@@ -65,7 +65,7 @@ static fr_rc view_new(fr_wal_source *s, PGconn *sql, const char *name, fr_wal_vi
 {
     fr_wal_view *v = fr_malloc(sizeof(*v));
     v->arena = fr_arena_new(0);
-    v->types = fr_pg_catalog_new();
+    v->types = fr_wal_types_new(s);
     v->name = fr_strdup(name);
     if (view_read(s, sql, v, err) == FR_FAIL) {
         view_free(v);

@@ -77,9 +77,10 @@ fr_rc fr_wal_names(const fr_source_settings *settings, char *slot, char *publica
 
 /* ---- connections ---- */
 
-static fr_pg_target target_of(const fr_wal_source *s, bool replication)
+static fr_pg_target target_of(const fr_wal_source *s, bool replication, bool own_monetary)
 {
-    return (fr_pg_target){.dsn = s->config->dsn,
+    return (fr_pg_target){.own_monetary = own_monetary,
+                          .dsn = s->config->dsn,
                           .password = s->config->password,
                           .insecure = s->config->insecure,
                           .application_name = s->application,
@@ -88,13 +89,27 @@ static fr_pg_target target_of(const fr_wal_source *s, bool replication)
 }
 
 /* The server's idle limits are for forgotten clients; ours may rest for a long time. */
-static fr_rc connect_as(fr_wal_source *s, bool replication, PGconn **out, fr_err *err)
+static fr_rc connect_as(fr_wal_source *s, bool replication, bool own_monetary, PGconn **out,
+                        fr_err *err)
 {
-    fr_pg_target target = target_of(s, replication);
+    fr_pg_target target = target_of(s, replication, own_monetary);
     PGconn *conn = NULL;
     FR_TRY(fr_pg_connect(&target, &conn, err));
     if (PQserverVersion(conn) >= 140000 &&
         fr_pg_exec(conn, "prepare the session", "SET idle_session_timeout = 0", err) == FR_FAIL) {
+        fr_pg_close(conn);
+        return FR_FAIL;
+    }
+    *out = conn;
+    return FR_OK;
+}
+
+fr_rc fr_wal_take_first(fr_wal_source *s, PGconn **out, fr_err *err)
+{
+    PGconn *conn = NULL;
+    FR_TRY(connect_as(s, false, true, &conn, err));
+    if (fr_pg_money_digits(conn, &s->money_digits, err) == FR_FAIL ||
+        fr_pg_exec(conn, "prepare the session", "SET lc_monetary = 'C'", err) == FR_FAIL) {
         fr_pg_close(conn);
         return FR_FAIL;
     }
@@ -115,7 +130,7 @@ fr_rc fr_wal_take(fr_wal_source *s, PGconn **out, fr_err *err)
         PGconn *conn = s->idle_count > 0 ? s->idle[--s->idle_count] : NULL;
         pthread_mutex_unlock(&s->lock);
         if (conn == NULL)
-            return connect_as(s, false, out, err);
+            return connect_as(s, false, false, out, err);
         if (usable(conn)) {
             *out = conn;
             return FR_OK;
@@ -141,7 +156,7 @@ void fr_wal_give(fr_wal_source *s, PGconn *conn)
 
 fr_rc fr_wal_replication(fr_wal_source *s, PGconn **out, fr_err *err)
 {
-    if (connect_as(s, true, out, err) == FR_OK)
+    if (connect_as(s, true, false, out, err) == FR_OK)
         return FR_OK;
     if (strcmp(err->sqlstate, "28000") == 0 && strstr(err->text, "pg_hba") != NULL)
         fr_fail_hint(err,
@@ -329,7 +344,8 @@ static char *session_settings(void)
 {
     fr_buf b = {.arena = NULL};
     for (const fr_pg_setting *set = fr_pg_session_settings; set->name != NULL; set++)
-        fr_buf_printf(&b, "-c %s=%s ", set->name, set->value);
+        if (strcmp(set->name, "lc_monetary") != 0) /* FR_PG_MONETARY, but at first */
+            fr_buf_printf(&b, "-c %s=%s ", set->name, set->value);
     fr_buf_text(&b, "-c row_security=off -c lock_timeout=20s -c client_min_messages=warning");
     fr_buf_u8(&b, '\0');
     return (char *)b.ptr;
@@ -379,7 +395,7 @@ static fr_rc wal_open(const fr_source_settings *settings, fr_source **out, fr_er
     PGconn *conn = NULL;
     fr_rc rc = fr_wal_names(settings, s->slot, s->publication, err);
     if (rc != FR_FAIL)
-        rc = fr_wal_take(s, &conn, err);
+        rc = fr_wal_take_first(s, &conn, err);
     if (rc != FR_FAIL)
         rc = read_server(s, conn, err);
     fr_wal_give(s, conn);
@@ -395,9 +411,17 @@ static fr_rc wal_open(const fr_source_settings *settings, fr_source **out, fr_er
 
 /* ---- tables ---- */
 
-static fr_rc tables_of(PGconn *conn, const fr_wal_catalog *c, const fr_table **out, fr_err *err)
+fr_pg_catalog *fr_wal_types_new(const fr_wal_source *s)
 {
     fr_pg_catalog *types = fr_pg_catalog_new();
+    fr_pg_catalog_money_digits(types, s->money_digits);
+    return types;
+}
+
+static fr_rc tables_of(const fr_wal_source *s, PGconn *conn, const fr_wal_catalog *c,
+                       const fr_table **out, fr_err *err)
+{
+    fr_pg_catalog *types = fr_wal_types_new(s);
     fr_rc rc = fr_wal_types_of(conn, c->tables, c->count, types, err);
     size_t made = 0;
     for (; rc != FR_FAIL && made < c->count; made++) {
@@ -447,7 +471,7 @@ static fr_rc wal_list_tables(fr_source *base, fr_arena *arena, const fr_table **
         rc = fr_wal_catalog_read(conn, s->version, s->settings, s->publication, a, &c, err);
     if (rc != FR_FAIL) {
         tables = fr_arena_alloc(arena, (c.count + 1) * sizeof(*tables));
-        rc = tables_of(conn, &c, tables, err);
+        rc = tables_of(s, conn, &c, tables, err);
     }
     fr_wal_give(s, conn);
     if (rc == FR_FAIL) {

@@ -59,6 +59,7 @@ typedef struct fr_wal_source {
     char system_identifier[24], db[260];
     uint32_t timeline; /* when we opened */
     bool in_recovery;
+    int money_digits;      /* behind the point, by the database's lc_monetary */
     int64_t keep_alive_us; /* a status update at least so often */
 
     pthread_mutex_t lock; /* guards idle, views, view_conn and epoch */
@@ -88,6 +89,11 @@ fr_wal_source *fr_wal_source_new(const fr_source_settings *settings);
  * the server would not take them. */
 fr_rc fr_wal_names(const fr_source_settings *settings, char *slot, char *publication, fr_err *err);
 
+/* A catalog of types that knows our server's money; the caller's to free. */
+fr_pg_catalog *fr_wal_types_new(const fr_wal_source *s);
+/* The first connection of the pool: asks what money is, and then becomes like the others, where
+ * money is what C makes of it, a count of cents, whose text is the same everywhere. */
+fr_rc fr_wal_take_first(fr_wal_source *s, PGconn **out, fr_err *err);
 /* An SQL connection of the source's pool (a new one when none is idle), and back. A
  * connection inside a transaction or a COPY, or a broken one, is closed instead. From any
  * thread. */

@@ -39,6 +39,7 @@ struct fr_capture {
     fr_pool *pool;
     throttle *throttle; /* of snapshots */
     requests *requests; /* for snapshots; under the lock */
+    fr_said *said;      /* about topics, over all runs */
     int64_t run_began_us;
     bool held;              /* a snapshot waits: the stream is followed until it may go on */
     fr_queue *filled;       /* batches, reader -> publisher */

@@ -101,7 +101,7 @@ fr_rc fr_ask_write(fr_cli *cli, const fr_config *config, size_t source, const ch
     fr_str instance =
         fr_arena_printf(cli->arena, "%s-%d-%" PRId64, what, (int)getpid(), fr_wall_us());
     FR_TRY(fr_publisher_open(&config->kafka, config->sources[source].name,
-                             fr_arena_cstr(cli->arena, instance), &p, &old, err));
+                             fr_arena_cstr(cli->arena, instance), NULL, &p, &old, err));
     fr_rc rc = fr_publisher_begin(p, err);
     rc = rc == FR_FAIL ? rc : write(cli, p, old, context, err);
     rc = rc == FR_FAIL ? rc : fr_publisher_commit(p, &ends, &end_count, err);

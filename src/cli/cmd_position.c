@@ -151,7 +151,15 @@ static fr_rc put_position(fr_cli *cli, fr_publisher *p, const fr_checkpoint *old
                           fr_err *err)
 {
     fr_split none = {0};
-    (void)old;
+    size_t i = 0;
+    void *value;
+    /* What is published next may be older than what was published last. */
+    while (fr_map_next(old->topics, &i, NULL, &value)) {
+        fr_topic_fact t = *(const fr_topic_fact *)value;
+        t.schema = 0;
+        fr_record fact = fr_checkpoint_topic_fact(cli->arena, &t);
+        FR_TRY(fr_publisher_record(p, &fact, err));
+    }
     fr_record stream = fr_checkpoint_stream(cli->arena, false, *(const fr_str *)resume, &none, NULL,
                                             0, fr_wall_us());
     return fr_publisher_record(p, &stream, err);

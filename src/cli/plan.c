@@ -2,7 +2,6 @@
 #include "capture/capture.h"
 #include "codec/avro_schema.h"
 #include "codec/change.h"
-#include "codec/decode.h"
 #include "poll/poll.h"
 #include <inttypes.h>
 #include <string.h>
@@ -57,7 +56,7 @@ static const char *subject_of(fr_look *l, fr_str topic, fr_str record, const cha
     return fr_arena_cstr(l->arena, s);
 }
 
-static fr_origin origin_of(const fr_source_settings *s)
+fr_origin fr_look_origin(const fr_source_settings *s)
 {
     bool postgres = strcmp(s->type, "postgres") == 0;
     return (fr_origin){.version = FR_STR(FR_VERSION),
@@ -71,7 +70,7 @@ static fr_rc plan_table(fr_look *l, fr_planned *p, fr_err *err)
 {
     const fr_source_settings *s = &l->config->sources[p->source];
     const fr_route *r = p->route;
-    fr_origin origin = origin_of(s);
+    fr_origin origin = fr_look_origin(s);
     FR_TRY(fr_schema_value(l->arena, r, &origin, &p->value, err));
     const char *suffix = r->envelope == FR_ENVELOPE_STATE ? "" : "Envelope";
     fr_str name = fr_arena_printf(l->arena, "%.*s%s", FR_ARG(r->schema_name), suffix);
@@ -158,14 +157,14 @@ static void look_at_polled(fr_look *l, size_t source, fr_findings *f)
         l->partial = true; /* fr_poll_check has said why */
 }
 
-static size_t blockers_of(const fr_findings *f)
+size_t fr_look_blockers(const fr_findings *f)
 {
     fr_tally t = {0};
     fr_cli_tally(&t, f);
     return t.blockers;
 }
 
-static bool has_connect_blocker(const fr_findings *f)
+bool fr_look_no_answer(const fr_findings *f)
 {
     for (size_t i = 0; i < f->count; i++) {
         const char *end = strstr(f->items[i].code, ".connect");
@@ -189,7 +188,7 @@ static void look_at_source(fr_look *l, size_t i)
         fr_poll_check(ops->sql, s, f);
     else if (ops->check(s, f, &err) == FR_FAIL)
         fr_look_error(l, f, "source.check", &err);
-    if (has_connect_blocker(f)) {
+    if (fr_look_no_answer(f)) {
         l->unreachable = l->partial = true;
         return;
     }
@@ -197,7 +196,7 @@ static void look_at_source(fr_look *l, size_t i)
         look_at_polled(l, i, f);
         return;
     }
-    size_t known = blockers_of(f);
+    size_t known = fr_look_blockers(f);
     if (ops->open(s, &l->sources[i], &err) == FR_FAIL) {
         l->sources[i] = NULL;
         l->partial = true;
@@ -235,7 +234,7 @@ static void look_at_topic(fr_look *l, fr_findings *f, fr_str topic, bool ours, b
 
 /* Beside its tables a source writes to <prefix>.message (any application may emit logical
  * messages) and, with transaction_metadata, to <prefix>.transaction. */
-static fr_str side_topic(fr_look *l, const fr_source_settings *s, const char *name)
+fr_str fr_look_side_topic(const fr_look *l, const fr_source_settings *s, const char *name)
 {
     return fr_topic_legal(l->arena, fr_arena_printf(l->arena, "%s.%s", s->prefix, name));
 }
@@ -267,6 +266,18 @@ static bool has_blocker(const fr_findings *f, const char *code)
     return false;
 }
 
+static void keep_schemas(fr_look *l, const fr_checkpoint *k)
+{
+    size_t i = 0;
+    void *value;
+    while (k->split.id.len == 0 && fr_map_next(k->topics, &i, NULL, &value)) {
+        const fr_topic_fact *t = value;
+        int32_t *id = fr_arena_alloc(l->arena, sizeof(*id));
+        *id = t->schema;
+        fr_map_set(l->published, t->topic, id);
+    }
+}
+
 /* Would run go on where it was? What it finds belongs to the source's section. */
 static void look_at_position(fr_look *l, size_t source)
 {
@@ -283,6 +294,7 @@ static void look_at_position(fr_look *l, size_t source)
     }
     if (rc != FR_OK)
         return;
+    keep_schemas(l, k);
     if (fr_capture_verify(s, l->sources[source], k, &err) == FR_OK)
         fr_findings_add(f, FR_FINE, "source.position",
                         k->has_stream && !k->creating ? "run goes on from its checkpoint"
@@ -297,14 +309,14 @@ static void look_at_own_topics(fr_look *l, fr_findings *f)
     const fr_config *c = l->config;
     for (size_t i = 0; i < c->source_count; i++) {
         const fr_source_settings *s = &c->sources[i];
-        size_t todos = l->todo_count, known = blockers_of(f);
+        size_t todos = l->todo_count, known = fr_look_blockers(f);
         look_at_topic(l, f, fr_arena_printf(l->arena, "freshet.%s.checkpoint.%s", c->name, s->name),
                       true, false);
-        if (l->todo_count == todos && blockers_of(f) == known)
+        if (l->todo_count == todos && fr_look_blockers(f) == known)
             look_at_position(l, i);
-        look_at_topic(l, f, side_topic(l, s, "message"), false, false);
+        look_at_topic(l, f, fr_look_side_topic(l, s, "message"), false, false);
         if (s->transaction_metadata)
-            look_at_topic(l, f, side_topic(l, s, "transaction"), false, false);
+            look_at_topic(l, f, fr_look_side_topic(l, s, "transaction"), false, false);
     }
     look_at_dead_letters(l, f);
 }
@@ -318,6 +330,8 @@ void fr_look_kafka(fr_look *l)
         fr_admin_check(l->admin, f, &err) == FR_FAIL) {
         fr_look_error(l, f, "kafka.connect", &err);
         l->partial = true;
+        fr_admin_close(l->admin);
+        l->admin = NULL;
         return;
     }
     look_at_own_topics(l, f);
@@ -330,18 +344,36 @@ void fr_look_kafka(fr_look *l)
 
 /* ---- registry --------------------------------------------------------------------------- */
 
+/* schema.on_change, as run will judge it. FR_OK: allowed; FR_END: not, which is said; FR_FAIL. */
+static fr_rc look_at_change(fr_look *l, fr_findings *f, const fr_route *route, fr_str schema,
+                            int32_t id, fr_str newest, fr_err *err)
+{
+    const int32_t *published = fr_map_get(l->published, route->topic);
+    int32_t last = published == NULL ? 0 : *published;
+    fr_rc rc = FR_END;
+    if (last != 0 && last == id)
+        return FR_OK;
+    if (last != 0)
+        rc = fr_change_since(l->registry, l->arena, route, last, schema, err);
+    if (rc == FR_END)
+        rc = newest.len == 0 ? FR_OK : fr_change_allowed(l->arena, route, newest, schema, err);
+    if (rc == FR_OK || strcmp(err->code, "schema.on_change") != 0)
+        return rc;
+    fr_look_error(l, f, "schema.on_change", err);
+    return FR_END;
+}
+
 /* A version that is new to a subject; route NULL: no table's. */
 static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subject, fr_str schema,
                                    bool key, const fr_route *route, fr_str old, int version,
                                    fr_err *err)
 {
     fr_str why = {"", 0};
-    fr_err change;
-    if (!key && route != NULL &&
-        fr_change_allowed(l->arena, route, old, schema, &change) == FR_FAIL) {
-        fr_look_error(l, f, "schema.on_change", &change);
-        return FR_OK;
-    }
+    fr_rc rc = FR_OK;
+    if (!key && route != NULL)
+        rc = look_at_change(l, f, route, schema, 0, old, err);
+    if (rc != FR_OK)
+        return rc == FR_FAIL ? rc : FR_OK;
     if (key) {
         fr_finding *bad =
             fr_findings_add(f, FR_BLOCKER, "schema.key_changed",
@@ -349,7 +381,7 @@ static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subje
         bad->hint = FR_STR("a key never changes under a topic: set another topic for the table");
         return FR_OK;
     }
-    fr_rc rc = fr_registry_compatible(l->registry, l->arena, subject, schema, &why, err);
+    rc = fr_registry_compatible(l->registry, l->arena, subject, schema, &why, err);
     if (rc == FR_FAIL)
         return rc;
     if (rc == FR_END) {
@@ -377,8 +409,11 @@ static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr
     if (rc == FR_FAIL)
         return rc;
     if (rc == FR_OK) {
-        fr_findings_add(f, FR_FINE, "registry.subject", "subject %s: id %d", subject, (int)id);
-        return FR_OK;
+        if (!key && route != NULL)
+            rc = look_at_change(l, f, route, schema, id, text, err);
+        if (rc == FR_OK)
+            fr_findings_add(f, FR_FINE, "registry.subject", "subject %s: id %d", subject, (int)id);
+        return rc == FR_FAIL ? rc : FR_OK;
     }
     size_t before = f->count;
     rc = fr_registry_latest(l->registry, l->arena, subject, &version, &newest, &text, err);
@@ -412,9 +447,9 @@ static fr_rc look_at_schemas(fr_look *l, fr_findings *f, const fr_planned *p, fr
 static fr_rc look_at_side(fr_look *l, fr_findings *f, const fr_source_settings *s, bool message,
                           fr_err *err)
 {
-    fr_origin origin = origin_of(s);
+    fr_origin origin = fr_look_origin(s);
     fr_str key, value;
-    fr_str topic = side_topic(l, s, message ? "message" : "transaction");
+    fr_str topic = fr_look_side_topic(l, s, message ? "message" : "transaction");
     FR_TRY(message ? fr_schema_message(l->arena, &origin, &key, &value, err)
                    : fr_schema_transaction(l->arena, &origin, &key, &value, err));
     const char *names[2];
@@ -442,102 +477,23 @@ void fr_look_registry(fr_look *l)
     fr_findings *f = fr_look_section(l, "REGISTRY   %s", l->config->registry.url.items[0]);
     fr_err err;
     fr_cli_note(l->cli, "looking at the registry");
-    if (fr_registry_open(&l->config->registry, &l->registry, &err) == FR_FAIL ||
-        fr_registry_check(l->registry, f, &err) == FR_FAIL) {
+    bool answers = fr_registry_open(&l->config->registry, &l->registry, &err) == FR_OK &&
+                   fr_registry_check(l->registry, f, &err) == FR_OK;
+    if (!answers)
         fr_look_error(l, f, "registry.connect", &err);
+    l->unreachable = l->unreachable || fr_look_no_answer(f);
+    if (!answers || fr_look_no_answer(f) || has_blocker(f, "registry.tls")) {
         l->partial = true;
-        return;
-    }
-    if (has_connect_blocker(f)) {
-        l->unreachable = l->partial = true;
+        fr_registry_close(l->registry);
+        l->registry = NULL;
         return;
     }
     if (look_at_subjects(l, f, &err) == FR_FAIL) {
         fr_look_error(l, f, "registry.subject", &err);
         l->partial = true;
+        fr_registry_close(l->registry);
+        l->registry = NULL;
     }
-}
-
-/* A sink says the same of its own tables for each topic: once is enough. */
-static void drop_repeats(fr_findings *f, size_t from)
-{
-    size_t kept = from;
-    for (size_t i = from; i < f->count; i++) {
-        bool known = false;
-        for (size_t k = 0; k < kept && !known; k++)
-            known = strcmp(f->items[k].code, f->items[i].code) == 0 &&
-                    fr_str_eq(f->items[k].text, f->items[i].text);
-        if (!known)
-            f->items[kept++] = f->items[i];
-    }
-    f->count = kept;
-}
-
-/* ---- sinks ------------------------------------------------------------------------------ */
-
-static fr_rc look_at_target(fr_look *l, fr_findings *f, size_t sink, fr_sink *open,
-                            const fr_planned *p, fr_err *err)
-{
-    const fr_sink_settings *s = &l->config->sinks[sink];
-    fr_str space, name;
-    const fr_table *table;
-    FR_TRY(fr_sink_target(s, l->arena, p->route->topic, &space, &name, err));
-    FR_TRY(fr_decoder_table(space, name, p->key, p->value, &table, err));
-    size_t before = f->count;
-    fr_rc rc = open->ops->prepare(open, table, s->create != FR_WHEN_NEVER, true, f, err);
-    bool change = false;
-    drop_repeats(f, before);
-    for (size_t i = before; i < f->count; i++)
-        change = change || f->items[i].severity == FR_CHANGE;
-    if (rc == FR_FAIL || !change) {
-        fr_table_unref(table);
-        return rc;
-    }
-    fr_str full = fr_arena_printf(l->arena, "%s %.*s.%.*s", s->name, FR_ARG(space), FR_ARG(name));
-    fr_todo *t = fr_look_todo(l, FR_TODO_TABLE, full);
-    t->sink = sink;
-    t->table = table;
-    return FR_OK;
-}
-
-static void look_at_sink(fr_look *l, size_t i)
-{
-    const fr_sink_settings *s = &l->config->sinks[i];
-    const fr_sink_ops *ops = l->config->sink_ops[i];
-    fr_findings *f = fr_look_section(l, "SINK %s   %s", s->name, ops->name);
-    fr_sink *open = NULL;
-    fr_err err;
-    fr_cli_note(l->cli, "looking at sink %s", s->name);
-    if (ops->check(s, f, &err) == FR_FAIL)
-        fr_look_error(l, f, "sink.check", &err);
-    if (has_connect_blocker(f)) {
-        l->unreachable = l->partial = true;
-        return;
-    }
-    size_t known = blockers_of(f);
-    if (ops->open(s, &open, &err) == FR_FAIL) {
-        l->partial = true;
-        if (known == 0)
-            fr_look_error(l, f, "sink.open", &err);
-        return;
-    }
-    size_t topics = 0;
-    for (size_t k = 0; k < l->table_count; k++) {
-        if (fr_sink_match(s, l->tables[k].route->topic) < 0)
-            continue;
-        topics++;
-        if (look_at_target(l, f, i, open, &l->tables[k], &err) == FR_FAIL)
-            fr_look_error(l, f, "sink.table", &err);
-    }
-    ops->close(open);
-    fr_findings_add(f, FR_FINE, "sink.topics", "%zu topic%s of this file", topics,
-                    topics == 1 ? "" : "s");
-}
-
-void fr_look_sinks(fr_look *l)
-{
-    for (size_t i = 0; i < l->config->sink_count; i++)
-        look_at_sink(l, i);
 }
 
 /* ---- the whole -------------------------------------------------------------------------- */
@@ -570,6 +526,7 @@ void fr_look_open(fr_cli *cli, const fr_config *config, fr_look *l)
     l->sections = fr_arena_alloc(l->arena, n * sizeof(*l->sections));
     l->sources = fr_arena_alloc(l->arena, n * sizeof(fr_source *));
     l->routers = fr_arena_alloc(l->arena, n * sizeof(fr_router *));
+    l->published = fr_map_new();
     fr_look_sources(l);
     fr_look_kafka(l);
     fr_look_registry(l);
@@ -588,6 +545,7 @@ void fr_look_close(fr_look *l)
         if (l->sources[i] != NULL)
             l->config->source_ops[i]->close(l->sources[i]);
     }
+    fr_map_free(l->published, NULL);
     fr_registry_close(l->registry);
     fr_admin_close(l->admin);
     fr_arena_free(l->arena);

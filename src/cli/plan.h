@@ -3,7 +3,9 @@
 #ifndef FR_CLI_PLAN_H
 #define FR_CLI_PLAN_H
 
+#include "base/map.h"
 #include "cli/cli.h"
+#include "codec/avro_schema.h"
 #include "codec/registry.h"
 #include "kafka/admin.h"
 #include "transform/route.h"
@@ -38,10 +40,11 @@ typedef struct fr_look {
     fr_arena *arena;
     fr_source **sources;   /* open ones; NULL: could not be opened */
     fr_router **routers;   /* one per source */
-    fr_registry *registry; /* NULL: could not be opened */
+    fr_registry *registry; /* NULL: does not answer */
     fr_admin *admin;       /* NULL: as above */
     fr_plan_section *sections;
     size_t section_count;
+    fr_map *published; /* topic -> int32_t *: id of the schema that its source used last */
     fr_planned *tables;
     size_t table_count, table_cap;
     fr_todo *todos;
@@ -69,6 +72,11 @@ fr_findings *fr_look_section(fr_look *l, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* An error as a finding; CONNECT and BUSY mark the server as unreachable. */
 void fr_look_error(fr_look *l, fr_findings *f, const char *code, const fr_err *err);
+size_t fr_look_blockers(const fr_findings *f);
+bool fr_look_no_answer(const fr_findings *f); /* a blocker says that its server does not answer */
+fr_origin fr_look_origin(const fr_source_settings *s);
+/* <prefix>.message, <prefix>.transaction */
+fr_str fr_look_side_topic(const fr_look *l, const fr_source_settings *s, const char *name);
 fr_todo *fr_look_todo(fr_look *l, fr_todo_kind kind, fr_str name);
 
 #endif

@@ -41,12 +41,10 @@ static fr_str listed(fr_arena *a, fr_str list, const char *sign, fr_str name)
                            FR_ARG(name));
 }
 
-fr_rc fr_change_allowed(fr_arena *a, const fr_route *route, fr_str old, fr_str next, fr_err *err)
+static fr_rc judge(fr_arena *a, const fr_route *route, const fr_shape *old, const fr_shape *next,
+                   fr_err *err)
 {
-    const fr_shape *x, *y;
-    FR_TRY(fr_shape_parse(a, old, &x, err));
-    FR_TRY(fr_shape_parse(a, next, &y, err));
-    const fr_shape *was = row_of(route, x), *is = row_of(route, y);
+    const fr_shape *was = row_of(route, old), *is = row_of(route, next);
     if (was == NULL || is == NULL)
         return FR_OK; /* another envelope: the registry judges it */
     fr_str added = {"", 0}, dropped = {"", 0}, changed = {"", 0};
@@ -68,4 +66,25 @@ fr_rc fr_change_allowed(fr_arena *a, const fr_route *route, fr_str old, fr_str n
     if (added.len > 0 && s->add_column == FR_CHANGE_STOP)
         return refuse(route, "add_column", added, err);
     return FR_OK;
+}
+
+fr_rc fr_change_allowed(fr_arena *a, const fr_route *route, fr_str old, fr_str next, fr_err *err)
+{
+    const fr_shape *x, *y;
+    FR_TRY(fr_shape_parse(a, old, &x, err));
+    FR_TRY(fr_shape_parse(a, next, &y, err));
+    return judge(a, route, x, y, err);
+}
+
+fr_rc fr_change_since(fr_registry *registry, fr_arena *a, const fr_route *route, int32_t last,
+                      fr_str next, fr_err *err)
+{
+    const fr_shape *x, *y;
+    fr_str old;
+    if (fr_registry_schema(registry, last, &old, err) == FR_FAIL)
+        return err->kind == FR_ERR_DATA ? FR_END : FR_FAIL;
+    FR_TRY(fr_shape_parse(a, old, &x, err));
+    FR_TRY(fr_shape_parse(a, next, &y, err));
+    /* A registry that was set up anew may have another schema by this number. */
+    return fr_str_eq(x->name, y->name) ? judge(a, route, x, y, err) : FR_END;
 }

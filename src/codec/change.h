@@ -3,7 +3,7 @@
 #ifndef FR_CODEC_CHANGE_H
 #define FR_CODEC_CHANGE_H
 
-#include "base/error.h"
+#include "codec/registry.h"
 #include "model/route.h"
 
 /* old and next: value schemas of the route's envelope, as registered and as they would be.
@@ -12,5 +12,10 @@
  * was renamed is one dropped and one added where the source does not say more. The `source`
  * record and the rest of the envelope are freshet's own and not judged. Pure. */
 fr_rc fr_change_allowed(fr_arena *a, const fr_route *route, fr_str old, fr_str next, fr_err *err);
+
+/* The same against the schema that was published last, by its id in the registry. FR_END: the
+ * registry does not have it, or has one of another record: judge by the newest instead. */
+fr_rc fr_change_since(fr_registry *registry, fr_arena *a, const fr_route *route, int32_t last,
+                      fr_str next, fr_err *err);
 
 #endif

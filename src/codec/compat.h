@@ -2,7 +2,12 @@
  * rules are those of the Avro 1.11 specification, "Schema Resolution", with the names of
  * Apache Avro's SchemaCompatibility for what goes wrong, and stricter in one point (decision
  * 9): a logical type that changes counts as a changed type. Pure functions; results live in
- * the arena given. From any thread. */
+ * the arena given. From any thread.
+ *
+ * This reads schemas beside codec/avro_parse.h, and not by it: that one keeps what bytes look like
+ * and refuses (DATA) what we could not decode; this one keeps what resolution asks for (aliases,
+ * defaults, the meaning of logical types) of any schema that a registry may hold, and refuses
+ * (SCHEMA) what is none. */
 #ifndef FR_CODEC_COMPAT_H
 #define FR_CODEC_COMPAT_H
 

@@ -32,7 +32,7 @@ fr_rc fr_decode(fr_decoder *d, fr_batch *b, size_t m, fr_err *err);
 void fr_decoder_rewind(fr_decoder *d);
 
 /* The table of the events that messages with these schemas make (key empty: no key), for plan
- * and apply. The caller's reference. */
+ * and apply. The caller's reference. FR_END: they are logical messages, of no table. */
 fr_rc fr_decoder_table(fr_str space, fr_str name, fr_str key, fr_str value, const fr_table **out,
                        fr_err *err);
 

@@ -227,7 +227,9 @@ fr_rc fr_decoder_table(fr_str space, fr_str name, fr_str key, fr_str value, cons
 {
     fr_reading *g;
     FR_TRY(fr_reading_new(space, name, key.len == 0 ? FR_NO_KEY : 1, key, 2, value, &g, err));
-    *out = fr_table_ref(g->table);
+    fr_rc rc = g->table == NULL ? FR_END : FR_OK;
+    if (rc == FR_OK)
+        *out = fr_table_ref(g->table);
     fr_reading_free(g);
-    return FR_OK;
+    return rc;
 }

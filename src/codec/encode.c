@@ -21,6 +21,7 @@ fr_encoder *fr_encoder_new(const fr_encoder_settings *settings, fr_registry *reg
     e->registry = registry;
     e->arena = fr_arena_new(0);
     e->plans = fr_map_new();
+    e->newest = fr_map_new();
     const fr_origin *o = &settings->origin;
     uint8_t *head = fr_arena_raw(e->arena, o->version.len + o->connector.len + o->prefix.len + 30);
     uint8_t *end =
@@ -37,6 +38,7 @@ void fr_encoder_free(fr_encoder *e)
     if (e == NULL)
         return;
     fr_map_free(e->plans, fr_plan_free);
+    fr_map_free(e->newest, NULL);
     fr_arena_free(e->arena);
     free(e->txn.collections);
     free(e);
@@ -366,6 +368,7 @@ static fr_message *add_message(fr_batch *b, const fr_plan *p, const place *where
     m->topic = p->route->topic;
     m->key = where->key;
     m->partition_hash = where->hash;
+    m->schema = p->value_id;
     m->event = at;
     const fr_event *event = &b->events[at];
     bool reread = event->op == FR_OP_UPDATE && event->name.len > 0; /* decision 47 */
@@ -554,6 +557,7 @@ static fr_rc encode_message(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
     m->topic = side->topic;
     m->key = key_bytes;
     m->partition_hash = hash_of(e, key_bytes);
+    m->schema = side->value_id;
     m->payload = shrink(b->arena, start, bound, at);
     m->event = i;
     return FR_OK;
@@ -610,6 +614,7 @@ static fr_rc encode_boundary(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
     m->topic = side->topic;
     m->key = key_bytes;
     m->partition_hash = hash_of(e, key_bytes);
+    m->schema = side->value_id;
     m->payload = shrink(b->arena, start, bound, at);
     m->event = i;
     e->txn.known = e->txn.known && !ends;

@@ -18,6 +18,9 @@ typedef struct fr_encoder_settings {
     /* The route of a table version; the encoder asks once per version and keeps what it
      * gets. FR_END: not captured, its events make no messages. */
     fr_rc (*route)(void *context, const fr_table *table, const fr_route **out, fr_err *err);
+    /* Id of the schema that was published last to a topic before this encoder; 0: not known.
+     * NULL: never known. */
+    int32_t (*published)(void *context, fr_str topic);
     void *context;
 } fr_encoder_settings;
 
@@ -26,10 +29,11 @@ void fr_encoder_free(fr_encoder *e);
 
 /* Append the messages of events[from..to) to the batch; *done is the index of the first event
  * that was not encoded (to, when all were); a failed event leaves no message behind.
- * Registers schemas before the first message that needs them. A row that cannot be encoded
- * (event->bad, a value that does not fit, an update of an append_only table, TRUNCATE under
- * block) is FR_FAIL with DATA, and events[*done] is it. TABLE events prepare the plan.
- * Headers and the transaction block are written where settings ask for them. */
+ * Registers schemas before the first message that needs them, and asks schema.on_change of each
+ * that is another than the topic's last, also of one that the registry knows from before. A row
+ * that cannot be encoded (event->bad, a value that does not fit, an update of an append_only table,
+ * TRUNCATE under block) is FR_FAIL with DATA, and events[*done] is it. TABLE events prepare the
+ * plan. Headers and the transaction block are written where settings ask for them. */
 fr_rc fr_encode(fr_encoder *e, fr_batch *b, size_t from, size_t to, size_t *done, fr_err *err);
 
 /* Forget the counts of the transaction in progress (after a rewind). Events that are skipped

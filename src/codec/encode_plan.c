@@ -89,20 +89,35 @@ static fr_rc register_key(fr_encoder *e, fr_arena *a, const char *subject, fr_st
     return fr_fail_hint(err, "a key never changes under a topic: set another topic for the table");
 }
 
-/* A version that the registry does not hold yet must be one that schema.on_change allows. */
-static fr_rc register_value(fr_encoder *e, fr_arena *a, const fr_route *route, const char *subject,
-                            fr_str schema, int32_t *id, fr_err *err)
+static fr_rc judge_newest(fr_encoder *e, fr_arena *a, const fr_route *route, const char *subject,
+                          fr_str schema, fr_err *err)
 {
     int version;
     int32_t newest;
     fr_str text;
-    fr_rc rc = fr_registry_lookup(e->registry, subject, schema, id, err);
-    if (rc != FR_END)
-        return rc;
-    rc = fr_registry_latest(e->registry, a, subject, &version, &newest, &text, err);
-    if (rc == FR_OK)
-        rc = fr_change_allowed(a, route, text, schema, err);
+    fr_rc rc = fr_registry_latest(e->registry, a, subject, &version, &newest, &text, err);
+    return rc == FR_OK ? fr_change_allowed(a, route, text, schema, err) : rc;
+}
+
+/* What the registry holds already may be what the table was long ago: a column that came and
+ * went again is a column that went. So the topic's last schema is what a new one is judged by.
+ * Where it is not known, that is the subject's newest, for a schema that is new there. */
+static fr_rc register_value(fr_encoder *e, fr_arena *a, const fr_plan *p, const char *subject,
+                            fr_str schema, int32_t *id, fr_err *err)
+{
+    const fr_route *route = p->route;
+    fr_rc known = fr_registry_lookup(e->registry, subject, schema, id, err);
+    FR_TRY(known);
+    if (known == FR_OK && (*p->newest == 0 || *p->newest == *id))
+        return FR_OK;
+    fr_rc rc = FR_END;
+    if (*p->newest != 0)
+        rc = fr_change_since(e->registry, a, route, *p->newest, schema, err);
+    if (rc == FR_END && known == FR_END)
+        rc = judge_newest(e, a, route, subject, schema, err);
     FR_TRY(rc);
+    if (known == FR_OK)
+        return FR_OK;
     return register_schema(e, subject, schema, route->settings->schema_compat, id, err);
 }
 
@@ -122,8 +137,20 @@ static fr_rc register_both(fr_encoder *e, fr_arena *a, fr_plan *p, fr_err *err)
                             &p->key_id, err));
     }
     fr_str name = fr_arena_printf(a, "%.*s%s", FR_ARG(route->schema_name), suffix);
-    return register_value(e, a, route, subject_of(e, a, route->topic, name, "value"), value,
+    return register_value(e, a, p, subject_of(e, a, route->topic, name, "value"), value,
                           &p->value_id, err);
+}
+
+static int32_t *newest_of(fr_encoder *e, fr_str topic)
+{
+    int32_t *newest = fr_map_get(e->newest, topic);
+    if (newest != NULL)
+        return newest;
+    newest = fr_arena_alloc(e->arena, sizeof *newest);
+    if (e->settings.published != NULL)
+        *newest = e->settings.published(e->settings.context, topic);
+    fr_map_set(e->newest, topic, newest);
+    return newest;
 }
 
 static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
@@ -136,6 +163,7 @@ static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
     FR_TRY(add_steps(p->arena, route, route->partition_by, route->partition_count, true,
                      &p->partition, err));
     p->source_place = avro_text(p->arena, t->space, t->name);
+    p->newest = newest_of(e, route->topic);
     p->collection = fr_arena_printf(p->arena, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
     fr_arena *scratch = fr_arena_new(0);
     fr_rc rc = register_both(e, scratch, p, err);
@@ -170,6 +198,18 @@ void fr_plan_free(void *plan)
     fr_arena_free(p->arena);
 }
 
+/* To a version of the table that this encoder has met before. */
+static fr_rc change_back(fr_encoder *e, const fr_plan *p, fr_err *err)
+{
+    fr_str schema;
+    fr_arena *a = fr_arena_new(0);
+    fr_rc rc = fr_registry_schema(e->registry, p->value_id, &schema, err);
+    if (rc == FR_OK)
+        rc = fr_change_since(e->registry, a, p->route, *p->newest, schema, err);
+    fr_arena_free(a);
+    return rc == FR_FAIL ? rc : FR_OK;
+}
+
 fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
 {
     fr_plan *p = e->last;
@@ -178,7 +218,11 @@ fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
     if (p == NULL) {
         FR_TRY(new_plan(e, t, &p, err));
         fr_map_set_u64(e->plans, t->serial, p);
+    } else if (p->route != NULL && *p->newest != p->value_id) {
+        FR_TRY(change_back(e, p, err));
     }
+    if (p->route != NULL)
+        *p->newest = p->value_id;
     e->last = p;
     *out = p;
     return FR_OK;

@@ -28,6 +28,7 @@ typedef struct fr_plan {
     const fr_avro_type *casts; /* one per column; NULL: no column is cast */
     const fr_str *names;       /* Avro's, one per column */
     int32_t key_id, value_id;
+    int32_t *newest;      /* the topic's newest value_id, shared by all plans of the topic */
     fr_str source_place;  /* source.schema and source.table, as Avro */
     fr_str collection;    /* "space.table", as transaction metadata has it */
     size_t collection_at; /* index into the counts of transaction `collection_of` */
@@ -67,7 +68,8 @@ struct fr_encoder {
     fr_encoder_settings settings;
     fr_registry *registry;
     fr_arena *arena;
-    fr_map *plans; /* by the table's serial */
+    fr_map *plans;  /* by the table's serial */
+    fr_map *newest; /* topic -> int32_t *: id of its newest message's schema; 0 not known */
     fr_plan *last;
     fr_side_plan messages, transactions;
     fr_txn_counts txn;

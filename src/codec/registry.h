@@ -23,7 +23,8 @@ void fr_registry_close(fr_registry *r); /* NULL is fine */
  * Incompatible: SCHEMA error that shows the differences, both schemas, and what to do. The
  * registry's answer is verified: the schema it returns for the id must be ours (H04).
  * CONNECT when no registry answers in time, or not as a registry would (a proxy's HTML, half
- * a JSON, more than 1 MiB): no row is at fault, so it is never DATA. AUTH for 401, 403. */
+ * a JSON, more than 1 MiB): no row is at fault, so it is never DATA. CONFIG (registry.tls)
+ * when no URL's certificate, or ours, is accepted. AUTH for 401, 403. */
 fr_rc fr_registry_register(fr_registry *r, const char *subject, fr_str schema, int compat,
                            bool create, int32_t *id_out, fr_err *err);
 /* FR_OK, or FR_END when the subject does not hold this schema. */

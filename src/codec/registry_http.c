@@ -237,7 +237,10 @@ static fr_rc http_check(void *self, fr_findings *out, fr_err *err)
     if (rc == FR_OK && r.status != 404 && fr_reply_versions(&r, err) == FR_FAIL)
         rc = FR_FAIL;
     if (rc == FR_FAIL)
-        return find_error(out, err->kind == FR_ERR_AUTH ? "registry.auth" : "registry.connect",
+        return find_error(out,
+                          err->kind == FR_ERR_AUTH                 ? "registry.auth"
+                          : strcmp(err->code, "registry.tls") == 0 ? "registry.tls"
+                                                                   : "registry.connect",
                           err);
     fr_findings_add(out, FR_FINE, "registry.connect", "%s answers", fr_transport_url(h->transport));
     if (check_mode(h, out, err) == FR_FAIL)

@@ -16,7 +16,7 @@ enum { ROUNDS = 3, CONNECT_MS = 3000, TOTAL_MS = 10000, RETRY_AFTER_MAX_S = 5, S
 struct fr_transport {
     char **urls;        /* without a trailing slash */
     size_t count, good; /* good: the one that answered last */
-    char *username, *password, *token, *ca;
+    char *username, *password, *token, *ca, *cert, *key;
     CURLM *multi;
     CURL *easy; /* one, so that its connection is used again */
     struct curl_slist *headers;
@@ -100,6 +100,9 @@ static fr_rc check_settings(const fr_registry_settings *s, fr_err *err)
     if (s->token != NULL && s->username != NULL)
         return refuse(err, "registry.auth", "remove one of registry.token and registry.username",
                       "registry: %s", "both a token and a user name are given");
+    if ((s->cert == NULL) != (s->key == NULL))
+        return refuse(err, "registry.tls", "set both, or neither", "%s is given without the other",
+                      s->cert != NULL ? "registry.cert" : "registry.key");
     for (size_t i = 0; i < s->url.count; i++)
         FR_TRY(check_url(s->url.items[i], s->insecure, err));
     return FR_OK;
@@ -143,8 +146,15 @@ static void set_up(fr_transport *t)
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->detail);
     /* A name that does not resolve must not hold up the end of the program. */
     curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, 0L); /* the file of now, not of yesterday */
+#endif
     if (t->ca != NULL)
         curl_easy_setopt(e, CURLOPT_CAINFO, t->ca);
+    if (t->cert != NULL) {
+        curl_easy_setopt(e, CURLOPT_SSLCERT, t->cert);
+        curl_easy_setopt(e, CURLOPT_SSLKEY, t->key);
+    }
     if (t->token != NULL) {
         curl_easy_setopt(e, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
         curl_easy_setopt(e, CURLOPT_XOAUTH2_BEARER, t->token);
@@ -170,6 +180,8 @@ fr_rc fr_transport_open(const fr_registry_settings *s, fr_transport **out, fr_er
     t->password = fr_strdup(s->password);
     t->token = fr_strdup(s->token);
     t->ca = fr_strdup(s->ca);
+    t->cert = fr_strdup(s->cert);
+    t->key = fr_strdup(s->key);
     t->multi = curl_multi_init();
     t->easy = curl_easy_init();
     static const char *const headers[] = {
@@ -208,6 +220,8 @@ void fr_transport_close(fr_transport *t)
     wipe(t->password);
     wipe(t->token);
     free(t->ca);
+    free(t->cert);
+    free(t->key);
     fr_buf_free(&t->body);
     free(t);
 }
@@ -272,20 +286,47 @@ static void prepare(fr_transport *t, const char *method, const char *url, fr_str
     curl_url_cleanup(parts);
 }
 
-static fr_rc fail_tls(const char *url, const char *why, fr_err *err)
+/* No passing trouble: somebody has to correct a file (ADR 25). */
+static fr_rc fail_tls(const char *url, const char *why, const char *hint, fr_err *err)
 {
-    fr_fail(err, FR_ERR_CONNECT, "schema registry %s: %s", url, why);
-    fr_fail_hint(err, "the certificate must be valid for this host name; for a private authority "
-                      "set registry.ca to its PEM file");
+    fr_fail(err, FR_ERR_CONFIG, "schema registry %s: %s", url, why);
+    fr_fail_hint(err, "%s", hint);
     return fr_fail_code(err, "registry.tls");
+}
+
+/* The other side's word on our certificate, or on there being none. With TLS 1.3 it comes after
+ * the handshake, as an error of reading; up to 1.2 it may be no more than "handshake failure". */
+static bool is_alert(const char *why)
+{
+    return strstr(why, "alert") != NULL &&
+           (strstr(why, "certificate") != NULL || strstr(why, "unknown ca") != NULL ||
+            strstr(why, "handshake failure") != NULL);
 }
 
 /* What libcurl could not do. */
 static fr_rc fail_transfer(const fr_transport *t, const char *url, CURLcode code, fr_err *err)
 {
     const char *why = t->detail[0] != '\0' ? t->detail : curl_easy_strerror(code);
-    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
-        return fail_tls(url, why, err);
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        return fail_tls(
+            url, why,
+            "its certificate must be valid today and for the host name of registry.url; "
+            "for a private authority set registry.ca to its PEM file",
+            err);
+    if (code == CURLE_SSL_CACERT_BADFILE)
+        return fail_tls(url, why, "registry.ca must be a PEM file with certificates", err);
+    if (code == CURLE_SSL_CERTPROBLEM)
+        return fail_tls(url, why,
+                        "registry.cert must be a PEM file with our certificate, and registry.key "
+                        "the private key that belongs to it",
+                        err);
+    if (is_alert(why))
+        return fail_tls(url, why,
+                        t->cert == NULL ? "it may ask for a client certificate: set registry.cert "
+                                          "and registry.key"
+                                        : "it does not accept our certificate: registry.cert must "
+                                          "be signed by an authority that it trusts, and be valid",
+                        err);
     if (t->too_large)
         fr_fail(err, FR_ERR_CONNECT, "schema registry %s: the reply is larger than %d bytes", url,
                 FR_REGISTRY_MAX_REPLY);
@@ -371,6 +412,25 @@ static int64_t wait_of(fr_transport *t, fr_backoff *backoff)
     return after * 1000000 > us ? after * 1000000 : us;
 }
 
+/* Every URL once. FR_END: another try may help. */
+static fr_rc try_all(fr_transport *t, const char *method, const char *path, fr_str body,
+                     fr_reply *out, fr_err *err)
+{
+    size_t first = t->good, refused = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        bool again = false;
+        if (atomic_load(&t->interrupted))
+            return fail_cancelled(err);
+        if (try_url(t, method, (first + i) % t->count, path, body, out, &again, err) == FR_OK)
+            return FR_OK;
+        fr_redact(err->text);
+        if (!again)
+            return FR_FAIL;
+        refused += strcmp(err->code, "registry.tls") == 0;
+    }
+    return refused == t->count ? FR_FAIL : FR_END;
+}
+
 fr_rc fr_transport_call(fr_transport *t, const char *method, const char *path, fr_str body,
                         fr_reply *out, fr_err *err)
 {
@@ -378,17 +438,9 @@ fr_rc fr_transport_call(fr_transport *t, const char *method, const char *path, f
     for (int round = 0; round < ROUNDS; round++) {
         if (round > 0)
             pause_for(t, wait_of(t, &backoff));
-        size_t first = t->good;
-        for (size_t i = 0; i < t->count; i++) {
-            bool again = false;
-            if (atomic_load(&t->interrupted))
-                return fail_cancelled(err);
-            if (try_url(t, method, (first + i) % t->count, path, body, out, &again, err) == FR_OK)
-                return FR_OK;
-            fr_redact(err->text);
-            if (!again)
-                return FR_FAIL;
-        }
+        fr_rc rc = try_all(t, method, path, body, out, err);
+        if (rc != FR_END)
+            return rc;
     }
     err->kind = FR_ERR_CONNECT;
     return fr_fail_in(err, "no answer after %d tries%s", ROUNDS,

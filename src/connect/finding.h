@@ -34,4 +34,14 @@ typedef struct fr_findings {
 fr_finding *fr_findings_add(fr_findings *f, fr_severity severity, const char *code, const char *fmt,
                             ...) __attribute__((format(printf, 4, 5)));
 
+/* What was said of findings, for those that say them again and again (each time a part opens
+ * its servers anew). One thread at a time. */
+typedef struct fr_said fr_said;
+fr_said *fr_said_new(void);
+void fr_said_free(fr_said *s); /* NULL is fine */
+/* news[i], one per finding: it was not among those of the last call for `about`, code and text.
+ * What is not among them now is forgotten, so that it is news when it comes back. s NULL: all
+ * are news. */
+void fr_said_news(fr_said *s, fr_str about, const fr_findings *f, bool *news);
+
 #endif

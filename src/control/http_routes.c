@@ -166,6 +166,10 @@ static void status(fr_board *board, fr_answer *out)
 const char fr_http_snapshots[] = "/v1/snapshots";
 const char fr_http_snapshots_cancel[] = "/v1/snapshots:cancel";
 
+/* Longer than any source, space and table together, or than a condition that a person writes; short
+ * enough to be whole in an error. */
+enum { TABLE_MAX = 800, WHERE_MAX = 8000 };
+
 static void put_request(fr_buf *b, const char *table, const char *state, const fr_err *why)
 {
     fr_buf_text(b, "{\"table\":");
@@ -195,6 +199,13 @@ void fr_http_route_snapshot(const fr_http_actions *actions, fr_http_snapshot *q,
                       "/v1/snapshots?table=source/space.table");
     } else if (q->where[0] != '\0' && q->verb != FR_SNAPSHOT_START) {
         fr_http_error(out, 400, "http.where", "only a start takes where=", "leave it out");
+    } else if (strlen(q->table) > TABLE_MAX || !fr_utf8_valid(fr_cstr(q->table))) {
+        fr_http_error(out, 400, "http.bad_table",
+                      "this can be no table's name: too long, or no UTF-8",
+                      "/v1/snapshots?table=source/space.table, percent-encoded UTF-8");
+    } else if (strlen(q->where) > WHERE_MAX || !fr_utf8_valid(fr_cstr(q->where))) {
+        fr_http_error(out, 400, "http.bad_where", "where= is too long, or no UTF-8",
+                      "a condition of at most 8000 bytes, percent-encoded UTF-8");
     } else if (actions == NULL || actions->snapshot == NULL) {
         fr_http_error(out, 503, "http.no_sources", "nothing runs here", "");
     } else if (actions->snapshot(actions->context, q, &state, &why, &err) == FR_FAIL) {

@@ -168,6 +168,30 @@ fr_rc fr_admin_partitions(fr_admin *a, const char *topic, int32_t *out, fr_err *
     return rc;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+fr_rc fr_admin_topics(fr_admin *a, fr_arena *arena, const char ***out, size_t *count_out,
+                      fr_err *err)
+{
+    const struct rd_kafka_metadata *m;
+    FR_TRY(fr_client_ready(&a->client, READY_US, &m, err));
+    size_t count = 0;
+    const char **names = fr_arena_alloc(arena, ((size_t)m->topic_cnt + 1) * sizeof(*names));
+    for (int i = 0; i < m->topic_cnt; i++) {
+        if (m->topics[i].partition_cnt > 0) {
+            names[count++] = fr_arena_cstr(arena, fr_cstr(m->topics[i].topic));
+        }
+    }
+    rd_kafka_metadata_destroy(m);
+    qsort(names, count, sizeof(*names), by_name);
+    *out = names;
+    *count_out = count;
+    return FR_OK;
+}
+
 fr_rc fr_admin_checkpoint(fr_admin *a, const char *source, fr_checkpoint **out, fr_err *err)
 {
     char topic[300];

@@ -329,6 +329,18 @@ static bool hopeless(fr_client *c, int64_t *down_since)
     return login || (down && fr_now_us() - *down_since >= GRACE_US);
 }
 
+/* A certificate that nobody's trust covers is no passing trouble: somebody has to correct a file
+ * (ADR 25). That is known for sure only when no broker at all lets us in. */
+static fr_rc nobody_answers(fr_client *c, rd_kafka_resp_err_t code, fr_err *err)
+{
+    (void)fr_client_fail(c, err, code, NULL, NULL);
+    if (err->native == RD_KAFKA_RESP_ERR__SSL &&
+        (strstr(err->text, "certificate") != NULL || strstr(err->text, "unknown ca") != NULL)) {
+        err->kind = FR_ERR_CONFIG;
+    }
+    return FR_FAIL;
+}
+
 fr_rc fr_client_ready(fr_client *c, int64_t timeout_us,
                       const struct rd_kafka_metadata **metadata_out, fr_err *err)
 {
@@ -350,7 +362,7 @@ fr_rc fr_client_ready(fr_client *c, int64_t timeout_us,
         FR_TRY(fr_client_check(c, err));
         rd_kafka_poll(c->rk, 0);
         if (hopeless(c, &down_since) || fr_now_us() >= deadline) {
-            return fr_client_fail(c, err, code, NULL, NULL);
+            return nobody_answers(c, code, err);
         }
     }
 }

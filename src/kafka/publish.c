@@ -317,10 +317,11 @@ static fr_rc record_facts(fr_publisher *p, fr_err *err)
 {
     for (size_t i = 0; i < p->touched_count; i++) {
         fr_target *t = p->touched[i]->target;
-        if (!t->recorded) {
+        if (!t->recorded || t->stale) {
             fr_record r = fr_checkpoint_topic_fact(p->record_arena, &t->fact);
             FR_TRY(fr_publisher_record(p, &r, err));
             t->recorded = true;
+            t->stale = false;
         }
     }
     return FR_OK;
@@ -587,11 +588,13 @@ static fr_rc start(fr_publisher *p, fr_checkpoint **checkpoint, fr_err *err)
 }
 
 fr_rc fr_publisher_open(const fr_kafka_settings *settings, const char *source, const char *instance,
-                        fr_publisher **out, fr_checkpoint **checkpoint_out, fr_err *err)
+                        fr_said *said, fr_publisher **out, fr_checkpoint **checkpoint_out,
+                        fr_err *err)
 {
     fr_publisher *p = fr_malloc(sizeof(*p));
     fr_checkpoint *checkpoint = NULL;
     p->settings = settings;
+    p->said = said;
     p->arena = fr_arena_new(0);
     p->record_arena = fr_arena_new(0);
     p->targets = fr_map_new();

@@ -13,6 +13,7 @@
 #define FR_KAFKA_PUBLISH_H
 
 #include "base/error.h"
+#include "connect/finding.h"
 #include "model/batch.h"
 #include "model/settings.h"
 #include "progress/checkpoint.h"
@@ -23,9 +24,11 @@ typedef struct fr_publisher fr_publisher;
 /* Opens the producer, init_transactions (fences and resolves the predecessor), reads the
  * checkpoint topic to its end (created with the stated settings unless topics.create is
  * never), writes our claim, checks R15 and R16. *checkpoint_out is the caller's to free.
- * instance: unique per process start. */
+ * instance: unique per process start. said: what was logged about topics before, borrowed while
+ * the publisher is open; NULL: all is news. */
 fr_rc fr_publisher_open(const fr_kafka_settings *settings, const char *source, const char *instance,
-                        fr_publisher **out, fr_checkpoint **checkpoint_out, fr_err *err);
+                        fr_said *said, fr_publisher **out, fr_checkpoint **checkpoint_out,
+                        fr_err *err);
 void fr_publisher_close(fr_publisher *p); /* aborts what is open; NULL is fine */
 
 /* The topic must exist with known partitions (created where topics.create is run); its

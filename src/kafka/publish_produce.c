@@ -209,6 +209,10 @@ static fr_rc produce_one(fr_publisher *p, const fr_message *m, const fr_message 
     fr_target *t;
     *failed = NULL;
     FR_TRY(fr_publisher_target(p, m->topic, &t, err));
+    if (m->schema != 0 && m->schema != t->fact.schema) {
+        t->fact.schema = m->schema;
+        t->stale = true;
+    }
     if (is_plain(p, t, m)) {
         int32_t partition = partition_of(t, m);
         if (partition < t->fact.partitions) {

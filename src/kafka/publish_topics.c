@@ -142,10 +142,13 @@ static fr_rc check_fact(const fr_target *t, const fr_topic_state *now, const cha
     return FR_OK;
 }
 
-static void log_findings(const fr_publisher *p, const fr_findings *f)
+/* A source that is opened again (after an error, for each slice of a snapshot) has said it. */
+static void log_findings(fr_publisher *p, const char *topic, const fr_findings *f)
 {
+    bool *news = fr_arena_alloc(f->arena, (f->count + 1) * sizeof(*news));
+    fr_said_news(p->said, fr_cstr(topic), f, news);
     for (size_t i = 0; i < f->count; i++) {
-        if (f->items[i].severity == FR_WARNING) {
+        if (f->items[i].severity == FR_WARNING && news[i]) {
             fr_log(FR_LOG_INFO, p->client.who, "%.*s (%s)", FR_ARG(f->items[i].text),
                    f->items[i].code);
         }
@@ -169,7 +172,7 @@ static fr_rc check_state(fr_publisher *p, const fr_topic_state *now, bool ours, 
     fr_arena *a = fr_arena_new(0);
     fr_findings f = {.arena = a};
     size_t refused = fr_topics_judge(p->settings, now, ours, false, &f);
-    log_findings(p, &f);
+    log_findings(p, now->name, &f);
     fr_rc rc = refused > 0 ? refuse(&f, err) : FR_OK;
     fr_arena_free(a);
     return rc;
@@ -282,6 +285,7 @@ static void take_facts(fr_publisher *p, const fr_checkpoint *c)
         t->fact.topic_id = fr_arena_str(p->arena, fact->topic_id);
         t->fact.partitions = fact->partitions;
         t->fact.partitioner = fr_arena_str(p->arena, fact->partitioner);
+        t->fact.schema = fact->schema;
         t->recorded = true;
     }
     for (size_t i = 0; fr_map_next(c->ends, &i, &key, &value);) {

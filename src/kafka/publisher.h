@@ -42,6 +42,7 @@ typedef struct fr_target {
     rd_kafka_topic_t *handle; /* NULL: known from the checkpoint only */
     fr_topic_fact fact;
     bool recorded; /* the checkpoint topic has the fact */
+    bool stale;    /* as it was: the schema is a newer one since */
     bool compacted;
     int64_t big;   /* bytes above which a message is acknowledged one by one */
     uint32_t turn; /* the partition of messages without key, this time */
@@ -56,6 +57,7 @@ typedef enum fr_commit_step { FR_COMMIT_DATA, FR_COMMIT_RECORDS, FR_COMMIT_END }
 struct fr_publisher {
     fr_client client;
     const fr_kafka_settings *settings;
+    fr_said *said; /* what was logged about topics; NULL: nothing */
     fr_arena *arena;
     fr_str source, instance;
     char topic[300]; /* the checkpoint's */

@@ -20,6 +20,7 @@ typedef struct fr_message {
     uint32_t partition_hash; /* murmur2 that chooses the partition (decision 27); only
                                 where partition is -1 and key or partition_by is there */
     int32_t partition;       /* -1: by partition_hash; filled in by consume */
+    int32_t schema;          /* encode: id of the payload's schema; 0: it has none */
     int64_t offset;          /* consume */
     int64_t timestamp_ms;    /* 0: the broker's */
     const fr_header *headers;

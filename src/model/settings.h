@@ -146,6 +146,7 @@ typedef struct fr_kafka_settings {
 typedef struct fr_registry_settings {
     fr_texts url; /* http(s)://... or file:DIR */
     const char *username, *password, *token, *ca;
+    const char *cert, *key; /* ours, where the registry asks for one */
     bool insecure;
     int compatibility; /* fr_compat */
     int subject;       /* 0 topic, 1 record, 2 topic-record */

@@ -271,6 +271,10 @@ static fr_rc fold_topic(fr_checkpoint *c, fr_str topic, const json_t *j, fr_err 
     if (!take_int(j, "partitions", INT32_MAX, &partitions) || partitions == 0) {
         return unreadable(err, "a topic without partitions");
     }
+    int64_t schema = 0;
+    if (json_object_get(j, "schema") != NULL && !take_int(j, "schema", INT32_MAX, &schema)) {
+        return unreadable(err, "a topic whose schema has no id");
+    }
     fr_topic_fact *t = fr_map_get(c->topics, topic);
     if (t == NULL) {
         t = fr_arena_alloc(c->arena, sizeof(*t));
@@ -280,6 +284,7 @@ static fr_rc fold_topic(fr_checkpoint *c, fr_str topic, const json_t *j, fr_err 
     t->topic_id = member_text(c->arena, j, "id");
     t->partitions = (int32_t)partitions;
     t->partitioner = member_text(c->arena, j, "partitioner");
+    t->schema = (int32_t)schema;
     return FR_OK;
 }
 

@@ -32,6 +32,7 @@ typedef struct fr_topic_fact { /* R15 */
     fr_str topic, topic_id;    /* id empty where it cannot be known */
     int32_t partitions;
     fr_str partitioner;
+    int32_t schema; /* id of the newest message's schema in the registry; 0: not known */
 } fr_topic_fact;
 
 typedef struct fr_end { /* next offset after the last acknowledged one */

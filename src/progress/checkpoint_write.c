@@ -202,6 +202,8 @@ static void put_fact(fr_buf *b, const fr_topic_fact *t)
     }
     fr_buf_printf(b, ",\"partitions\":%d,\"partitioner\":", (int)t->partitions);
     fr_buf_json(b, t->partitioner);
+    if (t->schema > 0)
+        fr_buf_printf(b, ",\"schema\":%d", (int)t->schema);
     fr_buf_text(b, "}");
 }
 

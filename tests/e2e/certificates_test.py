@@ -178,6 +178,15 @@ try:
         got = p.wait_events("t", 3, seconds=120)
         assert [e["after"]["id"] for e in got] == [1, 2, 3], got
         assert p.log().count("instance ") == 1, "it was started again"
+    with case("certificates.kafka_unknown_authority", p):
+        newer = own.make()
+        own.give_kafka(newer)  # nobody told us
+        p.sql("insert into t values (4)")
+        p.refused(2, "kafka.tls", "(CONFIG)", "certificate verify failed", "ssl.ca.location", seconds=120)
+        give_client(p, newer, new)
+        p.start()
+        got = p.wait_events("t", 4, seconds=120)
+        assert [e["after"]["id"] for e in got] == [1, 2, 3, 4], got
     with case("certificates.unknown_authority", p):
         own.give_postgres(own.make())
         cut_from_postgres(p)

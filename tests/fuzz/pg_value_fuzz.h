@@ -41,6 +41,14 @@ static inline bool fr_fuzz_codec(const fr_pg_catalog *c, fr_arena *a, const uint
     fr_err err;
     while (fr_pg_builtin_at(count) != NULL)
         count++;
+    if (data[0] == 255) { /* PostGIS, of no fixed oid */
+        bool as_text = (data[1] & 4) != 0;
+        *out = (fr_pg_codec){.oid = 70000,
+                             .wire = FR_PG_WIRE_EWKB,
+                             .kind = as_text ? FR_TEXT : FR_BYTES,
+                             .as_text = as_text};
+        return true;
+    }
     if (data[0] >= count)
         return false;
     uint32_t oid = fr_pg_builtin_at(data[0])->type.oid;

@@ -56,7 +56,7 @@ with case("cli.plan_blocks_and_changes_nothing"):
         ("topic", f"{p.id}.public.orders"),
         ("subject", f"{p.id}.public.orders-key"), ("subject", f"{p.id}.public.orders-value"),
         ("subject", f"{p.id}.message-key"), ("subject", f"{p.id}.message-value"),
-        ("table", "dst .orders")], kinds
+        ("table", "dst orders")], kinds
     assert topics_of(p.bootstrap, p.id) == before == []
     assert p.sql("select count(*) from pg_publication") == [(0,)]
     assert p.sql("select to_regclass('orders')", on=p.target) == [(None,)]

@@ -64,11 +64,11 @@ def mutual_tls():
 
 def wrong_ca():
     refused(E["KAFKA_TLS_BOOTSTRAP"], ["security.protocol=ssl", "ssl.ca.location=" + E["TLS_WRONG_CA"]],
-            "CONNECT", "kafka.tls", ["certificate verify failed"])
+            "CONFIG", "kafka.tls", ["certificate verify failed"])
 
 
 def no_client_certificate():
-    refused(E["KAFKA_MTLS_BOOTSTRAP"], ["security.protocol=ssl"] + CA, "CONNECT", "kafka.tls",
+    refused(E["KAFKA_MTLS_BOOTSTRAP"], ["security.protocol=ssl"] + CA, "CONFIG", "kafka.tls",
             ["alert number 42", "alert number 116", "certificate required", "bad certificate"])
 
 

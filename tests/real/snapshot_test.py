@@ -150,6 +150,8 @@ def again(server, name, failpoint=None, kill=False):
         if failpoint:
             views = p.log(True).count("snapshot: 1 tables")
             assert views > 2, f"{views} views: the slices were not used"
+            said = [line[line.index("msg="):] for line in p.log(True).splitlines() if "(kafka.topic." in line]
+            assert said and len(said) == len(set(said)), f"said again in each slice: {said}"
         want = dict(p.sql("select id, v from t"))
         eventually("the topic says what the table says", lambda: fold(p)[0] == want, 60, 0.5)
         rows, reads = fold(p)

@@ -405,7 +405,9 @@ class Postgres(Server):
             os.unlink(os.path.join(self.data, "postmaster.pid"))
         except FileNotFoundError:
             pass
-        return self.spawn([self.bin + "/postgres", "-D", self.data, "-c",
+        # Locales of its own, for tests that make some (localedef) beside its data.
+        return self.spawn(["env", "LOCPATH=" + os.path.join(self.dir, "locales"),
+                           self.bin + "/postgres", "-D", self.data, "-c",
                            "listen_addresses=" + LOOPBACK, "-p", str(self.port())], cwd=self.dir)
 
     def answers(self):

@@ -124,7 +124,8 @@ static void do_open(char **v)
 {
     fr_err err;
     named *n = find(v[1]);
-    if (fr_publisher_open(&settings, v[2], v[3], &n->publisher, &n->checkpoint, &err) == FR_FAIL) {
+    if (fr_publisher_open(&settings, v[2], v[3], NULL, &n->publisher, &n->checkpoint, &err) ==
+        FR_FAIL) {
         failed(&err);
         return;
     }
@@ -233,7 +234,7 @@ static void do_fact(char **v)
     named *n = find(v[1]);
     fr_arena *a = fr_arena_new(0);
     fr_topic_fact fact = {fr_cstr(v[2]), fr_cstr(strcmp(v[3], "-") == 0 ? "" : v[3]),
-                          (int32_t)strtol(v[4], NULL, 10), FR_STR("payload")};
+                          (int32_t)strtol(v[4], NULL, 10), FR_STR("payload"), 0};
     fr_end end = {fr_cstr(v[2]), 0, strtoll(v[5], NULL, 10)};
     fr_record one = fr_checkpoint_topic_fact(a, &fact), two = fr_checkpoint_ends(a, &end, 1);
     fr_rc rc = fr_publisher_begin(n->publisher, &err);

@@ -88,9 +88,10 @@ static fr_checkpoint *fake_kafka_checkpoint(void)
 }
 
 fr_rc fr_publisher_open(const fr_kafka_settings *settings, const char *source, const char *instance,
-                        fr_publisher **out, fr_checkpoint **checkpoint_out, fr_err *err)
+                        fr_said *said, fr_publisher **out, fr_checkpoint **checkpoint_out,
+                        fr_err *err)
 {
-    (void)settings, (void)source, (void)instance, (void)err;
+    (void)settings, (void)source, (void)instance, (void)said, (void)err;
     fr_publisher *p = fr_malloc(sizeof(*p));
     p->arena = fr_arena_new(0);
     *checkpoint_out = fake_kafka_checkpoint();

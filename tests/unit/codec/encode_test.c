@@ -487,6 +487,87 @@ static void another_key_under_a_topic_is_refused(void **state)
     fr_table_unref(other);
 }
 
+/* Encodes a row of the table by a new encoder (as after a restart) or the one at hand; how many
+ * columns of a, b, c it has. */
+static fr_rc encode_columns(fixture *f, size_t columns, bool restart)
+{
+    fr_column c[] = {column("a", FR_INT32, false, 1), column("b", FR_INT32, true, 0),
+                     column("c", FR_INT32, true, 0)};
+    const fr_table *t = table_of("came_and_went", c, columns, true);
+    fr_value v[3] = {whole(FR_INT32, 1), whole(FR_INT32, 2), whole(FR_INT32, 3)};
+    size_t done;
+    if (restart)
+        open_encoder(f);
+    fr_batch_reset(f->b);
+    add_row(f, FR_OP_INSERT, t, NULL, v);
+    fr_rc rc = fr_encode(f->encoder, f->b, 0, f->b->count, &done, &err);
+    if (rc == FR_OK)
+        f->published = f->b->messages[f->b->message_count - 1].schema;
+    fr_table_unref(t);
+    return rc;
+}
+
+static void refused_drop(fixture *f, bool restart, const char *columns)
+{
+    assert_int_equal(encode_columns(f, 1, restart), FR_FAIL);
+    assert_string_equal(err.code, "schema.on_change");
+    assert_non_null(strstr(err.text, columns));
+}
+
+static void a_table_is_judged_by_what_was_published_last(void **state)
+{
+    fixture *f = *state;
+    f->ts.schema_compat = FR_COMPAT_NONE;
+    f->ts.drop_column = FR_CHANGE_STOP;
+    assert_ok(encode_columns(f, 1, true));
+    int32_t first = f->published;
+    assert_true(first > 0);
+    assert_ok(encode_columns(f, 2, true));
+    assert_int_not_equal(f->published, first);
+    refused_drop(f, true, "-b");
+    f->ts.drop_column = FR_CHANGE_EVOLVE;
+    assert_ok(encode_columns(f, 1, true));
+    assert_int_equal(f->published, first);
+    /* The newest version of the subject has b, but c is all that is new to the topic. */
+    f->ts.add_column = FR_CHANGE_STOP;
+    assert_int_equal(encode_columns(f, 3, true), FR_FAIL);
+    assert_non_null(strstr(err.text, "+b, +c"));
+    assert_ok(encode_columns(f, 1, true)); /* nothing has changed */
+}
+
+static void also_without_a_restart(void **state)
+{
+    fixture *f = *state;
+    f->ts.schema_compat = FR_COMPAT_NONE;
+    f->ts.drop_column = FR_CHANGE_STOP;
+    assert_ok(encode_columns(f, 1, false));
+    assert_ok(encode_columns(f, 3, false));
+    refused_drop(f, false, "-b, -c");
+    refused_drop(f, false, "-b, -c"); /* again: it is tried again in its turn */
+}
+
+static void what_the_registry_lost_is_judged_by_its_newest(void **state)
+{
+    fixture *f = *state;
+    f->ts.schema_compat = FR_COMPAT_NONE;
+    f->ts.drop_column = FR_CHANGE_STOP;
+    assert_ok(encode_columns(f, 2, true));
+    f->published = 4711;
+    f->ts.drop_column = FR_CHANGE_STOP;
+    refused_drop(f, true, "-b");
+    f->published = 4711;
+    assert_ok(encode_columns(f, 2, true));
+}
+
+/* Two readers of a snapshot have the same table in two structs. */
+static void the_same_table_twice_is_no_change(void **state)
+{
+    fixture *f = *state;
+    f->ts.add_column = f->ts.drop_column = f->ts.change_type = FR_CHANGE_STOP;
+    for (int i = 0; i < 4; i++)
+        assert_ok(encode_columns(f, 2, false));
+}
+
 static void unknown_subjects_wait_for_apply(void **state)
 {
     fixture *f = *state;
@@ -524,6 +605,10 @@ int main(void)
         CASE(logical_messages_have_a_topic),
         CASE(casts_are_done),
         CASE(another_key_under_a_topic_is_refused),
+        CASE(a_table_is_judged_by_what_was_published_last),
+        CASE(also_without_a_restart),
+        CASE(what_the_registry_lost_is_judged_by_its_newest),
+        CASE(the_same_table_twice_is_no_change),
         CASE(unknown_subjects_wait_for_apply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,7 @@ typedef struct fixture {
     fr_decoder *decoder;
     fr_arena *a;
     fr_batch *b, *back;
+    int32_t published; /* what the encoder hears of every topic */
 } fixture;
 
 static fr_err err;
@@ -77,6 +78,12 @@ static inline fr_rc target_name(void *context, fr_arena *a, fr_str topic, fr_str
     return FR_OK;
 }
 
+static inline int32_t published(void *context, fr_str topic)
+{
+    (void)topic;
+    return ((const fixture *)context)->published;
+}
+
 static inline void open_encoder(fixture *f)
 {
     fr_encoder_settings s = {.source = &f->source,
@@ -84,6 +91,7 @@ static inline void open_encoder(fixture *f)
                              .kafka = &f->kafka,
                              .origin = origin(),
                              .route = route_of,
+                             .published = published,
                              .context = f};
     fr_encoder_free(f->encoder);
     f->encoder = fr_encoder_new(&s, f->registry);

@@ -334,6 +334,10 @@ static void a_change_needs_the_socket_or_the_token(void **state)
     assert_int_equal(post(f, f->socket, "/v1/snapshots", NULL, &text), 400);
     assert_int_equal(post(f, f->socket, "/v1/snapshots?table=erp/gone", NULL, &text), 404);
     assert_non_null(strstr(text, "there is no \\\"erp/gone"));
+    assert_int_equal(post(f, f->socket, "/v1/snapshots?table=erp/publi%e3.t", NULL, &text), 400);
+    char long_one[1200] = "/v1/snapshots?table=";
+    memset(long_one + strlen(long_one), 'a', 900);
+    assert_int_equal(post(f, f->socket, long_one, NULL, &text), 400);
     assert_int_equal(asked, 1);
     assert_int_equal(
         post(f, f->socket, "/v1/snapshots?table=erp/t&where=a%3e%20%22b%22", NULL, &text), 202);

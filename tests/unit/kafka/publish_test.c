@@ -53,7 +53,7 @@ static void fails_to_open(fr_err_kind kind, const char *code)
     fr_err err;
     fr_publisher *p;
     fr_checkpoint *c;
-    assert_fails(fr_publisher_open(&settings, "s", "i", &p, &c, &err), kind);
+    assert_fails(fr_publisher_open(&settings, "s", "i", NULL, &p, &c, &err), kind);
     assert_string_equal(err.code, code);
 }
 

@@ -168,6 +168,15 @@ static fr_pg_fit fit(fr_kind kind, uint32_t type, char category, int32_t typmod)
     return fr_pg_sink_fit(&c, &to, &send, &cast);
 }
 
+static fr_pg_fit fit_bytes(const char *type_text, char category)
+{
+    fr_pg_send send;
+    bool cast;
+    fr_column c = {.kind = FR_BYTES};
+    fr_pg_column to = {.type = 70000, .type_text = fr_cstr(type_text), .category = category};
+    return fr_pg_sink_fit(&c, &to, &send, &cast);
+}
+
 static int32_t numeric(int precision, int scale)
 {
     return (precision << 16 | (scale & 0x7ff)) + 4;
@@ -194,6 +203,11 @@ static void fits(void **state)
     assert_int_equal(fit(FR_TEXT, 700, 'N', -1), FR_PG_FIT_NEVER);
     assert_int_equal(fit(FR_TEXT, 1043, 'S', 9), FR_PG_FIT_FINE);
     assert_int_equal(fit(FR_BYTES, 25, 'S', -1), FR_PG_FIT_NEVER);
+    assert_int_equal(fit_bytes("geometry", 'U'), FR_PG_FIT_FINE);
+    assert_int_equal(fit_bytes("gis.geography", 'U'), FR_PG_FIT_FINE);
+    assert_int_equal(fit_bytes("gis.mygeography", 'U'), FR_PG_FIT_NEVER);
+    assert_int_equal(fit_bytes("geometry", 'C'), FR_PG_FIT_NEVER); /* somebody's composite */
+    assert_int_equal(fit_bytes("gis.box3d", 'U'), FR_PG_FIT_NEVER);
     assert_int_equal(fit(FR_DATETIME, 1184, 'D', -1), FR_PG_FIT_NEVER);
     assert_int_equal(fit(FR_DATETIME, 1114, 'D', 0), FR_PG_FIT_LOSSY);
     assert_int_equal(fit(FR_DATETIME, 1114, 'D', 6), FR_PG_FIT_FINE);

@@ -369,6 +369,48 @@ static void bad_texts_are_refused(void **state)
     refused(1009, -1, "[0:1={a}", "pg.value.malformed");
 }
 
+/* POINT(1 2) with SRID 4326, as PostGIS sends and prints it. */
+static const char point[] =
+    "\x01\x01\x00\x00\x20\xe6\x10\x00\x00\x00\x00\x00\x00\x00\x00\xf0\x3f\x00"
+    "\x00\x00\x00\x00\x00\x00\x40";
+static const char point_hex[] = "0101000020E6100000000000000000F03F0000000000000040";
+
+static void geometry_is_ewkb_in_both_forms(void **state)
+{
+    (void)state;
+    fr_pg_codec c = {.wire = FR_PG_WIRE_EWKB, .kind = FR_BYTES};
+    fr_str bytes = {point, sizeof(point) - 1};
+    fr_value v;
+    fr_err err;
+    assert_int_equal(fr_pg_decode_binary(&c, arena, bytes, &v, &err), FR_OK);
+    assert_true(v.kind == FR_BYTES && fr_str_eq(v.bytes, bytes));
+    assert_int_equal(fr_pg_decode_text(&c, arena, fr_cstr(point_hex), &v, &err), FR_OK);
+    assert_true(v.kind == FR_BYTES && fr_str_eq(v.bytes, bytes));
+    c.as_text = true;
+    c.kind = FR_TEXT;
+    assert_int_equal(fr_pg_decode_binary(&c, arena, bytes, &v, &err), FR_OK);
+    assert_true(v.kind == FR_TEXT && fr_str_is(v.bytes, point_hex));
+    assert_int_equal(fr_pg_decode_text(&c, arena, fr_cstr(point_hex), &v, &err), FR_OK);
+    assert_true(v.kind == FR_TEXT && fr_str_is(v.bytes, point_hex));
+}
+
+static void what_is_no_ewkb_is_refused(void **state)
+{
+    static const char *const bad[] = {
+        "", "01", "0101000020E610000", "02010000000000", "01010000G0", "POINT(1 2)"};
+    (void)state;
+    fr_pg_codec c = {.wire = FR_PG_WIRE_EWKB, .kind = FR_BYTES};
+    fr_value v;
+    fr_err err;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(fr_pg_decode_text(&c, arena, fr_cstr(bad[i]), &v, &err), FR_FAIL);
+        assert_string_equal(err.code, "pg.value.malformed");
+    }
+    assert_int_equal(fr_pg_decode_binary(&c, arena, FR_STR("\x01\x01"), &v, &err), FR_FAIL);
+    assert_int_equal(fr_pg_decode_binary(&c, arena, FR_STR("\x02\x01\x01\x01\x01"), &v, &err),
+                     FR_FAIL);
+}
+
 static void huge_dimensions_allocate_nothing(void **state)
 {
     static const uint8_t bytes[] = {0,    0,    0, 2, 0, 0, 0, 0,    0,    0,    0,   23,
@@ -458,6 +500,8 @@ int main(void)
         cmocka_unit_test(any_type_can_be_text),
         cmocka_unit_test(damaged_values_are_errors),
         cmocka_unit_test(bad_texts_are_refused),
+        cmocka_unit_test(geometry_is_ewkb_in_both_forms),
+        cmocka_unit_test(what_is_no_ewkb_is_refused),
         cmocka_unit_test(huge_dimensions_allocate_nothing),
         cmocka_unit_test(only_literals_are_defaults),
     };

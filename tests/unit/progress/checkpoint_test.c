@@ -102,6 +102,9 @@ static void every_record_is_as_it_was(void **state)
     some.left_count = 0;
     same_as_golden(a, "v1-snapshot-cancelled", fr_checkpoint_snapshot(a, &some));
     same_as_golden(a, "v1-topic", fr_checkpoint_topic_fact(a, &fact));
+    fr_topic_fact with = fact;
+    with.schema = 41;
+    same_as_golden(a, "v1-topic-schema", fr_checkpoint_topic_fact(a, &with));
     same_as_golden(a, "v1-ends", fr_checkpoint_ends(a, ends, 2));
     same_as_golden(a, "v1-parked", fr_checkpoint_parked(a, fact.topic, FR_STR("00ff"), false));
     same_as_golden(a, "v1-parked-released",
@@ -143,6 +146,11 @@ static void folds_what_every_record_says(void **state)
     assert_str(t->topic_id, "MkU3OEVBNTcwNTJENDM2Qg");
     assert_int_equal(t->partitions, 6);
     assert_str(t->partitioner, "payload");
+    assert_int_equal(t->schema, 0);
+    fold_golden(a, c, "v1-topic-schema");
+    assert_int_equal(t->schema, 41);
+    fold_golden(a, c, "v1-topic"); /* the schema is not known any more: position set */
+    assert_int_equal(t->schema, 0);
     fold_golden(a, c, "v1-parked");
     assert_int_equal(fr_map_count(c->parked), 1);
     fold_golden(a, c, "v1-parked-released");
@@ -278,6 +286,8 @@ static void refuses_what_it_cannot_read(void **state)
         {"ends", "{\"v\":1,\"ends\":[[\"t\",0]]}", "an end that is not"},
         {"claim", "{\"v\":1}", "a claim without"},
         {"topic/t", "{\"v\":1,\"partitions\":0}", "without partitions"},
+        {"topic/t", "{\"v\":1,\"partitions\":1,\"schema\":\"7\"}", "whose schema has no id"},
+        {"topic/t", "{\"v\":1,\"partitions\":1,\"schema\":-7}", "whose schema has no id"},
         {"snapshot/a.b", "{\"v\":1,\"table\":\"b\",\"left\":[]}", "a snapshot without"},
         {"snapshot/a.b",
          "{\"v\":1,\"table\":\"b\",\"view_lsn\":\"-1\",\"rows\":\"1\",\"chunks\":1,\"left\":[]}",

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "connectors/mysql/my_dsn.h"
 #include <errmsg.h>
+#include <ma_pvio.h>
 #include <mysqld_error.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -12,8 +13,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* What may log in where the line can be listened to: challenge and response, no password. */
-static const char clear_line_plugins[] = "mysql_native_password,client_ed25519";
+/* What may log in without TLS: challenge and response, and no password in clear, which is what
+ * a server may ask for that is not the one it should be. caching_sha2 and sha256 encrypt it with
+ * a key that nobody vouches for: good enough for this machine's own loopback only. */
+static const char remote_plugins[] = "mysql_native_password,client_ed25519";
+static const char loopback_plugins[] = "mysql_native_password,client_ed25519,"
+                                       "caching_sha2_password,sha256_password";
 
 /* ---- connecting ---- */
 
@@ -64,8 +69,9 @@ static void tls_options(MYSQL *m, const fr_my_dsn *d)
         mysql_options(m, MYSQL_OPT_SSL_CERT, d->cert);
     if (enforce && d->key != NULL)
         mysql_options(m, MYSQL_OPT_SSL_KEY, d->key);
-    if (!enforce && !d->local)
-        mysql_optionsv(m, MARIADB_OPT_RESTRICTED_AUTH, clear_line_plugins);
+    if (!enforce && d->socket == NULL)
+        mysql_optionsv(m, MARIADB_OPT_RESTRICTED_AUTH,
+                       d->local ? loopback_plugins : remote_plugins);
 }
 
 static void options(MYSQL *m, const fr_my_dsn *d, const fr_my_target *target)
@@ -74,8 +80,8 @@ static void options(MYSQL *m, const fr_my_dsn *d, const fr_my_target *target)
     mysql_options(m, MYSQL_OPT_LOCAL_INFILE, &off);
     mysql_set_local_infile_handler(m, no_file, no_bytes, no_end, no_file_error, NULL);
     mysql_options(m, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+    mysql_options(m, MYSQL_OPT_READ_TIMEOUT, &seconds); /* of the login; then patience */
     unsigned wait = target->timeout_seconds;
-    mysql_options(m, MYSQL_OPT_READ_TIMEOUT, &wait);
     mysql_options(m, MYSQL_OPT_WRITE_TIMEOUT, &wait);
     mysql_options(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mysql_optionsv(m, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "freshet");
@@ -86,6 +92,21 @@ static void options(MYSQL *m, const fr_my_dsn *d, const fr_my_target *target)
     unsigned protocol = d->socket != NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
     mysql_options(m, MYSQL_OPT_PROTOCOL, &protocol);
     tls_options(m, d);
+}
+
+/* A server's text goes into logs: one line, and UTF-8, whatever it says. */
+static void tidy(char *text)
+{
+    for (char *at = text; *at != '\0';) {
+        unsigned char c = (unsigned char)*at;
+        size_t n = c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+        bool whole = strnlen(at, n) == n && fr_utf8_valid((fr_str){at, n});
+        if (c < 0x20 || c == 0x7f)
+            *at = ' ';
+        else if (!whole)
+            *at = '?';
+        at += whole ? n : 1;
+    }
 }
 
 static fr_rc no_tls(const char *place, fr_err *err)
@@ -111,9 +132,11 @@ static fr_rc login_fail(MYSQL *m, const fr_my_dsn *d, const char *place, fr_err 
     if (certificate || plugin)
         kind = FR_ERR_CONFIG;
     fr_fail(err, kind, "connect to %s: %s", place, text[0] != '\0' ? text : "no reason given");
+    tidy(err->text);
     fr_redact(err->text);
     err->native = (int)number;
     snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", mysql_sqlstate(m));
+    tidy(err->sqlstate);
     if (certificate) {
         fr_fail_code(err, "my.certificate");
         return fr_fail_hint(err, "give the file of the authority that signed the server's "
@@ -196,6 +219,7 @@ static fr_rc connect_to(const fr_my_dsn *d, const fr_my_target *target, const ch
         fr_my_close(my);
         return FR_FAIL;
     }
+    fr_my_patience(my, target->timeout_seconds);
     *out = my;
     return FR_OK;
 }
@@ -222,6 +246,14 @@ fr_rc fr_my_dsn_check(const fr_my_target *target, fr_err *err)
         rc = fr_my_dsn_rules(&d, target->insecure, err);
     fr_arena_free(a);
     return rc;
+}
+
+/* The library takes MYSQL_OPT_READ_TIMEOUT only while it connects; this is what it does then. */
+void fr_my_patience(fr_my *my, unsigned seconds)
+{
+    MARIADB_PVIO *pvio = my->mysql->net.pvio;
+    if (pvio != NULL)
+        pvio->methods->set_timeout(pvio, PVIO_READ_TIMEOUT, (int)seconds);
 }
 
 void fr_my_close(fr_my *my)
@@ -347,9 +379,7 @@ static fr_rc fail_with(fr_my *my, unsigned number, const char *sqlstate, const c
         return fr_fail(err, FR_ERR_CANCELLED, "%s: interrupted", doing);
     char line[sizeof(err->text)];
     snprintf(line, sizeof(line), "%s", text[0] != '\0' ? text : "no reason given");
-    for (char *at = line; *at != '\0'; at++)
-        if (*at == '\n' || *at == '\t')
-            *at = ' ';
+    tidy(line);
     fr_err_kind kind = fr_my_error_kind(number, sqlstate);
     if (kind == FR_ERR_DATA)
         hide_value(line);
@@ -357,6 +387,7 @@ static fr_rc fail_with(fr_my *my, unsigned number, const char *sqlstate, const c
     fr_fail(err, kind, "%s: %s", doing, line);
     err->native = (int)number;
     snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate);
+    tidy(err->sqlstate);
     return FR_FAIL;
 }
 
@@ -374,19 +405,84 @@ fr_rc fr_my_stmt_fail(fr_my *my, MYSQL_STMT *stmt, const char *doing, fr_err *er
 
 /* ---- asking ---- */
 
-static void copy_rows(fr_arena *a, MYSQL_RES *res, fr_my_rows *out)
+/* A catalog of a million columns has its place here. What is larger is no answer of a server that
+ * means well, and would fill our memory. */
+#define ANSWER_MAX ((size_t)512 << 20)
+
+/* Cells grow on the heap: how many rows come is not known. */
+typedef struct answer {
+    fr_str *cells;
+    size_t count, cap, bytes;
+} answer;
+
+static void take_row(answer *w, fr_arena *a, MYSQL_RES *res, MYSQL_ROW row, size_t columns)
 {
-    out->count = (size_t)mysql_num_rows(res);
-    out->columns = mysql_num_fields(res);
-    fr_str *cells = fr_arena_alloc(a, out->count * out->columns * sizeof(*cells) + 1);
-    out->cells = cells;
-    MYSQL_ROW row;
-    while ((row = mysql_fetch_row(res)) != NULL) {
-        const unsigned long *lengths = mysql_fetch_lengths(res);
-        for (size_t i = 0; i < out->columns; i++, cells++)
-            if (row[i] != NULL)
-                *cells = fr_arena_copy(a, row[i], lengths[i]);
+    const unsigned long *lengths = mysql_fetch_lengths(res);
+    if (w->count + columns > w->cap) {
+        w->cap = w->cap * 2 + columns;
+        w->cells = fr_realloc(w->cells, w->cap * sizeof(*w->cells));
     }
+    for (size_t i = 0; i < columns; i++) {
+        bool null = row[i] == NULL;
+        w->cells[w->count++] = null ? (fr_str){0} : fr_arena_copy(a, row[i], lengths[i]);
+    }
+}
+
+/* Also what is not wanted has to be read before the next statement. */
+static size_t bytes_of(MYSQL_RES *res, size_t columns)
+{
+    const unsigned long *lengths = mysql_fetch_lengths(res);
+    size_t bytes = 64 + columns * sizeof(fr_str);
+    for (size_t i = 0; lengths != NULL && i < columns; i++)
+        bytes += lengths[i];
+    return bytes;
+}
+
+static fr_rc too_much(fr_my *my, const char *doing, const char *what, fr_err *err)
+{
+    /* Else freeing the result reads the rest, which may have no end. */
+    shutdown((int)mysql_get_socket(my->mysql), SHUT_RDWR);
+    fr_fail(err, FR_ERR_CONFIG, "%s: %s", doing, what);
+    fr_fail_code(err, "my.answer_large");
+    return fr_fail_hint(err, "is it really a MySQL or MariaDB that the dsn names? Or are there "
+                             "too many tables and columns for one source: select fewer");
+}
+
+/* The rows of the result at hand; a NULL: they are only counted. */
+static fr_rc take_rows(fr_my *my, fr_arena *a, const char *doing, MYSQL_RES *res, fr_my_rows *out,
+                       fr_err *err)
+{
+    answer w = {.count = 0};
+    size_t columns = mysql_num_fields(res);
+    fr_rc rc = FR_OK;
+    MYSQL_ROW row;
+    while (rc == FR_OK && (row = mysql_fetch_row(res)) != NULL) {
+        w.bytes += bytes_of(res, columns);
+        if (w.bytes > ANSWER_MAX)
+            rc = too_much(my, doing, "the server's answer is larger than 512 MiB", err);
+        else if (a != NULL)
+            take_row(&w, a, res, row, columns);
+    }
+    if (rc == FR_OK && mysql_errno(my->mysql) != 0)
+        rc = fr_my_fail(my, doing, err);
+    if (rc == FR_OK && a != NULL) {
+        fr_str *cells = fr_arena_alloc(a, w.count * sizeof(*cells) + 1);
+        if (w.count > 0)
+            memcpy(cells, w.cells, w.count * sizeof(*cells));
+        *out = (fr_my_rows){columns > 0 ? w.count / columns : 0, columns, cells};
+    }
+    free(w.cells);
+    return rc;
+}
+
+static fr_rc take_result(fr_my *my, fr_arena *a, const char *doing, fr_my_rows *out, fr_err *err)
+{
+    MYSQL_RES *res = mysql_use_result(my->mysql);
+    if (res == NULL)
+        return mysql_errno(my->mysql) != 0 ? fr_my_fail(my, doing, err) : FR_OK;
+    fr_rc rc = take_rows(my, a, doing, res, out, err);
+    mysql_free_result(res);
+    return rc;
 }
 
 fr_rc fr_my_query(fr_my *my, fr_arena *a, const char *doing, const char *sql, fr_my_rows *out,
@@ -395,13 +491,7 @@ fr_rc fr_my_query(fr_my *my, fr_arena *a, const char *doing, const char *sql, fr
     fr_my_rows rows = {0};
     if (mysql_real_query(my->mysql, sql, strlen(sql)) != 0)
         return fr_my_fail(my, doing, err);
-    MYSQL_RES *res = mysql_store_result(my->mysql);
-    if (res == NULL && mysql_errno(my->mysql) != 0)
-        return fr_my_fail(my, doing, err);
-    if (res != NULL) {
-        copy_rows(a, res, &rows);
-        mysql_free_result(res);
-    }
+    FR_TRY(take_result(my, a, doing, &rows, err));
     *out = rows;
     return FR_OK;
 }
@@ -411,13 +501,12 @@ fr_rc fr_my_exec(fr_my *my, const char *doing, fr_str sql, fr_err *err)
     if (mysql_real_query(my->mysql, sql.ptr, sql.len) != 0)
         return fr_my_fail(my, doing, err);
     int more = 0;
-    do {
-        MYSQL_RES *res = mysql_store_result(my->mysql);
-        if (res == NULL && mysql_errno(my->mysql) != 0)
-            return fr_my_fail(my, doing, err);
-        mysql_free_result(res);
+    for (size_t results = 0; more == 0; results++) {
+        if (results > sql.len)
+            return too_much(my, doing, "more answers than there can be statements", err);
+        FR_TRY(take_result(my, NULL, doing, NULL, err));
         more = mysql_next_result(my->mysql);
-    } while (more == 0);
+    }
     return more > 0 ? fr_my_fail(my, doing, err) : FR_OK;
 }
 

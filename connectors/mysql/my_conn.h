@@ -41,6 +41,9 @@ typedef struct fr_my {
  * mysql_native_password and ed25519. */
 fr_rc fr_my_connect(const fr_my_target *target, fr_my **out, fr_err *err);
 void fr_my_close(fr_my *my); /* NULL is fine */
+/* How long one read may wait from now on, in seconds (0: for ever), instead of the target's
+ * timeout_seconds. A server that hangs keeps its connections: no keep-alive tells. */
+void fr_my_patience(fr_my *my, unsigned seconds);
 /* What fr_my_connect checks before it connects. */
 fr_rc fr_my_dsn_check(const fr_my_target *target, fr_err *err);
 

@@ -115,6 +115,7 @@ class Run:
         self.daemon = self.sink = None
         self.starts, self.running = 0, {}
         self.env = env or {}
+        self.others = False  # the source has rows of others in the workload's transactions
         self.ended = {}  # exit code -> how often the daemon ended by itself
 
     def source_block(self, port):
@@ -210,7 +211,7 @@ class Run:
 
     def check(self):
         return ledger.Check(self.bootstrap, os.environ["REGISTRY_URL"], self.id, self.source,
-                            self.target).run()
+                            self.target, self.others).run()
 
     def sanitized(self):
         """A daemon that a sanitizer ended is started again like any other: the log tells."""

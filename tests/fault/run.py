@@ -3,8 +3,8 @@
 servers of the stack. Prints `ok NAME: figures` or `not ok NAME: why`.
 
 The scenarios are the functions whose names begin with `scenario_`: here those of processes that die or
-stop, in network.py those of connections, in binlog.py those of connections to MySQL and MariaDB, in cluster.py
-those of several brokers. Without SCENARIO: their list."""
+stop, in network.py those of connections, in binlog.py those of connections to MySQL and MariaDB, in ddl.py
+those of tables that change, in cluster.py those of several brokers. Without SCENARIO: their list."""
 import argparse
 import os
 import signal
@@ -16,6 +16,7 @@ import traceback
 from pipeline import PATIENCE, ROOT, Failure, Skip, fault_run, figures, slot_user, stack, wait_for, wait_rows
 import binlog
 import cluster
+import ddl
 import network
 
 # Only passed while there is no slot, or a snapshot: those first.
@@ -271,7 +272,7 @@ def main():
     p.add_argument("--seed", type=int, default=int(time.time()))
     p.add_argument("--seconds", type=float, default=15, help="failpoints: how long for a place to be passed")
     args = p.parse_args()
-    scenarios = {k[9:]: f for m in (vars(network), vars(cluster), vars(binlog), globals()) for k, f in m.items() if k.startswith("scenario_")}
+    scenarios = {k[9:]: f for m in (vars(network), vars(cluster), vars(binlog), vars(ddl), globals()) for k, f in m.items() if k.startswith("scenario_")}
     if args.scenario not in scenarios:
         p.exit(2 if args.scenario else 0, "".join(f"{k:20} {f.__doc__.splitlines()[0]}\n" for k, f in scenarios.items()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a scenario cleans up behind itself

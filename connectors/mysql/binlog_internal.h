@@ -53,6 +53,7 @@ typedef struct fr_binlog_group {
     bool is_xa;
     uint32_t rows; /* captured ones */
     bool has_time; /* commit_us came with the GTID */
+    bool open;     /* tables are named whose rows have not all come: the last ones say so */
 } fr_binlog_group;
 
 typedef struct fr_binlog_payload fr_binlog_payload;

@@ -65,12 +65,14 @@ fr_rc fr_binlog_connect(fr_binlog_source *s, fr_my **out, fr_err *err)
                            .settings = "net_write_timeout=3600, wait_timeout=28800"};
     fr_my *my = NULL;
     FR_TRY(fr_my_connect(&target, &my, err));
+    fr_my_patience(my, ANSWER_SECONDS);
     for (const char *const *sql = fr_my_session_settings; *sql != NULL; sql++) {
         if (fr_my_exec(my, "prepare the session", fr_cstr(*sql), err) == FR_FAIL) {
             fr_my_close(my);
             return FR_FAIL;
         }
     }
+    fr_my_patience(my, 0);
     *out = my;
     return FR_OK;
 }

@@ -33,6 +33,7 @@ typedef struct fr_my {
     char version_text[64];
     uint64_t id; /* CONNECTION_ID() */
     atomic_bool stopping;
+    struct fr_my_limit *limit; /* of answers; my_ask.c's */
 } fr_my;
 
 /* Connects within the dsn's connect_timeout (10 s). CONFIG (my.dsn, my.dsn_password, my.tls,
@@ -58,6 +59,10 @@ fr_rc fr_my_fail(fr_my *my, const char *doing, fr_err *err);
 /* The same for a prepared statement's last error. */
 fr_rc fr_my_stmt_fail(fr_my *my, MYSQL_STMT *stmt, const char *doing, fr_err *err);
 fr_err_kind fr_my_error_kind(unsigned number, const char *sqlstate);
+
+/* For fr_my_connect, once logged in: from here on an answer of 512 MiB is refused (CONFIG,
+ * my.answer_large): that is none of a server that means well. */
+void fr_my_limit_answers(fr_my *my);
 
 /* A result in memory. Cells are borrowed from the arena; ptr NULL is SQL NULL. */
 typedef struct fr_my_rows {

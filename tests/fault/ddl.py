@@ -12,7 +12,7 @@ import ledger
 from binlog import asked, setting
 from harness import Registry, read_topics
 from network import progress
-from pipeline import Failure, fault_run, figures
+from pipeline import Failure, fault_run, figures, wait_for
 
 COLUMNS = ", ".join(ledger.COLUMNS)
 
@@ -36,7 +36,7 @@ def rotate(r, _):
 
 def columns(r, n):
     """The old way, then without touching a row; what the round before added goes."""
-    asked(r.source, f"alter table t1 add column c{n} int not null default 7")
+    asked(r.source, f"alter table t1 add column c{n} int default 7")
     asked(r.source, f"alter table t2 add column i{n} varchar(20) default 'instant', algorithm=instant")
     asked(r.source, f"alter table t1 modify payload {'medium' if n % 2 else ''}text")
     asked(r.source, f"alter table t1 drop column c{n}")
@@ -63,6 +63,11 @@ def like_pt_osc(r, n):
     asked(r.source, "drop table _t3_old")
 
 
+def is_queued(r, statement):
+    return asked(r.source, "select 1 from information_schema.processlist where state like 'Waiting for table%'"
+                           f" and db = '{r.id}' and info like '{statement}%'")
+
+
 def like_gh_ost(r, n):
     """Writers wait at a lock while the rename is queued before them."""
     asked(r.source, "create table _t4_gho like t4")
@@ -72,6 +77,7 @@ def like_gh_ost(r, n):
         swap = threading.Thread(target=asked, args=(r.source, "rename table t4 to _t4_del, _t4_gho to t4"))
         swap.start()
         ledger.mysql.run(c, f"insert into _t4_gho ({COLUMNS}) select {COLUMNS} from t4")
+        wait_for(r, "the rename to be queued", lambda: is_queued(r, "rename table t4"), 30)
         ledger.mysql.run(c, "unlock tables")
         swap.join()
     asked(r.source, "drop table _t4_del")

@@ -40,7 +40,7 @@ sinks:
     from: ["{prefix}.{space}.t1", "{prefix}.{space}.t2", "{prefix}.{space}.t3", "{prefix}.{space}.t4", "{prefix}.{space}.ledger"]
     create: run
     write: {{every: 50ms}}
-    on_change: {{add_column: evolve}}
+    on_change: {{add_column: evolve, drop_column: evolve}}
 """
 
 
@@ -59,7 +59,10 @@ MYSQL = """  src:
     prefix: {prefix}
     log: {{heartbeat: 2s}}
     tables:
-      "/^{prefix}\\\\./": {{method: log, snapshot: {{chunk: 50, parallel: 2}}}}"""
+      "/^{prefix}\\\\./":
+        method: log
+        snapshot: {{chunk: 50, parallel: 2}}
+        schema: {{on_change: {{drop_column: evolve, change_type: evolve}}}}"""
 
 
 class Failure(Exception):
@@ -285,8 +288,8 @@ def slot_user(r):
     """The server process that serves our slot, or the thread that sends us the binlog, or None."""
     if r.server != "pg":
         with contextlib.closing(ledger.connect(r.admin[0])) as c:
-            rows = ledger.mysql.run(c, "show processlist")
-        return next((row[0] for row in rows if row[4].startswith("Binlog Dump")), None)
+            rows = ledger.mysql.run(c, "select id from information_schema.processlist where command like 'Binlog Dump%'")
+        return rows[0][0] if rows else None
     c = ledger.connect(r.admin[0])
     q = c.cursor()
     q.execute("select active_pid from pg_replication_slots where slot_name = %s", ("s" + r.id,))

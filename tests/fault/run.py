@@ -60,6 +60,21 @@ def scenario_mysql_kill(args):
     return kills(args, "mysql")
 
 
+def scenario_mariadb105_kill(args):
+    """kill, with MariaDB 10.5 as the source."""
+    return kills(args, "mariadb105")
+
+
+def scenario_mariadb118_kill(args):
+    """kill, with MariaDB 11.8 as the source."""
+    return kills(args, "mariadb118")
+
+
+def scenario_mysql55_kill(args):
+    """kill, with MySQL 5.5 as the source: no GTIDs, no names in the log."""
+    return kills(args, "mysql55")
+
+
 def within(seconds, probe):
     """Whether it came true in that time."""
     deadline = time.time() + seconds

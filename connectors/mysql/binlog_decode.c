@@ -280,12 +280,14 @@ fr_rc fr_binlog_dispatch(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *err
 
 /* Inside a group the server leaves nothing out, but for MariaDB's ANNOTATE_ROWS, which stand before
  * a statement's tables and which we do not ask for. Packets have numbers, but the library does
- * not look at them here: whatever is between us and the server must not lose or repeat rows. */
+ * not look at them here: whatever is between us and the server must not lose or repeat rows.
+ * (MariaDB from 11.4 on gives most events no position, and so nothing to compare.) */
 static fr_rc check_gap(const fr_binlog *d, fr_err *err)
 {
     uint64_t gap = d->event_offset - d->place.offset;
     bool annotated = d->place.mariadb && d->header.type == FR_EV_TABLE_MAP && !d->group.open;
-    if (!d->place.in_group || gap == 0 || (annotated && gap < UINT64_C(0x80000000)))
+    if (!d->place.in_group || d->group.guessed || gap == 0 ||
+        (annotated && gap < UINT64_C(0x80000000)))
         return FR_OK;
     fr_fail(err, FR_ERR_CONNECT,
             "binlog: event %u at %.*s:%llu does not follow the one that ended at %llu in the same "
@@ -329,6 +331,7 @@ fr_rc fr_binlog_event(fr_binlog *d, fr_batch *batch, fr_str event, fr_err *err)
     if (rc != FR_OK)
         return rc;
     d->told = false;
+    d->group.guessed |= in_file && d->header.log_pos == 0;
     if (in_file && d->header.type != FR_EV_ROTATE)
         move_to(d, end);
     return FR_OK;

@@ -38,8 +38,9 @@ typedef struct fr_my {
 
 /* Connects within the dsn's connect_timeout (10 s). CONFIG (my.dsn, my.dsn_password, my.tls,
  * my.certificate, my.auth_plugin), AUTH, CONNECT or BUSY; no text holds the password. Without
- * TLS off this machine only logins that never send the password are accepted:
- * mysql_native_password and ed25519. */
+ * TLS only logins that never send the password are accepted: mysql_native_password, ed25519; on
+ * this machine also those that encrypt it with the server's key (caching_sha2); through a Unix
+ * socket all. */
 fr_rc fr_my_connect(const fr_my_target *target, fr_my **out, fr_err *err);
 void fr_my_close(fr_my *my); /* NULL is fine */
 /* How long one read may wait from now on, in seconds (0: for ever), instead of the target's

@@ -69,18 +69,18 @@ def is_queued(r, statement):
 
 
 def like_gh_ost(r, n):
-    """Writers wait at a lock while the rename is queued before them."""
-    asked(r.source, "create table _t4_gho like t4")
-    asked(r.source, f"alter table _t4_gho add column gho{n} bigint, drop column big, add column big text")
+    """Writers wait at a lock while the rename is queued before them: it waits for t4 first, in the order of names."""
+    asked(r.source, "create table t4_gho like t4")
+    asked(r.source, f"alter table t4_gho add column gho{n} bigint, drop column big, add column big text")
     with contextlib.closing(ledger.connect(r.source)) as c:
-        ledger.mysql.run(c, "lock tables t4 write, _t4_gho write")
-        swap = threading.Thread(target=asked, args=(r.source, "rename table t4 to _t4_del, _t4_gho to t4"))
+        ledger.mysql.run(c, "lock tables t4 write, t4_gho write")
+        swap = threading.Thread(target=asked, args=(r.source, "rename table t4 to t4_old, t4_gho to t4"))
         swap.start()
-        ledger.mysql.run(c, f"insert into _t4_gho ({COLUMNS}) select {COLUMNS} from t4")
+        ledger.mysql.run(c, f"insert into t4_gho ({COLUMNS}) select {COLUMNS} from t4")
         wait_for(r, "the rename to be queued", lambda: is_queued(r, "rename table t4"), 30)
         ledger.mysql.run(c, "unlock tables")
         swap.join()
-    asked(r.source, "drop table _t4_del")
+    asked(r.source, "drop table t4_old")
 
 
 def create_select(r, n):

@@ -309,6 +309,9 @@ def fault_run(args, pace=0.015, **more):
         yield r, w
     except Exception:
         print(r.tail())
+        for writer in w.writers:
+            if writer.error is not None:
+                print(f"  writer {writer.number} ended: {writer.error!r}")
         raise
     finally:
         w.stop_event.set()

@@ -157,10 +157,11 @@ static fr_rc read_table(fr_my *my, const fr_my_rows *rows, size_t row,
 
 /* ---- all of them ---- */
 
-#define TABLES_SQL                                                                                 \
+#define ALL_SQL                                                                                    \
     "SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS, TABLE_COMMENT"                           \
-    " FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"       \
-    " AND TABLE_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
+    " FROM information_schema.TABLES WHERE TABLE_SCHEMA NOT IN"                                    \
+    " ('mysql', 'information_schema', 'performance_schema', 'sys')"
+#define TABLES_SQL ALL_SQL " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"
 
 fr_rc fr_binlog_catalog_read(fr_my *my, const fr_source_settings *settings, bool full_image,
                              fr_arena *a, fr_binlog_catalog *out, fr_err *err)
@@ -183,13 +184,12 @@ fr_rc fr_binlog_catalog_read(fr_my *my, const fr_source_settings *settings, bool
     return FR_OK;
 }
 
-fr_rc fr_binlog_catalog_table(fr_my *my, const fr_source_settings *settings, bool full_image,
-                              fr_str space, fr_str name, fr_arena *a, fr_binlog_table **out,
-                              fr_err *err)
+static fr_rc one_table(fr_my *my, const char *tables_sql, const fr_table_settings *t,
+                       bool full_image, fr_str space, fr_str name, fr_arena *a,
+                       fr_binlog_table **out, fr_err *err)
 {
     fr_my_rows rows;
-    const fr_table_settings *t = fr_source_match(settings, space, name);
-    fr_str sql = with_names(a, TABLES_SQL " AND TABLE_SCHEMA = ? AND TABLE_NAME = ?", space, name);
+    fr_str sql = with_names(a, tables_sql, space, name);
     FR_TRY(fr_my_query(my, a, "read the tables", sql.ptr, &rows, err));
     *out = NULL;
     if (rows.count == 0 || t == NULL)
@@ -199,6 +199,27 @@ fr_rc fr_binlog_catalog_table(fr_my *my, const fr_source_settings *settings, boo
     if (found->relation.column_count > 0)
         *out = found;
     return FR_OK;
+}
+
+fr_rc fr_binlog_catalog_table(fr_my *my, const fr_source_settings *settings, bool full_image,
+                              fr_str space, fr_str name, fr_arena *a, fr_binlog_table **out,
+                              fr_err *err)
+{
+    return one_table(my, TABLES_SQL " AND TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+                     fr_source_match(settings, space, name), full_image, space, name, a, out, err);
+}
+
+fr_rc fr_binlog_catalog_any(fr_my *my, const fr_table_settings *t, fr_str space, fr_str name,
+                            fr_arena *a, fr_binlog_table **out, fr_err *err)
+{
+    return one_table(my, ALL_SQL " AND TABLE_SCHEMA = ? AND TABLE_NAME = ?", t, true, space, name,
+                     a, out, err);
+}
+
+fr_rc fr_binlog_catalog_names(fr_my *my, fr_arena *a, fr_my_rows *out, fr_err *err)
+{
+    return fr_my_query(my, a, "read the tables", ALL_SQL " ORDER BY TABLE_SCHEMA, TABLE_NAME", out,
+                       err);
 }
 
 fr_rc fr_binlog_catalog_verify(const fr_source_settings *settings, const fr_binlog_catalog *c,

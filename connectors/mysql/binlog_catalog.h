@@ -29,6 +29,11 @@ fr_rc fr_binlog_catalog_read(fr_my *my, const fr_source_settings *settings, bool
 fr_rc fr_binlog_catalog_table(fr_my *my, const fr_source_settings *settings, bool full_image,
                               fr_str space, fr_str name, fr_arena *a, fr_binlog_table **out,
                               fr_err *err);
+/* The same for a table or a view, which is to be polled. */
+fr_rc fr_binlog_catalog_any(fr_my *my, const fr_table_settings *t, fr_str space, fr_str name,
+                            fr_arena *a, fr_binlog_table **out, fr_err *err);
+/* All tables and views that we may see: space, name, ... */
+fr_rc fr_binlog_catalog_names(fr_my *my, fr_arena *a, fr_my_rows *out, fr_err *err);
 /* CONFIG error my.table when an exactly named table is not there. */
 fr_rc fr_binlog_catalog_verify(const fr_source_settings *settings, const fr_binlog_catalog *c,
                                fr_err *err);

@@ -1,8 +1,6 @@
 #include "base/clock.h"
 #include "connectors/mysql/binlog_split.h"
-#include "connectors/mysql/my_value.h"
-#include <inttypes.h>
-#include <stdio.h>
+#include "connectors/mysql/my_rows.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,13 +15,11 @@ typedef struct chunk_reader {
     fr_binlog_view *v;
     size_t table; /* of the view's catalog */
     fr_buf sql;
-    uint64_t view_lsn;
-    uint32_t epoch;
     fr_binlog_slot *slot; /* NULL: none was free yet */
-    const fr_my_layout *layout;
+    fr_my_row_reader rows;
     MYSQL_RES *res;
     MYSQL_ROW row; /* one that found the batch full */
-    bool whole, announced, ended, failed;
+    bool whole, ended, failed;
     atomic_bool asked;
 } chunk_reader;
 
@@ -58,7 +54,7 @@ static fr_rc layout_of(chunk_reader *r, fr_err *err)
     if (slot->layouts[r->table] == NULL)
         FR_TRY(fr_my_layout_new(&r->v->catalog.tables[r->table].relation, 1,
                                 &slot->layouts[r->table], err));
-    r->layout = slot->layouts[r->table];
+    r->rows.layout = slot->layouts[r->table];
     return FR_OK;
 }
 
@@ -93,61 +89,6 @@ static fr_rc wait_for_slot(chunk_reader *r, int64_t deadline_us, fr_err *err)
 
 /* ---- rows ---- */
 
-static fr_event *add(chunk_reader *r, fr_batch *b, fr_op op)
-{
-    fr_event *e = fr_batch_add(b, op, r->layout->table);
-    if (e == NULL)
-        return NULL;
-    e->position.lsn = r->view_lsn;
-    e->position.epoch = r->epoch;
-    return e;
-}
-
-static void put_cell(chunk_reader *r, fr_batch *b, fr_event *e, size_t i, fr_str bytes,
-                     fr_value *out)
-{
-    fr_err err;
-    fr_rc rc = fr_my_decode_text(&r->layout->codecs[i], b->arena, bytes, out, &err);
-    if (rc == FR_IDLE)
-        fr_my_layout_zero(r->layout, i, b->arena, &e->zero);
-    if (rc == FR_FAIL)
-        fr_my_layout_bad(r->layout, i, b->arena, "the snapshot", &err, &e->bad);
-}
-
-static void too_big(const chunk_reader *r, fr_batch *b, fr_event *e, size_t bytes)
-{
-    int64_t max = r->s->settings->max_row_bytes;
-    if (max > 0 && bytes > (size_t)max && e->bad.len == 0)
-        e->bad = fr_arena_printf(b->arena,
-                                 "%.*s.%.*s: a row of %zu bytes is above daemon.max_row_bytes "
-                                 "(%" PRId64 ")",
-                                 FR_ARG(e->table->space), FR_ARG(e->table->name), bytes, max);
-}
-
-/* FR_IDLE: the batch is full. */
-static fr_rc put_row(chunk_reader *r, fr_batch *b, MYSQL_ROW row)
-{
-    if (!r->announced && add(r, b, FR_OP_TABLE) == NULL)
-        return FR_IDLE;
-    r->announced = true;
-    fr_event *e = add(r, b, FR_OP_READ);
-    if (e == NULL)
-        return FR_IDLE;
-    const fr_table *t = r->layout->table;
-    const unsigned long *lengths = mysql_fetch_lengths(r->res);
-    fr_value *values = fr_batch_row(b, t, &e->after);
-    size_t bytes = 0;
-    for (size_t i = 0; i < t->column_count; i++) {
-        bytes += lengths[i];
-        if (row[i] == NULL)
-            values[i].kind = FR_NULL;
-        else
-            put_cell(r, b, e, i, fr_arena_copy(b->arena, row[i], lengths[i]), &values[i]);
-    }
-    too_big(r, b, e, bytes);
-    return FR_OK;
-}
-
 static fr_rc finish(chunk_reader *r, fr_err *err)
 {
     if (mysql_errno(r->slot->my->mysql) != 0)
@@ -168,7 +109,7 @@ static fr_rc read_row(chunk_reader *r, fr_batch *b, fr_err *err)
     r->row = NULL;
     if (row == NULL)
         return finish(r, err) == FR_FAIL ? FR_FAIL : FR_END;
-    fr_rc rc = put_row(r, b, row);
+    fr_rc rc = fr_my_row(&r->rows, b, row, mysql_fetch_lengths(r->res));
     if (rc == FR_IDLE)
         r->row = row;
     return rc;
@@ -258,8 +199,10 @@ fr_rc fr_binlog_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk 
     r->v = v;
     r->table = table;
     /* Just below the view: the next group has the very place of the view, and comes after. */
-    r->view_lsn = plan->view_lsn - 1;
-    r->epoch = plan->epoch;
+    r->rows = (fr_my_row_reader){.max_row_bytes = s->settings->max_row_bytes,
+                                 .lsn = plan->view_lsn - 1,
+                                 .epoch = plan->epoch,
+                                 .place = "the snapshot"};
     r->whole = c->whole;
     const fr_binlog_table *t = &v->catalog.tables[table];
     put_select(&r->sql, &t->relation);

@@ -1,6 +1,7 @@
 #include "connectors/mysql/binlog_source.h"
 #include "base/clock.h"
 #include "connectors/mysql/binlog_dump.h"
+#include "connectors/mysql/my_query.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -342,6 +343,7 @@ const fr_source_ops fr_mysql_binlog_source = {
     .type = "mysql",
     .summary = "MySQL 5.5 and later, by its binary log, as a replica reads it.",
     .open = mysql_open,
+    .sql = &fr_mysql_sql,
     BINLOG_OPERATIONS,
 };
 const fr_source_ops fr_mariadb_binlog_source = {
@@ -349,5 +351,6 @@ const fr_source_ops fr_mariadb_binlog_source = {
     .type = "mariadb",
     .summary = "MariaDB 5.5 and later, by its binary log, as a replica reads it.",
     .open = mariadb_open,
+    .sql = &fr_mariadb_sql,
     BINLOG_OPERATIONS,
 };

@@ -110,8 +110,7 @@ static bool only(fr_str s, const char *allowed)
     return true;
 }
 
-/* One text of a bound as SQL. */
-static bool literal(fr_arena *a, const fr_my_column *c, fr_str text, fr_str *out)
+bool fr_binlog_literal(fr_arena *a, const fr_my_column *c, fr_str text, fr_str *out)
 {
     switch (class_of(c)) {
     case KEY_NUMBER:
@@ -139,7 +138,8 @@ static fr_rc read_bound(fr_arena *a, const fr_binlog_table *t, fr_str bound, fr_
     for (size_t i = 0; good && i < t->key_count; i++) {
         const json_t *text = json_array_get(texts, i);
         fr_str s = fr_arena_copy(a, json_string_value(text), json_string_length(text));
-        good = json_is_string(text) && literal(a, fr_binlog_key_column(t, i), s, &values[i]);
+        good =
+            json_is_string(text) && fr_binlog_literal(a, fr_binlog_key_column(t, i), s, &values[i]);
     }
     json_decref(texts);
     return good ? FR_OK : bad_bound(err);
@@ -305,7 +305,7 @@ static fr_str time_text(fr_arena *a, int64_t us)
                            abs / 1000000 % 60, abs % 1000000);
 }
 
-static fr_str value_text(fr_arena *a, const fr_column *c, const fr_value *v)
+fr_str fr_binlog_value_text(fr_arena *a, const fr_column *c, const fr_value *v)
 {
     int64_t year;
     unsigned month, day;
@@ -346,7 +346,7 @@ fr_rc fr_binlog_row_key(fr_source *base, fr_batch *b, const fr_event *e, fr_str 
             return fr_fail(err, FR_ERR_DATA, "%.*s.%.*s: a row's key cannot be read",
                            FR_ARG(t->space), FR_ARG(t->name));
         fr_buf_text(&text, k > 0 ? "," : "[");
-        fr_buf_json(&text, value_text(b->arena, &t->columns[at], &e->after.values[at]));
+        fr_buf_json(&text, fr_binlog_value_text(b->arena, &t->columns[at], &e->after.values[at]));
     }
     fr_buf_text(&text, "]");
     *out = fr_buf_view(&text);

@@ -17,6 +17,11 @@ bool fr_binlog_key_usable(const fr_binlog_table *t);
 const fr_my_column *fr_binlog_key_column(const fr_binlog_table *t, size_t i);
 /* "`a`, `b`" */
 fr_str fr_binlog_key_sql(fr_arena *a, const fr_binlog_table *t);
+/* A key column's value as text, as bounds hold it. */
+fr_str fr_binlog_value_text(fr_arena *a, const fr_column *c, const fr_value *v);
+/* One such text as SQL. False: it is none, or this column's type has no order that text could keep
+ * (floating point, ENUM, SET, BIT). */
+bool fr_binlog_literal(fr_arena *a, const fr_my_column *c, fr_str text, fr_str *out);
 /* FROM, WHERE and ORDER BY of the rows of a chunk. POSITION error my.chunk where a bound does
  * not fit the key. */
 fr_rc fr_binlog_rows_sql(fr_arena *a, const fr_binlog_table *t, const fr_chunk *c, fr_buf *out,

@@ -199,28 +199,26 @@ static fr_rc read_fail(chunk_reader *r, const PGresult *res, fr_err *err)
 }
 
 /* The results in their order, until rows come. */
-static fr_rc way_in(chunk_reader *r, const char *sql, fr_err *err)
+static fr_rc way_in(chunk_reader *r, const fr_wal_way *w, fr_err *err)
 {
-    static const char *const steps[] = {"begin", "go to the snapshot", "prepare the session",
-                                        "lock against ALTER TABLE", "check for a rewrite"};
-    enum { VIEW = 1, CHECK = 4, COPY = 5 };
     PGresult *res = NULL;
-    FR_TRY(fr_pg_start(r->conn, "read rows", sql, &res, err));
-    for (int step = 0; step <= COPY; step++) {
+    FR_TRY(fr_pg_start(r->conn, "read rows", w->sql, &res, err));
+    for (int step = 0; step <= w->copy; step++) {
         ExecStatusType status = PQresultStatus(res);
-        bool fine = step == COPY ? status == PGRES_COPY_OUT
-                                 : status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+        bool fine = step == w->copy ? status == PGRES_COPY_OUT
+                                    : status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
         fr_rc rc = FR_OK;
         if (!fine)
-            rc = step == COPY ? read_fail(r, res, err) : fr_pg_fail(r->conn, res, steps[step], err);
-        if (!fine && step == VIEW &&
+            rc = step == w->copy ? read_fail(r, res, err)
+                                 : fr_pg_fail(r->conn, res, w->steps[step], err);
+        if (!fine && step == w->view &&
             (strcmp(err->sqlstate, "22023") == 0 || strcmp(err->sqlstate, "42704") == 0))
             rc = view_lost(err);
-        if (fine && step == CHECK && PQntuples(res) == 1 && fr_pg_bool(res, 0, 0))
-            rc = rewritten(err);
+        if (fine && step == w->check && PQntuples(res) == 1 && fr_pg_bool(res, 0, 0))
+            rc = w->checked(err);
         PQclear(res);
         FR_TRY(rc);
-        if (step < COPY)
+        if (step < w->copy)
             FR_TRY(fr_pg_next(r->conn, &res, err));
     }
     return FR_OK;
@@ -236,8 +234,16 @@ static fr_rc start_copy(chunk_reader *r, const fr_wal_view *v, size_t table, con
     fr_rc rc = put_copy(&b, a, t, c, v->layouts[table]->binary_safe, err);
     fr_buf_text(&b, "; COMMIT");
     fr_buf_u8(&b, '\0');
+    static const char *const steps[] = {"begin", "go to the snapshot", "prepare the session",
+                                        "lock against ALTER TABLE", "check for a rewrite"};
+    fr_wal_way way = {.sql = (const char *)b.ptr,
+                      .steps = steps,
+                      .view = 1,
+                      .check = 4,
+                      .checked = rewritten,
+                      .copy = 5};
     if (rc != FR_FAIL)
-        rc = way_in(r, (const char *)b.ptr, err);
+        rc = way_in(r, &way, err);
     fr_arena_free(a);
     return rc;
 }
@@ -332,9 +338,7 @@ static fr_rc chunk_fill(fr_reader *base, fr_batch *batch, int64_t deadline_us, f
         if (rc == FR_IDLE)
             rc = FR_OK;
     }
-    if (rc == FR_FAIL)
-        return fr_fail_in(err, "snapshot of %.*s.%.*s", FR_ARG(r->copy.layout->table->space),
-                          FR_ARG(r->copy.layout->table->name));
+    FR_TRY(rc);
     if (batch->count > before)
         return FR_OK;
     return r->ended ? FR_END : FR_IDLE;
@@ -360,6 +364,37 @@ static void chunk_close(fr_reader *base)
 static const fr_reader_ops chunk_ops = {
     .fill = chunk_fill, .interrupt = chunk_interrupt, .close = chunk_close};
 
+static chunk_reader *new_reader(fr_wal_source *s, const fr_pg_layout *layout)
+{
+    chunk_reader *r = fr_malloc(sizeof(*r));
+    r->base.ops = &chunk_ops;
+    r->s = s;
+    r->wake.fd = -1;
+    r->copy = (fr_pg_copy){.layout = layout, .binary = layout->binary_safe};
+    return r;
+}
+
+static fr_rc connect_reader(chunk_reader *r, fr_err *err)
+{
+    FR_TRY(fr_wal_wake_open(&r->wake, err));
+    return fr_wal_take(r->s, &r->conn, err);
+}
+
+fr_rc fr_wal_read_rows(fr_wal_source *s, const fr_pg_layout *layout, const fr_wal_way *way,
+                       fr_reader **out, fr_err *err)
+{
+    chunk_reader *r = new_reader(s, layout);
+    fr_rc rc = connect_reader(r, err);
+    if (rc != FR_FAIL)
+        rc = way_in(r, way, err);
+    if (rc == FR_FAIL) {
+        chunk_close(&r->base);
+        return FR_FAIL;
+    }
+    *out = &r->base;
+    return FR_OK;
+}
+
 fr_rc fr_wal_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk *c, fr_reader **out,
                         fr_err *err)
 {
@@ -373,18 +408,11 @@ fr_rc fr_wal_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk *c,
                 FR_ARG(c->name));
         return fr_fail_code(err, "pg.table");
     }
-    chunk_reader *r = fr_malloc(sizeof(*r));
-    r->base.ops = &chunk_ops;
-    r->s = s;
-    r->wake.fd = -1;
+    chunk_reader *r = new_reader(s, v->layouts[table]);
     /* Just below the view: a commit may have the very LSN of the view, and comes after. */
-    r->copy = (fr_pg_copy){.layout = v->layouts[table],
-                           .binary = v->layouts[table]->binary_safe,
-                           .view_lsn = plan->view_lsn - 1,
-                           .epoch = plan->epoch};
-    fr_rc rc = fr_wal_wake_open(&r->wake, err);
-    if (rc != FR_FAIL)
-        rc = fr_wal_take(s, &r->conn, err);
+    r->copy.view_lsn = plan->view_lsn - 1;
+    r->copy.epoch = plan->epoch;
+    fr_rc rc = connect_reader(r, err);
     if (rc != FR_FAIL)
         rc = start_copy(r, v, table, c, err);
     if (rc == FR_FAIL) {

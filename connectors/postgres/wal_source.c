@@ -1,6 +1,7 @@
 #include "connectors/postgres/wal_source.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "connectors/postgres/pg_query.h"
 #include "connectors/postgres/wal_slot.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -623,4 +624,5 @@ const fr_source_ops fr_postgres_wal_source = {
     .busy = fr_wal_busy,
     .apply_objects = wal_apply_objects,
     .close = wal_close,
+    .sql = &fr_postgres_sql,
 };

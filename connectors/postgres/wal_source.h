@@ -114,6 +114,18 @@ void fr_wal_views_free(fr_wal_source *s);
 /* wal_chunk.c */
 fr_rc fr_wal_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk *c, fr_reader **out,
                         fr_err *err);
+/* A message of several statements that ends with COPY ... TO STDOUT and COMMIT. */
+typedef struct fr_wal_way {
+    const char *sql;
+    const char *const *steps; /* what each result before COPY's is of, for errors */
+    int view, check, copy;    /* indexes of results: going to a snapshot, or -1; the one whose only
+                                 cell says that COPY must not be read, or -1; COPY's */
+    fr_rc (*checked)(fr_err *err); /* says why */
+} fr_wal_way;
+/* Its rows, as a chunk's: all columns of the layout, in its order and form. Borrows the layout;
+ * way is needed for the call only. */
+fr_rc fr_wal_read_rows(fr_wal_source *s, const fr_pg_layout *layout, const fr_wal_way *way,
+                       fr_reader **out, fr_err *err);
 /* Index of a table in the view's catalog; its count when it is not there. */
 size_t fr_wal_view_table(const fr_wal_view *v, fr_str space, fr_str name);
 

@@ -44,7 +44,7 @@ static fr_rc route(void *context, const fr_table *table, const fr_route **out, f
 }
 
 /* The encoder says in each event which database it came from: the resume text knows. */
-static fr_rc open_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
+fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
 {
     json_t *j = NULL;
     FR_TRY(fr_json_parse(resume, &j, err));
@@ -110,7 +110,7 @@ static fr_rc write_start(outlet *o, snapshot *s, const fr_plan *plan, fr_arena *
 }
 
 /* The number above all that this source published under before; 0 at its very first start. */
-static fr_rc next_epoch(fr_str resume, uint32_t *out, fr_err *err)
+fr_rc capture_next_epoch(fr_str resume, uint32_t *out, fr_err *err)
 {
     json_t *j = NULL;
     *out = 0;
@@ -185,13 +185,13 @@ static fr_rc first_start(fr_capture *c, outlet *o, fr_arena *a, fr_str *resume, 
     fr_plan_request request = {
         .create = true, .replace = c->checkpoint->creating, .want = wants, .context = &w};
     fr_plan plan = {.arena = a};
-    FR_TRY(next_epoch(c->checkpoint->resume, &request.epoch, err));
+    FR_TRY(capture_next_epoch(c->checkpoint->resume, &request.epoch, err));
     FR_TRY(refuse_foreign_slot(c->s.source, c->source, c->checkpoint, err));
     FR_TRY(make_plan(c, o, a, &request, &plan, err));
     snapshot *s = snapshot_new(c);
     fr_rc rc = collect(c, s, &plan, &w, err);
     if (rc == FR_OK)
-        rc = open_encoder(c, plan.stream_from, a, err);
+        rc = capture_encoder(c, plan.stream_from, a, err);
     if (rc == FR_OK)
         rc = write_start(o, s, &plan, a, err);
     if (rc == FR_OK) {
@@ -300,7 +300,7 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
         rc = first_start(c, o, a, &resume, err);
     } else {
         bool some;
-        FR_TRY(open_encoder(c, resume, a, err));
+        FR_TRY(capture_encoder(c, resume, a, err));
         outlet_resume(o, resume);
         if (k->split.id.len > 0)
             outlet_skip(o, &k->split);
@@ -362,7 +362,8 @@ static fr_rc open_all(fr_capture *c, fr_err *err)
     pthread_mutex_unlock(&c->lock);
     FR_TRY(fr_publisher_open(c->s.kafka, c->s.source->name, c->s.instance, &c->publisher,
                              &c->checkpoint, err));
-    FR_TRY(c->s.ops->open(c->s.source, &c->source, err));
+    if (!fr_source_polled(c->s.source))
+        FR_TRY(c->s.ops->open(c->s.source, &c->source, err));
     c->router = fr_router_new(c->s.source);
     return FR_OK;
 }
@@ -378,7 +379,7 @@ static fr_rc run_once(void *context, fr_err *err)
     fr_rc rc = open_all(c, err);
     if (rc == FR_OK && !stopping(c)) {
         o = outlet_new(c);
-        rc = run_source(c, o, a, err);
+        rc = fr_source_polled(c->s.source) ? poll_run(c, o, a, err) : run_source(c, o, a, err);
     }
     close_all(c);
     outlet_free(o);
@@ -418,6 +419,8 @@ void fr_capture_stop(fr_capture *c)
     pthread_mutex_lock(&c->lock);
     if (c->reader != NULL)
         c->reader->ops->interrupt(c->reader);
+    if (c->polls != NULL)
+        polls_wake(c->polls);
     pthread_mutex_unlock(&c->lock);
 }
 

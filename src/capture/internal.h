@@ -21,6 +21,7 @@
 typedef struct snapshot snapshot;
 typedef struct throttle throttle;
 typedef struct requests requests;
+typedef struct polls polls;
 
 struct fr_capture {
     fr_capture_settings s;
@@ -44,6 +45,7 @@ struct fr_capture {
     fr_reader *reader;      /* the stream's, while there is one; for interrupt */
     atomic_bool committing; /* the publisher waits for the broker, and not for batches */
     atomic_bool silent;     /* the source had nothing more to say when the last batch was filled */
+    polls *polls;           /* of a source that is polled; NULL: none now; under the lock */
     fr_buf safe;            /* newest committed resume text */
     uint64_t safe_version;
 
@@ -57,6 +59,10 @@ static inline bool stopping(fr_capture *c)
     return atomic_load_explicit(&c->runner.stopping, memory_order_relaxed);
 }
 
+/* capture.c */
+fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err);
+fr_rc capture_next_epoch(fr_str resume, uint32_t *out, fr_err *err);
+
 /* outlet.c: from filled batches to committed Kafka transactions. */
 typedef struct outlet outlet;
 outlet *outlet_new(fr_capture *c);
@@ -65,6 +71,8 @@ void outlet_free(outlet *o); /* gives all batches back */
 void outlet_skip(outlet *o, const fr_split *split);
 void outlet_resume(outlet *o, fr_str resume);
 void outlet_snapshot(outlet *o, snapshot *s); /* chunk progress goes into its checkpoints */
+/* Something was taken in that no commit has carried yet. */
+bool outlet_open(const outlet *o);
 /* The next batch to take; NULL: none until deadline_us (monotonic), or the readers have ended. */
 fr_batch *outlet_next(outlet *o, int64_t deadline_us);
 size_t outlet_waiting(const outlet *o); /* batches that outlet_next would give at once */
@@ -142,6 +150,13 @@ bool throttle_asks_source(const fr_source_settings *s);
  * now; inside a chunk that was begun in the window only a busy server counts. *leave_out: that
  * will last, or has lasted: no view should be held open for it. */
 fr_rc throttle_look(throttle *t, bool inside, bool *waits_out, bool *leave_out, fr_err *err);
+
+/* poll.c: a source whose tables are asked (method query). As run_once; nothing of the log is
+ * opened. */
+fr_rc poll_run(fr_capture *c, outlet *o, fr_arena *a, fr_err *err);
+
+/* Any wait between two polls ends. From any thread, under c->lock. */
+void polls_wake(polls *p);
 
 /* request.c: snapshots that were asked for while the source runs. */
 requests *requests_new(void);

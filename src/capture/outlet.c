@@ -35,6 +35,7 @@ struct outlet {
     bool skipping;
 
     snapshot *snapshot;
+    fr_map *polled; /* "space.table" -> fr_str*: records of polled tables for the next commit */
     dead_letters *dead;
     ahead *ahead;
     size_t encoded;      /* of the batch at hand: so many of its events are */
@@ -55,6 +56,7 @@ outlet *outlet_new(fr_capture *c)
     o->arena = fr_arena_new(0);
     o->ends_arena = fr_arena_new(0);
     o->tallies = fr_map_new();
+    o->polled = fr_map_new();
     o->dead = dead_new(c);
     o->ahead = ahead_new(c);
     o->commit_us = 5000;
@@ -82,6 +84,7 @@ void outlet_free(outlet *o)
     fr_arena_free(o->arena);
     fr_arena_free(o->ends_arena);
     fr_map_free(o->tallies, tally_free);
+    fr_map_free(o->polled, free);
     dead_free(o->dead);
     free(o);
 }
@@ -174,6 +177,18 @@ static void remember_ends(outlet *o, const fr_end *ends, size_t count)
     }
 }
 
+static fr_rc put_polled(outlet *o, fr_err *err)
+{
+    size_t i = 0;
+    fr_str table;
+    void *progress;
+    while (fr_map_next(o->polled, &i, &table, &progress)) {
+        fr_record r = fr_checkpoint_table(o->arena, table, *(const fr_str *)progress);
+        FR_TRY(fr_publisher_record(o->c->publisher, &r, err));
+    }
+    return FR_OK;
+}
+
 static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
 {
     fr_publisher *p = o->c->publisher;
@@ -183,6 +198,7 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
         for (size_t i = 0; i < n; i++)
             FR_TRY(fr_publisher_record(p, &records[i], err));
     }
+    FR_TRY(put_polled(o, err));
     const fr_record *parked;
     size_t parked_count = dead_records(o->dead, &parked);
     for (size_t i = 0; i < parked_count; i++)
@@ -233,6 +249,8 @@ static void acknowledged(outlet *o, fr_batch *keep)
     pthread_mutex_unlock(&c->lock);
     c->runner.progressed = true;
     dead_committed(o->dead);
+    fr_map_free(o->polled, free);
+    o->polled = fr_map_new();
     size_t i = 0;
     void *value;
     while (fr_map_next(o->tallies, &i, NULL, &value)) {
@@ -588,6 +606,24 @@ static fr_rc take_chunk(outlet *o, fr_batch *b, fr_err *err)
     return FR_OK;
 }
 
+/* A batch of a polled table: its rows, and how far it was read with them. */
+static fr_rc take_polled(outlet *o, fr_batch *b, fr_err *err)
+{
+    FR_TRY(produce(o, b, 0, b->count, false, err));
+    FR_TRY(open_transaction(o, err));
+    fr_str *kept = fr_malloc(sizeof(*kept) + b->progress.len);
+    memcpy(kept + 1, b->progress.ptr, b->progress.len);
+    *kept = (fr_str){(const char *)(kept + 1), b->progress.len};
+    free(fr_map_remove(o->polled, b->polled));
+    fr_map_set(o->polled, b->polled, kept);
+    return should_close(o) ? commit(o, NULL, err) : FR_OK;
+}
+
+bool outlet_open(const outlet *o)
+{
+    return o->opened_us != 0;
+}
+
 fr_batch *outlet_next(outlet *o, int64_t deadline_us)
 {
     o->next_message = 0;
@@ -602,7 +638,9 @@ size_t outlet_waiting(const outlet *o)
 fr_rc outlet_take(outlet *o, fr_batch *b, fr_err *err)
 {
     hold(o, b);
-    FR_TRY(b->chunk != 0 ? take_chunk(o, b, err) : take_stream(o, b, err));
+    FR_TRY(b->polled.len > 0 ? take_polled(o, b, err)
+           : b->chunk != 0   ? take_chunk(o, b, err)
+                             : take_stream(o, b, err));
     if (o->opened_us == 0 && o->held_count > 0) { /* it made no message: nothing points to it */
         for (size_t i = 0; i < o->held_count; i++)
             fr_pool_give(o->c->pool, o->held[i]);

@@ -67,7 +67,7 @@ static void show_server(fr_cli *cli, const fr_config *config, size_t i)
     fr_source *s = NULL;
     fr_status status = {.lag_bytes = -1, .retained_bytes = -1, .retained_limit = -1};
     fr_err err;
-    if (ops->refresh == NULL)
+    if (ops->refresh == NULL || fr_source_polled(&config->sources[i]))
         return;
     fr_rc rc = ops->open(&config->sources[i], &s, &err);
     rc = rc == FR_OK ? ops->refresh(s, &err) : rc;
@@ -137,7 +137,7 @@ static fr_rc slot_position(fr_cli *cli, const fr_config *config, size_t i, fr_st
 {
     const fr_source_ops *ops = config->source_ops[i];
     fr_source *s = NULL;
-    if (ops->position_now == NULL) {
+    if (ops->position_now == NULL || fr_source_polled(&config->sources[i])) {
         fr_fail(err, FR_ERR_CONFIG, "%s has no slot to adopt", ops->name);
         return fr_fail_code(err, "cli.not_built");
     }
@@ -208,6 +208,11 @@ static fr_rc put_reset(fr_cli *cli, fr_publisher *p, const fr_checkpoint *old, v
         fr_record gone = {fr_arena_printf(cli->arena, "snapshot/%.*s", FR_ARG(key)), {NULL, 0}};
         rc = fr_publisher_record(p, &gone, err);
     }
+    at = 0;
+    while (rc != FR_FAIL && fr_map_next(old->tables, &at, &key, NULL)) {
+        fr_record gone = {fr_arena_printf(cli->arena, "table/%.*s", FR_ARG(key)), {NULL, 0}};
+        rc = fr_publisher_record(p, &gone, err);
+    }
     return rc;
 }
 
@@ -223,8 +228,10 @@ static fr_rc reset(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
         return FR_OK;
     }
     FR_TRY(fr_cli_ask(cli,
-                      "Its slot is dropped at the next start and every row is published again "
-                      "(op r). Start over?",
+                      fr_source_polled(&config->sources[i])
+                          ? "Every row is published again (op r). Start over?"
+                          : "Its slot is dropped at the next start and every row is published "
+                            "again (op r). Start over?",
                       &yes, err));
     if (yes)
         FR_TRY(fr_ask_write(cli, config, i, "position-reset", put_reset, NULL, err));

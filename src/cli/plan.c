@@ -3,6 +3,7 @@
 #include "codec/avro_schema.h"
 #include "codec/change.h"
 #include "codec/decode.h"
+#include "poll/poll.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -110,17 +111,10 @@ static void look_at_table(fr_look *l, size_t source, const fr_table *t, fr_findi
         fr_look_error(l, f, "table.route", &err);
 }
 
-static void look_at_tables(fr_look *l, size_t source, fr_findings *f)
+static void look_at_each(fr_look *l, size_t source, const fr_table **tables, size_t count,
+                         fr_findings *f)
 {
-    const fr_source_ops *ops = l->config->source_ops[source];
-    const fr_table **tables = NULL;
-    size_t count = 0, before = l->table_count;
-    fr_err err;
-    if (ops->list_tables(l->sources[source], l->arena, &tables, &count, &err) == FR_FAIL) {
-        fr_look_error(l, f, "source.tables", &err);
-        l->partial = true;
-        return;
-    }
+    size_t before = l->table_count;
     for (size_t i = 0; i < count; i++) {
         look_at_table(l, source, tables[i], f);
         fr_table_unref(tables[i]); /* the router keeps its own */
@@ -130,6 +124,38 @@ static void look_at_tables(fr_look *l, size_t source, fr_findings *f)
                                     "%zu table%s captured", found, found == 1 ? "" : "s");
     if (found == 0)
         n->hint = FR_STR("no table of the database is named by sources.<s>.tables");
+}
+
+static void look_at_tables(fr_look *l, size_t source, fr_findings *f)
+{
+    const fr_source_ops *ops = l->config->source_ops[source];
+    const fr_table **tables = NULL;
+    size_t count = 0;
+    fr_err err;
+    if (ops->list_tables(l->sources[source], l->arena, &tables, &count, &err) == FR_FAIL) {
+        fr_look_error(l, f, "source.tables", &err);
+        l->partial = true;
+        return;
+    }
+    look_at_each(l, source, tables, count, f);
+}
+
+static void look_at_polled(fr_look *l, size_t source, fr_findings *f)
+{
+    const fr_source_settings *s = &l->config->sources[source];
+    const fr_sql_ops *ops = l->config->source_ops[source]->sql;
+    const fr_table **tables = NULL;
+    size_t count = 0;
+    fr_sql *sql = NULL;
+    fr_err err;
+    fr_rc rc = ops->open(s, &sql, &err);
+    if (rc == FR_OK)
+        rc = fr_poll_tables(ops, sql, s, l->arena, &tables, &count, &err);
+    ops->close(sql);
+    if (rc == FR_OK)
+        look_at_each(l, source, tables, count, f);
+    else
+        l->partial = true; /* fr_poll_check has said why */
 }
 
 static size_t blockers_of(const fr_findings *f)
@@ -153,14 +179,22 @@ static void look_at_source(fr_look *l, size_t i)
 {
     const fr_source_settings *s = &l->config->sources[i];
     const fr_source_ops *ops = l->config->source_ops[i];
-    fr_findings *f = fr_look_section(l, "SOURCE %s   %s", s->name, ops->name);
+    bool polled = fr_source_polled(s);
+    fr_findings *f =
+        fr_look_section(l, "SOURCE %s   %s", s->name, polled ? ops->sql->name : ops->name);
     fr_err err;
     fr_cli_note(l->cli, "looking at source %s", s->name);
     l->routers[i] = fr_router_new(s);
-    if (ops->check(s, f, &err) == FR_FAIL)
+    if (polled)
+        fr_poll_check(ops->sql, s, f);
+    else if (ops->check(s, f, &err) == FR_FAIL)
         fr_look_error(l, f, "source.check", &err);
     if (has_connect_blocker(f)) {
         l->unreachable = l->partial = true;
+        return;
+    }
+    if (polled) {
+        look_at_polled(l, i, f);
         return;
     }
     size_t known = blockers_of(f);

@@ -157,7 +157,9 @@ static uint8_t *put_source(fr_encoder *e, uint8_t *at, fr_str place, const fr_ev
 {
     const fr_position *pos = &event->position;
     uint64_t row_lsn = pos->row_lsn != 0 ? pos->row_lsn : pos->lsn;
-    set_commit_time(e, event->txn != NULL ? event->txn->commit_us : e->now_us);
+    set_commit_time(e, event->txn != NULL    ? event->txn->commit_us
+                       : event->time_us != 0 ? event->time_us
+                                             : e->now_us);
     at = fr_put_raw(at, e->source_head);
     at = fr_put_raw(at, (fr_str){(const char *)e->commit.ms, e->commit.ms_len});
     at = fr_put_bytes(at, event->op == FR_OP_READ ? FR_STR("true") : FR_STR("false"));

@@ -77,6 +77,7 @@ typedef struct fr_plan_request {
 } fr_plan_request;
 
 typedef struct fr_source fr_source;
+struct fr_sql_ops;
 typedef struct fr_source_ops {
     const char *name;         /* "postgres-wal": in logs and connectors list */
     const char *type;         /* "postgres": what S.type says */
@@ -126,6 +127,9 @@ typedef struct fr_source_ops {
     /* Objects on the source that `apply --source-objects` would make (publication). */
     fr_rc (*apply_objects)(fr_source *s, fr_findings *done, fr_err *err);
     void (*close)(fr_source *s); /* half-opened or NULL is fine */
+    /* The same database, asked in SQL: for tables whose method is query (connect/sql.h). All of
+     * the above but name to config_size is for the log, and not used then. NULL: it cannot be. */
+    const struct fr_sql_ops *sql;
 } fr_source_ops;
 struct fr_source {
     const fr_source_ops *ops;

@@ -1,6 +1,7 @@
 /* What needs more than one key, or knowledge beyond a table's columns. */
 #include "base/map.h"
 #include "control/config_load.h"
+#include "poll/poll.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,6 +305,54 @@ static void check_zero_dates(fr_loader *l, const char *path, const fr_source_set
     }
 }
 
+/* method query is of a whole source for now; what it needs, and what it does not have. */
+static void check_polled(fr_loader *l, const char *path, const fr_source_settings *s,
+                         const fr_source_ops *ops)
+{
+    if (!fr_source_polled(s))
+        return;
+    if (ops != NULL && ops->sql == NULL) {
+        fr_problem *p = report(l, false, "config.not_built", path, "type",
+                               "a source of type %s cannot be polled", s->type);
+        fr_problem_hint(l, p, "use method: log");
+    }
+    for (size_t i = 0; i < s->table_count; i++) {
+        const fr_table_settings *t = &s->tables[i];
+        const char *table =
+            fr_path_join(l->a, fr_path_join(l->a, path, FR_STR("tables")), fr_cstr(t->pattern));
+        fr_err err;
+        if (t->method == FR_METHOD_LOG) {
+            fr_problem *p = report(l, false, "config.not_built", table, "method",
+                                   "a source is either polled or read from its log");
+            fr_problem_hint(l, p, "declare a second source on the same database for these tables");
+        }
+        if (t->method != FR_METHOD_QUERY)
+            continue;
+        if (t->poll_column == NULL) {
+            fr_problem *p = report(l, false, "config.missing", table, "poll.column",
+                                   "method query needs poll.column");
+            fr_problem_hint(l, p, "name the column that grows with each change");
+        }
+        if (t->poll_timezone != NULL && !unresolved(t->poll_timezone) &&
+            strcmp(t->poll_timezone, "UTC") != 0) {
+            fr_problem *p =
+                report(l, false, "config.bad_value", table, "poll.timezone",
+                       "`%s` is not taken: an hour of it comes twice a year", t->poll_timezone);
+            fr_problem_hint(l, p, "UTC, if that is what the column holds; else poll a number");
+        }
+        if (t->poll_query != NULL && t->regex != NULL) {
+            fr_problem *p = report(l, false, "config.conflict", table, "poll.query",
+                                   "a pattern cannot have a statement");
+            fr_problem_hint(l, p, "give the table its own entry");
+        } else if (t->poll_query != NULL &&
+                   fr_poll_statement_check(t->poll_query, &err) == FR_FAIL) {
+            fr_problem *p =
+                report(l, false, "config.bad_value", table, "poll.query", "%s", err.text);
+            fr_problem_hint(l, p, "%s", fr_err_hint(&err));
+        }
+    }
+}
+
 static void check_source(fr_loader *l, const fr_source_settings *s, const fr_source_ops *ops)
 {
     const char *path = source_path(l, s);
@@ -327,6 +376,7 @@ static void check_source(fr_loader *l, const fr_source_settings *s, const fr_sou
     }
     check_throttle(l, path, s, ops);
     check_zero_dates(l, path, s);
+    check_polled(l, path, s, ops);
 }
 
 static bool same_text(const char *a, const char *b)

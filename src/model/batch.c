@@ -32,6 +32,7 @@ void fr_batch_reset(fr_batch *b)
     b->chunk = 0;
     b->chunk_done = false;
     b->filled_us = 0;
+    b->polled = b->progress = (fr_str){NULL, 0};
     fr_arena_reset(b->arena);
 }
 

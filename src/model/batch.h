@@ -37,6 +37,8 @@ typedef struct fr_batch {
     size_t max_events, max_bytes; /* soft: the event that crosses max_bytes is kept */
     uint32_t chunk;               /* 0: stream; else 1 + index into the plan's chunks */
     bool chunk_done;              /* the chunk's last batch (may be empty) */
+    fr_str polled, progress;      /* else empty: "space.table" that was polled, and the record of
+                                     how far; in the arena */
     int64_t filled_us;            /* monotonic, when fill returned it */
     void *owner;                  /* the pool's, and the driver's while it has it */
     size_t weight;                /* how many ordinary batches of the pool it counts for */

@@ -29,7 +29,7 @@ typedef struct fr_txn { /* copied into each batch that the transaction reaches *
  * again: resume. */
 typedef struct fr_position {
     uint64_t lsn;     /* PostgreSQL: commit LSN (Begin has it); a snapshot's rows: that of
-                         its view */
+                         its view; polling: the number of the page */
     uint64_t row_lsn; /* where this row itself was logged (source.lsn); 0: as lsn */
     uint32_t ordinal; /* 0, 1, 2, ... among the events with this lsn (rows and messages;
                          not BEGIN, COMMIT, TABLE); snapshots: 0 */
@@ -44,6 +44,7 @@ typedef struct fr_event {
     const fr_table *table; /* NULL for BEGIN, COMMIT, MESSAGE and HEARTBEAT */
     fr_row before, after;
     const fr_txn *txn; /* NULL outside transactions (snapshots, polling) */
+    int64_t time_us;   /* without txn: when the row changed, as it says itself; 0: unknown */
     fr_position position;
     fr_str name, body; /* MESSAGE; an UPDATE whose name is set had these columns read again */
     bool gone;   /* an UPDATE that changed its key, and whose row is not there any more: a later

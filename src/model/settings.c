@@ -167,6 +167,14 @@ bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
     return true;
 }
 
+bool fr_source_polled(const fr_source_settings *s)
+{
+    for (size_t i = 0; i < s->table_count; i++)
+        if (s->tables[i].method == FR_METHOD_QUERY)
+            return true;
+    return false;
+}
+
 int fr_sink_match(const fr_sink_settings *s, fr_str topic)
 {
     for (size_t i = 0; i < s->from.count; i++) {

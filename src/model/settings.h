@@ -79,6 +79,12 @@ typedef struct fr_table_settings {
     int add_column, drop_column, change_type; /* fr_change */
     fr_pairs column_types, column_defaults;
     int zero_dates; /* of MySQL and MariaDB: 0 null, 1 error */
+    int64_t poll_every_us, poll_batch, poll_max_skew_us;
+    const char *poll_column, *poll_tiebreak, *poll_query;
+    const char *poll_timezone; /* NULL, or "UTC" */
+    bool poll_allow_replica;
+    int poll_deletes; /* 0 none, 1 soft-column, 2 full-compare (refused for now) */
+    const char *poll_delete_column;
 } fr_table_settings;
 
 typedef struct fr_source_settings {
@@ -153,6 +159,8 @@ const fr_table_settings *fr_source_match(const fr_source_settings *s, fr_str spa
  * table that is known only at the server can be asked about only there. */
 bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
                          const fr_table_settings **one, const fr_table_settings **other);
+/* True when the source's tables are asked (method query) instead of read from the log. */
+bool fr_source_polled(const fr_source_settings *s);
 /* Index of the from pattern that takes this topic, or -1. */
 int fr_sink_match(const fr_sink_settings *s, fr_str topic);
 /* The target table of a topic: `into` with the topic's own parts as variables (source and

@@ -13,7 +13,8 @@ typedef struct folded {
     fr_map *snapshot_arenas; /* "space.table" -> fr_arena* */
 } folded;
 
-static const char SNAPSHOT[] = "snapshot/", TOPIC[] = "topic/", PARKED[] = "parked/";
+static const char SNAPSHOT[] = "snapshot/", TOPIC[] = "topic/", PARKED[] = "parked/",
+                  TABLE[] = "table/";
 
 fr_checkpoint *fr_checkpoint_new(void)
 {
@@ -23,6 +24,7 @@ fr_checkpoint *fr_checkpoint_new(void)
     f->pub.topics = fr_map_new();
     f->pub.ends = fr_map_new();
     f->pub.parked = fr_map_new();
+    f->pub.tables = fr_map_new();
     f->stream = fr_arena_new(1024);
     f->claim = fr_arena_new(256);
     f->snapshot_arenas = fr_map_new();
@@ -44,6 +46,7 @@ void fr_checkpoint_free(fr_checkpoint *c)
     fr_map_free(c->topics, NULL);
     fr_map_free(c->ends, NULL);
     fr_map_free(c->parked, NULL);
+    fr_map_free(c->tables, free);
     fr_map_free(f->snapshot_arenas, free_arena);
     fr_arena_free(f->stream);
     fr_arena_free(f->claim);
@@ -290,6 +293,20 @@ static fr_rc fold_parked(fr_checkpoint *c, fr_str id, const json_t *j)
     return FR_OK;
 }
 
+/* What it says is for whoever polls the table; that it is JSON of a known version is seen to. */
+static fr_rc fold_table(fr_checkpoint *c, fr_str table, fr_str value)
+{
+    free(fr_map_remove(c->tables, table));
+    if (value.ptr == NULL) {
+        return FR_OK;
+    }
+    fr_str *kept = fr_malloc(sizeof(*kept) + value.len);
+    memcpy(kept + 1, value.ptr, value.len);
+    *kept = (fr_str){(const char *)(kept + 1), value.len};
+    fr_map_set(c->tables, table, kept);
+    return FR_OK;
+}
+
 static bool under(fr_str key, const char *prefix, fr_str *rest)
 {
     size_t n = strlen(prefix);
@@ -301,7 +318,7 @@ static bool under(fr_str key, const char *prefix, fr_str *rest)
 }
 
 /* j NULL: a tombstone. */
-static fr_rc fold_key(folded *f, fr_str key, const json_t *j, fr_err *err)
+static fr_rc fold_key(folded *f, fr_str key, fr_str value, const json_t *j, fr_err *err)
 {
     fr_str rest;
     if (under(key, SNAPSHOT, &rest)) {
@@ -312,6 +329,9 @@ static fr_rc fold_key(folded *f, fr_str key, const json_t *j, fr_err *err)
     }
     if (under(key, PARKED, &rest)) {
         return fold_parked(&f->pub, rest, j);
+    }
+    if (under(key, TABLE, &rest)) {
+        return fold_table(&f->pub, rest, value);
     }
     bool stream = fr_str_is(key, "stream"), claim = fr_str_is(key, "claim");
     if (!stream && !claim && !fr_str_is(key, "ends")) {
@@ -357,7 +377,7 @@ fr_rc fr_checkpoint_fold(fr_checkpoint *c, fr_str key, fr_str value, fr_err *err
         rc = rc == FR_FAIL ? unreadable(err, why.text) : check_version(j, err);
     }
     if (rc == FR_OK) {
-        rc = fold_key((folded *)c, key, j, err);
+        rc = fold_key((folded *)c, key, value, j, err);
     }
     json_decref(j);
     if (rc == FR_FAIL) {

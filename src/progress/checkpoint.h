@@ -1,7 +1,7 @@
 /* The records of the checkpoint topic (docs/checkpoints.md): what they say, folded, and
  * how they are written. JSON, "v": 1; an unknown version refuses with POSITION. Pure: no
  * Kafka here. Keys: claim, stream, snapshot/<space.table>, topic/<topic>, ends,
- * parked/<topic>/<hash>. Owner's thread only. */
+ * parked/<topic>/<hash>, table/<space.table>. Owner's thread only. */
 #ifndef FR_PROGRESS_CHECKPOINT_H
 #define FR_PROGRESS_CHECKPOINT_H
 
@@ -57,6 +57,7 @@ typedef struct fr_checkpoint { /* what the topic says, folded */
     fr_map *topics;    /* topic -> fr_topic_fact* */
     fr_map *ends;      /* "topic/partition" -> fr_end* */
     fr_map *parked;    /* "topic/hash" -> itself */
+    fr_map *tables;    /* "space.table", polled -> fr_str*: its record, as it was written */
 } fr_checkpoint;
 
 fr_checkpoint *fr_checkpoint_new(void);
@@ -76,6 +77,8 @@ fr_record fr_checkpoint_stream(fr_arena *a, bool creating, fr_str resume, const 
 fr_record fr_checkpoint_snapshot(fr_arena *a, const fr_snapshot_progress *p);
 fr_record fr_checkpoint_topic_fact(fr_arena *a, const fr_topic_fact *t);
 fr_record fr_checkpoint_ends(fr_arena *a, const fr_end *ends, size_t count);
+/* table: "space.table"; progress: a JSON object with "v", which whoever polls it understands. */
+fr_record fr_checkpoint_table(fr_arena *a, fr_str table, fr_str progress);
 fr_record fr_checkpoint_parked(fr_arena *a, fr_str topic, fr_str hash, bool released);
 /* The whole as JSON for `position show --json`. */
 fr_str fr_checkpoint_json(fr_arena *a, const fr_checkpoint *c);

@@ -153,6 +153,11 @@ fr_record fr_checkpoint_ends(fr_arena *a, const fr_end *ends, size_t count)
     return record(&b, FR_STR("ends"));
 }
 
+fr_record fr_checkpoint_table(fr_arena *a, fr_str table, fr_str progress)
+{
+    return (fr_record){joined(a, "table/", table, "", (fr_str){"", 0}), progress};
+}
+
 fr_record fr_checkpoint_parked(fr_arena *a, fr_str topic, fr_str hash, bool released)
 {
     fr_record r = {joined(a, "parked/", topic, "/", hash), FR_STR("{\"v\":1}")};
@@ -189,6 +194,11 @@ static void put_fact_value(fr_buf *b, const void *value)
     put_fact(b, value);
 }
 
+static void put_table_value(fr_buf *b, const void *value)
+{
+    fr_buf_str(b, *(const fr_str *)value);
+}
+
 static void put_end_value(fr_buf *b, const void *value)
 {
     fr_buf_printf(b, "%lld", (long long)((const fr_end *)value)->offset);
@@ -220,6 +230,7 @@ fr_str fr_checkpoint_json(fr_arena *a, const fr_checkpoint *c)
     }
     put_map(&b, "snapshots", c->snapshots, put_snapshot_value);
     put_map(&b, "topics", c->topics, put_fact_value);
+    put_map(&b, "tables", c->tables, put_table_value);
     put_map(&b, "ends", c->ends, put_end_value);
     put_map(&b, "parked", c->parked, put_parked_value);
     fr_buf_text(&b, "}");

@@ -123,10 +123,11 @@ def read_topics(bootstrap, topics, committed=True):
     out, deadline = [], time.time() + 120
     while left:
         if time.time() > deadline:
-            raise RuntimeError(f"no end of {sorted(left)} within 120 s")
+            raise RuntimeError(f"no end of {sorted(left)}, and nothing more for 120 s")
         m = c.poll(1)
         if m is None:
             continue
+        deadline = time.time() + 120  # a soak's topics take longer than that
         if m.error():
             if m.error().code() == -191:  # partition end
                 left.discard((m.topic(), m.partition()))

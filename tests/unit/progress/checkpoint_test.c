@@ -276,18 +276,24 @@ static void shows_the_whole(void **state)
     fr_arena *a = fr_arena_new(0);
     fr_checkpoint *c = fr_checkpoint_new();
     assert_str(fr_checkpoint_json(a, c), "{\"v\":1,\"stream\":null,\"claim\":null,\"snapshots\":{},"
-                                         "\"topics\":{},\"ends\":{},\"parked\":{}}");
+                                         "\"topics\":{},\"tables\":{},\"ends\":{},\"parked\":{}}");
     fold_golden(a, c, "v1-stream-creating");
     fold_golden(a, c, "v1-claim");
     fold_golden(a, c, "v1-topic");
     fold_golden(a, c, "v1-ends");
     fold_golden(a, c, "v1-parked");
+    fold_golden(a, c, "v1-table");
+    fold_golden(a, c, "v1-table"); /* the newer one takes its place */
     assert_str(
         fr_checkpoint_json(a, c),
         "{\"v\":1,\"stream\":{\"v\":1,\"state\":\"creating\",\"ends\":[],\"at\":5},"
         "\"claim\":{\"v\":1,\"instance\":\"host-1/77\",\"at\":1764143171402000},\"snapshots\":{},"
         "\"topics\":{\"erp.public.orders\":{\"v\":1,\"id\":\"MkU3OEVBNTcwNTJENDM2Qg\","
         "\"partitions\":6,\"partitioner\":\"payload\"}},"
+        "\"tables\":{\"public.orders\":{\"v\":1,\"page\":12,\"rows\":345,\"order\":[\"at\",\"id\"],"
+        "\"at\":[\"2026-11-26 08:26:11.402+00\",\"17\"],\"cursor\":1795681571402000,"
+        "\"bound\":1795681572000000,\"server\":1795681573000000,\"wall\":1795681573000001,"
+        "\"settled\":7,\"candidate\":[9,1795681573000000],\"gaps\":[[8,8,0],[11,20,5]]}},"
         "\"ends\":{\"erp.public.orders/0\":18,\"erp.public.orders/5\":7},"
         "\"parked\":{\"erp.public.orders/00ff\":{\"v\":1}}}");
     fr_checkpoint_free(c);

@@ -1,0 +1,557 @@
+#include "connectors/mysql/my_query.h"
+#include "base/cancel.h"
+#include "base/clock.h"
+#include "connectors/mysql/binlog_split.h"
+#include "connectors/mysql/my_rows.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SECOND_US = 1000000, ROWS_BETWEEN_LOOKS = 64, NOW6_VERSION = 50600, NO_PROCESS = 1227 };
+enum { STALE_TRIES = 40, STALE_US = 150000, STATE_US = 250000 };
+
+/* The binlog source's way to connect is what we need of it. */
+typedef struct my_sql {
+    fr_sql base;
+    fr_binlog_source *source;
+    fr_my *my;
+} my_sql;
+
+typedef struct my_relation {
+    fr_sql_relation base;
+    fr_arena *arena;
+    fr_binlog_table *from;
+    fr_my_layout *layout;
+    fr_str qualified, shape;
+} my_relation;
+
+#define SQL(base) ((my_sql *)(base))
+#define RELATION(base) ((my_relation *)(base))
+#define CONST_RELATION(base) ((const my_relation *)(base))
+
+/* ---- connection ---- */
+
+static void my_sql_close(fr_sql *base)
+{
+    my_sql *c = SQL(base);
+    if (c == NULL)
+        return;
+    fr_my_close(c->my);
+    if (c->source != NULL)
+        c->source->base.ops->close(&c->source->base);
+    free(c);
+}
+
+static fr_rc open_as(const fr_source_settings *settings, const fr_source_ops *source,
+                     const fr_sql_ops *ops, fr_sql **out, fr_err *err)
+{
+    my_sql *c = fr_malloc(sizeof(*c));
+    c->base.ops = ops;
+    c->source = fr_binlog_source_new(settings, source);
+    fr_rc rc = fr_binlog_connect(c->source, &c->my, err);
+    /* Whatever the server's default is: only what is committed. */
+    if (rc == FR_OK)
+        rc = fr_my_exec(c->my, "prepare the session",
+                        FR_STR("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"), err);
+    if (rc == FR_FAIL) {
+        my_sql_close(&c->base);
+        return FR_FAIL;
+    }
+    *out = &c->base;
+    return FR_OK;
+}
+
+static fr_rc mysql_sql_open(const fr_source_settings *settings, fr_sql **out, fr_err *err)
+{
+    return open_as(settings, &fr_mysql_binlog_source, &fr_mysql_sql, out, err);
+}
+
+static fr_rc mariadb_sql_open(const fr_source_settings *settings, fr_sql **out, fr_err *err)
+{
+    return open_as(settings, &fr_mariadb_binlog_source, &fr_mariadb_sql, out, err);
+}
+
+static fr_rc my_identity(fr_sql *base, fr_arena *a, fr_str *out, fr_err *err)
+{
+    fr_binlog_server server;
+    FR_TRY(fr_binlog_server_read(SQL(base)->my, &server, err));
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, "{\"poll\":1,\"server\":");
+    fr_buf_json(&b, fr_cstr(server.name));
+    fr_buf_u8(&b, '}');
+    *out = fr_buf_view(&b);
+    return FR_OK;
+}
+
+/* Without PROCESS neither other users' transactions nor their statements are seen. */
+static fr_rc no_process(fr_my *my, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_my_rows rows;
+    fr_err ignored;
+    fr_str user = FR_STR("...");
+    if (fr_my_query(my, a, "ask", "SELECT CURRENT_USER()", &rows, &ignored) == FR_OK)
+        user = fr_my_text(&rows, 0, 0);
+    fr_fail(err, FR_ERR_AUTH,
+            "user %.*s does not see which transactions are open, so that rows which are committed "
+            "late would be missed",
+            FR_ARG(user));
+    fr_fail_code(err, "query.bound");
+    fr_fail_hint(err, "GRANT PROCESS ON *.* TO %.*s;", FR_ARG(user));
+    fr_arena_free(a);
+    return FR_FAIL;
+}
+
+static fr_rc my_verify(fr_sql *base, const fr_source_settings *settings, fr_err *err)
+{
+    fr_my *my = SQL(base)->my;
+    fr_arena *a = fr_arena_new(0);
+    fr_my_rows rows;
+    (void)settings;
+    fr_rc rc = fr_my_query(my, a, "list open transactions",
+                           "SELECT COUNT(*) FROM information_schema.INNODB_TRX", &rows, err);
+    if (rc == FR_FAIL && err->native == NO_PROCESS)
+        rc = no_process(my, err);
+    if (rc == FR_OK)
+        rc = fr_my_query(my, a, "look for a replica's threads",
+                         "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER ="
+                         " 'system user' AND COMMAND IN ('Connect', 'Slave_IO', 'Slave_SQL',"
+                         " 'Slave_worker', 'Query')",
+                         &rows, err);
+    if (rc == FR_OK && fr_my_uint(&rows, 0, 0, 0) > 0) {
+        rc = fr_fail(err, FR_ERR_CONFIG,
+                     "the server is a replica: transactions that are open on the primary are not "
+                     "seen here, and their rows would be missed");
+        fr_fail_code(err, "query.replica");
+        fr_fail_hint(err, "give the primary's address in dsn");
+    }
+    fr_arena_free(a);
+    return rc;
+}
+
+static fr_rc my_list(fr_sql *base, fr_arena *a, fr_sql_name **out, size_t *count_out, fr_err *err)
+{
+    fr_my_rows rows;
+    FR_TRY(fr_binlog_catalog_names(SQL(base)->my, a, &rows, err));
+    fr_sql_name *names = fr_arena_alloc(a, (rows.count + 1) * sizeof(*names));
+    for (size_t i = 0; i < rows.count; i++)
+        names[i] = (fr_sql_name){fr_my_text(&rows, i, 0), fr_my_text(&rows, i, 1)};
+    *out = names;
+    *count_out = rows.count;
+    return FR_OK;
+}
+
+/* ---- what a relation is ---- */
+
+/* The shape that a SELECT * says itself, under the lock that it takes. */
+static fr_rc read_shape(fr_my *my, fr_str qualified, fr_buf *out, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_str sql = fr_arena_printf(a, "SELECT * FROM %.*s LIMIT 0", FR_ARG(qualified));
+    MYSQL_RES *res = NULL;
+    fr_rc rc = FR_OK;
+    if (mysql_real_query(my->mysql, sql.ptr, sql.len) != 0 ||
+        (res = mysql_store_result(my->mysql)) == NULL)
+        rc = fr_my_fail(my, "look at the columns", err);
+    unsigned n = rc == FR_OK ? mysql_num_fields(res) : 0;
+    for (unsigned i = 0; i < n; i++) {
+        const MYSQL_FIELD *f = mysql_fetch_field_direct(res, i);
+        fr_buf_printf(out, "%.*s %d %lu %u %u %u,", (int)f->name_length, f->name, (int)f->type,
+                      f->length, f->flags & (NOT_NULL_FLAG | UNSIGNED_FLAG), f->decimals,
+                      f->charsetnr);
+    }
+    mysql_free_result(res);
+    fr_arena_free(a);
+    return rc;
+}
+
+static fr_rc refuse_statement(const fr_table_settings *t, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "poll.query is not built for MySQL and MariaDB (%s)",
+            t->place != NULL ? t->place : "configuration");
+    fr_fail_code(err, "config.not_built");
+    return fr_fail_hint(err, "make a view of it, and poll the view");
+}
+
+static fr_rc no_table(const fr_table_settings *t, fr_str space, fr_str name, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "there is no table or view %.*s.%.*s, or no right to see it",
+            FR_ARG(space), FR_ARG(name));
+    fr_fail_code(err, "my.table");
+    return fr_fail_hint(err,
+                        "correct its name in tables (%s), or: GRANT SELECT ON %.*s.%.*s TO ...;",
+                        t->place != NULL ? t->place : "configuration", FR_ARG(space), FR_ARG(name));
+}
+
+static bool is_key(const fr_table_settings *t, fr_str column)
+{
+    for (size_t i = 0; i < t->key.count; i++)
+        if (fr_str_is(column, t->key.items[i]))
+            return true;
+    return false;
+}
+
+static fr_rc read_indexes(fr_my *my, my_relation *r, bool *indexed, fr_err *err)
+{
+    const fr_my_relation *t = &r->from->relation;
+    fr_str space = fr_my_literal(r->arena, t->space), name = fr_my_literal(r->arena, t->name);
+    fr_my_rows rows;
+    fr_str sql = fr_arena_printf(r->arena,
+                                 "SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE "
+                                 "TABLE_SCHEMA = %.*s AND TABLE_NAME = %.*s AND SEQ_IN_INDEX = 1",
+                                 FR_ARG(space), FR_ARG(name));
+    FR_TRY(fr_my_query(my, r->arena, "read the indexes", fr_arena_cstr(r->arena, sql), &rows, err));
+    for (size_t i = 0; i < rows.count; i++) {
+        int at = fr_table_find(r->layout->table, fr_my_text(&rows, i, 0));
+        if (at >= 0)
+            indexed[at] = true;
+    }
+    return FR_OK;
+}
+
+static int64_t unit_of(const fr_my_column *c)
+{
+    int64_t unit = SECOND_US;
+    for (uint8_t digits = c->scale; digits > 0 && unit > 1; digits--)
+        unit /= 10;
+    return unit;
+}
+
+static void my_forget(fr_sql_relation *base)
+{
+    my_relation *r = RELATION(base);
+    if (r == NULL)
+        return;
+    fr_my_layout_free(r->layout);
+    fr_arena_free(r->arena);
+    free(r);
+}
+
+/* A key that the configuration names for a view, where nothing can be declared, is taken at its
+ * word. */
+static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r, fr_str space,
+                           fr_str name, uint32_t version, fr_err *err)
+{
+    fr_buf shape = {.arena = r->arena};
+    FR_TRY(fr_binlog_catalog_any(c->my, t, space, name, r->arena, &r->from, err));
+    if (r->from == NULL)
+        return no_table(t, space, name, err);
+    FR_TRY(read_shape(c->my, r->qualified, &shape, err));
+    r->shape = fr_buf_view(&shape);
+    fr_my_relation *from = &r->from->relation;
+    for (size_t i = 0; i < from->column_count && r->from->engine.len == 0; i++)
+        if (is_key(t, from->columns[i].name))
+            from->columns[i].nullable = false;
+    FR_TRY(fr_my_layout_new(from, version, &r->layout, err));
+    size_t n = from->column_count;
+    int64_t *units = fr_arena_alloc(r->arena, (n + 1) * sizeof(*units));
+    bool *indexed = fr_arena_alloc(r->arena, n + 1);
+    for (size_t i = 0; i < n; i++)
+        units[i] = unit_of(&from->columns[i]);
+    r->base = (fr_sql_relation){
+        .table = r->layout->table, .unit_us = units, .indexed = indexed, .statement = false};
+    return read_indexes(c->my, r, indexed, err);
+}
+
+static fr_rc my_describe(fr_sql *base, const fr_table_settings *t, fr_str space, fr_str name,
+                         uint32_t version, fr_sql_relation **out, fr_err *err)
+{
+    if (t->poll_query != NULL)
+        return refuse_statement(t, err);
+    my_relation *r = fr_malloc(sizeof(*r));
+    r->arena = fr_arena_new(0);
+    r->qualified = fr_my_qualified(r->arena, space, name);
+    if (read_relation(SQL(base), t, r, space, name, version, err) == FR_FAIL) {
+        my_forget(&r->base);
+        return FR_FAIL;
+    }
+    *out = &r->base;
+    return FR_OK;
+}
+
+/* ---- who may still commit ---- */
+
+/* INNODB_TRX has the server's own local time, whatever the session's zone is, in whole seconds.
+ * So the session is in that zone here; and where its offset has become less since (summer time has
+ * ended), a transaction may be older than the clock says. A statement that waits for a metadata
+ * lock has its NOW() but no transaction yet. Prepared XA transactions are listed as others.
+ *
+ * The table is a cache which is renewed only if nobody has read it for a tenth of a second
+ * (CACHE_MIN_IDLE_TIME_US of both servers' trx0i_s.cc): who asks too often sees the same old list
+ * for ever. So a transaction of our own is begun first: a list that has it is no older than it. */
+static const char state_sql[] =
+    "SELECT UNIX_TIMESTAMP(), %s, TIMESTAMPDIFF(SECOND, t.began, NOW()),"
+    " TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), NOW()),"
+    " TIMESTAMPDIFF(SECOND, '1970-01-01', FROM_UNIXTIME(u.then)) - u.then, t.thread, p.longest,"
+    " (SELECT TIMESTAMPDIFF(SECOND, MAX(trx_started), NOW()) FROM information_schema.INNODB_TRX"
+    "  WHERE trx_mysql_thread_id = CONNECTION_ID())"
+    " FROM (SELECT trx_started AS began, trx_mysql_thread_id AS thread"
+    "  FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id <> CONNECTION_ID()"
+    "  UNION ALL SELECT NULL, NULL ORDER BY began IS NULL, began LIMIT 1) t,"
+    " (SELECT UNIX_TIMESTAMP() - 7200 - GREATEST(0, COALESCE((SELECT"
+    "   TIMESTAMPDIFF(SECOND, MIN(trx_started), NOW()) FROM information_schema.INNODB_TRX"
+    "   WHERE trx_mysql_thread_id <> CONNECTION_ID()), 0)) AS `then`) u,"
+    " (SELECT MAX(TIME) AS longest FROM information_schema.PROCESSLIST"
+    "  WHERE ID <> CONNECTION_ID() AND COMMAND NOT IN ('Sleep', 'Daemon', 'Binlog Dump',"
+    "  'Binlog Dump GTID')) p";
+
+enum { S_NOW, S_FRACTION, S_AGE, S_OFFSET, S_OFFSET_THEN, S_THREAD, S_STATEMENT, S_OURS };
+
+static int64_t number(const fr_my_rows *rows, size_t column)
+{
+    fr_str text = fr_my_text(rows, 0, column);
+    char copy[32];
+    snprintf(copy, sizeof(copy), "%.*s", FR_ARG(text));
+    return strtoll(copy, NULL, 10);
+}
+
+/* How old our own transaction can be at most when it is listed as of `age` whole seconds. */
+static bool has_ours(const fr_my_rows *rows, int64_t waited_us)
+{
+    return !fr_my_null(rows, 0, S_OURS) && number(rows, S_OURS) >= 0 &&
+           number(rows, S_OURS) <= waited_us / SECOND_US + 1;
+}
+
+static fr_rc ask_list(fr_my *my, fr_arena *a, fr_my_rows *rows, fr_err *err)
+{
+    char sql[sizeof(state_sql) + 40];
+    bool fractions = my->mariadb || my->version >= NOW6_VERSION;
+    int64_t began = fr_now_us();
+    snprintf(sql, sizeof(sql), state_sql, fractions ? "MICROSECOND(NOW(6))" : "0");
+    FR_TRY(fr_my_exec(my, "list open transactions",
+                      FR_STR("START TRANSACTION WITH CONSISTENT SNAPSHOT"), err));
+    for (int tries = 0; tries < STALE_TRIES; tries++) {
+        FR_TRY(fr_my_query(my, a, "list open transactions", sql, rows, err));
+        if (has_ours(rows, fr_now_us() - began))
+            return FR_OK;
+        FR_TRY(fr_cancel_check(err));
+        fr_sleep_us(STALE_US);
+    }
+    fr_fail(err, FR_ERR_BUSY,
+            "information_schema.INNODB_TRX is out of date: it is renewed only when "
+            "nobody has read it for a tenth of a second");
+    fr_fail_code(err, "query.stale");
+    return fr_fail_hint(err, "find out who reads it more than ten times a second (monitoring?)");
+}
+
+static fr_rc ask_state(fr_my *my, fr_arena *a, fr_my_rows *rows, fr_err *err)
+{
+    fr_err ignored;
+    FR_TRY(fr_my_exec(my, "list open transactions", FR_STR("SET time_zone = 'SYSTEM'"), err));
+    fr_rc rc = ask_list(my, a, rows, err);
+    if (rc == FR_OK)
+        rc = fr_my_exec(my, "list open transactions", FR_STR("COMMIT"), err);
+    else
+        (void)fr_my_exec(my, "list open transactions", FR_STR("ROLLBACK"), &ignored);
+    if (rc == FR_OK)
+        rc = fr_my_exec(my, "list open transactions", FR_STR("SET time_zone = '+00:00'"), err);
+    return rc;
+}
+
+static fr_rc my_state(fr_sql *base, fr_arena *a, fr_sql_state *out, fr_err *err)
+{
+    fr_my *my = SQL(base)->my;
+    fr_my_rows rows;
+    FR_TRY(ask_state(my, a, &rows, err));
+    fr_sql_state s = {.now_us = number(&rows, S_NOW) * SECOND_US + number(&rows, S_FRACTION),
+                      .oldest_us = INT64_MAX,
+                      .prepared_us = INT64_MAX};
+    /* Seconds are cut off. */
+    s.listed_us = s.now_us - (number(&rows, S_OURS) + 1) * SECOND_US;
+    if (!fr_my_null(&rows, 0, S_AGE)) {
+        int64_t age = number(&rows, S_AGE);
+        int64_t lost = number(&rows, S_OFFSET_THEN) - number(&rows, S_OFFSET);
+        age = (age < 0 ? 0 : age) + (lost > 0 ? lost : 0);
+        s.oldest_us = s.now_us - (age + 1) * SECOND_US;
+        s.oldest_who = fr_arena_printf(a, "thread %.*s", FR_ARG(fr_my_text(&rows, 0, S_THREAD)));
+    }
+    int64_t statement = s.now_us - (number(&rows, S_STATEMENT) + 1) * SECOND_US;
+    if (!fr_my_null(&rows, 0, S_STATEMENT) && statement < s.oldest_us) {
+        s.oldest_us = statement;
+        s.oldest_who = FR_STR("the oldest running statement");
+    }
+    *out = s;
+    return FR_OK;
+}
+
+/* ---- rows ---- */
+
+typedef struct page_reader {
+    fr_reader base;
+    my_sql *c;
+    fr_my_row_reader rows;
+    MYSQL_RES *res;
+    MYSQL_ROW row; /* one that found the batch full */
+    bool ended, failed;
+    atomic_bool asked;
+} page_reader;
+
+#define READER(base) ((page_reader *)(base))
+
+static fr_rc page_fail(page_reader *r, fr_err *err)
+{
+    r->failed = true;
+    return fr_my_fail(r->c->my, "read rows", err);
+}
+
+static fr_rc finish(page_reader *r, fr_err *err)
+{
+    if (mysql_errno(r->c->my->mysql) != 0)
+        return page_fail(r, err);
+    mysql_free_result(r->res);
+    r->res = NULL;
+    r->ended = true;
+    return fr_my_exec(r->c->my, "read rows", FR_STR("COMMIT"), err);
+}
+
+static fr_rc page_fill(fr_reader *base, fr_batch *b, int64_t deadline_us, fr_err *err)
+{
+    page_reader *r = READER(base);
+    size_t before = b->count;
+    for (unsigned n = 1; !r->ended && !fr_batch_full(b); n++) {
+        MYSQL_ROW row = r->row != NULL ? r->row : mysql_fetch_row(r->res);
+        r->row = NULL;
+        if (row == NULL) {
+            FR_TRY(finish(r, err));
+            break;
+        }
+        if (fr_my_row(&r->rows, b, row, mysql_fetch_lengths(r->res)) == FR_IDLE) {
+            r->row = row;
+            break;
+        }
+        if (n % ROWS_BETWEEN_LOOKS == 0 && (atomic_load(&r->asked) || fr_now_us() >= deadline_us))
+            break;
+    }
+    if (b->count > before)
+        return FR_OK;
+    return r->ended ? FR_END : FR_IDLE;
+}
+
+static void page_interrupt(fr_reader *base)
+{
+    atomic_store(&READER(base)->asked, true);
+}
+
+/* A page's rows are read to their end if need be; they are not many. */
+static void page_close(fr_reader *base)
+{
+    page_reader *r = READER(base);
+    fr_err ignored;
+    if (r == NULL)
+        return;
+    bool unread = !r->ended && !r->failed;
+    mysql_free_result(r->res);
+    if (unread)
+        (void)fr_my_exec(r->c->my, "read rows", FR_STR("COMMIT"), &ignored);
+    free(r);
+}
+
+static const fr_reader_ops page_ops = {
+    .fill = page_fill, .interrupt = page_interrupt, .close = page_close};
+
+/* Inside the transaction the table's shape stays: nobody can alter it before COMMIT. */
+static fr_rc begin_page(my_sql *c, const my_relation *r, fr_err *err)
+{
+    fr_buf shape = {0};
+    FR_TRY(fr_my_exec(c->my, "read rows", FR_STR("BEGIN"), err));
+    fr_rc rc = read_shape(c->my, r->qualified, &shape, err);
+    if (rc == FR_OK && !fr_str_eq(fr_buf_view(&shape), r->shape)) {
+        rc = fr_fail(err, FR_ERR_BUSY, "its columns have changed");
+        fr_fail_code(err, "sql.changed");
+    }
+    fr_buf_free(&shape);
+    return rc;
+}
+
+static fr_rc my_select(fr_sql *base, fr_sql_relation *relation, fr_str sql, fr_reader **out,
+                       fr_err *err)
+{
+    my_sql *c = SQL(base);
+    my_relation *rel = RELATION(relation);
+    fr_err ignored;
+    MYSQL_RES *res = NULL;
+    fr_rc rc = begin_page(c, rel, err);
+    if (rc == FR_OK && (mysql_real_query(c->my->mysql, sql.ptr, sql.len) != 0 ||
+                        (res = mysql_use_result(c->my->mysql)) == NULL))
+        rc = fr_my_fail(c->my, "read rows", err);
+    if (rc == FR_FAIL) {
+        (void)fr_my_exec(c->my, "read rows", FR_STR("ROLLBACK"), &ignored);
+        return FR_FAIL;
+    }
+    page_reader *r = fr_malloc(sizeof(*r));
+    r->base.ops = &page_ops;
+    r->c = c;
+    r->res = res;
+    r->rows = (fr_my_row_reader){.layout = rel->layout,
+                                 .max_row_bytes = c->source->settings->max_row_bytes,
+                                 .place = "a poll"};
+    *out = &r->base;
+    return FR_OK;
+}
+
+static fr_rc my_scalar(fr_sql *base, fr_str sql, fr_arena *a, fr_str *out, fr_err *err)
+{
+    fr_my_rows rows;
+    FR_TRY(fr_my_query(SQL(base)->my, a, "ask", fr_arena_cstr(a, sql), &rows, err));
+    if (rows.count != 1 || rows.columns != 1)
+        return fr_fail(err, FR_ERR_BUG, "ask: %zu rows, one was expected", rows.count);
+    *out = fr_my_null(&rows, 0, 0) ? (fr_str){NULL, 0} : fr_my_text(&rows, 0, 0);
+    return FR_OK;
+}
+
+/* ---- spelling ---- */
+
+static void my_put_ident(fr_buf *b, fr_str name)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_buf_str(b, fr_my_ident(a, name));
+    fr_arena_free(a);
+}
+
+static void my_put_column(fr_buf *b, const fr_sql_relation *r, size_t column)
+{
+    fr_my_select(b, &CONST_RELATION(r)->from->relation.columns[column], true);
+}
+
+static void my_put_from(fr_buf *b, const fr_sql_relation *r)
+{
+    fr_buf_str(b, CONST_RELATION(r)->qualified);
+}
+
+static bool my_put_value(fr_buf *b, const fr_sql_relation *r, size_t column, fr_str text)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_str out;
+    bool good =
+        fr_binlog_literal(a, &CONST_RELATION(r)->from->relation.columns[column], text, &out);
+    if (good)
+        fr_buf_str(b, out);
+    fr_arena_free(a);
+    return good;
+}
+
+static fr_str my_text(fr_arena *a, const fr_sql_relation *r, size_t column, const fr_value *v)
+{
+    return fr_binlog_value_text(a, &r->table->columns[column], v);
+}
+
+static void my_put_time(fr_buf *b, const fr_sql_relation *r, size_t column, int64_t us)
+{
+    fr_value v = {.kind = FR_DATETIME, .integer = us};
+    fr_arena *a = fr_arena_new(256);
+    fr_str text = fr_binlog_value_text(a, &r->table->columns[column], &v);
+    fr_buf_printf(b, "'%.*s'", FR_ARG(text));
+    fr_arena_free(a);
+}
+
+#define MY_SQL_OPERATIONS                                                                          \
+    .close = my_sql_close, .identity = my_identity, .verify = my_verify, .list = my_list,          \
+    .describe = my_describe, .forget = my_forget, .state_every_us = STATE_US, .state = my_state,   \
+    .select = my_select, .scalar = my_scalar, .put_ident = my_put_ident,                           \
+    .put_column = my_put_column, .put_from = my_put_from, .put_value = my_put_value,               \
+    .text = my_text, .put_time = my_put_time
+
+const fr_sql_ops fr_mysql_sql = {.name = "mysql-query", .open = mysql_sql_open, MY_SQL_OPERATIONS};
+const fr_sql_ops fr_mariadb_sql = {
+    .name = "mariadb-query", .open = mariadb_sql_open, MY_SQL_OPERATIONS};

@@ -1,0 +1,9 @@
+/* MySQL and MariaDB, asked in SQL (connect/sql.h): for tables whose method is query. */
+#ifndef FR_MYSQL_MY_QUERY_H
+#define FR_MYSQL_MY_QUERY_H
+
+#include "connect/sql.h"
+
+extern const fr_sql_ops fr_mysql_sql, fr_mariadb_sql;
+
+#endif

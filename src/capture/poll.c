@@ -1,0 +1,416 @@
+/* A source whose tables are asked: who asks which table when, and the way of the answers into
+ * Kafka. What to ask is src/poll's. */
+#include "poll/poll.h"
+#include "base/json.h"
+#include "capture/internal.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    READERS_MAX = 16,
+    SLICE_US = 1000000,
+    LOOK_US = 1000000,
+    WAITS_US = 60000000,
+    HELD_US = 1000000
+};
+
+typedef struct polled {
+    fr_poller *poller;
+    fr_str space, name;
+    int64_t every_us;
+    int64_t due_us;  /* monotonic */
+    bool busy;       /* somebody asks it now */
+    bool once;       /* it was read to its end once */
+    int64_t said_us; /* when it was said last for whom its rows wait */
+} polled;
+
+struct polls {
+    fr_capture *c;
+    fr_arena *arena;
+    polled *tables;
+    size_t count;
+    uint32_t epoch;
+
+    /* Who is open: asked by one for all. Under its own lock, which is held while it is asked. */
+    pthread_mutex_t look_lock;
+    fr_sql_state state;
+    fr_buf oldest_who;
+    int64_t asked_us; /* 0: not yet */
+
+    /* Shared with the readers, under c->lock. */
+    size_t running, asking; /* readers; those of them that ask */
+    bool stop;
+    pthread_cond_t wake;
+    bool failed;
+    fr_err err;
+};
+
+void polls_wake(polls *p)
+{
+    pthread_cond_broadcast(&p->wake);
+}
+
+static bool over(polls *p)
+{
+    return p->stop || stopping(p->c);
+}
+
+/* ---- who is open ---- */
+
+static fr_rc ask_state(polls *p, fr_sql *c, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(512);
+    int64_t now = fr_now_us();
+    fr_rc rc = c->ops->state(c, a, &p->state, err);
+    if (rc == FR_OK) {
+        p->oldest_who.len = 0;
+        fr_buf_str(&p->oldest_who, p->state.oldest_who);
+        p->asked_us = now;
+    }
+    fr_arena_free(a);
+    return rc;
+}
+
+static fr_rc shared_look(void *context, fr_sql *c, fr_arena *a, fr_sql_state *out,
+                         int64_t *asked_us_out, fr_err *err)
+{
+    polls *p = context;
+    fr_rc rc = FR_OK;
+    pthread_mutex_lock(&p->look_lock);
+    if (p->asked_us == 0 || fr_now_us() - p->asked_us >= c->ops->state_every_us)
+        rc = ask_state(p, c, err);
+    if (rc == FR_OK) {
+        *out = p->state;
+        out->oldest_who = fr_arena_str(a, fr_buf_view(&p->oldest_who));
+        *asked_us_out = p->asked_us;
+    }
+    pthread_mutex_unlock(&p->look_lock);
+    return rc;
+}
+
+/* ---- the readers ---- */
+
+/* The table that is due first; waits until one is. NULL: it is over. Under the lock. */
+static polled *next_due(polls *p)
+{
+    while (!over(p)) {
+        polled *first = NULL;
+        for (size_t i = 0; i < p->count; i++)
+            if (!p->tables[i].busy && (first == NULL || p->tables[i].due_us < first->due_us))
+                first = &p->tables[i];
+        int64_t now = fr_now_us();
+        if (first != NULL && first->due_us <= now)
+            return first;
+        (void)fr_cond_wait(&p->wake, &p->c->lock, first == NULL ? INT64_MAX : first->due_us);
+    }
+    return NULL;
+}
+
+static bool others_wait(polls *p)
+{
+    int64_t now = fr_now_us();
+    bool some = false;
+    pthread_mutex_lock(&p->c->lock);
+    for (size_t i = 0; i < p->count; i++)
+        some = some || (!p->tables[i].busy && p->tables[i].due_us <= now);
+    pthread_mutex_unlock(&p->c->lock);
+    return some;
+}
+
+static fr_batch *take_batch(polls *p)
+{
+    fr_batch *b = NULL;
+    while (b == NULL && !over(p))
+        b = fr_pool_take(p->c->pool, fr_now_us() + 100000);
+    return b;
+}
+
+/* One round, or as much of it as others leave time for. *done: there is nothing more for now. */
+static fr_rc ask(polls *p, polled *t, fr_sql *sql, bool *done, fr_err *err)
+{
+    fr_capture *c = p->c;
+    int64_t began = fr_now_us();
+    for (;;) {
+        fr_batch *b = take_batch(p);
+        if (b == NULL)
+            return FR_OK;
+        int64_t filling = fr_now_us();
+        fr_rc rc = fr_poller_fill(t->poller, sql, b, filling + 1000000, err);
+        b->filled_us = fr_now_us();
+        fr_pool_weigh(c->pool, b);
+        if (rc == FR_OK)
+            FR_TELL(&c->s.observer, stage, 0, (double)(b->filled_us - filling) / 1e6);
+        if (rc != FR_OK || !fr_queue_put(c->filled, b, INT64_MAX))
+            fr_pool_give(c->pool, b);
+        *done = rc == FR_END;
+        if (rc == FR_FAIL)
+            return fr_fail_in(err, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
+        if (*done || over(p))
+            return FR_OK;
+        if (!fr_poller_reading(t->poller) && fr_now_us() - began > SLICE_US && others_wait(p))
+            return FR_OK;
+    }
+}
+
+/* True: it is held up by gaps, which close within seconds. */
+static bool say_waits(polls *p, polled *t)
+{
+    fr_poller_status s;
+    fr_poller_status_of(t->poller, &s);
+    int64_t now = fr_now_us();
+    if (s.waits == NULL || s.behind_us < WAITS_US ||
+        (t->said_us != 0 && now - t->said_us < WAITS_US))
+        return s.held;
+    t->said_us = now;
+    fr_log(FR_LOG_WARN, p->c->who, "%.*s.%.*s: rows wait for %s", FR_ARG(t->space), FR_ARG(t->name),
+           s.waits);
+    return s.held;
+}
+
+static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
+{
+    fr_capture *c = p->c;
+    fr_rc rc = FR_OK;
+    pthread_mutex_lock(&c->lock);
+    for (polled *t; rc != FR_FAIL && (t = next_due(p)) != NULL;) {
+        bool done = false;
+        int64_t began = fr_now_us();
+        t->busy = true;
+        p->asking++;
+        pthread_mutex_unlock(&c->lock);
+        rc = ask(p, t, sql, &done, err);
+        fr_poller_leave(t->poller);
+        bool held = rc == FR_OK && done && say_waits(p, t);
+        pthread_mutex_lock(&c->lock);
+        p->asking--;
+        t->busy = false;
+        t->once = t->once || done;
+        /* Others that are due have waited longer. */
+        t->due_us =
+            done ? began + (held && t->every_us > HELD_US ? HELD_US : t->every_us) : fr_now_us();
+        if (t->due_us < fr_now_us() && done)
+            t->due_us = fr_now_us();
+        polls_wake(p);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return rc;
+}
+
+static void *poll_reader(void *context)
+{
+    polls *p = context;
+    fr_capture *c = p->c;
+    fr_sql *sql = NULL;
+    fr_err err;
+    pthread_setname_np(pthread_self(), "poll reader");
+    fr_cancel_by(&c->runner.stopping);
+    const fr_sql_ops *ops = c->s.ops->sql;
+    fr_rc rc = ops->open(c->s.source, &sql, &err);
+    if (rc == FR_OK)
+        rc = read_tables(p, sql, &err);
+    ops->close(sql);
+    pthread_mutex_lock(&c->lock);
+    if (rc == FR_FAIL && !p->failed && !stopping(c)) {
+        p->failed = true;
+        p->err = err;
+    }
+    p->stop = p->stop || rc == FR_FAIL;
+    polls_wake(p);
+    if (--p->running == 0)
+        fr_queue_close(c->filled);
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+/* ---- the publisher ---- */
+
+/* Nobody asks and everything that was read is committed: that is progress, too (R41). */
+static void look_around(polls *p, const outlet *o, int64_t *next_us, bool *streaming)
+{
+    fr_capture *c = p->c;
+    int64_t now = fr_now_us();
+    if (now < *next_us || outlet_open(o) || outlet_waiting(o) > 0)
+        return;
+    *next_us = now + LOOK_US;
+    bool once = true;
+    pthread_mutex_lock(&c->lock);
+    bool quiet = p->asking == 0;
+    for (size_t i = 0; i < p->count; i++)
+        once = once && p->tables[i].once;
+    pthread_mutex_unlock(&c->lock);
+    if (quiet)
+        FR_TELL(&c->s.observer, progress);
+    if (once && !*streaming) {
+        *streaming = true;
+        FR_TELL(&c->s.observer, state, FR_STATE_STREAMING, NULL);
+    }
+}
+
+static bool nobody_asks(polls *p)
+{
+    pthread_mutex_lock(&p->c->lock);
+    bool quiet = p->asking == 0;
+    pthread_mutex_unlock(&p->c->lock);
+    return quiet;
+}
+
+static fr_rc publish(polls *p, outlet *o, fr_err *err)
+{
+    fr_capture *c = p->c;
+    int64_t next_look_us = 0;
+    bool streaming = false;
+    for (;;) {
+        look_around(p, o, &next_look_us, &streaming);
+        fr_batch *b = outlet_next(o, fr_now_us() + (outlet_open(o) ? 1000 : 100000));
+        if (b != NULL)
+            FR_TRY(outlet_take(o, b, err));
+        else if (fr_queue_closed(c->filled) && outlet_waiting(o) == 0)
+            return outlet_close(o, err);
+        if (outlet_waiting(o) == 0)
+            FR_TRY(outlet_idle(o, nobody_asks(p), err));
+        if (fr_now_us() >= outlet_due(o))
+            FR_TRY(outlet_close(o, err));
+    }
+}
+
+static size_t reader_count(const polls *p)
+{
+    int64_t most = p->c->s.source->throttle_connections;
+    if (most > (int64_t)p->count)
+        most = (int64_t)p->count;
+    return most < 1 ? 1 : most > READERS_MAX ? READERS_MAX : (size_t)most;
+}
+
+static void set_polls(fr_capture *c, polls *p)
+{
+    pthread_mutex_lock(&c->lock);
+    c->polls = p;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static fr_rc run_readers(polls *p, outlet *o, fr_err *err)
+{
+    fr_capture *c = p->c;
+    pthread_t threads[READERS_MAX];
+    size_t count = reader_count(p), started = 0;
+    c->filled = fr_queue_new(fr_pool_size(c->pool));
+    p->running = count;
+    set_polls(c, p);
+    fr_rc rc = FR_OK;
+    for (; rc == FR_OK && started < count; started += rc == FR_OK)
+        rc = fr_thread_start(&threads[started], poll_reader, p, err);
+    fr_cancel_by(&c->runner.abandoned); /* from here on a stop finishes what it has */
+    if (rc == FR_OK)
+        rc = publish(p, o, err);
+    pthread_mutex_lock(&c->lock);
+    p->stop = true;
+    polls_wake(p);
+    pthread_mutex_unlock(&c->lock);
+    if (rc == FR_FAIL)
+        fr_pool_close(c->pool);
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    set_polls(c, NULL);
+    for (fr_batch *b; (b = fr_queue_take(c->filled, 0)) != NULL;)
+        fr_pool_give(c->pool, b);
+    fr_queue_free(c->filled);
+    c->filled = NULL;
+    if (rc != FR_FAIL && p->failed) {
+        *err = p->err;
+        rc = FR_FAIL;
+    }
+    return rc == FR_OK && stopping(c) ? outlet_ends(o, err) : rc;
+}
+
+/* ---- start ---- */
+
+static fr_str with_epoch(fr_arena *a, fr_str identity, uint32_t epoch)
+{
+    return fr_arena_printf(a, "{\"epoch\":%" PRIu32 ",%.*s", epoch, (int)identity.len - 1,
+                           identity.ptr + 1);
+}
+
+/* Which server, and under which number its pages are counted. */
+static fr_rc settle_resume(polls *p, outlet *o, fr_str identity, fr_arena *a, fr_err *err)
+{
+    const fr_checkpoint *k = p->c->checkpoint;
+    fr_str resume = k->resume;
+    if (k->has_stream && !k->creating) {
+        json_t *j = NULL;
+        FR_TRY(fr_poll_same_server(resume, identity, err));
+        FR_TRY(fr_json_parse(resume, &j, err));
+        p->epoch = (uint32_t)fr_json_int(j, "epoch", 0);
+        json_decref(j);
+    } else {
+        FR_TRY(capture_next_epoch(resume, &p->epoch, err));
+        resume = with_epoch(a, identity, p->epoch);
+        fr_record r = fr_checkpoint_stream(a, false, resume, NULL, NULL, 0, fr_wall_us());
+        FR_TRY(outlet_records(o, &r, 1, err));
+    }
+    outlet_resume(o, resume);
+    return capture_encoder(p->c, resume, a, err);
+}
+
+static void add_tables(polls *p, const fr_table **tables, size_t count)
+{
+    fr_capture *c = p->c;
+    p->tables = fr_arena_alloc(p->arena, (count + 1) * sizeof(polled));
+    for (size_t i = 0; i < count; i++) {
+        const fr_table *t = tables[i];
+        const fr_table_settings *s = fr_source_match(c->s.source, t->space, t->name);
+        fr_str key = fr_arena_printf(p->arena, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
+        const fr_str *progress = fr_map_get(c->checkpoint->tables, key);
+        polled *n = &p->tables[p->count++];
+        *n = (polled){.space = fr_arena_str(p->arena, t->space),
+                      .name = fr_arena_str(p->arena, t->name),
+                      .every_us = s->poll_every_us};
+        n->poller =
+            fr_poller_new(c->s.source, s, n->space, n->name,
+                          progress != NULL ? *progress : FR_STR(""), p->epoch, shared_look, p);
+    }
+}
+
+static fr_rc begin(polls *p, outlet *o, fr_arena *a, fr_err *err)
+{
+    const fr_source_settings *source = p->c->s.source;
+    const fr_sql_ops *ops = p->c->s.ops->sql;
+    fr_sql *sql = NULL;
+    fr_str identity;
+    const fr_table **tables = NULL;
+    size_t count = 0;
+    fr_rc rc = ops->open(source, &sql, err);
+    if (rc == FR_OK)
+        rc = ops->verify(sql, source, err);
+    if (rc == FR_OK)
+        rc = ops->identity(sql, a, &identity, err);
+    if (rc == FR_OK)
+        rc = settle_resume(p, o, identity, a, err);
+    if (rc == FR_OK)
+        rc = fr_poll_tables(ops, sql, source, a, &tables, &count, err);
+    if (rc == FR_OK)
+        add_tables(p, tables, count);
+    for (size_t i = 0; i < count; i++)
+        fr_table_unref(tables[i]);
+    ops->close(sql);
+    return rc;
+}
+
+fr_rc poll_run(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
+{
+    polls p = {.c = c, .arena = a};
+    fr_cond_init(&p.wake);
+    pthread_mutex_init(&p.look_lock, NULL);
+    fr_rc rc = begin(&p, o, a, err);
+    if (rc == FR_OK && !stopping(c)) {
+        FR_TELL(&c->s.observer, state, FR_STATE_CATCHING_UP, NULL);
+        fr_log(FR_LOG_INFO, c->who, "polls %zu table%s", p.count, p.count == 1 ? "" : "s");
+        rc = run_readers(&p, o, err);
+    }
+    for (size_t i = 0; i < p.count; i++)
+        fr_poller_free(p.tables[i].poller);
+    pthread_cond_destroy(&p.wake);
+    pthread_mutex_destroy(&p.look_lock);
+    fr_buf_free(&p.oldest_who);
+    return rc;
+}

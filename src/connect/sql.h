@@ -1,0 +1,92 @@
+/* What a connector gives so that its database can be asked in SQL by those who know what to
+ * ask (src/poll). It knows the server's spelling, types and open transactions; not one word
+ * of when to ask, or of what was read before. Connectors never retry, reconnect or sleep.
+ * Threads: a connection is used by one thread at a time. */
+#ifndef FR_CONNECT_SQL_H
+#define FR_CONNECT_SQL_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "connect/source.h"
+#include "model/settings.h"
+
+/* One connection, in autocommit. */
+typedef struct fr_sql fr_sql;
+
+typedef struct fr_sql_name {
+    fr_str space, name;
+} fr_sql_name;
+
+/* A table, a view, or the statement of poll.query, as it was when it was described. */
+typedef struct fr_sql_relation { /* first member of the connector's own */
+    const fr_table *table;       /* a reference */
+    bool statement;              /* poll.query; else from is a table or view */
+    /* One per column: the step between two values of a time (1: microseconds, 1000000: whole
+     * seconds), to which the server may have rounded; 0: not a time. */
+    const int64_t *unit_us;
+    /* One per column: some index begins with it (false: unknown, or a statement). */
+    const bool *indexed;
+} fr_sql_relation;
+
+/* Who may still commit rows whose number or time is lower than what can be seen now. Times are
+ * the server's own clock, microseconds since 1970. */
+typedef struct fr_sql_state {
+    int64_t now_us;
+    int64_t listed_us; /* what is said below is no older than this */
+    /* When the oldest transaction or statement that runs now began (but ours); as early as it can
+     * have been where the server tells it only roughly. INT64_MAX: none runs. */
+    int64_t oldest_us;
+    /* Prepared transactions: their beginning is shown nowhere, only when the first of them was
+     * prepared. INT64_MAX: none. */
+    int64_t prepared_us;
+    fr_str oldest_who; /* in the arena: "pid 4711 (psql, user erp)"; empty: nobody */
+} fr_sql_state;
+
+typedef struct fr_sql_ops {
+    const char *name; /* "postgres-query": in logs and plan */
+    /* CONFIG, AUTH, CONNECT. Borrows settings until close. */
+    fr_rc (*open)(const fr_source_settings *settings, fr_sql **out, fr_err *err);
+    void (*close)(fr_sql *c); /* NULL is fine */
+    /* A JSON object that names server and database ("db" among its members): what must be the
+     * same at the next start, else cursors mean nothing. */
+    fr_rc (*identity)(fr_sql *c, fr_arena *a, fr_str *out, fr_err *err);
+    /* What the server cannot be asked about, or the rights that are missing: CONFIG or AUTH, with
+     * the statement to run. Also that it is no replica, where poll.allow_replica is not set. */
+    fr_rc (*verify)(fr_sql *c, const fr_source_settings *settings, fr_err *err);
+    /* Tables and views of the database, by name. */
+    fr_rc (*list)(fr_sql *c, fr_arena *a, fr_sql_name **out, size_t *count_out, fr_err *err);
+    /* t->poll_query NULL: the table or view space.name, whose columns, comments and primary key
+     * are the table's. CONFIG where it is not there or may not be read. version: the table's. */
+    fr_rc (*describe)(fr_sql *c, const fr_table_settings *t, fr_str space, fr_str name,
+                      uint32_t version, fr_sql_relation **out, fr_err *err);
+    void (*forget)(fr_sql_relation *r); /* NULL is fine */
+    /* Never more often than this, from all connections together: some servers answer from a cache
+     * that is not renewed while it is asked. */
+    int64_t state_every_us;
+    fr_rc (*state)(fr_sql *c, fr_arena *a, fr_sql_state *out, fr_err *err);
+    /* Runs sql, which selects all columns of the relation in their order, in a view of its own that
+     * is newer than the call. fill gives READ events and FR_END after the last one; positions are
+     * the caller's to set. Code "sql.changed" where the relation's columns are others than when it
+     * was described, which is looked at in the same view: describe it again. */
+    fr_rc (*select)(fr_sql *c, fr_sql_relation *r, fr_str sql, fr_reader **out, fr_err *err);
+    /* The only cell of the only row as text; ptr NULL: SQL NULL. */
+    fr_rc (*scalar)(fr_sql *c, fr_str sql, fr_arena *a, fr_str *out, fr_err *err);
+
+    /* ---- spelling; pure ---- */
+    void (*put_ident)(fr_buf *b, fr_str name);
+    /* A column as it must be selected. */
+    void (*put_column)(fr_buf *b, const fr_sql_relation *r, size_t column);
+    void (*put_from)(fr_buf *b,
+                     const fr_sql_relation *r); /* after FROM, with an alias if need be */
+    /* A value of this column from what `text` made of one. False: it cannot be written. */
+    bool (*put_value)(fr_buf *b, const fr_sql_relation *r, size_t column, fr_str text);
+    fr_str (*text)(fr_arena *a, const fr_sql_relation *r, size_t column, const fr_value *v);
+    /* A time of this column (TIMESTAMP; DATETIME as UTC). */
+    void (*put_time)(fr_buf *b, const fr_sql_relation *r, size_t column, int64_t us);
+} fr_sql_ops;
+
+struct fr_sql { /* first member of the connector's own */
+    const fr_sql_ops *ops;
+};
+
+#endif

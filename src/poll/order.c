@@ -1,0 +1,291 @@
+#include "poll/order.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- which columns ---- */
+
+static fr_rc refuse(const fr_table_settings *t, const char *code, const char *what,
+                    const char *hint, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "%s (%s)", what, t->place != NULL ? t->place : "configuration");
+    fr_fail_code(err, code);
+    return fr_fail_hint(err, "%s", hint);
+}
+
+static fr_rc find(const fr_table_settings *t, const fr_sql_relation *r, const char *key,
+                  const char *name, size_t *out, fr_err *err)
+{
+    int at = fr_table_find(r->table, fr_cstr(name));
+    if (at >= 0) {
+        *out = (size_t)at;
+        return FR_OK;
+    }
+    fr_buf b = {0};
+    for (size_t i = 0; i < r->table->column_count; i++)
+        fr_buf_printf(&b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(r->table->columns[i].name));
+    fr_fail(err, FR_ERR_CONFIG, "%s: there is no column %s (%s)", key, name,
+            t->place != NULL ? t->place : "configuration");
+    fr_fail_code(err, "poll.column");
+    fr_fail_hint(err, "its columns: %.*s", FR_ARG(fr_buf_view(&b)));
+    fr_buf_free(&b);
+    return FR_FAIL;
+}
+
+static void add(const fr_sql_relation *r, size_t column, fr_arena *a, fr_poll_order *o)
+{
+    for (size_t i = 0; i < o->count; i++)
+        if (o->columns[i] == column)
+            return;
+    if (o->count == FR_POLL_ORDER_MAX)
+        return;
+    o->names[o->count] = fr_arena_str(a, r->table->columns[column].name);
+    o->columns[o->count++] = column;
+}
+
+static fr_rc cursor_of(const fr_sql_relation *r, const fr_table_settings *t, fr_arena *a,
+                       fr_poll_order *o, fr_err *err)
+{
+    size_t at = 0;
+    if (t->poll_column == NULL)
+        return refuse(t, "poll.column", "poll.column is not set",
+                      "name the column that grows with each change: a time, or a number", err);
+    FR_TRY(find(t, r, "poll.column", t->poll_column, &at, err));
+    const fr_column *c = &r->table->columns[at];
+    o->number =
+        c->kind == FR_INT32 || c->kind == FR_INT64 || (c->kind == FR_DECIMAL && c->scale == 0);
+    add(r, at, a, o);
+    if (c->kind == FR_DATETIME &&
+        (t->poll_timezone == NULL || strcmp(t->poll_timezone, "UTC") != 0))
+        return refuse(t, "poll.timezone",
+                      "poll.column is a time without a zone: an hour comes twice a year, and rows "
+                      "of the second one would be missed",
+                      "if whoever writes it writes UTC: poll.timezone: UTC", err);
+    if (o->number || c->kind == FR_DATETIME || c->kind == FR_TIMESTAMP)
+        return FR_OK;
+    return refuse(t, "poll.column", "poll.column is neither a time with a time of day nor a number",
+                  "name a column of such a type, or make one in poll.query", err);
+}
+
+/* Equal times are told apart by poll.tiebreak and the key, which is the configured or the
+ * primary one. */
+static fr_rc ties_of(const fr_sql_relation *r, const fr_table_settings *t, fr_arena *a,
+                     fr_poll_order *o, fr_err *err)
+{
+    size_t at = 0;
+    if (t->poll_tiebreak != NULL) {
+        FR_TRY(find(t, r, "poll.tiebreak", t->poll_tiebreak, &at, err));
+        add(r, at, a, o);
+    }
+    for (size_t i = 0; i < t->key.count; i++) {
+        FR_TRY(find(t, r, "key", t->key.items[i], &at, err));
+        add(r, at, a, o);
+    }
+    for (uint16_t n = 1; t->key.count == 0 && n <= r->table->column_count; n++)
+        for (size_t i = 0; i < r->table->column_count; i++)
+            if (r->table->columns[i].key_ordinal == n)
+                add(r, i, a, o);
+    for (size_t i = 1; i < o->count; i++)
+        if (r->table->columns[o->columns[i]].nullable && !r->statement)
+            return refuse(t, "poll.tiebreak", "a column that orders equal times may be NULL",
+                          "name a NOT NULL column in poll.tiebreak, or set key", err);
+    if (o->count > 1 || o->number)
+        return FR_OK;
+    return refuse(t, "poll.tiebreak", "nothing tells rows of the same time apart",
+                  "name the columns that are unique: key, or poll.tiebreak", err);
+}
+
+fr_rc fr_poll_order_of(const fr_sql_relation *r, const fr_table_settings *t, fr_arena *a,
+                       fr_poll_order *out, fr_err *err)
+{
+    fr_poll_order o = {.deleted = -1};
+    size_t at = 0;
+    FR_TRY(cursor_of(r, t, a, &o, err));
+    if (!o.number) /* numbers are unique */
+        FR_TRY(ties_of(r, t, a, &o, err));
+    if (t->poll_deletes == 1 && t->poll_delete_column == NULL)
+        return refuse(t, "poll.delete_column", "poll.delete_column is not set",
+                      "poll.deletes: soft-column needs the column that says so", err);
+    if (t->poll_deletes == 1) {
+        FR_TRY(find(t, r, "poll.delete_column", t->poll_delete_column, &at, err));
+        o.deleted = (int)at;
+    }
+    *out = o;
+    return FR_OK;
+}
+
+fr_rc fr_poll_cursor_value(const fr_column *c, const fr_value *v, int64_t *out, fr_err *err)
+{
+    if (v->kind == FR_DECIMAL && v->bytes.len <= 8) {
+        int64_t n = v->bytes.len > 0 && (uint8_t)v->bytes.ptr[0] >= 0x80 ? -1 : 0;
+        for (size_t i = 0; i < v->bytes.len; i++)
+            n = (int64_t)((uint64_t)n << 8 | (uint8_t)v->bytes.ptr[i]);
+        *out = n;
+        return FR_OK;
+    }
+    if (v->kind == FR_INT32 || v->kind == FR_INT64 || v->kind == FR_DATETIME ||
+        v->kind == FR_TIMESTAMP) {
+        *out = v->integer;
+        return FR_OK;
+    }
+    fr_fail(err, FR_ERR_DATA, "column %.*s: a cursor that cannot be used: %s", FR_ARG(c->name),
+            v->kind == FR_DECIMAL ? "a number beyond 64 bits" : fr_kind_name(v->kind));
+    fr_fail_code(err, "poll.cursor");
+    return fr_fail_hint(err,
+                        "correct the row (infinity is no time), or leave it out by poll.query");
+}
+
+/* ---- SQL ---- */
+
+static void put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r)
+{
+    fr_buf_text(b, "SELECT ");
+    for (size_t i = 0; i < r->table->column_count; i++) {
+        fr_buf_text(b, i > 0 ? ", " : "");
+        ops->put_column(b, r, i);
+    }
+    fr_buf_text(b, " FROM ");
+    ops->put_from(b, r);
+}
+
+/* (a > x OR (a = x AND (b > y OR ...))), behind a >= x, which an index can use. */
+static bool put_after(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *relation,
+                      const fr_poll_order *o, const fr_poll_record *r, size_t i)
+{
+    bool last = i + 1 == r->at_count, good = true;
+    fr_buf_text(b, last ? "" : "(");
+    ops->put_ident(b, o->names[i]);
+    fr_buf_text(b, " > ");
+    good = ops->put_value(b, relation, o->columns[i], r->at[i]);
+    if (last)
+        return good;
+    fr_buf_text(b, " OR (");
+    ops->put_ident(b, o->names[i]);
+    fr_buf_text(b, " = ");
+    good = ops->put_value(b, relation, o->columns[i], r->at[i]) && good;
+    fr_buf_text(b, " AND ");
+    good = put_after(b, ops, relation, o, r, i + 1) && good;
+    fr_buf_text(b, "))");
+    return good;
+}
+
+static bool put_range(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *relation,
+                      const fr_poll_order *o, const fr_poll_record *r)
+{
+    bool good = true;
+    if (r->at_count > 1) {
+        ops->put_ident(b, o->names[0]);
+        fr_buf_text(b, " >= ");
+        good = ops->put_value(b, relation, o->columns[0], r->at[0]);
+        fr_buf_text(b, " AND ");
+    }
+    if (r->at_count > 0)
+        good = put_after(b, ops, relation, o, r, 0) && good;
+    else {
+        ops->put_ident(b, o->names[0]);
+        fr_buf_text(b, " IS NOT NULL");
+    }
+    if (!o->number) {
+        fr_buf_text(b, " AND ");
+        ops->put_ident(b, o->names[0]);
+        fr_buf_text(b, " < ");
+        ops->put_time(b, relation, o->columns[0], r->bound_us);
+    }
+    return good;
+}
+
+static void put_order_by(fr_buf *b, const fr_sql_ops *ops, const fr_poll_order *o)
+{
+    fr_buf_text(b, " ORDER BY ");
+    for (size_t i = 0; i < o->count; i++) {
+        fr_buf_text(b, i > 0 ? ", " : "");
+        ops->put_ident(b, o->names[i]);
+    }
+}
+
+/* Line breaks around the user's condition keep a comment at its end from eating more. */
+static void put_where(fr_buf *b, const fr_table_settings *t)
+{
+    fr_buf_text(b, " WHERE ");
+    if (t->snapshot_where != NULL && t->snapshot_where[0] != '\0')
+        fr_buf_printf(b, "(\n%s\n) AND ", t->snapshot_where);
+}
+
+fr_rc fr_poll_page_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relation *relation,
+                       const fr_table_settings *t, const fr_poll_order *o, const fr_poll_record *r,
+                       size_t limit, fr_str *out, fr_err *err)
+{
+    fr_buf b = {.arena = a};
+    put_select(&b, ops, relation);
+    put_where(&b, t);
+    if (!put_range(&b, ops, relation, o, r)) {
+        fr_fail(err, FR_ERR_POSITION, "its cursor cannot be written as SQL");
+        return fr_fail_code(err, "poll.cursor");
+    }
+    put_order_by(&b, ops, o);
+    fr_buf_printf(&b, " LIMIT %zu", limit);
+    *out = fr_buf_view(&b);
+    return FR_OK;
+}
+
+static void put_gap(fr_buf *b, const fr_sql_ops *ops, const fr_poll_order *o, const fr_gap *g)
+{
+    if (g->from == INT64_MIN) {
+        ops->put_ident(b, o->names[0]);
+        fr_buf_printf(b, " <= %" PRId64, g->to);
+    } else if (g->from == g->to) {
+        ops->put_ident(b, o->names[0]);
+        fr_buf_printf(b, " = %" PRId64, g->from);
+    } else {
+        ops->put_ident(b, o->names[0]);
+        fr_buf_printf(b, " BETWEEN %" PRId64 " AND %" PRId64, g->from, g->to);
+    }
+}
+
+fr_str fr_poll_gaps_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relation *relation,
+                        const fr_table_settings *t, const fr_poll_order *o, const fr_gaps *g,
+                        size_t ranges, int64_t *upto)
+{
+    fr_buf b = {.arena = a};
+    size_t n = 0, first = 0;
+    while (first < g->count && *upto != INT64_MIN && g->items[first].to <= *upto)
+        first++;
+    for (size_t i = first; i < g->count && n < ranges; i++, n++) {
+        if (n == 0) {
+            put_select(&b, ops, relation);
+            put_where(&b, t);
+            fr_buf_u8(&b, '(');
+        } else {
+            fr_buf_text(&b, " OR ");
+        }
+        put_gap(&b, ops, o, &g->items[i]);
+        *upto = g->items[i].to;
+    }
+    if (n == 0)
+        return (fr_str){"", 0};
+    fr_buf_u8(&b, ')');
+    put_order_by(&b, ops, o);
+    return fr_buf_view(&b);
+}
+
+fr_rc fr_poll_highest(fr_sql *c, const fr_sql_relation *relation, const fr_poll_order *o,
+                      fr_arena *a, int64_t *out, fr_err *err)
+{
+    fr_buf b = {.arena = a};
+    fr_str text;
+    char *end = NULL;
+    fr_buf_text(&b, "SELECT max(");
+    c->ops->put_ident(&b, o->names[0]);
+    fr_buf_text(&b, ") FROM ");
+    c->ops->put_from(&b, relation);
+    FR_TRY(c->ops->scalar(c, fr_buf_view(&b), a, &text, err));
+    if (text.ptr == NULL)
+        return FR_OK;
+    errno = 0;
+    long long n = strtoll(fr_arena_cstr(a, text), &end, 10);
+    if (errno != 0 || *end != '\0')
+        return fr_fail(err, FR_ERR_DATA, "the highest %.*s is beyond 64 bits", FR_ARG(o->names[0]));
+    *out = n;
+    return FR_OK;
+}

@@ -1,0 +1,612 @@
+#include "base/clock.h"
+#include "base/log.h"
+#include "poll/order.h"
+#include "poll/poll.h"
+#include "poll/record.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* RANGES: of gaps that one question asks for. */
+enum { SECOND_US = 1000000, NULLS_US = 60000000, RANGES = 200, BOUNDS = 64 };
+
+/* What is asked next. */
+typedef enum { STEP_LOOK, STEP_GAPS, STEP_PAGE } poll_step;
+
+struct fr_poller {
+    const fr_source_settings *source;
+    const fr_table_settings *settings;
+    fr_arena *arena; /* as long as the poller */
+    fr_str space, name, recorded;
+    char who[200];
+    bool started; /* recorded was taken in */
+    uint32_t version, epoch;
+
+    fr_poll_look *look_at;
+    void *context;
+    const fr_sql_ops *ops;
+    fr_sql_relation *relation;
+    fr_poll_order order;
+    fr_poll_record r;
+    fr_buf at[FR_POLL_ORDER_MAX]; /* what r.at points to */
+    bool dirty;                   /* r is newer than what a batch has said */
+
+    /* Where the bound was, when. */
+    struct {
+        int64_t now_us, bound_us;
+    } bounds[BOUNDS];
+    size_t bound_count;
+    int64_t looked_us; /* monotonic: when the server's clock was read */
+    int64_t read_us;   /* monotonic: when the last page was through */
+    bool proposes;     /* `proposed` becomes the candidate at the next look */
+    int64_t proposed;
+    int64_t nulls, nulls_due_us;
+    char waits[256];
+
+    /* The page that is being read. */
+    poll_step step;
+    fr_reader *reader;
+    size_t rows, limit; /* limit: one more is asked for, to see what follows */
+    bool full, held;
+    bool waiting;     /* the last round was held */
+    int64_t asked_to; /* gaps up to it were asked for in this round */
+    bool gaps_left;
+    bool over; /* the round was over with the last batch */
+};
+
+fr_poller *fr_poller_new(const fr_source_settings *source, const fr_table_settings *settings,
+                         fr_str space, fr_str name, fr_str progress, uint32_t epoch,
+                         fr_poll_look *look_at, void *context)
+{
+    fr_poller *p = fr_malloc(sizeof(*p));
+    p->source = source;
+    p->settings = settings;
+    p->arena = fr_arena_new(0);
+    p->space = fr_arena_str(p->arena, space);
+    p->name = fr_arena_str(p->arena, name);
+    p->recorded = fr_arena_str(p->arena, progress);
+    p->nulls = -1;
+    snprintf(p->who, sizeof(p->who), "source %s: %.*s.%.*s", source->name, FR_ARG(space),
+             FR_ARG(name));
+    p->epoch = epoch;
+    p->look_at = look_at;
+    p->context = context;
+    return p;
+}
+
+void fr_poller_leave(fr_poller *p)
+{
+    if (p->reader != NULL)
+        p->reader->ops->close(p->reader);
+    p->reader = NULL;
+    p->step = STEP_LOOK;
+}
+
+void fr_poller_free(fr_poller *p)
+{
+    if (p == NULL)
+        return;
+    fr_poller_leave(p);
+    if (p->relation != NULL)
+        p->ops->forget(p->relation);
+    for (size_t i = 0; i < FR_POLL_ORDER_MAX; i++)
+        fr_buf_free(&p->at[i]);
+    fr_gaps_free(&p->r.gaps);
+    fr_arena_free(p->arena);
+    free(p);
+}
+
+bool fr_poller_reading(const fr_poller *p)
+{
+    return p->reader != NULL;
+}
+
+void fr_poller_status_of(const fr_poller *p, fr_poller_status *out)
+{
+    int64_t bound = p->bound_count > 0 ? p->bounds[p->bound_count - 1].bound_us : 0;
+    *out = (fr_poller_status){.page = p->r.page,
+                              .behind_us = bound == 0 ? -1 : p->r.server_us - bound,
+                              .gaps = fr_gaps_numbers(&p->r.gaps),
+                              .nulls = p->nulls,
+                              .held = p->waiting,
+                              .waits = p->waits[0] == '\0' ? NULL : p->waits};
+}
+
+/* ---- where it stands ---- */
+
+static void set_at(fr_poller *p, size_t i, fr_str text)
+{
+    p->at[i].len = 0;
+    fr_buf_str(&p->at[i], text);
+    p->r.at[i] = fr_buf_view(&p->at[i]);
+}
+
+static fr_rc take_record(fr_poller *p, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_rc rc = FR_OK;
+    if (p->recorded.len > 0)
+        rc = fr_poll_record_parse(a, p->recorded, p->order.names, p->order.count, &p->r, err);
+    for (size_t i = 0; rc == FR_OK && i < p->r.at_count; i++)
+        set_at(p, i, p->r.at[i]);
+    fr_arena_free(a);
+    p->started = rc == FR_OK;
+    return rc;
+}
+
+static fr_rc describe(fr_poller *p, fr_sql *c, fr_err *err)
+{
+    fr_sql_relation *r = NULL;
+    FR_TRY(c->ops->describe(c, p->settings, p->space, p->name, ++p->version, &r, err));
+    p->ops = c->ops;
+    if (p->relation != NULL)
+        p->ops->forget(p->relation);
+    p->relation = r;
+    FR_TRY(fr_poll_order_of(r, p->settings, p->arena, &p->order, err));
+    if (!p->started)
+        FR_TRY(take_record(p, err));
+    return FR_OK;
+}
+
+/* ---- looking at the server ---- */
+
+/* The server's clock went back (its own, or that of another server after a failover): what is
+ * stamped from now on may lie below the cursor. So the cursor goes back as far, and what was read
+ * since then is read again: a repeat is harmless, a row that is missed is not. */
+static void follow_clock(fr_poller *p, const fr_sql_state *s, int64_t local_us)
+{
+    int64_t passed = p->looked_us != 0   ? local_us - p->looked_us
+                     : p->r.wall_us != 0 ? fr_wall_us() - p->r.wall_us
+                                         : 0;
+    int64_t back = p->r.server_us == 0 ? 0 : p->r.server_us + passed - s->now_us;
+    if (back <= SECOND_US || p->r.at_count == 0)
+        return;
+    fr_log(FR_LOG_WARN, p->who,
+           "the server's clock went back by %" PRId64 " s: rows of that time are read again",
+           back / SECOND_US);
+    fr_arena *a = fr_arena_new(256);
+    p->r.cursor -= back + SECOND_US;
+    fr_value v = {.kind = p->relation->table->columns[p->order.columns[0]].kind,
+                  .integer = p->r.cursor};
+    set_at(p, 0, p->ops->text(a, p->relation, p->order.columns[0], &v));
+    p->r.at_count = 1;
+    p->bound_count = 0;
+    fr_arena_free(a);
+}
+
+/* While a transaction is prepared nobody says when it began: it was open, or had not begun, when
+ * the bound of the last look before that was taken. */
+static int64_t bound_before(const fr_poller *p, int64_t prepared_us)
+{
+    for (size_t i = p->bound_count; i-- > 0;)
+        if (p->bounds[i].now_us < prepared_us)
+            return p->bounds[i].bound_us;
+    return p->r.bound_us;
+}
+
+static void remember_bound(fr_poller *p, int64_t now_us, int64_t bound_us)
+{
+    if (p->bound_count == BOUNDS) {
+        memmove(p->bounds, p->bounds + 1, (BOUNDS - 1) * sizeof(p->bounds[0]));
+        p->bound_count--;
+    }
+    p->bounds[p->bound_count].now_us = now_us;
+    p->bounds[p->bound_count++].bound_us = bound_us;
+}
+
+/* R19: no row below the bound can be committed any more. */
+static void set_bound(fr_poller *p, const fr_sql_state *s)
+{
+    int64_t unit = p->relation->unit_us[p->order.columns[0]];
+    int64_t bound = s->listed_us - SECOND_US;
+    if (s->oldest_us < bound)
+        bound = s->oldest_us;
+    if (s->prepared_us != INT64_MAX) {
+        int64_t before = bound_before(p, s->prepared_us);
+        bound = before < bound ? before : bound;
+    } else {
+        remember_bound(p, s->now_us, bound);
+    }
+    bound -= p->settings->poll_max_skew_us;
+    /* Half a step up or down is what rounding may do. */
+    if (unit > 1)
+        bound = bound / unit * unit - unit;
+    p->r.bound_us = bound;
+}
+
+static void say_who(fr_poller *p, const fr_sql_state *s, bool waits)
+{
+    p->waits[0] = '\0';
+    if (!waits)
+        return;
+    if (s->prepared_us != INT64_MAX)
+        snprintf(p->waits, sizeof(p->waits), "a prepared transaction, for %" PRId64 " s",
+                 (s->now_us - s->prepared_us) / SECOND_US);
+    else
+        snprintf(p->waits, sizeof(p->waits), "%.*s, open for %" PRId64 " s", FR_ARG(s->oldest_who),
+                 (s->now_us - s->oldest_us) / SECOND_US);
+}
+
+static bool anybody(const fr_sql_state *s)
+{
+    return s->prepared_us != INT64_MAX || s->oldest_us < s->now_us - 2 * (int64_t)SECOND_US;
+}
+
+static fr_rc count_nulls(fr_poller *p, fr_sql *c, fr_err *err)
+{
+    enum { MOST = 1000 };
+    size_t column = p->order.columns[0];
+    if (!p->relation->table->columns[column].nullable || fr_now_us() < p->nulls_due_us)
+        return FR_OK;
+    fr_arena *a = fr_arena_new(0);
+    fr_buf b = {.arena = a};
+    fr_str text;
+    fr_buf_text(&b, "SELECT count(*) FROM (SELECT 1 FROM ");
+    p->ops->put_from(&b, p->relation);
+    fr_buf_text(&b, " WHERE ");
+    p->ops->put_ident(&b, p->order.names[0]);
+    fr_buf_printf(&b, " IS NULL LIMIT %d) freshet_nulls", MOST);
+    fr_rc rc = c->ops->scalar(c, fr_buf_view(&b), a, &text, err);
+    if (rc == FR_OK) {
+        int64_t n = strtoll(fr_arena_cstr(a, text), NULL, 10);
+        if (n > 0 && n != p->nulls)
+            fr_log(FR_LOG_WARN, p->who, "%s%" PRId64 " rows have no %.*s and are never read",
+                   n == MOST ? "at least " : "", n, FR_ARG(p->order.names[0]));
+        p->nulls = n;
+        p->nulls_due_us = fr_now_us() + NULLS_US;
+    }
+    fr_arena_free(a);
+    return rc;
+}
+
+/* What the last round has found is dated by a clock that was read after it, so that nobody who was
+ * there then can have begun later. */
+static void date(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
+{
+    if (p->read_us == 0 || asked_us < p->read_us)
+        return;
+    p->dirty = p->dirty || p->proposes || fr_gaps_undated(&p->r.gaps);
+    fr_gaps_date(&p->r.gaps, s->now_us);
+    if (!p->proposes)
+        return;
+    p->r.candidate_known = true;
+    p->r.candidate = p->proposed;
+    p->r.candidate_us = s->now_us;
+    p->proposes = false;
+}
+
+static void take_numbers(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
+{
+    date(p, s, asked_us);
+    if (p->r.candidate_known && fr_gap_ripe(s, p->r.candidate_us)) {
+        p->r.settled_known = true;
+        p->r.settled = p->r.candidate;
+        p->r.candidate_known = false;
+    }
+    fr_gaps_ripen(&p->r.gaps, s);
+    say_who(p, s, p->r.gaps.count > 0 && anybody(s));
+}
+
+/* Before anything is selected: what can be seen later is all that could be committed by now. */
+static fr_rc look(fr_poller *p, fr_sql *c, fr_err *err)
+{
+    fr_sql_state s;
+    int64_t asked_us = 0;
+    if (p->relation == NULL || p->relation->statement)
+        FR_TRY(describe(p, c, err));
+    FR_TRY(count_nulls(p, c, err));
+    fr_arena *a = fr_arena_new(512);
+    fr_rc rc = p->look_at(p->context, c, a, &s, &asked_us, err);
+    if (rc == FR_OK && p->order.number) {
+        take_numbers(p, &s, asked_us);
+    } else if (rc == FR_OK) {
+        follow_clock(p, &s, asked_us);
+        set_bound(p, &s);
+        say_who(p, &s, anybody(&s));
+    }
+    if (rc == FR_OK) {
+        p->r.server_us = s.now_us;
+        p->r.wall_us = fr_wall_us();
+        p->looked_us = asked_us;
+    }
+    p->asked_to = INT64_MIN;
+    p->gaps_left = p->order.number && p->r.gaps.count > 0;
+    p->held = false;
+    fr_arena_free(a);
+    return rc;
+}
+
+/* Proposes a number below which all will be final once those who are there now have ended. */
+static fr_rc propose(fr_poller *p, fr_sql *c, fr_err *err)
+{
+    p->read_us = fr_now_us();
+    p->waiting = p->held;
+    if (!p->order.number || p->r.candidate_known || p->r.at_count == 0 ||
+        (p->r.settled_known && p->r.settled >= p->r.cursor && !p->held))
+        return FR_OK;
+    p->proposes = true;
+    p->proposed = p->r.cursor;
+    if (!p->held)
+        return FR_OK;
+    fr_arena *a = fr_arena_new(512);
+    fr_rc rc = fr_poll_highest(c, p->relation, &p->order, a, &p->proposed, err);
+    fr_arena_free(a);
+    p->read_us = fr_now_us();
+    return rc;
+}
+
+/* ---- asking ---- */
+
+static fr_rc start(fr_poller *p, fr_sql *c, fr_str sql, fr_err *err)
+{
+    for (int tries = 0;; tries++) {
+        if (c->ops->select(c, p->relation, sql, &p->reader, err) == FR_OK)
+            break;
+        /* Its columns are others now. What was asked for is of the old ones: look again. */
+        if (strcmp(err->code, "sql.changed") != 0 || tries > 0)
+            return FR_FAIL;
+        fr_log(FR_LOG_INFO, p->who, "its columns have changed");
+        FR_TRY(describe(p, c, err));
+        return FR_IDLE;
+    }
+    p->rows = 0;
+    p->full = false;
+    p->r.page++;
+    return FR_OK;
+}
+
+static fr_rc ask_gaps(fr_poller *p, fr_sql *c, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    int64_t upto = p->asked_to;
+    fr_str sql =
+        fr_poll_gaps_sql(a, c->ops, p->relation, p->settings, &p->order, &p->r.gaps, RANGES, &upto);
+    fr_rc rc = FR_END;
+    if (sql.len > 0) {
+        p->limit = SIZE_MAX;
+        rc = start(p, c, sql, err);
+        if (rc == FR_OK)
+            p->asked_to = upto;
+    }
+    fr_arena_free(a);
+    return rc;
+}
+
+static fr_rc ask_page(fr_poller *p, fr_sql *c, fr_err *err)
+{
+    if (!p->order.number && p->r.at_count > 0 && p->r.bound_us <= p->r.cursor)
+        return FR_END;
+    fr_arena *a = fr_arena_new(0);
+    p->limit = (size_t)p->settings->poll_batch;
+    fr_str sql;
+    fr_rc rc = fr_poll_page_sql(a, c->ops, p->relation, p->settings, &p->order, &p->r, p->limit + 1,
+                                &sql, err);
+    if (rc == FR_OK)
+        rc = start(p, c, sql, err);
+    fr_arena_free(a);
+    return rc;
+}
+
+/* FR_OK: rows are on their way; FR_END: all was asked; FR_IDLE: the relation is another now. */
+static fr_rc ask(fr_poller *p, fr_sql *c, fr_err *err)
+{
+    if (p->step == STEP_LOOK) {
+        FR_TRY(look(p, c, err));
+        p->step = p->gaps_left ? STEP_GAPS : STEP_PAGE;
+    }
+    if (p->step == STEP_GAPS) {
+        fr_rc rc = ask_gaps(p, c, err);
+        if (rc != FR_END)
+            return rc;
+        size_t before = p->r.gaps.count;
+        fr_gaps_close(&p->r.gaps);
+        p->dirty = p->dirty || before != p->r.gaps.count;
+        p->step = STEP_PAGE;
+    }
+    return ask_page(p, c, err);
+}
+
+/* ---- what came ---- */
+
+static fr_rc row_fail(const char *code, const char *what, const char *hint, fr_err *err)
+{
+    fr_fail(err, FR_ERR_DATA, "%s", what);
+    fr_fail_code(err, code);
+    return fr_fail_hint(err, "%s", hint);
+}
+
+static bool same_value(const fr_value *a, const fr_value *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    fr_row one = {a, 1}, other = {b, 1};
+    return fr_row_crc(0, &one) == fr_row_crc(0, &other) &&
+           (a->kind == FR_BOOL || a->kind == FR_INT32 || a->kind == FR_INT64 ||
+            a->kind == FR_DATE || a->kind == FR_TIME || a->kind == FR_DATETIME ||
+            a->kind == FR_TIMESTAMP || a->kind == FR_FLOAT32 || a->kind == FR_FLOAT64 ||
+            fr_str_eq(a->bytes, b->bytes));
+}
+
+/* Two rows at one place of the order: a page that ended between them would skip the second. */
+static bool at_same_place(const fr_poller *p, fr_arena *a, const fr_event *before,
+                          const fr_event *e)
+{
+    for (size_t i = 0; i < p->order.count; i++) {
+        size_t column = p->order.columns[i];
+        const fr_value *v = &e->after.values[column];
+        if (before != NULL && !same_value(&before->after.values[column], v))
+            return false;
+        if (before == NULL && !fr_str_eq(p->r.at[i], p->ops->text(a, p->relation, column, v)))
+            return false;
+    }
+    return true;
+}
+
+/* poll.deletes soft-column: such a row is the delete of its key. */
+static void bury(const fr_poller *p, fr_event *e)
+{
+    if (p->order.deleted < 0)
+        return;
+    const fr_value *v = &e->after.values[p->order.deleted];
+    bool gone = v->kind == FR_BOOL                           ? v->boolean
+                : v->kind == FR_INT32 || v->kind == FR_INT64 ? v->integer != 0
+                                                             : v->kind > FR_NULL;
+    if (!gone)
+        return;
+    e->op = FR_OP_DELETE;
+    e->before = e->after;
+    e->after = (fr_row){0};
+}
+
+/* A row of the page whose number is `number`: what lies between may still come. False: too much
+ * does; this row and those after it are left for another round. */
+static bool note_number(fr_poller *p, int64_t number)
+{
+    int64_t from = p->r.at_count == 0 && p->rows == 0 ? INT64_MIN : p->r.cursor + 1;
+    if (p->r.settled_known && p->r.settled >= from)
+        from = p->r.settled == INT64_MAX ? INT64_MAX : p->r.settled + 1;
+    if (from < number) {
+        if (p->r.gaps.count >= FR_GAPS_MAX)
+            return false;
+        fr_gaps_add(&p->r.gaps, from, number - 1, 0);
+    }
+    return true;
+}
+
+static fr_rc take_row(fr_poller *p, fr_batch *b, size_t i, const fr_event *before, bool *stop,
+                      fr_err *err)
+{
+    fr_event *e = &b->events[i];
+    size_t column = p->order.columns[0];
+    int64_t at = 0;
+    const fr_value *v = &e->after.values[column];
+    FR_TRY(fr_poll_cursor_value(&p->relation->table->columns[column], v, &at, err));
+    for (size_t k = 1; k < p->order.count; k++)
+        if (e->after.values[p->order.columns[k]].kind <= FR_NULL)
+            return row_fail("poll.not_unique",
+                            "a column that orders equal times is NULL, or cannot be read",
+                            "name a column that never is: poll.tiebreak, or key", err);
+    bool page = p->step == STEP_PAGE;
+    if (page && (before != NULL || p->r.at_count == p->order.count) &&
+        at_same_place(p, b->arena, before, e))
+        return row_fail("poll.not_unique", "two rows have the same place in the order",
+                        "name the column that tells them apart: poll.tiebreak, or key", err);
+    p->full = page && p->rows == p->limit;
+    p->held = page && !p->full && p->order.number && !note_number(p, at);
+    *stop = p->full || p->held;
+    if (*stop)
+        return FR_OK;
+    if (!page)
+        (void)fr_gaps_take(&p->r.gaps, at);
+    else
+        p->r.cursor = at;
+    e->position =
+        (fr_position){.lsn = p->r.page, .ordinal = (uint32_t)p->rows++, .epoch = p->epoch};
+    e->time_us = p->order.number ? 0 : at;
+    p->r.rows++;
+    return FR_OK;
+}
+
+static void drop_from(fr_batch *b, size_t i)
+{
+    for (size_t k = i; k < b->count; k++)
+        fr_table_unref(b->events[k].table);
+    b->count = i;
+}
+
+/* Rows from..count of the batch. *last: the last one that stays; NULL: none. */
+static fr_rc take_rows(fr_poller *p, fr_batch *b, size_t from, bool *stop, fr_err *err)
+{
+    const fr_event *before = NULL;
+    size_t last = SIZE_MAX;
+    for (size_t i = from; i < b->count; i++) {
+        fr_event *e = &b->events[i];
+        if (e->op != FR_OP_READ)
+            continue;
+        FR_TRY(take_row(p, b, i, before, stop, err));
+        if (*stop) {
+            drop_from(b, i);
+            break;
+        }
+        before = e;
+        last = i;
+    }
+    if (last == SIZE_MAX)
+        return FR_OK;
+    p->dirty = true;
+    for (size_t k = 0; p->step == STEP_PAGE && k < p->order.count; k++) {
+        size_t column = p->order.columns[k];
+        set_at(p, k,
+               p->ops->text(b->arena, p->relation, column, &b->events[last].after.values[column]));
+    }
+    if (p->step == STEP_PAGE)
+        p->r.at_count = p->order.count;
+    for (size_t i = from; i < b->count; i++)
+        if (b->events[i].op == FR_OP_READ)
+            bury(p, &b->events[i]);
+    return FR_OK;
+}
+
+static void close_reader(fr_poller *p)
+{
+    p->reader->ops->close(p->reader);
+    p->reader = NULL;
+}
+
+/* The page is through. FR_END: the round is. */
+static fr_rc end_page(fr_poller *p, fr_sql *c, fr_err *err)
+{
+    close_reader(p);
+    if (p->step == STEP_GAPS || p->full)
+        return FR_OK;
+    FR_TRY(propose(p, c, err));
+    p->step = STEP_LOOK;
+    return FR_END;
+}
+
+static void put_record(fr_poller *p, fr_batch *b)
+{
+    b->polled = fr_arena_printf(b->arena, "%.*s.%.*s", FR_ARG(p->space), FR_ARG(p->name));
+    b->progress = fr_poll_record_text(b->arena, &p->r, p->order.names, p->order.count);
+    p->dirty = false;
+}
+
+fr_rc fr_poller_fill(fr_poller *p, fr_sql *c, fr_batch *b, int64_t deadline_us, fr_err *err)
+{
+    if (p->over) {
+        p->over = false;
+        return FR_END;
+    }
+    for (;;) {
+        fr_rc rc = p->reader == NULL ? ask(p, c, err) : FR_OK;
+        if (rc == FR_FAIL)
+            return FR_FAIL;
+        if (rc == FR_IDLE)
+            continue;
+        if (rc == FR_END) { /* nothing to ask: as a page without rows */
+            p->step = STEP_LOOK;
+            p->over = p->dirty;
+            if (p->dirty)
+                break;
+            return FR_END;
+        }
+        size_t from = b->count;
+        bool stop = false;
+        rc = p->reader->ops->fill(p->reader, b, deadline_us, err);
+        FR_TRY(rc);
+        FR_TRY(take_rows(p, b, from, &stop, err));
+        if (rc == FR_IDLE && b->count == from)
+            return FR_IDLE;
+        if (rc == FR_END || stop)
+            rc = end_page(p, c, err);
+        FR_TRY(rc);
+        p->over = rc == FR_END && p->dirty;
+        if (p->dirty)
+            break;
+        if (rc == FR_END)
+            return FR_END;
+    }
+    put_record(p, b);
+    return FR_OK;
+}

@@ -1,0 +1,152 @@
+#include "poll/record.h"
+#include "base/json.h"
+#include <inttypes.h>
+#include <string.h>
+
+static void put_order(fr_buf *b, const char *name, const fr_str *texts, size_t count)
+{
+    fr_buf_printf(b, ",\"%s\":[", name);
+    for (size_t i = 0; i < count; i++) {
+        fr_buf_text(b, i > 0 ? "," : "");
+        fr_buf_json(b, texts[i]);
+    }
+    fr_buf_u8(b, ']');
+}
+
+static void put_gaps(fr_buf *b, const fr_gaps *g)
+{
+    fr_buf_text(b, ",\"gaps\":[");
+    for (size_t i = 0; i < g->count; i++)
+        fr_buf_printf(b, "%s[%" PRId64 ",%" PRId64 ",%" PRId64 "]", i > 0 ? "," : "",
+                      g->items[i].from, g->items[i].to, g->items[i].seen_us);
+    fr_buf_u8(b, ']');
+}
+
+fr_str fr_poll_record_text(fr_arena *a, const fr_poll_record *r, const fr_str *order,
+                           size_t order_count)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_printf(&b, "{\"v\":1,\"page\":%" PRIu64 ",\"rows\":%" PRIu64, r->page, r->rows);
+    put_order(&b, "order", order, order_count);
+    put_order(&b, "at", r->at, r->at_count);
+    fr_buf_printf(&b,
+                  ",\"cursor\":%" PRId64 ",\"bound\":%" PRId64 ",\"server\":%" PRId64
+                  ",\"wall\":%" PRId64,
+                  r->cursor, r->bound_us, r->server_us, r->wall_us);
+    if (r->settled_known)
+        fr_buf_printf(&b, ",\"settled\":%" PRId64, r->settled);
+    if (r->candidate_known)
+        fr_buf_printf(&b, ",\"candidate\":[%" PRId64 ",%" PRId64 "]", r->candidate,
+                      r->candidate_us);
+    if (r->gaps.count > 0)
+        put_gaps(&b, &r->gaps);
+    fr_buf_u8(&b, '}');
+    return fr_buf_view(&b);
+}
+
+static fr_rc other_columns(const json_t *recorded, const fr_str *order, size_t count, fr_err *err)
+{
+    fr_buf was = {0}, is = {0};
+    size_t i;
+    const json_t *j;
+    json_array_foreach(recorded, i, j) fr_buf_printf(
+        &was, "%s%s", i > 0 ? ", " : "", json_is_string(j) ? json_string_value(j) : "?");
+    for (i = 0; i < count; i++)
+        fr_buf_printf(&is, "%s%.*s", i > 0 ? ", " : "", FR_ARG(order[i]));
+    fr_fail(err, FR_ERR_POSITION,
+            "it was read in the order of (%.*s) so far, and now (%.*s) is set",
+            FR_ARG(fr_buf_view(&was)), FR_ARG(fr_buf_view(&is)));
+    fr_buf_free(&was);
+    fr_buf_free(&is);
+    fr_fail_code(err, "poll.order");
+    return fr_fail_hint(err, "set poll.column, poll.tiebreak and key as they were, or read the "
+                             "source anew: freshet position reset SOURCE (stopped)");
+}
+
+static bool same_order(const json_t *recorded, const fr_str *order, size_t count)
+{
+    bool same = json_is_array(recorded) && json_array_size(recorded) == count;
+    for (size_t i = 0; same && i < count; i++) {
+        const char *name = json_string_value(json_array_get(recorded, i));
+        same = name != NULL && fr_str_is(order[i], name);
+    }
+    return same;
+}
+
+static bool take_gaps(const json_t *list, fr_gaps *out)
+{
+    size_t i;
+    const json_t *g;
+    int64_t last = INT64_MIN;
+    json_array_foreach(list, i, g)
+    {
+        const json_t *from = json_array_get(g, 0), *to = json_array_get(g, 1),
+                     *seen = json_array_get(g, 2);
+        if (!json_is_integer(from) || !json_is_integer(to) || !json_is_integer(seen))
+            return false;
+        int64_t low = json_integer_value(from), high = json_integer_value(to);
+        if (low > high || (i > 0 && low <= last) || json_integer_value(seen) < 0)
+            return false;
+        fr_gaps_add(out, low, high, json_integer_value(seen));
+        last = high;
+    }
+    return true;
+}
+
+static bool take_at(fr_arena *a, const json_t *list, size_t order_count, fr_poll_record *r)
+{
+    size_t i;
+    const json_t *text;
+    if (!json_is_array(list) || json_array_size(list) > order_count)
+        return false;
+    json_array_foreach(list, i, text)
+    {
+        if (!json_is_string(text))
+            return false;
+        r->at[r->at_count++] = fr_arena_copy(a, json_string_value(text), json_string_length(text));
+    }
+    return true;
+}
+
+static bool take_record(fr_arena *a, const json_t *j, size_t order_count, fr_poll_record *r)
+{
+    const json_t *settled = json_object_get(j, "settled");
+    const json_t *candidate = json_object_get(j, "candidate");
+    const json_t *page = json_object_get(j, "page");
+    if (!json_is_integer(page) || json_integer_value(page) < 0)
+        return false;
+    r->page = (uint64_t)json_integer_value(page);
+    r->rows = (uint64_t)fr_json_int(j, "rows", 0);
+    r->cursor = fr_json_int(j, "cursor", 0);
+    r->bound_us = fr_json_int(j, "bound", 0);
+    r->server_us = fr_json_int(j, "server", 0);
+    r->wall_us = fr_json_int(j, "wall", 0);
+    r->settled_known = json_is_integer(settled);
+    r->settled = json_integer_value(settled);
+    r->candidate_known = json_array_size(candidate) == 2;
+    r->candidate = json_integer_value(json_array_get(candidate, 0));
+    r->candidate_us = json_integer_value(json_array_get(candidate, 1));
+    return take_at(a, json_object_get(j, "at"), order_count, r) &&
+           take_gaps(json_object_get(j, "gaps"), &r->gaps);
+}
+
+fr_rc fr_poll_record_parse(fr_arena *a, fr_str text, const fr_str *order, size_t order_count,
+                           fr_poll_record *out, fr_err *err)
+{
+    json_t *j = NULL;
+    fr_poll_record r = {0};
+    FR_TRY(fr_json_parse(text, &j, err));
+    const json_t *recorded = json_object_get(j, "order");
+    fr_rc rc = FR_OK;
+    if (!same_order(recorded, order, order_count)) {
+        rc = other_columns(recorded, order, order_count, err);
+    } else if (!take_record(a, j, order_count, &r)) {
+        fr_gaps_free(&r.gaps);
+        rc = fr_fail(err, FR_ERR_POSITION, "the record of how far it was read cannot be read");
+        fr_fail_code(err, "checkpoint.record");
+    }
+    json_decref(j);
+    if (rc == FR_OK)
+        *out = r;
+    return rc;
+}

@@ -1,0 +1,34 @@
+/* How far a polled table was read: the record table/<space.table> of the checkpoint topic, as
+ * JSON text (docs/checkpoints.md). Pure. */
+#ifndef FR_POLL_RECORD_H
+#define FR_POLL_RECORD_H
+
+#include "poll/gaps.h"
+
+enum { FR_POLL_ORDER_MAX = 33 }; /* the cursor, and columns that order its equals */
+
+typedef struct fr_poll_record {
+    uint64_t page, rows;          /* read so far */
+    fr_str at[FR_POLL_ORDER_MAX]; /* the last row's cursor and those that order its equals, in
+                                     the server's spelling; fewer after the clock went back */
+    size_t at_count;              /* 0: no row yet */
+    int64_t cursor;               /* at[0] as number, or as time in microseconds */
+    /* Times. */
+    int64_t bound_us;           /* the last page's; 0: none yet */
+    int64_t server_us, wall_us; /* the server's clock, and ours at the same moment */
+    /* Numbers. */
+    bool settled_known, candidate_known;
+    int64_t settled;                 /* every number up to it is final */
+    int64_t candidate, candidate_us; /* will be, once all who were there at that time have ended */
+    fr_gaps gaps;
+} fr_poll_record;
+
+/* order: the columns' names, first the cursor's. */
+fr_str fr_poll_record_text(fr_arena *a, const fr_poll_record *r, const fr_str *order,
+                           size_t order_count);
+/* Texts in the arena; gaps are the caller's to free. POSITION where the record is of other columns,
+ * which names both, or cannot be read. */
+fr_rc fr_poll_record_parse(fr_arena *a, fr_str text, const fr_str *order, size_t order_count,
+                           fr_poll_record *out, fr_err *err);
+
+#endif

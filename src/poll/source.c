@@ -1,0 +1,218 @@
+/* All polled tables of a source: which there are, and what plan says of them. */
+#include "base/json.h"
+#include "poll/order.h"
+#include "poll/poll.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- which tables ---- */
+
+static fr_rc split_name(const fr_table_settings *t, fr_sql_name *out, fr_err *err)
+{
+    const char *dot = strchr(t->pattern, '.');
+    if (dot == NULL || dot == t->pattern || dot[1] == '\0') {
+        fr_fail(err, FR_ERR_CONFIG, "%s is not of the form space.table (%s)", t->pattern,
+                t->place != NULL ? t->place : "configuration");
+        return fr_fail_code(err, "poll.table");
+    }
+    *out = (fr_sql_name){{t->pattern, (size_t)(dot - t->pattern)}, fr_cstr(dot + 1)};
+    return FR_OK;
+}
+
+typedef struct found {
+    fr_sql_name name;
+    const fr_table_settings *settings;
+} found;
+
+typedef struct founds {
+    found *items;
+    size_t count;
+} founds;
+
+static bool any_pattern(const fr_source_settings *s)
+{
+    for (size_t i = 0; i < s->table_count; i++)
+        if (s->tables[i].regex != NULL && s->tables[i].method == FR_METHOD_QUERY)
+            return true;
+    return false;
+}
+
+/* Exact names are taken as they are, so that a statement (poll.query) needs no table; a pattern
+ * asks the server. */
+static fr_rc find_tables(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *source,
+                         fr_arena *a, founds *out, fr_err *err)
+{
+    fr_sql_name *names = NULL;
+    size_t count = 0;
+    if (any_pattern(source))
+        FR_TRY(ops->list(c, a, &names, &count, err));
+    out->items = fr_arena_alloc(a, (source->table_count + count + 1) * sizeof(found));
+    for (size_t i = 0; i < source->table_count; i++) {
+        const fr_table_settings *t = &source->tables[i];
+        if (t->regex != NULL || t->method != FR_METHOD_QUERY)
+            continue;
+        found *f = &out->items[out->count++];
+        f->settings = t;
+        FR_TRY(split_name(t, &f->name, err));
+    }
+    for (size_t i = 0; i < count; i++) {
+        const fr_table_settings *t = fr_source_match(source, names[i].space, names[i].name);
+        if (t != NULL && t->regex != NULL && t->method == FR_METHOD_QUERY)
+            out->items[out->count++] = (found){names[i], t};
+    }
+    return FR_OK;
+}
+
+static void unref_all(const fr_table **tables, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        fr_table_unref(tables[i]);
+}
+
+fr_rc fr_poll_tables(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *source,
+                     fr_arena *a, const fr_table ***out, size_t *count_out, fr_err *err)
+{
+    founds f = {0};
+    FR_TRY(find_tables(ops, c, source, a, &f, err));
+    const fr_table **tables = fr_arena_alloc(a, (f.count + 1) * sizeof(*tables));
+    for (size_t i = 0; i < f.count; i++) {
+        fr_sql_relation *r = NULL;
+        if (ops->describe(c, f.items[i].settings, f.items[i].name.space, f.items[i].name.name, 1,
+                          &r, err) == FR_FAIL) {
+            unref_all(tables, i);
+            return FR_FAIL;
+        }
+        tables[i] = fr_table_ref(r->table);
+        ops->forget(r);
+    }
+    *out = tables;
+    *count_out = f.count;
+    return FR_OK;
+}
+
+/* ---- the server ---- */
+
+fr_rc fr_poll_same_server(fr_str recorded, fr_str now, fr_err *err)
+{
+    json_t *was = NULL, *is = NULL;
+    const char *name;
+    json_t *value;
+    FR_TRY(fr_json_parse(recorded, &was, err));
+    if (fr_json_parse(now, &is, err) == FR_FAIL) {
+        json_decref(was);
+        return FR_FAIL;
+    }
+    fr_rc rc = FR_OK;
+    json_object_foreach(is, name, value)
+    {
+        if (rc == FR_FAIL || json_equal(json_object_get(was, name), value))
+            continue;
+        char *before = json_dumps(json_object_get(was, name), JSON_ENCODE_ANY | JSON_COMPACT);
+        char *after = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        rc = fr_fail(err, FR_ERR_POSITION,
+                     "this is not the database that was polled: %s is %s, was %s", name, after,
+                     before != NULL ? before : "of a source that reads the log");
+        fr_fail_code(err, "poll.other_server");
+        fr_fail_hint(err, "correct dsn; or, if it is meant, read it anew: freshet position reset "
+                          "SOURCE (stopped)");
+        free(before);
+        free(after);
+    }
+    json_decref(was);
+    json_decref(is);
+    return rc;
+}
+
+/* ---- plan ---- */
+
+static void add_error(fr_findings *out, const char *code, const fr_err *err)
+{
+    fr_finding *f =
+        fr_findings_add(out, FR_BLOCKER,
+                        err->code[0] != '\0' ? fr_arena_cstr(out->arena, fr_cstr(err->code)) : code,
+                        "%s", err->text);
+    f->hint = fr_arena_str(out->arena, fr_cstr(fr_err_hint(err)));
+}
+
+static void say_index(const fr_sql_relation *r, const fr_poll_order *o, const found *t,
+                      fr_findings *out)
+{
+    const fr_table *table = r->table;
+    if (r->statement || r->indexed[o->columns[0]])
+        return;
+    fr_finding *f = fr_findings_add(out, FR_WARNING, "query.index",
+                                    "%.*s.%.*s: no index begins with %.*s: each poll reads the "
+                                    "whole table",
+                                    FR_ARG(table->space), FR_ARG(table->name), FR_ARG(o->names[0]));
+    (void)t;
+    fr_buf b = {.arena = out->arena};
+    fr_buf_printf(&b, "CREATE INDEX ON %.*s.%.*s (", FR_ARG(table->space), FR_ARG(table->name));
+    for (size_t i = 0; i < o->count; i++)
+        fr_buf_printf(&b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(o->names[i]));
+    fr_buf_text(&b, ");");
+    f->sql = fr_buf_view(&b);
+    f->class = FR_SQL_LOCK;
+    f->why = FR_STR("polling reads only what is new then");
+    f->cost = FR_STR(
+        "writes to the table wait while it is built; CONCURRENTLY, where there is, does not");
+    f->undo = FR_STR("DROP INDEX ...;");
+}
+
+static void say_deletes(const found *t, fr_findings *out)
+{
+    if (t->settings->poll_deletes != 0)
+        return;
+    fr_finding *f = fr_findings_add(out, FR_WARNING, "method.deletes_lost",
+                                    "%.*s.%.*s: method query never sees deletes, nor what lies "
+                                    "between two polls",
+                                    FR_ARG(t->name.space), FR_ARG(t->name.name));
+    f->hint = FR_STR("poll.deletes: soft-column, where rows are marked; or method log");
+}
+
+static void check_table(const fr_sql_ops *ops, fr_sql *c, const found *t, fr_findings *out)
+{
+    fr_sql_relation *r = NULL;
+    fr_poll_order o;
+    fr_err err;
+    if (ops->describe(c, t->settings, t->name.space, t->name.name, 1, &r, &err) == FR_FAIL) {
+        fr_fail_in(&err, "%.*s.%.*s", FR_ARG(t->name.space), FR_ARG(t->name.name));
+        add_error(out, "query.table", &err);
+        return;
+    }
+    if (fr_poll_order_of(r, t->settings, out->arena, &o, &err) == FR_FAIL) {
+        fr_fail_in(&err, "%.*s.%.*s", FR_ARG(t->name.space), FR_ARG(t->name.name));
+        add_error(out, "poll.column", &err);
+    } else {
+        if (r->table->columns[o.columns[0]].nullable && !r->statement) {
+            fr_finding *f =
+                fr_findings_add(out, FR_WARNING, "query.null",
+                                "%.*s.%.*s: %.*s may be NULL: such rows are counted, "
+                                "but never read",
+                                FR_ARG(t->name.space), FR_ARG(t->name.name), FR_ARG(o.names[0]));
+            f->hint = FR_STR("make the column NOT NULL");
+        }
+        say_index(r, &o, t, out);
+        say_deletes(t, out);
+    }
+    ops->forget(r);
+}
+
+void fr_poll_check(const fr_sql_ops *ops, const fr_source_settings *source, fr_findings *out)
+{
+    fr_sql *c = NULL;
+    fr_err err;
+    founds f = {0};
+    if (ops->open(source, &c, &err) == FR_FAIL) {
+        add_error(out, "query.connect", &err);
+        return;
+    }
+    fr_findings_add(out, FR_FINE, "query.connect", "connected");
+    if (ops->verify(c, source, &err) == FR_FAIL)
+        add_error(out, "query.rights", &err);
+    if (find_tables(ops, c, source, out->arena, &f, &err) == FR_FAIL)
+        add_error(out, "query.tables", &err);
+    for (size_t i = 0; i < f.count; i++)
+        check_table(ops, c, &f.items[i], out);
+    ops->close(c);
+}

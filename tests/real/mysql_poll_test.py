@@ -1,0 +1,156 @@
+#!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
+"""method query on MariaDB and MySQL: as poll_test.py, whose rules these are, with InnoDB's transactions."""
+import contextlib
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from harness import case, eventually, finish, together  # noqa: E402
+from mysql import MyPipeline, connect, run  # noqa: E402
+from poll_case import ids, late  # noqa: E402
+
+SOURCE = """
+sources:
+  src:
+    type: {type}
+    dsn: {source}
+    password: {password}
+    prefix: {id}
+    insecure: true
+    tables:
+"""
+BY_TIME = "      {id}.t: {{method: query, poll: {{column: at, every: 100ms}}}}\n"
+BY_NUMBER = "      {id}.t: {{method: query, poll: {{column: id, every: 100ms}}}}\n"
+TABLE = "create table t(id serial primary key, at timestamp(6) not null default current_timestamp(6), v text, key (at, id));\n"
+SERVERS = os.environ.get("FRESHET_TEST_MYSQL", "mariadb mysql").split()
+
+
+def make(server, tables, sql=TABLE, more=""):
+    p = MyPipeline(SOURCE + tables + more, server)
+    c = connect(p.root)
+    run(c, "grant process on *.* to '%s'@'%%'" % os.environ[server.upper() + "_USER"])
+    c.close()
+    p.sql(sql)
+    return p
+
+
+@contextlib.contextmanager
+def pipeline(name, server, tables, sql=TABLE):
+    p = make(server, tables, sql)
+    with case(f"poll_{server}_{name}", p):
+        yield p
+    p.close()
+
+
+def late_on(name, server, tables, kills):
+    p = make(server, tables)
+    late(f"poll_{server}_{name}", p, lambda: connect(p.root, database=p.id, autocommit=False), p.id, kills)
+    p.close()
+
+
+def late_by_time(server):
+    late_on("late_commits_by_time", server, BY_TIME, False)
+
+
+def late_by_number(server):
+    late_on("late_commits_by_number", server, BY_NUMBER, False)
+
+
+def killed_by_time(server):
+    late_on("killed_by_time", server, BY_TIME, True)
+
+
+def killed_by_number(server):
+    late_on("killed_by_number", server, BY_NUMBER, True)
+
+
+def open_transactions(server):
+    """Open and prepared ones; whole seconds; a server that is not in UTC."""
+    sql = TABLE + ("create table n(id int auto_increment primary key, v text);\n"
+                   "create table s(id int primary key, at timestamp not null default current_timestamp);\n")
+    tables = BY_TIME + "".join("      {id}.%s: {{method: query, poll: {{column: %s, every: 100ms}}}}\n" % x for x in (("n", "id"), ("s", "at")))
+    with pipeline("open_transactions", server, tables, sql) as p:
+        c = connect(p.root, database=p.id, autocommit=False)
+        run(c, "insert into t values (1, default, null)")
+        run(c, "insert into n(v) values ('late')")
+        run(c, "insert into s(id) values (1)")
+        p.start()
+        p.says("polls 3 tables")
+        p.sql("insert into t values (2, default, null);\ninsert into n(v) values ('early');\ninsert into s(id) values (2)")
+        p.wait_events("n", 1, p.id)
+        assert [e["after"]["v"] for e in p.events("n", p.id)] == ["early"]
+        time.sleep(3)  # nothing may come, however long it takes: what is open is three seconds old
+        assert p.events("t", p.id) == [] and p.events("s", p.id) == []
+        c.commit()
+        assert sorted(int(e["after"]["id"]) for e in p.wait_events("t", 2, p.id)) == [1, 2]
+        assert sorted(int(e["after"]["id"]) for e in p.wait_events("s", 2, p.id)) == [1, 2]
+        p.wait_events("n", 2, p.id)
+        c.autocommit(True)
+        run(c, "xa start 'x'")
+        run(c, "insert into t values (3, default, null)")
+        run(c, "xa end 'x'")
+        run(c, "xa prepare 'x'")
+        p.sql("insert into t values (4, default, null)")
+        time.sleep(2)
+        early = [(int(e["after"]["id"]), e["source"]["lsn"], e["source"]["ordinal"], str(e["after"]["at"])) for e in p.events("t", p.id)]
+        assert len(early) == 2, early
+        run(c, "xa commit 'x'")
+        assert sorted(int(e["after"]["id"]) for e in p.wait_events("t", 4, p.id)) == [1, 2, 3, 4]
+        c.close()
+        assert p.stop() == 0
+
+
+def keys_and_views(server):
+    """Tie-breaks of every kind of key, in pages of three; a view; columns that change."""
+    sql = ("create table b(k varbinary(16) primary key, at datetime(3) not null, key (at));\n"
+           "create table c(k varchar(20) collate utf8mb4_general_ci, n int, at datetime(3) not null, primary key (k, n));\n"
+           "create table d(k decimal(20,4) primary key, at datetime(3) not null);\n"
+           "create view v as select k, at from d;\n")
+    tables = "".join("      {id}.%s: {{method: query, %spoll: {{column: at, every: 50ms, batch: 3, timezone: UTC}}}}\n" % x
+                     for x in (("b", ""), ("c", ""), ("d", ""), ("v", "key: [k], ")))
+    with pipeline("keys_and_views", server, tables, sql) as p:
+        c = connect(p.root, database=p.id)
+        for i in range(40):
+            run(c, "insert into b values (unhex(left(sha2(%s, 256), 32)), '2021-03-28 02:30:00')", (i,))
+            run(c, "insert into c values (%s, %s, '2021-03-28 02:30:00.5')", ("x\u00e9'\\" + str(i // 2), i % 2))
+            run(c, "insert into d values (%s, '2021-03-28 02:30:00')", (i - 20.25,))
+        p.start()
+        for table in "bcdv":
+            got = [str(e["after"]["k"]) + str(e["after"].get("n")) for e in p.wait_events(table, 40, p.id)]
+            assert len(got) == len(set(got)) == 40, f"{table}: {len(got)} events of {len(set(got))} rows"
+        run(c, "alter table d add column more int")
+        run(c, "insert into d values (100, utc_timestamp(3), 7)")
+        got = [e["after"] for e in p.wait_events("d", 41, p.id)]
+        assert [r["more"] for r in got if r["k"] == 100] == [7], got
+        c.close()
+        assert p.stop() == 0
+
+
+def refused(server):
+    with pipeline("refused", server, BY_TIME) as p:
+        c = connect(p.root)
+        user = os.environ[server.upper() + "_USER"]
+        p.write(SOURCE + "      {id}.nope: {{method: query, poll: {{column: at}}}}\n")
+        p.start()
+        p.refused(2, "there is no table or view", "GRANT SELECT ON")
+        p.write(SOURCE + "      {id}.q: {{method: query, poll: {{column: at, query: select 1 as at}}}}\n")
+        p.start()
+        p.refused(2, "poll.query is not built for MySQL and MariaDB", "make a view of it")
+        p.write(SOURCE + BY_TIME)
+        run(c, f"revoke process on *.* from '{user}'@'%'")
+        p.start()
+        p.refused(9, "does not see which transactions are open", "GRANT PROCESS ON *.* TO")
+        run(c, f"grant process on *.* to '{user}'@'%'")
+        c.close()
+
+
+TESTS = [late_by_time, late_by_number, killed_by_time, killed_by_number, open_transactions, keys_and_views]
+
+if __name__ == "__main__":
+    wanted = [t for t in TESTS if not sys.argv[1:] or t.__name__ in sys.argv[1:]]
+    together([lambda t=t, s=s: t(s) for s in SERVERS for t in wanted], 2)
+    for s in SERVERS:  # takes a right away that the others need
+        if not sys.argv[1:] or "refused" in sys.argv[1:]:
+            refused(s)
+    finish()

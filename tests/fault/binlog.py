@@ -51,7 +51,7 @@ def place_to_cut(r, n):
     """Of two cuts one is at the n-th event of a group, one at an event of a kind that each group has."""
     if n % 2 == 0:
         return lambda index, kind: index == n // 2 % 40
-    kinds = [STARTS, [TABLE_MAP], list(ROWS), [XID], [QUERY, TABLE_MAP]][n // 2 % 5]
+    kinds = [list(ROWS), [XID], [TABLE_MAP], STARTS, [QUERY, TABLE_MAP]][n // 2 % 5]
     skip = [r.random.randint(0, 3) if kinds[0] in (TABLE_MAP, *ROWS) else 0]
 
     def wanted(_, kind):

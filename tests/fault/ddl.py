@@ -1,6 +1,7 @@
 """Fault scenarios of tables that change under load, on servers with a binlog: files of 64 KiB, FLUSH LOGS, columns that
 come and go, online schema changes as pt-online-schema-change and gh-ost make them, CREATE TABLE .. SELECT; and kills
 of the daemon between, and while it happens."""
+import concurrent.futures
 import contextlib
 import os
 import threading
@@ -68,18 +69,31 @@ def is_queued(r, statement):
                            f" and db = '{r.id}' and info like '{statement}%'")
 
 
+def swap_under_lock(r):
+    """Whether the rename was done: it may be chosen to end a deadlock with writers."""
+    with contextlib.closing(ledger.connect(r.source)) as c, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        ledger.mysql.run(c, "lock tables t4 write, t4_gho write")
+        swap = pool.submit(asked, r.source, "rename table t4 to t4_old, t4_gho to t4")
+        ledger.mysql.run(c, f"insert into t4_gho ({COLUMNS}) select {COLUMNS} from t4")
+        wait_for(r, "the rename to be queued", lambda: swap.done() or is_queued(r, "rename table t4"), 30)
+        ledger.mysql.run(c, "unlock tables")
+        try:
+            swap.result()
+        except pymysql.OperationalError as e:
+            if e.args[0] not in (1205, 1213):
+                raise
+            return False
+    return True
+
+
 def like_gh_ost(r, n):
     """Writers wait at a lock while the rename is queued before them: it waits for t4 first, in the order of names."""
-    asked(r.source, "create table t4_gho like t4")
-    asked(r.source, f"alter table t4_gho add column gho{n} bigint, drop column big, add column big text")
-    with contextlib.closing(ledger.connect(r.source)) as c:
-        ledger.mysql.run(c, "lock tables t4 write, t4_gho write")
-        swap = threading.Thread(target=asked, args=(r.source, "rename table t4 to t4_old, t4_gho to t4"))
-        swap.start()
-        ledger.mysql.run(c, f"insert into t4_gho ({COLUMNS}) select {COLUMNS} from t4")
-        wait_for(r, "the rename to be queued", lambda: is_queued(r, "rename table t4"), 30)
-        ledger.mysql.run(c, "unlock tables")
-        swap.join()
+    while True:
+        asked(r.source, "create table t4_gho like t4")
+        asked(r.source, f"alter table t4_gho add column gho{n} bigint, drop column big, add column big text")
+        if swap_under_lock(r):
+            break
+        asked(r.source, "drop table t4_gho")
     asked(r.source, "drop table t4_old")
 
 

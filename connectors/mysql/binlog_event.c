@@ -88,6 +88,25 @@ fr_rc fr_binlog_format(fr_binlog *d, fr_str body, fr_err *err)
 
 /* --- ROTATE: position 8, name --- */
 
+/* Every file of a log ends with its number. Nothing else tells a damaged ROTATE: whether it has a
+ * checksum is known by whether its last four bytes are one (they are part of the name then). */
+static bool is_numbered(fr_str name)
+{
+    size_t digits = 0;
+    while (digits < name.len && name.ptr[name.len - 1 - digits] >= '0' &&
+           name.ptr[name.len - 1 - digits] <= '9')
+        digits++;
+    return digits > 0 && digits < name.len && name.ptr[name.len - 1 - digits] == '.';
+}
+
+static fr_rc damaged_name(const fr_binlog *d, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONNECT, "binlog: the name of the file after %.*s has no number at its end",
+            FR_ARG(d->place.file));
+    fr_fail_code(err, "binlog.checksum");
+    return fr_fail_hint(err, "it was damaged on the way; we read it again");
+}
+
 fr_rc fr_binlog_rotate(fr_binlog *d, fr_str body, fr_err *err)
 {
     fr_in in = fr_in_of(body);
@@ -96,6 +115,8 @@ fr_rc fr_binlog_rotate(fr_binlog *d, fr_str body, fr_err *err)
     bool artificial = (d->header.flags & FR_EV_F_ARTIFICIAL) != 0 || d->header.log_pos == 0;
     if (in.bad || name.len == 0 || name.len > 512 || memchr(name.ptr, 0, name.len) != NULL)
         return fr_binlog_malformed(err, d, "a file without a name");
+    if (!is_numbered(name))
+        return damaged_name(d, err);
     if (d->place.in_group) {
         /* A server that crashed leaves a group without an end, and says so with a ROTATE that
          * no file has (D09). A real one comes between groups only. */

@@ -55,6 +55,8 @@ typedef struct fr_binlog_group {
     uint32_t rows;   /* captured ones; of an XA transaction that is held, events with some */
     uint32_t thread; /* the connection it came by; 0: not said */
     bool has_time;   /* commit_us came with the GTID */
+    bool open;       /* tables are named whose rows have not all come: the last ones say so */
+    bool guessed;    /* an event had no position: what was not sent before it is not counted */
 } fr_binlog_group;
 
 typedef struct fr_binlog_payload fr_binlog_payload;

@@ -118,6 +118,7 @@ fr_rc fr_binlog_table_map(fr_binlog *d, fr_str body, fr_err *err)
             return FR_FAIL;
     }
     t->id = id;
+    d->group.open = true;
     fr_map_set_u64(d->ids, id, t);
     d->last = NULL;
     return t->captured && fr_binlog_holds(d) ? fr_binlog_hold(d, body, err) : FR_OK;
@@ -524,6 +525,8 @@ static bool shape_of(uint8_t type, rows *r, bool *extra, bool *compressed)
     }
 }
 
+enum { STATEMENT_END = 1 }; /* of a ROWS event's flags */
+
 /* table id, flags, [extra], count, bitmaps, rows */
 fr_rc fr_binlog_rows(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *err)
 {
@@ -531,7 +534,7 @@ fr_rc fr_binlog_rows(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *err)
     bool extra, compressed;
     shape_of(d->header.type, &r, &extra, &compressed);
     uint64_t id = table_id(d, &r.in);
-    fr_in_u16le(&r.in); /* flags */
+    d->group.open = (fr_in_u16le(&r.in) & STATEMENT_END) == 0;
     if (extra) {
         uint16_t n = fr_in_u16le(&r.in);
         fr_in_take(&r.in, n >= 2 ? n - 2u : 0);

@@ -1,4 +1,5 @@
 #include "connectors/mysql/binlog_source.h"
+#include "base/clock.h"
 #include "connectors/mysql/binlog_dump.h"
 #include "connectors/mysql/my_query.h"
 #include <inttypes.h>
@@ -59,6 +60,10 @@ const fr_option fr_binlog_options_table[] = {
 
 /* ---- connections ---- */
 
+/* D28, for what we ask beside the log: a ping and what status shows take milliseconds; a large
+ * catalog, or a lock that a view waits for, may take minutes. */
+enum { ANSWER_SECONDS = 10, QUERY_SECONDS = 600 };
+
 fr_rc fr_binlog_connect(fr_binlog_source *s, fr_my **out, fr_err *err)
 {
     fr_my_target target = {.dsn = s->config->dsn,
@@ -67,13 +72,26 @@ fr_rc fr_binlog_connect(fr_binlog_source *s, fr_my **out, fr_err *err)
                            .settings = "net_write_timeout=3600, wait_timeout=28800"};
     fr_my *my = NULL;
     FR_TRY(fr_my_connect(&target, &my, err));
+    fr_my_patience(my, ANSWER_SECONDS);
     for (const char *const *sql = fr_my_session_settings; *sql != NULL; sql++) {
         if (fr_my_exec(my, "prepare the session", fr_cstr(*sql), err) == FR_FAIL) {
             fr_my_close(my);
             return FR_FAIL;
         }
     }
+    fr_my_patience(my, 0);
     *out = my;
+    return FR_OK;
+}
+
+/* An idle connection may be gone, which is found out at once; or the server hangs. */
+static fr_rc is_alive(fr_my *my, bool *alive, fr_err *err)
+{
+    int64_t began = fr_now_us();
+    fr_my_patience(my, ANSWER_SECONDS);
+    *alive = mysql_ping(my->mysql) == 0;
+    if (!*alive && fr_now_us() - began >= INT64_C(1000000) * ANSWER_SECONDS)
+        return fr_my_fail(my, "ask whether the server is there", err);
     return FR_OK;
 }
 
@@ -83,13 +101,15 @@ fr_rc fr_binlog_take(fr_binlog_source *s, fr_my **out, fr_err *err)
         pthread_mutex_lock(&s->lock);
         fr_my *my = s->idle_count > 0 ? s->idle[--s->idle_count] : NULL;
         pthread_mutex_unlock(&s->lock);
-        if (my == NULL)
-            return fr_binlog_connect(s, out, err);
-        if (mysql_ping(my->mysql) == 0) {
+        bool alive = true;
+        fr_rc rc = my != NULL ? is_alive(my, &alive, err) : fr_binlog_connect(s, &my, err);
+        if (rc == FR_OK && alive) {
+            fr_my_patience(my, QUERY_SECONDS);
             *out = my;
             return FR_OK;
         }
         fr_my_close(my);
+        FR_TRY(rc);
     }
 }
 
@@ -296,6 +316,7 @@ static fr_rc binlog_refresh(fr_source *base, fr_err *err)
     fr_binlog_source *s = SOURCE(base);
     fr_my *my = NULL;
     FR_TRY(fr_binlog_take(s, &my, err));
+    fr_my_patience(my, ANSWER_SECONDS);
     fr_arena *a = fr_arena_new(0);
     fr_rc rc = ask_status(s, my, a, err);
     fr_arena_free(a);

@@ -33,14 +33,19 @@ typedef struct fr_my {
     char version_text[64];
     uint64_t id; /* CONNECTION_ID() */
     atomic_bool stopping;
+    struct fr_my_limit *limit; /* of answers; my_ask.c's */
 } fr_my;
 
 /* Connects within the dsn's connect_timeout (10 s). CONFIG (my.dsn, my.dsn_password, my.tls,
  * my.certificate, my.auth_plugin), AUTH, CONNECT or BUSY; no text holds the password. Without
- * TLS off this machine only logins that never send the password are accepted:
- * mysql_native_password and ed25519. */
+ * TLS only logins that never send the password are accepted: mysql_native_password, ed25519; on
+ * this machine also those that encrypt it with the server's key (caching_sha2); through a Unix
+ * socket all. */
 fr_rc fr_my_connect(const fr_my_target *target, fr_my **out, fr_err *err);
 void fr_my_close(fr_my *my); /* NULL is fine */
+/* How long one read may wait from now on, in seconds (0: for ever), instead of the target's
+ * timeout_seconds. A server that hangs keeps its connections: no keep-alive tells. */
+void fr_my_patience(fr_my *my, unsigned seconds);
 /* What fr_my_connect checks before it connects. */
 fr_rc fr_my_dsn_check(const fr_my_target *target, fr_err *err);
 
@@ -55,6 +60,10 @@ fr_rc fr_my_fail(fr_my *my, const char *doing, fr_err *err);
 /* The same for a prepared statement's last error. */
 fr_rc fr_my_stmt_fail(fr_my *my, MYSQL_STMT *stmt, const char *doing, fr_err *err);
 fr_err_kind fr_my_error_kind(unsigned number, const char *sqlstate);
+
+/* For fr_my_connect, once logged in: from here on an answer of 512 MiB is refused (CONFIG,
+ * my.answer_large): that is none of a server that means well. */
+void fr_my_limit_answers(fr_my *my);
 
 /* A result in memory. Cells are borrowed from the arena; ptr NULL is SQL NULL. */
 typedef struct fr_my_rows {

@@ -22,15 +22,15 @@ def through_kafka_proxy(args, **more):
     return fault_run(args, bootstrap=os.environ["KAFKA_PROXY_BOOTSTRAP"], **more)
 
 
-def proxy_to(target):
-    """Before the sink's server; where that is not there, the run says so."""
-    if target.upper() + "_PORT" not in os.environ:
-        raise Skip(f"no {target}")
-    return postgres_proxy(target.upper())
+def server_address(server):
+    """Where it is not there, the run says so."""
+    if server.upper() + "_PORT" not in os.environ:
+        raise Skip(f"no {server}")
+    return os.environ[server.upper() + "_HOST"], int(os.environ[server.upper() + "_PORT"])
 
 
-def postgres_proxy(server):
-    return Proxy(0, (os.environ[server + "_HOST"], int(os.environ[server + "_PORT"])))
+def proxy_to(server):
+    return Proxy(0, server_address(server))
 
 
 def happened(r, proxy, rule, seconds=40):
@@ -177,25 +177,27 @@ class Peak:
         return self.largest - self.first
 
 
-def scenario_slow_kafka(args):
-    """Kafka hangs for 15 s: the walsender (wal_sender_timeout 10 s) stays, memory stays bounded."""
+def slow_kafka(args, server, during=lambda r: None):
+    """during(r): called while Kafka hangs."""
     # A sanitizer keeps what was freed for a while; that is not the daemon's memory.
     quiet = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=16"}
     grown = 0
-    with kafka_proxy() as proxy, through_kafka_proxy(args, pace=0.001, env=quiet) as (r, w):
+    with kafka_proxy() as proxy, through_kafka_proxy(args, pace=0.001, env=quiet, server=server) as (r, w):
         r.start()
         wait_rows(r, 50)
         for _ in range(args.kills):
             before, peak = slot_user(r), Peak(r.daemon)
             proxy.hold()
-            time.sleep(15)
-            during = slot_user(r)
+            held = time.time()
+            during(r)
+            time.sleep(max(0.0, held + 15 - time.time()))
+            reader = slot_user(r)
             proxy.release()
             progress(r)
             after = slot_user(r)
             grown = max(grown, peak.stop())
-            if before is None or during != before or after != before:
-                raise Failure(f"the walsender {before} was replaced: {during} after 15 s, then {after}")
+            if before is None or reader != before or after != before:
+                raise Failure(f"the server's sender {before} was replaced: {reader} after 15 s, then {after}")
             if grown > 192:
                 raise Failure(f"the daemon grew by {grown:.0f} MiB with daemon.memory at 64 MiB")
         if r.starts != 1:
@@ -204,9 +206,15 @@ def scenario_slow_kafka(args):
         return figures(v, r, holds_of_15_s=args.kills, MiB_grown=round(grown))
 
 
-def scenario_source_resets(args):
-    """The connection to the source's server cut after a random number of bytes, again and again."""
-    with postgres_proxy("PG") as proxy, fault_run(args, source_port=proxy.port) as (r, w):
+def scenario_slow_kafka(args):
+    """Kafka hangs for 15 s: the walsender (wal_sender_timeout 10 s) stays, memory stays bounded."""
+    return slow_kafka(args, "pg")
+
+
+def source_resets(args, server):
+    if server != "pg":
+        ledger.mysql.add_server(server)  # Run tells why where it cannot be had
+    with proxy_to(server) as proxy, fault_run(args, source_port=proxy.port, server=server) as (r, w):
         r.start()
         wait_rows(r, 5)
         # Mostly in the stream; the others while it logs in, asks for settings, starts. Each failure in
@@ -226,6 +234,11 @@ def scenario_source_resets(args):
         proxy.cut()
         v = r.settle(w)
         return figures(v, r, connections_cut=cuts)
+
+
+def scenario_source_resets(args):
+    """The connection to the source's server cut after a random number of bytes, again and again."""
+    return source_resets(args, "pg")
 
 
 def commits_lost(args, reply, after=0.0, target="pg2"):

@@ -40,7 +40,7 @@ sinks:
     from: ["{prefix}.{space}.t1", "{prefix}.{space}.t2", "{prefix}.{space}.t3", "{prefix}.{space}.t4", "{prefix}.{space}.ledger"]
     create: run
     write: {{every: 50ms}}
-    on_change: {{add_column: evolve}}
+    on_change: {{add_column: evolve, drop_column: evolve}}
 """
 
 
@@ -59,7 +59,10 @@ MYSQL = """  src:
     prefix: {prefix}
     log: {{heartbeat: 2s}}
     tables:
-      "/^{prefix}\\\\./": {{method: log, snapshot: {{chunk: 50, parallel: 2}}}}"""
+      "/^{prefix}\\\\./":
+        method: log
+        snapshot: {{chunk: 50, parallel: 2}}
+        schema: {{on_change: {{drop_column: evolve, change_type: evolve}}}}"""
 
 
 class Failure(Exception):
@@ -115,6 +118,7 @@ class Run:
         self.daemon = self.sink = None
         self.starts, self.running = 0, {}
         self.env = env or {}
+        self.others = False  # the source has rows of others in the workload's transactions
         self.ended = {}  # exit code -> how often the daemon ended by itself
 
     def source_block(self, port):
@@ -210,7 +214,7 @@ class Run:
 
     def check(self):
         return ledger.Check(self.bootstrap, os.environ["REGISTRY_URL"], self.id, self.source,
-                            self.target).run()
+                            self.target, self.others).run()
 
     def sanitized(self):
         """A daemon that a sanitizer ended is started again like any other: the log tells."""
@@ -284,8 +288,8 @@ def slot_user(r):
     """The server process that serves our slot, or the thread that sends us the binlog, or None."""
     if r.server != "pg":
         with contextlib.closing(ledger.connect(r.admin[0])) as c:
-            rows = ledger.mysql.run(c, "show processlist")
-        return next((row[0] for row in rows if row[4].startswith("Binlog Dump")), None)
+            rows = ledger.mysql.run(c, "select id from information_schema.processlist where command like 'Binlog Dump%'")
+        return rows[0][0] if rows else None
     c = ledger.connect(r.admin[0])
     q = c.cursor()
     q.execute("select active_pid from pg_replication_slots where slot_name = %s", ("s" + r.id,))
@@ -305,6 +309,9 @@ def fault_run(args, pace=0.015, **more):
         yield r, w
     except Exception:
         print(r.tail())
+        for writer in w.writers:
+            if writer.error is not None:
+                print(f"  writer {writer.number} ended: {writer.error!r}")
         raise
     finally:
         w.stop_event.set()

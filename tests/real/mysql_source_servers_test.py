@@ -134,7 +134,7 @@ def killed_server(d, servers):
 
 @own_test()
 def frozen_server(d, servers):
-    """D28: no heartbeat for too long is a lost connection."""
+    """D28: no heartbeat for too long is a lost connection, and nothing else waits for ever."""
     d.sql("CREATE TABLE t(id int PRIMARY KEY)")
     d.start()
     d.sql("INSERT INTO t VALUES (1)")
@@ -142,11 +142,13 @@ def frozen_server(d, servers):
     lines = lines_until(p, "COMMIT")
     servers.stack("freeze", d.server)
     try:
+        asks = d.probe("refresh").error()   # its login is not answered, what status shows neither
         lines += [json.loads(x) for x in p.stdout]
     finally:
         servers.stack("cont", d.server)
     p.wait()
     expect(Result(p.returncode, lines, "").error()["code"], "my.silent")
+    expect(asks["error"], "CONNECT")
 
 
 @db_test

@@ -5,10 +5,13 @@
  *       [--slot S] [--publication P] [--set KEY=VALUE] [--chunk ROWS] [--where SQL]
  *       [--parallel READERS] [--append-only] [--resume TEXT] [--commits N]
  *       [--heartbeats N] [--seconds S] [--heartbeat-ms MS] [--batch EVENTS] [--insecure]
- *       [--max-row BYTES] [--starve-ms MS] [--quiet] [--no-confirm] VERB...
+ *       [--max-row BYTES] [--starve-ms MS] [--quiet] [--no-confirm] [--again] VERB...
  *
  *   check tables apply plan plan-replace plan-view chunks cut-chunks end-view stream
  *   interrupt position refresh status pause:MS
+ *
+ * With --again the verbs run once for each line of the input, on a source opened anew and with the
+ * first resume text, and a line {"ended":CODE} says that they have; without, once.
  *
  * The exit code is that of the error (base/error.h). */
 #include "base/clock.h"
@@ -31,7 +34,7 @@ typedef struct probe {
     const char *resume;
     long commits, heartbeats, seconds, starve_ms;
     size_t batch_events;
-    bool quiet, no_confirm;
+    bool quiet, no_confirm, again;
     uint64_t rows, bytes;
 } probe;
 
@@ -475,6 +478,39 @@ static long number(char **argv, int i)
     return strtol(argv[i], NULL, 10);
 }
 
+/* Answers the exit code. */
+static int run_verbs(probe *p, char **verbs, int count)
+{
+    fr_err err = {.kind = FR_ERR_BUG};
+    fr_rc rc = FR_OK;
+    for (int i = 0; rc != FR_FAIL && i < count; i++)
+        rc = verb(p, verbs[i], &err);
+    if (rc == FR_FAIL)
+        print_error(&err);
+    fflush(stdout);
+    p->ops->close(p->source);
+    p->source = NULL;
+    return rc == FR_FAIL ? fr_err_exit(err.kind) : 0;
+}
+
+static int run_again(probe *p, char **verbs, int count)
+{
+    char line[16];
+    const char *resume = p->resume;
+    fr_arena *kept = p->arena;
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        p->arena = fr_arena_new(0);
+        p->resume = resume;
+        p->rows = 0;
+        int code = run_verbs(p, verbs, count);
+        fr_arena_free(p->arena);
+        printf("{\"ended\":%d}\n", code);
+        fflush(stdout);
+    }
+    p->arena = kept;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     probe p = {.arena = fr_arena_new(0), .seconds = 30, .batch_events = 4096};
@@ -493,6 +529,8 @@ int main(int argc, char **argv)
             p.quiet = true;
         else if (strcmp(o, "no-confirm") == 0)
             p.no_confirm = true;
+        else if (strcmp(o, "again") == 0)
+            p.again = true;
         else if (strcmp(o, "insecure") == 0)
             set_option(&p, "insecure", "true");
         else if (strcmp(o, "append-only") == 0)
@@ -544,17 +582,17 @@ int main(int argc, char **argv)
     }
     fr_log_setup(FR_LOG_INFO, FR_LOG_LOGFMT);
     fr_err err = {.kind = FR_ERR_BUG};
-    fr_rc rc = tables != NULL ? add_tables(&p, tables, &like, &err) : FR_OK;
-    for (; rc != FR_FAIL && i < argc; i++)
-        rc = verb(&p, argv[i], &err);
-    if (rc == FR_FAIL)
+    int code = 0;
+    if (tables != NULL && add_tables(&p, tables, &like, &err) == FR_FAIL) {
         print_error(&err);
-    fflush(stdout);
-    p.ops->close(p.source);
+        code = fr_err_exit(err.kind);
+    } else {
+        code = p.again ? run_again(&p, argv + i, argc - i) : run_verbs(&p, argv + i, argc - i);
+    }
     for (size_t k = 0; k < p.settings.table_count; k++)
         fr_pattern_free(p.settings.tables[k].regex);
     free(p.settings.tables);
     free(p.config);
     fr_arena_free(p.arena);
-    return rc == FR_FAIL ? fr_err_exit(err.kind) : 0;
+    return code;
 }

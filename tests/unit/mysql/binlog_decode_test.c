@@ -146,30 +146,47 @@ typedef struct file {
     size_t size;
 } file;
 
-static fr_rc all_events(const file *f, size_t skip_type, fr_err *err)
+/* How often the n-th event comes. */
+typedef struct times {
+    size_t n, times;
+} times;
+
+/* Answers in *types, if not NULL, what is event n. */
+static fr_rc all_events(const file *f, times t, uint8_t *types, fr_err *err)
 {
     fr_binlog_calls calls = {.describe = binlog_describe};
     fr_binlog_options options = {.family = FR_GTID_NONE};
     fr_binlog *d = fr_binlog_new(&calls, &options, NULL);
     fr_batch *b = fr_batch_new(64, 1 << 20);
     fr_rc rc = binlog_name_file(d, b, "mysql-bin.000001", err);
+    size_t n = 0, done = 0;
     for (size_t at = 4; rc != FR_FAIL && at + 19 <= f->size;) {
         fr_in in = fr_in_of((fr_str){f->bytes + at + 9, 4});
-        size_t n = fr_in_u32le(&in);
-        if (n < 19 || n > f->size - at)
+        size_t size = fr_in_u32le(&in);
+        if (size < 19 || size > f->size - at)
             break;
-        rc = (uint8_t)f->bytes[at + 4] == skip_type
-                 ? FR_OK
-                 : fr_binlog_event(d, b, (fr_str){f->bytes + at, n}, err);
+        if (types != NULL)
+            types[n] = (uint8_t)f->bytes[at + 4];
+        bool over = done >= (n == t.n ? t.times : 1);
+        rc = over ? FR_OK : fr_binlog_event(d, b, (fr_str){f->bytes + at, size}, err);
         if (rc == FR_IDLE)
             fr_batch_reset(b);
-        else
-            at += n;
+        else if (!over)
+            done++;
+        if (over || (rc == FR_OK && done >= (n == t.n ? t.times : 1))) {
+            at += size;
+            n++;
+            done = 0;
+        }
     }
     fr_batch_free(b);
     fr_binlog_free(d);
+    if (types != NULL)
+        types[n] = 0;
     return rc;
 }
+
+static const times as_it_is = {SIZE_MAX, 1};
 
 static file load(const char *name)
 {
@@ -187,7 +204,7 @@ static void every_flipped_byte_is_found(void **state) /* D25 */
     fr_err err;
     for (size_t i = 126; i < f.size && i < 3000; i += 7) {
         f.bytes[i] = (char)(f.bytes[i] ^ 0x10);
-        fr_rc rc = all_events(&f, 255, &err);
+        fr_rc rc = all_events(&f, as_it_is, NULL, &err);
         bool cut = rc != FR_FAIL; /* a length that now reaches behind the end */
         if (!cut)
             assert_true(strcmp(err.code, "binlog.checksum") == 0 ||
@@ -197,15 +214,35 @@ static void every_flipped_byte_is_found(void **state) /* D25 */
     free(f.bytes);
 }
 
-static void rows_without_their_map_are_fatal(void **state) /* D02 */
+static bool has_rows(uint8_t type)
+{
+    return (type >= 23 && type <= 25) || (type >= 30 && type <= 32) || type == 39 ||
+           (type >= 166 && type <= 171);
+}
+
+static void no_rows_are_missing_and_none_come_twice(void **state)
 {
     (void)state;
-    file f = load("mariadb-10.11");
-    fr_err err;
-    assert_int_equal(all_events(&f, 19, &err), FR_FAIL);
-    assert_string_equal(err.code, "binlog.unmapped");
-    assert_int_equal(err.kind, FR_ERR_POSITION);
-    free(f.bytes);
+    const char *const names[] = {"mariadb-10.11", "mysql-9.7"};
+    static uint8_t types[10000];
+    for (size_t i = 0; i < 2; i++) {
+        file f = load(names[i]);
+        fr_err err = {.code = ""};
+        all_events(&f, as_it_is, types, &err); /* to the first XA transaction */
+        assert_string_equal(err.code, "my.xa_refused");
+        size_t tried = 0;
+        for (size_t n = 0; types[n + 1] != 0; n++) {
+            if (!has_rows(types[n]))
+                continue;
+            assert_int_equal(all_events(&f, (times){n, 0}, NULL, &err), FR_FAIL);
+            assert_string_equal(err.code, "binlog.gap");
+            assert_int_equal(all_events(&f, (times){n, 2}, NULL, &err), FR_FAIL);
+            assert_string_equal(err.code, "binlog.gap");
+            tried++;
+        }
+        assert_true(tried > 10);
+        free(f.bytes);
+    }
 }
 
 /* An event without checksum, as its own. */
@@ -245,6 +282,20 @@ static void unknown_events_are_fatal_unless_ignorable(void **state) /* R42 */
     assert_int_equal(one(d, b, 99, 0x80, "x", 1, &err), FR_OK);
     assert_int_equal(one(d, b, 99, 0, "x", 1, &err), FR_FAIL);
     assert_string_equal(err.code, "binlog.unknown_event");
+    fr_binlog_free(d);
+    fr_batch_free(b);
+}
+
+static void rows_without_their_map_are_fatal(void **state) /* D02 */
+{
+    (void)state;
+    fr_batch *b = fr_batch_new(16, 4096);
+    fr_binlog *d = opened(b);
+    fr_err err;
+    assert_int_equal(one(d, b, 2, 0, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0BEGIN", 19, &err), FR_OK);
+    assert_int_equal(one(d, b, 23, 0, "\x07\0\0\0\0\0\x01\0\x01\xff\0x", 12, &err), FR_FAIL);
+    assert_string_equal(err.code, "binlog.unmapped");
+    assert_int_equal(err.kind, FR_ERR_POSITION);
     fr_binlog_free(d);
     fr_batch_free(b);
 }
@@ -304,6 +355,7 @@ int main(void)
         cmocka_unit_test(xa_with_rows_is_refused),
         cmocka_unit_test(gtids_are_counted_at_group_ends),
         cmocka_unit_test(every_flipped_byte_is_found),
+        cmocka_unit_test(no_rows_are_missing_and_none_come_twice),
         cmocka_unit_test(rows_without_their_map_are_fatal),
         cmocka_unit_test(unknown_events_are_fatal_unless_ignorable),
         cmocka_unit_test(an_incident_is_fatal),

@@ -192,20 +192,24 @@ static bool is_key(const fr_table_settings *t, fr_str column)
     return false;
 }
 
-static fr_rc read_indexes(fr_my *my, my_relation *r, bool *indexed, fr_err *err)
+static fr_rc read_indexes(fr_my *my, my_relation *r, bool *indexed, bool *unique, fr_err *err)
 {
     const fr_my_relation *t = &r->from->relation;
     fr_str space = fr_my_literal(r->arena, t->space), name = fr_my_literal(r->arena, t->name);
     fr_my_rows rows;
     fr_str sql = fr_arena_printf(r->arena,
-                                 "SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE "
-                                 "TABLE_SCHEMA = %.*s AND TABLE_NAME = %.*s AND SEQ_IN_INDEX = 1",
+                                 "SELECT MAX(CASE SEQ_IN_INDEX WHEN 1 THEN COLUMN_NAME END), "
+                                 "COUNT(*) = 1 AND MAX(NON_UNIQUE) = 0 AND MAX(SUB_PART) IS NULL "
+                                 "FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %.*s AND "
+                                 "TABLE_NAME = %.*s GROUP BY INDEX_NAME",
                                  FR_ARG(space), FR_ARG(name));
     FR_TRY(fr_my_query(my, r->arena, "read the indexes", fr_arena_cstr(r->arena, sql), &rows, err));
     for (size_t i = 0; i < rows.count; i++) {
         int at = fr_table_find(r->layout->table, fr_my_text(&rows, i, 0));
-        if (at >= 0)
-            indexed[at] = true;
+        if (at < 0)
+            continue;
+        indexed[at] = true;
+        unique[at] = unique[at] || fr_my_uint(&rows, i, 1, 0) == 1;
     }
     return FR_OK;
 }
@@ -246,12 +250,15 @@ static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r
     FR_TRY(fr_my_layout_new(from, version, &r->layout, err));
     size_t n = from->column_count;
     int64_t *units = fr_arena_alloc(r->arena, (n + 1) * sizeof(*units));
-    bool *indexed = fr_arena_alloc(r->arena, n + 1);
+    bool *indexed = fr_arena_alloc(r->arena, n + 1), *unique = fr_arena_alloc(r->arena, n + 1);
     for (size_t i = 0; i < n; i++)
         units[i] = unit_of(&from->columns[i]);
-    r->base = (fr_sql_relation){
-        .table = r->layout->table, .unit_us = units, .indexed = indexed, .statement = false};
-    return read_indexes(c->my, r, indexed, err);
+    r->base = (fr_sql_relation){.table = r->layout->table,
+                                .unit_us = units,
+                                .indexed = indexed,
+                                .plain_table = r->from->engine.len > 0,
+                                .unique = unique};
+    return read_indexes(c->my, r, indexed, unique, err);
 }
 
 static fr_rc my_describe(fr_sql *base, const fr_table_settings *t, fr_str space, fr_str name,

@@ -86,14 +86,18 @@ typedef struct relation {
 } relation;
 
 static const int64_t units[] = {0, 1};
-static const bool indexed[] = {true, true};
+static const bool indexed[] = {true, true}, unique[] = {true, false};
 
 static fr_rc w_describe(fr_sql *c, const fr_table_settings *t, fr_str space, fr_str name,
                         uint32_t version, fr_sql_relation **out, fr_err *err)
 {
     (void)t, (void)space, (void)name, (void)version, (void)err;
     relation *r = fr_malloc(sizeof(*r));
-    r->base = (fr_sql_relation){.table = ((world *)c)->table, .unit_us = units, .indexed = indexed};
+    r->base = (fr_sql_relation){.table = ((world *)c)->table,
+                                .unit_us = units,
+                                .indexed = indexed,
+                                .plain_table = true,
+                                .unique = unique};
     *out = &r->base;
     return FR_OK;
 }

@@ -26,6 +26,14 @@ static fr_rc find_table(const fr_config *config, const char *word, table *out, f
         .word = word, .space = {slash + 1, (size_t)(dot - slash - 1)}, .name = fr_cstr(dot + 1)};
     FR_TRY(fr_ask_source(config, (fr_str){word, (size_t)(slash - word)}, &out->source, err));
     t = fr_source_match(&config->sources[out->source], out->space, out->name);
+    if (t != NULL && fr_source_polled(&config->sources[out->source])) {
+        fr_fail(err, FR_ERR_CONFIG, "%s is polled: it has no snapshots", word);
+        fr_fail_code(err, "cli.polled");
+        return fr_fail_hint(err,
+                            "to read all tables of the source again: stop freshet, then freshet "
+                            "position reset %s",
+                            config->sources[out->source].name);
+    }
     if (t != NULL && t->snapshot_mode == 0)
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG, "source %s %s `%s`", config->sources[out->source].name,

@@ -359,6 +359,13 @@ static fr_rc find_table(const fr_config *c, const char *table, size_t *source_ou
             continue;
         const fr_table_settings *t = fr_source_match(s, *space, *name);
         *source_out = i;
+        if (t != NULL && fr_source_polled(s)) {
+            no_table(table, "it is polled, and has no snapshots", err);
+            return fr_fail_hint(err,
+                                "to read the source again: stop freshet, then freshet position "
+                                "reset %s",
+                                s->name);
+        }
         if (t != NULL && t->snapshot_mode == 0)
             return FR_OK;
         no_table(table, t == NULL ? "is not captured" : "its snapshot.mode is never", err);

@@ -911,9 +911,10 @@ static void another_server(void **state)
                          FR_STR("{\"epoch\":3,\"poll\":1,\"id\":\"8\",\"db\":\"a\"}"), now, &err),
                      FR_FAIL);
     assert_int_equal(err.kind, FR_ERR_POSITION);
+    assert_string_equal(err.code, "poll.other_server");
     assert_int_equal(fr_poll_same_server(FR_STR("{\"end_lsn\":\"0/5\",\"db\":\"a\"}"), now, &err),
                      FR_FAIL);
-    assert_string_equal(err.code, "poll.other_server");
+    assert_string_equal(err.code, "poll.other_method");
 }
 
 int main(void)

@@ -192,20 +192,24 @@ static bool is_key(const fr_table_settings *t, fr_str column)
     return false;
 }
 
-static fr_rc read_indexes(fr_my *my, my_relation *r, bool *indexed, fr_err *err)
+static fr_rc read_indexes(fr_my *my, my_relation *r, bool *indexed, bool *unique, fr_err *err)
 {
     const fr_my_relation *t = &r->from->relation;
     fr_str space = fr_my_literal(r->arena, t->space), name = fr_my_literal(r->arena, t->name);
     fr_my_rows rows;
     fr_str sql = fr_arena_printf(r->arena,
-                                 "SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE "
-                                 "TABLE_SCHEMA = %.*s AND TABLE_NAME = %.*s AND SEQ_IN_INDEX = 1",
+                                 "SELECT MAX(CASE SEQ_IN_INDEX WHEN 1 THEN COLUMN_NAME END), "
+                                 "COUNT(*) = 1 AND MAX(NON_UNIQUE) = 0 AND MAX(SUB_PART) IS NULL "
+                                 "FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %.*s AND "
+                                 "TABLE_NAME = %.*s GROUP BY INDEX_NAME",
                                  FR_ARG(space), FR_ARG(name));
     FR_TRY(fr_my_query(my, r->arena, "read the indexes", fr_arena_cstr(r->arena, sql), &rows, err));
     for (size_t i = 0; i < rows.count; i++) {
         int at = fr_table_find(r->layout->table, fr_my_text(&rows, i, 0));
-        if (at >= 0)
-            indexed[at] = true;
+        if (at < 0)
+            continue;
+        indexed[at] = true;
+        unique[at] = unique[at] || fr_my_uint(&rows, i, 1, 0) == 1;
     }
     return FR_OK;
 }
@@ -246,12 +250,15 @@ static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r
     FR_TRY(fr_my_layout_new(from, version, &r->layout, err));
     size_t n = from->column_count;
     int64_t *units = fr_arena_alloc(r->arena, (n + 1) * sizeof(*units));
-    bool *indexed = fr_arena_alloc(r->arena, n + 1);
+    bool *indexed = fr_arena_alloc(r->arena, n + 1), *unique = fr_arena_alloc(r->arena, n + 1);
     for (size_t i = 0; i < n; i++)
         units[i] = unit_of(&from->columns[i]);
-    r->base = (fr_sql_relation){
-        .table = r->layout->table, .unit_us = units, .indexed = indexed, .statement = false};
-    return read_indexes(c->my, r, indexed, err);
+    r->base = (fr_sql_relation){.table = r->layout->table,
+                                .unit_us = units,
+                                .indexed = indexed,
+                                .plain_table = r->from->engine.len > 0,
+                                .unique = unique};
+    return read_indexes(c->my, r, indexed, unique, err);
 }
 
 static fr_rc my_describe(fr_sql *base, const fr_table_settings *t, fr_str space, fr_str name,
@@ -279,15 +286,20 @@ static fr_rc my_describe(fr_sql *base, const fr_table_settings *t, fr_str space,
  *
  * The table is a cache which is renewed only if nobody has read it for a tenth of a second
  * (CACHE_MIN_IDLE_TIME_US of both servers' trx0i_s.cc): who asks too often sees the same old list
- * for ever. So a transaction of our own is begun first: a list that has it is no older than it. */
+ * for ever. So a transaction of our own is begun first: a list that has it is no older than it.
+ *
+ * A transaction of thread 0 is prepared, and its session gone: after the server was started anew it
+ * seems to have begun at that start (trx_resurrect of trx0trx.cc), long after it did. */
 static const char state_sql[] =
     "SELECT UNIX_TIMESTAMP(), %s, TIMESTAMPDIFF(SECOND, t.began, NOW()),"
     " TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), NOW()),"
     " TIMESTAMPDIFF(SECOND, '1970-01-01', FROM_UNIXTIME(u.then)) - u.then, t.thread, p.longest,"
     " (SELECT TIMESTAMPDIFF(SECOND, MAX(trx_started), NOW()) FROM information_schema.INNODB_TRX"
-    "  WHERE trx_mysql_thread_id = CONNECTION_ID())"
+    "  WHERE trx_mysql_thread_id = CONNECTION_ID()),"
+    " (SELECT TIMESTAMPDIFF(SECOND, MIN(trx_started), NOW()) FROM information_schema.INNODB_TRX"
+    "  WHERE trx_mysql_thread_id = 0)"
     " FROM (SELECT trx_started AS began, trx_mysql_thread_id AS thread"
-    "  FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id <> CONNECTION_ID()"
+    "  FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id NOT IN (0, CONNECTION_ID())"
     "  UNION ALL SELECT NULL, NULL ORDER BY began IS NULL, began LIMIT 1) t,"
     " (SELECT UNIX_TIMESTAMP() - 7200 - GREATEST(0, COALESCE((SELECT"
     "   TIMESTAMPDIFF(SECOND, MIN(trx_started), NOW()) FROM information_schema.INNODB_TRX"
@@ -296,7 +308,17 @@ static const char state_sql[] =
     "  WHERE ID <> CONNECTION_ID() AND COMMAND NOT IN ('Sleep', 'Daemon', 'Binlog Dump',"
     "  'Binlog Dump GTID')) p";
 
-enum { S_NOW, S_FRACTION, S_AGE, S_OFFSET, S_OFFSET_THEN, S_THREAD, S_STATEMENT, S_OURS };
+enum {
+    S_NOW,
+    S_FRACTION,
+    S_AGE,
+    S_OFFSET,
+    S_OFFSET_THEN,
+    S_THREAD,
+    S_STATEMENT,
+    S_OURS,
+    S_PREPARED
+};
 
 static int64_t number(const fr_my_rows *rows, size_t column)
 {
@@ -349,6 +371,16 @@ static fr_rc ask_state(fr_my *my, fr_arena *a, fr_my_rows *rows, fr_err *err)
     return rc;
 }
 
+/* When what is so many seconds old began, at the earliest: seconds are cut off, and an hour of the
+ * server's local time may have come twice since. */
+static int64_t began(const fr_my_rows *rows, size_t column, int64_t now_us)
+{
+    int64_t age = number(rows, column);
+    int64_t lost = number(rows, S_OFFSET_THEN) - number(rows, S_OFFSET);
+    age = (age < 0 ? 0 : age) + (lost > 0 ? lost : 0);
+    return now_us - (age + 1) * SECOND_US;
+}
+
 static fr_rc my_state(fr_sql *base, fr_arena *a, fr_sql_state *out, fr_err *err)
 {
     fr_my *my = SQL(base)->my;
@@ -360,12 +392,11 @@ static fr_rc my_state(fr_sql *base, fr_arena *a, fr_sql_state *out, fr_err *err)
     /* Seconds are cut off. */
     s.listed_us = s.now_us - (number(&rows, S_OURS) + 1) * SECOND_US;
     if (!fr_my_null(&rows, 0, S_AGE)) {
-        int64_t age = number(&rows, S_AGE);
-        int64_t lost = number(&rows, S_OFFSET_THEN) - number(&rows, S_OFFSET);
-        age = (age < 0 ? 0 : age) + (lost > 0 ? lost : 0);
-        s.oldest_us = s.now_us - (age + 1) * SECOND_US;
+        s.oldest_us = began(&rows, S_AGE, s.now_us);
         s.oldest_who = fr_arena_printf(a, "thread %.*s", FR_ARG(fr_my_text(&rows, 0, S_THREAD)));
     }
+    if (!fr_my_null(&rows, 0, S_PREPARED))
+        s.prepared_us = began(&rows, S_PREPARED, s.now_us);
     int64_t statement = s.now_us - (number(&rows, S_STATEMENT) + 1) * SECOND_US;
     if (!fr_my_null(&rows, 0, S_STATEMENT) && statement < s.oldest_us) {
         s.oldest_us = statement;

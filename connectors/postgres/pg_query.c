@@ -91,6 +91,15 @@ static fr_rc pg_identity(fr_sql *base, fr_arena *a, fr_str *out, fr_err *err)
     return FR_OK;
 }
 
+static fr_rc standby(fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG,
+            "the server is a standby: transactions that are open on the primary are not seen here, "
+            "and their rows would be missed");
+    fr_fail_code(err, "query.replica");
+    return fr_fail_hint(err, "give the primary's address in dsn");
+}
+
 static fr_rc pg_verify(fr_sql *base, const fr_source_settings *settings, fr_err *err)
 {
     PGresult *res = NULL;
@@ -108,11 +117,7 @@ static fr_rc pg_verify(fr_sql *base, const fr_source_settings *settings, fr_err 
         fr_fail_code(err, "query.bound");
         fr_fail_hint(err, "GRANT pg_read_all_stats TO %s;", PQgetvalue(res, 0, 1));
     } else if (fr_pg_bool(res, 0, 2)) {
-        rc = fr_fail(err, FR_ERR_CONFIG,
-                     "the server is a standby: transactions that are open on the primary are not "
-                     "seen here, and their rows would be missed");
-        fr_fail_code(err, "query.replica");
-        fr_fail_hint(err, "give the primary's address in dsn");
+        rc = standby(err);
     }
     PQclear(res);
     return rc;
@@ -154,6 +159,19 @@ static const char class_sql[] =
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r','p','v','m','f')";
 
+/* A sequence that the column owns, or that its default names, and that hands out numbers in
+ * advance to each session. */
+#define AHEAD                                                                                      \
+    " (SELECT pg_catalog.format('%I.%I', n.nspname, s.relname) FROM pg_catalog.pg_sequence q"      \
+    "  JOIN pg_catalog.pg_class s ON s.oid = q.seqrelid"                                           \
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace WHERE q.seqcache > 1"              \
+    "  AND EXISTS (SELECT FROM pg_catalog.pg_depend p"                                             \
+    "   WHERE (p.classid = 'pg_catalog.pg_class'::regclass AND p.objid = s.oid"                    \
+    "     AND p.refclassid = 'pg_catalog.pg_class'::regclass AND p.refobjid = a.attrelid"          \
+    "     AND p.refobjsubid = a.attnum AND p.deptype IN ('a', 'i'))"                               \
+    "   OR (p.classid = 'pg_catalog.pg_attrdef'::regclass AND p.objid = d.oid"                     \
+    "     AND p.refclassid = 'pg_catalog.pg_class'::regclass AND p.refobjid = s.oid)) LIMIT 1)"
+
 static const char columns_sql[] =
     "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull,"
     " CASE WHEN a.attidentity = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,"
@@ -162,12 +180,20 @@ static const char columns_sql[] =
     "  LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)"
     "  WHERE i.indrelid = a.attrelid AND i.indisprimary AND k.attnum = a.attnum),"
     " EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indisvalid"
-    "  AND i.indpred IS NULL AND i.indkey[0] = a.attnum)"
-    " FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d"
+    "  AND i.indpred IS NULL AND i.indkey[0] = a.attnum),"
+    " EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indisvalid"
+    "  AND i.indpred IS NULL AND i.indkey[0] = a.attnum AND i.indisunique AND i.indnatts = "
+    "1)," AHEAD " FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d"
     "  ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
     " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
-enum { NAME, TYPE, TYPMOD, NOT_NULL, FALLBACK, DOC, PRIMARY, INDEXED };
+enum { NAME, TYPE, TYPMOD, NOT_NULL, FALLBACK, DOC, PRIMARY, INDEXED, UNIQUE, SEQUENCE };
+
+/* What the server says of each column beside its type. */
+typedef struct pg_facts {
+    bool *indexed, *unique;
+    fr_str *ahead;
+} pg_facts;
 
 static bool is_key(const fr_table_settings *t, fr_str column)
 {
@@ -215,7 +241,7 @@ static fr_rc read_class(pg_sql *c, const fr_table_settings *t, pg_relation *r, f
 /* A key that the configuration names for a view or statement, where nothing can be declared, is
  * taken at its word: a NULL in it is a bad row. */
 static fr_rc read_columns(pg_sql *c, const fr_table_settings *t, pg_relation *r, fr_pg_relation *p,
-                          bool *indexed, fr_err *err)
+                          pg_facts *facts, fr_err *err)
 {
     char oid[16];
     const char *params[] = {oid};
@@ -224,6 +250,9 @@ static fr_rc read_columns(pg_sql *c, const fr_table_settings *t, pg_relation *r,
     FR_TRY(ask(c, "read the columns", columns_sql, params, 1, &res, err));
     p->column_count = (size_t)PQntuples(res);
     p->columns = fr_arena_alloc(r->arena, (p->column_count + 1) * sizeof(*p->columns));
+    facts->indexed = fr_arena_alloc(r->arena, p->column_count + 1);
+    facts->unique = fr_arena_alloc(r->arena, p->column_count + 1);
+    facts->ahead = fr_arena_alloc(r->arena, (p->column_count + 1) * sizeof(fr_str));
     bool derived = r->kind == 'v' || r->kind == 'm';
     for (int i = 0; i < PQntuples(res); i++) {
         fr_pg_attr *attr = &p->columns[i];
@@ -237,7 +266,9 @@ static fr_rc read_columns(pg_sql *c, const fr_table_settings *t, pg_relation *r,
                              .doc = fr_arena_str(r->arena, fr_pg_text(res, i, DOC))};
         attr->nullable = !fr_pg_bool(res, i, NOT_NULL) && !(derived && is_key(t, attr->name));
         attr->as_text = fr_wal_column_as_text(t, attr->name);
-        indexed[i] = fr_pg_bool(res, i, INDEXED);
+        facts->indexed[i] = fr_pg_bool(res, i, INDEXED);
+        facts->unique[i] = fr_pg_bool(res, i, UNIQUE);
+        facts->ahead[i] = fr_arena_str(r->arena, fr_pg_text(res, i, SEQUENCE));
     }
     PQclear(res);
     return FR_OK;
@@ -306,14 +337,13 @@ static void pg_forget(fr_sql_relation *base)
 static fr_rc read_relation(pg_sql *c, const fr_table_settings *t, pg_relation *r, fr_pg_relation *p,
                            uint32_t version, fr_err *err)
 {
-    bool *indexed = NULL;
+    pg_facts facts = {0};
     if (t->poll_query != NULL) {
         FR_TRY(read_statement(c, t, r, p, err));
-        indexed = fr_arena_alloc(r->arena, p->column_count + 1);
+        facts.indexed = fr_arena_alloc(r->arena, p->column_count + 1);
     } else {
         FR_TRY(read_class(c, t, r, p, err));
-        indexed = fr_arena_alloc(r->arena, 1700); /* MaxTupleAttributeNumber */
-        FR_TRY(read_columns(c, t, r, p, indexed, err));
+        FR_TRY(read_columns(c, t, r, p, &facts, err));
     }
     FR_TRY(make_layout(c, r, p, version, err));
     int64_t *units = fr_arena_alloc(r->arena, (p->column_count + 1) * sizeof(*units));
@@ -322,7 +352,10 @@ static fr_rc read_relation(pg_sql *c, const fr_table_settings *t, pg_relation *r
     r->base = (fr_sql_relation){.table = r->layout->table,
                                 .statement = t->poll_query != NULL,
                                 .unit_us = units,
-                                .indexed = indexed};
+                                .indexed = facts.indexed,
+                                .plain_table = r->kind == 'r' || r->kind == 'p',
+                                .unique = facts.unique,
+                                .ahead = facts.ahead};
     return FR_OK;
 }
 
@@ -349,18 +382,26 @@ static fr_rc pg_describe(fr_sql *base, const fr_table_settings *t, fr_str space,
 
 /* ---- who may still commit ---- */
 
-/* Vacuum and walsenders write no rows; our own reads neither. */
+/* Vacuum and walsenders write no rows; our own reads neither. A session whose track_activities is
+ * off does not say when its transaction began, nor whether it has one: not before the session. What
+ * is selected is computed after the join has read its rows: so the clock is read after the list,
+ * and a transaction that is prepared meanwhile is in one list or the other. */
 static const char state_sql[] =
     "SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint,"
-    " (extract(epoch FROM o.xact_start) * 1000000)::bigint, o.who,"
+    " (extract(epoch FROM o.began) * 1000000)::bigint, o.who,"
     " (SELECT (extract(epoch FROM min(prepared)) * 1000000)::bigint"
-    "  FROM pg_catalog.pg_prepared_xacts WHERE database = current_database())"
-    " FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT xact_start, 'pid ' || pid || ' ('"
-    "   || concat_ws(', ', nullif(application_name, ''), 'user ' || usename) || ')' AS who"
+    "  FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()),"
+    " (extract(epoch FROM pg_catalog.statement_timestamp()) * 1000000)::bigint,"
+    " pg_catalog.pg_is_in_recovery()"
+    " FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT 'pid ' || pid || ' ('"
+    "   || concat_ws(', ', nullif(application_name, ''), 'user ' || usename,"
+    "    CASE WHEN state = 'disabled' THEN 'track_activities is off' END) || ')' AS who,"
+    "   CASE WHEN state = 'disabled' THEN backend_start ELSE xact_start END AS began"
     "  FROM pg_catalog.pg_stat_activity WHERE datname = current_database()"
-    "  AND xact_start IS NOT NULL AND pid <> pg_catalog.pg_backend_pid()"
+    "  AND (xact_start IS NOT NULL OR state = 'disabled')"
+    "  AND pid <> pg_catalog.pg_backend_pid()"
     "  AND backend_type NOT IN ('autovacuum worker', 'autovacuum launcher', 'walsender')"
-    "  AND application_name <> $1 ORDER BY xact_start LIMIT 1) o ON true";
+    "  AND application_name <> $1 ORDER BY began LIMIT 1) o ON true";
 
 static fr_rc pg_state(fr_sql *base, fr_arena *a, fr_sql_state *out, fr_err *err)
 {
@@ -372,12 +413,13 @@ static fr_rc pg_state(fr_sql *base, fr_arena *a, fr_sql_state *out, fr_err *err)
                           .oldest_us = fr_pg_int(res, 0, 1, INT64_MAX),
                           .oldest_who = fr_arena_str(a, fr_pg_text(res, 0, 2)),
                           .prepared_us = fr_pg_int(res, 0, 3, INT64_MAX)};
-    out->listed_us = out->now_us;
+    out->listed_us = fr_pg_int(res, 0, 4, 0);
+    fr_rc rc = fr_pg_bool(res, 0, 5) ? standby(err) : FR_OK; /* several hosts in dsn, a failover */
     /* Before 14 seconds are floating point, and may round up by one. */
     if (out->oldest_us != INT64_MAX)
         out->oldest_us--;
     PQclear(res);
-    return FR_OK;
+    return rc;
 }
 
 /* ---- rows ---- */

@@ -40,7 +40,7 @@ struct polls {
 
     /* Shared with the readers, under c->lock. */
     size_t running, asking; /* readers; those of them that ask */
-    bool stop;
+    atomic_bool stop;       /* also read without it */
     pthread_cond_t wake;
     bool failed;
     fr_err err;
@@ -215,7 +215,8 @@ static void *poll_reader(void *context)
         p->failed = true;
         p->err = err;
     }
-    p->stop = p->stop || rc == FR_FAIL;
+    if (rc == FR_FAIL)
+        p->stop = true;
     polls_wake(p);
     if (--p->running == 0)
         fr_queue_close(c->filled);

@@ -138,8 +138,12 @@ static fr_rc slot_position(fr_cli *cli, const fr_config *config, size_t i, fr_st
     const fr_source_ops *ops = config->source_ops[i];
     fr_source *s = NULL;
     if (ops->position_now == NULL || fr_source_polled(&config->sources[i])) {
-        fr_fail(err, FR_ERR_CONFIG, "%s has no slot to adopt", ops->name);
-        return fr_fail_code(err, "cli.not_built");
+        bool polled = fr_source_polled(&config->sources[i]);
+        fr_fail(err, FR_ERR_CONFIG, "source %s has no slot to adopt%s", config->sources[i].name,
+                polled ? ": it is polled" : "");
+        fr_fail_code(err, "cli.not_built");
+        return fr_fail_hint(err, "to read it anew: freshet position reset %s",
+                            config->sources[i].name);
     }
     FR_TRY(ops->open(&config->sources[i], &s, err));
     fr_rc rc = ops->position_now(s, cli->arena, out, err);
@@ -231,7 +235,10 @@ static fr_rc reset(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
     FR_TRY(refuse_running(cli, config, err));
     FR_TRY(show(cli, config, i, err));
     if (fr_cli_flag(cli, "dry-run") != NULL) {
-        fr_cli_summary(cli, "Dry run: %s would start over with a new slot and a new snapshot.",
+        fr_cli_summary(cli,
+                       fr_source_polled(&config->sources[i])
+                           ? "Dry run: every row of %s would be read again."
+                           : "Dry run: %s would start over with a new slot and a new snapshot.",
                        name);
         return FR_OK;
     }

@@ -26,6 +26,11 @@ typedef struct fr_sql_relation { /* first member of the connector's own */
     const int64_t *unit_us;
     /* One per column: some index begins with it (false: unknown, or a statement). */
     const bool *indexed;
+    bool plain_table;   /* of which the server knows what is unique; no view, no statement */
+    const bool *unique; /* one per column: no two rows share it; NULL with a statement */
+    /* One per column: the sequence its numbers come from, quoted, if sessions take numbers of it
+     * ahead of their transactions; else empty. NULL: none do. */
+    const fr_str *ahead;
 } fr_sql_relation;
 
 /* Who may still commit rows whose number or time is lower than what can be seen now. Times are
@@ -51,7 +56,7 @@ typedef struct fr_sql_ops {
      * same at the next start, else cursors mean nothing. */
     fr_rc (*identity)(fr_sql *c, fr_arena *a, fr_str *out, fr_err *err);
     /* What the server cannot be asked about, or the rights that are missing: CONFIG or AUTH, with
-     * the statement to run. Also that it is no replica, where poll.allow_replica is not set. */
+     * the statement to run. Also that it is no replica. */
     fr_rc (*verify)(fr_sql *c, const fr_source_settings *settings, fr_err *err);
     /* Tables and views of the database, by name. */
     fr_rc (*list)(fr_sql *c, fr_arena *a, fr_sql_name **out, size_t *count_out, fr_err *err);

@@ -305,13 +305,97 @@ static void check_zero_dates(fr_loader *l, const char *path, const fr_source_set
     }
 }
 
+/* What a poll does not do is not to be believed done. */
+static void check_polled_keys(fr_loader *l, const char *path, const fr_source_settings *s,
+                              const fr_source_ops *ops)
+{
+    const struct {
+        const char *key;
+        bool set;
+    } keys[] = {
+        {"throttle.rows_per_second", s->throttle_rows_per_second > 0},
+        {"throttle.window", s->throttle_window != NULL},
+        {"throttle.max_lag", s->throttle_max_lag_us > 0},
+        {"throttle.max_load", s->throttle_max_load != NULL},
+        {"throttle.query", s->throttle_query != NULL},
+    };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (!keys[i].set)
+            continue;
+        fr_problem *p = report(l, false, "config.not_built", path, keys[i].key,
+                               "`%s` does not hold for method query yet", keys[i].key);
+        fr_problem_hint(l, p, "remove it; poll.every, poll.batch and throttle.max_connections do");
+    }
+    static const char *const log_keys[] = {"log.slot", "log.publication"};
+    for (size_t i = 0; ops != NULL && i < sizeof(log_keys) / sizeof(log_keys[0]); i++) {
+        if (option_text(ops->options, s->connector, log_keys[i]) == NULL)
+            continue;
+        fr_problem *p = report(l, false, "config.conflict", path, log_keys[i],
+                               "a source that is polled reads no log");
+        fr_problem_hint(l, p, "remove it");
+    }
+}
+
+static void check_poll_deletes(fr_loader *l, const char *table, const fr_table_settings *t)
+{
+    if (t->poll_deletes == 1 && t->poll_delete_column == NULL) {
+        fr_problem *p = report(l, false, "config.missing", table, "poll.deletes",
+                               "soft-column needs poll.delete_column");
+        fr_problem_hint(l, p, "name the column that says that a row is deleted");
+    } else if (t->poll_deletes == 0 && t->poll_delete_column != NULL) {
+        fr_problem *p = report(l, false, "config.conflict", table, "poll.delete_column",
+                               "nothing looks at it while poll.deletes is none");
+        fr_problem_hint(l, p, "set poll.deletes: soft-column");
+    }
+}
+
+static void check_poll_statement(fr_loader *l, const char *table, const fr_table_settings *t)
+{
+    fr_err err;
+    if (t->poll_query != NULL && t->regex != NULL) {
+        fr_problem *p = report(l, false, "config.conflict", table, "poll.query",
+                               "a pattern cannot have a statement");
+        fr_problem_hint(l, p, "give the table its own entry");
+    } else if (t->poll_query != NULL && fr_poll_statement_check(t->poll_query, &err) == FR_FAIL) {
+        fr_problem *p = report(l, false, "config.bad_value", table, "poll.query", "%s", err.text);
+        fr_problem_hint(l, p, "%s", fr_err_hint(&err));
+    }
+}
+
+static void check_polled_table(fr_loader *l, const char *table, const fr_table_settings *t)
+{
+    if (t->poll_column == NULL) {
+        fr_problem *p = report(l, false, "config.missing", table, "poll.column",
+                               "method query needs poll.column");
+        fr_problem_hint(l, p, "name the column that grows with each change");
+    }
+    if (t->poll_timezone != NULL && !unresolved(t->poll_timezone) &&
+        strcmp(t->poll_timezone, "UTC") != 0) {
+        fr_problem *p =
+            report(l, false, "config.bad_value", table, "poll.timezone",
+                   "`%s` is not taken: an hour of it comes twice a year", t->poll_timezone);
+        fr_problem_hint(l, p, "UTC, if that is what the column holds; else poll a number");
+    }
+    if (t->snapshot_mode != 0) {
+        fr_problem *p = report(l, false, "config.not_built", table, "snapshot.mode",
+                               "the first poll reads all rows, whatever snapshot.mode says");
+        fr_problem_hint(l, p, "remove it; snapshot.where leaves rows out of each poll");
+    }
+    if (t->truncate != 0) {
+        fr_problem *p = report(l, false, "config.conflict", table, "truncate",
+                               "a poll does not see a TRUNCATE");
+        fr_problem_hint(l, p, "remove it");
+    }
+    check_poll_statement(l, table, t);
+    check_poll_deletes(l, table, t);
+}
+
 /* method query is of a whole source for now; what it needs, and what it does not have. */
 static void check_polled(fr_loader *l, const char *path, const fr_source_settings *s,
                          const fr_source_ops *ops)
 {
-    if (!fr_source_polled(s))
-        return;
-    if (ops != NULL && ops->sql == NULL) {
+    bool polled = fr_source_polled(s);
+    if (polled && ops != NULL && ops->sql == NULL) {
         fr_problem *p = report(l, false, "config.not_built", path, "type",
                                "a source of type %s cannot be polled", s->type);
         fr_problem_hint(l, p, "use method: log");
@@ -320,37 +404,20 @@ static void check_polled(fr_loader *l, const char *path, const fr_source_setting
         const fr_table_settings *t = &s->tables[i];
         const char *table =
             fr_path_join(l->a, fr_path_join(l->a, path, FR_STR("tables")), fr_cstr(t->pattern));
-        fr_err err;
-        if (t->method == FR_METHOD_LOG) {
+        if (t->method == FR_METHOD_QUERY) {
+            check_polled_table(l, table, t);
+        } else if (t->method == FR_METHOD_LOG && polled) {
             fr_problem *p = report(l, false, "config.not_built", table, "method",
                                    "a source is either polled or read from its log");
             fr_problem_hint(l, p, "declare a second source on the same database for these tables");
-        }
-        if (t->method != FR_METHOD_QUERY)
-            continue;
-        if (t->poll_column == NULL) {
-            fr_problem *p = report(l, false, "config.missing", table, "poll.column",
-                                   "method query needs poll.column");
-            fr_problem_hint(l, p, "name the column that grows with each change");
-        }
-        if (t->poll_timezone != NULL && !unresolved(t->poll_timezone) &&
-            strcmp(t->poll_timezone, "UTC") != 0) {
-            fr_problem *p =
-                report(l, false, "config.bad_value", table, "poll.timezone",
-                       "`%s` is not taken: an hour of it comes twice a year", t->poll_timezone);
-            fr_problem_hint(l, p, "UTC, if that is what the column holds; else poll a number");
-        }
-        if (t->poll_query != NULL && t->regex != NULL) {
-            fr_problem *p = report(l, false, "config.conflict", table, "poll.query",
-                                   "a pattern cannot have a statement");
-            fr_problem_hint(l, p, "give the table its own entry");
-        } else if (t->poll_query != NULL &&
-                   fr_poll_statement_check(t->poll_query, &err) == FR_FAIL) {
-            fr_problem *p =
-                report(l, false, "config.bad_value", table, "poll.query", "%s", err.text);
-            fr_problem_hint(l, p, "%s", fr_err_hint(&err));
+        } else if (t->method == FR_METHOD_LOG && t->poll_column != NULL) {
+            fr_problem *p = report(l, false, "config.conflict", table, "poll.column",
+                                   "this table is not polled, but read from the log");
+            fr_problem_hint(l, p, "set method: query");
         }
     }
+    if (polled)
+        check_polled_keys(l, path, s, ops);
 }
 
 static void check_source(fr_loader *l, const fr_source_settings *s, const fr_source_ops *ops)

@@ -75,17 +75,15 @@ bool fr_gaps_undated(const fr_gaps *g)
     return false;
 }
 
-bool fr_gap_ripe(const fr_sql_state *s, int64_t seen_us)
+bool fr_gap_ripe(int64_t since_us, int64_t seen_us)
 {
-    return seen_us != 0 && s->prepared_us == INT64_MAX &&
-           s->listed_us - FR_GAPS_GRACE_US > seen_us &&
-           (s->oldest_us == INT64_MAX || s->oldest_us - FR_GAPS_GRACE_US > seen_us);
+    return seen_us != 0 && since_us - FR_GAPS_GRACE_US > seen_us;
 }
 
-void fr_gaps_ripen(fr_gaps *g, const fr_sql_state *s)
+void fr_gaps_ripen(fr_gaps *g, int64_t since_us)
 {
     for (size_t i = 0; i < g->count; i++)
-        g->items[i].ripe = fr_gap_ripe(s, g->items[i].seen_us);
+        g->items[i].ripe = fr_gap_ripe(since_us, g->items[i].seen_us);
 }
 
 void fr_gaps_close(fr_gaps *g)

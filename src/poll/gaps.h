@@ -31,10 +31,11 @@ bool fr_gaps_take(fr_gaps *g, int64_t number);
 /* Those that were not dated yet. */
 void fr_gaps_date(fr_gaps *g, int64_t now_us);
 bool fr_gaps_undated(const fr_gaps *g);
-/* Everybody who was there at seen_us has ended. */
-bool fr_gap_ripe(const fr_sql_state *s, int64_t seen_us);
-void fr_gaps_ripen(fr_gaps *g, const fr_sql_state *s);
-/* The ripe ones were looked for once more, in a view newer than the state: they stay empty. */
+/* since_us: nobody who can still commit began before that. True: everybody who was there at
+ * seen_us has ended. */
+bool fr_gap_ripe(int64_t since_us, int64_t seen_us);
+void fr_gaps_ripen(fr_gaps *g, int64_t since_us);
+/* The ripe ones were looked for once more, in a view newer than that: they stay empty. */
 void fr_gaps_close(fr_gaps *g);
 uint64_t fr_gaps_numbers(const fr_gaps *g); /* how many are missing, at most INT64_MAX */
 

@@ -44,6 +44,43 @@ static void add(const fr_sql_relation *r, size_t column, fr_arena *a, fr_poll_or
     o->columns[o->count++] = column;
 }
 
+/* Two rows of one number, committed one after the other: the second one would be below the cursor,
+ * and in no gap. What only a view or statement says is taken at its word, and so is key. */
+static fr_rc numbers_are_unique(const fr_sql_relation *r, const fr_table_settings *t, size_t column,
+                                fr_err *err)
+{
+    const fr_table *table = r->table;
+    fr_str name = table->columns[column].name;
+    bool said = t->key.count == 1 && fr_str_is(name, t->key.items[0]);
+    if (!r->plain_table || r->unique[column] || said)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG,
+            "poll.column %.*s is a number that rows may share: one of them that is committed later "
+            "than the others would be missed (%s)",
+            FR_ARG(name), t->place != NULL ? t->place : "configuration");
+    fr_fail_code(err, "poll.not_unique");
+    return fr_fail_hint(err,
+                        "make it unique: CREATE UNIQUE INDEX ... ON %.*s.%.*s (%.*s); or, if it "
+                        "is, say so: key: [%.*s]",
+                        FR_ARG(table->space), FR_ARG(table->name), FR_ARG(name), FR_ARG(name));
+}
+
+/* A number that was handed out before its transaction began is in no list of open ones. */
+static fr_rc numbers_come_in_time(const fr_sql_relation *r, const fr_table_settings *t,
+                                  size_t column, fr_err *err)
+{
+    fr_str sequence = r->ahead == NULL ? (fr_str){NULL, 0} : r->ahead[column];
+    if (sequence.len == 0)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG,
+            "the numbers of poll.column come from sequence %.*s, of which each session takes many "
+            "ahead: one that is used much later would be missed (%s)",
+            FR_ARG(sequence), t->place != NULL ? t->place : "configuration");
+    fr_fail_code(err, "poll.sequence");
+    return fr_fail_hint(err, "ALTER SEQUENCE %.*s CACHE 1; and connect anew whoever writes",
+                        FR_ARG(sequence));
+}
+
 static fr_rc cursor_of(const fr_sql_relation *r, const fr_table_settings *t, fr_arena *a,
                        fr_poll_order *o, fr_err *err)
 {
@@ -62,7 +99,16 @@ static fr_rc cursor_of(const fr_sql_relation *r, const fr_table_settings *t, fr_
                       "poll.column is a time without a zone: an hour comes twice a year, and rows "
                       "of the second one would be missed",
                       "if whoever writes it writes UTC: poll.timezone: UTC", err);
-    if (o->number || c->kind == FR_DATETIME || c->kind == FR_TIMESTAMP)
+    if (o->number) {
+        if (t->poll_tiebreak != NULL || t->poll_max_skew_us > 0)
+            return refuse(
+                t, "poll.column",
+                "poll.tiebreak and poll.max_skew are of times, and poll.column is a number",
+                "remove them, or name a time in poll.column", err);
+        FR_TRY(numbers_are_unique(r, t, at, err));
+        return numbers_come_in_time(r, t, at, err);
+    }
+    if (c->kind == FR_DATETIME || c->kind == FR_TIMESTAMP)
         return FR_OK;
     return refuse(t, "poll.column", "poll.column is neither a time with a time of day nor a number",
                   "name a column of such a type, or make one in poll.query", err);
@@ -96,21 +142,41 @@ static fr_rc ties_of(const fr_sql_relation *r, const fr_table_settings *t, fr_ar
                   "name the columns that are unique: key, or poll.tiebreak", err);
 }
 
+/* Of a text nobody can say what it means: Y, N, or the empty one. */
+static fr_rc delete_column_of(const fr_sql_relation *r, const fr_table_settings *t, int *out,
+                              fr_err *err)
+{
+    size_t at = 0;
+    if (t->poll_delete_column == NULL)
+        return refuse(t, "poll.delete_column", "poll.delete_column is not set",
+                      "poll.deletes: soft-column needs the column that says so", err);
+    FR_TRY(find(t, r, "poll.delete_column", t->poll_delete_column, &at, err));
+    switch (r->table->columns[at].kind) {
+    case FR_BOOL:
+    case FR_INT32:
+    case FR_INT64:
+    case FR_DECIMAL:
+    case FR_DATE:
+    case FR_DATETIME:
+    case FR_TIMESTAMP:
+        *out = (int)at;
+        return FR_OK;
+    default:
+        return refuse(t, "poll.delete_column",
+                      "poll.delete_column is neither a flag, nor a number, nor a date or time",
+                      "make a view with such a column, and poll the view", err);
+    }
+}
+
 fr_rc fr_poll_order_of(const fr_sql_relation *r, const fr_table_settings *t, fr_arena *a,
                        fr_poll_order *out, fr_err *err)
 {
     fr_poll_order o = {.deleted = -1};
-    size_t at = 0;
     FR_TRY(cursor_of(r, t, a, &o, err));
     if (!o.number) /* numbers are unique */
         FR_TRY(ties_of(r, t, a, &o, err));
-    if (t->poll_deletes == 1 && t->poll_delete_column == NULL)
-        return refuse(t, "poll.delete_column", "poll.delete_column is not set",
-                      "poll.deletes: soft-column needs the column that says so", err);
-    if (t->poll_deletes == 1) {
-        FR_TRY(find(t, r, "poll.delete_column", t->poll_delete_column, &at, err));
-        o.deleted = (int)at;
-    }
+    if (t->poll_deletes == 1)
+        FR_TRY(delete_column_of(r, t, &o.deleted, err));
     *out = o;
     return FR_OK;
 }
@@ -205,7 +271,7 @@ static void put_order_by(fr_buf *b, const fr_sql_ops *ops, const fr_poll_order *
 }
 
 /* Line breaks around the user's condition keep a comment at its end from eating more. */
-static void put_where(fr_buf *b, const fr_table_settings *t)
+void fr_poll_put_where(fr_buf *b, const fr_table_settings *t)
 {
     fr_buf_text(b, " WHERE ");
     if (t->snapshot_where != NULL && t->snapshot_where[0] != '\0')
@@ -218,7 +284,7 @@ fr_rc fr_poll_page_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relation
 {
     fr_buf b = {.arena = a};
     put_select(&b, ops, relation);
-    put_where(&b, t);
+    fr_poll_put_where(&b, t);
     if (!put_range(&b, ops, relation, o, r)) {
         fr_fail(err, FR_ERR_POSITION, "its cursor cannot be written as SQL");
         return fr_fail_code(err, "poll.cursor");
@@ -254,7 +320,7 @@ fr_str fr_poll_gaps_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relatio
     for (size_t i = first; i < g->count && n < ranges; i++, n++) {
         if (n == 0) {
             put_select(&b, ops, relation);
-            put_where(&b, t);
+            fr_poll_put_where(&b, t);
             fr_buf_u8(&b, '(');
         } else {
             fr_buf_text(&b, " OR ");

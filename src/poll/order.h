@@ -15,13 +15,15 @@ typedef struct fr_poll_order {
 } fr_poll_order;
 
 /* CONFIG: poll.column, poll.tiebreak, key or poll.delete_column is not there, is of a type that
- * has no such order, or equals could not be told apart; with the place in the configuration. Names
- * are copied into the arena. */
+ * has no such order or meaning, equals could not be told apart, or numbers are not unique or handed
+ * out ahead; with the place in the configuration. Names are copied into the arena. */
 fr_rc fr_poll_order_of(const fr_sql_relation *r, const fr_table_settings *t, fr_arena *a,
                        fr_poll_order *out, fr_err *err);
 /* A row's cursor: number, or microseconds. DATA: it has none, or one beyond 64 bits. */
 fr_rc fr_poll_cursor_value(const fr_column *c, const fr_value *v, int64_t *out, fr_err *err);
 
+/* " WHERE " and snapshot.where; more must follow. */
+void fr_poll_put_where(fr_buf *b, const fr_table_settings *t);
 /* The rows after r->at, and for times below r->bound_us, in order, at most `limit`. */
 fr_rc fr_poll_page_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relation *relation,
                        const fr_table_settings *t, const fr_poll_order *o, const fr_poll_record *r,

@@ -27,6 +27,7 @@ struct fr_poller {
     void *context;
     const fr_sql_ops *ops;
     fr_sql_relation *relation;
+    fr_arena *names; /* of the order's columns, as long as the relation */
     fr_poll_order order;
     fr_poll_record r;
     fr_buf at[FR_POLL_ORDER_MAX]; /* what r.at points to */
@@ -37,7 +38,7 @@ struct fr_poller {
         int64_t now_us, bound_us;
     } bounds[BOUNDS];
     size_t bound_count;
-    int64_t looked_us; /* monotonic: when the server's clock was read */
+    int64_t looked_us; /* monotonic: at or after the server's clock was read */
     int64_t read_us;   /* monotonic: when the last page was through */
     bool proposes;     /* `proposed` becomes the candidate at the next look */
     int64_t proposed;
@@ -77,8 +78,10 @@ fr_poller *fr_poller_new(const fr_source_settings *source, const fr_table_settin
 
 void fr_poller_leave(fr_poller *p)
 {
-    if (p->reader != NULL)
+    if (p->reader != NULL) {
         p->reader->ops->close(p->reader);
+        p->read_us = fr_now_us(); /* gaps of the half page are dated by a later look as well */
+    }
     p->reader = NULL;
     p->step = STEP_LOOK;
 }
@@ -93,6 +96,7 @@ void fr_poller_free(fr_poller *p)
     for (size_t i = 0; i < FR_POLL_ORDER_MAX; i++)
         fr_buf_free(&p->at[i]);
     fr_gaps_free(&p->r.gaps);
+    fr_arena_free(p->names);
     fr_arena_free(p->arena);
     free(p);
 }
@@ -102,11 +106,24 @@ bool fr_poller_reading(const fr_poller *p)
     return p->reader != NULL;
 }
 
+/* By time: the bound. By number: since when the oldest gap is known. */
+static int64_t behind(const fr_poller *p)
+{
+    int64_t since = INT64_MAX;
+    if (p->looked_us == 0)
+        return -1;
+    if (!p->order.number)
+        return p->r.server_us - p->r.bound_us;
+    for (size_t i = 0; i < p->r.gaps.count; i++)
+        if (p->r.gaps.items[i].seen_us != 0 && p->r.gaps.items[i].seen_us < since)
+            since = p->r.gaps.items[i].seen_us;
+    return since < p->r.server_us ? p->r.server_us - since : 0;
+}
+
 void fr_poller_status_of(const fr_poller *p, fr_poller_status *out)
 {
-    int64_t bound = p->bound_count > 0 ? p->bounds[p->bound_count - 1].bound_us : 0;
     *out = (fr_poller_status){.page = p->r.page,
-                              .behind_us = bound == 0 ? -1 : p->r.server_us - bound,
+                              .behind_us = behind(p),
                               .gaps = fr_gaps_numbers(&p->r.gaps),
                               .nulls = p->nulls,
                               .held = p->waiting,
@@ -135,18 +152,60 @@ static fr_rc take_record(fr_poller *p, fr_err *err)
     return rc;
 }
 
+/* What was read so far is said in the columns that ordered it. */
+static fr_rc same_order(const fr_poller *p, const fr_poll_order *order, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_poll_record same = {0};
+    fr_str text = fr_poll_record_text(a, &p->r, p->order.names, p->order.count);
+    fr_rc rc = fr_poll_record_parse(a, text, order->names, order->count, &same, err);
+    fr_gaps_free(&same.gaps);
+    fr_arena_free(a);
+    return rc;
+}
+
+static fr_rc take_relation(fr_poller *p, fr_sql_relation *r, fr_err *err)
+{
+    fr_poll_order order;
+    fr_arena *names = fr_arena_new(256);
+    fr_rc rc = fr_poll_order_of(r, p->settings, names, &order, err);
+    if (rc == FR_OK && p->started)
+        rc = same_order(p, &order, err);
+    if (rc == FR_FAIL) {
+        fr_arena_free(names);
+        return FR_FAIL;
+    }
+    if (p->relation != NULL)
+        p->ops->forget(p->relation);
+    fr_arena_free(p->names);
+    p->relation = r;
+    p->names = names;
+    p->order = order;
+    return FR_OK;
+}
+
+/* A statement is looked at before each round. As long as its columns are the same its table stays,
+ * for whoever encodes remembers each table that there was. */
+static bool stays(const fr_poller *p, const fr_sql_relation *r)
+{
+    return p->relation != NULL && r->statement && fr_table_same(p->relation->table, r->table);
+}
+
 static fr_rc describe(fr_poller *p, fr_sql *c, fr_err *err)
 {
     fr_sql_relation *r = NULL;
-    FR_TRY(c->ops->describe(c, p->settings, p->space, p->name, ++p->version, &r, err));
+    FR_TRY(c->ops->describe(c, p->settings, p->space, p->name, p->version + 1, &r, err));
     p->ops = c->ops;
-    if (p->relation != NULL)
-        p->ops->forget(p->relation);
-    p->relation = r;
-    FR_TRY(fr_poll_order_of(r, p->settings, p->arena, &p->order, err));
-    if (!p->started)
-        FR_TRY(take_record(p, err));
-    return FR_OK;
+    if (stays(p, r)) {
+        p->ops->forget(r);
+        return FR_OK;
+    }
+    if (take_relation(p, r, err) == FR_FAIL) {
+        p->ops->forget(r);
+        return FR_FAIL;
+    }
+    p->version++;
+    return p->started ? FR_OK : take_record(p, err);
 }
 
 /* ---- looking at the server ---- */
@@ -154,11 +213,15 @@ static fr_rc describe(fr_poller *p, fr_sql *c, fr_err *err)
 /* The server's clock went back (its own, or that of another server after a failover): what is
  * stamped from now on may lie below the cursor. So the cursor goes back as far, and what was read
  * since then is read again: a repeat is harmless, a row that is missed is not. */
-static void follow_clock(fr_poller *p, const fr_sql_state *s, int64_t local_us)
+static void follow_clock(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
 {
-    int64_t passed = p->looked_us != 0   ? local_us - p->looked_us
+    /* From the last answer to this question: a server that is slow to answer is not one whose clock
+     * went back. Across a start only the wall's clock knows, which may itself have gone back. */
+    int64_t passed = p->looked_us != 0   ? asked_us - p->looked_us
                      : p->r.wall_us != 0 ? fr_wall_us() - p->r.wall_us
                                          : 0;
+    if (passed < 0)
+        passed = 0;
     int64_t back = p->r.server_us == 0 ? 0 : p->r.server_us + passed - s->now_us;
     if (back <= SECOND_US || p->r.at_count == 0)
         return;
@@ -167,6 +230,7 @@ static void follow_clock(fr_poller *p, const fr_sql_state *s, int64_t local_us)
            back / SECOND_US);
     fr_arena *a = fr_arena_new(256);
     p->r.cursor -= back + SECOND_US;
+    p->r.bound_us -= back + SECOND_US;
     fr_value v = {.kind = p->relation->table->columns[p->order.columns[0]].kind,
                   .integer = p->r.cursor};
     set_at(p, 0, p->ops->text(a, p->relation, p->order.columns[0], &v));
@@ -175,14 +239,17 @@ static void follow_clock(fr_poller *p, const fr_sql_state *s, int64_t local_us)
     fr_arena_free(a);
 }
 
-/* While a transaction is prepared nobody says when it began: it was open, or had not begun, when
- * the bound of the last look before that was taken. */
+/* While a transaction is prepared nobody says when it began: at the last look before that it was
+ * open, and is covered by what that look said of open ones, or it had not begun. */
 static int64_t bound_before(const fr_poller *p, int64_t prepared_us)
 {
     for (size_t i = p->bound_count; i-- > 0;)
         if (p->bounds[i].now_us < prepared_us)
             return p->bounds[i].bound_us;
-    return p->r.bound_us;
+    /* Not since the start. set_bound takes both off again, so that the bound stays where it is. By
+     * number there is none on record, and nothing is final. */
+    int64_t unit = p->relation->unit_us[p->order.columns[0]];
+    return p->r.bound_us + p->settings->poll_max_skew_us + (unit > 1 ? unit : 0);
 }
 
 static void remember_bound(fr_poller *p, int64_t now_us, int64_t bound_us)
@@ -195,20 +262,24 @@ static void remember_bound(fr_poller *p, int64_t now_us, int64_t bound_us)
     p->bounds[p->bound_count++].bound_us = bound_us;
 }
 
+/* Nobody who can still commit began before that. */
+static int64_t nobody_before(fr_poller *p, const fr_sql_state *s, int64_t margin_us)
+{
+    int64_t bound = s->listed_us - margin_us;
+    if (s->oldest_us < bound)
+        bound = s->oldest_us;
+    remember_bound(p, s->now_us, bound);
+    if (s->prepared_us == INT64_MAX)
+        return bound;
+    int64_t before = bound_before(p, s->prepared_us);
+    return before < bound ? before : bound;
+}
+
 /* R19: no row below the bound can be committed any more. */
 static void set_bound(fr_poller *p, const fr_sql_state *s)
 {
     int64_t unit = p->relation->unit_us[p->order.columns[0]];
-    int64_t bound = s->listed_us - SECOND_US;
-    if (s->oldest_us < bound)
-        bound = s->oldest_us;
-    if (s->prepared_us != INT64_MAX) {
-        int64_t before = bound_before(p, s->prepared_us);
-        bound = before < bound ? before : bound;
-    } else {
-        remember_bound(p, s->now_us, bound);
-    }
-    bound -= p->settings->poll_max_skew_us;
+    int64_t bound = nobody_before(p, s, SECOND_US) - p->settings->poll_max_skew_us;
     /* Half a step up or down is what rounding may do. */
     if (unit > 1)
         bound = bound / unit * unit - unit;
@@ -244,7 +315,7 @@ static fr_rc count_nulls(fr_poller *p, fr_sql *c, fr_err *err)
     fr_str text;
     fr_buf_text(&b, "SELECT count(*) FROM (SELECT 1 FROM ");
     p->ops->put_from(&b, p->relation);
-    fr_buf_text(&b, " WHERE ");
+    fr_poll_put_where(&b, p->settings);
     p->ops->put_ident(&b, p->order.names[0]);
     fr_buf_printf(&b, " IS NULL LIMIT %d) freshet_nulls", MOST);
     fr_rc rc = c->ops->scalar(c, fr_buf_view(&b), a, &text, err);
@@ -278,13 +349,14 @@ static void date(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
 
 static void take_numbers(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
 {
+    int64_t since_us = nobody_before(p, s, 0);
     date(p, s, asked_us);
-    if (p->r.candidate_known && fr_gap_ripe(s, p->r.candidate_us)) {
+    if (p->r.candidate_known && fr_gap_ripe(since_us, p->r.candidate_us)) {
         p->r.settled_known = true;
         p->r.settled = p->r.candidate;
         p->r.candidate_known = false;
     }
-    fr_gaps_ripen(&p->r.gaps, s);
+    fr_gaps_ripen(&p->r.gaps, since_us);
     say_who(p, s, p->r.gaps.count > 0 && anybody(s));
 }
 
@@ -308,7 +380,7 @@ static fr_rc look(fr_poller *p, fr_sql *c, fr_err *err)
     if (rc == FR_OK) {
         p->r.server_us = s.now_us;
         p->r.wall_us = fr_wall_us();
-        p->looked_us = asked_us;
+        p->looked_us = fr_now_us();
     }
     p->asked_to = INT64_MIN;
     p->gaps_left = p->order.number && p->r.gaps.count > 0;
@@ -443,15 +515,27 @@ static bool at_same_place(const fr_poller *p, fr_arena *a, const fr_event *befor
     return true;
 }
 
+static size_t leading_zeros(fr_str bytes)
+{
+    size_t n = 0;
+    while (n < bytes.len && bytes.ptr[n] == 0)
+        n++;
+    return n;
+}
+
 /* poll.deletes soft-column: such a row is the delete of its key. */
 static void bury(const fr_poller *p, fr_event *e)
 {
     if (p->order.deleted < 0)
         return;
     const fr_value *v = &e->after.values[p->order.deleted];
-    bool gone = v->kind == FR_BOOL                           ? v->boolean
-                : v->kind == FR_INT32 || v->kind == FR_INT64 ? v->integer != 0
-                                                             : v->kind > FR_NULL;
+    bool gone = v->kind > FR_NULL;
+    if (v->kind == FR_BOOL)
+        gone = v->boolean;
+    else if (v->kind == FR_INT32 || v->kind == FR_INT64)
+        gone = v->integer != 0;
+    else if (v->kind == FR_DECIMAL) /* of all bytes zero */
+        gone = leading_zeros(v->bytes) < v->bytes.len;
     if (!gone)
         return;
     e->op = FR_OP_DELETE;

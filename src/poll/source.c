@@ -104,6 +104,14 @@ fr_rc fr_poll_same_server(fr_str recorded, fr_str now, fr_err *err)
         return FR_FAIL;
     }
     fr_rc rc = FR_OK;
+    if (json_object_get(was, "poll") == NULL) {
+        rc = fr_fail(err, FR_ERR_POSITION,
+                     "this source has read the log so far, and is polled now: what it has read "
+                     "does not say where to begin");
+        fr_fail_code(err, "poll.other_method");
+        fr_fail_hint(err, "give it another name; or, to read all rows (again): freshet position "
+                          "reset SOURCE (stopped)");
+    }
     json_object_foreach(is, name, value)
     {
         if (rc == FR_FAIL || json_equal(json_object_get(was, name), value))
@@ -112,7 +120,7 @@ fr_rc fr_poll_same_server(fr_str recorded, fr_str now, fr_err *err)
         char *after = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         rc = fr_fail(err, FR_ERR_POSITION,
                      "this is not the database that was polled: %s is %s, was %s", name, after,
-                     before != NULL ? before : "of a source that reads the log");
+                     before != NULL ? before : "not known");
         fr_fail_code(err, "poll.other_server");
         fr_fail_hint(err, "correct dsn; or, if it is meant, read it anew: freshet position reset "
                           "SOURCE (stopped)");

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import Pipeline, case, connect, eventually, finish, together  # noqa: E402
@@ -150,6 +151,59 @@ def open_transactions():
         assert p.stop() == 0
 
 
+def who_does_not_say():
+    """A session whose track_activities is off: its transaction may be as old as the session."""
+    with pipeline("poll_who_does_not_say", BY_TIME + "      public.n: {{method: query, poll: {{column: id, every: 100ms}}}}\n",
+                  TABLE + "create table n(id serial primary key, v text);") as p:
+        late = connect(p.source)
+        late.autocommit = True
+        q = late.cursor()
+        q.execute("set track_activities = off")
+        late.autocommit = False
+        q.execute("insert into t(id) values (1); insert into n(v) values ('late')")
+        p.start()
+        p.says("polls 2 tables")
+        p.sql("insert into t(id) values (2); insert into n(v) values ('early')")
+        p.wait_events("n", 1)
+        eventually("the gap is on record", lambda: "gaps" in p.verb("position", "show", "src", "--json")[1])
+        time.sleep(12)  # longer than a gap may stay if nobody is left who could fill it
+        assert p.events("t") == [], p.events("t")
+        late.commit()
+        late.close()
+        assert sorted(e["after"]["id"] for e in p.wait_events("t", 2)) == [1, 2]
+        p.wait_events("n", 2)
+        assert p.stop() == 0
+
+
+def verbs():
+    """What the verbs say of a source that is polled."""
+    with pipeline("poll_verbs", BY_TIME, TABLE) as p:
+        p.sql("insert into t(id) values (1)")
+        p.start()
+        p.wait_events("t", 1)
+        for running in (True, False):
+            code, out, err = p.verb("snapshot", "start", "src/public.t", "--yes")
+            assert code == 2 and "src/public.t is polled: it has no snapshots" in err and "freshet position reset src" in err, (code, out, err)
+            if running:
+                code, out, err = p.verb("status")
+                assert code == 0 and "src" in out, (code, out, err)
+                assert p.stop() == 0
+        code, out, err = p.verb("position", "show", "src", "--json")
+        assert code == 0 and '"cursor"' in out, (code, out, err)
+        code, out, err = p.verb("position", "set", "src", "--from-slot", "--yes")
+        assert code == 2 and "has no slot to adopt: it is polled" in err, (code, out, err)
+        code, out, err = p.verb("position", "reset", "src", "--dry-run")
+        assert code == 0 and "every row of src would be read again" in out + err, (code, out, err)
+        p.sql("create publication freshet_src for table t with (publish_via_partition_root = true)")
+        p.write(SOURCE + "      public.t: {{}}\n")
+        p.start()
+        p.refused(5)
+        p.write(SOURCE + BY_TIME)
+        p.start()
+        p.says("polls 1 table")
+        assert p.stop() == 0
+
+
 def nulls_zones_views():
     """A07, A10 and what may be polled: a view, a statement; the session's zone does not matter."""
     tables = ("      public.t: {{method: query, poll: {{column: at, every: 100ms, timezone: UTC}}}}\n"
@@ -195,7 +249,9 @@ def columns_change():
 def refused():
     """Bad input: named with its place and remedy, before anything is read."""
     sql = TABLE + ("create table z(id int primary key, at timestamp, d date, f float8); create table k(at timestamptz);"
-                   "create view w as select * from t;")
+                   "create view w as select * from t; create table rev(id int primary key, rev int not null, flag char(1), at timestamptz not null);"
+                   "create sequence ahead cache 20; create table s(id bigint primary key default nextval('ahead'));"
+                   "create table i(id bigint generated always as identity (cache 20) primary key);")
     p = Pipeline(SOURCE + BY_TIME, target=False)
     p.sql(sql)
 
@@ -207,6 +263,10 @@ def refused():
 
     def query(table, poll, more=""):
         return "      %s: {{method: query, %spoll: {{%s}}}}\n" % (table, more, poll)
+    one("shared_numbers", query("public.rev", "column: rev"), 2, "poll.column rev is a number that rows may share", "CREATE UNIQUE INDEX", "key: [rev]")
+    one("numbers_ahead", query("public.s", "column: id"), 2, "come from sequence public.ahead", "ALTER SEQUENCE public.ahead CACHE 1")
+    one("numbers_ahead_identity", query("public.i", "column: id"), 2, "come from sequence public.i_id_seq")
+    one("text_as_delete", query("public.rev", "column: at, deletes: soft-column, delete_column: flag"), 2, "poll.delete_column is neither a flag")
     one("no_column", query("public.t", "column: att"), 2, "there is no column att", "its columns: id, at, v, gone")
     one("zone", query("public.z", "column: at"), 2, "a time without a zone", "poll.timezone: UTC")
     one("date", query("public.z", "column: d"), 2, "neither a time with a time of day nor a number")
@@ -295,7 +355,7 @@ def cut_in_the_middle():
 
 
 if __name__ == "__main__":
-    tests = [way_through, late_by_time, late_by_number, killed_by_time, killed_by_number, ties_and_precision, open_transactions,
+    tests = [way_through, late_by_time, late_by_number, killed_by_time, killed_by_number, ties_and_precision, open_transactions, who_does_not_say, verbs,
              nulls_zones_views, columns_change, refused, plan, cut_in_the_middle]
     together([t for t in tests if not sys.argv[1:] or t.__name__ in sys.argv[1:]], 1 if sys.argv[1:] else 2)
     finish()

@@ -31,8 +31,12 @@ typedef struct world {
     bool lies;     /* who is open is not told */
     bool prepares; /* some are prepared first */
     unsigned slow; /* one of so many stays open for long */
+    bool hurries;  /* at each look somebody is prepared who was not at the one before */
+    bool frozen;   /* nobody ends */
+    bool statement, shared, ahead, changed; /* what the relation is; its columns are others now */
+    int64_t slow_us;                        /* so long it takes to answer who is open */
     const fr_table *table;
-    int states, selects;
+    int states, selects, described;
     fr_sql_state last;
     int64_t asked_us;
 } world;
@@ -50,7 +54,7 @@ static void step(world *w)
         w->txs[w->count++] = (tx){.start_us = w->now_us, .id = w->next_id++, .state = OPEN};
         return;
     }
-    if (w->count == 0)
+    if (w->count == 0 || w->frozen)
         return;
     tx *t = &w->txs[w->count - 1 - roll(w, w->count < 40 ? (unsigned)w->count : 40)];
     if (t->state == OPEN && w->slow > 0 && t->id % w->slow == 0 &&
@@ -86,20 +90,31 @@ typedef struct relation {
 } relation;
 
 static const int64_t units[] = {0, 1};
-static const bool indexed[] = {true, true};
+static const bool indexed[] = {true, true}, unique[] = {true, false}, shared[2];
+static const fr_str sequences[] = {FR_STR("public.t_id_seq"), {NULL, 0}};
 
 static fr_rc w_describe(fr_sql *c, const fr_table_settings *t, fr_str space, fr_str name,
                         uint32_t version, fr_sql_relation **out, fr_err *err)
 {
+    world *w = (world *)c;
     (void)t, (void)space, (void)name, (void)version, (void)err;
+    w->described++;
     relation *r = fr_malloc(sizeof(*r));
-    r->base = (fr_sql_relation){.table = ((world *)c)->table, .unit_us = units, .indexed = indexed};
+    r->base =
+        (fr_sql_relation){.table = w->statement ? fr_table_new(w->table) : fr_table_ref(w->table),
+                          .unit_us = units,
+                          .indexed = indexed,
+                          .statement = w->statement,
+                          .plain_table = !w->statement,
+                          .unique = w->shared ? shared : unique,
+                          .ahead = w->ahead ? sequences : NULL};
     *out = &r->base;
     return FR_OK;
 }
 
 static void w_forget(fr_sql_relation *r)
 {
+    fr_table_unref(r->table);
     free(r);
 }
 
@@ -107,7 +122,10 @@ static fr_rc w_state(fr_sql *c, fr_arena *a, fr_sql_state *out, fr_err *err)
 {
     world *w = (world *)c;
     (void)err;
+    int64_t before_us = w->last.now_us;
     w->states++;
+    if (w->slow_us > 0)
+        fr_sleep_us(w->slow_us);
     steps(w, 6);
     *out = (fr_sql_state){.now_us = w->now_us,
                           .listed_us = w->now_us,
@@ -122,6 +140,8 @@ static fr_rc w_state(fr_sql *c, fr_arena *a, fr_sql_state *out, fr_err *err)
         if (t->state == PREPARED && t->prepared_us < out->prepared_us)
             out->prepared_us = t->prepared_us;
     }
+    if (w->hurries && before_us > 0 && before_us < w->now_us)
+        out->prepared_us = before_us + 1;
     steps(w, 6);
     return FR_OK;
 }
@@ -276,6 +296,13 @@ static fr_rc w_select(fr_sql *c, fr_sql_relation *rel, fr_str sql, fr_reader **o
     r->base.ops = &reader_ops;
     r->table = w->table;
     w->selects++;
+    if (w->changed) {
+        w->changed = false;
+        free(r);
+        fr_arena_free(a);
+        fr_fail(err, FR_ERR_BUSY, "its columns have changed");
+        return fr_fail_code(err, "sql.changed");
+    }
     read_condition(text, &where);
     for (size_t i = 0; i < w->count; i++)
         if (w->txs[i].state == COMMITTED && takes(&where, w->txs[i].id, w->txs[i].start_us)) {
@@ -564,11 +591,177 @@ static void a_clock_that_goes_back(void **state)
     world_free(w);
 }
 
+/* A server that takes seconds to say who is open is no server whose clock went back. */
+static void a_slow_answer_is_no_clock_that_goes_back(void **state)
+{
+    (void)state;
+    world *w = world_new(1, 0);
+    fr_source_settings source = {.name = "s"};
+    fr_table_settings settings = {.pattern = "public.t", .poll_column = "at", .poll_batch = 50};
+    fr_batch *b = fr_batch_new(100, 1 << 20);
+    fr_err err;
+    fr_poller *p =
+        fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), FR_STR(""), 0, look, w);
+    w->txs[w->count++] = (tx){.start_us = w->now_us - SECOND, .id = w->next_id++};
+    w->txs[0].state = COMMITTED;
+    w->target = w->count;
+    w->now_us += SECOND;
+    w->slow_us = 1500000;
+    assert_int_equal(fr_poller_fill(p, &w->base, b, INT64_MAX, &err), FR_OK);
+    assert_int_equal(b->count, 1);
+    w->slow_us = 0;
+    w->asked_us = 0;
+    fr_batch_reset(b);
+    for (fr_rc rc = FR_OK; rc == FR_OK;)
+        rc = fr_poller_fill(p, &w->base, b, INT64_MAX, &err);
+    assert_int_equal(b->count, 0);
+    w->asked_us = 0;
+    assert_int_equal(fr_poller_fill(p, &w->base, b, INT64_MAX, &err), FR_END);
+    assert_int_equal(b->count, 0);
+    fr_poller_free(p);
+    fr_batch_free(b);
+    world_free(w);
+}
+
+/* ---- prepared transactions, one after the other ---- */
+
+/* At no look is nobody prepared, and still everything that is final comes, and gaps close. */
+static void prepared_ones_that_take_turns(void **state)
+{
+    (void)state;
+    static const char *const columns[] = {"at", "id"};
+    for (size_t i = 0; i < 2; i++) {
+        world *w = world_new(5, 300);
+        tally t;
+        w->hurries = true;
+        poll_all(w, &(run){.column = columns[i], .batch = 50}, &t);
+        if (t.missed + t.twice + t.unknown + t.gaps > 0)
+            fail_msg("by %s: %zu missed, %zu twice, %zu were not committed, %" PRIu64 " gaps",
+                     columns[i], t.missed, t.twice, t.unknown, t.gaps);
+        assert_true(t.committed > 50);
+        world_free(w);
+    }
+}
+
+/* ---- columns that change, statements, and for whom is waited ---- */
+
+static fr_rc poll_once(fr_poller *p, world *w, fr_batch *b, fr_err *err)
+{
+    fr_rc rc = FR_OK;
+    w->asked_us = 0;
+    while (rc == FR_OK)
+        rc = fr_poller_fill(p, &w->base, b, INT64_MAX, err);
+    return rc;
+}
+
+static void an_order_that_changes(void **state)
+{
+    (void)state;
+    world *w = world_new(1, 0);
+    fr_source_settings source = {.name = "s"};
+    fr_table_settings settings = {.pattern = "public.t", .poll_column = "at", .poll_batch = 50};
+    fr_batch *b = fr_batch_new(100, 1 << 20);
+    fr_err err;
+    fr_poller *p =
+        fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), FR_STR(""), 0, look, w);
+    w->txs[w->count++] = (tx){.start_us = w->now_us, .id = w->next_id++, .state = COMMITTED};
+    w->target = w->count;
+    w->now_us += 5 * (int64_t)SECOND;
+    assert_int_equal(poll_once(p, w, b, &err), FR_END);
+    assert_int_equal(b->count, 1);
+    fr_column columns[] = {{.name = FR_STR("id2"), .kind = FR_INT64, .key_ordinal = 1},
+                           {.name = FR_STR("at"), .kind = FR_TIMESTAMP}};
+    fr_table other = {
+        .space = FR_STR("public"), .name = FR_STR("t"), .column_count = 2, .columns = columns};
+    fr_table_unref(w->table);
+    w->table = fr_table_new(&other);
+    w->changed = true;
+    w->now_us += 5 * (int64_t)SECOND;
+    fr_batch_reset(b);
+    assert_int_equal(poll_once(p, w, b, &err), FR_FAIL);
+    assert_string_equal(err.code, "poll.order");
+    assert_non_null(strstr(err.text, "(at, id) so far, and now (at, id2)"));
+    fr_poller_free(p);
+    fr_batch_free(b);
+    world_free(w);
+}
+
+/* It is looked at each time, but its table is another one only if its columns are: what is made
+ * for each table would pile up. */
+static void a_statement_keeps_its_table(void **state)
+{
+    (void)state;
+    world *w = world_new(1, 0);
+    fr_source_settings source = {.name = "s"};
+    fr_table_settings settings = {.pattern = "public.t", .poll_column = "at", .poll_batch = 50};
+    fr_batch *b = fr_batch_new(100, 1 << 20);
+    fr_err err;
+    const fr_table *first = NULL;
+    const char *keys[] = {"id"};
+    settings.key = (fr_texts){keys, 1};
+    w->statement = true;
+    fr_poller *p =
+        fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), FR_STR(""), 0, look, w);
+    for (int i = 0; i < 3; i++) {
+        w->txs[w->count++] = (tx){.start_us = w->now_us, .id = w->next_id++, .state = COMMITTED};
+        w->target = w->count;
+        w->now_us += 5 * (int64_t)SECOND;
+        fr_batch_reset(b);
+        assert_int_equal(poll_once(p, w, b, &err), FR_END);
+        assert_int_equal(b->count, 1);
+        if (i == 0)
+            first = fr_table_ref(b->events[0].table);
+        assert_ptr_equal(b->events[0].table, first);
+    }
+    assert_true(w->described >= 3);
+    fr_poller_free(p);
+    fr_batch_free(b);
+    fr_table_unref(first);
+    world_free(w);
+}
+
+/* By time and by number, and from the first poll on. */
+static void for_whom_is_waited(void **state)
+{
+    (void)state;
+    static const char *const columns[] = {"at", "id"};
+    for (size_t i = 0; i < 2; i++) {
+        world *w = world_new(1, 0);
+        fr_source_settings source = {.name = "s"};
+        fr_table_settings settings = {
+            .pattern = "public.t", .poll_column = columns[i], .poll_batch = 50};
+        fr_batch *b = fr_batch_new(100, 1 << 20);
+        fr_poller_status s;
+        fr_err err;
+        w->frozen = true;
+        fr_poller *p = fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), FR_STR(""),
+                                     0, look, w);
+        fr_poller_status_of(p, &s);
+        assert_true(s.behind_us == -1 && s.waits == NULL);
+        w->txs[w->count++] = (tx){.start_us = w->now_us, .id = w->next_id++, .state = PREPARED};
+        w->txs[0].prepared_us = w->now_us;
+        w->txs[w->count++] = (tx){.start_us = w->now_us, .id = w->next_id++, .state = COMMITTED};
+        w->target = w->count;
+        assert_int_equal(poll_once(p, w, b, &err), FR_END);
+        w->now_us += SECOND;
+        assert_int_equal(poll_once(p, w, b, &err), FR_END);
+        w->now_us += 100 * (int64_t)SECOND;
+        assert_int_equal(poll_once(p, w, b, &err), FR_END);
+        fr_poller_status_of(p, &s);
+        assert_true(s.behind_us >= 100 * (int64_t)SECOND);
+        assert_non_null(s.waits);
+        assert_non_null(strstr(s.waits, "a prepared transaction"));
+        fr_poller_free(p);
+        fr_batch_free(b);
+        world_free(w);
+    }
+}
+
 /* ---- what is refused ---- */
 
-static void refuse(const fr_table_settings *settings, const char *record, const char *code)
+static void refuse_of(world *w, const fr_table_settings *settings, const char *record,
+                      const char *code)
 {
-    world *w = world_new(1, 0);
     fr_source_settings source = {.name = "s"};
     fr_batch *b = fr_batch_new(100, 1 << 20);
     fr_err err;
@@ -579,6 +772,11 @@ static void refuse(const fr_table_settings *settings, const char *record, const 
     fr_poller_free(p);
     fr_batch_free(b);
     world_free(w);
+}
+
+static void refuse(const fr_table_settings *settings, const char *record, const char *code)
+{
+    refuse_of(world_new(1, 0), settings, record, code);
 }
 
 static void what_cannot_be_polled(void **state)
@@ -595,11 +793,58 @@ static void what_cannot_be_polled(void **state)
     t.poll_deletes = 1;
     refuse(&t, "", "poll.delete_column");
     t.poll_deletes = 0;
+    t.poll_deletes = 1;
+    t.poll_delete_column = "nope";
+    refuse(&t, "", "poll.column");
+    t.poll_deletes = 0;
     refuse(&t, "{\"v\":1,\"page\":1,\"order\":[\"id\"],\"at\":[\"5\"]}", "poll.order");
     refuse(&t, "{\"v\":1,\"page\":-1,\"order\":[\"at\",\"id\"],\"at\":[]}", "checkpoint.record");
     refuse(&t, "{\"v\":1,\"page\":1,\"order\":[\"at\",\"id\"],\"at\":[1]}", "checkpoint.record");
     refuse(&t, "{\"v\":1,\"page\":1,\"order\":[\"at\",\"id\"],\"at\":[],\"gaps\":[[5,1,0]]}",
            "checkpoint.record");
+}
+
+/* Numbers that lose rows: shared ones, and those that are taken long before they are used. */
+static void which_numbers_cannot_be_polled(void **state)
+{
+    (void)state;
+    const char *keys[] = {"id"};
+    fr_table_settings t = {.pattern = "public.t", .poll_column = "id", .poll_batch = 50};
+    world *w = world_new(1, 0);
+    w->shared = true;
+    refuse_of(w, &t, "", "poll.not_unique");
+    w = world_new(1, 0);
+    w->ahead = true;
+    refuse_of(w, &t, "", "poll.sequence");
+    t.key = (fr_texts){keys, 1}; /* said to be unique, but still taken ahead */
+    w = world_new(1, 0);
+    w->shared = w->ahead = true;
+    refuse_of(w, &t, "", "poll.sequence");
+    t.poll_tiebreak = "at";
+    refuse(&t, "", "poll.column");
+    t.poll_tiebreak = NULL;
+    t.poll_max_skew_us = SECOND;
+    refuse(&t, "", "poll.column");
+}
+
+/* Y and N are both texts. */
+static void a_text_is_no_soft_delete(void **state)
+{
+    (void)state;
+    fr_table_settings t = {.pattern = "public.t",
+                           .poll_column = "at",
+                           .poll_batch = 50,
+                           .poll_deletes = 1,
+                           .poll_delete_column = "gone"};
+    fr_column columns[] = {{.name = FR_STR("id"), .kind = FR_INT64, .key_ordinal = 1},
+                           {.name = FR_STR("at"), .kind = FR_TIMESTAMP},
+                           {.name = FR_STR("gone"), .kind = FR_TEXT}};
+    fr_table like = {
+        .space = FR_STR("public"), .name = FR_STR("t"), .column_count = 3, .columns = columns};
+    world *w = world_new(1, 0);
+    fr_table_unref(w->table);
+    w->table = fr_table_new(&like);
+    refuse_of(w, &t, "", "poll.delete_column");
 }
 
 /* The record of every version there was can be read, and says the same again. */
@@ -666,9 +911,10 @@ static void another_server(void **state)
                          FR_STR("{\"epoch\":3,\"poll\":1,\"id\":\"8\",\"db\":\"a\"}"), now, &err),
                      FR_FAIL);
     assert_int_equal(err.kind, FR_ERR_POSITION);
+    assert_string_equal(err.code, "poll.other_server");
     assert_int_equal(fr_poll_same_server(FR_STR("{\"end_lsn\":\"0/5\",\"db\":\"a\"}"), now, &err),
                      FR_FAIL);
-    assert_string_equal(err.code, "poll.other_server");
+    assert_string_equal(err.code, "poll.other_method");
 }
 
 int main(void)
@@ -682,7 +928,14 @@ int main(void)
         cmocka_unit_test(by_number_killed),
         cmocka_unit_test(a_lie_is_found),
         cmocka_unit_test(a_clock_that_goes_back),
+        cmocka_unit_test(a_slow_answer_is_no_clock_that_goes_back),
+        cmocka_unit_test(prepared_ones_that_take_turns),
+        cmocka_unit_test(an_order_that_changes),
+        cmocka_unit_test(a_statement_keeps_its_table),
+        cmocka_unit_test(for_whom_is_waited),
         cmocka_unit_test(what_cannot_be_polled),
+        cmocka_unit_test(which_numbers_cannot_be_polled),
+        cmocka_unit_test(a_text_is_no_soft_delete),
         cmocka_unit_test(the_record_is_as_it_was),
         cmocka_unit_test(statements),
         cmocka_unit_test(another_server),

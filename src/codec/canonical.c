@@ -142,9 +142,19 @@ static bool in_list(const char *key, const char *const *list, size_t count)
     return false;
 }
 
-/* `j` minus members that were written already, which the caller removed. */
-static void put_members(writer *w, const json_t *j, fr_str space, bool is_field, bool first)
+/* Which members are written already: of a schema "type", of a definition its names too. Elsewhere
+ * a name is a property like any other. */
+typedef enum members { OF_FIELD, OF_SCHEMA, OF_DEFINITION } members;
+
+static bool is_written(const char *key, members of)
 {
+    return (of != OF_FIELD && strcmp(key, "type") == 0) ||
+           (of == OF_DEFINITION && (strcmp(key, "name") == 0 || strcmp(key, "namespace") == 0));
+}
+
+static void put_members(writer *w, const json_t *j, fr_str space, members of, bool first)
+{
+    bool is_field = of == OF_FIELD;
     const char *const *order = is_field ? field_order : schema_order;
     size_t known = is_field ? sizeof field_order / sizeof *field_order
                             : sizeof schema_order / sizeof *schema_order;
@@ -155,8 +165,7 @@ static void put_members(writer *w, const json_t *j, fr_str space, bool is_field,
         const json_t *v = json_object_get(j, key);
         if (v == NULL || (i >= known && in_list(key, order, known)))
             continue;
-        if (!is_field &&
-            (strcmp(key, "type") == 0 || strcmp(key, "name") == 0 || strcmp(key, "namespace") == 0))
+        if (is_written(key, of))
             continue;
         if (!first)
             fr_buf_u8(w->b, ',');
@@ -172,7 +181,7 @@ static void put_fields(writer *w, const json_t *list, fr_str space)
     fr_buf_u8(w->b, '[');
     for (size_t i = 0; i < json_array_size(list); i++) {
         fr_buf_text(w->b, i > 0 ? ",{" : "{");
-        put_members(w, json_array_get(list, i), space, true, true);
+        put_members(w, json_array_get(list, i), space, OF_FIELD, true);
         fr_buf_u8(w->b, '}');
     }
     fr_buf_u8(w->b, ']');
@@ -202,7 +211,7 @@ static void put_named(writer *w, const json_t *j, fr_str space)
         fr_buf_text(w->b, ",\"namespace\":");
         fr_buf_json(w->b, inner);
     }
-    put_members(w, j, inner, false, false);
+    put_members(w, j, inner, OF_DEFINITION, false);
 }
 
 static void put_schema(writer *w, const json_t *j, fr_str space)
@@ -232,7 +241,7 @@ static void put_schema(writer *w, const json_t *j, fr_str space)
     if (tag >= FR_AVRO_RECORD && tag <= FR_AVRO_FIXED)
         put_named(w, j, space);
     else
-        put_members(w, j, space, false, false);
+        put_members(w, j, space, OF_SCHEMA, false);
     fr_buf_u8(w->b, '}');
 }
 

@@ -183,7 +183,7 @@ def verbs():
         p.wait_events("t", 1)
         for running in (True, False):
             code, out, err = p.verb("snapshot", "start", "src/public.t", "--yes")
-            assert code == 2 and "src/public.t is polled: it has no snapshots" in err and "freshet position reset src" in err, (code, out, err)
+            assert code == 2 and "source src is polled: its tables have no snapshots" in err and "freshet position reset src" in err, (code, out, err)
             if running:
                 code, out, err = p.verb("status")
                 assert code == 0 and "src" in out, (code, out, err)

@@ -60,6 +60,8 @@ static void texts_become_one(void **state)
          "\"aa\":{\"x\":[true,null],\"y\":2.5},\"zz\":1}"},
         {"{\"symbols\":[\"A\",\"B\"],\"default\":\"A\",\"name\":\"E\",\"type\":\"enum\"}",
          "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"],\"default\":\"A\"}"},
+        {"{\"type\":[{\"name\":\"a\",\"type\":\"string\"},{\"type\":\"long\"}]}",
+         "[{\"type\":\"string\",\"name\":\"a\"},\"long\"]"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fr_str out, again;

@@ -82,7 +82,7 @@ typedef struct fr_table_settings {
     int64_t poll_every_us, poll_batch, poll_max_skew_us;
     const char *poll_column, *poll_tiebreak, *poll_query;
     const char *poll_timezone; /* NULL, or "UTC" */
-    int poll_deletes; /* 0 none, 1 soft-column, 2 full-compare (refused for now) */
+    int poll_deletes;          /* 0 none, 1 soft-column, 2 full-compare (refused for now) */
     const char *poll_delete_column;
 } fr_table_settings;
 

@@ -143,21 +143,28 @@ static void add_error(fr_findings *out, const char *code, const fr_err *err)
     f->hint = fr_arena_str(out->arena, fr_cstr(fr_err_hint(err)));
 }
 
-static void say_index(const fr_sql_relation *r, const fr_poll_order *o, const found *t,
+/* What is behind a view or a statement only its owner knows. */
+static void say_index(const fr_sql_ops *ops, const fr_sql_relation *r, const fr_poll_order *o,
                       fr_findings *out)
 {
     const fr_table *table = r->table;
-    if (r->statement || r->indexed[o->columns[0]])
+    if (!r->plain_table || r->indexed[o->columns[0]])
         return;
     fr_finding *f = fr_findings_add(out, FR_WARNING, "query.index",
                                     "%.*s.%.*s: no index begins with %.*s: each poll reads the "
                                     "whole table",
                                     FR_ARG(table->space), FR_ARG(table->name), FR_ARG(o->names[0]));
-    (void)t;
     fr_buf b = {.arena = out->arena};
-    fr_buf_printf(&b, "CREATE INDEX ON %.*s.%.*s (", FR_ARG(table->space), FR_ARG(table->name));
-    for (size_t i = 0; i < o->count; i++)
-        fr_buf_printf(&b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(o->names[i]));
+    fr_str name =
+        fr_arena_printf(out->arena, "%.*s_%.*s", FR_ARG(table->name), FR_ARG(o->names[0]));
+    fr_buf_text(&b, "CREATE INDEX ");
+    ops->put_ident(&b, name);
+    fr_buf_text(&b, " ON ");
+    ops->put_from(&b, r);
+    for (size_t i = 0; i < o->count; i++) {
+        fr_buf_text(&b, i > 0 ? ", " : " (");
+        ops->put_ident(&b, o->names[i]);
+    }
     fr_buf_text(&b, ");");
     f->sql = fr_buf_view(&b);
     f->class = FR_SQL_LOCK;
@@ -200,7 +207,7 @@ static void check_table(const fr_sql_ops *ops, fr_sql *c, const found *t, fr_fin
                                 FR_ARG(t->name.space), FR_ARG(t->name.name), FR_ARG(o.names[0]));
             f->hint = FR_STR("make the column NOT NULL");
         }
-        say_index(r, &o, t, out);
+        say_index(ops, r, &o, out);
         say_deletes(t, out);
     }
     ops->forget(r);

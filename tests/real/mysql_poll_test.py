@@ -127,6 +127,19 @@ def keys_and_views(server):
         assert p.stop() == 0
 
 
+def plan(server):
+    """The index that plan prints can be made, and is enough."""
+    sql = "create table t(id int primary key, `at``x` timestamp(6) not null);\n"
+    with pipeline("plan", server, "      {id}.t: {{method: query, poll: {{column: 'at`x'}}}}\n", sql) as p:
+        dba = os.path.join(p.dir, "dba.sql")
+        code, out, err = p.verb("plan", "--sql", dba)
+        assert code == 0 and "t: no index begins with at`x" in out, out + err
+        with open(dba) as f:
+            p.sql("\n".join(line for line in f if not line.startswith("--")))
+        code, out, err = p.verb("plan")
+        assert code == 0 and "no index begins with" not in out, out + err
+
+
 def refused(server):
     with pipeline("refused", server, BY_TIME) as p:
         c = connect(p.root)
@@ -183,7 +196,7 @@ def prepared_over_a_restart(server):
         assert p.stop() == 0
 
 
-TESTS = [late_by_time, late_by_number, killed_by_time, killed_by_number, open_transactions, keys_and_views]
+TESTS = [late_by_time, late_by_number, killed_by_time, killed_by_number, open_transactions, keys_and_views, plan]
 
 if __name__ == "__main__":
     for s in list(SERVERS):

@@ -336,6 +336,12 @@ def plan():
                      "public.u: method query never sees deletes", "2 tables captured"):
             assert text in out, f"{text!r} is not in {out}"
         assert "public.u: no index" not in out and "public.u: at may be NULL" not in out, out
+        dba = os.path.join(p.dir, "dba.sql")
+        p.verb("plan", "--sql", dba)
+        with open(dba) as f:
+            p.sql(f.read())
+        out = p.verb("plan")[1]
+        assert "no index begins with" not in out, out
 
 
 def cut_in_the_middle():

@@ -8,14 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECOND_US = 1000000, ROWS_BETWEEN_LOOKS = 64, NOW6_VERSION = 50600, NO_PROCESS = 1227 };
-enum { STALE_TRIES = 40, STALE_US = 150000, STATE_US = 250000 };
+enum {
+    SECOND_US = 1000000,
+    ROWS_BETWEEN_LOOKS = 64,
+    NOW6_VERSION = 50600,
+    OTHER_LIST_VERSION = 80022,
+    NO_PROCESS = 1227,
+    CANNOT_CONVERT = 3854
+};
+enum { STALE_TRIES = 20, STALE_US = 120000, STALE_MORE_US = 500000, STATE_US = 500000 };
 
 /* The binlog source's way to connect is what we need of it. */
 typedef struct my_sql {
     fr_sql base;
     fr_binlog_source *source;
     fr_my *my;
+    const char *processes; /* the table of sessions and what they do */
 } my_sql;
 
 typedef struct my_relation {
@@ -43,6 +51,22 @@ static void my_sql_close(fr_sql *base)
     free(c);
 }
 
+/* MySQL's own PROCESSLIST cannot be read while anybody's statement holds bytes that are no text
+ * (error 3854), whatever is asked of it. From 8.0.22 on there is another, unless it is off. */
+static fr_rc choose_processes(my_sql *c, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_str on = {"", 0};
+    fr_rc rc = FR_OK;
+    c->processes = "information_schema.PROCESSLIST";
+    if (!c->my->mariadb && c->my->version >= OTHER_LIST_VERSION)
+        rc = fr_my_variable(c->my, a, "performance_schema", &on, err);
+    if (fr_str_is(on, "ON") || fr_str_is(on, "1"))
+        c->processes = "performance_schema.processlist";
+    fr_arena_free(a);
+    return rc;
+}
+
 static fr_rc open_as(const fr_source_settings *settings, const fr_source_ops *source,
                      const fr_sql_ops *ops, fr_sql **out, fr_err *err)
 {
@@ -50,6 +74,8 @@ static fr_rc open_as(const fr_source_settings *settings, const fr_source_ops *so
     c->base.ops = ops;
     c->source = fr_binlog_source_new(settings, source);
     fr_rc rc = fr_binlog_connect(c->source, &c->my, err);
+    if (rc == FR_OK)
+        rc = choose_processes(c, err);
     /* Whatever the server's default is: only what is committed. */
     if (rc == FR_OK)
         rc = fr_my_exec(c->my, "prepare the session",
@@ -108,17 +134,18 @@ static fr_rc my_verify(fr_sql *base, const fr_source_settings *settings, fr_err 
     fr_my *my = SQL(base)->my;
     fr_arena *a = fr_arena_new(0);
     fr_my_rows rows;
+    char sql[300];
     (void)settings;
+    snprintf(sql, sizeof(sql),
+             "SELECT COUNT(*) FROM %s WHERE USER = 'system user' AND COMMAND IN"
+             " ('Connect', 'Slave_IO', 'Slave_SQL', 'Slave_worker', 'Query')",
+             SQL(base)->processes);
     fr_rc rc = fr_my_query(my, a, "list open transactions",
                            "SELECT COUNT(*) FROM information_schema.INNODB_TRX", &rows, err);
     if (rc == FR_FAIL && err->native == NO_PROCESS)
         rc = no_process(my, err);
     if (rc == FR_OK)
-        rc = fr_my_query(my, a, "look for a replica's threads",
-                         "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER ="
-                         " 'system user' AND COMMAND IN ('Connect', 'Slave_IO', 'Slave_SQL',"
-                         " 'Slave_worker', 'Query')",
-                         &rows, err);
+        rc = fr_my_query(my, a, "look for a replica's threads", sql, &rows, err);
     if (rc == FR_OK && fr_my_uint(&rows, 0, 0, 0) > 0) {
         rc = fr_fail(err, FR_ERR_CONFIG,
                      "the server is a replica: transactions that are open on the primary are not "
@@ -304,7 +331,7 @@ static const char state_sql[] =
     " (SELECT UNIX_TIMESTAMP() - 7200 - GREATEST(0, COALESCE((SELECT"
     "   TIMESTAMPDIFF(SECOND, MIN(trx_started), NOW()) FROM information_schema.INNODB_TRX"
     "   WHERE trx_mysql_thread_id <> CONNECTION_ID()), 0)) AS `then`) u,"
-    " (SELECT MAX(TIME) AS longest FROM information_schema.PROCESSLIST"
+    " (SELECT MAX(TIME) AS longest FROM %s"
     "  WHERE ID <> CONNECTION_ID() AND COMMAND NOT IN ('Sleep', 'Daemon', 'Binlog Dump',"
     "  'Binlog Dump GTID')) p";
 
@@ -335,20 +362,35 @@ static bool has_ours(const fr_my_rows *rows, int64_t waited_us)
            number(rows, S_OURS) <= waited_us / SECOND_US + 1;
 }
 
-static fr_rc ask_list(fr_my *my, fr_arena *a, fr_my_rows *rows, fr_err *err)
+/* See choose_processes; where the other list is off it passes with that statement. */
+static fr_rc list_fail(fr_err *err)
 {
-    char sql[sizeof(state_sql) + 40];
+    if (err->native != CANNOT_CONVERT)
+        return FR_FAIL;
+    err->kind = FR_ERR_BUSY;
+    fr_fail_code(err, "query.processlist");
+    return fr_fail_hint(err,
+                        "start the server with performance_schema=ON: its list of sessions can "
+                        "be read whatever their statements hold");
+}
+
+static fr_rc ask_list(const my_sql *c, fr_arena *a, fr_my_rows *rows, fr_err *err)
+{
+    fr_my *my = c->my;
+    char sql[sizeof(state_sql) + 80];
     bool fractions = my->mariadb || my->version >= NOW6_VERSION;
     int64_t began = fr_now_us();
-    snprintf(sql, sizeof(sql), state_sql, fractions ? "MICROSECOND(NOW(6))" : "0");
+    snprintf(sql, sizeof(sql), state_sql, fractions ? "MICROSECOND(NOW(6))" : "0", c->processes);
     FR_TRY(fr_my_exec(my, "list open transactions",
                       FR_STR("START TRANSACTION WITH CONSISTENT SNAPSHOT"), err));
     for (int tries = 0; tries < STALE_TRIES; tries++) {
-        FR_TRY(fr_my_query(my, a, "list open transactions", sql, rows, err));
+        if (fr_my_query(my, a, "list open transactions", sql, rows, err) == FR_FAIL)
+            return list_fail(err);
         if (has_ours(rows, fr_now_us() - began))
             return FR_OK;
         FR_TRY(fr_cancel_check(err));
-        fr_sleep_us(STALE_US);
+        /* Two that wait for each other must not do so in step. */
+        fr_sleep_us(STALE_US + fr_now_us() % STALE_MORE_US);
     }
     fr_fail(err, FR_ERR_BUSY,
             "information_schema.INNODB_TRX is out of date: it is renewed only when "
@@ -357,11 +399,12 @@ static fr_rc ask_list(fr_my *my, fr_arena *a, fr_my_rows *rows, fr_err *err)
     return fr_fail_hint(err, "find out who reads it more than ten times a second (monitoring?)");
 }
 
-static fr_rc ask_state(fr_my *my, fr_arena *a, fr_my_rows *rows, fr_err *err)
+static fr_rc ask_state(const my_sql *c, fr_arena *a, fr_my_rows *rows, fr_err *err)
 {
+    fr_my *my = c->my;
     fr_err ignored;
     FR_TRY(fr_my_exec(my, "list open transactions", FR_STR("SET time_zone = 'SYSTEM'"), err));
-    fr_rc rc = ask_list(my, a, rows, err);
+    fr_rc rc = ask_list(c, a, rows, err);
     if (rc == FR_OK)
         rc = fr_my_exec(my, "list open transactions", FR_STR("COMMIT"), err);
     else
@@ -383,9 +426,8 @@ static int64_t began(const fr_my_rows *rows, size_t column, int64_t now_us)
 
 static fr_rc my_state(fr_sql *base, fr_arena *a, fr_sql_state *out, fr_err *err)
 {
-    fr_my *my = SQL(base)->my;
     fr_my_rows rows;
-    FR_TRY(ask_state(my, a, &rows, err));
+    FR_TRY(ask_state(SQL(base), a, &rows, err));
     fr_sql_state s = {.now_us = number(&rows, S_NOW) * SECOND_US + number(&rows, S_FRACTION),
                       .oldest_us = INT64_MAX,
                       .prepared_us = INT64_MAX};

@@ -1,12 +1,14 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
+# alone: it kills servers, and what it prepares would hold up the snapshots of others
 """method query on MariaDB and MySQL: as poll_test.py, whose rules these are, with InnoDB's transactions."""
 import contextlib
 import os
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import case, finish, stack, together  # noqa: E402
+from harness import case, eventually, finish, stack, together  # noqa: E402
 from mysql import MyPipeline, add_server, connect, run  # noqa: E402
 from poll_case import ids, late  # noqa: E402
 
@@ -127,6 +129,27 @@ def keys_and_views(server):
         assert p.stop() == 0
 
 
+def bytes_in_statements(server):
+    """A statement of somebody's that is no text, while who is open is listed."""
+    with pipeline("bytes_in_statements", server, BY_TIME) as p:
+        p.start()
+        p.says("polls 1 table")
+        c = connect(p.root, database=p.id)
+
+        def slow():
+            with c.cursor() as q:
+                q.execute(b"select concat(_binary'\xbb\x80\x81', sleep(4))")
+        t = threading.Thread(target=slow)
+        t.start()
+        eventually("it runs", lambda: p.sql("select count(*) from information_schema.innodb_trx") is not None)
+        p.sql("insert into t values (1, default, null)")
+        t.join()
+        p.wait_events("t", 1, p.id)
+        c.close()
+        assert "trying again" not in p.log(), "it was in the way"
+        assert p.stop() == 0
+
+
 def plan(server):
     """The index that plan prints can be made, and is enough."""
     sql = "create table t(id int primary key, `at``x` timestamp(6) not null);\n"
@@ -196,7 +219,7 @@ def prepared_over_a_restart(server):
         assert p.stop() == 0
 
 
-TESTS = [late_by_time, late_by_number, killed_by_time, killed_by_number, open_transactions, keys_and_views, plan]
+TESTS = [late_by_time, late_by_number, killed_by_time, killed_by_number, open_transactions, keys_and_views, plan, bytes_in_statements]
 
 if __name__ == "__main__":
     for s in list(SERVERS):

@@ -269,6 +269,7 @@ static void read_table(fr_loader *l, table_layers *t, const fr_member *m, const 
     fr_scope *s = table_scope(l, fr_path_join(l->a, t->path, m->key), fields);
     inherit(l, s, base);
     fr_scope_read(l, s, m->value, NULL);
+    fr_outbox_read(l, s, fields);
     fields->s.pattern = fr_arena_cstr(l->a, m->key);
     fields->s.regex = regex;
     fields->s.place = fr_place_text(l->a, m->place);
@@ -479,6 +480,7 @@ static const fr_scope *read_defaults(fr_loader *l, const fr_node *root)
     fr_scope *s = table_scope(l, "defaults", fields);
     const fr_member *m = map_member(l, root, "defaults", "");
     fr_scope_read(l, s, m == NULL ? NULL : m->value, NULL);
+    fr_outbox_note(s, fields);
     keep_scope(l, s);
     return s;
 }

@@ -482,8 +482,9 @@ typedef struct known_topic {
 static const char *topic_of(fr_loader *l, const fr_source_settings *s, const fr_table_settings *t)
 {
     const char *dot = strchr(t->pattern, '.');
-    if (t->regex != NULL || t->pattern[0] == '/' || dot == NULL || t->topic == NULL ||
-        t->method == FR_METHOD_SKIP || unresolved(t->topic))
+    const char *template = t->outbox.on && t->outbox.route != NULL ? t->outbox.route : t->topic;
+    if (t->regex != NULL || t->pattern[0] == '/' || dot == NULL || template == NULL ||
+        t->method == FR_METHOD_SKIP || unresolved(template))
         return NULL;
     const fr_pair vars[] = {
         {"source", s->name},
@@ -493,8 +494,8 @@ static const char *topic_of(fr_loader *l, const fr_source_settings *s, const fr_
     };
     fr_str topic;
     fr_err err;
-    if (fr_template_expand(l->a, t->topic, vars, 4, &topic, &err) == FR_FAIL)
-        return NULL; /* reported where it was read */
+    if (fr_template_expand(l->a, template, vars, 4, &topic, &err) == FR_FAIL)
+        return NULL; /* reported where it was read, or each row names its own */
     char *legal = fr_arena_cstr(l->a, topic);
     for (char *c = legal; *c != 0; c++)
         if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL)

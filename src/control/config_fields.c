@@ -273,9 +273,11 @@ static const fr_option table_options[] = {
          "Topic; row variables ${source}, ${prefix}, ${space}, ${table}."),
     LIST("partition_by", AT(fr_table_fields, s.partition_by), NULL,
          "Columns whose murmur2 chooses the partition; the key if not set."),
-    CHOICE("envelope", AT(fr_table_fields, s.envelope), "standard",
-           CHOICES("standard", "debezium", "state", "raw"),
-           "Shape of events: standard (before, after, source, op), state (the row itself)."),
+    CHOICE(
+        "envelope", AT(fr_table_fields, s.envelope), "standard",
+        CHOICES("standard", "debezium", "state", "raw"),
+        "Shape of events: standard (before, after, source, op), state (the row itself), raw (the "
+        "payload as it is: of an outbox, and its default)."),
     BOOL("tombstones", AT(fr_table_fields, s.tombstones), "true", "A tombstone after a delete."),
     CHOICE("truncate", AT(fr_table_fields, s.truncate), "block",
            CHOICES("block", "publish", "ignore"),
@@ -352,14 +354,23 @@ static const fr_option table_options[] = {
     TEXT("poll.delete_column", AT(fr_table_fields, s.poll_delete_column), NULL,
          "Of soft-column: a row in which it is neither NULL, false nor 0 is deleted."),
     LATER("poll.compare_every", FR_OPT_TIME, NULL, "Time between full comparisons."),
-    LATER("outbox.id", FR_OPT_TEXT, NULL, "Column: order."),
-    LATER("outbox.payload", FR_OPT_TEXT, NULL, "Column: body."),
-    LATER("outbox.key", FR_OPT_TEXT, NULL, "Column: message key."),
-    LATER("outbox.type", FR_OPT_TEXT, NULL, "Column: header type."),
-    LATER("outbox.route", FR_OPT_TEXT, NULL, "Topic template; row columns allowed."),
-    LATER("outbox.headers", FR_OPT_LIST, NULL, "Columns that become headers."),
-    LATER("outbox.tx", FR_OPT_TEXT, NULL, "xid8 column: exact order on PostgreSQL."),
-    LATER("outbox.delete", FR_OPT_BOOL, NULL, "Delete once confirmed."),
+    TEXT("outbox.id", AT(fr_table_fields, s.outbox.id), NULL,
+         "Of an outbox, required with any other: column of the event's id; becomes header id."),
+    TEXT("outbox.payload", AT(fr_table_fields, s.outbox.payload), NULL,
+         "Required with any other: column whose bytes are the message; NULL: a tombstone."),
+    TEXT("outbox.key", AT(fr_table_fields, s.outbox.key), NULL,
+         "Column whose text is the message's key; no key if not set."),
+    TEXT("outbox.type", AT(fr_table_fields, s.outbox.type), NULL,
+         "Column that becomes header type."),
+    TEXT("outbox.route", AT(fr_table_fields, s.outbox.route), NULL,
+         "Topic of a row: columns as ${column}, and ${source}, ${prefix}, ${space}, ${table}, "
+         "${topic}; topic if not set."),
+    LIST("outbox.headers", AT(fr_table_fields, s.outbox.headers), NULL,
+         "Columns that become headers of their name."),
+    TEXT("outbox.tx", AT(fr_table_fields, s.outbox.tx), NULL,
+         "Of method outbox: xid8 column, for exact order on PostgreSQL."),
+    BOOL("outbox.delete", AT(fr_table_fields, s.outbox.clean_up), NULL,
+         "Of method outbox, true if not set: delete rows once they are confirmed."),
     END,
 };
 
@@ -445,7 +456,6 @@ static const fr_unbuilt unbuilt[] = {
     {"table", "method", "snapshot", "use log, query or skip"},
     {"table", "poll.deletes", "full-compare", "use none or soft-column"},
     {"table", "envelope", "debezium", "use standard or state"},
-    {"table", "envelope", "raw", "use standard or state"},
     {"table", "errors.mode", "block", "held tables are not built yet: use stop or dlq"},
     {"table", "schema.on_change", "block", HELD},
     {"table", "schema.on_change", "ignore", CHANGES},
@@ -478,5 +488,10 @@ const char *const *fr_row_variables(const char *option)
     static const char *const of_topic[] = {"source", "prefix", "space", "table", "topic", NULL};
     if (strcmp(option, "topic") == 0 || strcmp(option, "schema.name") == 0)
         return of_table;
-    return strcmp(option, "into") == 0 || strcmp(option, "outbox.route") == 0 ? of_topic : NULL;
+    return strcmp(option, "into") == 0 || fr_row_columns(option) ? of_topic : NULL;
+}
+
+bool fr_row_columns(const char *option)
+{
+    return strcmp(option, "outbox.route") == 0;
 }

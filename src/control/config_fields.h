@@ -42,5 +42,7 @@ extern const char *const fr_source_types[];
 extern const char *const fr_sink_types[];
 /* Row variables that an option may hold ("source", "prefix", ...), or NULL: none. */
 const char *const *fr_row_variables(const char *option);
+/* True for an option that may hold the row's columns as well. */
+bool fr_row_columns(const char *option);
 
 #endif

@@ -83,6 +83,12 @@ void fr_scope_required(fr_loader *l, const fr_scope *s);
 fr_place fr_scope_place(const fr_scope *s, const char *name);
 const char *fr_place_text(fr_arena *a, fr_place place); /* "freshet.yaml:12" */
 
+/* A table's scope was read: is it an outbox, what follows from that where keys are not set, and
+ * which keys do not go with it (config_outbox.c). */
+void fr_outbox_read(fr_loader *l, fr_scope *s, fr_table_fields *fields);
+/* Of a scope that others inherit: an `outbox:` there is theirs. */
+void fr_outbox_note(const fr_scope *s, fr_table_fields *fields);
+
 void fr_config_check(fr_loader *l); /* what needs more than one key */
 
 #endif

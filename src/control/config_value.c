@@ -239,6 +239,8 @@ static fr_rc resolve_one(fr_loader *l, const fr_node *n, const char *path, const
     for (size_t i = 0; vars != NULL && vars[i] != NULL; i++)
         if (fr_str_is(body, vars[i]))
             return FR_END;
+    if (fr_row_columns(o->name) && body.len > 0 && memchr(body.ptr, ':', body.len) == NULL)
+        return FR_END; /* only the server knows the columns */
     return unknown_reference(l, n, path, vars, body);
 }
 

@@ -54,6 +54,18 @@ typedef enum {
 } fr_change;
 typedef enum { FR_WHEN_APPLY, FR_WHEN_RUN, FR_WHEN_NEVER } fr_when;
 
+/* A table whose rows are events that an application wrote: T.outbox. NULL: no such column. */
+typedef struct fr_outbox_settings {
+    bool on;             /* this table is one */
+    const char *id;      /* column: the event's id, and the order of polling */
+    const char *payload; /* column: the message's value */
+    const char *key, *type;
+    const char *route; /* template of the topic, with the row's columns; NULL: the table's topic */
+    fr_texts headers;  /* columns that become headers */
+    const char *tx;    /* polled: column of type xid8 */
+    bool clean_up;     /* polled: delete rows once they are confirmed */
+} fr_outbox_settings;
+
 typedef struct fr_table_settings {
     const char *pattern; /* "public.orders" or "/regex/" */
     void *regex;         /* compiled; NULL: exact */
@@ -84,6 +96,7 @@ typedef struct fr_table_settings {
     const char *poll_timezone; /* NULL, or "UTC" */
     int poll_deletes;          /* 0 none, 1 soft-column, 2 full-compare (refused for now) */
     const char *poll_delete_column;
+    fr_outbox_settings outbox;
 } fr_table_settings;
 
 typedef struct fr_source_settings {

@@ -1,0 +1,168 @@
+/* T.outbox: which tables are outboxes, what holds where nothing is said, what contradicts it. */
+#include "control/config_load.h"
+#include <string.h>
+
+/* What set an option of a table: NULL is the built-in default. */
+static const fr_node *set_by(const fr_scope *s, const char *name)
+{
+    const fr_option *options = s->parts[0].options;
+    const fr_option *o = fr_option_find(options, fr_cstr(name));
+    return o == NULL ? NULL : s->parts[0].set_by[o - options];
+}
+
+/* Said of this table, and not of all of them. */
+static bool said_here(const fr_scope *s, const char *name)
+{
+    const fr_option *options = s->parts[0].options;
+    const fr_option *o = fr_option_find(options, fr_cstr(name));
+    return o != NULL && s->parts[0].set_by[o - options] != NULL &&
+           s->parts[0].layer[o - options] == NULL;
+}
+
+static fr_problem *report(fr_loader *l, const fr_scope *s, const char *code, const char *key,
+                          const char *text)
+{
+    fr_str path = fr_arena_printf(l->a, "%s.%s", s->path, key);
+    return fr_problem_add(l, false, code, fr_scope_place(s, key), fr_arena_cstr(l->a, path), "%s",
+                          text);
+}
+
+void fr_outbox_note(const fr_scope *s, fr_table_fields *fields)
+{
+    const fr_member *m = s->node == NULL || s->node->kind != FR_NODE_MAP
+                             ? NULL
+                             : fr_node_find(s->node, FR_STR("outbox"));
+    if (m != NULL && m->value->kind == FR_NODE_MAP)
+        fields->s.outbox.on = true;
+}
+
+/* The columns that other tools' outbox routers expect, and the topics they write to: where none of
+ * them is named. */
+static void set_usual(const fr_scope *s, fr_outbox_settings *o)
+{
+    static const char *const keys[] = {"outbox.id", "outbox.key", "outbox.type", "outbox.payload",
+                                       "outbox.route"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (set_by(s, keys[i]) != NULL)
+            return;
+    }
+    o->id = "id";
+    o->key = "aggregateid";
+    o->type = "type";
+    o->payload = "payload";
+    o->route = "outbox.event.${aggregatetype}";
+}
+
+/* A pattern's built-in columns are not said of a table that names its own. */
+static void forget_usual(const fr_scope *s, fr_outbox_settings *o)
+{
+    o->id = set_by(s, "outbox.id") != NULL ? o->id : NULL;
+    o->key = set_by(s, "outbox.key") != NULL ? o->key : NULL;
+    o->type = set_by(s, "outbox.type") != NULL ? o->type : NULL;
+    o->payload = set_by(s, "outbox.payload") != NULL ? o->payload : NULL;
+    o->route = set_by(s, "outbox.route") != NULL ? o->route : NULL;
+}
+
+static void check_columns(fr_loader *l, const fr_scope *s, const fr_outbox_settings *o)
+{
+    const char *missing = o->id == NULL ? "outbox.id" : "outbox.payload";
+    if (o->id != NULL && o->payload != NULL)
+        return;
+    fr_problem *p = report(l, s, "config.missing", missing,
+                           "an outbox whose columns are named needs outbox.id and outbox.payload");
+    fr_problem_hint(l, p,
+                    "name both; outbox: {} stands for {id: id, key: aggregateid, type: type, "
+                    "payload: payload, route: \"outbox.event.${aggregatetype}\"}");
+}
+
+/* A row of an outbox is a message as it is: nothing of it is left for these to decide. */
+static void check_no_part(fr_loader *l, const fr_scope *s)
+{
+    static const struct {
+        const char *key, *instead;
+    } keys[] = {
+        {"key", "use outbox.key"},
+        {"append_only", "remove it: rows of an outbox never change, and deletes are ignored"},
+        {"columns.include", "remove it: outbox.payload and outbox.headers say what is published"},
+        {"columns.exclude", "remove it: outbox.payload and outbox.headers say what is published"},
+        {"columns.types", "remove it: the payload's bytes are published as they are"},
+        {"columns.defaults", "remove it: the payload's bytes are published as they are"},
+        {"columns.zero_dates", "remove it: the payload's bytes are published as they are"},
+        {"partition_by", "remove it: outbox.key chooses the partition"},
+        {"tombstones", "remove it: deletes are ignored, and a NULL payload is a tombstone"},
+        {"truncate", "remove it: TRUNCATE of an outbox is its clean-up, and is ignored"},
+        {"schema.name", "remove it: no schema is made of an outbox"},
+        {"schema.doc", "remove it: no schema is made of an outbox"},
+        {"schema.compatibility", "remove it: no schema is made of an outbox"},
+        {"schema.on_change.add_column", "remove it: no schema is made of an outbox"},
+        {"schema.on_change.drop_column", "remove it: no schema is made of an outbox"},
+        {"schema.on_change.change_type", "remove it: no schema is made of an outbox"},
+    };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (!said_here(s, keys[i].key))
+            continue;
+        fr_problem *p = report(l, s, "config.conflict", keys[i].key, "this table is an outbox");
+        fr_problem_hint(l, p, "%s", keys[i].instead);
+    }
+}
+
+/* What only the polled outbox has. */
+static void check_logged(fr_loader *l, const fr_scope *s)
+{
+    static const char *const keys[] = {"outbox.tx", "outbox.delete"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (set_by(s, keys[i]) == NULL)
+            continue;
+        fr_problem *p = report(l, s, "config.conflict", keys[i],
+                               "this outbox is not polled, but read from the log");
+        fr_problem_hint(l, p, "remove it; with method: log the application deletes its rows");
+    }
+}
+
+static void check_outbox(fr_loader *l, const fr_scope *s, const fr_table_settings *t)
+{
+    if (t->method != FR_METHOD_LOG && t->method != FR_METHOD_OUTBOX) {
+        fr_problem *p =
+            report(l, s, "config.conflict", "method", "an outbox is read by method log or outbox");
+        fr_problem_hint(l, p, "set method: log, or remove outbox");
+    }
+    if (t->envelope != FR_ENVELOPE_RAW) {
+        fr_problem *p = report(l, s, "config.not_built", "envelope",
+                               "an outbox's payload is published as it is (raw); Avro is not made "
+                               "of it yet");
+        fr_problem_hint(l, p, "set envelope: raw for this table, or leave it out");
+    }
+    if (t->method == FR_METHOD_LOG) {
+        fr_problem *p = report(l, s, "config.not_built", "outbox",
+                               "this version does not read outboxes from the log");
+        fr_problem_hint(l, p, "leave it out");
+    }
+    check_columns(l, s, &t->outbox);
+    check_no_part(l, s);
+    if (t->method == FR_METHOD_LOG)
+        check_logged(l, s);
+}
+
+void fr_outbox_read(fr_loader *l, fr_scope *s, fr_table_fields *fields)
+{
+    fr_table_settings *t = &fields->s;
+    fr_outbox_settings *o = &t->outbox;
+    forget_usual(s, o);
+    fr_outbox_note(s, fields);
+    o->on = o->on || t->method == FR_METHOD_OUTBOX;
+    if (t->method == FR_METHOD_SKIP)
+        return;
+    if (o->on)
+        set_usual(s, o);
+    if (o->on && set_by(s, "outbox.delete") == NULL)
+        o->clean_up = true;
+    if (o->on && set_by(s, "envelope") == NULL)
+        t->envelope = FR_ENVELOPE_RAW;
+    if (o->on) {
+        check_outbox(l, s, t);
+    } else if (t->envelope == FR_ENVELOPE_RAW) {
+        fr_problem *p =
+            report(l, s, "config.conflict", "envelope", "raw is the envelope of outbox tables");
+        fr_problem_hint(l, p, "use standard or state, or say which columns: outbox: {...}");
+    }
+}

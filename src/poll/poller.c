@@ -51,6 +51,7 @@ struct fr_poller {
     size_t rows, limit; /* limit: one more is asked for, to see what follows */
     bool full, held;
     bool waiting;     /* the last round was held */
+    bool anew;        /* it was described again, and nothing was selected since */
     int64_t asked_to; /* gaps up to it were asked for in this round */
     bool gaps_left;
     bool over; /* the round was over with the last batch */
@@ -304,6 +305,16 @@ static bool anybody(const fr_sql_state *s)
     return s->prepared_us != INT64_MAX || s->oldest_us < s->now_us - 2 * (int64_t)SECOND_US;
 }
 
+/* A statement of ours that the server does not take: only snapshot.where was not written by us. */
+static fr_rc blame_where(const fr_poller *p, fr_err *err)
+{
+    if (err->kind != FR_ERR_CONFIG || p->settings->snapshot_where == NULL)
+        return FR_FAIL;
+    fr_fail_code(err, "poll.where");
+    return fr_fail_hint(err, "correct snapshot.where (%s)",
+                        p->settings->place != NULL ? p->settings->place : "configuration");
+}
+
 static fr_rc count_nulls(fr_poller *p, fr_sql *c, fr_err *err)
 {
     enum { MOST = 1000 };
@@ -328,7 +339,7 @@ static fr_rc count_nulls(fr_poller *p, fr_sql *c, fr_err *err)
         p->nulls_due_us = fr_now_us() + NULLS_US;
     }
     fr_arena_free(a);
-    return rc;
+    return rc == FR_FAIL ? blame_where(p, err) : rc;
 }
 
 /* What the last round has found is dated by a clock that was read after it, so that nobody who was
@@ -412,16 +423,17 @@ static fr_rc propose(fr_poller *p, fr_sql *c, fr_err *err)
 
 static fr_rc start(fr_poller *p, fr_sql *c, fr_str sql, fr_err *err)
 {
-    for (int tries = 0;; tries++) {
-        if (c->ops->select(c, p->relation, sql, &p->reader, err) == FR_OK)
-            break;
-        /* Its columns are others now. What was asked for is of the old ones: look again. */
-        if (strcmp(err->code, "sql.changed") != 0 || tries > 0)
-            return FR_FAIL;
+    if (c->ops->select(c, p->relation, sql, &p->reader, err) == FR_FAIL) {
+        /* Its columns are others now. What was asked for is of the old ones: look again. If that
+         * did not help, it is the statement that the server does not take. */
+        if (strcmp(err->code, "sql.changed") != 0 || p->anew)
+            return blame_where(p, err);
         fr_log(FR_LOG_INFO, p->who, "its columns have changed");
         FR_TRY(describe(p, c, err));
+        p->anew = true;
         return FR_IDLE;
     }
+    p->anew = false;
     p->rows = 0;
     p->full = false;
     p->r.page++;

@@ -271,6 +271,10 @@ def refused():
     one("zone", query("public.z", "column: at"), 2, "a time without a zone", "poll.timezone: UTC")
     one("date", query("public.z", "column: d"), 2, "neither a time with a time of day nor a number")
     one("float", query("public.z", "column: f"), 2, "neither a time with a time of day nor a number")
+    one("where", query("public.t", "column: at", "snapshot: {{where: nope = 1}}, "), 2, 'column \\"nope\\" does not exist', "correct snapshot.where")
+    one("where_no_table", query("public.t", "column: id", 'snapshot: {{where: "id in (select 1 from public.nope)"}}, '), 2,
+        'relation \\"public.nope\\" does not exist', "correct snapshot.where")
+    one("where_null", query("public.z", "column: at, timezone: UTC", "snapshot: {{where: nope = 1}}, "), 2, 'column \\"nope\\" does not exist', "correct snapshot.where")
     one("no_key", query("public.k", "column: at"), 2, "nothing tells rows of the same time apart", "poll.tiebreak")
     one("view_without_key", query("public.w", "column: at"), 2, "nothing tells rows of the same time apart")
     one("no_table", query("public.nope", "column: at"), 2, "there is no table or view public.nope")

@@ -33,6 +33,7 @@ typedef struct world {
     unsigned slow; /* one of so many stays open for long */
     bool hurries;  /* at each look somebody is prepared who was not at the one before */
     bool frozen;   /* nobody ends */
+    bool refuses;  /* its columns are others at each SELECT, as it seems */
     bool statement, shared, ahead, changed; /* what the relation is; its columns are others now */
     int64_t slow_us;                        /* so long it takes to answer who is open */
     const fr_table *table;
@@ -296,11 +297,14 @@ static fr_rc w_select(fr_sql *c, fr_sql_relation *rel, fr_str sql, fr_reader **o
     r->base.ops = &reader_ops;
     r->table = w->table;
     w->selects++;
-    if (w->changed) {
+    if (w->changed || w->refuses) {
         w->changed = false;
         free(r);
         fr_arena_free(a);
-        fr_fail(err, FR_ERR_BUSY, "its columns have changed");
+        if (w->refuses)
+            fr_fail(err, FR_ERR_CONFIG, "column nope does not exist");
+        else
+            fr_fail(err, FR_ERR_BUSY, "its columns have changed");
         return fr_fail_code(err, "sql.changed");
     }
     read_condition(text, &where);
@@ -686,6 +690,34 @@ static void an_order_that_changes(void **state)
     world_free(w);
 }
 
+/* Described again once, and not for ever: by another statement nothing is better. */
+static void a_statement_that_is_never_taken(void **state)
+{
+    (void)state;
+    world *w = world_new(1, 0);
+    fr_source_settings source = {.name = "s"};
+    fr_table_settings settings = {.pattern = "public.t",
+                                  .poll_column = "at",
+                                  .poll_batch = 50,
+                                  .snapshot_where = "nope",
+                                  .place = "a.yaml:7"};
+    fr_batch *b = fr_batch_new(100, 1 << 20);
+    fr_err err;
+    fr_poller *p =
+        fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), FR_STR(""), 0, look, w);
+    w->refuses = true;
+    assert_int_equal(poll_once(p, w, b, &err), FR_FAIL);
+    assert_int_equal(err.kind, FR_ERR_CONFIG);
+    assert_string_equal(err.code, "poll.where");
+    assert_string_equal(err.text, "column nope does not exist");
+    assert_string_equal(err.hint, "correct snapshot.where (a.yaml:7)");
+    assert_int_equal(w->selects, 2);
+    assert_int_equal(w->described, 2);
+    fr_poller_free(p);
+    fr_batch_free(b);
+    world_free(w);
+}
+
 /* It is looked at each time, but its table is another one only if its columns are: what is made
  * for each table would pile up. */
 static void a_statement_keeps_its_table(void **state)
@@ -931,6 +963,7 @@ int main(void)
         cmocka_unit_test(a_slow_answer_is_no_clock_that_goes_back),
         cmocka_unit_test(prepared_ones_that_take_turns),
         cmocka_unit_test(an_order_that_changes),
+        cmocka_unit_test(a_statement_that_is_never_taken),
         cmocka_unit_test(a_statement_keeps_its_table),
         cmocka_unit_test(for_whom_is_waited),
         cmocka_unit_test(what_cannot_be_polled),

@@ -141,30 +141,6 @@ static fr_rc add_row(pass *p, fr_my_sink_table *t, const fr_event *e, const fr_r
     return add_change(p, t, &c, err);
 }
 
-static bool same_value(const fr_value *a, const fr_value *b)
-{
-    if (a->kind != b->kind)
-        return false;
-    switch (a->kind) {
-    case FR_BOOL:
-        return a->boolean == b->boolean;
-    case FR_FLOAT32:
-    case FR_FLOAT64:
-        /* Bits: -0 is not 0, and NaN is itself.
-         * NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
-        return memcmp(&a->real, &b->real, sizeof(a->real)) == 0;
-    case FR_INT32:
-    case FR_INT64:
-    case FR_DATE:
-    case FR_TIME:
-    case FR_DATETIME:
-    case FR_TIMESTAMP:
-        return a->integer == b->integer;
-    default:
-        return fr_str_eq(a->bytes, b->bytes);
-    }
-}
-
 /* Sources split such an update in two before it is published; this is for those that do
  * not. */
 static bool key_changed(const fr_my_sink_table *t, const fr_event *e)
@@ -177,7 +153,7 @@ static bool key_changed(const fr_my_sink_table *t, const fr_event *e)
         const fr_value *before = &e->before.values[column];
         if (before->kind == FR_ABSENT || before->kind == FR_NULL)
             return false;
-        changed = changed || !same_value(before, &e->after.values[column]);
+        changed = changed || !fr_value_same(before, &e->after.values[column]);
     }
     return changed;
 }

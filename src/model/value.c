@@ -182,6 +182,17 @@ static bool is_bytes(fr_kind kind)
            kind == FR_UUID;
 }
 
+bool fr_value_same(const fr_value *a, const fr_value *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    if (is_bytes(a->kind))
+        return fr_str_eq(a->bytes, b->bytes);
+    if (a->kind == FR_BOOL)
+        return a->boolean == b->boolean;
+    return a->kind <= FR_NULL || a->integer == b->integer; /* reals, too: their bits */
+}
+
 uint32_t fr_row_crc(uint32_t crc, const fr_row *row)
 {
     for (size_t i = 0; i < row->count; i++) {

@@ -80,6 +80,8 @@ fr_str fr_datetime_text(fr_arena *a, int64_t us);
 #include "base/bytes.h"
 struct fr_column;
 void fr_value_json(fr_buf *b, const struct fr_column *c, const fr_value *v);
+/* Of one kind and the same bits: -0 is not 0, and NaN is itself. */
+bool fr_value_same(const fr_value *a, const fr_value *b);
 /* Sum of what an event's row says, for split transactions (kinds and bytes, in order). */
 uint32_t fr_row_crc(uint32_t crc, const fr_row *row);
 

@@ -153,25 +153,13 @@ static fr_rc take_record(fr_poller *p, fr_err *err)
     return rc;
 }
 
-/* What was read so far is said in the columns that ordered it. */
-static fr_rc same_order(const fr_poller *p, const fr_poll_order *order, fr_err *err)
-{
-    fr_arena *a = fr_arena_new(0);
-    fr_poll_record same = {0};
-    fr_str text = fr_poll_record_text(a, &p->r, p->order.names, p->order.count);
-    fr_rc rc = fr_poll_record_parse(a, text, order->names, order->count, &same, err);
-    fr_gaps_free(&same.gaps);
-    fr_arena_free(a);
-    return rc;
-}
-
 static fr_rc take_relation(fr_poller *p, fr_sql_relation *r, fr_err *err)
 {
     fr_poll_order order;
     fr_arena *names = fr_arena_new(256);
     fr_rc rc = fr_poll_order_of(r, p->settings, names, &order, err);
     if (rc == FR_OK && p->started)
-        rc = same_order(p, &order, err);
+        rc = fr_poll_same_order(p->order.names, p->order.count, order.names, order.count, err);
     if (rc == FR_FAIL) {
         fr_arena_free(names);
         return FR_FAIL;
@@ -500,18 +488,6 @@ static fr_rc row_fail(const char *code, const char *what, const char *hint, fr_e
     return fr_fail_hint(err, "%s", hint);
 }
 
-static bool same_value(const fr_value *a, const fr_value *b)
-{
-    if (a->kind != b->kind)
-        return false;
-    fr_row one = {a, 1}, other = {b, 1};
-    return fr_row_crc(0, &one) == fr_row_crc(0, &other) &&
-           (a->kind == FR_BOOL || a->kind == FR_INT32 || a->kind == FR_INT64 ||
-            a->kind == FR_DATE || a->kind == FR_TIME || a->kind == FR_DATETIME ||
-            a->kind == FR_TIMESTAMP || a->kind == FR_FLOAT32 || a->kind == FR_FLOAT64 ||
-            fr_str_eq(a->bytes, b->bytes));
-}
-
 /* Two rows at one place of the order: a page that ended between them would skip the second. */
 static bool at_same_place(const fr_poller *p, fr_arena *a, const fr_event *before,
                           const fr_event *e)
@@ -519,7 +495,7 @@ static bool at_same_place(const fr_poller *p, fr_arena *a, const fr_event *befor
     for (size_t i = 0; i < p->order.count; i++) {
         size_t column = p->order.columns[i];
         const fr_value *v = &e->after.values[column];
-        if (before != NULL && !same_value(&before->after.values[column], v))
+        if (before != NULL && !fr_value_same(&before->after.values[column], v))
             return false;
         if (before == NULL && !fr_str_eq(p->r.at[i], p->ops->text(a, p->relation, column, v)))
             return false;
@@ -604,12 +580,7 @@ static fr_rc take_row(fr_poller *p, fr_batch *b, size_t i, const fr_event *befor
     return FR_OK;
 }
 
-static void drop_from(fr_batch *b, size_t i)
-{
-    b->count = i;
-}
-
-/* Rows from..count of the batch. *last: the last one that stays; NULL: none. */
+/* Rows from..count of the batch. *stop: what comes after them is left for another round. */
 static fr_rc take_rows(fr_poller *p, fr_batch *b, size_t from, bool *stop, fr_err *err)
 {
     const fr_event *before = NULL;
@@ -620,7 +591,7 @@ static fr_rc take_rows(fr_poller *p, fr_batch *b, size_t from, bool *stop, fr_er
             continue;
         FR_TRY(take_row(p, b, i, before, stop, err));
         if (*stop) {
-            drop_from(b, i);
+            b->count = i;
             break;
         }
         before = e;

@@ -44,33 +44,45 @@ fr_str fr_poll_record_text(fr_arena *a, const fr_poll_record *r, const fr_str *o
     return fr_buf_view(&b);
 }
 
-static fr_rc other_columns(const json_t *recorded, const fr_str *order, size_t count, fr_err *err)
+static void put_names(fr_buf *b, const fr_str *names, size_t count)
 {
-    fr_buf was = {0}, is = {0};
-    size_t i;
-    const json_t *j;
-    json_array_foreach(recorded, i, j) fr_buf_printf(
-        &was, "%s%s", i > 0 ? ", " : "", json_is_string(j) ? json_string_value(j) : "?");
-    for (i = 0; i < count; i++)
-        fr_buf_printf(&is, "%s%.*s", i > 0 ? ", " : "", FR_ARG(order[i]));
+    for (size_t i = 0; i < count; i++)
+        fr_buf_printf(b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(names[i]));
+}
+
+fr_rc fr_poll_same_order(const fr_str *was, size_t was_count, const fr_str *now, size_t now_count,
+                         fr_err *err)
+{
+    bool same = was_count == now_count;
+    for (size_t i = 0; same && i < now_count; i++)
+        same = fr_str_eq(was[i], now[i]);
+    if (same)
+        return FR_OK;
+    fr_buf before = {0}, after = {0};
+    put_names(&before, was, was_count);
+    put_names(&after, now, now_count);
     fr_fail(err, FR_ERR_POSITION,
             "it was read in the order of (%.*s) so far, and now (%.*s) is set",
-            FR_ARG(fr_buf_view(&was)), FR_ARG(fr_buf_view(&is)));
-    fr_buf_free(&was);
-    fr_buf_free(&is);
+            FR_ARG(fr_buf_view(&before)), FR_ARG(fr_buf_view(&after)));
+    fr_buf_free(&before);
+    fr_buf_free(&after);
     fr_fail_code(err, "poll.order");
     return fr_fail_hint(err, "set poll.column, poll.tiebreak and key as they were, or read the "
                              "source anew: freshet position reset SOURCE (stopped)");
 }
 
-static bool same_order(const json_t *recorded, const fr_str *order, size_t count)
+static fr_rc check_order(fr_arena *a, const json_t *recorded, const fr_str *order, size_t count,
+                         fr_err *err)
 {
-    bool same = json_is_array(recorded) && json_array_size(recorded) == count;
-    for (size_t i = 0; same && i < count; i++) {
-        const char *name = json_string_value(json_array_get(recorded, i));
-        same = name != NULL && fr_str_is(order[i], name);
+    size_t i, was_count = json_array_size(recorded);
+    const json_t *j;
+    fr_str *was = fr_arena_alloc(a, (was_count + 1) * sizeof(*was));
+    json_array_foreach(recorded, i, j)
+    {
+        was[i] =
+            json_is_string(j) ? (fr_str){json_string_value(j), json_string_length(j)} : FR_STR("?");
     }
-    return same;
+    return fr_poll_same_order(was, was_count, order, count, err);
 }
 
 static bool take_gaps(const json_t *list, fr_gaps *out)
@@ -136,11 +148,8 @@ fr_rc fr_poll_record_parse(fr_arena *a, fr_str text, const fr_str *order, size_t
     json_t *j = NULL;
     fr_poll_record r = {0};
     FR_TRY(fr_json_parse(text, &j, err));
-    const json_t *recorded = json_object_get(j, "order");
-    fr_rc rc = FR_OK;
-    if (!same_order(recorded, order, order_count)) {
-        rc = other_columns(recorded, order, order_count, err);
-    } else if (!take_record(a, j, order_count, &r)) {
+    fr_rc rc = check_order(a, json_object_get(j, "order"), order, order_count, err);
+    if (rc == FR_OK && !take_record(a, j, order_count, &r)) {
         fr_gaps_free(&r.gaps);
         rc = fr_fail(err, FR_ERR_POSITION, "the record of how far it was read cannot be read");
         fr_fail_code(err, "checkpoint.record");

@@ -30,5 +30,8 @@ fr_str fr_poll_record_text(fr_arena *a, const fr_poll_record *r, const fr_str *o
  * which names both, or cannot be read. */
 fr_rc fr_poll_record_parse(fr_arena *a, fr_str text, const fr_str *order, size_t order_count,
                            fr_poll_record *out, fr_err *err);
+/* What was read so far is said in the columns that ordered it. POSITION: they are others now. */
+fr_rc fr_poll_same_order(const fr_str *was, size_t was_count, const fr_str *now, size_t now_count,
+                         fr_err *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "model/batch.h"
+#include <math.h>
 
 static void decimals_go_both_ways(void **state)
 {
@@ -192,6 +193,24 @@ static void row_sums_tell_rows_apart(void **state)
     assert_true(fr_row_crc(0, &rx) == fr_row_crc(0, &ry));
 }
 
+static void values_are_the_same_by_kind_and_bits(void **state)
+{
+    (void)state;
+    fr_value v[] = {{.kind = FR_TEXT, .bytes = {"ab", 2}},   {.kind = FR_BYTES, .bytes = {"ab", 2}},
+                    {.kind = FR_TEXT, .bytes = {"ac", 2}},   {.kind = FR_FLOAT64, .real = 0.0},
+                    {.kind = FR_FLOAT64, .real = -0.0},      {.kind = FR_FLOAT64, .real = NAN},
+                    {.kind = FR_INT32, .integer = 0},        {.kind = FR_INT64, .integer = 0},
+                    {.kind = FR_BOOL, .boolean = false},     {.kind = FR_BOOL, .boolean = true},
+                    {.kind = FR_NULL, .bytes = {"left", 4}}, {.kind = FR_ABSENT}};
+    size_t count = sizeof(v) / sizeof(v[0]);
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < count; j++)
+            assert_int_equal(fr_value_same(&v[i], &v[j]), i == j);
+    fr_value text = {.kind = FR_TEXT, .bytes = fr_cstr("ab")}, null = {.kind = FR_NULL};
+    assert_true(fr_value_same(&v[0], &text));
+    assert_true(fr_value_same(&v[10], &null));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +222,7 @@ int main(void)
         cmocka_unit_test(pools_bound_what_is_read),
         cmocka_unit_test(a_heavy_batch_takes_the_place_of_several),
         cmocka_unit_test(row_sums_tell_rows_apart),
+        cmocka_unit_test(values_are_the_same_by_kind_and_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,19 +153,24 @@ static fr_rc ask(polls *p, polled *t, fr_sql *sql, bool *done, fr_err *err)
     }
 }
 
-/* True: it is held up by gaps, which close within seconds. */
-static bool say_waits(polls *p, polled *t)
+static void say_waits(polls *p, polled *t, const fr_poller_status *s)
 {
-    fr_poller_status s;
-    fr_poller_status_of(t->poller, &s);
     int64_t now = fr_now_us();
-    if (s.waits == NULL || s.behind_us < WAITS_US ||
+    if (s->waits == NULL || s->behind_us < WAITS_US ||
         (t->said_us != 0 && now - t->said_us < WAITS_US))
-        return s.held;
+        return;
     t->said_us = now;
     fr_log(FR_LOG_WARN, p->c->who, "%.*s.%.*s: rows wait for %s", FR_ARG(t->space), FR_ARG(t->name),
-           s.waits);
-    return s.held;
+           s->waits);
+}
+
+/* When it is asked again; sooner where it is held up by gaps, which close within seconds. Not
+ * before now: others that are due have waited longer. */
+static int64_t due_next(const polled *t, bool done, bool held, int64_t began)
+{
+    int64_t now = fr_now_us();
+    int64_t due = began + (held && t->every_us > HELD_US ? HELD_US : t->every_us);
+    return done && due > now ? due : now;
 }
 
 static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
@@ -181,16 +186,15 @@ static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
         pthread_mutex_unlock(&c->lock);
         rc = ask(p, t, sql, &done, err);
         fr_poller_leave(t->poller);
-        bool held = rc == FR_OK && done && say_waits(p, t);
+        fr_poller_status s;
+        fr_poller_status_of(t->poller, &s);
+        if (done)
+            say_waits(p, t, &s);
         pthread_mutex_lock(&c->lock);
         p->asking--;
         t->busy = false;
         t->once = t->once || done;
-        /* Others that are due have waited longer. */
-        t->due_us =
-            done ? began + (held && t->every_us > HELD_US ? HELD_US : t->every_us) : fr_now_us();
-        if (t->due_us < fr_now_us() && done)
-            t->due_us = fr_now_us();
+        t->due_us = due_next(t, done, s.held, began);
         polls_wake(p);
     }
     pthread_mutex_unlock(&c->lock);
@@ -353,18 +357,18 @@ static fr_rc settle_resume(polls *p, outlet *o, fr_str identity, fr_arena *a, fr
     return capture_encoder(p->c, resume, a, err);
 }
 
-static void add_tables(polls *p, const fr_table **tables, size_t count)
+static void add_tables(polls *p, const fr_polled *tables, size_t count)
 {
     fr_capture *c = p->c;
     p->tables = fr_arena_alloc(p->arena, (count + 1) * sizeof(polled));
     for (size_t i = 0; i < count; i++) {
-        const fr_table *t = tables[i];
-        const fr_table_settings *s = fr_source_match(c->s.source, t->space, t->name);
-        fr_str key = fr_arena_printf(p->arena, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
+        const fr_table_settings *s = tables[i].settings;
+        fr_str space = tables[i].name.space, name = tables[i].name.name;
+        fr_str key = fr_arena_printf(p->arena, "%.*s.%.*s", FR_ARG(space), FR_ARG(name));
         const fr_str *progress = fr_map_get(c->checkpoint->tables, key);
         polled *n = &p->tables[p->count++];
-        *n = (polled){.space = fr_arena_str(p->arena, t->space),
-                      .name = fr_arena_str(p->arena, t->name),
+        *n = (polled){.space = fr_arena_str(p->arena, space),
+                      .name = fr_arena_str(p->arena, name),
                       .every_us = s->poll_every_us};
         n->poller =
             fr_poller_new(c->s.source, s, n->space, n->name,
@@ -378,7 +382,7 @@ static fr_rc begin(polls *p, outlet *o, fr_arena *a, fr_err *err)
     const fr_sql_ops *ops = p->c->s.ops->sql;
     fr_sql *sql = NULL;
     fr_str identity;
-    const fr_table **tables = NULL;
+    fr_polled *tables = NULL;
     size_t count = 0;
     fr_rc rc = ops->open(source, &sql, err);
     if (rc == FR_OK)
@@ -388,11 +392,9 @@ static fr_rc begin(polls *p, outlet *o, fr_arena *a, fr_err *err)
     if (rc == FR_OK)
         rc = settle_resume(p, o, identity, a, err);
     if (rc == FR_OK)
-        rc = fr_poll_tables(ops, sql, source, a, &tables, &count, err);
+        rc = fr_poll_find(ops, sql, source, a, &tables, &count, err);
     if (rc == FR_OK)
         add_tables(p, tables, count);
-    for (size_t i = 0; i < count; i++)
-        fr_table_unref(tables[i]);
     ops->close(sql);
     return rc;
 }

@@ -49,8 +49,17 @@ void fr_poller_status_of(const fr_poller *p, fr_poller_status *out);
 
 /* ---- a source ---- */
 
-/* The polled tables as they are now; each with one reference for the caller. A table that is named
- * and missing is a CONFIG error. */
+typedef struct fr_polled {
+    fr_sql_name name;
+    const fr_table_settings *settings; /* borrowed from the source's */
+} fr_polled;
+
+/* Which tables are polled: by the names in the configuration, and what the server has for its
+ * patterns. Names in the arena, or borrowed from the settings. CONFIG: no name of a table. */
+fr_rc fr_poll_find(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *source, fr_arena *a,
+                   fr_polled **out, size_t *count_out, fr_err *err);
+/* For plan: the polled tables as they are now; each with one reference for the caller. A table that
+ * is named and missing is a CONFIG error. */
 fr_rc fr_poll_tables(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *source,
                      fr_arena *a, const fr_table ***out, size_t *count_out, fr_err *err);
 /* For plan: rights, cursor columns, indexes, keys, clocks. Changes nothing. */

@@ -20,16 +20,6 @@ static fr_rc split_name(const fr_table_settings *t, fr_sql_name *out, fr_err *er
     return FR_OK;
 }
 
-typedef struct found {
-    fr_sql_name name;
-    const fr_table_settings *settings;
-} found;
-
-typedef struct founds {
-    found *items;
-    size_t count;
-} founds;
-
 static bool any_pattern(const fr_source_settings *s)
 {
     for (size_t i = 0; i < s->table_count; i++)
@@ -40,27 +30,29 @@ static bool any_pattern(const fr_source_settings *s)
 
 /* Exact names are taken as they are, so that a statement (poll.query) needs no table; a pattern
  * asks the server. */
-static fr_rc find_tables(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *source,
-                         fr_arena *a, founds *out, fr_err *err)
+fr_rc fr_poll_find(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *source, fr_arena *a,
+                   fr_polled **out, size_t *count_out, fr_err *err)
 {
     fr_sql_name *names = NULL;
-    size_t count = 0;
+    size_t name_count = 0, count = 0;
     if (any_pattern(source))
-        FR_TRY(ops->list(c, a, &names, &count, err));
-    out->items = fr_arena_alloc(a, (source->table_count + count + 1) * sizeof(found));
+        FR_TRY(ops->list(c, a, &names, &name_count, err));
+    fr_polled *tables = fr_arena_alloc(a, (source->table_count + name_count + 1) * sizeof(*tables));
     for (size_t i = 0; i < source->table_count; i++) {
         const fr_table_settings *t = &source->tables[i];
         if (t->regex != NULL || t->method != FR_METHOD_QUERY)
             continue;
-        found *f = &out->items[out->count++];
+        fr_polled *f = &tables[count++];
         f->settings = t;
         FR_TRY(split_name(t, &f->name, err));
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < name_count; i++) {
         const fr_table_settings *t = fr_source_match(source, names[i].space, names[i].name);
         if (t != NULL && t->regex != NULL && t->method == FR_METHOD_QUERY)
-            out->items[out->count++] = (found){names[i], t};
+            tables[count++] = (fr_polled){names[i], t};
     }
+    *out = tables;
+    *count_out = count;
     return FR_OK;
 }
 
@@ -73,13 +65,14 @@ static void unref_all(const fr_table **tables, size_t count)
 fr_rc fr_poll_tables(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *source,
                      fr_arena *a, const fr_table ***out, size_t *count_out, fr_err *err)
 {
-    founds f = {0};
-    FR_TRY(find_tables(ops, c, source, a, &f, err));
-    const fr_table **tables = fr_arena_alloc(a, (f.count + 1) * sizeof(*tables));
-    for (size_t i = 0; i < f.count; i++) {
+    fr_polled *found = NULL;
+    size_t count = 0;
+    FR_TRY(fr_poll_find(ops, c, source, a, &found, &count, err));
+    const fr_table **tables = fr_arena_alloc(a, (count + 1) * sizeof(*tables));
+    for (size_t i = 0; i < count; i++) {
         fr_sql_relation *r = NULL;
-        if (ops->describe(c, f.items[i].settings, f.items[i].name.space, f.items[i].name.name, 1,
-                          &r, err) == FR_FAIL) {
+        if (ops->describe(c, found[i].settings, found[i].name.space, found[i].name.name, 1, &r,
+                          err) == FR_FAIL) {
             unref_all(tables, i);
             return FR_FAIL;
         }
@@ -87,7 +80,7 @@ fr_rc fr_poll_tables(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings 
         ops->forget(r);
     }
     *out = tables;
-    *count_out = f.count;
+    *count_out = count;
     return FR_OK;
 }
 
@@ -174,7 +167,7 @@ static void say_index(const fr_sql_ops *ops, const fr_sql_relation *r, const fr_
     f->undo = FR_STR("DROP INDEX ...;");
 }
 
-static void say_deletes(const found *t, fr_findings *out)
+static void say_deletes(const fr_polled *t, fr_findings *out)
 {
     if (t->settings->poll_deletes != 0)
         return;
@@ -185,7 +178,7 @@ static void say_deletes(const found *t, fr_findings *out)
     f->hint = FR_STR("poll.deletes: soft-column, where rows are marked; or method log");
 }
 
-static void check_table(const fr_sql_ops *ops, fr_sql *c, const found *t, fr_findings *out)
+static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_polled *t, fr_findings *out)
 {
     fr_sql_relation *r = NULL;
     fr_poll_order o;
@@ -217,7 +210,8 @@ void fr_poll_check(const fr_sql_ops *ops, const fr_source_settings *source, fr_f
 {
     fr_sql *c = NULL;
     fr_err err;
-    founds f = {0};
+    fr_polled *tables = NULL;
+    size_t count = 0;
     if (ops->open(source, &c, &err) == FR_FAIL) {
         add_error(out, "query.connect", &err);
         return;
@@ -225,9 +219,9 @@ void fr_poll_check(const fr_sql_ops *ops, const fr_source_settings *source, fr_f
     fr_findings_add(out, FR_FINE, "query.connect", "connected");
     if (ops->verify(c, source, &err) == FR_FAIL)
         add_error(out, "query.rights", &err);
-    if (find_tables(ops, c, source, out->arena, &f, &err) == FR_FAIL)
+    if (fr_poll_find(ops, c, source, out->arena, &tables, &count, &err) == FR_FAIL)
         add_error(out, "query.tables", &err);
-    for (size_t i = 0; i < f.count; i++)
-        check_table(ops, c, &f.items[i], out);
+    for (size_t i = 0; i < count; i++)
+        check_table(ops, c, &tables[i], out);
     ops->close(c);
 }

@@ -7,11 +7,13 @@
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 enum { ROUNDS = 3, CONNECT_MS = 3000, TOTAL_MS = 10000, RETRY_AFTER_MAX_S = 5, SLICE_US = 50000 };
+enum { LISTEN_US = 1000000 };
 
 struct fr_transport {
     char **urls;        /* without a trailing slash */
@@ -242,8 +244,8 @@ static fr_rc fail_cancelled(fr_err *err)
     return fr_fail(err, FR_ERR_CANCELLED, "schema registry: shutdown was requested");
 }
 
-/* Runs the prepared transfer; an interrupt wakes the poll and ends it. */
-static CURLcode transfer(fr_transport *t)
+/* Runs the prepared transfer, and leaves it added; an interrupt wakes the poll and ends it. */
+static CURLcode run(fr_transport *t)
 {
     CURLcode result = CURLE_ABORTED_BY_CALLBACK;
     int running = 1;
@@ -258,6 +260,63 @@ static CURLcode transfer(fr_transport *t)
     const CURLMsg *m = curl_multi_info_read(t->multi, &left);
     if (m != NULL && m->msg == CURLMSG_DONE)
         result = m->data.result;
+    return result;
+}
+
+/* The other side's word on our certificate, or on there being none. With TLS 1.3 it comes after
+ * the handshake, as an error of reading; up to 1.2 it may be no more than "handshake failure". */
+static bool is_alert(const char *why)
+{
+    return strstr(why, "alert") != NULL &&
+           (strstr(why, "certificate") != NULL || strstr(why, "unknown ca") != NULL ||
+            strstr(why, "handshake failure") != NULL);
+}
+
+/* libcurl keeps the first error of a transfer; the alert may be a later one. */
+static int on_trace(CURL *easy, curl_infotype type, char *text, size_t len, void *context)
+{
+    (void)easy;
+    fr_transport *t = context;
+    char line[CURL_ERROR_SIZE];
+    snprintf(line, sizeof(line), "%.*s", (int)len, text);
+    line[strcspn(line, "\n")] = '\0';
+    if (type == CURLINFO_TEXT && is_alert(line))
+        memcpy(t->detail, line, sizeof(line));
+    return 0;
+}
+
+/* With TLS 1.3 we write our request before the other side has looked at our certificate. It then
+ * closes, our words meet a closed door, and the error of that hides its alert. So: once more, and
+ * this time only listen. t->detail becomes the alert, if there is one. */
+static void hear_alert(fr_transport *t)
+{
+    CURL *e = t->easy;
+    curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(e, CURLOPT_DEBUGDATA, t);
+    curl_easy_setopt(e, CURLOPT_DEBUGFUNCTION, on_trace);
+    curl_easy_setopt(e, CURLOPT_VERBOSE, 1L);
+    CURLcode code = run(t);
+    struct curl_waitfd wait = {.fd = CURL_SOCKET_BAD, .events = CURL_WAIT_POLLIN};
+    curl_easy_getinfo(e, CURLINFO_ACTIVESOCKET, &wait.fd);
+    char byte;
+    size_t n;
+    int64_t until = fr_now_us() + LISTEN_US;
+    if (code == CURLE_OK)
+        code = curl_easy_recv(e, &byte, 1, &n);
+    while (code == CURLE_AGAIN && fr_now_us() < until && !atomic_load(&t->interrupted)) {
+        curl_multi_poll(t->multi, &wait, 1, SLICE_US / 1000, NULL);
+        code = curl_easy_recv(e, &byte, 1, &n);
+    }
+    curl_multi_remove_handle(t->multi, e);
+    curl_easy_setopt(e, CURLOPT_VERBOSE, 0L);
+    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->detail);
+    curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, 0L);
+}
+
+static CURLcode transfer(fr_transport *t)
+{
+    CURLcode result = run(t);
     curl_multi_remove_handle(t->multi, t->easy);
     return result;
 }
@@ -294,18 +353,13 @@ static fr_rc fail_tls(const char *url, const char *why, const char *hint, fr_err
     return fr_fail_code(err, "registry.tls");
 }
 
-/* The other side's word on our certificate, or on there being none. With TLS 1.3 it comes after
- * the handshake, as an error of reading; up to 1.2 it may be no more than "handshake failure". */
-static bool is_alert(const char *why)
-{
-    return strstr(why, "alert") != NULL &&
-           (strstr(why, "certificate") != NULL || strstr(why, "unknown ca") != NULL ||
-            strstr(why, "handshake failure") != NULL);
-}
-
 /* What libcurl could not do. */
-static fr_rc fail_transfer(const fr_transport *t, const char *url, CURLcode code, fr_err *err)
+static fr_rc fail_transfer(fr_transport *t, const char *url, CURLcode code, fr_err *err)
 {
+    bool cut_off =
+        code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
+    if (cut_off && strncasecmp(url, "https:", 6) == 0 && !is_alert(t->detail))
+        hear_alert(t);
     const char *why = t->detail[0] != '\0' ? t->detail : curl_easy_strerror(code);
     if (code == CURLE_PEER_FAILED_VERIFICATION)
         return fail_tls(

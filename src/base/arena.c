@@ -70,6 +70,15 @@ char *fr_strdup(const char *s)
     return memcpy(fr_malloc(n), s, n);
 }
 
+fr_str *fr_str_new(fr_str s)
+{
+    fr_str *kept = fr_malloc(sizeof(*kept) + s.len);
+    if (s.len > 0)
+        memcpy(kept + 1, s.ptr, s.len);
+    *kept = (fr_str){(const char *)(kept + 1), s.len};
+    return kept;
+}
+
 static block *block_new(size_t size)
 {
     block *b = malloc(sizeof(block) + size);

@@ -56,5 +56,7 @@ int fr_str_cmp(fr_str a, fr_str b); /* by bytes, as memcmp */
 void *fr_malloc(size_t size); /* zeroed */
 void *fr_realloc(void *ptr, size_t size);
 char *fr_strdup(const char *s); /* NULL gives NULL */
+/* A text and its bytes in one piece that free() releases: a value of a map. */
+fr_str *fr_str_new(fr_str s);
 
 #endif

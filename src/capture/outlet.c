@@ -250,8 +250,10 @@ static void acknowledged(outlet *o, fr_batch *keep)
     pthread_mutex_unlock(&c->lock);
     c->runner.progressed = true;
     dead_committed(o->dead);
-    fr_map_free(o->polled, free);
-    o->polled = fr_map_new();
+    if (fr_map_count(o->polled) > 0) {
+        fr_map_free(o->polled, free);
+        o->polled = fr_map_new();
+    }
     size_t i = 0;
     void *value;
     while (fr_map_next(o->tallies, &i, NULL, &value)) {
@@ -622,11 +624,7 @@ static fr_rc take_polled(outlet *o, fr_batch *b, fr_err *err)
 {
     FR_TRY(produce(o, b, 0, b->count, false, err));
     FR_TRY(open_transaction(o, err));
-    fr_str *kept = fr_malloc(sizeof(*kept) + b->progress.len);
-    memcpy(kept + 1, b->progress.ptr, b->progress.len);
-    *kept = (fr_str){(const char *)(kept + 1), b->progress.len};
-    free(fr_map_remove(o->polled, b->polled));
-    fr_map_set(o->polled, b->polled, kept);
+    free(fr_map_set(o->polled, b->polled, fr_str_new(b->progress)));
     return should_close(o) ? commit(o, NULL, err) : FR_OK;
 }
 

@@ -303,14 +303,8 @@ static fr_rc fold_parked(fr_checkpoint *c, fr_str id, const json_t *j)
 /* What it says is for whoever polls the table; that it is JSON of a known version is seen to. */
 static fr_rc fold_table(fr_checkpoint *c, fr_str table, fr_str value)
 {
-    free(fr_map_remove(c->tables, table));
-    if (value.ptr == NULL) {
-        return FR_OK;
-    }
-    fr_str *kept = fr_malloc(sizeof(*kept) + value.len);
-    memcpy(kept + 1, value.ptr, value.len);
-    *kept = (fr_str){(const char *)(kept + 1), value.len};
-    fr_map_set(c->tables, table, kept);
+    free(value.ptr == NULL ? fr_map_remove(c->tables, table)
+                           : fr_map_set(c->tables, table, fr_str_new(value)));
     return FR_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "control/http_internal.h"
 
 #include "base/json.h"
+#include "progress/checkpoint.h"
 
 #include <string.h>
 
@@ -166,9 +167,8 @@ static void status(fr_board *board, fr_answer *out)
 const char fr_http_snapshots[] = "/v1/snapshots";
 const char fr_http_snapshots_cancel[] = "/v1/snapshots:cancel";
 
-/* Longer than any source, space and table together, or than a condition that a person writes; short
- * enough to be whole in an error. */
-enum { TABLE_MAX = 800, WHERE_MAX = 8000 };
+/* Longer than any source, space and table together; short enough to be whole in an error. */
+enum { TABLE_MAX = 800 };
 
 static void put_request(fr_buf *b, const char *table, const char *state, const fr_err *why)
 {
@@ -203,9 +203,11 @@ void fr_http_route_snapshot(const fr_http_actions *actions, fr_http_snapshot *q,
         fr_http_error(out, 400, "http.bad_table",
                       "this can be no table's name: too long, or no UTF-8",
                       "/v1/snapshots?table=source/space.table, percent-encoded UTF-8");
-    } else if (strlen(q->where) > WHERE_MAX || !fr_utf8_valid(fr_cstr(q->where))) {
-        fr_http_error(out, 400, "http.bad_where", "where= is too long, or no UTF-8",
-                      "a condition of at most 8000 bytes, percent-encoded UTF-8");
+    } else if (strlen(q->where) > FR_WHERE_MAX || !fr_utf8_valid(fr_cstr(q->where))) {
+        char hint[80];
+        snprintf(hint, sizeof(hint), "a condition of at most %d bytes, percent-encoded UTF-8",
+                 FR_WHERE_MAX);
+        fr_http_error(out, 400, "http.bad_where", "where= is too long, or no UTF-8", hint);
     } else if (actions == NULL || actions->snapshot == NULL) {
         fr_http_error(out, 503, "http.no_sources", "nothing runs here", "");
     } else if (actions->snapshot(actions->context, q, &state, &why, &err) == FR_FAIL) {

@@ -142,7 +142,10 @@ static fr_rc check_where(fr_str where, fr_err *err)
     if (text && where.len <= FR_WHERE_MAX) {
         return FR_OK;
     }
-    fr_fail(err, FR_ERR_CONFIG, "the condition is %s", text ? "longer than 4096 bytes" : "no text");
+    if (text)
+        fr_fail(err, FR_ERR_CONFIG, "the condition is longer than %d bytes", FR_WHERE_MAX);
+    else
+        fr_fail(err, FR_ERR_CONFIG, "the condition is no text");
     fr_fail_code(err, "snapshot.where");
     return fr_fail_hint(err, "give one SQL condition, as it would stand after WHERE, in UTF-8");
 }

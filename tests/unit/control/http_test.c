@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "control/http_internal.h"
+#include "progress/checkpoint.h"
 #include "tests/unit/test.h"
 
 #include <arpa/inet.h>
@@ -314,6 +315,26 @@ static void serve(fixture *f, const fr_http_actions *actions)
     snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%d", fr_http_port(f->http));
 }
 
+/* No longer than what a checkpoint takes, and the request no longer than 8 kB. */
+static void a_condition_has_a_length(void **state)
+{
+    fixture *f = *state;
+    int asked = 0;
+    char *text, path[9000] = "/v1/snapshots?table=erp/t&where=";
+    const fr_http_actions actions = {.context = &asked, .snapshot = fake_snapshot};
+    size_t before = strlen(path);
+    serve(f, &actions);
+    memset(path + before, 'a', FR_WHERE_MAX);
+    assert_int_equal(post(f, f->socket, path, NULL, &text), 202);
+    path[before + FR_WHERE_MAX] = 'a';
+    assert_int_equal(post(f, f->socket, path, NULL, &text), 400);
+    assert_non_null(strstr(text, "http.bad_where"));
+    assert_non_null(strstr(text, "at most 4096 bytes"));
+    memset(path + before, 'a', sizeof(path) - before - 1);
+    assert_int_equal(post(f, f->socket, path, NULL, &text), 431);
+    assert_int_equal(asked, 1);
+}
+
 static void a_change_needs_the_socket_or_the_token(void **state)
 {
     fixture *f = *state;
@@ -500,6 +521,7 @@ int main(void)
         T(foreign_hosts_are_refused),
         T(large_headers_are_refused),
         T(a_token_is_asked_for_over_tcp),
+        T(a_condition_has_a_length),
         T(a_change_needs_the_socket_or_the_token),
         T(unsafe_listeners_are_refused),
         T(a_taken_port_is_told),

@@ -211,14 +211,6 @@ static fr_rc no_table(const fr_table_settings *t, fr_str space, fr_str name, fr_
                         t->place != NULL ? t->place : "configuration", FR_ARG(space), FR_ARG(name));
 }
 
-static bool is_key(const fr_table_settings *t, fr_str column)
-{
-    for (size_t i = 0; i < t->key.count; i++)
-        if (fr_str_is(column, t->key.items[i]))
-            return true;
-    return false;
-}
-
 static fr_rc read_indexes(fr_my *my, my_relation *r, bool *indexed, bool *unique, fr_err *err)
 {
     const fr_my_relation *t = &r->from->relation;
@@ -272,7 +264,7 @@ static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r
     r->shape = fr_buf_view(&shape);
     fr_my_relation *from = &r->from->relation;
     for (size_t i = 0; i < from->column_count && r->from->engine.len == 0; i++)
-        if (is_key(t, from->columns[i].name))
+        if (fr_texts_have(&t->key, from->columns[i].name))
             from->columns[i].nullable = false;
     FR_TRY(fr_my_layout_new(from, version, &r->layout, err));
     size_t n = from->column_count;

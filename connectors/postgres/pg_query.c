@@ -195,14 +195,6 @@ typedef struct pg_facts {
     fr_str *ahead;
 } pg_facts;
 
-static bool is_key(const fr_table_settings *t, fr_str column)
-{
-    for (size_t i = 0; i < t->key.count; i++)
-        if (fr_str_is(column, t->key.items[i]))
-            return true;
-    return false;
-}
-
 static fr_rc no_table(const fr_table_settings *t, fr_str space, fr_str name, fr_err *err)
 {
     fr_fail(err, FR_ERR_CONFIG, "there is no table or view %.*s.%.*s", FR_ARG(space), FR_ARG(name));
@@ -264,7 +256,8 @@ static fr_rc read_columns(pg_sql *c, const fr_table_settings *t, pg_relation *r,
                              .primary = (uint16_t)fr_pg_int(res, i, PRIMARY, 0),
                              .fallback = fr_arena_str(r->arena, fr_pg_text(res, i, FALLBACK)),
                              .doc = fr_arena_str(r->arena, fr_pg_text(res, i, DOC))};
-        attr->nullable = !fr_pg_bool(res, i, NOT_NULL) && !(derived && is_key(t, attr->name));
+        attr->nullable =
+            !fr_pg_bool(res, i, NOT_NULL) && !(derived && fr_texts_have(&t->key, attr->name));
         attr->as_text = fr_wal_column_as_text(t, attr->name);
         facts->indexed[i] = fr_pg_bool(res, i, INDEXED);
         facts->unique[i] = fr_pg_bool(res, i, UNIQUE);
@@ -294,7 +287,7 @@ static fr_rc read_statement(pg_sql *c, const fr_table_settings *t, pg_relation *
                              .identity = true,
                              .plain = true,
                              .nullable = true};
-        attr->nullable = !is_key(t, attr->name);
+        attr->nullable = !fr_texts_have(&t->key, attr->name);
         attr->as_text = fr_wal_column_as_text(t, attr->name);
     }
     PQclear(res);

@@ -27,15 +27,6 @@ static void put_doc(fr_buf *b, fr_str doc)
     fr_buf_json(b, doc);
 }
 
-static bool listed(const fr_texts *list, fr_str name)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (fr_str_is(name, list->items[i]))
-            return true;
-    }
-    return false;
-}
-
 static void put_type(fr_buf *b, const fr_avro_type *t)
 {
     if (t->nullable)
@@ -56,7 +47,7 @@ static fr_rc put_field(fr_buf *b, fr_arena *a, const fr_route *route, uint16_t c
     put_type(b, &t);
     FR_TRY(fr_avro_default_write(b, a, route, column, &t, err));
     put_doc(b, c->doc);
-    if (listed(&route->settings->pii, c->name))
+    if (fr_texts_have(&route->settings->pii, c->name))
         fr_buf_text(b, ",\"freshet.pii\":true");
     fr_buf_text(b, "}");
     return FR_OK;

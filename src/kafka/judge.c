@@ -4,12 +4,7 @@
 
 static bool accepted(const fr_kafka_settings *s, const char *risk)
 {
-    for (size_t i = 0; i < s->accept_risk.count; i++) {
-        if (strcmp(s->accept_risk.items[i], risk) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return fr_texts_have(&s->accept_risk, fr_cstr(risk));
 }
 
 static fr_severity severity_of(const fr_kafka_settings *s, const char *risk)

@@ -10,6 +10,14 @@
  * time that nobody notices, not the reader's thread. */
 enum { match_limit = 100000, depth_limit = 1000 };
 
+bool fr_texts_have(const fr_texts *list, fr_str text)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (fr_str_is(text, list->items[i]))
+            return true;
+    return false;
+}
+
 fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err)
 {
     size_t len = strlen(pattern);

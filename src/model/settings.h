@@ -17,6 +17,7 @@ typedef struct fr_texts { /* a list */
     const char **items;
     size_t count;
 } fr_texts;
+bool fr_texts_have(const fr_texts *list, fr_str text);
 
 typedef enum {
     FR_METHOD_LOG,

@@ -97,15 +97,6 @@ static fr_rc unknown_column(const fr_table *t, const fr_table_settings *s, const
     return fr_fail_hint(err, "correct %s, or remove the column from it", key);
 }
 
-static bool listed(const fr_texts *list, fr_str name)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (fr_str_is(name, list->items[i]))
-            return true;
-    }
-    return false;
-}
-
 static fr_rc check_list(const fr_table *t, const fr_table_settings *s, const char *key,
                         const fr_texts *list, fr_err *err)
 {
@@ -147,9 +138,9 @@ static fr_rc set_fields(fr_router *r, fr_route *route, fr_err *err)
     route->fields = fr_arena_alloc(r->arena, (t->column_count + 1) * sizeof *route->fields);
     for (size_t i = 0; i < t->column_count; i++) {
         fr_str name = t->columns[i].name;
-        if (s->columns_include.count > 0 && !listed(&s->columns_include, name))
+        if (s->columns_include.count > 0 && !fr_texts_have(&s->columns_include, name))
             continue;
-        if (!listed(&s->columns_exclude, name))
+        if (!fr_texts_have(&s->columns_exclude, name))
             route->fields[route->field_count++] = (uint16_t)i;
     }
     if (route->field_count > 0)

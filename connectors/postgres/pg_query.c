@@ -12,7 +12,6 @@ enum { TIMESTAMP_OID = 1114, TIMESTAMPTZ_OID = 1184, SECOND_US = 1000000 };
  * connections is used at a time. */
 typedef struct pg_sql {
     fr_sql base;
-    const fr_source_settings *settings;
     fr_wal_source *pool;
     fr_pg_catalog *types;
 } pg_sql;
@@ -23,7 +22,7 @@ typedef struct pg_relation {
     fr_pg_layout *layout;
     uint32_t oid; /* 0: a statement */
     char kind;
-    fr_str qualified, statement, shape;
+    fr_str qualified, shape;
 } pg_relation;
 
 #define SQL(base) ((pg_sql *)(base))
@@ -48,7 +47,6 @@ static fr_rc pg_sql_open(const fr_source_settings *settings, fr_sql **out, fr_er
     pg_sql *c = fr_malloc(sizeof(*c));
     PGconn *conn = NULL;
     c->base.ops = &fr_postgres_sql;
-    c->settings = settings;
     c->pool = fr_wal_source_new(settings);
     /* Only connections of this name are passed over when open transactions are listed. */
     snprintf(c->pool->application, sizeof(c->pool->application), "freshet poll %s", settings->name);

@@ -3,7 +3,6 @@
  * it is committed, as a part of the group that says so. */
 #include "connectors/mysql/binlog_internal.h"
 #include "connectors/mysql/my_value_parts.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { XID_PART_MAX = 64, XID_MAX = 4 + 1 + 2 * XID_PART_MAX };
@@ -100,13 +99,12 @@ fr_rc fr_binlog_hold(fr_binlog *d, fr_str body, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc refused(fr_binlog *d, fr_str file, uint64_t offset, fr_err *err)
+static fr_rc refused(fr_str file, uint64_t offset, fr_err *err)
 {
     fr_fail(err, FR_ERR_POSITION,
             "binlog: an XA transaction was prepared at %.*s:%llu with rows of captured tables",
             FR_ARG(file), (unsigned long long)offset);
     fr_fail_code(err, "my.xa_refused");
-    (void)d;
     return fr_fail_hint(err, "the log has its rows when it is prepared, and its outcome later: "
                              "log.xa: hold keeps them until then. Or have the application use "
                              "plain transactions for captured tables");
@@ -182,11 +180,20 @@ fr_rc fr_binlog_xa_prepare(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *e
         return fr_binlog_group_end(d, batch);
     }
     if (d->group.rows > 0 && !d->options.xa_hold && !d->group.published)
-        return refused(d, d->place.group_file, d->place.group_offset, err);
+        return refused(d->place.group_file, d->place.group_offset, err);
     forget(d, view(&x));
     fr_map_set(d->prepared, view(&x), at_hand(d));
     d->holding = NULL;
     return fr_binlog_group_end(d, batch);
+}
+
+/* The byte of the two digits that a text begins with. */
+static bool take_hex(fr_str text, uint8_t *out)
+{
+    int high = text.len < 2 ? -1 : fr_hex_digit(text.ptr[0]);
+    int low = high < 0 ? -1 : fr_hex_digit(text.ptr[1]);
+    *out = (uint8_t)(high * 16 + low);
+    return low >= 0;
 }
 
 /* X'6162' or 'ab' */
@@ -203,11 +210,8 @@ static bool take_part(fr_str *in, uint8_t out[XID_PART_MAX], size_t *len)
             out[n] = (uint8_t)in->ptr[at++];
             continue;
         }
-        unsigned v = 0;
-        char two[3] = {in->ptr[at], at + 1 < in->len ? in->ptr[at + 1] : '\0', '\0'};
-        if (sscanf(two, "%2x", &v) != 1 || two[1] == '\'' || two[1] == '\0')
+        if (!take_hex((fr_str){in->ptr + at, in->len - at}, &out[n]))
             return false;
-        out[n] = (uint8_t)v;
         at += 2;
     }
     if (at >= in->len)
@@ -265,7 +269,7 @@ static fr_rc commit(fr_binlog *d, fr_batch *batch, const xid *x, fr_err *err)
     if (p == NULL)
         return d->group.begun ? FR_OK : unknown(d, err);
     if (p->rows > 0 && !d->options.xa_hold)
-        return refused(d, fr_cstr(p->file), p->offset, err);
+        return refused(fr_cstr(p->file), p->offset, err);
     return replay(d, batch, p, err);
 }
 
@@ -336,13 +340,9 @@ static bool know_one(fr_binlog *d, fr_str hex)
     size_t n = hex.len / 2;
     if (hex.len % 2 != 0 || n == 0 || n > XID_MAX)
         return false;
-    for (size_t i = 0; i < n; i++) {
-        char two[3] = {hex.ptr[2 * i], hex.ptr[2 * i + 1], '\0'};
-        unsigned v = 0;
-        if (sscanf(two, "%2x", &v) != 1)
+    for (size_t i = 0; i < n; i++)
+        if (!take_hex((fr_str){hex.ptr + 2 * i, 2}, &id[i]))
             return false;
-        id[i] = (uint8_t)v;
-    }
     forget(d, (fr_str){(const char *)id, n});
     fr_map_set(d->prepared, (fr_str){(const char *)id, n}, fr_malloc(sizeof(fr_binlog_prepared)));
     return true;

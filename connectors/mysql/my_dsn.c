@@ -12,14 +12,6 @@ static fr_rc dsn_fail(fr_err *err, const char *what)
     return fr_fail_hint(err, "write mysql://user@host:3306/database");
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* A NUL-terminated copy without percent-encoding; NULL where that is wrong or hides a NUL. */
 static char *decoded(fr_arena *a, const char *at, size_t len)
 {
@@ -30,8 +22,8 @@ static char *decoded(fr_arena *a, const char *at, size_t len)
             out[n++] = at[i];
             continue;
         }
-        int high = i + 2 < len ? hex_digit(at[i + 1]) : -1;
-        int low = i + 2 < len ? hex_digit(at[i + 2]) : -1;
+        int high = i + 2 < len ? fr_hex_digit(at[i + 1]) : -1;
+        int low = i + 2 < len ? fr_hex_digit(at[i + 2]) : -1;
         if (high < 0 || low < 0 || (high == 0 && low == 0))
             return NULL;
         out[n++] = (char)(high << 4 | low);

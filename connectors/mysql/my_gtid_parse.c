@@ -53,14 +53,6 @@ static bool number(scan *s, uint64_t max, uint64_t *out)
     return s->at > start;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* With or without dashes, as the server takes it. */
 static bool uuid(scan *s, uint8_t out[16])
 {
@@ -69,7 +61,7 @@ static bool uuid(scan *s, uint8_t out[16])
             s->at++;
         if (s->in.len - s->at < 2)
             return false;
-        int high = hex_digit(s->in.ptr[s->at]), low = hex_digit(s->in.ptr[s->at + 1]);
+        int high = fr_hex_digit(s->in.ptr[s->at]), low = fr_hex_digit(s->in.ptr[s->at + 1]);
         if (high < 0 || low < 0)
             return false;
         out[i] = (uint8_t)(high << 4 | low);

@@ -58,6 +58,15 @@ static inline fr_str fr_buf_view(const fr_buf *b)
     return (fr_str){(const char *)b->ptr, b->len};
 }
 
+/* What a hexadecimal digit counts; -1: it is none. */
+static inline int fr_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* True when s is well-formed UTF-8 (no surrogates, no overlong forms). */
 bool fr_utf8_valid(fr_str s);
 /* CRC-32C (Castagnoli), continuing from crc; start with 0. In hardware where there is. */

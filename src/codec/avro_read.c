@@ -212,14 +212,6 @@ static bool trim_decimal(fr_avro_in *r, fr_avro_scalar s, fr_str *bytes)
            fr_avro_bad(r, "a decimal has more digits than its precision");
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool check_uuid(fr_avro_in *r, fr_str *s)
 {
     bool upper = false;
@@ -227,7 +219,7 @@ static bool check_uuid(fr_avro_in *r, fr_str *s)
         return fr_avro_bad(r, "a UUID has not 36 characters");
     for (size_t i = 0; i < 36; i++) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? s->ptr[i] != '-' : hex_digit(s->ptr[i]) < 0)
+        if (dash ? s->ptr[i] != '-' : fr_hex_digit(s->ptr[i]) < 0)
             return fr_avro_bad(r, "a UUID has characters that do not belong there");
         upper = upper || (s->ptr[i] >= 'A' && s->ptr[i] <= 'F');
     }

@@ -198,7 +198,9 @@ scripts_on_stack() {
     for t in "$@"; do
         if grep -q '^# alone: ' "$t"; then alone+=("$t"); else together+=("$t"); fi
     done
-    printf '%s\0' "${together[@]}" | xargs -0 -r -n 1 -P "${WORKERS:-2}" "$0" --script || return
+    if [ ${#together[@]} -gt 0 ]; then
+        printf '%s\0' "${together[@]}" | xargs -0 -n 1 -P "${WORKERS:-2}" "$0" --script || return
+    fi
     for t in "${alone[@]}"; do "$0" --script "$t" || return; done
     for t in "$@"; do
         ! grep -q '^not ok ' "$logs/$(basename "${t%.*}").log" || return 1

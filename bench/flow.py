@@ -5,6 +5,7 @@ import os
 import re
 import statistics
 import subprocess
+import time
 
 from lib import BUILD, N, TICKS, bare, create_topic, say  # first: it says where harness is
 from confluent_kafka import Consumer, TopicPartition  # noqa: E402
@@ -52,6 +53,25 @@ def messages_of(topic):
                 events += m.value() is not None
     c.close()
     return total, events
+
+
+def check_topic(topic, rows):
+    """As many events as changes were made; how many messages they are."""
+    total, events = messages_of(topic)
+    if events != rows:
+        raise RuntimeError(f"{events} events are in {topic}, {rows} changes were made")
+    return total
+
+
+def stopped(daemons):
+    """They have their position and wait, all at one place of the log."""
+    for d in daemons:
+        d.apply()
+        d.start()
+        d.logged("stream from")
+        time.sleep(0.3)
+        d.stop()
+    return daemons
 
 
 def spent(before, after):

@@ -6,7 +6,7 @@ import statistics
 import time
 import uuid
 
-from flow import budget, catch_up, messages_of, pid_of, sink_figures, snapshot_figures, snapshots
+from flow import budget, catch_up, check_topic, pid_of, sink_figures, snapshot_figures, snapshots, stopped
 from lib import N, ROWS, Daemon, bare, create_topic, delete_topics, say
 import mysql  # noqa: E402
 
@@ -123,13 +123,7 @@ class Server:
     def stopped(self, count, table="orders", **more):
         """Daemons that have their position and wait, all at one place of the log."""
         daemons = [self.daemon(table, "{snapshot: {mode: never}}", **more) for _ in range(count)]
-        for d in daemons:
-            d.apply()
-            d.start()
-            d.logged("stream from")
-            time.sleep(0.3)
-            d.stop()
-        return daemons
+        return stopped(daemons)
 
     def no_kafka(self, *words):
         options = [f"{k}={v}" for k, v in self.source().items() if k != "type"]
@@ -142,13 +136,6 @@ def version(name):
         return f"{TITLES[name]} {mysql.run(c, 'select version()')[0][0]}"
     finally:
         c.close()
-
-
-def check_topic(topic, rows):
-    total, events = messages_of(topic)
-    if events != rows:
-        raise RuntimeError(f"{events} events are in {topic}, {rows} changes were made")
-    return total
 
 
 def straw_man(server, place, rows, transaction, check=False):

@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import my_figures  # noqa: E402
-from flow import budget, catch_up, messages_of, sink_figures, snapshot_figures, snapshots  # noqa: E402
+from flow import budget, catch_up, check_topic, sink_figures, snapshot_figures, snapshots, stopped  # noqa: E402
 from lib import FRESHET, N, ROOT, ROWS, Daemon, Results, bare, create_topic, database, idle, say, sql  # noqa: E402
 
 SETTLE, QUIET = 2, 3  # seconds, before each figure
@@ -49,21 +49,9 @@ CHANGES = f"""create procedure changes(transactions int, kept bigint) language p
 def set_up(dsn, count):
     """Daemons with their slots, stopped; and a slot for the bare receiver. All at one place of the log."""
     daemons = [Daemon(dsn, PLAIN) for _ in range(count)]
-    for d in daemons:
-        d.apply()
-        d.start()
-        d.logged("stream from")
-        time.sleep(0.3)
-        d.stop()
+    stopped(daemons)
     sql(dsn, "select pg_create_logical_replication_slot('bare', 'pgoutput')")
     return daemons
-
-
-def check_topic(d, rows):
-    total, events = messages_of(d.id + ".public.orders")
-    if events != rows:
-        raise RuntimeError(f"{events} events are in the topic, {rows} changes were made")
-    return total
 
 
 def pairs(dsn, daemons, rows):
@@ -76,7 +64,7 @@ def pairs(dsn, daemons, rows):
         say(f"bare {pair['bare']['seconds']:.2f} s, freshet {pair['ours']['seconds']:.2f} s")
         both.append(pair)
         if i == 0:
-            check_topic(d, rows)
+            check_topic(d.id + ".public.orders", rows)
         d.close()
         sql(dsn, f"select pg_drop_replication_slot('s{d.id}')")
     return both
@@ -111,7 +99,7 @@ def giant(r):
         for i, d in enumerate(daemons):
             most.append(catch_up(d, ROWS)["memory"])
             if i == 0:
-                check_topic(d, ROWS)
+                check_topic(d.id + ".public.orders", ROWS)
             d.close()
     r.add("memory_one_transaction", f"most resident memory, one transaction of {ROWS:,} rows", "MB", most, 128,
           at_least=False, digits=1)

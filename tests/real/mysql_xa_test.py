@@ -76,7 +76,7 @@ class Writer(threading.Thread):
 def published(p):
     """The transactions in the order of their places, and how many rows of each."""
     events = sorted((e for e in p.events("t", p.id) if e is not None),
-                    key=lambda e: (e["source"]["epoch"], e["source"]["sequence"], e["source"]["ordinal"]))
+                    key=lambda e: (e["source"]["epoch"], e["source"]["lsn"], e["source"]["ordinal"]))
     order = []
     assert all(e["source"]["row"] == e["after"]["id"] % ROWS for e in events), "not the row's number in its statement"
     for e in events:

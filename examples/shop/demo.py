@@ -6,8 +6,6 @@ import decimal
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import time
 
@@ -16,72 +14,12 @@ import pymysql
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-sys.path.insert(0, os.path.join(HERE, "..", "..", "tests", "lib"))
+sys.path[1:1] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "tests", "lib")]
 import shop  # noqa: E402
 from mysql import add_server, connect, run  # noqa: E402
+from running import DIR, FRESHET, Freshet, say  # noqa: E402
 
-FRESHET, DIR = os.environ["FRESHET"], os.environ["DEMO_DIR"]
 TABLES = ("customers", "products", "descriptions", "orders", "order_items", "countries", "clicks")
-began = time.time()
-
-
-def say(text):
-    print(f"[{time.time() - began:5.1f} s] {text}", flush=True)
-
-
-class Freshet:
-    """One configuration: its verbs, and its daemon."""
-
-    def __init__(self, config):
-        self.config, self.daemon, self.peak = os.path.join(HERE, config), None, 0
-
-    def verb(self, *words, may=(0,)):
-        print(f"$ freshet {' '.join(words)}", flush=True)
-        p = subprocess.run([FRESHET, "--config", self.config, *words], stdout=subprocess.PIPE, text=True)
-        print(p.stdout, end="", flush=True)
-        if p.returncode not in may:
-            sys.exit(f"freshet {words[0]} ended with exit code {p.returncode}")
-
-    def start(self):
-        self.log = open(os.path.join(DIR, "freshet.log"), "ab")
-        self.daemon = subprocess.Popen([FRESHET, "--config", self.config, "run"], stdout=self.log, stderr=self.log)
-
-    def kill(self):
-        self.daemon.send_signal(signal.SIGKILL)
-        self.daemon.wait()
-
-    def stop(self):
-        self.daemon.terminate()
-        code = self.daemon.wait(20)
-        if code != 0:
-            sys.exit(f"demo: the daemon ended with exit code {code} after SIGTERM")
-
-    def fail(self, why):
-        if self.daemon.poll() is None:
-            self.daemon.terminate()
-        print("".join(self.errors() or self.lines()[-20:]))
-        sys.exit(f"demo: {why}")
-
-    def lines(self):
-        with open(os.path.join(DIR, "freshet.log"), errors="replace") as f:
-            return f.readlines()
-
-    def errors(self):
-        return [line for line in self.lines() if " level=error " in line]
-
-    def wait(self, what, differs, seconds=180):
-        """Until differs() answers nothing."""
-        deadline = time.time() + seconds
-        while why := differs():
-            with open(f"/proc/{self.daemon.pid}/status") as f:
-                self.peak = max(self.peak, int(re.search(r"VmHWM:\s+(\d+)", f.read())[1]))
-            if self.daemon.poll() is not None:
-                self.fail(f"the daemon ended with exit code {self.daemon.returncode}")
-            if self.errors():
-                self.fail(f"{what}: a part failed")
-            if time.time() > deadline:
-                self.fail(f"{what}: not within {seconds} s: {why}")
-            time.sleep(0.3)
 
 
 # ---- comparing ------------------------------------------------------------------------------------
@@ -282,7 +220,7 @@ def modern(s):
     source = Source(old_root, "legacy")
     into_shop, into_legacy = (connect(os.environ[n]).cursor() for n in ("MODERN_SHOP_DSN", "MODERN_LEGACY_DSN"))
     keyed = [t for t in TABLES if t != "clicks"]
-    f = Freshet("freshet-mysql.yaml")
+    f = Freshet(os.path.join(HERE, "freshet-mysql.yaml"))
     f.verb("plan", may=(0, 4))
     f.verb("apply", "--yes")
     f.start()
@@ -299,7 +237,7 @@ def modern(s):
 
 def main():
     s = Shop()
-    f = Freshet("freshet.yaml")
+    f = Freshet(os.path.join(HERE, "freshet.yaml"))
     f.verb("plan", may=(0, 4))
     f.verb("apply", "--yes")
     s.snapshot(f)
@@ -310,18 +248,8 @@ def main():
         modern(s)
         say("done")
         return
-    print(f"""
-Everything goes on running. What to type next (in another terminal):
-  export KAFKA_BOOTSTRAP={os.environ['KAFKA_BOOTSTRAP']} REGISTRY_URL={os.environ['REGISTRY_URL']} \\
-         SOURCE_DSN={os.environ['SOURCE_DSN']} SOURCE_PASSWORD={os.environ['SOURCE_PASSWORD']} TARGET_DSN={os.environ['TARGET_DSN']} \\
-         DEMO_SOCKET={os.environ['DEMO_SOCKET']} DEMO_CACHE={os.environ['DEMO_CACHE']}
-  {FRESHET} -c {f.config} status
-  {FRESHET} -c {f.config} tap shop/store.orders
-Ctrl-C here ends it all.""", flush=True)
-    try:
-        f.daemon.wait()
-    except KeyboardInterrupt:
-        f.stop()
+    f.keep_running(("KAFKA_BOOTSTRAP", "REGISTRY_URL", "SOURCE_DSN", "SOURCE_PASSWORD", "TARGET_DSN", "DEMO_SOCKET", "DEMO_CACHE"),
+                   [f"{FRESHET} -c {f.config} tap shop/store.orders"])
 
 
 main()

@@ -1,0 +1,82 @@
+"""What the demos share: one configuration of freshet, its verbs and its daemon. Not a demo itself."""
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+FRESHET, DIR = os.environ["FRESHET"], os.environ["DEMO_DIR"]
+began = time.time()
+
+
+def say(text):
+    print(f"[{time.time() - began:5.1f} s] {text}", flush=True)
+
+
+class Freshet:
+    """One configuration: its verbs, and its daemon."""
+
+    def __init__(self, config):
+        self.config, self.daemon, self.peak = config, None, 0
+
+    def verb(self, *words, may=(0,)):
+        print(f"$ freshet {' '.join(words)}", flush=True)
+        p = subprocess.run([FRESHET, "--config", self.config, *words], stdout=subprocess.PIPE, text=True)
+        print(p.stdout, end="", flush=True)
+        if p.returncode not in may:
+            sys.exit(f"freshet {words[0]} ended with exit code {p.returncode}")
+
+    def start(self):
+        self.log = open(os.path.join(DIR, "freshet.log"), "ab")
+        self.daemon = subprocess.Popen([FRESHET, "--config", self.config, "run"], stdout=self.log, stderr=self.log)
+
+    def kill(self):
+        self.daemon.send_signal(signal.SIGKILL)
+        self.daemon.wait()
+
+    def stop(self):
+        self.daemon.terminate()
+        code = self.daemon.wait(20)
+        if code != 0:
+            sys.exit(f"demo: the daemon ended with exit code {code} after SIGTERM")
+
+    def fail(self, why):
+        if self.daemon.poll() is None:
+            self.daemon.terminate()
+        print("".join(self.errors() or self.lines()[-20:]))
+        sys.exit(f"demo: {why}")
+
+    def lines(self):
+        with open(os.path.join(DIR, "freshet.log"), errors="replace") as f:
+            return f.readlines()
+
+    def errors(self):
+        return [line for line in self.lines() if " level=error " in line]
+
+    def wait(self, what, differs, seconds=180):
+        """Until differs() answers nothing."""
+        deadline = time.time() + seconds
+        while why := differs():
+            with open(f"/proc/{self.daemon.pid}/status") as f:
+                self.peak = max(self.peak, int(re.search(r"VmHWM:\s+(\d+)", f.read())[1]))
+            if self.daemon.poll() is not None:
+                self.fail(f"the daemon ended with exit code {self.daemon.returncode}")
+            if self.errors():
+                self.fail(f"{what}: a part failed")
+            if time.time() > deadline:
+                self.fail(f"{what}: not within {seconds} s: {why}")
+            time.sleep(0.3)
+
+    def keep_running(self, names, hints):
+        """KEEP=1: says which variables (names) the configuration needs and what to try, until Ctrl-C."""
+        values = " \\\n         ".join(f"{n}={os.environ[n]}" for n in names)
+        print(f"""
+Everything goes on running. What to type next (in another terminal):
+  export {values}
+  {FRESHET} -c {self.config} status""")
+        print("\n".join("  " + h for h in hints) + "\nCtrl-C here ends it all.", flush=True)
+        try:
+            self.daemon.wait()
+        except KeyboardInterrupt:
+            self.stop()

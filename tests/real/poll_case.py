@@ -16,10 +16,17 @@ class Writers:
 
     def __init__(self, connect, rows):
         self.connect, self.left, self.lock = connect, rows, threading.Lock()
-        self.threads = [threading.Thread(target=self.write, args=(i,)) for i in range(50)]
+        self.threads = [threading.Thread(target=self.kept, args=(self.write, i)) for i in range(50)]
         self.naive = {c: set() for c in ("id", "at")}
         self.over = threading.Event()
-        self.pollers = [threading.Thread(target=self.poll, args=(c,)) for c in self.naive]
+        self.pollers = [threading.Thread(target=self.kept, args=(self.poll, c)) for c in self.naive]
+        self.errors = []
+
+    def kept(self, what, of):
+        try:
+            what(of)
+        except Exception as e:  # noqa: BLE001 the case fails by it, when all have ended
+            self.errors.append(e)
 
     def write(self, seed):
         rnd = random.Random(seed)
@@ -63,6 +70,7 @@ class Writers:
         self.over.set()
         for t in self.pollers:
             t.join()
+        assert not self.errors, f"{len(self.errors)} writers or pollers failed, as with {self.errors[0]!r}"
 
 
 def ids(p, space):

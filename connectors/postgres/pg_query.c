@@ -413,6 +413,11 @@ static fr_rc pg_state(fr_sql *base, fr_arena *a, fr_sql_state *out, fr_err *err)
     return rc;
 }
 
+static fr_rc pg_busy(fr_sql *base, fr_arena *a, fr_str *why_out, fr_err *err)
+{
+    return fr_wal_busy(&SQL(base)->pool->base, a, why_out, err);
+}
+
 /* ---- rows ---- */
 
 static fr_rc changed(fr_err *err)
@@ -544,6 +549,7 @@ const fr_sql_ops fr_postgres_sql = {
     .forget = pg_forget,
     .state_every_us = 50000,
     .state = pg_state,
+    .busy = pg_busy,
     .select = pg_select,
     .scalar = pg_scalar,
     .put_ident = pg_put_ident,

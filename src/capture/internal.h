@@ -12,6 +12,7 @@
 #include "capture/capture.h"
 #include "codec/encode.h"
 #include "connect/runner.h"
+#include "connect/sql.h"
 #include "kafka/publish.h"
 #include "transform/route.h"
 #include <pthread.h>
@@ -37,7 +38,7 @@ struct fr_capture {
     fr_router *router;
     fr_encoder *encoder;
     fr_pool *pool;
-    throttle *throttle; /* of snapshots */
+    throttle *throttle; /* of snapshots or polls */
     requests *requests; /* for snapshots; under the lock */
     fr_said *said;      /* about topics, over all runs */
     int64_t run_began_us;
@@ -140,7 +141,7 @@ void snapshot_slice(snapshot *s, int64_t us);
  * long that its view was given up: the rest needs another one. */
 fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err);
 
-/* throttle.c: may a snapshot read now? From any thread but new and free. */
+/* throttle.c: may a snapshot or a poll read now? From any thread but new and free. */
 throttle *throttle_new(fr_capture *c);
 void throttle_free(throttle *t);
 /* "20:00-06:00", and a minute of the local day; NULL: always. */
@@ -151,6 +152,14 @@ bool throttle_asks_source(const fr_source_settings *s);
  * now; inside a chunk that was begun in the window only a busy server counts. *leave_out: that
  * will last, or has lasted: no view should be held open for it. */
 fr_rc throttle_look(throttle *t, bool inside, bool *waits_out, bool *leave_out, fr_err *err);
+/* rows_per_second: so many rows were read, over all readers. Until when (monotonic) nothing more
+ * should be; 0: there is no limit. */
+int64_t throttle_pay(throttle *t, size_t rows);
+/* As throttle_look, for polls, which hold nothing open between two pages: asks over c. */
+fr_rc throttle_poll(throttle *t, fr_sql *c, bool *waits_out, fr_err *err);
+/* What holds polls back, "throttle.window: ..."; empty: nothing. False: at most rows_per_second,
+ * which is no state of the source. */
+bool throttle_cause(throttle *t, char *out, size_t size);
 
 /* poll.c: a source whose tables are asked (method query). As run_once; nothing of the log is
  * opened. */

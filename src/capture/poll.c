@@ -3,6 +3,7 @@
 #include "poll/poll.h"
 #include "base/json.h"
 #include "capture/internal.h"
+#include "capture/polled.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@ enum {
     READERS_MAX = 16,
     SLICE_US = 1000000,
     LOOK_US = 1000000,
+    TELL_US = 250000,
     WAITS_US = 60000000,
     HELD_US = 1000000
 };
@@ -18,11 +20,12 @@ enum {
 typedef struct polled {
     fr_poller *poller;
     fr_str space, name;
-    int64_t every_us;
+    int64_t every_us, place_us;
     int64_t due_us;  /* monotonic */
     bool busy;       /* somebody asks it now */
     bool once;       /* it was read to its end once */
     int64_t said_us; /* when it was said last for whom its rows wait */
+    polled_view view;
 } polled;
 
 struct polls {
@@ -44,6 +47,13 @@ struct polls {
     pthread_cond_t wake;
     bool failed;
     fr_err err;
+
+    /* The publisher's. */
+    int64_t taken_us, committed_us; /* what was read before that is taken in, is in Kafka */
+    int64_t next_tell_us;
+    bool streaming;
+    fr_state told;
+    char why[200];
 };
 
 void polls_wake(polls *p)
@@ -126,12 +136,52 @@ static fr_batch *take_batch(polls *p)
     return b;
 }
 
-/* One round, or as much of it as others leave time for. *done: there is nothing more for now. */
-static fr_rc ask(polls *p, polled *t, fr_sql *sql, bool *done, fr_err *err)
+static size_t rows_of(const fr_batch *b)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < b->count; i++)
+        n += b->events[i].op == FR_OP_READ || b->events[i].op == FR_OP_DELETE;
+    return n;
+}
+
+static void note_page(polls *p, polled *t, uint64_t rows)
+{
+    fr_poller_status s;
+    fr_poller_status_of(t->poller, &s);
+    pthread_mutex_lock(&p->c->lock);
+    polled_page(&t->view, &s, rows, fr_wall_us());
+    pthread_mutex_unlock(&p->c->lock);
+}
+
+/* Between two pages: does the server, or the configuration, ask us to wait? With nothing begun we
+ * do; else the table is left, and asked anew when it may be. */
+static fr_rc may_ask(polls *p, fr_sql *sql, bool begun, bool *may, fr_err *err)
+{
+    for (*may = false; !over(p);) {
+        bool waits = false;
+        FR_TRY(throttle_poll(p->c->throttle, sql, &waits, err));
+        *may = !waits;
+        if (*may || begun)
+            return FR_OK;
+        fr_sleep_us(50000);
+    }
+    return FR_OK;
+}
+
+/* One round, or as much of it as others leave time for. *done: there is nothing more for now.
+ * *began_us: when the first question was asked. */
+static fr_rc ask(polls *p, polled *t, fr_sql *sql, bool *done, int64_t *began_us, fr_err *err)
 {
     fr_capture *c = p->c;
-    int64_t began = fr_now_us();
-    for (;;) {
+    for (bool begun = false, may = true;; begun = true) {
+        if (!fr_poller_reading(t->poller))
+            FR_TRY(may_ask(p, sql, begun, &may, err));
+        if (!may)
+            return FR_OK;
+        if (!begun)
+            *began_us = fr_now_us();
+        if (t->view.began_us == 0)
+            t->view.began_us = *began_us;
         fr_batch *b = take_batch(p);
         if (b == NULL)
             return FR_OK;
@@ -139,6 +189,8 @@ static fr_rc ask(polls *p, polled *t, fr_sql *sql, bool *done, fr_err *err)
         fr_rc rc = fr_poller_fill(t->poller, sql, b, filling + 1000000, err);
         b->filled_us = fr_now_us();
         fr_pool_weigh(c->pool, b);
+        size_t rows = rc == FR_OK ? rows_of(b) : 0;
+        throttle_pay(c->throttle, rows);
         if (rc == FR_OK)
             FR_TELL(&c->s.observer, stage, 0, (double)(b->filled_us - filling) / 1e6);
         if (rc != FR_OK || !fr_queue_put(c->filled, b, INT64_MAX))
@@ -148,7 +200,8 @@ static fr_rc ask(polls *p, polled *t, fr_sql *sql, bool *done, fr_err *err)
             return fr_fail_in(err, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
         if (*done || over(p))
             return FR_OK;
-        if (!fr_poller_reading(t->poller) && fr_now_us() - began > SLICE_US && others_wait(p))
+        note_page(p, t, rows);
+        if (!fr_poller_reading(t->poller) && fr_now_us() - *began_us > SLICE_US && others_wait(p))
             return FR_OK;
     }
 }
@@ -160,17 +213,22 @@ static void say_waits(polls *p, polled *t, const fr_poller_status *s)
         (t->said_us != 0 && now - t->said_us < WAITS_US))
         return;
     t->said_us = now;
-    fr_log(FR_LOG_WARN, p->c->who, "%.*s.%.*s: rows wait for %s", FR_ARG(t->space), FR_ARG(t->name),
-           s->waits);
+    fr_log(FR_LOG_WARN, p->c->who, "%.*s.%.*s: rows wait for %s, open for %" PRId64 " s",
+           FR_ARG(t->space), FR_ARG(t->name), s->waits, s->waits_us / 1000000);
 }
 
-/* When it is asked again; sooner where it is held up by gaps, which close within seconds. Not
- * before now: others that are due have waited longer. */
-static int64_t due_next(const polled *t, bool done, bool held, int64_t began)
+/* Under the lock. Where it is held up by gaps, which close within seconds, it is asked soon. */
+static void round_over(polls *p, polled *t, const fr_poller_status *s, int64_t began_us)
 {
-    int64_t now = fr_now_us();
-    int64_t due = began + (held && t->every_us > HELD_US ? HELD_US : t->every_us);
-    return done && due > now ? due : now;
+    int64_t now = fr_now_us(), wall = fr_wall_us();
+    bool soon = s->held && t->every_us > HELD_US;
+    t->once = true;
+    t->due_us = soon ? began_us + HELD_US : polled_due(began_us, t->every_us, t->place_us);
+    if (t->due_us < now)
+        t->due_us = now;
+    polled_over(&t->view, s, now, wall);
+    t->view.s.next_us = wall + t->due_us - now;
+    FR_TELL(&p->c->s.observer, poll, (double)t->view.s.took_us / 1e6);
 }
 
 static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
@@ -184,17 +242,19 @@ static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
         t->busy = true;
         p->asking++;
         pthread_mutex_unlock(&c->lock);
-        rc = ask(p, t, sql, &done, err);
+        rc = ask(p, t, sql, &done, &began, err);
         fr_poller_leave(t->poller);
-        fr_poller_status s;
-        fr_poller_status_of(t->poller, &s);
-        if (done)
+        fr_poller_status s = {0};
+        if (rc == FR_OK && done) {
+            fr_poller_status_of(t->poller, &s);
             say_waits(p, t, &s);
+        }
         pthread_mutex_lock(&c->lock);
         p->asking--;
         t->busy = false;
-        t->once = t->once || done;
-        t->due_us = due_next(t, done, s.held, began);
+        t->due_us = fr_now_us(); /* others that are due have waited longer */
+        if (rc == FR_OK && done)
+            round_over(p, t, &s, began);
         polls_wake(p);
     }
     pthread_mutex_unlock(&c->lock);
@@ -230,8 +290,45 @@ static void *poll_reader(void *context)
 
 /* ---- the publisher ---- */
 
+static void tell_state(polls *p)
+{
+    char why[sizeof(p->why)];
+    fr_state s = throttle_cause(p->c->throttle, why, sizeof(why)) ? FR_STATE_THROTTLED
+                 : p->streaming                                   ? FR_STATE_STREAMING
+                                                                  : FR_STATE_CATCHING_UP;
+    if (s == p->told && strcmp(why, p->why) == 0)
+        return;
+    p->told = s;
+    memcpy(p->why, why, sizeof(why));
+    FR_TELL(&p->c->s.observer, state, s, why[0] == '\0' ? NULL : why);
+}
+
+/* Readers put batches in the order in which they are taken, so that with one all that was put
+ * before it was filled is taken, too. */
+static void tell_tables(polls *p, const outlet *o)
+{
+    fr_capture *c = p->c;
+    int64_t now = fr_now_us();
+    if (!outlet_open(o))
+        p->committed_us = outlet_waiting(o) == 0 ? now : p->taken_us;
+    if (now < p->next_tell_us)
+        return;
+    p->next_tell_us = now + TELL_US;
+    tell_state(p);
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < p->count; i++) {
+        polled *t = &p->tables[i];
+        polled_committed(&t->view, p->committed_us);
+        fr_polled_status s = t->view.s;
+        s.waits = t->view.waits[0] == '\0' ? NULL : t->view.waits;
+        s.next_us = t->busy ? 0 : s.next_us;
+        FR_TELL(&c->s.observer, polled, t->space, t->name, &s);
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* Nobody asks and everything that was read is committed: that is progress, too (R41). */
-static void look_around(polls *p, const outlet *o, int64_t *next_us, bool *streaming)
+static void look_around(polls *p, const outlet *o, int64_t *next_us)
 {
     fr_capture *c = p->c;
     int64_t now = fr_now_us();
@@ -246,10 +343,7 @@ static void look_around(polls *p, const outlet *o, int64_t *next_us, bool *strea
     pthread_mutex_unlock(&c->lock);
     if (quiet)
         FR_TELL(&c->s.observer, progress);
-    if (once && !*streaming) {
-        *streaming = true;
-        FR_TELL(&c->s.observer, state, FR_STATE_STREAMING, NULL);
-    }
+    p->streaming = p->streaming || once;
 }
 
 static bool nobody_asks(polls *p)
@@ -264,10 +358,12 @@ static fr_rc publish(polls *p, outlet *o, fr_err *err)
 {
     fr_capture *c = p->c;
     int64_t next_look_us = 0;
-    bool streaming = false;
     for (;;) {
-        look_around(p, o, &next_look_us, &streaming);
+        tell_tables(p, o);
+        look_around(p, o, &next_look_us);
         fr_batch *b = outlet_next(o, fr_now_us() + (outlet_open(o) ? 1000 : 100000));
+        if (b != NULL)
+            p->taken_us = b->filled_us;
         if (b != NULL)
             FR_TRY(outlet_take(o, b, err));
         else if (fr_queue_closed(c->filled) && outlet_waiting(o) == 0)
@@ -370,6 +466,7 @@ static void add_tables(polls *p, const fr_polled *tables, size_t count)
         *n = (polled){.space = fr_arena_str(p->arena, space),
                       .name = fr_arena_str(p->arena, name),
                       .every_us = s->poll_every_us};
+        n->place_us = polled_place(fr_cstr(c->s.source->name), i, count, n->every_us);
         n->poller =
             fr_poller_new(c->s.source, s, n->space, n->name,
                           progress != NULL ? *progress : FR_STR(""), p->epoch, shared_look, p);
@@ -401,7 +498,7 @@ static fr_rc begin(polls *p, outlet *o, fr_arena *a, fr_err *err)
 
 fr_rc poll_run(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
 {
-    polls p = {.c = c, .arena = a};
+    polls p = {.c = c, .arena = a, .told = FR_STATE_CATCHING_UP};
     fr_cond_init(&p.wake);
     pthread_mutex_init(&p.look_lock, NULL);
     fr_rc rc = begin(&p, o, a, err);

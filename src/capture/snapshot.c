@@ -41,8 +41,6 @@ struct snapshot {
     atomic_bool moved;               /* in this slice something was read */
     bool failed;
     fr_err err;
-    int64_t rate_window_us; /* rows_per_second: what was read since */
-    uint64_t rate_rows;
 };
 
 snapshot *snapshot_new(fr_capture *c)
@@ -206,17 +204,7 @@ size_t snapshot_records(snapshot *s, fr_arena *a, bool all, fr_record **out)
 /* rows_per_second, over all readers: sleep off what was read too fast. */
 static void pace(snapshot *s, size_t rows)
 {
-    int64_t per_second = s->c->s.source->throttle_rows_per_second;
-    if (per_second <= 0)
-        return;
-    pthread_mutex_lock(&s->c->lock);
-    s->rate_rows += rows;
-    int64_t due = s->rate_window_us + (int64_t)(s->rate_rows * 1000000 / (uint64_t)per_second);
-    if (fr_now_us() - due > 1000000) { /* time that was not used is not saved up for a burst */
-        s->rate_window_us = due = fr_now_us();
-        s->rate_rows = 0;
-    }
-    pthread_mutex_unlock(&s->c->lock);
+    int64_t due = throttle_pay(s->c->throttle, rows);
     while (fr_now_us() < due && !stopping(s->c) && !atomic_load(&s->stop))
         fr_sleep_us(due - fr_now_us() < 100000 ? due - fr_now_us() : 100000);
 }
@@ -423,7 +411,6 @@ fr_rc snapshot_run(snapshot *s, outlet *o, const fr_plan *plan, fr_err *err)
     s->plan = plan;
     s->next = 0;
     s->running = count;
-    s->rate_window_us = fr_now_us();
     s->slice_over_us = s->slice_us == 0 ? 0 : fr_now_us() + s->slice_us;
     share_expectation(s, plan->rows_expected);
     if (s->chunk_count == 0)

@@ -1,4 +1,5 @@
 #include "capture/internal.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,12 +21,15 @@ struct throttle {
     int64_t since_us, next_look_us, answered_us;
     int quiet;
     char why[200];
+    uint64_t paid_rows; /* since paid_from_us */
+    int64_t paid_from_us;
+    bool polls; /* it holds polls, whose states are told by their publisher */
 };
 
 throttle *throttle_new(fr_capture *c)
 {
     throttle *t = fr_malloc(sizeof(*t));
-    *t = (throttle){.c = c};
+    *t = (throttle){.c = c, .polls = fr_source_polled(c->s.source)};
     pthread_mutex_init(&t->lock, NULL);
     return t;
 }
@@ -60,8 +64,15 @@ bool throttle_asks_source(const fr_source_settings *s)
     return s->throttle_max_lag_us > 0 || s->throttle_max_load != NULL || s->throttle_query != NULL;
 }
 
-/* What holds snapshots back now; OPEN: nothing. */
-static fr_rc look(throttle *t, shut_by *shut, char *why, size_t size, fr_err *err)
+static fr_rc ask_source(const fr_capture *c, fr_sql *sql, fr_arena *a, fr_str *why, fr_err *err)
+{
+    if (sql != NULL)
+        return sql->ops->busy == NULL ? FR_OK : sql->ops->busy(sql, a, why, err);
+    return c->source->ops->busy == NULL ? FR_OK : c->source->ops->busy(c->source, a, why, err);
+}
+
+/* What holds snapshots or polls back now; OPEN: nothing. */
+static fr_rc look(throttle *t, fr_sql *sql, shut_by *shut, char *why, size_t size, fr_err *err)
 {
     const fr_capture *c = t->c;
     const char *window = c->s.source->throttle_window;
@@ -71,11 +82,11 @@ static fr_rc look(throttle *t, shut_by *shut, char *why, size_t size, fr_err *er
         snprintf(why, size, "throttle.window: outside %s", window);
         return FR_OK;
     }
-    if (!throttle_asks_source(c->s.source) || c->source->ops->busy == NULL)
+    if (!throttle_asks_source(c->s.source))
         return FR_OK;
     fr_arena *a = fr_arena_new(0);
     fr_str text = {0};
-    fr_rc rc = c->source->ops->busy(c->source, a, &text, err);
+    fr_rc rc = ask_source(c, sql, a, &text, err);
     if (rc == FR_OK && text.len > 0) {
         *shut = BUSY;
         snprintf(why, size, "%.*s", FR_ARG(text));
@@ -95,9 +106,11 @@ static void shut_now(throttle *t, shut_by shut, const char *why)
     t->shut = shut;
     t->quiet = 0;
     snprintf(t->why, sizeof(t->why), "%s", why);
-    FR_TELL(&t->c->s.observer, state, FR_STATE_THROTTLED, t->why);
+    if (!t->polls)
+        FR_TELL(&t->c->s.observer, state, FR_STATE_THROTTLED, t->why);
     if (news)
-        fr_log(FR_LOG_INFO, t->c->who, "snapshot waits: %s", t->why);
+        fr_log(FR_LOG_INFO, t->c->who, "%s: %s", t->polls ? "polling waits" : "snapshot waits",
+               t->why);
 }
 
 /* With the lock. A busy server must be quiet for a moment; a window opens at once. */
@@ -106,12 +119,13 @@ static void open_now(throttle *t)
     if (t->shut == OPEN || (t->shut == BUSY && ++t->quiet < QUIET_LOOKS))
         return;
     t->shut = OPEN;
-    FR_TELL(&t->c->s.observer, state, FR_STATE_SNAPSHOTTING, NULL);
-    fr_log(FR_LOG_INFO, t->c->who, "snapshot goes on, after %.0f s",
+    if (!t->polls)
+        FR_TELL(&t->c->s.observer, state, FR_STATE_SNAPSHOTTING, NULL);
+    fr_log(FR_LOG_INFO, t->c->who, "%s goes on, after %.0f s", t->polls ? "polling" : "snapshot",
            (double)(fr_now_us() - t->since_us) / 1e6);
 }
 
-static fr_rc look_when_due(throttle *t, fr_err *err)
+static fr_rc look_when_due(throttle *t, fr_sql *sql, fr_err *err)
 {
     shut_by shut;
     char why[sizeof(t->why)];
@@ -121,7 +135,7 @@ static fr_rc look_when_due(throttle *t, fr_err *err)
     pthread_mutex_unlock(&t->lock);
     if (!ours)
         return FR_OK;
-    fr_rc rc = look(t, &shut, why, sizeof(why), err);
+    fr_rc rc = look(t, sql, &shut, why, sizeof(why), err);
     pthread_mutex_lock(&t->lock);
     t->looking = false;
     t->answered_us = fr_now_us();
@@ -134,16 +148,63 @@ static fr_rc look_when_due(throttle *t, fr_err *err)
     return rc;
 }
 
+/* With the lock. Another reader is asking, and there is no answer yet, or an old one only: wait
+ * for it. */
+static bool no_answer(const throttle *t)
+{
+    return t->looking && fr_now_us() - t->answered_us > OLD_US;
+}
+
 fr_rc throttle_look(throttle *t, bool inside, bool *waits_out, bool *leave_out, fr_err *err)
 {
-    FR_TRY(look_when_due(t, err));
+    FR_TRY(look_when_due(t, NULL, err));
     int64_t patience = FR_FAILPOINT("capture_throttle_leaves") ? 0 : LEAVE_US;
     pthread_mutex_lock(&t->lock);
-    /* Another reader is asking, and there is no answer yet, or an old one only: wait for it. */
-    bool unknown = t->looking && fr_now_us() - t->answered_us > OLD_US;
+    bool unknown = no_answer(t);
     *waits_out = unknown || t->shut == BUSY || (t->shut == WINDOW && !inside);
     *leave_out = !unknown &&
                  (t->shut == WINDOW || (t->shut == BUSY && fr_now_us() - t->since_us >= patience));
     pthread_mutex_unlock(&t->lock);
     return FR_OK;
+}
+
+int64_t throttle_pay(throttle *t, size_t rows)
+{
+    uint64_t per_second = (uint64_t)t->c->s.source->throttle_rows_per_second;
+    if (per_second == 0)
+        return 0;
+    pthread_mutex_lock(&t->lock);
+    int64_t now = fr_now_us();
+    int64_t due = t->paid_from_us + (int64_t)(t->paid_rows * 1000000 / per_second);
+    if (now - due > 1000000) { /* time that was not used is not saved up for a burst */
+        t->paid_from_us = now;
+        t->paid_rows = 0;
+    }
+    t->paid_rows += rows;
+    due = t->paid_from_us + (int64_t)(t->paid_rows * 1000000 / per_second);
+    pthread_mutex_unlock(&t->lock);
+    return due;
+}
+
+fr_rc throttle_poll(throttle *t, fr_sql *sql, bool *waits_out, fr_err *err)
+{
+    FR_TRY(look_when_due(t, sql, err));
+    int64_t paid_us = throttle_pay(t, 0);
+    pthread_mutex_lock(&t->lock);
+    *waits_out = no_answer(t) || t->shut != OPEN || fr_now_us() < paid_us;
+    pthread_mutex_unlock(&t->lock);
+    return FR_OK;
+}
+
+bool throttle_cause(throttle *t, char *out, size_t size)
+{
+    int64_t paid_us = throttle_pay(t, 0);
+    pthread_mutex_lock(&t->lock);
+    bool shut = t->shut != OPEN;
+    snprintf(out, size, "%s", shut ? t->why : "");
+    if (!shut && fr_now_us() < paid_us)
+        snprintf(out, size, "throttle.rows_per_second: no more than %" PRId64,
+                 t->c->s.source->throttle_rows_per_second);
+    pthread_mutex_unlock(&t->lock);
+    return shut;
 }

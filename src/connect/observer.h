@@ -23,6 +23,8 @@ typedef struct fr_observer {
     void (*dead_letters)(void *part, uint64_t n);
     void (*stage)(void *part, int which, double seconds); /* 0 read, 1 encode, 2 ack, 3 sink */
     void (*kafka)(void *part, uint64_t inflight, uint64_t transactions);
+    void (*polled)(void *part, fr_str space, fr_str table, const fr_polled_status *s);
+    void (*poll)(void *part, double seconds); /* one is over */
 } fr_observer;
 
 #define FR_TELL(observer, member, ...)                                                             \

@@ -31,4 +31,18 @@ typedef struct fr_status {
     int64_t last_byte_us; /* monotonic time of the last byte received; 0 never */
 } fr_status;
 
+/* A table that is asked (method query): what its polls have found. Texts are borrowed. */
+typedef struct fr_polled_status {
+    uint64_t pages, rows;     /* read so far, over restarts too */
+    uint64_t last_rows;       /* that the last poll has found */
+    int64_t last_us, took_us; /* when it ended (wall; 0: none did yet), and how long it took */
+    int64_t next_us;          /* wall: when the next one is due; 0: it is under way */
+    int64_t behind_us;        /* the bound is so far behind the server's clock; -1 unknown */
+    uint64_t gaps;            /* numbers that may still come */
+    int64_t nulls;            /* rows that are never read (1000: or more); -1 not counted yet */
+    const char *waits;        /* for whom the bound stands still; NULL: nobody */
+    int64_t waits_since_us;   /* wall */
+    int64_t whole_us;         /* wall: what was stamped before is in Kafka; 0 unknown */
+} fr_polled_status;
+
 #endif

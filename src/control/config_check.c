@@ -281,7 +281,9 @@ static void check_throttle(fr_loader *l, const char *path, const fr_source_setti
                       : load != NULL              ? "throttle.max_load"
                       : s->throttle_query != NULL ? "throttle.query"
                                                   : NULL;
-    if (key != NULL && ops != NULL && ops->busy == NULL) {
+    bool asked = ops != NULL && (fr_source_polled(s) ? ops->sql != NULL && ops->sql->busy != NULL
+                                                     : ops->busy != NULL);
+    if (key != NULL && ops != NULL && !asked) {
         fr_problem *p = report(l, false, "config.not_built", path, key,
                                "`%s` cannot be asked of a source of type %s", key, s->type);
         fr_problem_hint(l, p, "throttle.window and throttle.rows_per_second hold for every source");
@@ -309,23 +311,6 @@ static void check_zero_dates(fr_loader *l, const char *path, const fr_source_set
 static void check_polled_keys(fr_loader *l, const char *path, const fr_source_settings *s,
                               const fr_source_ops *ops)
 {
-    const struct {
-        const char *key;
-        bool set;
-    } keys[] = {
-        {"throttle.rows_per_second", s->throttle_rows_per_second > 0},
-        {"throttle.window", s->throttle_window != NULL},
-        {"throttle.max_lag", s->throttle_max_lag_us > 0},
-        {"throttle.max_load", s->throttle_max_load != NULL},
-        {"throttle.query", s->throttle_query != NULL},
-    };
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (!keys[i].set)
-            continue;
-        fr_problem *p = report(l, false, "config.not_built", path, keys[i].key,
-                               "`%s` does not hold for method query yet", keys[i].key);
-        fr_problem_hint(l, p, "remove it; poll.every, poll.batch and throttle.max_connections do");
-    }
     static const char *const log_keys[] = {"log.slot", "log.publication"};
     for (size_t i = 0; ops != NULL && i < sizeof(log_keys) / sizeof(log_keys[0]); i++) {
         if (option_text(ops->options, s->connector, log_keys[i]) == NULL)

@@ -231,18 +231,19 @@ static const fr_option source_options[] = {
     TIME("log.confirm_reserve", AT(fr_source_settings, confirm_reserve_us), "0s", 0, 720 * HOUR,
          "Confirm to the source that far behind what is durable."),
     INT("throttle.max_connections", AT(fr_source_settings, throttle_connections), "4", 2, 1000,
-        "Connections to this source, snapshots included."),
+        "Connections to this source, snapshots included; tables that are polled at once."),
     INT("throttle.rows_per_second", AT(fr_source_settings, throttle_rows_per_second), NULL, 1, MOST,
-        "Snapshot rate; without it as fast as it goes."),
+        "Rate of snapshots and polls; without it as fast as it goes."),
     TEXT("throttle.window", AT(fr_source_settings, throttle_window), NULL,
-         "Local time, 20:00-06:00: snapshots run only then; a chunk that was begun is finished."),
+         "Local time, 20:00-06:00: snapshots and polls run only then; a chunk or page that was "
+         "begun is finished."),
     TIME("throttle.max_lag", AT(fr_source_settings, throttle_max_lag_us), NULL, 1 * SECOND,
-         24 * HOUR, "Snapshots wait while a replica of the source lags more."),
+         24 * HOUR, "Snapshots and polls wait while a replica of the source lags more."),
     TEXT("throttle.max_load", AT(fr_source_settings, throttle_max_load), NULL,
-         "active=25: snapshots wait while more statements run (PostgreSQL)."),
+         "active=25: snapshots and polls wait while more statements run (PostgreSQL)."),
     TEXT("throttle.query", AT(fr_source_settings, throttle_query), NULL,
-         "SQL that answers with a number, asked once a second: snapshots wait while it is above 0. "
-         "Names with their schema."),
+         "SQL that answers with a number, asked once a second: snapshots and polls wait while it "
+         "is above 0. Names with their schema."),
     LATER("path", FR_OPT_TEXT, NULL, "SQLite file, instead of dsn."),
     LATER("task", FR_OPT_INT, NULL, "Partition of the tasks topic, to pin a source to a place."),
     LATER("signal_table", FR_OPT_TEXT, NULL, "Table whose rows ask for snapshots."),
@@ -341,13 +342,13 @@ static const fr_option table_options[] = {
          "Own SELECT instead of the table, without ORDER BY and LIMIT; key is needed."),
     INT("poll.batch", AT(fr_table_fields, s.poll_batch), "5000", 1, 1000000,
         "Rows of one page, thus of one question."),
-    LATER("poll.lookback", FR_OPT_TIME, NULL, "How late a commit may come."),
+    LATER("poll.lookback", FR_OPT_TIME, NULL,
+          "How late a commit may come, where open transactions are not listed (ODBC)."),
     TIME("poll.max_skew", AT(fr_table_fields, s.poll_max_skew_us), "0s", 0, 720 * HOUR,
          "Where applications set poll.column: the worst error of their clocks."),
     TEXT("poll.timezone", AT(fr_table_fields, s.poll_timezone), NULL,
          "UTC: that is what a poll.column without a zone holds; else it is refused."),
-    LATER("poll.allow_replica", FR_OPT_BOOL, NULL,
-          "Poll a replica, which may show commits in another order."),
+    LATER("poll.allow_replica", FR_OPT_BOOL, "false", "Poll a replica: nothing can be promised."),
     CHOICE("poll.deletes", AT(fr_table_fields, s.poll_deletes), "none",
            CHOICES("none", "soft-column", "full-compare"),
            "How deletes are seen: not at all, or by poll.delete_column."),
@@ -479,6 +480,17 @@ const fr_unbuilt *fr_unbuilt_find(const char *kind, const char *option, const ch
         if (named && strcmp(u->kind, kind) == 0 && strcmp(u->choice, choice) == 0)
             return u;
     }
+    return NULL;
+}
+
+const char *fr_refused_hint(const char *option)
+{
+    if (strcmp(option, "poll.allow_replica") == 0)
+        return "leave it out, and give the primary's address in dsn: a replica does not say when "
+               "transactions began that are open on the primary, so their rows would be missed";
+    if (strcmp(option, "poll.lookback") == 0)
+        return "leave it out: it is for databases that do not list open transactions (ODBC, not "
+               "built yet); this one does, and nothing has to be guessed";
     return NULL;
 }
 

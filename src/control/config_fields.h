@@ -35,6 +35,9 @@ typedef struct fr_unbuilt {
     const char *kind, *option, *choice;
     const char *instead; /* what to write */
 } fr_unbuilt;
+/* What to do instead of an option that nothing obeys, where that is not just to leave it out; or
+ * NULL. */
+const char *fr_refused_hint(const char *option);
 const fr_unbuilt *fr_unbuilt_find(const char *kind, const char *option, const char *choice);
 
 /* Names of connectors in the vocabulary; end with NULL. */

@@ -249,7 +249,10 @@ static void read_refused(fr_loader *l, const fr_option *o, const fr_member *m, c
         return;
     fr_problem *p = fr_problem_add(l, false, "config.not_built", m->place, path,
                                    "this version does not do `%s`", o->name);
-    if (o->fallback != NULL)
+    const char *instead = fr_refused_hint(o->name);
+    if (instead != NULL)
+        fr_problem_hint(l, p, "%s", instead);
+    else if (o->fallback != NULL)
         fr_problem_hint(l, p, "leave it out, or write %s", o->fallback);
     else
         fr_problem_hint(l, p, "leave it out");

@@ -17,6 +17,12 @@ typedef struct row {
     uint32_t chunks_done, chunks;
     bool snapshot;
     double lag; /* negative: unknown */
+    bool polled;
+    uint64_t poll_rows, gaps;
+    double age, behind; /* negative: unknown */
+    int64_t nulls;
+    double waits; /* seconds; 0: for nobody */
+    char waits_for[128];
 } row;
 
 typedef struct metrics {
@@ -89,7 +95,8 @@ static row *new_row(metrics *m)
         m->rows = fr_realloc(m->rows, m->cap * sizeof(*m->rows));
     }
     memset(&m->rows[m->count], 0, sizeof(row));
-    m->rows[m->count].lag = -1;
+    m->rows[m->count].lag = m->rows[m->count].age = m->rows[m->count].behind = -1;
+    m->rows[m->count].nulls = -1;
     return &m->rows[m->count++];
 }
 
@@ -110,6 +117,25 @@ static row *row_for(metrics *m, const fr_part *p, const fr_board_table *t)
     return r;
 }
 
+/* Whoever is there for a moment only is not told: each is a series of its own. */
+static void take_poll(row *r, const fr_part *p, const fr_polled_status *s)
+{
+    int64_t now = p->board->wall_us();
+    double age = s->last_us == 0 ? -1 : (double)(now - s->last_us) / 1e6;
+    double behind = s->behind_us < 0 ? -1 : (double)s->behind_us / 1e6;
+    double waits = s->waits == NULL ? 0 : (double)(now - s->waits_since_us) / 1e6;
+    r->polled = true;
+    r->poll_rows += s->last_rows;
+    r->gaps += s->gaps;
+    r->nulls = s->nulls < 0 ? r->nulls : (r->nulls < 0 ? 0 : r->nulls) + s->nulls;
+    r->age = age > r->age ? age : r->age;
+    r->behind = behind > r->behind ? behind : r->behind;
+    if (waits < 5 || waits <= r->waits)
+        return;
+    r->waits = waits;
+    snprintf(r->waits_for, sizeof(r->waits_for), "%s", s->waits);
+}
+
 static void take_table(metrics *m, const fr_part *p, const fr_board_table *t)
 {
     row *r = row_for(m, p, t);
@@ -124,6 +150,8 @@ static void take_table(metrics *m, const fr_part *p, const fr_board_table *t)
     r->rows_expected += t->rows_expected;
     r->chunks_done += t->chunks_done;
     r->chunks += t->chunks;
+    if (t->polled)
+        take_poll(r, p, &t->poll);
 }
 
 static void take(metrics *m)
@@ -221,6 +249,65 @@ static void put_snapshots(const metrics *m)
         begin_row(m, "snapshot_chunks", r);
         more_label(m, "state", "waiting");
         end_count(m, r->chunks > r->chunks_done ? r->chunks - r->chunks_done : 0);
+    }
+}
+
+static void put_row_numbers(const metrics *m, const char *name, const char *help,
+                            double (*value)(const row *r))
+{
+    put_head(m, name, "gauge", help);
+    for (size_t i = 0; i < m->count; i++) {
+        double v = m->rows[i].polled ? value(&m->rows[i]) : -1;
+        if (v < 0)
+            continue;
+        begin_row(m, name, &m->rows[i]);
+        end_number(m, v);
+    }
+}
+
+static double poll_rows(const row *r)
+{
+    return (double)r->poll_rows;
+}
+
+static double poll_age(const row *r)
+{
+    return r->age;
+}
+
+static double poll_behind(const row *r)
+{
+    return r->behind;
+}
+
+static double poll_gaps(const row *r)
+{
+    return (double)r->gaps;
+}
+
+static double poll_nulls(const row *r)
+{
+    return (double)r->nulls;
+}
+
+static void put_polls(const metrics *m)
+{
+    put_row_numbers(m, "poll_rows", "Rows that the last poll of a table found.", poll_rows);
+    put_row_numbers(m, "poll_age_seconds", "Since the last poll of a table was over.", poll_age);
+    put_row_numbers(m, "poll_behind_seconds",
+                    "How far its bound is behind the server's clock; by number: age of the oldest gap.",
+                    poll_behind);
+    put_row_numbers(m, "poll_gaps", "Numbers that may still come.", poll_gaps);
+    put_row_numbers(m, "poll_null_rows", "Rows that are never read: their poll.column is NULL.",
+                    poll_nulls);
+    put_head(m, "poll_waits_seconds", "gauge", "So long somebody holds the bound of a table.");
+    for (size_t i = 0; i < m->count; i++) {
+        const row *r = &m->rows[i];
+        if (r->waits <= 0)
+            continue;
+        begin_row(m, "poll_waits_seconds", r);
+        more_label(m, "for", r->waits_for);
+        end_number(m, r->waits);
     }
 }
 
@@ -328,15 +415,17 @@ static bool held_back_by(const fr_part *p, const char *key)
 {
     static const char prefix[] = "throttle.";
     size_t skip = sizeof(prefix) - 1, len = strlen(key);
-    const char *why = p->state == FR_STATE_THROTTLED ? p->reason : NULL;
+    const char *why = p->reason;
     return why != NULL && strncmp(why, prefix, skip) == 0 && strncmp(why + skip, key, len) == 0 &&
            why[skip + len] == ':';
 }
 
 static void put_throttled(const metrics *m)
 {
-    static const char *const keys[] = {"max_lag", "max_load", "query", "window"};
-    put_head(m, "source_throttled", "gauge", "1 while a snapshot is held back for this reason.");
+    static const char *const keys[] = {"max_lag", "max_load", "query", "rows_per_second",
+                                       "window"};
+    put_head(m, "source_throttled", "gauge",
+             "1 while a snapshot, or polls, are held back for this reason.");
     for (fr_part *p = fr_board_first(m->board); p != NULL; p = fr_board_next(p))
         for (size_t i = 0; !p->sink && i < sizeof(keys) / sizeof(keys[0]); i++) {
             pthread_mutex_lock(&p->lock);
@@ -364,36 +453,48 @@ static void put_tasks(const metrics *m)
     }
 }
 
-static void put_histogram(const metrics *m, const fr_part *p, int stage, const fr_histogram *h)
+/* A sample of "<name>_<end>"; stage NULL: it has no such label. */
+static void begin_histogram(const metrics *m, const fr_part *p, const char *name, const char *end,
+                            const char *stage)
 {
+    char full[64];
+    snprintf(full, sizeof(full), "%s_%s", name, end);
+    begin_sample(m, full, p->sink, p->name);
+    if (stage != NULL)
+        more_label(m, "stage", stage);
+}
+
+static void put_histogram(const metrics *m, fr_part *p, const char *name, int stage)
+{
+    const char *label = stage < FR_STAGES ? fr_stage_names[stage] : NULL;
+    pthread_mutex_lock(&p->lock);
+    fr_histogram h = p->stages[stage];
+    pthread_mutex_unlock(&p->lock);
+    if (h.count == 0)
+        return;
     for (int i = 0; i <= FR_BUCKETS; i++) {
         char bound[32] = "+Inf";
         if (i < FR_BUCKETS)
             snprintf(bound, sizeof(bound), "%g", fr_stage_buckets[i]);
-        begin_sample(m, "stage_seconds_bucket", p->sink, p->name);
-        more_label(m, "stage", fr_stage_names[stage]);
+        begin_histogram(m, p, name, "bucket", label);
         more_label(m, "le", bound);
-        end_count(m, i < FR_BUCKETS ? h->buckets[i] : h->count);
+        end_count(m, i < FR_BUCKETS ? h.buckets[i] : h.count);
     }
-    begin_sample(m, "stage_seconds_sum", p->sink, p->name);
-    more_label(m, "stage", fr_stage_names[stage]);
-    end_number(m, h->sum);
-    begin_sample(m, "stage_seconds_count", p->sink, p->name);
-    more_label(m, "stage", fr_stage_names[stage]);
-    end_count(m, h->count);
+    begin_histogram(m, p, name, "sum", label);
+    end_number(m, h.sum);
+    begin_histogram(m, p, name, "count", label);
+    end_count(m, h.count);
 }
 
 static void put_stages(const metrics *m)
 {
     put_head(m, "stage_seconds", "histogram", "Time that a batch took in a stage.");
     for (fr_part *p = fr_board_first(m->board); p != NULL; p = fr_board_next(p))
-        for (int stage = 0; stage < FR_STAGES; stage++) {
-            pthread_mutex_lock(&p->lock);
-            fr_histogram h = p->stages[stage];
-            pthread_mutex_unlock(&p->lock);
-            if (h.count > 0)
-                put_histogram(m, p, stage, &h);
-        }
+        for (int stage = 0; stage < FR_STAGES; stage++)
+            put_histogram(m, p, "stage_seconds", stage);
+    put_head(m, "poll_seconds", "histogram", "Time that a poll of a table took, with its waits.");
+    for (fr_part *p = fr_board_first(m->board); p != NULL; p = fr_board_next(p))
+        put_histogram(m, p, "poll_seconds", FR_STAGE_POLL);
 }
 
 void fr_board_metrics(fr_board *b, size_t max_tables, fr_buf *out)
@@ -414,6 +515,7 @@ void fr_board_metrics(fr_board *b, size_t max_tables, fr_buf *out)
     put_lags(&m);
     put_events(&m);
     put_snapshots(&m);
+    put_polls(&m);
     put_stages(&m);
     free(m.rows);
 }

@@ -80,6 +80,15 @@ static void on_kafka(void *p, uint64_t inflight, uint64_t transactions)
     fr_part_kafka(p, inflight, transactions);
 }
 
+static void on_polled(void *p, fr_str space, fr_str table, const fr_polled_status *s)
+{
+    fr_part_polled(p, space, table, s);
+}
+static void on_poll(void *p, double seconds)
+{
+    fr_part_stage(p, FR_STAGE_POLL, seconds);
+}
+
 static fr_observer observer_of(fr_part *p)
 {
     return (fr_observer){.part = p,
@@ -93,7 +102,9 @@ static fr_observer observer_of(fr_part *p)
                          .progress = on_progress,
                          .dead_letters = on_dead_letters,
                          .stage = on_stage,
-                         .kafka = on_kafka};
+                         .kafka = on_kafka,
+                         .polled = on_polled,
+                         .poll = on_poll};
 }
 
 static void name_ourselves(daemon_state *d)

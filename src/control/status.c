@@ -28,6 +28,7 @@ fr_board *fr_board_new(const char *pipeline, const char *worker)
 static void free_table(void *value)
 {
     fr_board_table *t = value;
+    free((char *)t->poll.waits);
     free(t->name);
     free(t);
 }
@@ -215,6 +216,20 @@ void fr_part_snapshot(fr_part *p, fr_str space, fr_str table, uint32_t chunks_do
     pthread_mutex_unlock(&p->lock);
 }
 
+void fr_part_polled(fr_part *p, fr_str space, fr_str table, const fr_polled_status *s)
+{
+    pthread_mutex_lock(&p->lock);
+    fr_board_table *t = table_of(p, space, table);
+    const char *had = t->poll.waits;
+    bool same = had != NULL && s->waits != NULL && strcmp(had, s->waits) == 0;
+    p->polled = t->polled = true;
+    t->poll = *s;
+    t->poll.waits = same ? had : fr_strdup(s->waits);
+    if (!same)
+        free((char *)had);
+    pthread_mutex_unlock(&p->lock);
+}
+
 static void growth_add(fr_growth *g, int64_t bytes, int64_t now_us)
 {
     size_t last = (g->next + FR_GROWTH_SAMPLES - 1) % FR_GROWTH_SAMPLES;
@@ -266,7 +281,7 @@ void fr_part_dead_letters(fr_part *p, uint64_t n)
 
 void fr_part_stage(fr_part *p, int which, double seconds)
 {
-    if (which < 0 || which >= FR_STAGES || !(seconds >= 0))
+    if (which < 0 || which > FR_STAGE_POLL || !(seconds >= 0))
         return;
     pthread_mutex_lock(&p->lock);
     fr_histogram *h = &p->stages[which];

@@ -29,7 +29,10 @@ void fr_part_connector(fr_part *p, const fr_status *s);
 void fr_part_position(fr_part *p, fr_str resume);
 void fr_part_progress(fr_part *p); /* a commit, or a heartbeat that proves nothing waits */
 void fr_part_dead_letters(fr_part *p, uint64_t n);
-/* seconds; which: 0 read, 1 encode, 2 ack, 3 sink */
+/* The poll's facts of a table that is asked; a copy is kept. */
+void fr_part_polled(fr_part *p, fr_str space, fr_str table, const fr_polled_status *s);
+enum { FR_STAGE_POLL = 4 };
+/* seconds; which: 0 read, 1 encode, 2 ack, 3 sink, FR_STAGE_POLL */
 void fr_part_stage(fr_part *p, int which, double seconds);
 void fr_part_kafka(fr_part *p, uint64_t inflight, uint64_t transactions);
 

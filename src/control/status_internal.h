@@ -34,6 +34,8 @@ typedef struct fr_board_table {
     uint32_t chunks_done, chunks;
     uint64_t rows, rows_expected;
     int64_t snapshot_began_us; /* monotonic; 0: no snapshot */
+    bool polled;               /* it is asked: poll holds */
+    fr_polled_status poll;     /* waits: our copy */
 } fr_board_table;
 
 typedef struct fr_histogram {
@@ -62,7 +64,8 @@ struct fr_part {
     fr_status connector;
     fr_growth growth;
     uint64_t inflight, transactions, dead_letters;
-    fr_histogram stages[FR_STAGES];
+    fr_histogram stages[FR_STAGES + 1]; /* the last: FR_STAGE_POLL */
+    bool polled;                        /* its tables are asked */
     fr_map *tables; /* name -> fr_board_table */
     uint64_t by_op[FR_OPS], bytes;
     fr_rate rate;

@@ -85,6 +85,35 @@ static void put_snapshot(fr_buf *b, const fr_part *p, const fr_board_table *t)
     fr_buf_text(b, "}");
 }
 
+/* What holds polls back is one for all tables of a source. */
+static const char *paused_by(const fr_part *p)
+{
+    static const char prefix[] = "throttle.";
+    const char *why = p->reason;
+    return why != NULL && strncmp(why, prefix, sizeof(prefix) - 1) == 0 ? why : NULL;
+}
+
+static void put_poll(fr_buf *b, const fr_part *p, const fr_board_table *t)
+{
+    const fr_polled_status *s = &t->poll;
+    if (!t->polled) {
+        fr_buf_text(b, ",\"poll\":null");
+        return;
+    }
+    fr_buf_printf(b, ",\"poll\":{\"pages\":%" PRIu64 ",\"rows\":%" PRIu64, s->pages, s->rows);
+    put_time(b, "last", s->last_us);
+    fr_buf_printf(b, ",\"last_rows\":%" PRIu64, s->last_rows);
+    put_number(b, "took_seconds", s->last_us == 0 ? -1 : (double)s->took_us / 1e6);
+    put_time(b, "next", s->next_us);
+    put_member(b, "paused", paused_by(p));
+    put_number(b, "behind_seconds", s->behind_us < 0 ? -1 : (double)s->behind_us / 1e6);
+    put_member(b, "waits_for", s->waits);
+    put_time(b, "waits_since", s->waits_since_us);
+    fr_buf_printf(b, ",\"gaps\":%" PRIu64, s->gaps);
+    put_count(b, "nulls", s->nulls);
+    fr_buf_text(b, "}");
+}
+
 static void put_table(fr_buf *b, const fr_part *p, const fr_board_table *t)
 {
     fr_buf_text(b, "{\"name\":");
@@ -95,6 +124,7 @@ static void put_table(fr_buf *b, const fr_part *p, const fr_board_table *t)
     put_number(b, "rate", fr_rate_now(&t->rate, p->board->now_us()));
     put_time(b, "last_event", t->last_wall_us);
     put_snapshot(b, p, t);
+    put_poll(b, p, t);
     fr_buf_text(b, "}");
 }
 

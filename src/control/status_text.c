@@ -12,6 +12,8 @@
 #include <time.h>
 
 enum { NAME_WIDTH = 28, STATE_WIDTH = 18, TEXT_MAX = 400 };
+/* Seconds for which somebody holds up a poll: said, and a warning. */
+enum { WAITS_LONG = 5, WAITS_TOO_LONG = 60 };
 
 typedef struct writer {
     fr_buf *b;
@@ -114,14 +116,19 @@ static void bytes_text(char *out, size_t size, double n)
     snprintf(out, size, u == 0 ? "%.0f %s" : "%.1f %s", n, units[u]);
 }
 
-/* Seconds since then, by our clock; NaN when it is no time of ours. */
-static double age_of(const char *stamp)
+/* Seconds since then, by our clock, negative before; NaN when it is no time of ours. */
+static double signed_age_of(const char *stamp)
 {
     struct tm tm = {0};
     if (stamp == NULL || strptime(stamp, "%Y-%m-%dT%H:%M:%S", &tm) == NULL)
         return (double)NAN;
     time_t then = timegm(&tm);
-    double age = (double)fr_wall_us() / 1e6 - (double)then;
+    return (double)fr_wall_us() / 1e6 - (double)then;
+}
+
+static double age_of(const char *stamp)
+{
+    double age = signed_age_of(stamp);
     return age < 0 ? 0 : age;
 }
 
@@ -300,6 +307,43 @@ static void put_table_state(writer *w, const json_t *table)
     pad_to(w->b, from, STATE_WIDTH);
 }
 
+/* Rows that are never read, and a bound that stands for so long, are somebody's to mend. */
+static mark table_mark(const json_t *table)
+{
+    const json_t *poll = json_object_get(table, "poll");
+    mark m = mark_of(fr_json_str(table, "state", ""));
+    bool trouble = number(poll, "nulls") > 0 ||
+                   (fr_json_str(poll, "waits_for", NULL) != NULL &&
+                    age_of(fr_json_str(poll, "waits_since", NULL)) >= WAITS_TOO_LONG);
+    return m == GOOD && trouble ? WARN : m;
+}
+
+/* "  next poll 2.0s", and below the line what holds it up and what it never reads. */
+static void put_poll(writer *w, const json_t *table)
+{
+    char text[48];
+    const json_t *poll = json_object_get(table, "poll");
+    const char *who = fr_json_str(poll, "waits_for", NULL);
+    const char *next = fr_json_str(poll, "next", NULL);
+    double age = age_of(fr_json_str(poll, "waits_since", NULL));
+    double nulls = number(poll, "nulls"), gaps = number(poll, "gaps");
+    if (next != NULL && signed_age_of(next) < -1) {
+        duration_text(text, sizeof(text), -signed_age_of(next));
+        fr_buf_printf(w->b, "  next poll %s", text);
+    }
+    if (who != NULL && age >= WAITS_LONG) {
+        fr_buf_text(w->b, "\n      rows wait for ");
+        put_clean(w->b, who);
+        duration_text(text, sizeof(text), age);
+        fr_buf_printf(w->b, ", open for %s", text);
+    }
+    if (gaps > 0)
+        fr_buf_printf(w->b, "\n      %.0f numbers may still come", gaps);
+    if (nulls > 0)
+        fr_buf_printf(w->b, "\n      %s%.0f rows are never read: their poll.column is NULL",
+                      nulls >= 1000 ? "at least " : "", nulls);
+}
+
 static void put_table(writer *w, const json_t *part, const json_t *table)
 {
     char text[48];
@@ -327,6 +371,7 @@ static void put_table(writer *w, const json_t *part, const json_t *table)
         duration_text(text, sizeof(text), eta);
         fr_buf_printf(w->b, "  ETA %s", text);
     }
+    put_poll(w, table);
     fr_buf_text(w->b, "\n");
 }
 
@@ -336,7 +381,7 @@ static void put_part_tables(writer *w, const json_t *part, mark m)
     const json_t *table;
     json_array_foreach(json_object_get(part, "tables"), i, table)
     {
-        if (mark_of(fr_json_str(table, "state", "")) == m)
+        if (table_mark(table) == m)
             put_table(w, part, table);
     }
 }

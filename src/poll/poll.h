@@ -37,13 +37,16 @@ bool fr_poller_reading(const fr_poller *p);
 void fr_poller_leave(fr_poller *p);
 
 typedef struct fr_poller_status {
-    uint64_t page;     /* pages read in all; the position of the events */
-    int64_t behind_us; /* the bound is so far behind the server's clock; -1 unknown */
-    uint64_t gaps;     /* numbers that may still come */
-    int64_t nulls;     /* rows without a cursor, which are not published; -1 not counted */
-    bool held;         /* it waits for gaps to close: ask again soon */
-    const char *waits; /* for whom, while the bound stands still; NULL: nobody. Valid until the
-                          next fill */
+    uint64_t page, rows; /* read in all; page is the position of the events */
+    int64_t behind_us;   /* the bound is so far behind the server's clock; -1 unknown */
+    int64_t whole_us;    /* our wall clock: what was stamped (by number: committed) before that is
+                            read once the round is over; 0: rows wait, and it is not known */
+    uint64_t gaps;       /* numbers that may still come */
+    int64_t nulls;       /* rows without a cursor, which are not published; -1 not counted */
+    bool held;           /* it waits for gaps to close: ask again soon */
+    const char *waits;   /* for whom, while the bound stands still; NULL: nobody. Valid until the
+                            next fill */
+    int64_t waits_us;    /* so long he was there at the last look */
 } fr_poller_status;
 void fr_poller_status_of(const fr_poller *p, fr_poller_status *out);
 

@@ -39,11 +39,13 @@ struct fr_poller {
     } bounds[BOUNDS];
     size_t bound_count;
     int64_t looked_us; /* monotonic: at or after the server's clock was read */
-    int64_t read_us;   /* monotonic: when the last page was through */
+    int64_t asked_wall_us; /* wall: when who is open was asked */
+    int64_t read_us;       /* monotonic: when the last page was through */
     bool proposes;     /* `proposed` becomes the candidate at the next look */
     int64_t proposed;
     int64_t nulls, nulls_due_us;
     char waits[256];
+    int64_t waits_us;
 
     /* The page that is being read. */
     poll_step step;
@@ -79,10 +81,10 @@ fr_poller *fr_poller_new(const fr_source_settings *source, const fr_table_settin
 
 void fr_poller_leave(fr_poller *p)
 {
-    if (p->reader != NULL) {
+    if (p->reader != NULL)
         p->reader->ops->close(p->reader);
-        p->read_us = fr_now_us(); /* gaps of the half page are dated by a later look as well */
-    }
+    if (p->step != STEP_LOOK)
+        p->read_us = fr_now_us(); /* gaps of the half round are dated by a later look as well */
     p->reader = NULL;
     p->step = STEP_LOOK;
 }
@@ -123,12 +125,17 @@ static int64_t behind(const fr_poller *p)
 
 void fr_poller_status_of(const fr_poller *p, fr_poller_status *out)
 {
+    int64_t late = p->order.number ? 0 : behind(p);
+    bool whole = p->looked_us != 0 && !p->waiting;
     *out = (fr_poller_status){.page = p->r.page,
+                              .rows = p->r.rows,
                               .behind_us = behind(p),
+                              .whole_us = whole ? p->asked_wall_us - late : 0,
                               .gaps = fr_gaps_numbers(&p->r.gaps),
                               .nulls = p->nulls,
                               .held = p->waiting,
-                              .waits = p->waits[0] == '\0' ? NULL : p->waits};
+                              .waits = p->waits[0] == '\0' ? NULL : p->waits,
+                              .waits_us = p->waits_us};
 }
 
 /* ---- where it stands ---- */
@@ -277,15 +284,12 @@ static void set_bound(fr_poller *p, const fr_sql_state *s)
 
 static void say_who(fr_poller *p, const fr_sql_state *s, bool waits)
 {
+    bool prepared = s->prepared_us != INT64_MAX;
+    fr_str who = prepared ? FR_STR("a prepared transaction") : s->oldest_who;
     p->waits[0] = '\0';
-    if (!waits)
-        return;
-    if (s->prepared_us != INT64_MAX)
-        snprintf(p->waits, sizeof(p->waits), "a prepared transaction, for %" PRId64 " s",
-                 (s->now_us - s->prepared_us) / SECOND_US);
-    else
-        snprintf(p->waits, sizeof(p->waits), "%.*s, open for %" PRId64 " s", FR_ARG(s->oldest_who),
-                 (s->now_us - s->oldest_us) / SECOND_US);
+    p->waits_us = !waits ? 0 : s->now_us - (prepared ? s->prepared_us : s->oldest_us);
+    if (waits)
+        snprintf(p->waits, sizeof(p->waits), "%.*s", FR_ARG(who));
 }
 
 static bool anybody(const fr_sql_state *s)
@@ -307,6 +311,8 @@ static fr_rc count_nulls(fr_poller *p, fr_sql *c, fr_err *err)
 {
     enum { MOST = 1000 };
     size_t column = p->order.columns[0];
+    if (!p->relation->table->columns[column].nullable)
+        p->nulls = 0;
     if (!p->relation->table->columns[column].nullable || fr_now_us() < p->nulls_due_us)
         return FR_OK;
     fr_arena *a = fr_arena_new(0);
@@ -380,6 +386,7 @@ static fr_rc look(fr_poller *p, fr_sql *c, fr_err *err)
         p->r.server_us = s.now_us;
         p->r.wall_us = fr_wall_us();
         p->looked_us = fr_now_us();
+        p->asked_wall_us = p->r.wall_us - (p->looked_us - asked_us);
     }
     p->asked_to = INT64_MIN;
     p->gaps_left = p->order.number && p->r.gaps.count > 0;

@@ -1,5 +1,5 @@
-/* A table that is asked, seen from outside: when it is due, and what is told of it. Pure; the caller
- * locks. Monotonic times but where wall is said, all in microseconds. */
+/* A table that is asked, seen from outside: when it is due, and what is told of it. Pure; the
+ * caller locks. Monotonic times but where wall is said, all in microseconds. */
 #ifndef FR_CAPTURE_POLLED_H
 #define FR_CAPTURE_POLLED_H
 
@@ -14,8 +14,8 @@ typedef struct polled_round {
 typedef struct polled_view {
     fr_polled_status s; /* but for waits and next_us */
     char waits[256];
-    int64_t began_us; /* of the round that is under way; 0: none is */
-    uint64_t rows;    /* that it has found */
+    int64_t began_us;             /* of the round that is under way; 0: none is */
+    uint64_t rows;                /* that it has found */
     polled_round pending, latest; /* whose rows may not be in Kafka yet; ended_us 0: none */
 } polled_view;
 

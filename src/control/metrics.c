@@ -294,9 +294,10 @@ static void put_polls(const metrics *m)
 {
     put_row_numbers(m, "poll_rows", "Rows that the last poll of a table found.", poll_rows);
     put_row_numbers(m, "poll_age_seconds", "Since the last poll of a table was over.", poll_age);
-    put_row_numbers(m, "poll_behind_seconds",
-                    "How far its bound is behind the server's clock; by number: age of the oldest gap.",
-                    poll_behind);
+    put_row_numbers(
+        m, "poll_behind_seconds",
+        "How far its bound is behind the server's clock; by number: age of the oldest gap.",
+        poll_behind);
     put_row_numbers(m, "poll_gaps", "Numbers that may still come.", poll_gaps);
     put_row_numbers(m, "poll_null_rows", "Rows that are never read: their poll.column is NULL.",
                     poll_nulls);
@@ -422,8 +423,7 @@ static bool held_back_by(const fr_part *p, const char *key)
 
 static void put_throttled(const metrics *m)
 {
-    static const char *const keys[] = {"max_lag", "max_load", "query", "rows_per_second",
-                                       "window"};
+    static const char *const keys[] = {"max_lag", "max_load", "query", "rows_per_second", "window"};
     put_head(m, "source_throttled", "gauge",
              "1 while a snapshot, or polls, are held back for this reason.");
     for (fr_part *p = fr_board_first(m->board); p != NULL; p = fr_board_next(p))

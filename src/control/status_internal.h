@@ -66,7 +66,7 @@ struct fr_part {
     uint64_t inflight, transactions, dead_letters;
     fr_histogram stages[FR_STAGES + 1]; /* the last: FR_STAGE_POLL */
     bool polled;                        /* its tables are asked */
-    fr_map *tables; /* name -> fr_board_table */
+    fr_map *tables;                     /* name -> fr_board_table */
     uint64_t by_op[FR_OPS], bytes;
     fr_rate rate;
     int64_t commit_us;    /* newest of all tables */

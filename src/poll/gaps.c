@@ -99,6 +99,7 @@ uint64_t fr_gaps_numbers(const fr_gaps *g)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < g->count && sum < INT64_MAX; i++)
-        sum += (uint64_t)g->items[i].to - (uint64_t)g->items[i].from + 1;
+        if (g->items[i].from != INT64_MIN) /* below the first row there is no end */
+            sum += (uint64_t)g->items[i].to - (uint64_t)g->items[i].from + 1;
     return sum < INT64_MAX ? sum : INT64_MAX;
 }

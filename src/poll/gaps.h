@@ -37,6 +37,7 @@ bool fr_gap_ripe(int64_t since_us, int64_t seen_us);
 void fr_gaps_ripen(fr_gaps *g, int64_t since_us);
 /* The ripe ones were looked for once more, in a view newer than that: they stay empty. */
 void fr_gaps_close(fr_gaps *g);
-uint64_t fr_gaps_numbers(const fr_gaps *g); /* how many are missing, at most INT64_MAX */
+/* How many are missing between two rows, at most INT64_MAX. */
+uint64_t fr_gaps_numbers(const fr_gaps *g);
 
 #endif

@@ -38,10 +38,10 @@ struct fr_poller {
         int64_t now_us, bound_us;
     } bounds[BOUNDS];
     size_t bound_count;
-    int64_t looked_us; /* monotonic: at or after the server's clock was read */
+    int64_t looked_us;     /* monotonic: at or after the server's clock was read */
     int64_t asked_wall_us; /* wall: when who is open was asked */
     int64_t read_us;       /* monotonic: when the last page was through */
-    bool proposes;     /* `proposed` becomes the candidate at the next look */
+    bool proposes;         /* `proposed` becomes the candidate at the next look */
     int64_t proposed;
     int64_t nulls, nulls_due_us;
     char waits[256];

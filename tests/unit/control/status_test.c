@@ -435,6 +435,124 @@ static void too_many_tables_fold(void **state)
     fr_buf_free(&out);
 }
 
+/* --- polls ------------------------------------------------------------------------------ */
+
+static void poll_of(const char *table, const fr_polled_status *s)
+{
+    fr_part_polled(erp, FR_STR("public"), fr_cstr(table), s);
+}
+
+/* A quiet pipeline is not up to date while a bound is held: heartbeats say nothing of that. */
+static void a_held_bound_is_a_lag(void **state)
+{
+    (void)state;
+    fr_part_state(erp, FR_STATE_STREAMING, NULL);
+    fr_polled_status s = {.behind_us = -1, .nulls = -1};
+    poll_of("t", &s);
+    json_t *doc = document();
+    assert_true(json_is_null(json_object_get(part_at(doc, 0), "lag_seconds")));
+    json_decref(doc);
+    s.whole_us = wall - 90000000;
+    s.last_us = wall - 1000000;
+    poll_of("t", &s);
+    s.whole_us = wall - 2000000;
+    poll_of("u", &s);
+    fr_part_progress(erp);
+    fr_part_progress(erp);
+    doc = document();
+    json_t *tables = json_object_get(part_at(doc, 0), "tables");
+    assert_int_equal((int)number(part_at(doc, 0), "lag_seconds"), 90);
+    assert_int_equal((int)number(json_array_get(tables, 0), "lag_seconds"), 90);
+    assert_int_equal((int)number(json_array_get(tables, 1), "lag_seconds"), 2);
+    json_decref(doc);
+    pass(10);
+    doc = document();
+    assert_int_equal((int)number(part_at(doc, 0), "lag_seconds"), 100);
+    json_decref(doc);
+}
+
+static void polls_are_told(void **state)
+{
+    (void)state;
+    char who[] = "pid 4711 (psql, user \"erp\")";
+    fr_polled_status s = {.pages = 3,
+                          .rows = 20,
+                          .last_rows = 2,
+                          .last_us = wall - 4000000,
+                          .took_us = 500000,
+                          .next_us = wall + 26000000,
+                          .behind_us = 75000000,
+                          .gaps = 6,
+                          .nulls = 5,
+                          .waits = who,
+                          .waits_since_us = wall - 75000000,
+                          .whole_us = wall - 79000000};
+    fr_part_state(erp, FR_STATE_STREAMING, "throttle.rows_per_second: no more than 10");
+    fr_part_stage(erp, FR_STAGE_POLL, 0.2);
+    poll_of("t", &s);
+    memset(who, 'x', sizeof(who) - 1); /* a copy is kept */
+    s.waits = NULL;
+    s.nulls = -1;
+    poll_of("u", &s);
+    json_t *doc = document();
+    json_t *tables = json_object_get(part_at(doc, 0), "tables");
+    json_t *poll = json_object_get(json_array_get(tables, 0), "poll");
+    assert_int_equal((int)number(poll, "pages"), 3);
+    assert_int_equal((int)number(poll, "rows"), 20);
+    assert_int_equal((int)number(poll, "last_rows"), 2);
+    assert_int_equal((int)number(poll, "behind_seconds"), 75);
+    assert_int_equal((int)number(poll, "gaps"), 6);
+    assert_int_equal((int)number(poll, "nulls"), 5);
+    assert_string_equal(fr_json_str(poll, "waits_for", ""), "pid 4711 (psql, user \"erp\")");
+    assert_non_null(fr_json_str(poll, "waits_since", NULL));
+    assert_non_null(fr_json_str(poll, "next", NULL));
+    assert_string_equal(fr_json_str(poll, "paused", ""),
+                        "throttle.rows_per_second: no more than 10");
+    json_decref(doc);
+    fr_buf out = {0};
+    fr_board_metrics(b, 500, &out);
+    const char *text = text_of(&out);
+#define POLL(name, table) "freshet_poll_" name BASE ",table=\"public." table "\""
+    assert_true(has_line(text, POLL("rows", "t") "} 2"));
+    assert_true(has_line(text, POLL("age_seconds", "t") "} 4"));
+    assert_true(has_line(text, POLL("behind_seconds", "t") "} 75"));
+    assert_true(has_line(text, POLL("gaps", "t") "} 6"));
+    assert_true(has_line(text, POLL("null_rows", "t") "} 5"));
+    assert_true(has_line(text, POLL("waits_seconds", "t") ",for=\"pid 4711 (psql, user "
+                                                          "\\\"erp\\\")\"} 75"));
+    assert_null(strstr(text, POLL("waits_seconds", "u")));
+    assert_null(strstr(text, POLL("null_rows", "u")));
+    assert_true(has_line(text, "freshet_poll_seconds_bucket" BASE ",le=\"0.25\"} 1"));
+    assert_true(has_line(text, "freshet_source_throttled" BASE ",reason=\"rows_per_second\"} 1"));
+    assert_true(has_line(text, "freshet_source_throttled" BASE ",reason=\"window\"} 0"));
+    out.len = 0;
+    fr_board_metrics(b, 1, &out);
+    text = text_of(&out);
+    assert_true(has_line(text, "freshet_poll_gaps" BASE ",table=\"_other\"} 6"));
+    fr_buf_free(&out);
+}
+
+static void what_a_poll_never_reads_is_a_warning(void **state)
+{
+    (void)state;
+    fr_part_state(erp, FR_STATE_STREAMING, NULL);
+    fr_polled_status good = {.last_us = wall, .whole_us = wall, .nulls = 0}, bad = good;
+    bad.nulls = 1000;
+    bad.gaps = 2;
+    poll_of("good", &good);
+    poll_of("bad", &bad);
+    fr_buf doc = {0}, out = {0};
+    fr_board_json(b, &doc);
+    assert_ok(fr_status_text(fr_buf_view(&doc), false, &out, &err));
+    char *text = text_of(&out);
+    const char *first = strstr(text, "erp/public.bad"), *second = strstr(text, "erp/public.good");
+    assert_true(first != NULL && second != NULL && first < second);
+    assert_non_null(strstr(text, "at least 1000 rows are never read"));
+    assert_non_null(strstr(text, "2 numbers may still come"));
+    fr_buf_free(&doc);
+    fr_buf_free(&out);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -454,6 +572,9 @@ int main(void)
         T(a_hostile_document_does_no_harm),
         T(metrics_have_names_labels_and_escapes),
         T(too_many_tables_fold),
+        T(a_held_bound_is_a_lag),
+        T(polls_are_told),
+        T(what_a_poll_never_reads_is_a_warning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -233,6 +233,29 @@ static fr_rc read_indexes(fr_my *my, my_relation *r, bool *indexed, bool *unique
     return FR_OK;
 }
 
+/* A trigger that we have no right to see may set a column all the same. */
+static fr_rc read_stamped(fr_my *my, my_relation *r, bool *stamped, fr_err *err)
+{
+    const fr_my_relation *t = &r->from->relation;
+    fr_str space = fr_my_literal(r->arena, t->space), name = fr_my_literal(r->arena, t->name);
+    fr_my_rows rows;
+    fr_str sql = fr_arena_printf(
+        r->arena,
+        "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %.*s AND "
+        "TABLE_NAME = %.*s AND (COALESCE(COLUMN_DEFAULT, 'NULL') <> 'NULL' OR EXTRA LIKE "
+        "'%%on update%%' OR EXISTS (SELECT 1 FROM information_schema.TRIGGERS WHERE "
+        "EVENT_OBJECT_SCHEMA = %.*s AND EVENT_OBJECT_TABLE = %.*s AND ACTION_TIMING = 'BEFORE'))",
+        FR_ARG(space), FR_ARG(name), FR_ARG(space), FR_ARG(name));
+    FR_TRY(
+        fr_my_query(my, r->arena, "read the defaults", fr_arena_cstr(r->arena, sql), &rows, err));
+    for (size_t i = 0; i < rows.count; i++) {
+        int at = fr_table_find(r->layout->table, fr_my_text(&rows, i, 0));
+        if (at >= 0)
+            stamped[at] = true;
+    }
+    return FR_OK;
+}
+
 static int64_t unit_of(const fr_my_column *c)
 {
     int64_t unit = SECOND_US;
@@ -270,13 +293,16 @@ static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r
     size_t n = from->column_count;
     int64_t *units = fr_arena_alloc(r->arena, (n + 1) * sizeof(*units));
     bool *indexed = fr_arena_alloc(r->arena, n + 1), *unique = fr_arena_alloc(r->arena, n + 1);
+    bool *stamped = fr_arena_alloc(r->arena, n + 1);
     for (size_t i = 0; i < n; i++)
         units[i] = unit_of(&from->columns[i]);
     r->base = (fr_sql_relation){.table = r->layout->table,
                                 .unit_us = units,
                                 .indexed = indexed,
                                 .plain_table = r->from->engine.len > 0,
-                                .unique = unique};
+                                .unique = unique,
+                                .stamped = stamped};
+    FR_TRY(read_stamped(c->my, r, stamped, err));
     return read_indexes(c->my, r, indexed, unique, err);
 }
 

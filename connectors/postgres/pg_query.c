@@ -181,15 +181,17 @@ static const char columns_sql[] =
     "  AND i.indpred IS NULL AND i.indkey[0] = a.attnum),"
     " EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indisvalid"
     "  AND i.indpred IS NULL AND i.indkey[0] = a.attnum AND i.indisunique AND i.indnatts = "
-    "1)," AHEAD " FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d"
+    "1)," AHEAD ", d.adbin IS NOT NULL OR EXISTS (SELECT FROM pg_catalog.pg_trigger g"
+    "  WHERE g.tgrelid = a.attrelid AND NOT g.tgisinternal AND g.tgtype & 3 = 3)"
+    " FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d"
     "  ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
     " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
-enum { NAME, TYPE, TYPMOD, NOT_NULL, FALLBACK, DOC, PRIMARY, INDEXED, UNIQUE, SEQUENCE };
+enum { NAME, TYPE, TYPMOD, NOT_NULL, FALLBACK, DOC, PRIMARY, INDEXED, UNIQUE, SEQUENCE, STAMPED };
 
 /* What the server says of each column beside its type. */
 typedef struct pg_facts {
-    bool *indexed, *unique;
+    bool *indexed, *unique, *stamped;
     fr_str *ahead;
 } pg_facts;
 
@@ -242,6 +244,7 @@ static fr_rc read_columns(pg_sql *c, const fr_table_settings *t, pg_relation *r,
     p->columns = fr_arena_alloc(r->arena, (p->column_count + 1) * sizeof(*p->columns));
     facts->indexed = fr_arena_alloc(r->arena, p->column_count + 1);
     facts->unique = fr_arena_alloc(r->arena, p->column_count + 1);
+    facts->stamped = fr_arena_alloc(r->arena, p->column_count + 1);
     facts->ahead = fr_arena_alloc(r->arena, (p->column_count + 1) * sizeof(fr_str));
     bool derived = r->kind == 'v' || r->kind == 'm';
     for (int i = 0; i < PQntuples(res); i++) {
@@ -259,6 +262,7 @@ static fr_rc read_columns(pg_sql *c, const fr_table_settings *t, pg_relation *r,
         attr->as_text = fr_wal_column_as_text(t, attr->name);
         facts->indexed[i] = fr_pg_bool(res, i, INDEXED);
         facts->unique[i] = fr_pg_bool(res, i, UNIQUE);
+        facts->stamped[i] = derived || fr_pg_bool(res, i, STAMPED);
         facts->ahead[i] = fr_arena_str(r->arena, fr_pg_text(res, i, SEQUENCE));
     }
     PQclear(res);
@@ -346,6 +350,7 @@ static fr_rc read_relation(pg_sql *c, const fr_table_settings *t, pg_relation *r
                                 .indexed = facts.indexed,
                                 .plain_table = r->kind == 'r' || r->kind == 'p',
                                 .unique = facts.unique,
+                                .stamped = facts.stamped,
                                 .ahead = facts.ahead};
     return FR_OK;
 }

@@ -21,8 +21,7 @@ typedef struct polled {
     fr_poller *poller;
     fr_str space, name;
     int64_t every_us, place_us;
-    int64_t due_us;  /* monotonic */
-    bool busy;       /* somebody asks it now */
+    int64_t *due_us; /* its entry of polls.due_us */
     bool once;       /* it was read to its end once */
     int64_t said_us; /* when it was said last for whom its rows wait */
     polled_view view;
@@ -32,6 +31,7 @@ struct polls {
     fr_capture *c;
     fr_arena *arena;
     polled *tables;
+    int64_t *due_us; /* monotonic, one per table; BUSY: somebody asks it now */
     size_t count;
     uint32_t epoch;
 
@@ -55,6 +55,8 @@ struct polls {
     fr_state told;
     char why[200];
 };
+
+#define BUSY INT64_MAX
 
 void polls_wake(polls *p)
 {
@@ -105,14 +107,14 @@ static fr_rc shared_look(void *context, fr_sql *c, fr_arena *a, fr_sql_state *ou
 static polled *next_due(polls *p)
 {
     while (!over(p)) {
-        polled *first = NULL;
-        for (size_t i = 0; i < p->count; i++)
-            if (!p->tables[i].busy && (first == NULL || p->tables[i].due_us < first->due_us))
-                first = &p->tables[i];
-        int64_t now = fr_now_us();
-        if (first != NULL && first->due_us <= now)
-            return first;
-        (void)fr_cond_wait(&p->wake, &p->c->lock, first == NULL ? INT64_MAX : first->due_us);
+        size_t first = 0;
+        for (size_t i = 1; i < p->count; i++)
+            if (p->due_us[i] < p->due_us[first])
+                first = i;
+        int64_t due_us = p->count == 0 ? BUSY : p->due_us[first];
+        if (due_us <= fr_now_us())
+            return &p->tables[first];
+        (void)fr_cond_wait(&p->wake, &p->c->lock, due_us);
     }
     return NULL;
 }
@@ -123,7 +125,7 @@ static bool others_wait(polls *p)
     bool some = false;
     pthread_mutex_lock(&p->c->lock);
     for (size_t i = 0; i < p->count; i++)
-        some = some || (!p->tables[i].busy && p->tables[i].due_us <= now);
+        some = some || p->due_us[i] <= now;
     pthread_mutex_unlock(&p->c->lock);
     return some;
 }
@@ -223,11 +225,10 @@ static void round_over(polls *p, polled *t, const fr_poller_status *s, int64_t b
     int64_t now = fr_now_us(), wall = fr_wall_us();
     bool soon = s->held && t->every_us > HELD_US;
     t->once = true;
-    t->due_us = soon ? began_us + HELD_US : polled_due(began_us, t->every_us, t->place_us);
-    if (t->due_us < now)
-        t->due_us = now;
+    int64_t due = soon ? began_us + HELD_US : polled_due(began_us, t->every_us, t->place_us);
+    *t->due_us = due < now ? now : due;
     polled_over(&t->view, s, now, wall);
-    t->view.s.next_us = wall + t->due_us - now;
+    t->view.s.next_us = wall + *t->due_us - now;
     FR_TELL(&p->c->s.observer, poll, (double)t->view.s.took_us / 1e6);
 }
 
@@ -239,8 +240,10 @@ static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
     for (polled *t; rc != FR_FAIL && (t = next_due(p)) != NULL;) {
         bool done = false;
         int64_t began = fr_now_us();
-        t->busy = true;
+        *t->due_us = BUSY;
         p->asking++;
+        /* Somebody who sleeps looks what is due next: we shall not. */
+        pthread_cond_signal(&p->wake);
         pthread_mutex_unlock(&c->lock);
         rc = ask(p, t, sql, &done, &began, err);
         fr_poller_leave(t->poller);
@@ -251,11 +254,9 @@ static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
         }
         pthread_mutex_lock(&c->lock);
         p->asking--;
-        t->busy = false;
-        t->due_us = fr_now_us(); /* others that are due have waited longer */
+        *t->due_us = fr_now_us(); /* others that are due have waited longer */
         if (rc == FR_OK && done)
             round_over(p, t, &s, began);
-        polls_wake(p);
     }
     pthread_mutex_unlock(&c->lock);
     return rc;
@@ -321,7 +322,7 @@ static void tell_tables(polls *p, const outlet *o)
         polled_committed(&t->view, p->committed_us);
         fr_polled_status s = t->view.s;
         s.waits = t->view.waits[0] == '\0' ? NULL : t->view.waits;
-        s.next_us = t->busy ? 0 : s.next_us;
+        s.next_us = *t->due_us == BUSY ? 0 : s.next_us;
         FR_TELL(&c->s.observer, polled, t->space, t->name, &s);
     }
     pthread_mutex_unlock(&c->lock);
@@ -457,6 +458,7 @@ static void add_tables(polls *p, const fr_polled *tables, size_t count)
 {
     fr_capture *c = p->c;
     p->tables = fr_arena_alloc(p->arena, (count + 1) * sizeof(polled));
+    p->due_us = fr_arena_alloc(p->arena, (count + 1) * sizeof(int64_t));
     for (size_t i = 0; i < count; i++) {
         const fr_table_settings *s = tables[i].settings;
         fr_str space = tables[i].name.space, name = tables[i].name.name;
@@ -465,7 +467,9 @@ static void add_tables(polls *p, const fr_polled *tables, size_t count)
         polled *n = &p->tables[p->count++];
         *n = (polled){.space = fr_arena_str(p->arena, space),
                       .name = fr_arena_str(p->arena, name),
+                      .due_us = &p->due_us[i],
                       .every_us = s->poll_every_us};
+        p->due_us[i] = 0;
         n->place_us = polled_place(fr_cstr(c->s.source->name), i, count, n->every_us);
         n->poller =
             fr_poller_new(c->s.source, s, n->space, n->name,

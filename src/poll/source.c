@@ -167,6 +167,22 @@ static void say_index(const fr_sql_ops *ops, const fr_sql_relation *r, const fr_
     f->undo = FR_STR("DROP INDEX ...;");
 }
 
+/* A time that nothing on the server sets is an application's, by its own clock. */
+static void say_skew(const fr_sql_relation *r, const fr_table_settings *t, const fr_poll_order *o,
+                     fr_findings *out)
+{
+    if (o->number || !r->plain_table || r->stamped == NULL || r->stamped[o->columns[0]] ||
+        t->poll_max_skew_us > 0)
+        return;
+    fr_finding *f = fr_findings_add(
+        out, FR_WARNING, "query.skew",
+        "%.*s.%.*s: %.*s has no default and no trigger: where applications set it by their own "
+        "clocks, what they stamp too early is missed",
+        FR_ARG(r->table->space), FR_ARG(r->table->name), FR_ARG(o->names[0]));
+    f->hint = FR_STR("poll.max_skew: how wrong these clocks can be; or let the server set it; or "
+                     "poll a number");
+}
+
 static void say_deletes(const fr_polled *t, fr_findings *out)
 {
     if (t->settings->poll_deletes != 0)
@@ -201,9 +217,29 @@ static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_polled *t, fr
             f->hint = FR_STR("make the column NOT NULL");
         }
         say_index(ops, r, &o, out);
+        say_skew(r, t->settings, &o, out);
         say_deletes(t, out);
     }
     ops->forget(r);
+}
+
+/* throttle.max_lag, max_load, query: can they be asked, and what do they say? */
+static void say_busy(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *source,
+                     fr_findings *out)
+{
+    fr_str why = {"", 0};
+    fr_err err;
+    bool asks = source->throttle_max_lag_us > 0 || source->throttle_max_load != NULL ||
+                source->throttle_query != NULL;
+    if (!asks || ops->busy == NULL)
+        return;
+    if (ops->busy(c, out->arena, &why, &err) == FR_FAIL)
+        add_error(out, "query.throttle", &err);
+    else if (why.len > 0)
+        fr_findings_add(out, FR_WARNING, "query.throttle", "polls would wait now: %.*s",
+                        FR_ARG(why));
+    else
+        fr_findings_add(out, FR_FINE, "query.throttle", "polls need not wait now");
 }
 
 void fr_poll_check(const fr_sql_ops *ops, const fr_source_settings *source, fr_findings *out)
@@ -219,6 +255,7 @@ void fr_poll_check(const fr_sql_ops *ops, const fr_source_settings *source, fr_f
     fr_findings_add(out, FR_FINE, "query.connect", "connected");
     if (ops->verify(c, source, &err) == FR_FAIL)
         add_error(out, "query.rights", &err);
+    say_busy(ops, c, source, out);
     if (fr_poll_find(ops, c, source, out->arena, &tables, &count, &err) == FR_FAIL)
         add_error(out, "query.tables", &err);
     for (size_t i = 0; i < count; i++)

@@ -24,6 +24,15 @@ sources:
     tables:
       public.t: {{}}
 """
+POLLED = """
+  polled:
+    type: postgres
+    dsn: "%s"
+    prefix: {id}.polled
+    throttle: {{max_lag: 1s}}
+    tables:
+      public.t: {{method: query, poll: {{column: id, every: 100ms}}}}
+"""
 
 
 class Stack:
@@ -117,19 +126,29 @@ class Standby:
 
 def lag(p, synced):
     with case("throttle_max_lag", p):
-        p.write(CONFIG % (p.source, "throttle: {{max_lag: 1s}}"))
+        p.write(CONFIG % (p.source, "throttle: {{max_lag: 1s}}") + POLLED % p.source)
         synced.sql("select pg_wal_replay_pause()")
         eventually("replay is paused", lambda: synced.sql("select pg_get_wal_replay_pause_state()")[0][0] == "paused")
         p.sql("insert into t select i, 'row' from generate_series(1, 100) i")
         eventually("it lags", lambda: p.sql(
             "select 1 from pg_stat_replication where application_name = 'synced' and replay_lag > interval '2 s'"), 120, 0.5)
         p.start()
-        p.says("snapshot waits: throttle.max_lag: synced lags ", seconds=120)
-        assert not p.messages("t"), "rows were read"
+        p.says("snapshot waits: throttle.max_lag: synced lags ", "polling waits: throttle.max_lag: synced lags ", seconds=120)
+        assert not p.messages("t") and not p.messages("t", "polled.public"), "rows were read"
         synced.sql("select pg_wal_replay_resume()")
-        p.says("snapshot goes on", "snapshot: done", seconds=120)
+        p.says("snapshot goes on", "polling goes on", "snapshot: done", seconds=120)
         p.wait_events("t", 100)
+        p.wait_events("t", 100, "polled.public")
         assert p.stop() == 0
+
+
+def polled_standby(p, synced):
+    """A13: the primary was polled just now; the standby, which does not see what is open there, is refused."""
+    with case("a_standby_is_not_polled", p):
+        p.write("sources:" + POLLED % (synced.dsn.rsplit("/", 1)[0] + "/" + p.source.rsplit("/", 1)[1]))
+        p.start()
+        p.refused(2, "the server is a standby: transactions that are open on the primary are not seen here",
+                  "give the primary's address in dsn", seconds=120)
 
 
 def without_the_slot(p, plain):
@@ -188,6 +207,7 @@ def main():
         for s in servers:
             s.start(program)
         lag(p, servers[0])
+        polled_standby(p, servers[0])
         without_the_slot(p, servers[1])
         with_the_slot(p, stack, servers[0], primary)
     finally:

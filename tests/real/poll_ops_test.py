@@ -138,7 +138,7 @@ def my_held_bound():
     def hold(begin=True):
         run(c, "insert into t values (-9, null)") if begin else c.rollback()
         return c.thread_id()
-    told("poll_ops_mariadb_held_bound", p, p.id, hold, r"\b%d\b", 2, lambda poll: None)
+    told("poll_ops_mariadb_held_bound", p, p.id, hold, r"thread %d\b", 2, lambda poll: None)
     c.close()
 
 
@@ -313,7 +313,7 @@ def my_replica():
         c = mysql.connect(p.root)
         run(c, "change master 'f' to master_host = '127.0.0.1', master_port = 1, master_user = 'nobody'")
         try:
-            run(c, "start slave 'f'")
+            run(c, "start slave 'f' sql_thread")
             p.start()
             p.refused(2, "the server is a replica: transactions that are open on the primary are not seen here", "give the primary's address in dsn")
         finally:

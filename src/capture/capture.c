@@ -37,10 +37,22 @@ static bool wants(void *context, fr_str space, fr_str name)
     return p == NULL || p->left_count > 0;
 }
 
+static bool is_outbox(const fr_capture *c, fr_str space, fr_str name)
+{
+    const fr_table_settings *t = fr_source_match(c->s.source, space, name);
+    return t != NULL && t->outbox.on;
+}
+
 static fr_rc route(void *context, const fr_table *table, const fr_route **out, fr_err *err)
 {
     fr_capture *c = context;
     return fr_router_route(c->router, table, out, err);
+}
+
+static fr_rc claim(void *context, const fr_route *by, fr_str topic, fr_err *err)
+{
+    fr_capture *c = context;
+    return fr_router_claim(c->router, by, topic, err);
 }
 
 /* While a split transaction is read again its first rows are older than what was published. */
@@ -61,6 +73,7 @@ fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
                              .kafka = c->s.kafka,
                              .route = route,
                              .published = published,
+                             .claim = claim,
                              .context = c};
     bool postgres = strcmp(c->s.source->type, "postgres") == 0;
     s.origin =
@@ -80,16 +93,44 @@ static fr_rc collect(fr_capture *c, snapshot *s, const fr_plan *plan, wanted *w,
 {
     fr_arena *a = fr_arena_new(0);
     const fr_table **tables;
-    size_t count;
+    size_t count = 0;
     fr_rc rc = c->source->ops->list_tables(c->source, a, &tables, &count, err);
-    for (size_t i = 0; rc == FR_OK && i < count; i++) {
-        fr_str space = tables[i]->space, name = tables[i]->name;
-        if (wants(w, space, name))
-            snapshot_add(s, plan, space, name, w->first ? NULL : progress_of(c, space, name));
-        fr_table_unref(tables[i]);
+    /* Outboxes first: what is not through when we end cannot be gone on with. */
+    for (size_t i = 0; rc == FR_OK && i < 2 * count; i++) {
+        const fr_table *t = tables[i % count];
+        if (is_outbox(c, t->space, t->name) == (i < count) && wants(w, t->space, t->name))
+            snapshot_add(s, plan, t->space, t->name,
+                         w->first ? NULL : progress_of(c, t->space, t->name));
     }
+    for (size_t i = 0; rc == FR_OK && i < count; i++)
+        fr_table_unref(tables[i]);
     fr_arena_free(a);
     return rc;
+}
+
+/* A view beside the log shows rows that the log holds too, and an event must not come twice. */
+static fr_rc refuse_outbox(fr_capture *c, fr_str space, fr_str name, fr_err *err)
+{
+    const char *source = c->s.source->name;
+    if (progress_of(c, space, name) == NULL) {
+        fr_fail(err, FR_ERR_CONFIG,
+                "outbox %.*s.%.*s was added to source %s, whose log is being read already: rows "
+                "that were there before cannot be told from those that the log brings",
+                FR_ARG(space), FR_ARG(name), source);
+        fr_fail_hint(err, "set snapshot.mode: never for it: then each row that the log still has "
+                          "is published, and none twice");
+    } else {
+        fr_fail(err, FR_ERR_POSITION,
+                "the first reading of outbox %.*s.%.*s was interrupted: rows that are left cannot "
+                "be told from those that the log brings",
+                FR_ARG(space), FR_ARG(name));
+        fr_fail_hint(err,
+                     "set snapshot.mode: never for it, and send rows again that were there at the "
+                     "first start and did not arrive; or begin anew, where all of them come "
+                     "again: freshet position reset %s",
+                     source);
+    }
+    return fr_fail_code(err, "outbox.snapshot");
 }
 
 static fr_rc anything_wanted(fr_capture *c, bool *out, fr_err *err)
@@ -97,11 +138,15 @@ static fr_rc anything_wanted(fr_capture *c, bool *out, fr_err *err)
     wanted w = {.c = c};
     fr_arena *a = fr_arena_new(0);
     const fr_table **tables;
-    size_t count;
+    size_t count = 0;
     *out = false;
-    fr_rc rc = c->source->ops->list_tables(c->source, a, &tables, &count, err);
-    for (size_t i = 0; rc == FR_OK && i < count; i++) {
-        *out = *out || wants(&w, tables[i]->space, tables[i]->name);
+    fr_rc listed = c->source->ops->list_tables(c->source, a, &tables, &count, err), rc = listed;
+    for (size_t i = 0; listed == FR_OK && i < count; i++) {
+        fr_str space = tables[i]->space, name = tables[i]->name;
+        bool some = wants(&w, space, name);
+        if (rc == FR_OK && some && is_outbox(c, space, name))
+            rc = refuse_outbox(c, space, name, err);
+        *out = *out || some;
         fr_table_unref(tables[i]);
     }
     fr_arena_free(a);

@@ -42,7 +42,9 @@ static const fr_table_settings *settings_of(const dead_letters *d, const fr_even
     if (e->table == NULL || e->op > FR_OP_DELETE)
         return NULL;
     const fr_table_settings *t = fr_source_match(d->c->s.source, e->table->space, e->table->name);
-    return t != NULL && t->errors_mode == FR_ERRORS_DLQ ? t : NULL;
+    if (t == NULL || (t->outbox.on && e->op == FR_OP_DELETE))
+        return NULL; /* what cleans an outbox up is no event */
+    return t->errors_mode == FR_ERRORS_DLQ ? t : NULL;
 }
 
 bool dead_wanted(const dead_letters *d, const fr_event *e)
@@ -61,6 +63,8 @@ static fr_rc key_name(dead_letters *d, fr_arena *a, const fr_event *e, const fr_
     fr_value *values = fr_arena_alloc(a, r->key_count * sizeof(fr_value));
     for (size_t i = 0; i < r->key_count; i++) {
         values[i] = row->values[r->key[i]];
+        if (r->outbox != NULL && values[i].kind == FR_NULL)
+            values[i] = row->values[r->outbox->id]; /* an event without key stands alone */
         if (values[i].kind == FR_ABSENT)
             return FR_END;
     }

@@ -99,6 +99,22 @@ static bool chunk_is(const fr_chunk *c, fr_str space, fr_str name)
     return fr_str_eq(c->name, name) && fr_str_eq(c->space, space);
 }
 
+/* Those at first to end. Rows of an outbox keep the order of their key: one reader, one chunk. */
+static void add_chunks(snapshot *s, snap_table *t, const fr_plan *plan, size_t first, size_t end)
+{
+    const fr_table_settings *settings = fr_source_match(s->c->s.source, t->space, t->name);
+    size_t n = plan->chunk_count;
+    if (settings != NULL && settings->outbox.on && first < end) {
+        fr_chunk all = plan->chunks[first % n];
+        all.to = plan->chunks[(end - 1) % n].to;
+        add_chunk(s, &all);
+        t->chunks = 1;
+        return;
+    }
+    for (; first < end; first++, t->chunks++)
+        add_chunk(s, &plan->chunks[first % n]);
+}
+
 void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
                   const fr_snapshot_progress *before)
 {
@@ -127,11 +143,11 @@ void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
     size_t n = plan->chunk_count, at = s->hint, passed = 0;
     for (; passed < n && !chunk_is(&plan->chunks[at % n], space, name); passed++)
         at++;
-    for (; passed < n && chunk_is(&plan->chunks[at % n], space, name); passed++) {
-        add_chunk(s, &plan->chunks[at++ % n]);
-        t->chunks++;
-    }
+    size_t first = at;
+    while (passed++ < n && chunk_is(&plan->chunks[at % n], space, name))
+        at++;
     s->hint = at;
+    add_chunks(s, t, plan, first, at);
 }
 
 fr_rc snapshot_produced(snapshot *s, fr_batch *b, fr_err *err)

@@ -125,7 +125,15 @@ fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const
                             {"space", fr_arena_cstr(a, p.space)},
                             {"table", fr_arena_cstr(a, p.name)}};
     fr_str topic;
-    FR_TRY(fr_template_expand(a, p.table->topic, vars, 4, &topic, err));
+    fr_rc rc = fr_template_expand(a, p.table->topic, vars, 4, &topic, err);
+    if (rc == FR_OK && p.table->outbox.on && p.table->outbox.route != NULL &&
+        fr_template_expand(a, p.table->outbox.route, vars, 4, &topic, err) == FR_FAIL) {
+        fr_fail(err, FR_ERR_CONFIG, "rows of outbox `%s` name their topics: %s", word,
+                p.table->outbox.route);
+        fr_fail_code(err, "cli.no_table");
+        return fr_fail_hint(err, "give the name of one of the topics");
+    }
+    FR_TRY(rc);
     *out = fr_arena_cstr(a, fr_topic_legal(a, topic));
     return FR_OK;
 }

@@ -68,6 +68,49 @@ static void put_source(tap *t, const json_t *payload)
         fr_buf_printf(&t->cli->out, "  age %.2fs", (double)(fr_wall_us() - commit * 1000) / 1e6);
 }
 
+/* Bytes that are no Avro, as JSON: the text that they are, or {"$bytes":"00ff"}. */
+static json_t *raw_json(fr_arena *a, fr_str data)
+{
+    if (data.ptr == NULL)
+        return json_null();
+    json_t *text = json_stringn(data.ptr, data.len); /* NULL: it is not UTF-8 */
+    if (text != NULL)
+        return text;
+    fr_buf hex = {.arena = a};
+    for (size_t i = 0; i < data.len; i++)
+        fr_buf_printf(&hex, "%02x", (unsigned char)data.ptr[i]);
+    return json_pack("{s:s%}", "$bytes", hex.ptr, hex.len);
+}
+
+static fr_str raw_text(fr_arena *a, fr_str data)
+{
+    json_t *j = raw_json(a, data);
+    char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_COMPACT);
+    fr_str out = fr_arena_str(a, fr_cstr(text));
+    free(text);
+    json_decref(j);
+    return out;
+}
+
+static json_t *headers_json(fr_arena *a, const fr_message *m)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < m->header_count; i++) {
+        json_t *h = json_object();
+        json_object_set_new(h, "name", raw_json(a, fr_cstr(m->headers[i].name)));
+        json_object_set_new(h, "value", raw_json(a, m->headers[i].value));
+        json_array_append_new(all, h);
+    }
+    return all;
+}
+
+static void put_headers(tap *t, const fr_message *m)
+{
+    for (size_t i = 0; i < m->header_count; i++)
+        fr_buf_printf(&t->cli->out, "%s%s %.*s", i == 0 ? "  headers " : ", ", m->headers[i].name,
+                      FR_ARG(raw_text(t->a, m->headers[i].value)));
+}
+
 static void keep_json(tap *t, const fr_message *m, fr_str key, fr_str payload, int32_t id)
 {
     json_t *j = json_pack("{s:i,s:I,s:I,s:i}", "partition", (int)m->partition, "offset",
@@ -78,6 +121,8 @@ static void keep_json(tap *t, const fr_message *m, fr_str key, fr_str payload, i
         payload.len == 0 ? NULL : json_loadb(payload.ptr, payload.len, JSON_DECODE_ANY, NULL);
     json_object_set_new(j, "key", k == NULL ? json_null() : k);
     json_object_set_new(j, "value", v == NULL ? json_null() : v);
+    if (m->header_count > 0)
+        json_object_set_new(j, "headers", headers_json(t->a, m));
     json_array_append_new(t->events, j);
 }
 
@@ -88,11 +133,11 @@ static fr_rc show(tap *t, const fr_message *m, fr_err *err)
     fr_rc rc = m->key.ptr == NULL ? FR_OK : decode(t, m->key, &key_id, &ignored, &key, err);
     FR_TRY(rc);
     if (rc == FR_END)
-        key = fr_arena_printf(t->a, "{\"$bytes\":%zu}", m->key.len);
+        key = raw_text(t->a, m->key);
     rc = m->payload.ptr == NULL ? FR_OK : decode(t, m->payload, &id, &schema, &payload, err);
     FR_TRY(rc);
     if (rc == FR_END)
-        payload = fr_arena_printf(t->a, "{\"$bytes\":%zu}", m->payload.len);
+        payload = raw_text(t->a, m->payload);
     t->shown++;
     if (t->cli->json) {
         keep_json(t, m, key, payload, id);
@@ -109,6 +154,7 @@ static fr_rc show(tap *t, const fr_message *m, fr_err *err)
     json_t *j = payload.len == 0 ? NULL : json_loadb(payload.ptr, payload.len, 0, NULL);
     put_source(t, j);
     json_decref(j);
+    put_headers(t, m);
     fr_buf_text(b, "\n");
     fr_buf_str(b, m->payload.ptr == NULL ? FR_STR("null") : payload);
     fr_buf_text(b, "\n");

@@ -71,6 +71,10 @@ static fr_rc plan_table(fr_look *l, fr_planned *p, fr_err *err)
     const fr_source_settings *s = &l->config->sources[p->source];
     const fr_route *r = p->route;
     fr_origin origin = fr_look_origin(s);
+    if (r->outbox != NULL) { /* no schema is made of it */
+        p->good = true;
+        return FR_OK;
+    }
     FR_TRY(fr_schema_value(l->arena, r, &origin, &p->value, err));
     const char *suffix = r->envelope == FR_ENVELOPE_STATE ? "" : "Envelope";
     fr_str name = fr_arena_printf(l->arena, "%.*s%s", FR_ARG(r->schema_name), suffix);
@@ -321,6 +325,26 @@ static void look_at_own_topics(fr_look *l, fr_findings *f)
     look_at_dead_letters(l, f);
 }
 
+/* Topics that rows name are known once a row has named them, and not before. */
+static void look_at_outbox(fr_look *l, fr_findings *f, const fr_route *r)
+{
+    const fr_outbox_route *o = r->outbox;
+    fr_str space = r->table->space, name = r->table->name;
+    if (o->part_count == 0) {
+        look_at_topic(l, f, r->topic, false, o->key < 0 || r->table->columns[o->key].nullable);
+        return;
+    }
+    bool run = l->config->kafka.topics_create == FR_WHEN_RUN;
+    fr_finding *n = fr_findings_add(f, run ? FR_FINE : FR_WARNING, "outbox.topics",
+                                    "outbox %.*s.%.*s: each row names its topic (%s)%s",
+                                    FR_ARG(space), FR_ARG(name), r->settings->outbox.route,
+                                    run ? ", which run makes" : ", which must be there before");
+    if (!run)
+        n->hint =
+            FR_STR("make the topics, or set kafka.topics.create: run; a row that names one that is "
+                   "not there ends the source, and loses nothing");
+}
+
 void fr_look_kafka(fr_look *l)
 {
     fr_findings *f = fr_look_section(l, "KAFKA   %s", l->config->kafka.brokers.items[0]);
@@ -337,6 +361,10 @@ void fr_look_kafka(fr_look *l)
     look_at_own_topics(l, f);
     for (size_t i = 0; i < l->table_count; i++) {
         const fr_route *r = l->tables[i].route;
+        if (r->outbox != NULL) {
+            look_at_outbox(l, f, r);
+            continue;
+        }
         bool null_keys = r->key_count == 0 || r->settings->truncate == FR_TRUNCATE_PUBLISH;
         look_at_topic(l, f, r->topic, false, null_keys);
     }
@@ -436,6 +464,8 @@ static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr
 
 static fr_rc look_at_schemas(fr_look *l, fr_findings *f, const fr_planned *p, fr_err *err)
 {
+    if (p->route->outbox != NULL)
+        return FR_OK;
     int own = p->route->settings->schema_compat;
     int compat = own >= 0 ? own : l->config->registry.compatibility;
     if (p->key_subject != NULL)

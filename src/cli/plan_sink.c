@@ -76,13 +76,31 @@ static fr_rc look_at_own_transactions(sink_look *w, const fr_source_settings *s,
     return FR_OK;
 }
 
+/* A sink applies rows, and what an outbox publishes is whatever bytes its writer chose. */
+static void look_at_own_outbox(sink_look *w, const fr_route *r)
+{
+    if (r->outbox->part_count > 0 || fr_sink_match(w->settings, r->topic) < 0 ||
+        fr_map_set(w->seen, r->topic, w) != NULL)
+        return;
+    fr_finding *f =
+        fr_findings_add(w->findings, FR_BLOCKER, "sink.outbox",
+                        "topic %.*s is that of outbox %.*s.%.*s: its messages are no rows",
+                        FR_ARG(r->topic), FR_ARG(r->table->space), FR_ARG(r->table->name));
+    f->hint = FR_STR("take the topic out of the sink's from");
+}
+
 /* Topics that this file's sources write, whether they are there yet or not. */
 static void look_at_own_topics(sink_look *w)
 {
     const fr_look *l = w->l;
     fr_err err;
-    for (size_t i = 0; i < l->table_count; i++)
-        look_at_own(w, l->tables[i].route->topic, l->tables[i].key, l->tables[i].value);
+    for (size_t i = 0; i < l->table_count; i++) {
+        const fr_planned *p = &l->tables[i];
+        if (p->route->outbox != NULL)
+            look_at_own_outbox(w, p->route);
+        else
+            look_at_own(w, p->route->topic, p->key, p->value);
+    }
     for (size_t i = 0; i < l->config->source_count; i++) {
         const fr_source_settings *s = &l->config->sources[i];
         /* Logical messages are no rows: a sink passes them over. */

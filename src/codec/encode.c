@@ -208,6 +208,14 @@ static uint8_t *put_source(fr_encoder *e, uint8_t *at, fr_str place, const fr_ev
     return e->binlog ? put_binlog(at, event) : at;
 }
 
+void fr_plan_count(fr_encoder *e, fr_plan *p, const fr_event *event)
+{
+    if (!e->settings.source->transaction_metadata || !txn_known(e, event->txn))
+        return;
+    e->txn.total++;
+    txn_collection(e, p)->count++;
+}
+
 static size_t block_bound(const fr_event *event)
 {
     return 40 + (event->txn != NULL ? event->txn->id.len : 0);
@@ -325,16 +333,16 @@ static uint8_t *put_side(uint8_t *at, const fr_plan *p, const fr_value *values)
     return values != NULL ? fr_row_write(at, &p->row, values) : at;
 }
 
-static fr_rc check_size(const fr_encoder *e, const fr_plan *p, const change *c, fr_str payload,
-                        fr_err *err)
+fr_rc fr_plan_check_size(const fr_encoder *e, const fr_plan *p, const fr_event *event, size_t bytes,
+                         fr_err *err)
 {
     int64_t most = e->settings.source->max_row_bytes;
-    if (most <= 0 || payload.len <= (size_t)most)
+    if (most <= 0 || bytes <= (size_t)most)
         return FR_OK;
     char what[128];
     snprintf(what, sizeof what, "its message has %zu bytes, more than daemon.max_row_bytes (%lld)",
-             payload.len, (long long)most);
-    fr_event_fail(p, c->event, what, err);
+             bytes, (long long)most);
+    fr_event_fail(p, event, what, err);
     fr_fail_code(err, "row.too_large");
     return fr_fail_hint(err, "raise daemon.max_row_bytes (and the topic's max.message.bytes)");
 }
@@ -359,7 +367,7 @@ static fr_rc envelope_payload(fr_encoder *e, fr_plan *p, fr_arena *a, const chan
     *at++ = (uint8_t)c->op;
     at = put_unavailable(fr_put_raw(at, (fr_str){(const char *)e->now, e->now_len}), p, c);
     *out = shrink(a, start, bound, at);
-    return check_size(e, p, c, *out, err);
+    return fr_plan_check_size(e, p, c->event, out->len, err);
 }
 
 static fr_message *add_message(fr_batch *b, const fr_plan *p, const place *where, size_t at)
@@ -391,7 +399,7 @@ static fr_rc add_change(fr_encoder *e, fr_plan *p, fr_batch *b, const place *whe
         if (c->after == NULL)
             return FR_OK; /* the tombstone says it */
         FR_TRY(encode_steps(p, b->arena, &p->row, p->value_id, c->after, c->event, &payload, err));
-        FR_TRY(check_size(e, p, c, payload, err));
+        FR_TRY(fr_plan_check_size(e, p, c->event, payload.len, err));
     } else {
         FR_TRY(envelope_payload(e, p, b->arena, c, &payload, err));
     }
@@ -512,6 +520,8 @@ static fr_rc encode_table_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *er
     FR_TRY(fr_plan_get(e, event->table, &p, err));
     if (p->route == NULL || event->op == FR_OP_TABLE)
         return FR_OK;
+    if (p->route->outbox != NULL && event->op == FR_OP_DELETE)
+        return FR_OK; /* whatever it says: it is the clean-up */
     if (event->bad.len > 0) {
         fr_fail(err, FR_ERR_DATA, "%.*s", FR_ARG(event->bad));
         fr_fail_code(err, "row.bad");
@@ -521,6 +531,8 @@ static fr_rc encode_table_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *er
                             "again, or start over: freshet position reset %s",
                             e->settings.source->name);
     }
+    if (p->route->outbox != NULL)
+        return fr_outbox_encode(e, p, b, i, err);
     switch (event->op) {
     case FR_OP_UPDATE:
         return encode_update(e, p, b, i, err);

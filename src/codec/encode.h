@@ -21,6 +21,9 @@ typedef struct fr_encoder_settings {
     /* Id of the schema that was published last to a topic before this encoder; 0: not known.
      * NULL: never known. */
     int32_t (*published)(void *context, fr_str topic);
+    /* May rows of this outbox go to the topic that one of them names? Asked once for each; DATA:
+     * no. NULL: they may. */
+    fr_rc (*claim)(void *context, const fr_route *route, fr_str topic, fr_err *err);
     void *context;
 } fr_encoder_settings;
 
@@ -32,8 +35,9 @@ void fr_encoder_free(fr_encoder *e);
  * Registers schemas before the first message that needs them, and asks schema.on_change of each
  * that is another than the topic's last, also of one that the registry knows from before. A row
  * that cannot be encoded (event->bad, a value that does not fit, an update of an append_only table,
- * TRUNCATE under block) is FR_FAIL with DATA, and events[*done] is it. TABLE events prepare the
- * plan. Headers and the transaction block are written where settings ask for them. */
+ * TRUNCATE under block, a row of an outbox without topic) is FR_FAIL with DATA, and events[*done]
+ * is it. TABLE events prepare the plan. Headers and the transaction block are written where
+ * settings ask for them. */
 fr_rc fr_encode(fr_encoder *e, fr_batch *b, size_t from, size_t to, size_t *done, fr_err *err);
 
 /* Forget the counts of the transaction in progress (after a rewind). Events that are skipped

@@ -157,6 +157,12 @@ static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
 {
     const fr_route *route = p->route;
     const fr_table *t = p->table;
+    p->collection = fr_arena_printf(p->arena, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
+    if (route->outbox != NULL) { /* no schema is made of it */
+        p->newest = fr_arena_alloc(p->arena, sizeof *p->newest);
+        p->topics = fr_map_new();
+        return FR_OK;
+    }
     FR_TRY(add_columns(p, err));
     FR_TRY(add_steps(p->arena, route, route->fields, route->field_count, true, &p->row, err));
     FR_TRY(add_steps(p->arena, route, route->key, route->key_count, false, &p->key, err));
@@ -164,7 +170,6 @@ static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
                      &p->partition, err));
     p->source_place = avro_text(p->arena, t->space, t->name);
     p->newest = newest_of(e, route->topic);
-    p->collection = fr_arena_printf(p->arena, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
     fr_arena *scratch = fr_arena_new(0);
     fr_rc rc = register_both(e, scratch, p, err);
     fr_arena_free(scratch);
@@ -195,6 +200,7 @@ void fr_plan_free(void *plan)
 {
     fr_plan *p = plan;
     fr_table_unref(p->table);
+    fr_map_free(p->topics, NULL);
     fr_arena_free(p->arena);
 }
 

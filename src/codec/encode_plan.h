@@ -33,6 +33,7 @@ typedef struct fr_plan {
     fr_str collection;    /* "space.table", as transaction metadata has it */
     size_t collection_at; /* index into the counts of transaction `collection_of` */
     uint64_t collection_of;
+    fr_map *topics; /* of an outbox: topics that its rows named -> fr_str *; NULL: no outbox */
 } fr_plan;
 
 typedef struct fr_collection {
@@ -91,6 +92,17 @@ fr_rc fr_plan_side(fr_encoder *e, fr_side_plan *side, const char *suffix,
                                  fr_str *value_out, fr_err *err),
                    fr_err *err);
 
+/* What a table's row counts for in the transaction's metadata (encode.c). */
+void fr_plan_count(fr_encoder *e, fr_plan *p, const fr_event *event);
+/* DATA when a message of so many bytes is more than daemon.max_row_bytes. */
+fr_rc fr_plan_check_size(const fr_encoder *e, const fr_plan *p, const fr_event *event, size_t bytes,
+                         fr_err *err);
+
+/* ---- outboxes (encode_outbox.c) ---- */
+
+/* The message of an outbox's event: of a new row; none of a delete or TRUNCATE, which clean up. */
+fr_rc fr_outbox_encode(fr_encoder *e, fr_plan *p, fr_batch *b, size_t index, fr_err *err);
+
 /* ---- rows (encode_row.c) ---- */
 
 /* What the event says of a row, ready for steps: columns that after lacks are taken from
@@ -103,6 +115,8 @@ fr_rc fr_row_bound(const fr_plan *p, const fr_steps *steps, const fr_value *valu
                    const fr_event *event, size_t *bound, fr_err *err);
 /* Writes at `at` and returns the end. Everything was checked by fr_row_bound. */
 uint8_t *fr_row_write(uint8_t *at, const fr_steps *steps, const fr_value *values);
+/* As a person writes it; bytes as they are. Points into the value or the arena. */
+fr_str fr_value_text(fr_arena *a, const fr_column *c, const fr_value *v);
 /* DATA: "table a.b: column c: what (at 0/1A2B30 #4)". */
 fr_rc fr_row_fail(const fr_plan *p, const fr_event *event, uint16_t column, const char *what,
                   fr_err *err);

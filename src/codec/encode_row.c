@@ -150,7 +150,7 @@ static fr_str real_text(fr_arena *a, double v, bool narrow)
     return fr_arena_copy(a, text, strlen(text));
 }
 
-static fr_str value_text(fr_arena *a, const fr_column *c, const fr_value *v)
+fr_str fr_value_text(fr_arena *a, const fr_column *c, const fr_value *v)
 {
     switch (v->kind) {
     case FR_BOOL:
@@ -188,7 +188,7 @@ static fr_rc cast_value(const fr_plan *p, fr_arena *a, const fr_event *event, ui
     if (v->kind != c->kind)
         return fr_row_fail(p, event, column, "a value of another kind than its column's", err);
     if (t->kind == FR_TEXT || t->kind == FR_DECIMAL)
-        v->bytes = value_text(a, c, v);
+        v->bytes = fr_value_text(a, c, v);
     v->kind = t->kind;
     if (t->kind != FR_DECIMAL)
         return FR_OK;

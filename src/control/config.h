@@ -84,7 +84,8 @@ typedef struct fr_config_place {
     const fr_table_settings *table;
 } fr_config_place;
 fr_rc fr_config_table(const fr_config *c, const char *word, fr_config_place *out, fr_err *err);
-/* The same, and CONFIG where its snapshot.mode is never, or the source is polled. */
+/* The same, and CONFIG where its snapshot.mode is never, it is an outbox, or the source is polled.
+ */
 fr_rc fr_config_snapshot_table(const fr_config *c, const char *word, fr_config_place *out,
                                fr_err *err);
 /* Problems as a person reads them. */

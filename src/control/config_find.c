@@ -67,6 +67,12 @@ fr_rc fr_config_snapshot_table(const fr_config *c, const char *word, fr_config_p
         return fr_fail_hint(err, "freshet position reset %s reads all of them from the beginning",
                             c->sources[p.source].name);
     }
+    if (p.table->outbox.on) {
+        fr_fail(err, FR_ERR_CONFIG, "`%.*s.%.*s` is an outbox: its events would come again",
+                FR_ARG(p.space), FR_ARG(p.name));
+        fr_fail_code(err, "cli.no_table");
+        return fr_fail_hint(err, "insert rows that are to be sent again as new ones");
+    }
     if (p.table->snapshot_mode != 0) {
         fr_fail(err, FR_ERR_CONFIG, "source %s never takes snapshots of `%.*s.%.*s`",
                 c->sources[p.source].name, FR_ARG(p.space), FR_ARG(p.name));

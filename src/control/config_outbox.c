@@ -132,11 +132,6 @@ static void check_outbox(fr_loader *l, const fr_scope *s, const fr_table_setting
                                "of it yet");
         fr_problem_hint(l, p, "set envelope: raw for this table, or leave it out");
     }
-    if (t->method == FR_METHOD_LOG) {
-        fr_problem *p = report(l, s, "config.not_built", "outbox",
-                               "this version does not read outboxes from the log");
-        fr_problem_hint(l, p, "leave it out");
-    }
     check_columns(l, s, &t->outbox);
     check_no_part(l, s);
     if (t->method == FR_METHOD_LOG)

@@ -92,18 +92,36 @@ bool fr_avro_fullname_legal(fr_str name)
     return !begins;
 }
 
+static bool is_topic_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '.' ||
+           c == '_' || c == '-';
+}
+
 fr_str fr_topic_legal(fr_arena *a, fr_str name)
 {
     size_t len = name.len < TOPIC_MAX ? name.len : TOPIC_MAX;
     char *out = fr_arena_raw(a, len + 1);
     for (size_t i = 0; i < len; i++) {
-        char c = name.ptr[i];
-        bool legal = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     c == '.' || c == '_' || c == '-';
-        out[i] = legal ? c : '_';
+        out[i] = is_topic_char(name.ptr[i]) ? name.ptr[i] : '_';
     }
     out[len] = '\0';
     if (strcmp(out, ".") == 0 || strcmp(out, "..") == 0)
         memset(out, '_', len);
     return (fr_str){out, len};
+}
+
+const char *fr_topic_refused(fr_str name)
+{
+    if (name.len == 0)
+        return "it is empty";
+    if (name.len > TOPIC_MAX)
+        return "it is longer than 249 bytes";
+    if (fr_str_is(name, ".") || fr_str_is(name, ".."))
+        return "it is only dots";
+    for (size_t i = 0; i < name.len; i++) {
+        if (!is_topic_char(name.ptr[i]))
+            return "it has other characters than letters, digits, dot, _ and -";
+    }
+    return NULL;
 }

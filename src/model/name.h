@@ -18,5 +18,7 @@ bool fr_avro_fullname_legal(fr_str name);
 /* A topic's name as Kafka allows it: other characters become _, at most 249 bytes;
  * NUL-terminated. */
 fr_str fr_topic_legal(fr_arena *a, fr_str name);
+/* Why Kafka would not take this as a topic's name: a literal. NULL: it would. */
+const char *fr_topic_refused(fr_str name);
 
 #endif

@@ -5,6 +5,23 @@
 
 #include "model/settings.h"
 
+/* A piece of outbox.route. */
+typedef struct fr_route_part {
+    fr_str text; /* as it is; or */
+    int column;  /* the text of this column; -1: none */
+} fr_route_part;
+
+/* What a row of an outbox becomes. Columns are indexes; -1: there is no such column. */
+typedef struct fr_outbox_route {
+    uint16_t id, payload;
+    int key, type;
+    uint16_t *headers; /* columns that become headers of their names */
+    const char **header_names;
+    size_t header_count;
+    fr_route_part *parts; /* 0 of them: the topic is the route's */
+    size_t part_count;
+} fr_outbox_route;
+
 typedef struct fr_route {
     const fr_table *table; /* holds a reference */
     const fr_table_settings *settings;
@@ -17,6 +34,7 @@ typedef struct fr_route {
     size_t key_count;
     uint16_t *partition_by; /* 0 of them: by the key */
     size_t partition_count;
+    const fr_outbox_route *outbox; /* NULL: it is none. Else key holds what orders its rows */
 } fr_route;
 
 #endif

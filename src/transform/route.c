@@ -1,6 +1,7 @@
 #include "transform/route.h"
 #include "base/bytes.h"
 #include "base/map.h"
+#include "transform/outbox.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -251,20 +252,15 @@ static fr_rc set_partition(fr_router *r, fr_route *route, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc set_topic(fr_router *r, fr_route *route, fr_err *err)
+static fr_rc set_topic(fr_router *r, fr_route *route, const fr_pair *vars, size_t count,
+                       fr_err *err)
 {
-    const fr_source_settings *s = r->settings;
     const fr_table *t = route->table;
-    const fr_pair vars[] = {{"source", s->name},
-                            {"prefix", s->prefix},
-                            {"space", fr_arena_cstr(r->arena, t->space)},
-                            {"table", fr_arena_cstr(r->arena, t->name)}};
     const char *template = route->settings->topic;
     fr_str raw;
     if (template == NULL)
         template = "${prefix}.${space}.${table}";
-    if (fr_template_expand(r->arena, template, vars, sizeof vars / sizeof *vars, &raw, err) ==
-        FR_FAIL)
+    if (fr_template_expand(r->arena, template, vars, count, &raw, err) == FR_FAIL)
         return fr_fail_in(err, "%s: topic", place_of(route->settings));
     if (raw.len == 0)
         return fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: topic is empty",
@@ -281,17 +277,21 @@ static bool topic_is(fr_str topic, const char *first, const char *second)
 }
 
 /* Topics that carry something else of ours. */
-static fr_rc check_reserved(fr_router *r, const fr_route *route, fr_err *err)
+static bool is_reserved(fr_router *r, fr_str topic)
 {
     const fr_source_settings *s = r->settings;
     const char *prefix = s->prefix != NULL ? s->prefix : "";
     const char *pipeline = s->pipeline != NULL ? s->pipeline : "";
     fr_str ours = fr_arena_printf(r->arena, "freshet.%s.", pipeline);
-    bool taken = topic_is(route->topic, prefix, ".message") ||
-                 (s->transaction_metadata && topic_is(route->topic, prefix, ".transaction")) ||
-                 (*pipeline != '\0' && route->topic.len >= ours.len &&
-                  memcmp(route->topic.ptr, ours.ptr, ours.len) == 0);
-    if (!taken)
+    return topic_is(topic, prefix, ".message") ||
+           (s->transaction_metadata && topic_is(topic, prefix, ".transaction")) ||
+           (*pipeline != '\0' && topic.len >= ours.len &&
+            memcmp(topic.ptr, ours.ptr, ours.len) == 0);
+}
+
+static fr_rc check_reserved(fr_router *r, const fr_route *route, fr_err *err)
+{
+    if (!is_reserved(r, route->topic))
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: topic %.*s is one of freshet's own",
             place_of(route->settings), FR_ARG(route->table->space), FR_ARG(route->table->name),
@@ -328,6 +328,38 @@ static fr_rc claim_topic(fr_router *r, const fr_route *route, fr_err *err)
             FR_ARG(t->name), FR_ARG(route->topic));
     fr_fail_code(err, "config.topic_shared");
     return fr_fail_hint(err, "set topic for one of them");
+}
+
+static bool begins(fr_str topic, const char *with)
+{
+    return topic.len >= strlen(with) && memcmp(topic.ptr, with, strlen(with)) == 0;
+}
+
+static bool takes_dead_letters(const fr_router *r, fr_str topic)
+{
+    for (size_t i = 0; i < r->settings->table_count; i++) {
+        const char *dead = r->settings->tables[i].errors_topic;
+        if (dead != NULL && fr_str_is(topic, dead))
+            return true;
+    }
+    return false;
+}
+
+fr_rc fr_router_claim(fr_router *r, const fr_route *route, fr_str topic, fr_err *err)
+{
+    if (is_reserved(r, topic) || begins(topic, "freshet.") || begins(topic, "__") ||
+        takes_dead_letters(r, topic)) {
+        fr_fail(err, FR_ERR_DATA, "its topic is one that freshet or Kafka keeps for itself");
+    } else {
+        const claim *c = claim_of(r, r->topics, topic, route->table);
+        if (holds(c, route->table))
+            return FR_OK;
+        fr_fail(err, FR_ERR_DATA, "its topic is that of table %.*s.%.*s", FR_ARG(c->space),
+                FR_ARG(c->name));
+    }
+    fr_fail_code(err, "outbox.topic");
+    return fr_fail_hint(err, "begin outbox.route with something that only events of this outbox "
+                             "have: outbox.event.${aggregatetype}");
 }
 
 static fr_rc claim_name(fr_router *r, const fr_route *route, const char *suffix, fr_err *err)
@@ -385,14 +417,37 @@ static fr_rc set_schema_name(fr_router *r, fr_route *route, fr_err *err)
     return claim_name(r, route, "Key", err);
 }
 
+/* No schema is made of an outbox: what is left is where its rows go, and what orders them. */
+static fr_rc fill_outbox(fr_router *r, fr_route *route, const fr_pair *vars, size_t count,
+                         fr_err *err)
+{
+    fr_pair *more = fr_arena_alloc(r->arena, (count + 1) * sizeof *more);
+    memcpy(more, vars, count * sizeof *more);
+    more[count] = (fr_pair){"topic", fr_arena_cstr(r->arena, route->topic)};
+    FR_TRY(fr_outbox_compile(r->arena, route, more, count + 1, err));
+    FR_TRY(check_reserved(r, route, err));
+    return claim_topic(r, route, err);
+}
+
 static fr_rc route_fill(fr_router *r, fr_route *route, fr_err *err)
 {
+    const fr_table *t = route->table;
+    const fr_pair vars[] = {{"source", r->settings->name},
+                            {"prefix", r->settings->prefix},
+                            {"space", fr_arena_cstr(r->arena, t->space)},
+                            {"table", fr_arena_cstr(r->arena, t->name)}};
+    const size_t count = sizeof vars / sizeof *vars;
     route->envelope = (fr_envelope)route->settings->envelope;
+    if (route->settings->outbox.on) {
+        FR_TRY(set_fields(r, route, err));
+        FR_TRY(set_topic(r, route, vars, count, err));
+        return fill_outbox(r, route, vars, count, err);
+    }
     FR_TRY(check_names(route->table, route->settings, err));
     FR_TRY(set_fields(r, route, err));
     FR_TRY(set_key(r, route, err));
     FR_TRY(set_partition(r, route, err));
-    FR_TRY(set_topic(r, route, err));
+    FR_TRY(set_topic(r, route, vars, count, err));
     FR_TRY(check_reserved(r, route, err));
     FR_TRY(claim_topic(r, route, err));
     return set_schema_name(r, route, err);

@@ -12,5 +12,8 @@ fr_router *fr_router_new(const fr_source_settings *settings);
 void fr_router_free(fr_router *r);
 /* FR_OK; FR_END: the table is not captured. The route belongs to the router. */
 fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out, fr_err *err);
+/* A row of this outbox names a topic: DATA when it may not write there, which is when the topic is
+ * one of freshet's or Kafka's own, takes dead letters, or belongs to another table. */
+fr_rc fr_router_claim(fr_router *r, const fr_route *route, fr_str topic, fr_err *err);
 
 #endif

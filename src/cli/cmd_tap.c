@@ -33,9 +33,10 @@ static fr_rc decode(tap *t, fr_str data, int32_t *id, fr_str *schema, fr_str *te
 {
     fr_in in = fr_in_of(data);
     uint8_t magic = fr_in_u8(&in);
-    *id = (int32_t)fr_in_u32be(&in);
+    int32_t said = (int32_t)fr_in_u32be(&in);
     if (in.bad || magic != 0)
         return FR_END;
+    *id = said;
     fr_str rest = fr_in_take(&in, fr_in_left(&in));
     FR_TRY(fr_registry_schema(t->registry, *id, schema, err));
     return fr_avro_to_json(t->a, *schema, rest, text, err);
@@ -126,18 +127,26 @@ static void keep_json(tap *t, const fr_message *m, fr_str key, fr_str payload, i
     json_array_append_new(t->events, j);
 }
 
+/* What an outbox published is whatever bytes its writer chose, also such as look like Avro. */
+static fr_rc decode_side(tap *t, const fr_message *m, fr_str data, int32_t *id, fr_str *schema,
+                         fr_str *text, fr_err *err)
+{
+    fr_rc rc = data.ptr == NULL ? FR_OK : decode(t, data, id, schema, text, err);
+    bool raw = m->header_count > 0 && strcmp(m->headers[0].name, "id") == 0;
+    if (rc == FR_END || (rc == FR_FAIL && raw && err->kind != FR_ERR_CONNECT)) {
+        *id = 0;
+        *text = raw_text(t->a, data);
+        return FR_OK;
+    }
+    return rc;
+}
+
 static fr_rc show(tap *t, const fr_message *m, fr_err *err)
 {
     fr_str key = {"", 0}, payload = {"", 0}, schema = {"", 0}, ignored = {"", 0};
     int32_t id = 0, key_id = 0;
-    fr_rc rc = m->key.ptr == NULL ? FR_OK : decode(t, m->key, &key_id, &ignored, &key, err);
-    FR_TRY(rc);
-    if (rc == FR_END)
-        key = raw_text(t->a, m->key);
-    rc = m->payload.ptr == NULL ? FR_OK : decode(t, m->payload, &id, &schema, &payload, err);
-    FR_TRY(rc);
-    if (rc == FR_END)
-        payload = raw_text(t->a, m->payload);
+    FR_TRY(decode_side(t, m, m->key, &key_id, &ignored, &key, err));
+    FR_TRY(decode_side(t, m, m->payload, &id, &schema, &payload, err));
     t->shown++;
     if (t->cli->json) {
         keep_json(t, m, key, payload, id);

@@ -26,6 +26,7 @@ class Writers:
         rnd = random.Random(seed)
         c = self.connect()
         q = c.cursor()
+        returning = " returning id" if type(c).__module__.startswith("psycopg2") else ""
         while True:
             with self.lock:
                 self.left -= 1
@@ -36,11 +37,12 @@ class Writers:
             n = q.fetchone()[0]
             events = rnd.randint(1, 3)
             for i in range(n + 1, n + events + 1):
-                q.execute("insert into outbox(aggregatetype, aggregateid, type, payload) values (%s, %s, %s, %s)",
-                          (KINDS[aggregate % 2], f"a{aggregate}", "counted", str(i)))
+                q.execute("insert into outbox(aggregatetype, aggregateid, type, payload) values (%s, %s, %s, %s)"
+                          + returning, (KINDS[aggregate % 2], f"a{aggregate}", "counted", str(i)))
+                if self.delete and rnd.random() < 0.5:
+                    number = q.fetchone()[0] if returning else q.lastrowid
+                    q.execute("delete from outbox where id = %s", (number,))
             q.execute("update aggregate set n = n + %s where id = %s", (events, aggregate))
-            if self.delete and rnd.random() < 0.5:
-                q.execute("delete from outbox where aggregateid = %s", (f"a{aggregate}",))
             time.sleep(rnd.random() * 0.01)
             (c.rollback if rnd.random() < 0.3 else c.commit)()
         c.close()

@@ -396,8 +396,8 @@ static void check_select(check *c, const fr_binlog_table *t)
 
 static void check_key(check *c, const fr_binlog_table *t)
 {
-    if (t->key_count > 0 || t->settings->key.count > 0)
-        return;
+    if (t->key_count > 0 || t->settings->key.count > 0 || t->settings->outbox.on)
+        return; /* an outbox says itself what its messages' keys are */
     fr_finding *f = fr_findings_add(
         c->out, t->settings->append_only ? FR_WARNING : FR_BLOCKER, "my.primary_key",
         "%.*s.%.*s has no primary key and no unique index of NOT NULL columns",

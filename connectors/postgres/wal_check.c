@@ -457,10 +457,14 @@ static void check_identity(check *c, const fr_wal_table *t)
              FR_STR("ACCESS EXCLUSIVE for milliseconds; whole old row in WAL for each update and "
                     "delete"),
              undo);
-    f->hint = t->key_count > 0 ? FR_STR("better: REPLICA IDENTITY USING INDEX of its unique index; "
-                                        "append_only: true if rows never change")
-                               : FR_STR("better: a primary key; append_only: true if rows never "
-                                        "change");
+    if (t->settings->outbox.on)
+        f->hint = FR_STR("better: a primary key over its id");
+    else
+        f->hint = t->key_count > 0
+                      ? FR_STR("better: REPLICA IDENTITY USING INDEX of its unique index; "
+                               "append_only: true if rows never change")
+                      : FR_STR("better: a primary key; append_only: true if rows never "
+                               "change");
 }
 
 static void check_rights(check *c, const fr_wal_table *t)

@@ -9,7 +9,8 @@ enum { SLICE_US = 30000000, SHORT_SLICE_US = 1 }; /* short: one piece for each r
 /* Which tables a plan is asked for. */
 typedef struct wanted {
     fr_capture *c;
-    bool first; /* every table of snapshot.mode initial */
+    bool first;      /* every table of snapshot.mode initial */
+    size_t outboxes; /* collect: so many of them are outboxes */
 } wanted;
 
 static fr_str table_key(fr_arena *a, fr_str space, fr_str name)
@@ -95,12 +96,17 @@ static fr_rc collect(fr_capture *c, snapshot *s, const fr_plan *plan, wanted *w,
     const fr_table **tables;
     size_t count = 0;
     fr_rc rc = c->source->ops->list_tables(c->source, a, &tables, &count, err);
-    /* Outboxes first: what is not through when we end cannot be gone on with. */
+    /* Outboxes first: they cannot wait for the others (check_outbox). */
     for (size_t i = 0; rc == FR_OK && i < 2 * count; i++) {
         const fr_table *t = tables[i % count];
-        if (is_outbox(c, t->space, t->name) == (i < count) && wants(w, t->space, t->name))
-            snapshot_add(s, plan, t->space, t->name,
-                         w->first ? NULL : progress_of(c, t->space, t->name));
+        bool outbox = is_outbox(c, t->space, t->name);
+        if (outbox != (i < count) || !wants(w, t->space, t->name))
+            continue;
+        snapshot_add(s, plan, t->space, t->name,
+                     w->first ? NULL : progress_of(c, t->space, t->name));
+        w->outboxes += outbox;
+        if (outbox && !w->first)
+            fr_encoder_remember(c->encoder, t->space, t->name);
     }
     for (size_t i = 0; rc == FR_OK && i < count; i++)
         fr_table_unref(tables[i]);
@@ -108,29 +114,23 @@ static fr_rc collect(fr_capture *c, snapshot *s, const fr_plan *plan, wanted *w,
     return rc;
 }
 
-/* A view beside the log shows rows that the log holds too, and an event must not come twice. */
-static fr_rc refuse_outbox(fr_capture *c, fr_str space, fr_str name, fr_err *err)
+/* Another view of an outbox shows rows that the log brings too. Which those are is known as long as
+ * the log is read from where the first view was taken: nobody remembers more. */
+static fr_rc check_outbox(fr_capture *c, fr_str space, fr_str name, fr_err *err)
 {
-    const char *source = c->s.source->name;
-    if (progress_of(c, space, name) == NULL) {
-        fr_fail(err, FR_ERR_CONFIG,
-                "outbox %.*s.%.*s was added to source %s, whose log is being read already: rows "
-                "that were there before cannot be told from those that the log brings",
-                FR_ARG(space), FR_ARG(name), source);
-        fr_fail_hint(err, "set snapshot.mode: never for it: then each row that the log still has "
-                          "is published, and none twice");
-    } else {
-        fr_fail(err, FR_ERR_POSITION,
-                "the first reading of outbox %.*s.%.*s was interrupted: rows that are left cannot "
-                "be told from those that the log brings",
-                FR_ARG(space), FR_ARG(name));
-        fr_fail_hint(err,
-                     "set snapshot.mode: never for it, and send rows again that were there at the "
-                     "first start and did not arrive; or begin anew, where all of them come "
-                     "again: freshet position reset %s",
-                     source);
-    }
-    return fr_fail_code(err, "outbox.snapshot");
+    const fr_snapshot_progress *p = progress_of(c, space, name);
+    if (p == NULL || c->source->ops->compare(c->source, p->view_resume, c->checkpoint->resume) == 0)
+        return FR_OK;
+    fr_fail(err, FR_ERR_POSITION,
+            "the first reading of outbox %.*s.%.*s was interrupted, and the log went on: rows that "
+            "are left cannot be told from those that it brought",
+            FR_ARG(space), FR_ARG(name));
+    fr_fail_code(err, "outbox.snapshot");
+    return fr_fail_hint(err,
+                        "set snapshot.mode: never for it, and send rows again that were there at "
+                        "the first start and did not arrive; or begin anew, where all of them "
+                        "come again: freshet position reset %s",
+                        c->s.source->name);
 }
 
 static fr_rc anything_wanted(fr_capture *c, bool *out, fr_err *err)
@@ -145,7 +145,7 @@ static fr_rc anything_wanted(fr_capture *c, bool *out, fr_err *err)
         fr_str space = tables[i]->space, name = tables[i]->name;
         bool some = wants(&w, space, name);
         if (rc == FR_OK && some && is_outbox(c, space, name))
-            rc = refuse_outbox(c, space, name, err);
+            rc = check_outbox(c, space, name, err);
         *out = *out || some;
         fr_table_unref(tables[i]);
     }
@@ -161,6 +161,14 @@ static fr_rc write_start(outlet *o, snapshot *s, const fr_plan *plan, fr_arena *
     memcpy(all, snapshots, n * sizeof(fr_record));
     all[n] = fr_checkpoint_stream(a, false, plan->stream_from, NULL, NULL, 0, fr_wall_us());
     return outlet_records(o, all, n + 1, err);
+}
+
+/* From where on the log brings an outbox's rows is on record before any of them is published. */
+static fr_rc write_begun(outlet *o, snapshot *s, fr_arena *a, fr_err *err)
+{
+    fr_record *records;
+    size_t n = snapshot_records(s, a, true, &records);
+    return outlet_records(o, records, n, err);
 }
 
 /* The number above all that this source published under before; 0 at its very first start. */
@@ -298,7 +306,10 @@ static fr_rc finish_snapshot(fr_capture *c, outlet *o, fr_arena *a, fr_str *resu
     fr_plan plan = {.arena = a};
     FR_TRY(c->source->ops->plan(c->source, &request, &plan, err));
     snapshot *s = snapshot_new(c);
+    snapshot_since(s, *resume);
     fr_rc rc = collect(c, s, &plan, &w, err);
+    if (rc == FR_OK && w.outboxes > 0)
+        rc = write_begun(o, s, a, err);
     if (rc == FR_OK)
         rc = stream_run(c, o, *resume, plan.view_lsn, err);
     *resume = safe_resume(c, a, *resume);
@@ -308,6 +319,7 @@ static fr_rc finish_snapshot(fr_capture *c, outlet *o, fr_arena *a, fr_str *resu
     snapshot_slice(s, slice_us(c));
     if (rc == FR_OK && !stopping(c))
         rc = snapshot_run(s, o, &plan, err);
+    fr_encoder_forget(c->encoder);
     c->source->ops->end_view(c->source);
     snapshot_free(s);
     return rc;

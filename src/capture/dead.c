@@ -177,7 +177,7 @@ static bool is_key(const fr_route *r, size_t column)
     for (size_t i = 0; i < r->key_count; i++)
         if (r->key[i] == column)
             return true;
-    return false;
+    return r->outbox != NULL && r->outbox->id == column;
 }
 
 /* key_of: only the columns of its key, for a row that is too large. NULL: all of them. */

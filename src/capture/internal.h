@@ -129,6 +129,9 @@ void snapshot_free(snapshot *s);
 /* Adds the plan's chunks of a table, or those left from before. */
 void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
                   const fr_snapshot_progress *before);
+/* Before snapshot_add: the log is read from here on, so that of an outbox only older rows are left.
+ */
+void snapshot_since(snapshot *s, fr_str resume);
 size_t snapshot_tables(const snapshot *s);
 /* Note that a batch of a chunk was produced; its progress belongs into the next commit. */
 fr_rc snapshot_produced(snapshot *s, fr_batch *b, fr_err *err);

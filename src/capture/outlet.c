@@ -508,6 +508,23 @@ static fr_rc encode(outlet *o, fr_batch *b, size_t from, size_t to, size_t *firs
     return FR_OK;
 }
 
+/* Kafka does not take a message. Where a row named the topic, no other verb knows of it. */
+static fr_rc refused(outlet *o, const fr_batch *b, size_t message, fr_err *err)
+{
+    const fr_message *m = message < b->message_count ? &b->messages[message] : NULL;
+    const fr_table *t = m == NULL ? NULL : b->events[m->event].table;
+    const fr_table_settings *s =
+        t == NULL ? NULL : fr_source_match(o->c->s.source, t->space, t->name);
+    if (s != NULL && s->outbox.on && s->outbox.route != NULL &&
+        strcmp(err->code, "kafka.topic.missing") == 0) {
+        fr_fail_in(err, "outbox %.*s.%.*s, row %.*s", FR_ARG(t->space), FR_ARG(t->name),
+                   FR_ARG(m->headers[0].value));
+        return fr_fail_hint(err, "a row names it, so freshet apply does not know of it: make it "
+                                 "with kafka-topics.sh --create, or set kafka.topics.create: run");
+    }
+    return dead_refused(o->dead, b, message, err);
+}
+
 /* events[from..to) into the open transaction; skipped ones are encoded too, so that the
  * encoder's counts of the transaction stay right, and their messages passed over. */
 static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, fr_err *err)
@@ -522,7 +539,7 @@ static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, 
     if (FR_FAILPOINT("capture_before_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_produce");
     if (fr_publisher_produce(o->c->publisher, b, first, last, &failed, err) == FR_FAIL)
-        return dead_refused(o->dead, b, failed, err);
+        return refused(o, b, failed, err);
     if (FR_FAILPOINT("capture_after_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_produce");
     o->events += to - from;

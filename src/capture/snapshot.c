@@ -29,7 +29,8 @@ struct snapshot {
     size_t chunk_count, chunk_cap;
     snap_table *tables;
     size_t table_count;
-    size_t hint; /* where in the plan the next table's chunks are looked for first */
+    fr_str since; /* resume text; empty: that of the plan */
+    size_t hint;  /* where in the plan the next table's chunks are looked for first */
 
     /* Shared with the chunk readers, under c->lock. */
     const fr_plan *plan;
@@ -84,6 +85,26 @@ static void add_chunk(snapshot *s, const fr_chunk *c)
     n->chunk.to = fr_arena_str(s->arena, c->to);
 }
 
+static bool is_outbox(const snapshot *s, fr_str space, fr_str name)
+{
+    const fr_table_settings *t = fr_source_match(s->c->s.source, space, name);
+    return t != NULL && t->outbox.on;
+}
+
+void snapshot_since(snapshot *s, fr_str resume)
+{
+    s->since = fr_arena_str(s->arena, resume);
+}
+
+/* An outbox is read as of one place of the log, however often that begins. */
+static fr_str view_of(const snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
+                      const fr_snapshot_progress *before)
+{
+    if (!is_outbox(s, space, name) || s->since.len == 0)
+        return plan->stream_from;
+    return before != NULL ? before->view_resume : s->since;
+}
+
 static bool can_resume(const fr_snapshot_progress *before)
 {
     if (before == NULL || before->left_count == 0)
@@ -102,9 +123,8 @@ static bool chunk_is(const fr_chunk *c, fr_str space, fr_str name)
 /* Those at first to end. Rows of an outbox keep the order of their key: one reader, one chunk. */
 static void add_chunks(snapshot *s, snap_table *t, const fr_plan *plan, size_t first, size_t end)
 {
-    const fr_table_settings *settings = fr_source_match(s->c->s.source, t->space, t->name);
     size_t n = plan->chunk_count;
-    if (settings != NULL && settings->outbox.on && first < end) {
+    if (is_outbox(s, t->space, t->name) && first < end) {
         fr_chunk all = plan->chunks[first % n];
         all.to = plan->chunks[(end - 1) % n].to;
         add_chunk(s, &all);
@@ -122,7 +142,7 @@ void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
     snap_table *t = &s->tables[s->table_count++];
     *t = (snap_table){.space = fr_arena_str(s->arena, space),
                       .name = fr_arena_str(s->arena, name),
-                      .view_resume = fr_arena_str(s->arena, plan->stream_from),
+                      .view_resume = fr_arena_str(s->arena, view_of(s, plan, space, name, before)),
                       .view_lsn = plan->view_lsn,
                       .first = s->chunk_count,
                       .dirty = true};
@@ -233,11 +253,15 @@ static bool cancelled(snapshot *s)
     return any;
 }
 
-/* FR_OK: read on; FR_IDLE: we are to end. A table without a key would have to start over: its
- * reader waits at its place, and ends when it is through, or when nobody wants it any more. */
+/* FR_OK: read on; FR_IDLE: we are to end. An outbox does not give way: once the log has gone on,
+ * what is left of it cannot be told from what the log brought. A table without a key would have to
+ * start over: its reader waits at its place, and ends when it is through, or when nobody wants it
+ * any more. */
 static fr_rc pass(snapshot *s, bool inside, const fr_chunk *at, fr_err *err)
 {
     bool stays = inside && at->whole;
+    if (is_outbox(s, at->space, at->name))
+        return stopping(s->c) || atomic_load(&s->stop) ? FR_IDLE : FR_OK;
     for (;;) {
         bool waits, leave;
         FR_TRY(throttle_look(s->c->throttle, inside, &waits, &leave, err));

@@ -39,6 +39,7 @@ void fr_encoder_free(fr_encoder *e)
         return;
     fr_map_free(e->plans, fr_plan_free);
     fr_map_free(e->newest, NULL);
+    fr_encoder_forget(e);
     fr_arena_free(e->arena);
     free(e->txn.collections);
     free(e);
@@ -521,7 +522,7 @@ static fr_rc encode_table_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *er
     if (p->route == NULL || event->op == FR_OP_TABLE)
         return FR_OK;
     if (p->route->outbox != NULL && event->op == FR_OP_DELETE)
-        return FR_OK; /* whatever it says: it is the clean-up */
+        return fr_outbox_encode(e, p, b, i, err); /* also a bad one: it is the clean-up */
     if (event->bad.len > 0) {
         fr_fail(err, FR_ERR_DATA, "%.*s", FR_ARG(event->bad));
         fr_fail_code(err, "row.bad");

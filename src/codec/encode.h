@@ -40,6 +40,12 @@ void fr_encoder_free(fr_encoder *e);
  * settings ask for them. */
 fr_rc fr_encode(fr_encoder *e, fr_batch *b, size_t from, size_t to, size_t *done, fr_err *err);
 
+/* From here on the rows that the log brings of this outbox are remembered by their ids, and a row
+ * that a snapshot then reads is passed over when it is one of them. CONFIG from fr_encode when
+ * there are too many to remember (a million that were not deleted). */
+void fr_encoder_remember(fr_encoder *e, fr_str space, fr_str name);
+void fr_encoder_forget(fr_encoder *e); /* all of that */
+
 /* Forget the counts of the transaction in progress (after a rewind). Events that are skipped
  * because an earlier run published them (R17) pass through fr_encode all the same and their
  * messages are dropped, so that the counts are right; a transaction whose BEGIN was not seen

@@ -129,6 +129,69 @@ static fr_rc set_headers(fr_arena *a, const fr_plan *p, const fr_event *event, f
     return FR_OK;
 }
 
+/* ---- what the log has brought ---- */
+
+enum { MOST_IDS = 1000000 };
+
+static void memory_free(void *ids)
+{
+    fr_map_free(ids, NULL);
+}
+
+void fr_encoder_remember(fr_encoder *e, fr_str space, fr_str name)
+{
+    if (e->memories == NULL)
+        e->memories = fr_map_new();
+    fr_str table = fr_arena_printf(e->arena, "%.*s.%.*s", FR_ARG(space), FR_ARG(name));
+    memory_free(fr_map_set(e->memories, table, fr_map_new()));
+}
+
+void fr_encoder_forget(fr_encoder *e)
+{
+    fr_map_free(e->memories, memory_free);
+    e->memories = NULL;
+}
+
+static fr_map *memory_of(const fr_encoder *e, const fr_plan *p)
+{
+    return e->memories == NULL ? NULL : fr_map_get(e->memories, p->collection);
+}
+
+/* FR_END: the row was read, and the log has brought it already. */
+static fr_rc recall(fr_encoder *e, const fr_plan *p, fr_arena *a, const fr_event *event,
+                    fr_err *err)
+{
+    fr_map *ids = memory_of(e, p);
+    fr_str id;
+    if (ids == NULL)
+        return FR_OK;
+    FR_TRY(bytes_of(a, p, event, p->route->outbox->id, &id, err));
+    if (event->op == FR_OP_READ)
+        return fr_map_get(ids, id) != NULL ? FR_END : FR_OK;
+    fr_map_set(ids, id, e);
+    if (fr_map_count(ids) <= MOST_IDS)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG,
+            "outbox %.*s: the log brought more than %d rows before those that were there could be "
+            "read",
+            FR_ARG(p->collection), MOST_IDS);
+    fr_fail_code(err, "outbox.snapshot");
+    return fr_fail_hint(err, "set snapshot.mode: never for it, and send rows again that were there "
+                             "before and did not arrive");
+}
+
+static void drop_deleted(const fr_encoder *e, const fr_plan *p, fr_arena *a, const fr_event *event)
+{
+    fr_map *ids = memory_of(e, p);
+    uint16_t column = p->route->outbox->id;
+    if (ids == NULL || event->before.count != p->table->column_count ||
+        event->before.values[column].kind <= FR_NULL)
+        return;
+    fr_map_remove(ids, fr_value_text(a, &p->table->columns[column], &event->before.values[column]));
+}
+
+/* ---- events ---- */
+
 static fr_rc encode_row(fr_encoder *e, fr_plan *p, fr_batch *b, size_t index, fr_err *err)
 {
     const fr_event *event = &b->events[index];
@@ -141,6 +204,9 @@ static fr_rc encode_row(fr_encoder *e, fr_plan *p, fr_batch *b, size_t index, fr
         fail_row(b->arena, p, event, "outbox.no_id", "its id is NULL", err);
         return fr_fail_hint(err, "make column outbox.id NOT NULL");
     }
+    fr_rc known = recall(e, p, b->arena, event, err);
+    if (known != FR_OK)
+        return known == FR_FAIL ? FR_FAIL : FR_OK;
     FR_TRY(topic_of(e, p, b->arena, event, &m.topic, err));
     FR_TRY(bytes_of(b->arena, p, event, o->payload, &m.payload, err));
     if (o->key >= 0)
@@ -174,6 +240,7 @@ fr_rc fr_outbox_encode(fr_encoder *e, fr_plan *p, fr_batch *b, size_t index, fr_
         note_truncate(e, p, b->arena);
         return FR_OK;
     case FR_OP_DELETE:
+        drop_deleted(e, p, b->arena, event);
         return FR_OK;
     default:
         return encode_row(e, p, b, index, err);

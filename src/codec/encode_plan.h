@@ -69,8 +69,9 @@ struct fr_encoder {
     fr_encoder_settings settings;
     fr_registry *registry;
     fr_arena *arena;
-    fr_map *plans;  /* by the table's serial */
-    fr_map *newest; /* topic -> int32_t *: id of its newest message's schema; 0 not known */
+    fr_map *plans;    /* by the table's serial */
+    fr_map *memories; /* "space.table" of an outbox -> fr_map * of ids; NULL: none */
+    fr_map *newest;   /* topic -> int32_t *: id of its newest message's schema; 0 not known */
     fr_plan *last;
     fr_side_plan messages, transactions;
     fr_txn_counts txn;
@@ -100,7 +101,8 @@ fr_rc fr_plan_check_size(const fr_encoder *e, const fr_plan *p, const fr_event *
 
 /* ---- outboxes (encode_outbox.c) ---- */
 
-/* The message of an outbox's event: of a new row; none of a delete or TRUNCATE, which clean up. */
+/* The message of an outbox's event: of a new row; none of a delete or TRUNCATE, which clean up, nor
+ * of a row read that the log has brought already. */
 fr_rc fr_outbox_encode(fr_encoder *e, fr_plan *p, fr_batch *b, size_t index, fr_err *err);
 
 /* ---- rows (encode_row.c) ---- */

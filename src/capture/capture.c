@@ -114,17 +114,29 @@ static fr_rc collect(fr_capture *c, snapshot *s, const fr_plan *plan, wanted *w,
     return rc;
 }
 
+/* Some of its rows were published, and nobody knows which: it has no key to go on from. */
+static bool lost_its_place(const fr_snapshot_progress *p)
+{
+    bool whole = false;
+    for (size_t i = 0; i < p->left_count; i++)
+        whole = whole || p->left[i].whole;
+    return whole && p->rows > 0;
+}
+
 /* Another view of an outbox shows rows that the log brings too. Which those are is known as long as
  * the log is read from where the first view was taken: nobody remembers more. */
 static fr_rc check_outbox(fr_capture *c, fr_str space, fr_str name, fr_err *err)
 {
     const fr_snapshot_progress *p = progress_of(c, space, name);
-    if (p == NULL || c->source->ops->compare(c->source, p->view_resume, c->checkpoint->resume) == 0)
+    if (p == NULL)
         return FR_OK;
-    fr_fail(err, FR_ERR_POSITION,
-            "the first reading of outbox %.*s.%.*s was interrupted, and the log went on: rows that "
-            "are left cannot be told from those that it brought",
-            FR_ARG(space), FR_ARG(name));
+    bool lost = lost_its_place(p);
+    if (!lost && c->source->ops->compare(c->source, p->view_resume, c->checkpoint->resume) == 0)
+        return FR_OK;
+    fr_fail(err, FR_ERR_POSITION, "the first reading of outbox %.*s.%.*s was interrupted, and %s",
+            FR_ARG(space), FR_ARG(name),
+            lost ? "without a key nobody knows at which of its rows"
+                 : "the log went on: rows that are left cannot be told from those that it brought");
     fr_fail_code(err, "outbox.snapshot");
     return fr_fail_hint(err,
                         "set snapshot.mode: never for it, and send rows again that were there at "

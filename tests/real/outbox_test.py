@@ -275,8 +275,30 @@ def usual_columns(server):
         assert "its columns are id, aggregatetype, aggregateid, type, body, tracingspancontext" in out, out
 
 
+SINK = """
+sinks:
+  dst:
+    type: postgres
+    dsn: {source}
+    from: ["{id}.fixed"]
+    create: run
+"""
+
+
+def sinks(server):
+    """An outbox's messages are no rows: said before, and when one comes."""
+    with pipeline("sinks", server, keys="id: id, payload: payload, route: '{id}.fixed'", more=SINK) as p:
+        code, out, _ = p.verb("plan")
+        assert code != 0 and f"topic {p.id}.fixed is that of outbox {p.table}: its messages are no rows" in out, out
+        p.sql(INSERT, "x", "a", "t", "text")
+        p.start()
+        p.says("message.wire_format")
+        assert [(k, v) for k, v, _ in wait(p, "fixed", 1)] == [(None, b"text")]
+        p.stop()
+
+
 TESTS = [under_load, bytes_are_as_they_are, bad_rows, who_comes_later, usual_columns]
-ONCE = [a_row_that_changes, topics_that_are_not_there, interrupted, interrupted_and_gone_on]
+ONCE = [a_row_that_changes, topics_that_are_not_there, interrupted, interrupted_and_gone_on, sinks]
 SERVERS = os.environ.get("FRESHET_TEST_OUTBOX", "postgres mariadb mysql").split()
 
 if __name__ == "__main__":

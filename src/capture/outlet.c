@@ -513,12 +513,14 @@ static fr_rc refused(outlet *o, const fr_batch *b, size_t message, fr_err *err)
 {
     const fr_message *m = message < b->message_count ? &b->messages[message] : NULL;
     const fr_table *t = m == NULL ? NULL : b->events[m->event].table;
-    const fr_table_settings *s =
-        t == NULL ? NULL : fr_source_match(o->c->s.source, t->space, t->name);
-    if (s != NULL && s->outbox.on && s->outbox.route != NULL &&
-        strcmp(err->code, "kafka.topic.missing") == 0) {
+    const fr_route *r = NULL;
+    fr_err ignored;
+    bool routed = t != NULL && strcmp(err->code, "kafka.topic.missing") == 0 &&
+                  fr_router_route(o->c->router, t, &r, &ignored) == FR_OK;
+    if (routed && r->outbox != NULL && r->outbox->part_count > 0 && m->header_count > 0 &&
+        strcmp(m->headers[0].name, "id") == 0) {
         fr_fail_in(err, "outbox %.*s.%.*s, row %.*s", FR_ARG(t->space), FR_ARG(t->name),
-                   FR_ARG(m->headers[0].value));
+                   FR_ARG(fr_outbox_id(o->arena, m->headers[0].value)));
         return fr_fail_hint(err, "a row names it, so freshet apply does not know of it: make it "
                                  "with kafka-topics.sh --create, or set kafka.topics.create: run");
     }

@@ -40,6 +40,8 @@ void fr_encoder_free(fr_encoder *e);
  * settings ask for them. */
 fr_rc fr_encode(fr_encoder *e, fr_batch *b, size_t from, size_t to, size_t *done, fr_err *err);
 
+/* The id of an outbox's row as an error shows it: short, and without what a terminal would obey. */
+fr_str fr_outbox_id(fr_arena *a, fr_str id);
 /* From here on the rows that the log brings of this outbox are remembered by their ids, and a row
  * that a snapshot then reads is passed over when it is one of them. CONFIG from fr_encode when
  * there are too many to remember (a million that were not deleted). */

@@ -3,22 +3,25 @@
 #include "base/log.h"
 #include "codec/encode_plan.h"
 
-/* An id that a person can read in an error; never the payload. */
-static fr_str id_text(fr_arena *a, const fr_plan *p, const fr_event *event)
+fr_str fr_outbox_id(fr_arena *a, fr_str id)
 {
     enum { MOST = 64 };
+    size_t len = id.len < MOST ? id.len : MOST;
+    char *out = fr_arena_cstr(a, (fr_str){id.ptr, len});
+    for (size_t i = 0; i < len; i++)
+        out[i] = out[i] >= ' ' && out[i] <= '~' ? out[i] : '?';
+    return (fr_str){out, len};
+}
+
+static fr_str id_text(fr_arena *a, const fr_plan *p, const fr_event *event)
+{
     uint16_t column = p->route->outbox->id;
     if (event->after.count != p->table->column_count)
         return FR_STR("unknown");
     const fr_value *v = &event->after.values[column];
-    fr_str text = FR_STR("NULL");
-    if (v->kind > FR_NULL)
-        text = fr_value_text(a, &p->table->columns[column], v);
-    char *out = fr_arena_cstr(a, (fr_str){text.ptr, text.len < MOST ? text.len : MOST});
-    size_t len = text.len < MOST ? text.len : MOST;
-    for (size_t i = 0; i < len; i++)
-        out[i] = out[i] >= ' ' && out[i] <= '~' ? out[i] : '?';
-    return (fr_str){out, len};
+    if (v->kind <= FR_NULL)
+        return FR_STR("NULL");
+    return fr_outbox_id(a, fr_value_text(a, &p->table->columns[column], v));
 }
 
 static fr_rc fail_row(fr_arena *a, const fr_plan *p, const fr_event *event, const char *code,

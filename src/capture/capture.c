@@ -90,7 +90,8 @@ fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
 
 /* One list for the first snapshot, one for what is left or new: every captured table gets a
  * record, empty ones as well, so that the next start knows them. */
-static fr_rc collect(fr_capture *c, snapshot *s, const fr_plan *plan, wanted *w, fr_err *err)
+static fr_rc collect(fr_capture *c, outlet *o, snapshot *s, const fr_plan *plan, wanted *w,
+                     fr_err *err)
 {
     fr_arena *a = fr_arena_new(0);
     const fr_table **tables;
@@ -104,6 +105,7 @@ static fr_rc collect(fr_capture *c, snapshot *s, const fr_plan *plan, wanted *w,
             continue;
         snapshot_add(s, plan, t->space, t->name,
                      w->first ? NULL : progress_of(c, t->space, t->name));
+        outlet_known(o, t->space, t->name);
         w->outboxes += outbox;
         if (outbox && !w->first)
             fr_encoder_remember(c->encoder, t->space, t->name);
@@ -263,7 +265,7 @@ static fr_rc first_start(fr_capture *c, outlet *o, fr_arena *a, fr_str *resume, 
     FR_TRY(refuse_foreign_slot(c->s.source, c->source, c->checkpoint, err));
     FR_TRY(make_plan(c, o, a, &request, &plan, err));
     snapshot *s = snapshot_new(c);
-    fr_rc rc = collect(c, s, &plan, &w, err);
+    fr_rc rc = collect(c, o, s, &plan, &w, err);
     if (rc == FR_OK)
         rc = capture_encoder(c, plan.stream_from, a, err);
     if (rc == FR_OK)
@@ -319,7 +321,7 @@ static fr_rc finish_snapshot(fr_capture *c, outlet *o, fr_arena *a, fr_str *resu
     FR_TRY(c->source->ops->plan(c->source, &request, &plan, err));
     snapshot *s = snapshot_new(c);
     snapshot_since(s, *resume);
-    fr_rc rc = collect(c, s, &plan, &w, err);
+    fr_rc rc = collect(c, o, s, &plan, &w, err);
     if (rc == FR_OK && w.outboxes > 0)
         rc = write_begun(o, s, a, err);
     if (rc == FR_OK)

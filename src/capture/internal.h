@@ -73,6 +73,8 @@ void outlet_free(outlet *o); /* gives all batches back */
 void outlet_skip(outlet *o, const fr_split *split);
 void outlet_resume(outlet *o, fr_str resume);
 void outlet_snapshot(outlet *o, snapshot *s); /* chunk progress goes into its checkpoints */
+/* This run reads the rows of this table, and says so in the checkpoint. */
+void outlet_known(outlet *o, fr_str space, fr_str name);
 /* Something was taken in that no commit has carried yet. */
 bool outlet_open(const outlet *o);
 /* The next batch to take; NULL: none until deadline_us (monotonic), or the readers have ended. */

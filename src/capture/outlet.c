@@ -36,6 +36,8 @@ struct outlet {
 
     snapshot *snapshot;
     fr_map *polled; /* "space.table" -> fr_str*: records of polled tables for the next commit */
+    fr_map *known;  /* "space.table": tables whose snapshot this run has begun */
+    fr_map *unread; /* outboxes that the log alone has brought so far: said with the next commit */
     dead_letters *dead;
     ahead *ahead;
     size_t encoded;      /* of the batch at hand: so many of its events are */
@@ -58,6 +60,8 @@ outlet *outlet_new(fr_capture *c)
     o->ends_arena = fr_arena_new(0);
     o->tallies = fr_map_new();
     o->polled = fr_map_new();
+    o->known = fr_map_new();
+    o->unread = fr_map_new();
     o->dead = dead_new(c);
     o->ahead = ahead_new(c);
     o->commit_us = 5000;
@@ -86,6 +90,8 @@ void outlet_free(outlet *o)
     fr_arena_free(o->ends_arena);
     fr_map_free(o->tallies, tally_free);
     fr_map_free(o->polled, free);
+    fr_map_free(o->known, NULL);
+    fr_map_free(o->unread, NULL);
     dead_free(o->dead);
     free(o);
 }
@@ -190,6 +196,43 @@ static fr_rc put_polled(outlet *o, fr_err *err)
     return FR_OK;
 }
 
+void outlet_known(outlet *o, fr_str space, fr_str name)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_map_set(o->known, fr_arena_printf(a, "%.*s.%.*s", FR_ARG(space), FR_ARG(name)), o);
+    fr_arena_free(a);
+}
+
+/* The log has brought rows of an outbox that no snapshot ever began with: it was not there then, or
+ * its snapshot.mode is never. Reading it later would publish them once more. */
+static void note_unread(outlet *o, const fr_table *t)
+{
+    const fr_table_settings *s = fr_source_match(o->c->s.source, t->space, t->name);
+    if (s == NULL || !s->outbox.on || s->method != FR_METHOD_LOG)
+        return;
+    fr_arena *a = fr_arena_new(256);
+    fr_str key = fr_arena_printf(a, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
+    if (fr_map_get(o->known, key) == NULL && fr_map_get(o->c->checkpoint->snapshots, key) == NULL) {
+        fr_map_set(o->known, key, o);
+        fr_map_set(o->unread, key, (void *)t); /* its tally holds it */
+    }
+    fr_arena_free(a);
+}
+
+static fr_rc put_unread(outlet *o, fr_err *err)
+{
+    size_t i = 0;
+    void *value;
+    while (fr_map_next(o->unread, &i, NULL, &value)) {
+        const fr_table *t = value;
+        fr_snapshot_progress done = {
+            .space = t->space, .name = t->name, .view_resume = fr_buf_view(&o->resume)};
+        fr_record r = fr_checkpoint_snapshot(o->arena, &done);
+        FR_TRY(fr_publisher_record(o->c->publisher, &r, err));
+    }
+    return FR_OK;
+}
+
 static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
 {
     fr_publisher *p = o->c->publisher;
@@ -200,6 +243,7 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
             FR_TRY(fr_publisher_record(p, &records[i], err));
     }
     FR_TRY(put_polled(o, err));
+    FR_TRY(put_unread(o, err));
     const fr_record *parked;
     size_t parked_count = dead_records(o->dead, &parked);
     for (size_t i = 0; i < parked_count; i++)
@@ -250,6 +294,10 @@ static void acknowledged(outlet *o, fr_batch *keep)
     pthread_mutex_unlock(&c->lock);
     c->runner.progressed = true;
     dead_committed(o->dead);
+    if (fr_map_count(o->unread) > 0) {
+        fr_map_free(o->unread, NULL);
+        o->unread = fr_map_new();
+    }
     if (fr_map_count(o->polled) > 0) {
         fr_map_free(o->polled, free);
         o->polled = fr_map_new();
@@ -417,6 +465,7 @@ static tally *tally_of(outlet *o, const fr_table *table)
         t = fr_malloc(sizeof(*t));
         t->table = fr_table_ref(table);
         fr_map_set_u64(o->tallies, table->serial, t);
+        note_unread(o, t->table);
     }
     o->newest_tally = t;
     return t;

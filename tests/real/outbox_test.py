@@ -215,6 +215,30 @@ def who_comes_later(server):
         assert p.stop() == 0
 
 
+def made_later(server):
+    """An outbox that is made while its log is read: what the log brought is not read again after a restart."""
+    other = "      {id}.aggregate: {{}}\n" if server != "postgres" else "      public.aggregate: {{}}\n"
+    with pipeline("made_later", server, more=other) as p:
+        p.sql("drop table outbox")
+        with open(p.config) as f:
+            text = f.read()
+        with open(p.config, "w") as f:
+            f.write(text.replace(f"      {p.table}: {{", '      "/[.]outbox$/": {'))
+        if server == "postgres":
+            p.sql("drop publication pub; create publication pub for all tables")
+        p.start()
+        p.says("stream from")
+        p.sql((PG_TABLE if server == "postgres" else MY_TABLE).format(payload="text").split(";\n")[0])
+        p.sql(INSERT, "good", "a", "t", "1")
+        wait(p, "event.good", 1)
+        assert p.stop() == 0
+        p.start()
+        p.says("stream from")
+        p.sql(INSERT, "good", "a", "t", "2")
+        assert [v for _, v, _ in wait(p, "event.good", 2)] == [b"1", b"2"]
+        assert p.stop() == 0
+
+
 def interrupted(server):
     """The first reading ends in the middle, and begins again: each event once. Once the log went on nothing is guessed."""
     with pipeline("interrupted", server, mode=", snapshot: {{chunk: 100}}") as p:
@@ -298,7 +322,7 @@ def sinks(server):
 
 
 TESTS = [under_load, bytes_are_as_they_are, bad_rows, who_comes_later, usual_columns]
-ONCE = [a_row_that_changes, topics_that_are_not_there, interrupted, interrupted_and_gone_on, sinks]
+ONCE = [a_row_that_changes, topics_that_are_not_there, made_later, interrupted, interrupted_and_gone_on, sinks]
 SERVERS = os.environ.get("FRESHET_TEST_OUTBOX", "postgres mariadb mysql").split()
 
 if __name__ == "__main__":

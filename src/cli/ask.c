@@ -16,10 +16,10 @@ static fr_rc explain(const char *where, const question *q, int status, fr_str bo
     json_t *j = NULL;
     fr_err unreadable;
     bool login = status == 401 || status == 403;
-    fr_err_kind kind = login           ? FR_ERR_AUTH
-                       : status == 404 ? FR_ERR_CONFIG
-                       : status == 503 ? FR_ERR_BUSY
-                                       : FR_ERR_CONNECT;
+    fr_err_kind kind = login                           ? FR_ERR_AUTH
+                       : status >= 400 && status < 500 ? FR_ERR_CONFIG
+                       : status == 503                 ? FR_ERR_BUSY
+                                                       : FR_ERR_CONNECT;
     if (fr_json_parse(body, &j, &unreadable) == FR_FAIL)
         j = NULL;
     const json_t *e = json_object_get(j, "error");
@@ -46,6 +46,11 @@ static fr_rc put(fr_cli *cli, const char *where, const question *q, json_t **out
     return explain(where, q, status, body, err);
 }
 
+bool fr_ask_nobody(const fr_err *err)
+{
+    return strcmp(err->code, FR_HTTP_NOBODY) == 0;
+}
+
 static fr_rc ask(fr_cli *cli, const fr_config *config, bool post, const char *path, json_t **out,
                  fr_err *err)
 {
@@ -57,11 +62,11 @@ static fr_rc ask(fr_cli *cli, const fr_config *config, bool post, const char *pa
     const char *socket = config->http.socket, *listen = config->http.listen;
     fr_rc rc = FR_FAIL;
     fr_fail(err, FR_ERR_CONNECT, "the configuration has neither http.socket nor http.listen");
-    fr_fail_code(err, "http.no_daemon");
+    fr_fail_code(err, FR_HTTP_NOBODY);
     if (socket != NULL && *socket != 0)
         rc = put(cli, fr_arena_cstr(cli->arena, fr_arena_printf(cli->arena, "unix:%s", socket)), &q,
                  out, err);
-    if (rc == FR_OK || err->kind != FR_ERR_CONNECT || strcmp(listen, "none") == 0)
+    if (rc == FR_OK || !fr_ask_nobody(err) || strcmp(listen, "none") == 0)
         return rc;
     fr_str url = fr_arena_printf(cli->arena, "%s://%s",
                                  config->http.tls_cert == NULL ? "http" : "https", listen);

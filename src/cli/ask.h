@@ -14,6 +14,9 @@ fr_rc fr_ask_daemon(fr_cli *cli, const fr_config *config, const char *path, json
 /* The same with POST: it is to do something. */
 fr_rc fr_tell_daemon(fr_cli *cli, const fr_config *config, const char *path, json_t **out,
                      fr_err *err);
+/* Nothing listens where they asked, so that no freshet runs here. One that hangs, or refuses, runs:
+ * its source must not be taken over behind its back. */
+bool fr_ask_nobody(const fr_err *err);
 /* The topic of "source/space.table", or the word itself where it has no slash. */
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err);

@@ -124,8 +124,7 @@ static fr_rc refuse_running(fr_cli *cli, const fr_config *config, fr_err *err)
 {
     json_t *document = NULL;
     fr_err down;
-    if (fr_ask_daemon(cli, config, "/version", &document, &down) == FR_FAIL &&
-        down.kind == FR_ERR_CONNECT)
+    if (fr_ask_daemon(cli, config, "/version", &document, &down) == FR_FAIL && fr_ask_nobody(&down))
         return FR_OK;
     json_decref(document);
     fr_fail(err, FR_ERR_CONFIG, "freshet is running: it would lose the source");

@@ -147,8 +147,7 @@ static fr_rc start_or_cancel(fr_cli *cli, const fr_config *config, table *t, fr_
     json_decref(answer);
     if (rc == FR_OK)
         return wait_taken(cli, config, t, path_of(cli, t, false), err);
-    bool none = err->kind == FR_ERR_CONNECT && cli->url == NULL;
-    return none ? tell_checkpoint(cli, config, t, err) : rc;
+    return cli->url == NULL && fr_ask_nobody(err) ? tell_checkpoint(cli, config, t, err) : rc;
 }
 
 /* ---- status ----------------------------------------------------------------------------- */

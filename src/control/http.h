@@ -33,8 +33,9 @@ void fr_http_stop(fr_http *h); /* NULL is fine */
 int fr_http_port(const fr_http *h);
 /* sd_notify: no-op without NOTIFY_SOCKET. "READY=1", "STATUS=...", "WATCHDOG=1". */
 void fr_notify(const char *state);
+#define FR_HTTP_NOBODY "http.no_daemon" /* the code of an error: nothing listens there */
 /* GET, or POST without a body, to a running daemon, by the unix socket or URL: the answer's body
- * in the arena. CONNECT when none answers. */
+ * in the arena. CONNECT when none answers, with FR_HTTP_NOBODY where nothing listens. */
 fr_rc fr_http_ask(const char *socket_or_url, bool post, const char *path, const char *token,
                   fr_arena *a, int *status_out, fr_str *body_out, fr_err *err);
 /* text as a part of a query. */

@@ -1,6 +1,7 @@
 #include "control/http.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -51,11 +52,18 @@ static void set_up(CURL *e, const char *socket, const char *url, const char *tok
     }
 }
 
-static fr_rc fail(const char *where, const char *why, fr_err *err)
+/* Nobody there is not the same as somebody who does not answer. */
+static fr_rc fail(const char *where, bool nobody, const char *why, fr_err *err)
 {
     fr_fail(err, FR_ERR_CONNECT, "no freshet answers at %s: %s", where, why);
+    if (!nobody) {
+        fr_fail_hint(
+            err,
+            "something is there: it hangs, is no freshet, or does not let you in (http.socket)");
+        return fr_fail_code(err, "http.no_answer");
+    }
     fr_fail_hint(err, "start it with `freshet run`, or point --url to a running one");
-    return fr_fail_code(err, "http.no_daemon");
+    return fr_fail_code(err, FR_HTTP_NOBODY);
 }
 
 fr_str fr_http_escape(fr_arena *a, const char *text)
@@ -90,11 +98,14 @@ fr_rc fr_http_ask(const char *socket_or_url, bool post, const char *path, const 
     if (post)
         curl_easy_setopt(e, CURLOPT_POSTFIELDS, "");
     CURLcode code = curl_easy_perform(e);
-    long status = 0;
+    long status = 0, number = 0;
     curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(e, CURLINFO_OS_ERRNO, &number);
     curl_easy_cleanup(e);
+    bool nobody = code == CURLE_COULDNT_CONNECT && number != EACCES && number != EPERM;
     if (code != CURLE_OK)
-        return fail(socket_or_url, detail[0] != '\0' ? detail : curl_easy_strerror(code), err);
+        return fail(socket_or_url, nobody, detail[0] != '\0' ? detail : curl_easy_strerror(code),
+                    err);
     *status_out = (int)status;
     *body_out = fr_buf_view(&body);
     return FR_OK;

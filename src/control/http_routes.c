@@ -204,8 +204,10 @@ void fr_http_route_snapshot(const fr_http_actions *actions, fr_http_snapshot *q,
                       "this can be no table's name: too long, or no UTF-8",
                       "/v1/snapshots?table=source/space.table, percent-encoded UTF-8");
     } else if (strlen(q->where) > FR_WHERE_MAX || !fr_utf8_valid(fr_cstr(q->where))) {
-        char hint[80];
-        snprintf(hint, sizeof(hint), "a condition of at most %d bytes, percent-encoded UTF-8",
+        char hint[120];
+        snprintf(hint, sizeof(hint),
+                 "a condition as it stands after WHERE, of at most %d bytes of UTF-8, "
+                 "percent-encoded",
                  FR_WHERE_MAX);
         fr_http_error(out, 400, "http.bad_where", "where= is too long, or no UTF-8", hint);
     } else if (actions == NULL || actions->snapshot == NULL) {

@@ -5,6 +5,7 @@ cases on PostgreSQL, MariaDB and MySQL.
 $FRESHET_TEST_SNAPSHOT: which servers (default "postgres mariadb mysql"); arguments choose cases by name."""
 import contextlib
 import os
+import signal
 import sys
 import threading
 
@@ -208,6 +209,11 @@ def refused(server):
         assert code != 0, "nobody said yes"
         code, out, err = p.verb("snapshot", "status")
         assert code == 0 and "No snapshot is under way" in out, out + err
+        # One that hangs runs: it is not taken for none, which would take its source away.
+        p.daemon.send_signal(signal.SIGSTOP)
+        code, out, err = snapshot(p, "start", table(p))
+        p.daemon.send_signal(signal.SIGCONT)
+        assert code == 3 and "http.no_answer" in err, f"{code}: {out} {err}"
         assert len(p.events("t", p.space)) == ROWS
         assert p.stop() == 0
 

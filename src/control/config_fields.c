@@ -452,9 +452,8 @@ const fr_section *fr_section_find(const char *kind)
 #define HELD "held tables are not built yet: use stop"
 #define CHANGES "use evolve or stop"
 static const fr_unbuilt unbuilt[] = {
-    {"table", "method", "outbox", "use log, query or skip"},
-    {"table", "method", "trigger", "use log, query or skip"},
-    {"table", "method", "snapshot", "use log, query or skip"},
+    {"table", "method", "trigger", "use log, query, outbox or skip"},
+    {"table", "method", "snapshot", "use log, query, outbox or skip"},
     {"table", "poll.deletes", "full-compare", "use none or soft-column"},
     {"table", "envelope", "debezium", "use standard or state"},
     {"table", "errors.mode", "block", "held tables are not built yet: use stop or dlq"},

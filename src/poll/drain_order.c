@@ -33,7 +33,7 @@ static fr_rc id_of(const fr_sql_relation *r, const fr_table_settings *t, size_t 
     if (t->outbox.id == NULL)
         return fr_poll_refuse(t, "outbox.id", "outbox.id is not set",
                               "name the column that tells its rows apart", err);
-    FR_TRY(fr_poll_find(t, r, "outbox.id", t->outbox.id, out, err));
+    FR_TRY(fr_poll_column(t, r, "outbox.id", t->outbox.id, out, err));
     const fr_column *c = &r->table->columns[*out];
     if (!whole_number(c) && c->kind != FR_UUID && c->kind != FR_TEXT && c->kind != FR_BYTES)
         return fr_poll_refuse(t, "outbox.id",
@@ -79,7 +79,7 @@ fr_rc fr_drain_order_of(const fr_sql_relation *r, const fr_table_settings *t, fr
     FR_TRY(has_table(r, t, err));
     FR_TRY(id_of(r, t, &o.id, err));
     if (t->poll_column != NULL) {
-        FR_TRY(fr_poll_find(t, r, "poll.column", t->poll_column, &at, err));
+        FR_TRY(fr_poll_column(t, r, "poll.column", t->poll_column, &at, err));
         const fr_column *c = &r->table->columns[at];
         if (!whole_number(c) && !is_time(c))
             return fr_poll_refuse(t, "poll.column",

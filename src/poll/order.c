@@ -14,8 +14,8 @@ fr_rc fr_poll_refuse(const fr_table_settings *t, const char *code, const char *w
     return fr_fail_hint(err, "%s", hint);
 }
 
-fr_rc fr_poll_find(const fr_table_settings *t, const fr_sql_relation *r, const char *key,
-                   const char *name, size_t *out, fr_err *err)
+fr_rc fr_poll_column(const fr_table_settings *t, const fr_sql_relation *r, const char *key,
+                     const char *name, size_t *out, fr_err *err)
 {
     int at = fr_table_find(r->table, fr_cstr(name));
     if (at >= 0) {
@@ -90,7 +90,7 @@ static fr_rc cursor_of(const fr_sql_relation *r, const fr_table_settings *t, fr_
         return fr_poll_refuse(t, "poll.column", "poll.column is not set",
                               "name the column that grows with each change: a time, or a number",
                               err);
-    FR_TRY(fr_poll_find(t, r, "poll.column", cursor, &at, err));
+    FR_TRY(fr_poll_column(t, r, "poll.column", cursor, &at, err));
     const fr_column *c = &r->table->columns[at];
     o->number =
         c->kind == FR_INT32 || c->kind == FR_INT64 || (c->kind == FR_DECIMAL && c->scale == 0);
@@ -125,11 +125,11 @@ static fr_rc ties_of(const fr_sql_relation *r, const fr_table_settings *t, fr_ar
 {
     size_t at = 0;
     if (t->poll_tiebreak != NULL) {
-        FR_TRY(fr_poll_find(t, r, "poll.tiebreak", t->poll_tiebreak, &at, err));
+        FR_TRY(fr_poll_column(t, r, "poll.tiebreak", t->poll_tiebreak, &at, err));
         add(r, at, a, o);
     }
     for (size_t i = 0; i < t->key.count; i++) {
-        FR_TRY(fr_poll_find(t, r, "key", t->key.items[i], &at, err));
+        FR_TRY(fr_poll_column(t, r, "key", t->key.items[i], &at, err));
         add(r, at, a, o);
     }
     for (uint16_t n = 1; t->key.count == 0 && n <= r->table->column_count; n++)
@@ -155,7 +155,7 @@ static fr_rc delete_column_of(const fr_sql_relation *r, const fr_table_settings 
     if (t->poll_delete_column == NULL)
         return fr_poll_refuse(t, "poll.delete_column", "poll.delete_column is not set",
                               "poll.deletes: soft-column needs the column that says so", err);
-    FR_TRY(fr_poll_find(t, r, "poll.delete_column", t->poll_delete_column, &at, err));
+    FR_TRY(fr_poll_column(t, r, "poll.delete_column", t->poll_delete_column, &at, err));
     switch (r->table->columns[at].kind) {
     case FR_BOOL:
     case FR_INT32:

@@ -35,6 +35,7 @@ struct fr_drain {
     drain_step step;
     fr_pending pending;
     bool started;   /* recorded was taken in */
+    bool inherited; /* what is pending is of before: perhaps we have deleted it already */
     bool uncleared; /* the newest record has rows pending */
     bool more;      /* the last page was full: read on after deleting */
     bool waits, over;
@@ -205,7 +206,7 @@ static fr_rc begin(fr_drain *d, fr_sql *c, fr_err *err)
         return FR_OK;
     if (d->recorded.len > 0)
         FR_TRY(fr_pending_parse(d->recorded, &d->pending, err));
-    d->uncleared = d->pending.count > 0;
+    d->uncleared = d->inherited = d->pending.count > 0;
     FR_TRY(describe(d, c, err));
     if (d->order.doubt != NULL)
         fr_log(FR_LOG_WARN, d->who, "its order is in doubt: %.*s %s", FR_ARG(d->order.doubt_of),
@@ -373,7 +374,7 @@ static void say(fr_drain *d, const chunk *k)
                "%zu rows have the ids of rows that were published, and are others: they are "
                "published as new ones",
                others);
-    if (gone > 0 && !d->said_others) {
+    if (gone > 0 && !d->inherited && !d->said_others) {
         d->said_others = true;
         fr_log(FR_LOG_WARN, d->who,
                "%zu rows that were published were gone before they were deleted: does somebody "
@@ -433,6 +434,7 @@ static fr_rc remove_all(fr_drain *d, fr_sql *c, fr_err *err)
     fr_pending_clear(&d->pending);
     if (d->recorded_columns)
         choose_columns(d);
+    d->inherited = false;
     d->step = STEP_READ;
     return FR_OK;
 }

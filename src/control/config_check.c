@@ -396,12 +396,6 @@ static void check_polled_outbox(fr_loader *l, const char *table, const fr_table_
                                t->poll_column != NULL ? "poll.column" : "outbox.id");
         fr_problem_hint(l, p, "remove it");
     }
-    if (t->outbox.tx != NULL) {
-        fr_problem *p = report(l, false, "config.not_built", table, "outbox.tx",
-                               "the order of transaction ids is not that of commits, and no row "
-                               "is missed without them");
-        fr_problem_hint(l, p, "remove it: rows come in the order of outbox.id or poll.column");
-    }
 }
 
 /* method query is of a whole source for now; what it needs, and what it does not have. */

@@ -63,7 +63,6 @@ typedef struct fr_outbox_settings {
     const char *key, *type;
     const char *route; /* template of the topic, with the row's columns; NULL: the table's topic */
     fr_texts headers;  /* columns that become headers */
-    const char *tx;    /* polled: column of type xid8 */
     bool clean_up;     /* polled: delete rows once they are confirmed */
 } fr_outbox_settings;
 

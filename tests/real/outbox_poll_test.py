@@ -350,6 +350,34 @@ def kept(server):
         p.refused(5, "it was read by a cursor so far")
 
 
+def order_of_transactions(server):
+    """Why rows come by id, and not by transaction id: a transaction may have its id long before its turn."""
+    sql = PG_TABLE + "alter table outbox add column tx xid8 not null default pg_current_xact_id(); create table other(i int);"
+    if server != "postgres" or connect(os.environ["PG_DSN"]).server_version < 130000:
+        return
+    with pipeline("order_of_transactions", server, sql=sql) as p:
+        waits, first = writer(p, server), writer(p, server)
+        w, f = waits.cursor(), first.cursor()
+        w.execute("insert into other values (1)")  # has its transaction id now
+        f.execute("select n from aggregate where id = 1 for update")
+        f.execute(INSERT, ("order", "a1", "t", "first"))
+        late_one = threading.Thread(target=lambda: w.execute("select n from aggregate where id = 1 for update"))
+        late_one.start()
+        eventually("it waits", lambda: p.sql("select 1 from pg_locks where not granted"))
+        first.commit()
+        late_one.join()
+        w.execute(INSERT, ("order", "a1", "t", "second"))
+        waits.commit()
+        by = {o: [r[0] for r in p.sql(f"select payload from outbox order by {o}")] for o in ("id", "tx, id")}
+        assert by == {"id": ["first", "second"], "tx, id": ["second", "first"]}, by
+        p.start()
+        assert [v for _, v, _ in wait(p, 2)] == [b"first", b"second"]
+        is_empty(p)
+        assert p.stop() == 0
+        waits.close()
+        first.close()
+
+
 def refused(server):
     """What cannot be an outbox, and rights that are missing: named with the remedy, before anything is read."""
     if server != "postgres":
@@ -372,7 +400,7 @@ def refused(server):
     one("null", "public.maybe", 2, "outbox.id may be NULL")
     one("order_null", "public.u", 2, "poll.column orders the outbox, and may be NULL", more=", poll: {{column: n}}")
     one("no_column", "public.outbox", 2, "there is no column nope", "its columns: id, aggregatetype", key="nope")
-    one("tx", "public.outbox", 2, "the order of transaction ids is not that of commits", outbox=", tx: id")
+    one("tx", "public.outbox", 2, "outbox.tx", outbox=", tx: id")
     one("query", "public.outbox", 2, "this table is an outbox, and read in the order of outbox.id", more=", poll: {{tiebreak: id}}")
     with case("outbox_poll_plan", p):
         p.write(base % ("public.c", "id", "", ""))
@@ -414,7 +442,7 @@ def refused(server):
     p.close()
 
 
-TESTS = [crashes, late, bad_rows, columns_change, uuids, kept, refused, way_through]
+TESTS = [crashes, late, order_of_transactions, bad_rows, columns_change, uuids, kept, refused, way_through]
 SERVERS = os.environ.get("FRESHET_TEST_OUTBOX", "postgres mariadb mysql").split()
 
 if __name__ == "__main__":

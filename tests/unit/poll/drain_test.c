@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "poll/drain.h"
 #include "poll/pending.h"
+#include "poll/record.h"
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -728,6 +729,31 @@ static void records(void **state)
     fr_arena_free(a);
 }
 
+/* The record as it stands in the topics of those who use it. */
+static void a_record_of_before(void **state)
+{
+    (void)state;
+    FILE *f = fopen(FR_SOURCE_DIR "/tests/golden/checkpoints/v1-table-outbox.txt", "re");
+    char line[400];
+    fr_pending p = {0};
+    fr_poll_record other;
+    fr_str id = FR_STR("id");
+    fr_err err;
+    fr_arena *a = fr_arena_new(0);
+    assert_non_null(f);
+    assert_non_null(fgets(line, sizeof(line), f));
+    assert_non_null(fgets(line, sizeof(line), f));
+    fclose(f);
+    line[strcspn(line, "\n")] = '\0';
+    assert_int_equal(fr_pending_parse(fr_cstr(line), &p, &err), FR_OK);
+    assert_true(fr_str_is(fr_pending_record(a, &p), line));
+    assert_int_equal(p.count, 2);
+    assert_int_equal(fr_poll_record_parse(a, fr_cstr(line), &id, 1, &other, &err), FR_FAIL);
+    assert_string_equal(err.code, "poll.other_method");
+    fr_pending_free(&p);
+    fr_arena_free(a);
+}
+
 static void refuse(world *w, const fr_table_settings *t, const char *code)
 {
     fr_batch *b = fr_batch_new(10, 1 << 20);
@@ -785,6 +811,7 @@ int main(void)
         cmocka_unit_test(an_id_that_is_used_again),
         cmocka_unit_test(a_page_that_is_too_long),
         cmocka_unit_test(records),
+        cmocka_unit_test(a_record_of_before),
         cmocka_unit_test(what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,9 +68,13 @@ fr_drain *fr_drain_new(const fr_source_settings *source, const fr_table_settings
 
 void fr_drain_leave(fr_drain *d)
 {
-    if (d->reader != NULL)
-        d->reader->ops->close(d->reader);
+    if (d->reader == NULL)
+        return;
+    d->reader->ops->close(d->reader);
     d->reader = NULL;
+    d->waits = d->page_rows > 0;
+    d->step = d->waits ? STEP_REMOVE : STEP_READ;
+    d->more = true;
 }
 
 void fr_drain_free(fr_drain *d)
@@ -521,13 +525,10 @@ static void put_record(fr_drain *d, fr_batch *b)
 
 static fr_rc end_page(fr_drain *d, fr_batch *b)
 {
+    bool more = d->more;
     fr_drain_leave(d);
-    d->waits = d->page_rows > 0;
-    if (d->waits) {
-        d->step = STEP_REMOVE;
-        return FR_END;
-    }
-    if (!d->uncleared)
+    d->more = more;
+    if (d->waits || !d->uncleared)
         return FR_END;
     put_record(d, b); /* nothing is pending any more */
     d->over = true;

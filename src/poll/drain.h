@@ -15,12 +15,13 @@ fr_drain *fr_drain_new(const fr_source_settings *source, const fr_table_settings
                        fr_str space, fr_str name, fr_str progress, uint32_t epoch);
 void fr_drain_free(fr_drain *d); /* NULL is fine */
 
-/* Deletes what is pending, then reads on. Only when all that it gave before is committed, with
- * its progress: FR_OK and FR_END as fr_poller_fill. */
+/* Deletes what is pending, then reads on; as fr_poller_fill. Once fr_drain_waits, only when all
+ * that it gave is committed, with its progress. */
 fr_rc fr_drain_fill(fr_drain *d, fr_sql *c, fr_batch *b, int64_t deadline_us, fr_err *err);
 /* It has given what it may: fill again when that is committed, whatever fill has answered. */
 bool fr_drain_waits(const fr_drain *d);
-bool fr_drain_reading(const fr_drain *d); /* as fr_poller_reading, fr_poller_leave */
+bool fr_drain_reading(const fr_drain *d); /* as fr_poller_reading */
+/* Ends a page that is being read; what it gave of it counts. Before the connection is closed. */
 void fr_drain_leave(fr_drain *d);
 
 typedef struct fr_drain_status {

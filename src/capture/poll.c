@@ -56,7 +56,7 @@ struct polls {
     fr_err err;
 
     /* The publisher's. */
-    uint64_t seen_version; /* of c->safe: what was committed up to it is known here */
+    uint64_t seen_version;          /* of c->safe: what was committed up to it is known here */
     int64_t taken_us, committed_us; /* what was read before that is taken in, is in Kafka */
     int64_t next_tell_us;
     bool streaming;

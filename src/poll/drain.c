@@ -39,8 +39,8 @@ struct fr_drain {
     bool uncleared; /* the newest record has rows pending */
     bool more;      /* the last page was full: read on after deleting */
     bool waits, over;
-    uint64_t removed;
-    bool said_others; /* that somebody else deletes as well */
+    int64_t selected_us, whole_us; /* wall: the newest view; one of which all was read */
+    bool said_others;              /* that somebody else deletes as well */
 
     /* The page that is being read. */
     fr_reader *reader;
@@ -101,12 +101,13 @@ bool fr_drain_reading(const fr_drain *d)
     return d->reader != NULL;
 }
 
-void fr_drain_status_of(const fr_drain *d, fr_drain_status *out)
+void fr_drain_status_of(const fr_drain *d, fr_poller_status *out)
 {
-    *out = (fr_drain_status){.page = d->pending.page,
-                             .rows = d->pending.read,
-                             .removed = d->removed,
-                             .pending = d->pending.count};
+    *out = (fr_poller_status){.page = d->pending.page,
+                              .rows = d->pending.read,
+                              .behind_us = -1,
+                              .whole_us = d->whole_us,
+                              .nulls = -1};
 }
 
 /* ---- what it is ---- */
@@ -326,7 +327,6 @@ static fr_rc take_once(fr_drain *d, fr_sql *c, chunk *k, fr_str in, bool *others
         if (k->state[i] != SEEN)
             continue;
         k->state[i] = *others ? ASKED : GONE;
-        d->removed += !*others;
     }
     return FR_OK;
 }
@@ -462,6 +462,7 @@ static fr_str page_sql(fr_drain *d, fr_arena *a)
 static fr_rc start(fr_drain *d, fr_sql *c, fr_err *err)
 {
     fr_rc rc = FR_FAIL;
+    d->selected_us = fr_wall_us();
     for (int tries = 0; rc == FR_FAIL; tries++) {
         fr_arena *a = fr_arena_new(0);
         rc = c->ops->select(c, d->relation, page_sql(d, a), &d->reader, err);
@@ -528,6 +529,7 @@ static fr_rc end_page(fr_drain *d, fr_batch *b)
     bool more = d->more;
     fr_drain_leave(d);
     d->more = more;
+    d->whole_us = more ? d->whole_us : d->selected_us;
     if (d->waits || !d->uncleared)
         return FR_END;
     put_record(d, b); /* nothing is pending any more */

@@ -6,7 +6,7 @@
 #ifndef FR_POLL_DRAIN_H
 #define FR_POLL_DRAIN_H
 
-#include "connect/sql.h"
+#include "poll/poll.h"
 
 typedef struct fr_drain fr_drain;
 
@@ -24,12 +24,8 @@ bool fr_drain_reading(const fr_drain *d); /* as fr_poller_reading */
 /* Ends a page that is being read; what it gave of it counts. Before the connection is closed. */
 void fr_drain_leave(fr_drain *d);
 
-typedef struct fr_drain_status {
-    uint64_t page, rows; /* read in all */
-    uint64_t removed;    /* of this run: rows deleted */
-    size_t pending;      /* published, not deleted yet */
-} fr_drain_status;
-void fr_drain_status_of(const fr_drain *d, fr_drain_status *out);
+/* As fr_poller_status_of; there is no bound to be behind, and nobody to wait for. */
+void fr_drain_status_of(const fr_drain *d, fr_poller_status *out);
 
 /* ---- which columns; pure ---- */
 

@@ -14,6 +14,7 @@ enum {
     NOW6_VERSION = 50600,
     OTHER_LIST_VERSION = 80022,
     NO_PROCESS = 1227,
+    NO_TABLE_RIGHT = 1142,
     CANNOT_CONVERT = 3854
 };
 enum { STALE_TRIES = 20, STALE_US = 120000, STALE_MORE_US = 500000, STATE_US = 500000 };
@@ -24,6 +25,9 @@ typedef struct my_sql {
     fr_binlog_source *source;
     fr_my *my;
     const char *processes; /* the table of sessions and what they do */
+    bool repeatable;       /* its binary log takes no transaction at READ COMMITTED */
+    fr_buf removal;        /* what take began: deletes its rows; empty: nothing */
+    uint64_t taken;        /* rows that came */
 } my_sql;
 
 typedef struct my_relation {
@@ -32,6 +36,7 @@ typedef struct my_relation {
     fr_binlog_table *from;
     fr_my_layout *layout;
     fr_str qualified, shape;
+    fr_str *index; /* one per column: an index that begins with it, quoted; a unique one first */
 } my_relation;
 
 #define SQL(base) ((my_sql *)(base))
@@ -46,6 +51,7 @@ static void my_sql_close(fr_sql *base)
     if (c == NULL)
         return;
     fr_my_close(c->my);
+    fr_buf_free(&c->removal);
     if (c->source != NULL)
         c->source->base.ops->close(&c->source->base);
     free(c);
@@ -67,6 +73,17 @@ static fr_rc choose_processes(my_sql *c, fr_err *err)
     return rc;
 }
 
+/* A log of statements takes none of a transaction at READ COMMITTED (error 1665). */
+static fr_rc choose_isolation(my_sql *c, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_str format;
+    fr_rc rc = fr_my_variable(c->my, a, "binlog_format", &format, err);
+    c->repeatable = rc == FR_OK && fr_str_is(format, "STATEMENT");
+    fr_arena_free(a);
+    return rc;
+}
+
 static fr_rc open_as(const fr_source_settings *settings, const fr_source_ops *source,
                      const fr_sql_ops *ops, fr_sql **out, fr_err *err)
 {
@@ -76,6 +93,8 @@ static fr_rc open_as(const fr_source_settings *settings, const fr_source_ops *so
     fr_rc rc = fr_binlog_connect(c->source, &c->my, err);
     if (rc == FR_OK)
         rc = choose_processes(c, err);
+    if (rc == FR_OK)
+        rc = choose_isolation(c, err);
     /* Whatever the server's default is: only what is committed. */
     if (rc == FR_OK)
         rc = fr_my_exec(c->my, "prepare the session",
@@ -135,13 +154,14 @@ static fr_rc my_verify(fr_sql *base, const fr_source_settings *settings, fr_err 
     fr_arena *a = fr_arena_new(0);
     fr_my_rows rows;
     char sql[300];
-    (void)settings;
+    fr_rc rc = FR_OK;
     snprintf(sql, sizeof(sql),
              "SELECT COUNT(*) FROM %s WHERE USER = 'system user' AND COMMAND IN"
              " ('Connect', 'Slave_IO', 'Slave_SQL', 'Slave_worker', 'Query')",
              SQL(base)->processes);
-    fr_rc rc = fr_my_query(my, a, "list open transactions",
-                           "SELECT COUNT(*) FROM information_schema.INNODB_TRX", &rows, err);
+    if (fr_source_bounded(settings))
+        rc = fr_my_query(my, a, "list open transactions",
+                         "SELECT COUNT(*) FROM information_schema.INNODB_TRX", &rows, err);
     if (rc == FR_FAIL && err->native == NO_PROCESS)
         rc = no_process(my, err);
     if (rc == FR_OK)
@@ -216,19 +236,23 @@ static fr_rc read_indexes(fr_my *my, my_relation *r, bool *indexed, bool *unique
     const fr_my_relation *t = &r->from->relation;
     fr_str space = fr_my_literal(r->arena, t->space), name = fr_my_literal(r->arena, t->name);
     fr_my_rows rows;
-    fr_str sql = fr_arena_printf(r->arena,
-                                 "SELECT MAX(CASE SEQ_IN_INDEX WHEN 1 THEN COLUMN_NAME END), "
-                                 "COUNT(*) = 1 AND MAX(NON_UNIQUE) = 0 AND MAX(SUB_PART) IS NULL "
-                                 "FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %.*s AND "
-                                 "TABLE_NAME = %.*s GROUP BY INDEX_NAME",
-                                 FR_ARG(space), FR_ARG(name));
+    fr_str sql = fr_arena_printf(
+        r->arena,
+        "SELECT MAX(CASE SEQ_IN_INDEX WHEN 1 THEN COLUMN_NAME END), "
+        "COUNT(*) = 1 AND MAX(NON_UNIQUE) = 0 AND MAX(SUB_PART) IS NULL, "
+        "INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %.*s AND "
+        "TABLE_NAME = %.*s GROUP BY INDEX_NAME",
+        FR_ARG(space), FR_ARG(name));
     FR_TRY(fr_my_query(my, r->arena, "read the indexes", fr_arena_cstr(r->arena, sql), &rows, err));
     for (size_t i = 0; i < rows.count; i++) {
         int at = fr_table_find(r->layout->table, fr_my_text(&rows, i, 0));
         if (at < 0)
             continue;
+        bool alone = fr_my_uint(&rows, i, 1, 0) == 1;
+        if (!indexed[at] || (alone && !unique[at]))
+            r->index[at] = fr_my_ident(r->arena, fr_my_text(&rows, i, 2));
         indexed[at] = true;
-        unique[at] = unique[at] || fr_my_uint(&rows, i, 1, 0) == 1;
+        unique[at] = unique[at] || alone;
     }
     return FR_OK;
 }
@@ -274,6 +298,26 @@ static void my_forget(fr_sql_relation *base)
     free(r);
 }
 
+/* Preparing a statement looks at the rights for it. */
+static fr_rc may_delete(fr_my *my, my_relation *r, fr_err *err)
+{
+    MYSQL_STMT *stmt = mysql_stmt_init(my->mysql);
+    if (stmt == NULL)
+        return fr_my_fail(my, "look at the rights", err);
+    fr_str sql = fr_arena_printf(r->arena, "DELETE FROM %.*s WHERE 1 = 0", FR_ARG(r->qualified));
+    fr_rc rc = FR_OK;
+    if (mysql_stmt_prepare(stmt, sql.ptr, sql.len) != 0)
+        rc = fr_my_stmt_fail(my, stmt, "look at the rights", err);
+    mysql_stmt_close(stmt);
+    if (rc == FR_OK || err->native != NO_TABLE_RIGHT)
+        return rc;
+    fr_my_rows rows;
+    FR_TRY(fr_my_query(my, r->arena, "ask", "SELECT CURRENT_USER()", &rows, err));
+    r->base.no_delete = fr_arena_printf(r->arena, "GRANT DELETE ON %.*s TO %.*s;",
+                                        FR_ARG(r->qualified), FR_ARG(fr_my_text(&rows, 0, 0)));
+    return FR_OK;
+}
+
 /* A key that the configuration names for a view, where nothing can be declared, is taken at its
  * word. */
 static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r, fr_str space,
@@ -294,6 +338,7 @@ static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r
     int64_t *units = fr_arena_alloc(r->arena, (n + 1) * sizeof(*units));
     bool *indexed = fr_arena_alloc(r->arena, n + 1), *unique = fr_arena_alloc(r->arena, n + 1);
     bool *stamped = fr_arena_alloc(r->arena, n + 1);
+    r->index = fr_arena_alloc(r->arena, (n + 1) * sizeof(*r->index));
     for (size_t i = 0; i < n; i++)
         units[i] = unit_of(&from->columns[i]);
     r->base = (fr_sql_relation){.table = r->layout->table,
@@ -303,6 +348,8 @@ static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r
                                 .unique = unique,
                                 .stamped = stamped};
     FR_TRY(read_stamped(c->my, r, stamped, err));
+    if (fr_table_emptied(t))
+        FR_TRY(may_delete(c->my, r, err));
     return read_indexes(c->my, r, indexed, unique, err);
 }
 
@@ -475,6 +522,7 @@ typedef struct page_reader {
     MYSQL_RES *res;
     MYSQL_ROW row; /* one that found the batch full */
     bool ended, failed;
+    bool takes; /* the transaction stays open */
     atomic_bool asked;
 } page_reader;
 
@@ -493,6 +541,8 @@ static fr_rc finish(page_reader *r, fr_err *err)
     mysql_free_result(r->res);
     r->res = NULL;
     r->ended = true;
+    if (r->takes)
+        return FR_OK;
     return fr_my_exec(r->c->my, "read rows", FR_STR("COMMIT"), err);
 }
 
@@ -511,6 +561,7 @@ static fr_rc page_fill(fr_reader *base, fr_batch *b, int64_t deadline_us, fr_err
             r->row = row;
             break;
         }
+        r->c->taken++;
         if (n % ROWS_BETWEEN_LOOKS == 0 && (atomic_load(&r->asked) || fr_now_us() >= deadline_us))
             break;
     }
@@ -533,7 +584,7 @@ static void page_close(fr_reader *base)
         return;
     bool unread = !r->ended && !r->failed;
     mysql_free_result(r->res);
-    if (unread)
+    if (unread && !r->takes)
         (void)fr_my_exec(r->c->my, "read rows", FR_STR("COMMIT"), &ignored);
     free(r);
 }
@@ -542,10 +593,9 @@ static const fr_reader_ops page_ops = {
     .fill = page_fill, .interrupt = page_interrupt, .close = page_close};
 
 /* Inside the transaction the table's shape stays: nobody can alter it before COMMIT. */
-static fr_rc begin_page(my_sql *c, const my_relation *r, fr_err *err)
+static fr_rc same_shape(my_sql *c, const my_relation *r, fr_err *err)
 {
     fr_buf shape = {0};
-    FR_TRY(fr_my_exec(c->my, "read rows", FR_STR("BEGIN"), err));
     fr_rc rc = read_shape(c->my, r->qualified, &shape, err);
     if (rc == FR_OK && !fr_str_eq(fr_buf_view(&shape), r->shape)) {
         rc = fr_fail(err, FR_ERR_BUSY, "its columns have changed");
@@ -555,14 +605,25 @@ static fr_rc begin_page(my_sql *c, const my_relation *r, fr_err *err)
     return rc;
 }
 
-static fr_rc my_select(fr_sql *base, fr_sql_relation *relation, fr_str sql, fr_reader **out,
+static void my_put_ident(fr_buf *b, fr_str name)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_buf_str(b, fr_my_ident(a, name));
+    fr_arena_free(a);
+}
+
+static void my_put_column(fr_buf *b, const fr_sql_relation *r, size_t column)
+{
+    fr_my_select(b, &CONST_RELATION(r)->from->relation.columns[column], true);
+}
+
+/* takes: the transaction is begun already, and stays. */
+static fr_rc read_rows(my_sql *c, my_relation *rel, fr_str sql, bool takes, fr_reader **out,
                        fr_err *err)
 {
-    my_sql *c = SQL(base);
-    my_relation *rel = RELATION(relation);
     fr_err ignored;
     MYSQL_RES *res = NULL;
-    fr_rc rc = begin_page(c, rel, err);
+    fr_rc rc = same_shape(c, rel, err);
     if (rc == FR_OK && (mysql_real_query(c->my->mysql, sql.ptr, sql.len) != 0 ||
                         (res = mysql_use_result(c->my->mysql)) == NULL))
         rc = fr_my_fail(c->my, "read rows", err);
@@ -574,11 +635,81 @@ static fr_rc my_select(fr_sql *base, fr_sql_relation *relation, fr_str sql, fr_r
     r->base.ops = &page_ops;
     r->c = c;
     r->res = res;
+    r->takes = takes;
     r->rows = (fr_my_row_reader){.layout = rel->layout,
                                  .max_row_bytes = c->source->settings->max_row_bytes,
                                  .place = "a poll"};
     *out = &r->base;
     return FR_OK;
+}
+
+static fr_rc my_select(fr_sql *base, fr_sql_relation *relation, fr_str sql, fr_reader **out,
+                       fr_err *err)
+{
+    my_sql *c = SQL(base);
+    FR_TRY(fr_my_exec(c->my, "read rows", FR_STR("BEGIN"), err));
+    return read_rows(c, RELATION(relation), sql, false, out, err);
+}
+
+/* READ COMMITTED locks the rows that it finds and nothing between them, so that nobody who inserts
+ * waits for it. The index: read without one, a small table would be read whole, and wait for each
+ * row that is not committed yet. */
+static fr_rc my_take(fr_sql *base, fr_sql_relation *relation, size_t column, fr_str in,
+                     fr_reader **out, fr_err *err)
+{
+    my_sql *c = SQL(base);
+    my_relation *r = RELATION(relation);
+    fr_buf b = {0}, rest = {0};
+    fr_buf_printf(&rest, " FROM %.*s", FR_ARG(r->qualified));
+    if (r->index[column].len > 0)
+        fr_buf_printf(&rest, " FORCE INDEX (%.*s)", FR_ARG(r->index[column]));
+    fr_buf_text(&rest, " WHERE ");
+    my_put_ident(&rest, relation->table->columns[column].name);
+    fr_buf_printf(&rest, " IN %.*s", FR_ARG(in));
+    fr_buf_text(&b, "SELECT ");
+    for (size_t i = 0; i < relation->table->column_count; i++) {
+        fr_buf_text(&b, i > 0 ? ", " : "");
+        my_put_column(&b, relation, i);
+    }
+    fr_buf_printf(&b, "%.*s FOR UPDATE", FR_ARG(fr_buf_view(&rest)));
+    c->removal.len = 0;
+    fr_buf_printf(&c->removal, "DELETE %.*s%.*s", FR_ARG(r->qualified), FR_ARG(fr_buf_view(&rest)));
+    fr_rc rc = FR_OK;
+    if (!c->repeatable)
+        rc = fr_my_exec(c->my, "delete what is published",
+                        FR_STR("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"), err);
+    if (rc == FR_OK)
+        rc = fr_my_exec(c->my, "delete what is published", FR_STR("BEGIN"), err);
+    c->taken = 0;
+    if (rc == FR_OK)
+        rc = read_rows(c, r, fr_buf_view(&b), true, out, err);
+    fr_buf_free(&b);
+    fr_buf_free(&rest);
+    return rc;
+}
+
+static fr_rc remove_taken(my_sql *c, fr_err *err)
+{
+    if (mysql_real_query(c->my->mysql, (const char *)c->removal.ptr, c->removal.len) != 0)
+        return fr_my_fail(c->my, "delete what is published", err);
+    uint64_t gone = mysql_affected_rows(c->my->mysql);
+    if (gone == c->taken)
+        return fr_my_exec(c->my, "delete what is published", FR_STR("COMMIT"), err);
+    fr_fail(err, FR_ERR_CONFIG, "of %" PRIu64 " rows that were to be deleted %" PRIu64 " were",
+            c->taken, gone);
+    return fr_fail_code(err, "outbox.not_deleted");
+}
+
+static fr_rc my_settle(fr_sql *base, bool remove, fr_err *err)
+{
+    my_sql *c = SQL(base);
+    fr_err ignored;
+    if (remove && remove_taken(c, err) == FR_OK)
+        return FR_OK;
+    if (!remove)
+        return fr_my_exec(c->my, "delete what is published", FR_STR("ROLLBACK"), err);
+    (void)fr_my_exec(c->my, "delete what is published", FR_STR("ROLLBACK"), &ignored);
+    return FR_FAIL;
 }
 
 static fr_rc my_scalar(fr_sql *base, fr_str sql, fr_arena *a, fr_str *out, fr_err *err)
@@ -592,18 +723,6 @@ static fr_rc my_scalar(fr_sql *base, fr_str sql, fr_arena *a, fr_str *out, fr_er
 }
 
 /* ---- spelling ---- */
-
-static void my_put_ident(fr_buf *b, fr_str name)
-{
-    fr_arena *a = fr_arena_new(256);
-    fr_buf_str(b, fr_my_ident(a, name));
-    fr_arena_free(a);
-}
-
-static void my_put_column(fr_buf *b, const fr_sql_relation *r, size_t column)
-{
-    fr_my_select(b, &CONST_RELATION(r)->from->relation.columns[column], true);
-}
 
 static void my_put_from(fr_buf *b, const fr_sql_relation *r)
 {
@@ -639,9 +758,9 @@ static void my_put_time(fr_buf *b, const fr_sql_relation *r, size_t column, int6
 #define MY_SQL_OPERATIONS                                                                          \
     .close = my_sql_close, .identity = my_identity, .verify = my_verify, .list = my_list,          \
     .describe = my_describe, .forget = my_forget, .state_every_us = STATE_US, .state = my_state,   \
-    .select = my_select, .scalar = my_scalar, .put_ident = my_put_ident,                           \
-    .put_column = my_put_column, .put_from = my_put_from, .put_value = my_put_value,               \
-    .text = my_text, .put_time = my_put_time
+    .select = my_select, .take = my_take, .settle = my_settle, .scalar = my_scalar,                \
+    .put_ident = my_put_ident, .put_column = my_put_column, .put_from = my_put_from,               \
+    .put_value = my_put_value, .text = my_text, .put_time = my_put_time
 
 const fr_sql_ops fr_mysql_sql = {.name = "mysql-query", .open = mysql_sql_open, MY_SQL_OPERATIONS};
 const fr_sql_ops fr_mariadb_sql = {

@@ -14,6 +14,7 @@ typedef struct pg_sql {
     fr_sql base;
     fr_wal_source *pool;
     fr_pg_catalog *types;
+    PGconn *taking; /* in the transaction of take, its rows read */
 } pg_sql;
 
 typedef struct pg_relation {
@@ -22,7 +23,7 @@ typedef struct pg_relation {
     fr_pg_layout *layout;
     uint32_t oid; /* 0: a statement */
     char kind;
-    fr_str qualified, shape;
+    fr_str qualified, shape, no_delete;
 } pg_relation;
 
 #define SQL(base) ((pg_sql *)(base))
@@ -36,6 +37,7 @@ static void pg_sql_close(fr_sql *base)
     pg_sql *c = SQL(base);
     if (c == NULL)
         return;
+    fr_pg_close(c->taking);
     if (c->pool != NULL)
         c->pool->base.ops->close(&c->pool->base);
     fr_pg_catalog_free(c->types);
@@ -101,13 +103,12 @@ static fr_rc standby(fr_err *err)
 static fr_rc pg_verify(fr_sql *base, const fr_source_settings *settings, fr_err *err)
 {
     PGresult *res = NULL;
-    (void)settings;
     FR_TRY(ask(SQL(base), "read the role's rights",
                "SELECT pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),"
                " pg_catalog.quote_ident(current_user), pg_catalog.pg_is_in_recovery()",
                NULL, 0, &res, err));
     fr_rc rc = FR_OK;
-    if (!fr_pg_bool(res, 0, 0)) {
+    if (fr_source_bounded(settings) && !fr_pg_bool(res, 0, 0)) {
         rc = fr_fail(err, FR_ERR_AUTH,
                      "role %s does not see which transactions are open, so that rows which are "
                      "committed late would be missed",
@@ -153,7 +154,7 @@ static fr_rc pg_list(fr_sql *base, fr_arena *a, fr_sql_name **out, size_t *count
 static const char class_sql[] =
     "SELECT c.oid, c.relkind, pg_catalog.has_table_privilege(c.oid, 'SELECT'),"
     " pg_catalog.obj_description(c.oid, 'pg_class'), coalesce(" SHAPE ", ''),"
-    " pg_catalog.quote_ident(current_user)"
+    " pg_catalog.quote_ident(current_user), pg_catalog.has_table_privilege(c.oid, 'DELETE')"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r','p','v','m','f')";
 
@@ -225,6 +226,9 @@ static fr_rc read_class(pg_sql *c, const fr_table_settings *t, pg_relation *r, f
         r->kind = PQgetvalue(res, 0, 1)[0];
         p->doc = fr_arena_str(r->arena, fr_pg_text(res, 0, 3));
         r->shape = fr_arena_str(r->arena, fr_pg_text(res, 0, 4));
+        if (!fr_pg_bool(res, 0, 6))
+            r->no_delete = fr_arena_printf(r->arena, "GRANT DELETE ON %.*s TO %s;",
+                                           FR_ARG(r->qualified), PQgetvalue(res, 0, 5));
     }
     PQclear(res);
     return rc;
@@ -351,7 +355,8 @@ static fr_rc read_relation(pg_sql *c, const fr_table_settings *t, pg_relation *r
                                 .plain_table = r->kind == 'r' || r->kind == 'p',
                                 .unique = facts.unique,
                                 .stamped = facts.stamped,
-                                .ahead = facts.ahead};
+                                .ahead = facts.ahead,
+                                .no_delete = r->no_delete};
     return FR_OK;
 }
 
@@ -425,6 +430,17 @@ static fr_rc pg_busy(fr_sql *base, fr_arena *a, fr_str *why_out, fr_err *err)
 
 /* ---- rows ---- */
 
+static void put_quoted(fr_buf *b, char quote, fr_str text)
+{
+    fr_buf_u8(b, (uint8_t)quote);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == quote)
+            fr_buf_u8(b, (uint8_t)quote);
+        fr_buf_u8(b, (uint8_t)text.ptr[i]);
+    }
+    fr_buf_u8(b, (uint8_t)quote);
+}
+
 static fr_rc changed(fr_err *err)
 {
     fr_fail(err, FR_ERR_BUSY, "its columns have changed");
@@ -433,46 +449,91 @@ static fr_rc changed(fr_err *err)
 
 /* The lock keeps ALTER TABLE out between the look at the columns and the rows. Views can be locked
  * from 11 on; before, their columns can only be added to. */
-static void put_look(fr_buf *b, const pg_sql *c, const pg_relation *r)
+static void put_look(fr_buf *b, const pg_sql *c, const pg_relation *r, bool takes)
 {
     char shape[sizeof(SHAPE) + 20], oid[16];
     snprintf(oid, sizeof(oid), "%" PRIu32, r->oid);
     snprintf(shape, sizeof(shape), SHAPE, oid);
     bool lockable =
         r->kind == 'r' || r->kind == 'p' || (r->kind == 'v' && c->pool->version >= 110000);
-    fr_buf_printf(b, lockable ? "LOCK TABLE %.*s IN ACCESS SHARE MODE;" : "SELECT 1;",
-                  FR_ARG(r->qualified));
+    if (lockable)
+        fr_buf_printf(b, "LOCK TABLE %.*s IN %s MODE;", FR_ARG(r->qualified),
+                      takes ? "ROW EXCLUSIVE" : "ACCESS SHARE");
+    else
+        fr_buf_text(b, "SELECT 1;");
     fr_arena *a = fr_arena_new(0);
     fr_str literal = fr_pg_literal(a, r->shape, NULL);
     fr_buf_printf(b, "SELECT %s IS DISTINCT FROM %.*s;", shape, FR_ARG(literal));
     fr_arena_free(a);
 }
 
-static fr_rc pg_select(fr_sql *base, fr_sql_relation *relation, fr_str sql, fr_reader **out,
-                       fr_err *err)
+/* stays: what begins a transaction that is settled later, and where its connection goes. */
+static fr_rc read_rows(pg_sql *c, fr_sql_relation *relation, fr_str sql, PGconn **stays,
+                       fr_reader **out, fr_err *err)
 {
     static const char *const steps[] = {"begin", "lock against ALTER TABLE", "look at the columns"};
-    pg_sql *c = SQL(base);
     pg_relation *r = RELATION(relation);
     fr_buf b = {0};
-    fr_buf_text(&b, "BEGIN READ ONLY;");
+    fr_buf_text(&b, stays == NULL ? "BEGIN READ ONLY;"
+                                  : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;");
     if (!relation->statement)
-        put_look(&b, c, r);
-    fr_buf_printf(&b, "COPY (%.*s) TO STDOUT (FORMAT %s); COMMIT", FR_ARG(sql),
-                  r->layout->binary_safe ? "binary" : "text");
+        put_look(&b, c, r, stays != NULL);
+    fr_buf_printf(&b, "COPY (%.*s) TO STDOUT (FORMAT %s)%s", FR_ARG(sql),
+                  r->layout->binary_safe ? "binary" : "text", stays == NULL ? "; COMMIT" : "");
     fr_buf_u8(&b, '\0');
     fr_wal_way way = {.sql = (const char *)b.ptr,
                       .steps = steps,
                       .view = -1,
                       .check = relation->statement ? -1 : 2,
                       .checked = changed,
-                      .copy = relation->statement ? 1 : 3};
+                      .copy = relation->statement ? 1 : 3,
+                      .stays = stays};
     fr_rc rc = fr_wal_read_rows(c->pool, r->layout, &way, out, err);
     fr_buf_free(&b);
     /* undefined_column, undefined_table: dropped and made again. */
     if (rc == FR_FAIL && !relation->statement &&
         (strcmp(err->sqlstate, "42703") == 0 || strcmp(err->sqlstate, "42P01") == 0))
         fr_fail_code(err, "sql.changed");
+    return rc;
+}
+
+static fr_rc pg_select(fr_sql *base, fr_sql_relation *relation, fr_str sql, fr_reader **out,
+                       fr_err *err)
+{
+    return read_rows(SQL(base), relation, sql, NULL, out, err);
+}
+
+/* They are deleted at once: that needs no right to update, as a lock would. */
+static fr_rc pg_take(fr_sql *base, fr_sql_relation *relation, size_t column, fr_str in,
+                     fr_reader **out, fr_err *err)
+{
+    pg_sql *c = SQL(base);
+    fr_buf b = {0};
+    fr_buf_printf(&b, "DELETE FROM %.*s WHERE ", FR_ARG(RELATION(relation)->qualified));
+    put_quoted(&b, '"', relation->table->columns[column].name);
+    fr_buf_printf(&b, " IN %.*s RETURNING ", FR_ARG(in));
+    for (size_t i = 0; i < relation->table->column_count; i++) {
+        fr_buf_text(&b, i > 0 ? ", " : "");
+        put_quoted(&b, '"', relation->table->columns[i].name);
+    }
+    fr_rc rc = read_rows(c, relation, fr_buf_view(&b), &c->taking, out, err);
+    fr_buf_free(&b);
+    return rc;
+}
+
+static fr_rc pg_settle(fr_sql *base, bool remove, fr_err *err)
+{
+    pg_sql *c = SQL(base);
+    PGconn *conn = c->taking;
+    if (conn == NULL)
+        return remove ? fr_fail(err, FR_ERR_BUG, "nothing was taken") : FR_OK;
+    c->taking = NULL;
+    if (remove && PQtransactionStatus(conn) != PQTRANS_INTRANS) {
+        fr_pg_close(conn);
+        return fr_fail(err, FR_ERR_CONNECT, "delete what is published: its transaction is over");
+    }
+    fr_rc rc = fr_pg_exec(conn, "delete what is published", remove ? "COMMIT" : "ROLLBACK", err);
+    fr_wal_give(c->pool, conn);
     return rc;
 }
 
@@ -490,17 +551,6 @@ static fr_rc pg_scalar(fr_sql *base, fr_str sql, fr_arena *a, fr_str *out, fr_er
 }
 
 /* ---- spelling ---- */
-
-static void put_quoted(fr_buf *b, char quote, fr_str text)
-{
-    fr_buf_u8(b, (uint8_t)quote);
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == quote)
-            fr_buf_u8(b, (uint8_t)quote);
-        fr_buf_u8(b, (uint8_t)text.ptr[i]);
-    }
-    fr_buf_u8(b, (uint8_t)quote);
-}
 
 static void pg_put_ident(fr_buf *b, fr_str name)
 {
@@ -556,6 +606,8 @@ const fr_sql_ops fr_postgres_sql = {
     .state = pg_state,
     .busy = pg_busy,
     .select = pg_select,
+    .take = pg_take,
+    .settle = pg_settle,
     .scalar = pg_scalar,
     .put_ident = pg_put_ident,
     .put_column = pg_put_column,

@@ -22,6 +22,7 @@ typedef struct chunk_reader {
     fr_pg_copy copy;
     fr_wal_wake wake;
     fr_buf pending; /* a row that found the batch full */
+    PGconn **stays; /* fr_wal_way */
     bool ended;
 } chunk_reader;
 
@@ -252,12 +253,12 @@ static fr_rc start_copy(chunk_reader *r, const fr_wal_view *v, size_t table, con
 
 /* ---- reading ---- */
 
-/* The results of COPY and of COMMIT. */
+/* The results of COPY and, unless the transaction stays, of COMMIT. */
 static fr_rc finish(chunk_reader *r, fr_err *err)
 {
     fr_rc rc = FR_OK;
     PGresult *res = NULL;
-    for (int i = 0; i < 2 && rc != FR_FAIL; i++) {
+    for (int i = 0; i < (r->stays == NULL ? 2 : 1) && rc != FR_FAIL; i++) {
         FR_TRY(fr_pg_next(r->conn, &res, err));
         if (PQresultStatus(res) != PGRES_COMMAND_OK)
             rc = read_fail(r, res, err);
@@ -267,7 +268,10 @@ static fr_rc finish(chunk_reader *r, fr_err *err)
         PQclear(res);
     FR_TRY(rc);
     r->ended = true;
-    fr_wal_give(r->s, r->conn);
+    if (r->stays != NULL)
+        *r->stays = r->conn;
+    else
+        fr_wal_give(r->s, r->conn);
     r->conn = NULL;
     return FR_OK;
 }
@@ -386,6 +390,7 @@ fr_rc fr_wal_read_rows(fr_wal_source *s, const fr_pg_layout *layout, const fr_wa
                        fr_reader **out, fr_err *err)
 {
     chunk_reader *r = new_reader(s, layout);
+    r->stays = way->stays;
     fr_rc rc = connect_reader(r, err);
     if (rc != FR_FAIL)
         rc = way_in(r, way, err);

@@ -131,6 +131,8 @@ typedef struct fr_wal_way {
     int view, check, copy;    /* indexes of results: going to a snapshot, or -1; the one whose only
                                  cell says that COPY must not be read, or -1; COPY's */
     fr_rc (*checked)(fr_err *err); /* says why */
+    PGconn *
+        *stays; /* no COMMIT follows: the connection goes here after the last row. NULL: it does */
 } fr_wal_way;
 /* Its rows, as a chunk's: all columns of the layout, in its order and form. Borrows the layout;
  * way is needed for the call only. */

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "capture/internal.h"
 #include "capture/polled.h"
+#include "poll/drain.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,21 +19,27 @@ enum {
 };
 
 typedef struct polled {
-    fr_poller *poller;
+    fr_poller *poller; /* one of both */
+    fr_drain *drain;
     fr_str space, name;
     int64_t every_us, place_us;
     int64_t *due_us; /* its entry of polls.due_us */
     bool once;       /* it was read to its end once */
     int64_t said_us; /* when it was said last for whom its rows wait */
     polled_view view;
+    /* Batches of a drain. It must not go on before what it gave is committed: until then it waits,
+     * and its entry of polls.due_us is BUSY. */
+    uint64_t given, produced, committed;
+    bool waits;
 } polled;
 
 struct polls {
     fr_capture *c;
     fr_arena *arena;
     polled *tables;
-    int64_t *due_us; /* monotonic, one per table; BUSY: somebody asks it now */
+    int64_t *due_us; /* monotonic, one per table; BUSY: somebody asks it now, or it waits */
     size_t count;
+    fr_map *by_name; /* "space.table" -> polled */
     uint32_t epoch;
 
     /* Who is open: asked by one for all. Under its own lock, which is held while it is asked. */
@@ -49,6 +56,7 @@ struct polls {
     fr_err err;
 
     /* The publisher's. */
+    uint64_t seen_version;          /* of c->safe: what was committed up to it is known here */
     int64_t taken_us, committed_us; /* what was read before that is taken in, is in Kafka */
     int64_t next_tell_us;
     bool streaming;
@@ -138,6 +146,49 @@ static fr_batch *take_batch(polls *p)
     return b;
 }
 
+/* ---- a table, whichever way it is read ---- */
+
+static fr_rc fill(polled *t, fr_sql *sql, fr_batch *b, int64_t deadline_us, fr_err *err)
+{
+    return t->drain != NULL ? fr_drain_fill(t->drain, sql, b, deadline_us, err)
+                            : fr_poller_fill(t->poller, sql, b, deadline_us, err);
+}
+
+static bool reading(const polled *t)
+{
+    return t->drain != NULL ? fr_drain_reading(t->drain) : fr_poller_reading(t->poller);
+}
+
+static void leave(polled *t)
+{
+    if (t->drain != NULL)
+        fr_drain_leave(t->drain);
+    else
+        fr_poller_leave(t->poller);
+}
+
+static void status_of(const polled *t, fr_poller_status *out)
+{
+    if (t->drain != NULL)
+        fr_drain_status_of(t->drain, out);
+    else
+        fr_poller_status_of(t->poller, out);
+}
+
+/* Its page is on the way, and must be committed before it goes on. */
+static bool page_given(const polled *t)
+{
+    return t->drain != NULL && fr_drain_waits(t->drain);
+}
+
+static bool put(polls *p, polled *t, fr_batch *b)
+{
+    pthread_mutex_lock(&p->c->lock);
+    t->given++;
+    pthread_mutex_unlock(&p->c->lock);
+    return fr_queue_put(p->c->filled, b, INT64_MAX);
+}
+
 static size_t rows_of(const fr_batch *b)
 {
     size_t n = 0;
@@ -149,7 +200,7 @@ static size_t rows_of(const fr_batch *b)
 static void note_page(polls *p, polled *t, uint64_t rows)
 {
     fr_poller_status s;
-    fr_poller_status_of(t->poller, &s);
+    status_of(t, &s);
     pthread_mutex_lock(&p->c->lock);
     polled_page(&t->view, &s, rows, fr_wall_us());
     pthread_mutex_unlock(&p->c->lock);
@@ -176,7 +227,7 @@ static fr_rc ask(polls *p, polled *t, fr_sql *sql, bool *done, int64_t *began_us
 {
     fr_capture *c = p->c;
     for (bool begun = false, may = true;; begun = true) {
-        if (!fr_poller_reading(t->poller))
+        if (!reading(t))
             FR_TRY(may_ask(p, sql, begun, &may, err));
         if (!may)
             return FR_OK;
@@ -188,22 +239,24 @@ static fr_rc ask(polls *p, polled *t, fr_sql *sql, bool *done, int64_t *began_us
         if (b == NULL)
             return FR_OK;
         int64_t filling = fr_now_us();
-        fr_rc rc = fr_poller_fill(t->poller, sql, b, filling + 1000000, err);
+        fr_rc rc = fill(t, sql, b, filling + 1000000, err);
         b->filled_us = fr_now_us();
         fr_pool_weigh(c->pool, b);
         size_t rows = rc == FR_OK ? rows_of(b) : 0;
         throttle_pay(c->throttle, rows);
         if (rc == FR_OK)
             FR_TELL(&c->s.observer, stage, 0, (double)(b->filled_us - filling) / 1e6);
-        if (rc != FR_OK || !fr_queue_put(c->filled, b, INT64_MAX))
+        if (rc != FR_OK || !put(p, t, b))
             fr_pool_give(c->pool, b);
-        *done = rc == FR_END;
+        *done = rc == FR_END && !page_given(t);
         if (rc == FR_FAIL)
             return fr_fail_in(err, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
         if (*done || over(p))
             return FR_OK;
         note_page(p, t, rows);
-        if (!fr_poller_reading(t->poller) && fr_now_us() - *began_us > SLICE_US && others_wait(p))
+        if (page_given(t))
+            return FR_OK;
+        if (!reading(t) && fr_now_us() - *began_us > SLICE_US && others_wait(p))
             return FR_OK;
     }
 }
@@ -246,17 +299,19 @@ static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
         pthread_cond_signal(&p->wake);
         pthread_mutex_unlock(&c->lock);
         rc = ask(p, t, sql, &done, &began, err);
-        fr_poller_leave(t->poller);
+        leave(t);
         fr_poller_status s = {0};
         if (rc == FR_OK && done) {
-            fr_poller_status_of(t->poller, &s);
+            status_of(t, &s);
             say_waits(p, t, &s);
         }
         pthread_mutex_lock(&c->lock);
         p->asking--;
-        *t->due_us = fr_now_us(); /* others that are due have waited longer */
+        t->waits = page_given(t) && t->given != t->committed;
+        if (!t->waits)
+            *t->due_us = fr_now_us(); /* others that are due have waited longer */
         if (rc == FR_OK && done)
-            round_over(p, t, &s, began);
+            round_over(p, t, &s, t->drain != NULL ? t->view.began_us : began);
     }
     pthread_mutex_unlock(&c->lock);
     return rc;
@@ -347,12 +402,43 @@ static void look_around(polls *p, const outlet *o, int64_t *next_us)
     p->streaming = p->streaming || once;
 }
 
-static bool nobody_asks(polls *p)
+/* There is no reason to wait for more: nobody asks, or somebody waits for the commit. */
+static bool may_commit(polls *p)
 {
     pthread_mutex_lock(&p->c->lock);
-    bool quiet = p->asking == 0;
+    bool yes = p->asking == 0;
+    for (size_t i = 0; i < p->count && !yes; i++)
+        yes = p->tables[i].waits && p->tables[i].given == p->tables[i].produced;
     pthread_mutex_unlock(&p->c->lock);
-    return quiet;
+    return yes;
+}
+
+/* The outlet takes in a batch as a whole, and commits all that it has taken in. */
+static void note_commits(polls *p)
+{
+    pthread_mutex_lock(&p->c->lock);
+    bool news = p->c->safe_version != p->seen_version;
+    p->seen_version = p->c->safe_version;
+    for (size_t i = 0; i < p->count && news; i++) {
+        polled *t = &p->tables[i];
+        t->committed = t->produced;
+        if (!t->waits || t->given != t->committed)
+            continue;
+        t->waits = false;
+        *t->due_us = fr_now_us();
+        polls_wake(p);
+    }
+    pthread_mutex_unlock(&p->c->lock);
+}
+
+static fr_rc take(polls *p, outlet *o, fr_batch *b, fr_err *err)
+{
+    polled *t = fr_map_get(p->by_name, b->polled);
+    p->taken_us = b->filled_us;
+    pthread_mutex_lock(&p->c->lock);
+    t->produced++;
+    pthread_mutex_unlock(&p->c->lock);
+    return outlet_take(o, b, err);
 }
 
 static fr_rc publish(polls *p, outlet *o, fr_err *err)
@@ -364,15 +450,14 @@ static fr_rc publish(polls *p, outlet *o, fr_err *err)
         look_around(p, o, &next_look_us);
         fr_batch *b = outlet_next(o, fr_now_us() + (outlet_open(o) ? 1000 : 100000));
         if (b != NULL)
-            p->taken_us = b->filled_us;
-        if (b != NULL)
-            FR_TRY(outlet_take(o, b, err));
+            FR_TRY(take(p, o, b, err));
         else if (fr_queue_closed(c->filled) && outlet_waiting(o) == 0)
             return outlet_close(o, err);
         if (outlet_waiting(o) == 0)
-            FR_TRY(outlet_idle(o, nobody_asks(p), err));
+            FR_TRY(outlet_idle(o, may_commit(p), err));
         if (fr_now_us() >= outlet_due(o))
             FR_TRY(outlet_close(o, err));
+        note_commits(p);
     }
 }
 
@@ -471,9 +556,13 @@ static void add_tables(polls *p, const fr_polled *tables, size_t count)
                       .every_us = s->poll_every_us};
         p->due_us[i] = 0;
         n->place_us = polled_place(fr_cstr(c->s.source->name), i, count, n->every_us);
-        n->poller =
-            fr_poller_new(c->s.source, s, n->space, n->name,
-                          progress != NULL ? *progress : FR_STR(""), p->epoch, shared_look, p);
+        fr_str recorded = progress != NULL ? *progress : FR_STR("");
+        if (fr_table_emptied(s))
+            n->drain = fr_drain_new(c->s.source, s, n->space, n->name, recorded, p->epoch);
+        else
+            n->poller = fr_poller_new(c->s.source, s, n->space, n->name, recorded, p->epoch,
+                                      shared_look, p);
+        fr_map_set(p->by_name, key, n);
     }
 }
 
@@ -502,7 +591,7 @@ static fr_rc begin(polls *p, outlet *o, fr_arena *a, fr_err *err)
 
 fr_rc poll_run(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
 {
-    polls p = {.c = c, .arena = a, .told = FR_STATE_CATCHING_UP};
+    polls p = {.c = c, .arena = a, .told = FR_STATE_CATCHING_UP, .by_name = fr_map_new()};
     fr_cond_init(&p.wake);
     pthread_mutex_init(&p.look_lock, NULL);
     fr_rc rc = begin(&p, o, a, err);
@@ -511,8 +600,11 @@ fr_rc poll_run(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
         fr_log(FR_LOG_INFO, c->who, "polls %zu table%s", p.count, p.count == 1 ? "" : "s");
         rc = run_readers(&p, o, err);
     }
-    for (size_t i = 0; i < p.count; i++)
+    for (size_t i = 0; i < p.count; i++) {
         fr_poller_free(p.tables[i].poller);
+        fr_drain_free(p.tables[i].drain);
+    }
+    fr_map_free(p.by_name, NULL);
     pthread_cond_destroy(&p.wake);
     pthread_mutex_destroy(&p.look_lock);
     fr_buf_free(&p.oldest_who);

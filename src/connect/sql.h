@@ -34,6 +34,7 @@ typedef struct fr_sql_relation { /* first member of the connector's own */
     /* One per column: the sequence its numbers come from, quoted, if sessions take numbers of it
      * ahead of their transactions; else empty. NULL: none do. */
     const fr_str *ahead;
+    fr_str no_delete; /* of an outbox that is emptied: the GRANT that is missing; else empty */
 } fr_sql_relation;
 
 /* Who may still commit rows whose number or time is lower than what can be seen now. Times are
@@ -79,6 +80,14 @@ typedef struct fr_sql_ops {
      * the caller's to set. Code "sql.changed" where the relation's columns are others than when it
      * was described, which is looked at in the same view: describe it again. */
     fr_rc (*select)(fr_sql *c, fr_sql_relation *r, fr_str sql, fr_reader **out, fr_err *err);
+    /* The rows of a table whose column is one of a few values (in: what follows IN), as they are
+     * now, as READ events and FR_END; "sql.changed" as above. A transaction is open then, in which
+     * nobody else can change or delete them, and it waits for nobody's other rows. */
+    fr_rc (*take)(fr_sql *c, fr_sql_relation *r, size_t column, fr_str in, fr_reader **out,
+                  fr_err *err);
+    /* Ends it, its reader closed. remove: after FR_END only; the rows that came are deleted then,
+     * and those only. Else all is as it was; also after a failure. */
+    fr_rc (*settle)(fr_sql *c, bool remove, fr_err *err);
     /* The only cell of the only row as text; ptr NULL: SQL NULL. */
     fr_rc (*scalar)(fr_sql *c, fr_str sql, fr_arena *a, fr_str *out, fr_err *err);
 

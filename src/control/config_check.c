@@ -349,7 +349,7 @@ static void check_poll_statement(fr_loader *l, const char *table, const fr_table
 
 static void check_polled_table(fr_loader *l, const char *table, const fr_table_settings *t)
 {
-    if (t->poll_column == NULL) {
+    if (t->poll_column == NULL && t->method == FR_METHOD_QUERY) {
         fr_problem *p = report(l, false, "config.missing", table, "poll.column",
                                "method query needs poll.column");
         fr_problem_hint(l, p, "name the column that grows with each change");
@@ -375,6 +375,29 @@ static void check_polled_table(fr_loader *l, const char *table, const fr_table_s
     check_poll_deletes(l, table, t);
 }
 
+/* A queue has no cursor, and nothing of it changes or is deleted but by us. */
+static void check_polled_outbox(fr_loader *l, const char *table, const fr_table_settings *t)
+{
+    const struct {
+        const char *key;
+        bool set;
+    } keys[] = {
+        {"poll.query", t->poll_query != NULL},
+        {"poll.tiebreak", t->poll_tiebreak != NULL},
+        {"poll.deletes", t->poll_deletes != 0},
+        {"poll.max_skew", t->poll_max_skew_us > 0 && fr_table_emptied(t)},
+        {"poll.timezone", t->poll_timezone != NULL && fr_table_emptied(t)},
+    };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (!keys[i].set)
+            continue;
+        fr_problem *p = report(l, false, "config.conflict", table, keys[i].key,
+                               "this table is an outbox, and read in the order of %s",
+                               t->poll_column != NULL ? "poll.column" : "outbox.id");
+        fr_problem_hint(l, p, "remove it");
+    }
+}
+
 /* method query is of a whole source for now; what it needs, and what it does not have. */
 static void check_polled(fr_loader *l, const char *path, const fr_source_settings *s,
                          const fr_source_ops *ops)
@@ -389,8 +412,10 @@ static void check_polled(fr_loader *l, const char *path, const fr_source_setting
         const fr_table_settings *t = &s->tables[i];
         const char *table =
             fr_path_join(l->a, fr_path_join(l->a, path, FR_STR("tables")), fr_cstr(t->pattern));
-        if (t->method == FR_METHOD_QUERY) {
+        if (fr_table_polled(t)) {
             check_polled_table(l, table, t);
+            if (t->method == FR_METHOD_OUTBOX)
+                check_polled_outbox(l, table, t);
         } else if (t->method == FR_METHOD_LOG && polled) {
             fr_problem *p = report(l, false, "config.not_built", table, "method",
                                    "a source is either polled or read from its log");

@@ -254,9 +254,11 @@ static const fr_option source_options[] = {
 };
 
 static const fr_option table_options[] = {
-    CHOICE("method", AT(fr_table_fields, s.method), "log",
-           CHOICES("log", "query", "outbox", "trigger", "snapshot", "skip"),
-           "How changes are seen: from the log, or by asking (query); skip leaves the table out."),
+    CHOICE(
+        "method", AT(fr_table_fields, s.method), "log",
+        CHOICES("log", "query", "outbox", "trigger", "snapshot", "skip"),
+        "How changes are seen: from the log, by asking (query), or by asking and deleting what is "
+        "published (outbox); skip leaves the table out."),
     LIST("key", AT(fr_table_fields, s.key), NULL,
          "Key columns; else the primary key, the replica identity's index, or the first unique NOT "
          "NULL one."),
@@ -333,9 +335,10 @@ static const fr_option table_options[] = {
     LATER("schema.both_until", FR_OPT_TEXT, NULL,
           "With on_change both: when the old topic is closed."),
     TIME("poll.every", AT(fr_table_fields, s.poll_every_us), "30s", 10 * MS, 720 * HOUR,
-         "Time between two reads."),
+         "Time between two reads; of method outbox 1s if not set."),
     TEXT("poll.column", AT(fr_table_fields, s.poll_column), NULL,
-         "Of method query: a time that each change sets, or a number that only grows."),
+         "Of method query: a time that each change sets, or a number that only grows. Of method "
+         "outbox: what orders the rows, if not outbox.id."),
     TEXT("poll.tiebreak", AT(fr_table_fields, s.poll_tiebreak), NULL,
          "Column that orders rows of the same time, before the key."),
     TEXT("poll.query", AT(fr_table_fields, s.poll_query), NULL,
@@ -368,8 +371,7 @@ static const fr_option table_options[] = {
          "${topic}; topic if not set."),
     LIST("outbox.headers", AT(fr_table_fields, s.outbox.headers), NULL,
          "Columns that become headers of their name."),
-    TEXT("outbox.tx", AT(fr_table_fields, s.outbox.tx), NULL,
-         "Of method outbox: xid8 column, for exact order on PostgreSQL."),
+    LATER("outbox.tx", FR_OPT_TEXT, NULL, "Of method outbox: xid8 column, another order."),
     BOOL("outbox.delete", AT(fr_table_fields, s.outbox.clean_up), NULL,
          "Of method outbox, true if not set: delete rows once they are confirmed."),
     END,
@@ -452,9 +454,8 @@ const fr_section *fr_section_find(const char *kind)
 #define HELD "held tables are not built yet: use stop"
 #define CHANGES "use evolve or stop"
 static const fr_unbuilt unbuilt[] = {
-    {"table", "method", "outbox", "use log, query or skip"},
-    {"table", "method", "trigger", "use log, query or skip"},
-    {"table", "method", "snapshot", "use log, query or skip"},
+    {"table", "method", "trigger", "use log, query, outbox or skip"},
+    {"table", "method", "snapshot", "use log, query, outbox or skip"},
     {"table", "poll.deletes", "full-compare", "use none or soft-column"},
     {"table", "envelope", "debezium", "use standard or state"},
     {"table", "errors.mode", "block", "held tables are not built yet: use stop or dlq"},

@@ -109,14 +109,11 @@ static void check_no_part(fr_loader *l, const fr_scope *s)
 /* What only the polled outbox has. */
 static void check_logged(fr_loader *l, const fr_scope *s)
 {
-    static const char *const keys[] = {"outbox.tx", "outbox.delete"};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (set_by(s, keys[i]) == NULL)
-            continue;
-        fr_problem *p = report(l, s, "config.conflict", keys[i],
-                               "this outbox is not polled, but read from the log");
-        fr_problem_hint(l, p, "remove it; with method: log the application deletes its rows");
-    }
+    if (set_by(s, "outbox.delete") == NULL)
+        return;
+    fr_problem *p = report(l, s, "config.conflict", "outbox.delete",
+                           "this outbox is not polled, but read from the log");
+    fr_problem_hint(l, p, "remove it; with method: log the application deletes its rows");
 }
 
 static void check_outbox(fr_loader *l, const fr_scope *s, const fr_table_settings *t)
@@ -124,7 +121,7 @@ static void check_outbox(fr_loader *l, const fr_scope *s, const fr_table_setting
     if (t->method != FR_METHOD_LOG && t->method != FR_METHOD_OUTBOX) {
         fr_problem *p =
             report(l, s, "config.conflict", "method", "an outbox is read by method log or outbox");
-        fr_problem_hint(l, p, "set method: log, or remove outbox");
+        fr_problem_hint(l, p, "set method: log or outbox, or remove outbox");
     }
     if (t->envelope != FR_ENVELOPE_RAW) {
         fr_problem *p = report(l, s, "config.not_built", "envelope",
@@ -151,6 +148,8 @@ void fr_outbox_read(fr_loader *l, fr_scope *s, fr_table_fields *fields)
         set_usual(s, o);
     if (o->on && set_by(s, "outbox.delete") == NULL)
         o->clean_up = true;
+    if (t->method == FR_METHOD_OUTBOX && set_by(s, "poll.every") == NULL)
+        t->poll_every_us = 1000000;
     if (o->on && set_by(s, "envelope") == NULL)
         t->envelope = FR_ENVELOPE_RAW;
     if (o->on) {

@@ -175,10 +175,34 @@ bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
     return true;
 }
 
+bool fr_table_polled(const fr_table_settings *t)
+{
+    return t->method == FR_METHOD_QUERY || t->method == FR_METHOD_OUTBOX;
+}
+
+bool fr_table_emptied(const fr_table_settings *t)
+{
+    return t->method == FR_METHOD_OUTBOX && t->outbox.clean_up;
+}
+
+const char *fr_table_cursor(const fr_table_settings *t)
+{
+    bool kept = t->method == FR_METHOD_OUTBOX && !t->outbox.clean_up;
+    return t->poll_column == NULL && kept ? t->outbox.id : t->poll_column;
+}
+
 bool fr_source_polled(const fr_source_settings *s)
 {
     for (size_t i = 0; i < s->table_count; i++)
-        if (s->tables[i].method == FR_METHOD_QUERY)
+        if (fr_table_polled(&s->tables[i]))
+            return true;
+    return false;
+}
+
+bool fr_source_bounded(const fr_source_settings *s)
+{
+    for (size_t i = 0; i < s->table_count; i++)
+        if (fr_table_polled(&s->tables[i]) && !fr_table_emptied(&s->tables[i]))
             return true;
     return false;
 }

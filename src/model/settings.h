@@ -63,7 +63,6 @@ typedef struct fr_outbox_settings {
     const char *key, *type;
     const char *route; /* template of the topic, with the row's columns; NULL: the table's topic */
     fr_texts headers;  /* columns that become headers */
-    const char *tx;    /* polled: column of type xid8 */
     bool clean_up;     /* polled: delete rows once they are confirmed */
 } fr_outbox_settings;
 
@@ -173,8 +172,16 @@ const fr_table_settings *fr_source_match(const fr_source_settings *s, fr_str spa
  * table that is known only at the server can be asked about only there. */
 bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
                          const fr_table_settings **one, const fr_table_settings **other);
-/* True when the source's tables are asked (method query) instead of read from the log. */
+/* True when the table is asked (method query, outbox) instead of read from the log. */
+bool fr_table_polled(const fr_table_settings *t);
+/* Its rows are deleted once they are published: a queue. Polled, but not by a cursor. */
+bool fr_table_emptied(const fr_table_settings *t);
+/* poll.column; of an outbox whose rows stay: its id, if none is set. NULL: none. */
+const char *fr_table_cursor(const fr_table_settings *t);
+/* True when the source's tables are polled. */
 bool fr_source_polled(const fr_source_settings *s);
+/* Some have a cursor, so that the server must tell which transactions are open. */
+bool fr_source_bounded(const fr_source_settings *s);
 /* Index of the from pattern that takes this topic, or -1. */
 int fr_sink_match(const fr_sink_settings *s, fr_str topic);
 /* The target table of a topic: `into` with the topic's own parts as variables (source and

@@ -6,16 +6,16 @@
 
 /* ---- which columns ---- */
 
-static fr_rc refuse(const fr_table_settings *t, const char *code, const char *what,
-                    const char *hint, fr_err *err)
+fr_rc fr_poll_refuse(const fr_table_settings *t, const char *code, const char *what,
+                     const char *hint, fr_err *err)
 {
     fr_fail(err, FR_ERR_CONFIG, "%s (%s)", what, t->place != NULL ? t->place : "configuration");
     fr_fail_code(err, code);
     return fr_fail_hint(err, "%s", hint);
 }
 
-static fr_rc find(const fr_table_settings *t, const fr_sql_relation *r, const char *key,
-                  const char *name, size_t *out, fr_err *err)
+fr_rc fr_poll_column(const fr_table_settings *t, const fr_sql_relation *r, const char *key,
+                     const char *name, size_t *out, fr_err *err)
 {
     int at = fr_table_find(r->table, fr_cstr(name));
     if (at >= 0) {
@@ -85,23 +85,26 @@ static fr_rc cursor_of(const fr_sql_relation *r, const fr_table_settings *t, fr_
                        fr_poll_order *o, fr_err *err)
 {
     size_t at = 0;
-    if (t->poll_column == NULL)
-        return refuse(t, "poll.column", "poll.column is not set",
-                      "name the column that grows with each change: a time, or a number", err);
-    FR_TRY(find(t, r, "poll.column", t->poll_column, &at, err));
+    const char *cursor = fr_table_cursor(t);
+    if (cursor == NULL)
+        return fr_poll_refuse(t, "poll.column", "poll.column is not set",
+                              "name the column that grows with each change: a time, or a number",
+                              err);
+    FR_TRY(fr_poll_column(t, r, "poll.column", cursor, &at, err));
     const fr_column *c = &r->table->columns[at];
     o->number =
         c->kind == FR_INT32 || c->kind == FR_INT64 || (c->kind == FR_DECIMAL && c->scale == 0);
     add(r, at, a, o);
     if (c->kind == FR_DATETIME &&
         (t->poll_timezone == NULL || strcmp(t->poll_timezone, "UTC") != 0))
-        return refuse(t, "poll.timezone",
-                      "poll.column is a time without a zone: an hour comes twice a year, and rows "
-                      "of the second one would be missed",
-                      "if whoever writes it writes UTC: poll.timezone: UTC", err);
+        return fr_poll_refuse(
+            t, "poll.timezone",
+            "poll.column is a time without a zone: an hour comes twice a year, and rows "
+            "of the second one would be missed",
+            "if whoever writes it writes UTC: poll.timezone: UTC", err);
     if (o->number) {
         if (t->poll_tiebreak != NULL || t->poll_max_skew_us > 0)
-            return refuse(
+            return fr_poll_refuse(
                 t, "poll.column",
                 "poll.tiebreak and poll.max_skew are of times, and poll.column is a number",
                 "remove them, or name a time in poll.column", err);
@@ -110,8 +113,9 @@ static fr_rc cursor_of(const fr_sql_relation *r, const fr_table_settings *t, fr_
     }
     if (c->kind == FR_DATETIME || c->kind == FR_TIMESTAMP)
         return FR_OK;
-    return refuse(t, "poll.column", "poll.column is neither a time with a time of day nor a number",
-                  "name a column of such a type, or make one in poll.query", err);
+    return fr_poll_refuse(t, "poll.column",
+                          "poll.column is neither a time with a time of day nor a number",
+                          "name a column of such a type, or make one in poll.query", err);
 }
 
 /* Equal times are told apart by poll.tiebreak and the key, which is the configured or the
@@ -121,11 +125,11 @@ static fr_rc ties_of(const fr_sql_relation *r, const fr_table_settings *t, fr_ar
 {
     size_t at = 0;
     if (t->poll_tiebreak != NULL) {
-        FR_TRY(find(t, r, "poll.tiebreak", t->poll_tiebreak, &at, err));
+        FR_TRY(fr_poll_column(t, r, "poll.tiebreak", t->poll_tiebreak, &at, err));
         add(r, at, a, o);
     }
     for (size_t i = 0; i < t->key.count; i++) {
-        FR_TRY(find(t, r, "key", t->key.items[i], &at, err));
+        FR_TRY(fr_poll_column(t, r, "key", t->key.items[i], &at, err));
         add(r, at, a, o);
     }
     for (uint16_t n = 1; t->key.count == 0 && n <= r->table->column_count; n++)
@@ -134,12 +138,13 @@ static fr_rc ties_of(const fr_sql_relation *r, const fr_table_settings *t, fr_ar
                 add(r, i, a, o);
     for (size_t i = 1; i < o->count; i++)
         if (r->table->columns[o->columns[i]].nullable && !r->statement)
-            return refuse(t, "poll.tiebreak", "a column that orders equal times may be NULL",
-                          "name a NOT NULL column in poll.tiebreak, or set key", err);
+            return fr_poll_refuse(t, "poll.tiebreak",
+                                  "a column that orders equal times may be NULL",
+                                  "name a NOT NULL column in poll.tiebreak, or set key", err);
     if (o->count > 1 || o->number)
         return FR_OK;
-    return refuse(t, "poll.tiebreak", "nothing tells rows of the same time apart",
-                  "name the columns that are unique: key, or poll.tiebreak", err);
+    return fr_poll_refuse(t, "poll.tiebreak", "nothing tells rows of the same time apart",
+                          "name the columns that are unique: key, or poll.tiebreak", err);
 }
 
 /* Of a text nobody can say what it means: Y, N, or the empty one. */
@@ -148,9 +153,9 @@ static fr_rc delete_column_of(const fr_sql_relation *r, const fr_table_settings 
 {
     size_t at = 0;
     if (t->poll_delete_column == NULL)
-        return refuse(t, "poll.delete_column", "poll.delete_column is not set",
-                      "poll.deletes: soft-column needs the column that says so", err);
-    FR_TRY(find(t, r, "poll.delete_column", t->poll_delete_column, &at, err));
+        return fr_poll_refuse(t, "poll.delete_column", "poll.delete_column is not set",
+                              "poll.deletes: soft-column needs the column that says so", err);
+    FR_TRY(fr_poll_column(t, r, "poll.delete_column", t->poll_delete_column, &at, err));
     switch (r->table->columns[at].kind) {
     case FR_BOOL:
     case FR_INT32:
@@ -162,9 +167,10 @@ static fr_rc delete_column_of(const fr_sql_relation *r, const fr_table_settings 
         *out = (int)at;
         return FR_OK;
     default:
-        return refuse(t, "poll.delete_column",
-                      "poll.delete_column is neither a flag, nor a number, nor a date or time",
-                      "make a view with such a column, and poll the view", err);
+        return fr_poll_refuse(
+            t, "poll.delete_column",
+            "poll.delete_column is neither a flag, nor a number, nor a date or time",
+            "make a view with such a column, and poll the view", err);
     }
 }
 
@@ -204,7 +210,7 @@ fr_rc fr_poll_cursor_value(const fr_column *c, const fr_value *v, int64_t *out, 
 
 /* ---- SQL ---- */
 
-static void put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r)
+void fr_poll_put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r)
 {
     fr_buf_text(b, "SELECT ");
     for (size_t i = 0; i < r->table->column_count; i++) {
@@ -283,7 +289,7 @@ fr_rc fr_poll_page_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relation
                        size_t limit, fr_str *out, fr_err *err)
 {
     fr_buf b = {.arena = a};
-    put_select(&b, ops, relation);
+    fr_poll_put_select(&b, ops, relation);
     fr_poll_put_where(&b, t);
     if (!put_range(&b, ops, relation, o, r)) {
         fr_fail(err, FR_ERR_POSITION, "its cursor cannot be written as SQL");
@@ -319,7 +325,7 @@ fr_str fr_poll_gaps_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relatio
         first++;
     for (size_t i = first; i < g->count && n < ranges; i++, n++) {
         if (n == 0) {
-            put_select(&b, ops, relation);
+            fr_poll_put_select(&b, ops, relation);
             fr_poll_put_where(&b, t);
             fr_buf_u8(&b, '(');
         } else {

@@ -22,6 +22,15 @@ fr_rc fr_poll_order_of(const fr_sql_relation *r, const fr_table_settings *t, fr_
 /* A row's cursor: number, or microseconds. DATA: it has none, or one beyond 64 bits. */
 fr_rc fr_poll_cursor_value(const fr_column *c, const fr_value *v, int64_t *out, fr_err *err);
 
+/* CONFIG: what, with the place in the configuration. */
+fr_rc fr_poll_refuse(const fr_table_settings *t, const char *code, const char *what,
+                     const char *hint, fr_err *err);
+/* The column that a key of the configuration names. CONFIG: it is not there. */
+fr_rc fr_poll_column(const fr_table_settings *t, const fr_sql_relation *r, const char *key,
+                     const char *name, size_t *out, fr_err *err);
+
+/* All columns, up to the table's name. */
+void fr_poll_put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r);
 /* " WHERE " and snapshot.where; more must follow. */
 void fr_poll_put_where(fr_buf *b, const fr_table_settings *t);
 /* The rows after r->at, and for times below r->bound_us, in order, at most `limit`. */

@@ -142,13 +142,25 @@ static bool take_record(fr_arena *a, const json_t *j, size_t order_count, fr_pol
            take_gaps(json_object_get(j, "gaps"), &r->gaps);
 }
 
+static fr_rc was_emptied(fr_err *err)
+{
+    fr_fail(err, FR_ERR_POSITION,
+            "its rows were deleted when they were published so far (method outbox), and are to be "
+            "read by a cursor now: where to begin is not on record");
+    fr_fail_code(err, "poll.other_method");
+    return fr_fail_hint(err, "set method and outbox.delete as they were; or, to read all rows that "
+                             "are there: freshet position reset SOURCE (stopped)");
+}
+
 fr_rc fr_poll_record_parse(fr_arena *a, fr_str text, const fr_str *order, size_t order_count,
                            fr_poll_record *out, fr_err *err)
 {
     json_t *j = NULL;
     fr_poll_record r = {0};
     FR_TRY(fr_json_parse(text, &j, err));
-    fr_rc rc = check_order(a, json_object_get(j, "order"), order, order_count, err);
+    fr_rc rc = json_object_get(j, "pending") != NULL
+                   ? was_emptied(err)
+                   : check_order(a, json_object_get(j, "order"), order, order_count, err);
     if (rc == FR_OK && !take_record(a, j, order_count, &r)) {
         fr_gaps_free(&r.gaps);
         rc = fr_fail(err, FR_ERR_POSITION, "the record of how far it was read cannot be read");

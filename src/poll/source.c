@@ -1,5 +1,6 @@
 /* All polled tables of a source: which there are, and what plan says of them. */
 #include "base/json.h"
+#include "poll/drain.h"
 #include "poll/order.h"
 #include "poll/poll.h"
 #include <inttypes.h>
@@ -23,7 +24,7 @@ static fr_rc split_name(const fr_table_settings *t, fr_sql_name *out, fr_err *er
 static bool any_pattern(const fr_source_settings *s)
 {
     for (size_t i = 0; i < s->table_count; i++)
-        if (s->tables[i].regex != NULL && s->tables[i].method == FR_METHOD_QUERY)
+        if (s->tables[i].regex != NULL && fr_table_polled(&s->tables[i]))
             return true;
     return false;
 }
@@ -40,7 +41,7 @@ fr_rc fr_poll_find(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *s
     fr_polled *tables = fr_arena_alloc(a, (source->table_count + name_count + 1) * sizeof(*tables));
     for (size_t i = 0; i < source->table_count; i++) {
         const fr_table_settings *t = &source->tables[i];
-        if (t->regex != NULL || t->method != FR_METHOD_QUERY)
+        if (t->regex != NULL || !fr_table_polled(t))
             continue;
         fr_polled *f = &tables[count++];
         f->settings = t;
@@ -48,7 +49,7 @@ fr_rc fr_poll_find(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *s
     }
     for (size_t i = 0; i < name_count; i++) {
         const fr_table_settings *t = fr_source_match(source, names[i].space, names[i].name);
-        if (t != NULL && t->regex != NULL && t->method == FR_METHOD_QUERY)
+        if (t != NULL && t->regex != NULL && fr_table_polled(t))
             tables[count++] = (fr_polled){names[i], t};
     }
     *out = tables;
@@ -185,13 +186,43 @@ static void say_skew(const fr_sql_relation *r, const fr_table_settings *t, const
 
 static void say_deletes(const fr_polled *t, fr_findings *out)
 {
-    if (t->settings->poll_deletes != 0)
+    if (t->settings->poll_deletes != 0 || t->settings->method != FR_METHOD_QUERY)
         return;
     fr_finding *f = fr_findings_add(out, FR_WARNING, "method.deletes_lost",
                                     "%.*s.%.*s: method query never sees deletes, nor what lies "
                                     "between two polls",
                                     FR_ARG(t->name.space), FR_ARG(t->name.name));
     f->hint = FR_STR("poll.deletes: soft-column, where rows are marked; or method log");
+}
+
+/* An outbox that is emptied: who deletes, in which order it is read, and whether it can grow. */
+static void check_drain(const fr_sql_ops *ops, const fr_sql_relation *r, const fr_polled *t,
+                        fr_findings *out)
+{
+    fr_drain_order o;
+    fr_err err;
+    if (fr_drain_order_of(r, t->settings, &o, &err) == FR_FAIL) {
+        fr_fail_in(&err, "%.*s.%.*s", FR_ARG(t->name.space), FR_ARG(t->name.name));
+        add_error(out, "outbox.columns", &err);
+        if (r->no_delete.len > 0) {
+            fr_finding *f = &out->items[out->count - 1];
+            f->sql = fr_arena_str(out->arena, r->no_delete);
+            f->class = FR_SQL_HARMLESS;
+        }
+        return;
+    }
+    if (o.doubt != NULL) {
+        fr_finding *f = fr_findings_add(out, FR_WARNING, "outbox.order", "%.*s.%.*s: %.*s %s",
+                                        FR_ARG(t->name.space), FR_ARG(t->name.name),
+                                        FR_ARG(o.doubt_of), o.doubt);
+        f->hint = fr_arena_str(out->arena, fr_cstr(o.remedy));
+    }
+    fr_poll_order order = {.count = o.count};
+    for (size_t i = 0; i < o.count; i++) {
+        order.columns[i] = o.columns[i];
+        order.names[i] = r->table->columns[o.columns[i]].name;
+    }
+    say_index(ops, r, &order, out);
 }
 
 static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_polled *t, fr_findings *out)
@@ -204,7 +235,9 @@ static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_polled *t, fr
         add_error(out, "query.table", &err);
         return;
     }
-    if (fr_poll_order_of(r, t->settings, out->arena, &o, &err) == FR_FAIL) {
+    if (fr_table_emptied(t->settings)) {
+        check_drain(ops, r, t, out);
+    } else if (fr_poll_order_of(r, t->settings, out->arena, &o, &err) == FR_FAIL) {
         fr_fail_in(&err, "%.*s.%.*s", FR_ARG(t->name.space), FR_ARG(t->name.name));
         add_error(out, "poll.column", &err);
     } else {

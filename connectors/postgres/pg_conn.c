@@ -186,6 +186,17 @@ fr_str fr_pg_dsn_place(fr_arena *a, const char *dsn)
     return place;
 }
 
+fr_str fr_pg_dsn_user(fr_arena *a, const char *dsn)
+{
+    PQconninfoOption *parsed = dsn != NULL ? PQconninfoParse(dsn, NULL) : NULL;
+    fr_str user = {"", 0};
+    for (const PQconninfoOption *o = parsed; o != NULL && o->keyword != NULL; o++)
+        if (o->val != NULL && strcmp(o->keyword, "user") == 0)
+            user = fr_arena_str(a, fr_cstr(o->val));
+    PQconninfoFree(parsed);
+    return user;
+}
+
 /* ---- errors ---- */
 
 static const struct {

@@ -44,6 +44,8 @@ fr_rc fr_pg_money_digits(PGconn *conn, int *out, fr_err *err);
 fr_rc fr_pg_dsn_check(const fr_pg_target *target, fr_err *err);
 /* "host:port/db" for messages; without user. */
 fr_str fr_pg_dsn_place(fr_arena *a, const char *dsn);
+/* The user that it names; empty: none, or it cannot be read. */
+fr_str fr_pg_dsn_user(fr_arena *a, const char *dsn);
 
 /* Fills in err from a result (or, res NULL, from the connection): kind by SQLSTATE,
  * err->sqlstate, the server's primary message and its detail where that holds no row

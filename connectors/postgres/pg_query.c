@@ -615,4 +615,5 @@ const fr_sql_ops fr_postgres_sql = {
     .put_value = pg_put_value,
     .text = pg_text,
     .put_time = pg_put_time,
+    .put_outbox = fr_pg_put_outbox,
 };

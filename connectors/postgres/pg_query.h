@@ -6,4 +6,7 @@
 
 extern const fr_sql_ops fr_postgres_sql;
 
+/* pg_ddl.c */
+fr_rc fr_pg_put_outbox(fr_buf *b, const fr_ddl_outbox *o, fr_err *err);
+
 #endif

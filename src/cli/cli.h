@@ -106,6 +106,7 @@ int fr_cmd_status(fr_cli *cli);
 int fr_cmd_tap(fr_cli *cli);
 int fr_cmd_position(fr_cli *cli);
 int fr_cmd_snapshot(fr_cli *cli);
+int fr_cmd_ddl(fr_cli *cli);
 int fr_cmd_config(fr_cli *cli);
 int fr_cmd_doctor(fr_cli *cli);
 int fr_cmd_connectors(fr_cli *cli);

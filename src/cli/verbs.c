@@ -53,11 +53,17 @@ static const fr_flag snapshot_flags[] = {
     {"dry-run", 0, NULL, NULL, "show what would be done"},
     END,
 };
+static const fr_flag ddl_flags[] = {
+    {"table", 0, "TABLE", NULL, "which: source/space.table"},
+    {"drop", 0, NULL, NULL, "the SQL that takes it all away again"},
+    END,
+};
 static const fr_flag doctor_flags[] = {
     {"check", 0, "NAME", NULL, "only checks whose code begins with NAME"}, END};
 static const fr_flag docs_flags[] = {
     {"man", 0, "VERB", NULL, "the man page of a verb, or of freshet"}, END};
 
+static const char *const ddl_actions[] = {"outbox", "triggers", "grants", "signal", NULL};
 static const char *const snapshot_actions[] = {"start", "cancel", "status", NULL};
 static const char *const position_actions[] = {"show", "set", "reset", NULL};
 static const char *const config_actions[] = {"show", "schema", "explain", NULL};
@@ -135,6 +141,19 @@ const fr_verb fr_verbs[] = {
          "not published, but for those that change; a restart does not go on with it.\n"
          "status reads the checkpoint in Kafka: the snapshots under way, or that of TABLE.",
      .run = fr_cmd_snapshot},
+    {.name = "ddl",
+     .args = "outbox|triggers|grants|signal",
+     .min_args = 1,
+     .max_args = 1,
+     .actions = ddl_actions,
+     .flags = ddl_flags,
+     .help = "the SQL that makes the table of an outbox, and the SQL that removes it; runs nothing",
+     .more =
+         "outbox: table, rights and place in the publication of a table that has an outbox:\n"
+         "block in the configuration, whose columns it gets. No server is asked. It is SQL for\n"
+         "psql or the mysql client as it is, and fails where the table is there already.\n"
+         "triggers, grants, signal: not in this version.",
+     .run = fr_cmd_ddl},
     {.name = "config",
      .args = "show|schema|explain [KEY]",
      .min_args = 1,

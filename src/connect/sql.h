@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "connect/ddl.h"
 #include "connect/source.h"
 #include "model/settings.h"
 
@@ -102,6 +103,10 @@ typedef struct fr_sql_ops {
     fr_str (*text)(fr_arena *a, const fr_sql_relation *r, size_t column, const fr_value *v);
     /* A time of this column (TIMESTAMP; DATETIME as UTC). */
     void (*put_time)(fr_buf *b, const fr_sql_relation *r, size_t column, int64_t us);
+
+    /* What a DBA runs to make the table of an outbox, or to take it away again, with rights and
+     * what the log needs; runs as it is. Asks no server. CONFIG. */
+    fr_rc (*put_outbox)(fr_buf *b, const fr_ddl_outbox *o, fr_err *err);
 } fr_sql_ops;
 
 struct fr_sql { /* first member of the connector's own */

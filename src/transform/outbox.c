@@ -148,6 +148,30 @@ static fr_rc set_route(fr_arena *a, fr_route *route, fr_outbox_route *o, const f
     return fr_fail(err, FR_ERR_CONFIG, "%s: outbox.route is empty", route->settings->place);
 }
 
+/* Whatever is no variable of every route is a column. */
+static bool is_variable(fr_str name)
+{
+    static const char *const names[] = {"source", "prefix", "space", "table", "topic"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (fr_str_is(name, names[i]))
+            return true;
+    return false;
+}
+
+void fr_outbox_route_columns(fr_arena *a, const char *route, fr_str **out, size_t *count_out)
+{
+    const char *at = route != NULL ? route : "";
+    *out = fr_arena_alloc(a, (strlen(at) + 1) * sizeof **out);
+    *count_out = 0;
+    while (*at != '\0') {
+        bool variable;
+        fr_str piece = next_piece(at, &variable);
+        at += piece.len + (variable ? 3 : 0);
+        if (variable && !is_variable(piece))
+            (*out)[(*count_out)++] = piece;
+    }
+}
+
 fr_rc fr_outbox_compile(fr_arena *a, fr_route *route, const fr_pair *vars, size_t count,
                         fr_err *err)
 {

@@ -16,7 +16,6 @@ static const fr_ddl_dialect dialect = {
     .put_ident = put_ident,
     .types = {[FR_DDL_NUMBER] = "BIGINT UNSIGNED NOT NULL AUTO_INCREMENT",
               [FR_DDL_ID] = "CHAR(36) CHARACTER SET ascii NOT NULL",
-              [FR_DDL_TX] = NULL,
               [FR_DDL_TEXT] = "VARCHAR(255) NOT NULL",
               [FR_DDL_PAYLOAD] = "LONGBLOB NULL",
               [FR_DDL_HEADER] = "TEXT NULL",
@@ -87,15 +86,10 @@ static void put_all(const maker *m)
 fr_rc fr_my_put_outbox(fr_buf *b, const fr_ddl_outbox *o, fr_err *err)
 {
     const fr_binlog_config *config = o->source->connector;
-    if (o->settings->outbox.tx != NULL) {
-        fr_fail(err, FR_ERR_CONFIG, "%s: outbox.tx: this server has no column that tells it",
-                o->settings->place != NULL ? o->settings->place : "configuration");
-        fr_fail_code(err, "config.outbox");
-        return fr_fail_hint(err, "remove it: it is for PostgreSQL");
-    }
     fr_arena *a = fr_arena_new(0);
     fr_my_dsn dsn = {.user = NULL};
     fr_err unreadable;
+    (void)err;
     if (config->dsn == NULL || fr_my_dsn_parse(a, config->dsn, &dsn, &unreadable) == FR_FAIL)
         dsn.user = NULL;
     maker m = {.b = b, .a = a, .o = o, .table = fr_my_qualified(a, o->space, o->name)};

@@ -14,7 +14,6 @@ static const fr_ddl_dialect dialect = {
     .put_ident = put_ident,
     .types = {[FR_DDL_NUMBER] = "bigint GENERATED ALWAYS AS IDENTITY",
               [FR_DDL_ID] = "uuid",
-              [FR_DDL_TX] = "xid8 NOT NULL DEFAULT pg_current_xact_id()",
               [FR_DDL_TEXT] = "text NOT NULL",
               [FR_DDL_PAYLOAD] = "bytea",
               [FR_DDL_HEADER] = "text",

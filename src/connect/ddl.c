@@ -42,22 +42,19 @@ static void add_created(list *l)
     add(l, FR_DDL_CREATED, FR_STR(name), "when, for people", NULL);
 }
 
-static fr_rc two_things(const fr_ddl_outbox *o, const char *key, const char *column, fr_err *err)
+/* Bytes are neither a number nor a name. */
+static fr_rc check_payload(const fr_ddl_outbox *o, const list *l, fr_err *err)
 {
     const fr_table_settings *t = o->settings;
-    fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: %s names column %s, which is something else",
-            t->place != NULL ? t->place : "configuration", FR_ARG(o->space), FR_ARG(o->name), key,
+    const char *column = t->outbox.payload;
+    if (find(l->items, l->count, fr_cstr(column))->role == FR_DDL_PAYLOAD)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG,
+            "%s: table %.*s.%.*s: outbox.payload names column %s, which is something else",
+            t->place != NULL ? t->place : "configuration", FR_ARG(o->space), FR_ARG(o->name),
             column);
     fr_fail_code(err, "config.outbox");
     return fr_fail_hint(err, "name a column of its own");
-}
-
-static fr_rc is_a(const fr_ddl_outbox *o, const list *l, fr_ddl_role role, const char *key,
-                  const char *column, fr_err *err)
-{
-    if (column == NULL || find(l->items, l->count, fr_cstr(column))->role == role)
-        return FR_OK;
-    return two_things(o, key, column, err);
 }
 
 fr_rc fr_ddl_outbox_columns(fr_arena *a, fr_ddl_outbox *o, const fr_str *route, size_t route_count,
@@ -73,7 +70,6 @@ fr_rc fr_ddl_outbox_columns(fr_arena *a, fr_ddl_outbox *o, const fr_str *route, 
     add_text(&l, FR_DDL_NUMBER, number,
              own ? "the order (poll.column)" : "header id, and the order", NULL);
     add_text(&l, FR_DDL_ID, s->id, "header id", "7b0c5a1e-2f7d-4c55-9d3e-0a9f5d6c1b22");
-    add_text(&l, FR_DDL_TX, s->tx, "the transaction (PostgreSQL 13 and later)", NULL);
     add_text(&l, FR_DDL_TEXT, s->key, "the message's key", "42");
     add_text(&l, FR_DDL_TEXT, s->type, "header type", "created");
     for (size_t i = 0; i < route_count; i++)
@@ -82,8 +78,7 @@ fr_rc fr_ddl_outbox_columns(fr_arena *a, fr_ddl_outbox *o, const fr_str *route, 
     for (size_t i = 0; i < s->headers.count; i++)
         add_text(&l, FR_DDL_HEADER, s->headers.items[i], "a header", NULL);
     add_created(&l);
-    FR_TRY(is_a(o, &l, FR_DDL_PAYLOAD, "outbox.payload", s->payload, err));
-    FR_TRY(is_a(o, &l, FR_DDL_TX, "outbox.tx", s->tx, err));
+    FR_TRY(check_payload(o, &l, err));
     o->columns = l.items;
     o->count = l.count;
     return FR_OK;

@@ -11,7 +11,6 @@
 typedef enum {
     FR_DDL_NUMBER,  /* the next number, by the database: outbox.id, else poll.column */
     FR_DDL_ID,      /* outbox.id, where poll.column is the number */
-    FR_DDL_TX,      /* outbox.tx */
     FR_DDL_TEXT,    /* outbox.key, outbox.type, a column of outbox.route */
     FR_DDL_PAYLOAD, /* outbox.payload */
     FR_DDL_HEADER,  /* outbox.headers */

@@ -107,21 +107,11 @@ static void removed(void **state)
                "\nDROP TABLE `shop`.`out\nbox`;\n");
 }
 
-static void no_transaction_ids(void **state)
-{
-    fixture *f = *state;
-    f->table.outbox.tx = "tx";
-    assert_fails(write_it(f), FR_ERR_CONFIG);
-    assert_string_equal(err.text,
-                        "configuration: outbox.tx: this server has no column that tells it");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(polled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(removed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(no_transaction_ids, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

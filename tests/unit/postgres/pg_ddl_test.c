@@ -59,7 +59,6 @@ static void polled(void **state)
     fixture *f = *state;
     f->table.method = FR_METHOD_OUTBOX;
     f->table.outbox.clean_up = true;
-    f->table.outbox.tx = "tx";
     assert_str(
         text(f),
         "-- Makes outbox public.out\n-- box of source shop, by freshet " FR_VERSION
@@ -70,8 +69,6 @@ static void polled(void **state)
         "SET client_encoding = 'UTF8';\nBEGIN;\n\n"
         "CREATE TABLE \"public\".\"out\nbox\" (\n"
         "    \"id\" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- header id, and the order\n"
-        "    \"tx\" xid8 NOT NULL DEFAULT pg_current_xact_id(), -- the transaction (PostgreSQL 13 "
-        "and later)\n"
         "    \"bo\"\"dy\" bytea, -- the message's value; NULL: a tombstone\n"
         "    \"created\" timestamptz NOT NULL DEFAULT now() -- when, for people\n"
         ") WITH (\n"

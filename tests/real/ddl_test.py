@@ -20,9 +20,9 @@ sources:
     type: postgres
     dsn: {source}
     prefix: {id}
-    log: {{publication: {publication}, slot: {slot}}}
-    tables:
+{log}    tables:
 """
+LOG = "    log: {{publication: {publication}, slot: {slot}}}\n"
 MY = """
 sources:
   src:
@@ -33,6 +33,9 @@ sources:
     insecure: true
     tables:
 """
+
+
+WAYS = (False,)  # read from the log
 
 
 def quoted(mark, *names):
@@ -60,17 +63,17 @@ def of_table(p):
 class Postgres(Pipeline):
     space = 'sp"a\'ce'
 
-    def __init__(self):
+    def __init__(self, polled=False):
         super().__init__("", target=False)
         self.reader, self.writer = f"re\"ad'{self.id}", f"wr\"it'{self.id}"
         self.admin = self.source
         self.publication = f'pu"b\'{self.id}'
         mark = self.quotes = '"'
         self.sql(f"create schema {quoted(mark, self.space)}; create publication {quoted(mark, self.publication)};"
-                 f"create role {quoted(mark, self.reader)} login replication; create role {quoted(mark, self.writer)} login;"
+                 f"create role {quoted(mark, self.reader)} login {'' if polled else 'replication'}; create role {quoted(mark, self.writer)} login;"
                  f"grant create on database {self.id} to {quoted(mark, self.reader)}", on=self.admin)
         self.source = self.as_user(self.reader)
-        configure(self, PG)
+        configure(self, PG.replace("{log}", "" if polled else LOG), polled)
 
     def as_user(self, user):
         u = urlsplit(self.admin)
@@ -84,6 +87,9 @@ class Postgres(Pipeline):
 
     def as_writer(self, statement):
         self.sql(statement, on=self.as_user(self.writer))
+
+    def count(self):
+        return self.sql(f"select count(*) from {quoted(self.quotes, self.space, TABLE)}", on=self.admin)[0][0]
 
     def left(self):
         return [n for q in ("select relname from pg_class c join pg_namespace n on n.oid = relnamespace where nspname = %s",
@@ -99,7 +105,7 @@ class Postgres(Pipeline):
 
 
 class MySql(MyPipeline):
-    def __init__(self, server):
+    def __init__(self, server, polled=False):
         super().__init__("", server)
         self.quotes = "`"
         self.space = self.id
@@ -109,11 +115,12 @@ class MySql(MyPipeline):
         with c.cursor() as q:
             for user in (self.reader, self.writer):
                 q.execute(f"create user {quoted('`', user)}@'%' identified by '{secret}'")
-            q.execute(f"grant replication slave, replication client, reload on *.* to {quoted('`', self.reader)}@'%'")
+            if not polled:
+                q.execute(f"grant replication slave, replication client, reload on *.* to {quoted('`', self.reader)}@'%'")
         c.close()
         at = urlsplit(self.root)
         self.source = f"mysql://{quote(self.reader, safe='')}@{at.hostname}:{at.port}/"
-        configure(self, MY)
+        configure(self, MY, polled)
 
     def client(self, sql):
         d = parts(self.root)
@@ -125,6 +132,9 @@ class MySql(MyPipeline):
         with c.cursor() as q:
             q.execute(statement)
         c.close()
+
+    def count(self):
+        return self.sql(f"select count(*) from {quoted(self.quotes, self.space, TABLE)}")[0][0]
 
     def left(self):
         return list(self.sql("select table_name from information_schema.tables where table_schema = %s", self.space) or ()) + \
@@ -139,16 +149,16 @@ class MySql(MyPipeline):
         super().close()
 
 
-def configure(p, text):
+def configure(p, text, polled):
     p.table = f"{p.space}.{TABLE}"
     o = dict(id="id", key=KEY, type="type", payload=BODY, headers=[HEADER], route=p.id + ".event.${" + KIND + "}")
-    line = "      " + json.dumps(p.table) + ": " + json.dumps(dict(outbox=o)) + "\n"
+    line = "      " + json.dumps(p.table) + ": " + json.dumps(dict({"method": "outbox"} if polled else {}, outbox=o)) + "\n"
     p.write(text + line.replace("{", "{{").replace("}", "}}"))
 
 
-def from_nothing_to_nothing(server):
-    p = Postgres() if server == "postgres" else MySql(server)
-    with case(f"ddl_{server}", p):
+def from_nothing_to_nothing(server, polled):
+    p = Postgres(polled) if server == "postgres" else MySql(server, polled)
+    with case(f"ddl_{server}{'_polled' if polled else ''}", p):
         word = f"src/{p.table}"
         code, make, err = p.verb("ddl", "outbox", "--table", word)
         assert code == 0 and "[FAIL]" not in err, err
@@ -164,7 +174,8 @@ def from_nothing_to_nothing(server):
         again = p.client(make)
         assert again.returncode != 0 and "already exists" in again.stderr, again.stderr
         p.start()
-        p.says("stream from")
+        if not polled:
+            p.says("stream from")
         who, account = "application", quoted(p.quotes, p.writer)
         if server != "postgres":
             who, account = "'application'@'%'", account + "@'%'"
@@ -177,6 +188,9 @@ def from_nothing_to_nothing(server):
         assert [(m.key(), m.value(), m.headers()) for m in got] == [
             (b"42", b'{"id": 42}', [("id", b"1"), ("type", b"created"), (HEADER, None)])], [
                 (m.key(), m.value(), m.headers()) for m in got]
+        if polled:
+            eventually("its deletion", lambda: p.count() == 0)
+        assert p.count() == (0 if polled else 1), p.count()
         assert p.stop() == 0
         code, drop, err = p.verb("ddl", "outbox", "--table", word, "--drop")
         done = p.client(drop)
@@ -206,5 +220,5 @@ if __name__ == "__main__":
         if not there:
             print(f"skip ddl.{s}: {why}", flush=True)
             SERVERS.remove(s)
-    together([refused] + [lambda s=s: from_nothing_to_nothing(s) for s in SERVERS], 4)
+    together([refused] + [lambda s=s, w=w: from_nothing_to_nothing(s, w) for s in SERVERS for w in WAYS], 4)
     finish()

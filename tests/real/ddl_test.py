@@ -35,7 +35,7 @@ sources:
 """
 
 
-WAYS = (False,)  # read from the log
+WAYS = (False, True)  # read from the log, polled
 
 
 def quoted(mark, *names):

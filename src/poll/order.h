@@ -22,6 +22,9 @@ fr_rc fr_poll_order_of(const fr_sql_relation *r, const fr_table_settings *t, fr_
 /* A row's cursor: number, or microseconds. DATA: it has none, or one beyond 64 bits. */
 fr_rc fr_poll_cursor_value(const fr_column *c, const fr_value *v, int64_t *out, fr_err *err);
 
+/* All columns and FROM; NULL in place of those that are not wanted (wanted NULL: all are). */
+void fr_poll_put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r,
+                        const bool *wanted);
 /* " WHERE " and snapshot.where; more must follow. */
 void fr_poll_put_where(fr_buf *b, const fr_table_settings *t);
 /* The rows after r->at, and for times below r->bound_us, in order, at most `limit`. */

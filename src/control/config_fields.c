@@ -99,7 +99,9 @@ static const fr_option top_options[] = {
 
 static const fr_option daemon_options[] = {
     PATH("cache_dir", AT(fr_daemon_settings, cache_dir), "/var/cache/freshet",
-         "Catalogs and schemas seen last; may be deleted at any time."),
+         "Catalogs and schemas seen last, files of comparisons (poll.deletes, method snapshot); "
+         "may be "
+         "deleted at any time."),
     BYTES("memory", AT(fr_daemon_settings, memory), "64MiB", 16 * MIB, 1024 * GIB,
           "All batches and Kafka queues together; when it is full nothing is read."),
     BYTES("max_row_bytes", AT(fr_daemon_settings, max_row_bytes), "16MiB", KIB, GIB,
@@ -256,7 +258,8 @@ static const fr_option source_options[] = {
 static const fr_option table_options[] = {
     CHOICE("method", AT(fr_table_fields, s.method), "log",
            CHOICES("log", "query", "outbox", "trigger", "snapshot", "skip"),
-           "How changes are seen: from the log, or by asking (query); skip leaves the table out."),
+           "How changes are seen: from the log, by asking for what is new (query), by reading all "
+           "of the table again (snapshot); skip leaves the table out."),
     LIST("key", AT(fr_table_fields, s.key), NULL,
          "Key columns; else the primary key, the replica identity's index, or the first unique NOT "
          "NULL one."),
@@ -333,7 +336,7 @@ static const fr_option table_options[] = {
     LATER("schema.both_until", FR_OPT_TEXT, NULL,
           "With on_change both: when the old topic is closed."),
     TIME("poll.every", AT(fr_table_fields, s.poll_every_us), "30s", 10 * MS, 720 * HOUR,
-         "Time between two reads."),
+         "Time between two reads; of method snapshot required."),
     TEXT("poll.column", AT(fr_table_fields, s.poll_column), NULL,
          "Of method query: a time that each change sets, or a number that only grows."),
     TEXT("poll.tiebreak", AT(fr_table_fields, s.poll_tiebreak), NULL,
@@ -351,10 +354,12 @@ static const fr_option table_options[] = {
     LATER("poll.allow_replica", FR_OPT_BOOL, "false", "Poll a replica: nothing can be promised."),
     CHOICE("poll.deletes", AT(fr_table_fields, s.poll_deletes), "none",
            CHOICES("none", "soft-column", "full-compare"),
-           "How deletes are seen: not at all, or by poll.delete_column."),
+           "How deletes are seen: not at all, by poll.delete_column, or by comparing the table's "
+           "keys with the published ones."),
     TEXT("poll.delete_column", AT(fr_table_fields, s.poll_delete_column), NULL,
          "Of soft-column: a row in which it is neither NULL, false nor 0 is deleted."),
-    LATER("poll.compare_every", FR_OPT_TIME, NULL, "Time between full comparisons."),
+    TIME("poll.compare_every", AT(fr_table_fields, s.poll_compare_every_us), "24h", SECOND,
+         8760 * HOUR, "Of full-compare: time between two comparisons."),
     TEXT("outbox.id", AT(fr_table_fields, s.outbox.id), NULL,
          "Of an outbox, required with any other: column of the event's id; becomes header id."),
     TEXT("outbox.payload", AT(fr_table_fields, s.outbox.payload), NULL,
@@ -454,8 +459,6 @@ const fr_section *fr_section_find(const char *kind)
 static const fr_unbuilt unbuilt[] = {
     {"table", "method", "outbox", "use log, query or skip"},
     {"table", "method", "trigger", "use log, query or skip"},
-    {"table", "method", "snapshot", "use log, query or skip"},
-    {"table", "poll.deletes", "full-compare", "use none or soft-column"},
     {"table", "envelope", "debezium", "use standard or state"},
     {"table", "errors.mode", "block", "held tables are not built yet: use stop or dlq"},
     {"table", "schema.on_change", "block", HELD},

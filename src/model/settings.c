@@ -178,9 +178,20 @@ bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
 bool fr_source_polled(const fr_source_settings *s)
 {
     for (size_t i = 0; i < s->table_count; i++)
-        if (s->tables[i].method == FR_METHOD_QUERY)
+        if (s->tables[i].method == FR_METHOD_QUERY || s->tables[i].method == FR_METHOD_SNAPSHOT)
             return true;
     return false;
+}
+
+bool fr_table_compared(const fr_table_settings *t)
+{
+    return t->method == FR_METHOD_SNAPSHOT ||
+           (t->method == FR_METHOD_QUERY && t->poll_deletes == 2);
+}
+
+bool fr_table_key_before(const fr_table_settings *t)
+{
+    return fr_table_compared(t) && t->envelope != FR_ENVELOPE_STATE;
 }
 
 int fr_sink_match(const fr_sink_settings *s, fr_str topic)

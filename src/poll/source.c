@@ -20,10 +20,15 @@ static fr_rc split_name(const fr_table_settings *t, fr_sql_name *out, fr_err *er
     return FR_OK;
 }
 
+static bool is_polled(const fr_table_settings *t)
+{
+    return t->method == FR_METHOD_QUERY || t->method == FR_METHOD_SNAPSHOT;
+}
+
 static bool any_pattern(const fr_source_settings *s)
 {
     for (size_t i = 0; i < s->table_count; i++)
-        if (s->tables[i].regex != NULL && s->tables[i].method == FR_METHOD_QUERY)
+        if (s->tables[i].regex != NULL && is_polled(&s->tables[i]))
             return true;
     return false;
 }
@@ -40,7 +45,7 @@ fr_rc fr_poll_find(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *s
     fr_polled *tables = fr_arena_alloc(a, (source->table_count + name_count + 1) * sizeof(*tables));
     for (size_t i = 0; i < source->table_count; i++) {
         const fr_table_settings *t = &source->tables[i];
-        if (t->regex != NULL || t->method != FR_METHOD_QUERY)
+        if (t->regex != NULL || !is_polled(t))
             continue;
         fr_polled *f = &tables[count++];
         f->settings = t;
@@ -48,7 +53,7 @@ fr_rc fr_poll_find(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *s
     }
     for (size_t i = 0; i < name_count; i++) {
         const fr_table_settings *t = fr_source_match(source, names[i].space, names[i].name);
-        if (t != NULL && t->regex != NULL && t->method == FR_METHOD_QUERY)
+        if (t != NULL && t->regex != NULL && is_polled(t))
             tables[count++] = (fr_polled){names[i], t};
     }
     *out = tables;
@@ -191,7 +196,24 @@ static void say_deletes(const fr_polled *t, fr_findings *out)
                                     "%.*s.%.*s: method query never sees deletes, nor what lies "
                                     "between two polls",
                                     FR_ARG(t->name.space), FR_ARG(t->name.name));
-    f->hint = FR_STR("poll.deletes: soft-column, where rows are marked; or method log");
+    f->hint =
+        FR_STR("poll.deletes: soft-column, where rows are marked; full-compare; or method log");
+}
+
+static void say_compared(const fr_polled *t, fr_findings *out)
+{
+    bool whole = t->settings->method == FR_METHOD_SNAPSHOT;
+    int64_t every = whole ? t->settings->poll_every_us : t->settings->poll_compare_every_us;
+    fr_finding *f = fr_findings_add(
+        out, FR_WARNING, "query.compare", "%.*s.%.*s: every %" PRId64 " s %s read%s",
+        FR_ARG(t->name.space), FR_ARG(t->name.name), every / 1000000,
+        whole ? "all its rows and all messages of its topic are"
+              : "the keys of all its rows and all messages of its topic are",
+        whole ? "" : ", and no poll of it happens meanwhile");
+    f->hint = whole ? FR_STR("daemon.cache_dir needs room for a copy of the table; large ones: "
+                             "method query")
+                    : FR_STR("daemon.cache_dir needs room for its keys twice, and 30 bytes more "
+                             "for each");
 }
 
 static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_polled *t, fr_findings *out)
@@ -204,7 +226,9 @@ static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_polled *t, fr
         add_error(out, "query.table", &err);
         return;
     }
-    if (fr_poll_order_of(r, t->settings, out->arena, &o, &err) == FR_FAIL) {
+    if (t->settings->method == FR_METHOD_SNAPSHOT) {
+        say_compared(t, out);
+    } else if (fr_poll_order_of(r, t->settings, out->arena, &o, &err) == FR_FAIL) {
         fr_fail_in(&err, "%.*s.%.*s", FR_ARG(t->name.space), FR_ARG(t->name.name));
         add_error(out, "poll.column", &err);
     } else {
@@ -219,6 +243,8 @@ static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_polled *t, fr
         say_index(ops, r, &o, out);
         say_skew(r, t->settings, &o, out);
         say_deletes(t, out);
+        if (fr_table_compared(t->settings))
+            say_compared(t, out);
     }
     ops->forget(r);
 }

@@ -163,7 +163,7 @@ def exact(server):
         p.says("compared")
         p.kill()
         # With what it has found at hand; and when some of it is committed.
-        for where in ("compare_found:kill", "compare_after_batch:kill" if count > 500000 else "capture_after_commit:kill:2"):
+        for where in ("compare_found:kill", "capture_after_commit:kill:2"):
             p.start(where)
             p.wait_exit(patience)
         p.start()

@@ -308,6 +308,41 @@ def whole(server):
         assert p.stop() == 0
 
 
+SINK = """
+sinks:
+  dst:
+    type: postgres
+    dsn: {target}
+    from: ["{id}.public.t", "{id}.public.two"]
+    create: run
+    write: {{every: 50ms}}
+"""
+
+
+def into_a_sink():
+    """Deletes that know the key alone, and rows that differ, in a database behind it."""
+    tables = ("      public.t: {{method: query, poll: {{column: id, every: 100ms, deletes: full-compare, compare_every: 1s}}}}\n"
+              "      public.two: {{method: snapshot, key: [id], envelope: state, poll: {{every: 300ms}}}}\n")
+    p = Pipeline(PG + tables + SINK)
+    with case("compare_into_a_sink", p):
+        p.write(PG + tables + SINK, COMPACT)
+        p.sql("create table t(id bigint primary key, v text not null, n int not null default 0);"
+              "create view two as select id, n from t where id < 5; insert into t(id, v) select i, 'x' from generate_series(1, 50) i")
+        p.start()
+
+        def same():
+            try:
+                return all(p.sql(q + " order by 1") == p.sql(q + " order by 1", on=p.target) for q in ("select id, v from t", "select id, n from two"))
+            except Exception:
+                return False
+        eventually("the target has the rows", same)
+        p.sql("delete from t where id in (2, 7); update t set n = 9 where id = 3; insert into t(id, v) values (51, 'y')")
+        eventually("the target has what was found", same)
+        assert p.sql("select n from two where id = 3", on=p.target) == [(9,)]
+        assert p.stop() == 0
+    p.close()
+
+
 def refused(server):
     """A topic that loses its keys, files that cannot be written: said, and the polls go on."""
     tables = ("      SPACE.t: {{method: query, poll: {{column: id, every: 100ms, deletes: full-compare, compare_every: 1s}}}}\n")
@@ -361,5 +396,7 @@ if __name__ == "__main__":
     todo = [lambda t=t, n=n: t(n) for n in SERVERS for t in wanted]
     if not sys.argv[1:] or "refused" in sys.argv[1:]:
         todo.append(lambda: refused("postgres"))
+    if not sys.argv[1:] or "into_a_sink" in sys.argv[1:]:
+        todo.append(into_a_sink)
     together(todo, 3)
     finish()

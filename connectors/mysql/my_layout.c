@@ -333,7 +333,7 @@ fr_rc fr_my_layout_new(const fr_my_relation *r, uint32_t version, fr_my_layout *
     fr_table like = {.space = l->from->space,
                      .name = l->from->name,
                      .version = version,
-                     .full_before = r->full_image,
+                     .full_before = r->full_image && !r->key_before,
                      .doc = l->from->doc,
                      .column_count = r->column_count,
                      .columns = columns};

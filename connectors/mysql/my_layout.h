@@ -17,6 +17,7 @@ typedef struct fr_my_relation {
     /* The configuration and the catalog only. */
     bool captured;   /* true */
     bool full_image; /* true; false: binlog_row_image is not FULL: columns may be absent */
+    bool key_before; /* rows are whole, but old ones, which have the key alone (polling) */
     fr_str doc;      /* TABLE_COMMENT */
 } fr_my_relation;
 
@@ -44,8 +45,9 @@ bool fr_my_column_fits(const fr_my_column *declared, fr_my_wire wire, uint16_t m
                        const char **why);
 
 /* Build the table: kinds, native types, defaults, key (primary), may_be_absent and full_before
- * (full_image). SCHEMA errors "my.type_unsupported", "my.charset_unsupported", with table and
- * column in front; "my.column_unnamed" when the log has no names and nobody gave them. */
+ * (full_image and not key_before). SCHEMA errors "my.type_unsupported", "my.charset_unsupported",
+ * with table and column in front; "my.column_unnamed" when the log has no names and nobody gave
+ * them. */
 fr_rc fr_my_layout_new(const fr_my_relation *r, uint32_t version, fr_my_layout **out, fr_err *err);
 /* The same layout as version + 1, with a column made nullable (absent: one that may be
  * absent, and full_before false): the log is right. */

@@ -318,6 +318,20 @@ static fr_rc may_delete(fr_my *my, my_relation *r, fr_err *err)
     return FR_OK;
 }
 
+/* The key that old rows have: the configured one, else the table's. */
+static void key_by_settings(const fr_table_settings *t, fr_my_relation *r)
+{
+    r->key_before = true;
+    for (size_t i = 0; i < r->column_count; i++) {
+        fr_my_column *c = &r->columns[i];
+        for (size_t k = 0; k < t->key.count; k++) {
+            c->primary = k == 0 ? 0 : c->primary;
+            if (fr_str_is(c->name, t->key.items[k]) && !c->nullable)
+                c->primary = (uint16_t)(k + 1);
+        }
+    }
+}
+
 /* A key that the configuration names for a view, where nothing can be declared, is taken at its
  * word. */
 static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r, fr_str space,
@@ -333,6 +347,8 @@ static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r
     for (size_t i = 0; i < from->column_count && r->from->engine.len == 0; i++)
         if (fr_texts_have(&t->key, from->columns[i].name))
             from->columns[i].nullable = false;
+    if (fr_table_key_before(t))
+        key_by_settings(t, from);
     FR_TRY(fr_my_layout_new(from, version, &r->layout, err));
     size_t n = from->column_count;
     int64_t *units = fr_arena_alloc(r->arena, (n + 1) * sizeof(*units));

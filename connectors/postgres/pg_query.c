@@ -333,6 +333,20 @@ static void pg_forget(fr_sql_relation *base)
     free(r);
 }
 
+/* The key that old rows have: the configured one, else the primary one. */
+static void key_by_settings(const fr_table_settings *t, fr_pg_relation *p)
+{
+    for (size_t i = 0; i < p->column_count; i++) {
+        fr_pg_attr *attr = &p->columns[i];
+        for (size_t k = 0; k < t->key.count; k++) {
+            attr->primary = k == 0 ? 0 : attr->primary;
+            if (fr_str_is(attr->name, t->key.items[k]) && !attr->nullable)
+                attr->primary = (uint16_t)(k + 1);
+        }
+        attr->identity = attr->primary != 0;
+    }
+}
+
 static fr_rc read_relation(pg_sql *c, const fr_table_settings *t, pg_relation *r, fr_pg_relation *p,
                            uint32_t version, fr_err *err)
 {
@@ -344,6 +358,8 @@ static fr_rc read_relation(pg_sql *c, const fr_table_settings *t, pg_relation *r
         FR_TRY(read_class(c, t, r, p, err));
         FR_TRY(read_columns(c, t, r, p, &facts, err));
     }
+    if (p->identity == 'd')
+        key_by_settings(t, p);
     FR_TRY(make_layout(c, r, p, version, err));
     int64_t *units = fr_arena_alloc(r->arena, (p->column_count + 1) * sizeof(*units));
     for (size_t i = 0; i < p->column_count; i++)
@@ -368,10 +384,11 @@ static fr_rc pg_describe(fr_sql *base, const fr_table_settings *t, fr_str space,
     r->qualified = t->poll_query != NULL
                        ? fr_arena_printf(r->arena, "(\n%s\n) freshet_poll", t->poll_query)
                        : fr_pg_qualified(r->arena, space, name);
-    /* full: there is no old row, so nothing of a log's rules holds. */
+    /* full: there is no old row, so nothing of a log's rules holds; but where deletes are found by
+     * comparison there is, and it has the key alone. */
     fr_pg_relation p = {.space = fr_arena_str(r->arena, space),
                         .name = fr_arena_str(r->arena, name),
-                        .identity = 'f',
+                        .identity = fr_table_key_before(t) ? 'd' : 'f',
                         .captured = true};
     if (read_relation(SQL(base), t, r, &p, version, err) == FR_FAIL) {
         pg_forget(&r->base);

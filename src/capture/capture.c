@@ -84,6 +84,7 @@ fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
                     .prefix = fr_cstr(c->s.source->prefix),
                     .db = fr_arena_str(a, fr_cstr(fr_json_str(j, "db", "")))};
     json_decref(j);
+    c->encoding = s;
     c->encoder = fr_encoder_new(&s, c->registry);
     return FR_OK;
 }
@@ -465,6 +466,8 @@ static fr_rc run_once(void *context, fr_err *err)
     outlet *o = NULL;
     c->run_began_us = fr_now_us();
     c->safe.len = 0;
+    atomic_store(&c->polled_put, 0);
+    atomic_store(&c->polled_committed, 0);
     c->pool = fr_pool_new(pool_batches(c), 4096, 1 << 20);
     fr_rc rc = open_all(c, err);
     if (rc == FR_OK && !stopping(c)) {

@@ -14,8 +14,9 @@ typedef struct fr_capture_settings { /* all borrowed until fr_capture_free */
     const fr_source_ops *ops;
     const fr_kafka_settings *kafka;
     const fr_registry_settings *registry;
-    int64_t memory;       /* bytes for batches */
-    const char *instance; /* unique per start of the process */
+    int64_t memory;        /* bytes for batches */
+    const char *instance;  /* unique per start of the process */
+    const char *cache_dir; /* for files while tables are compared */
     fr_observer observer;
 } fr_capture_settings;
 

@@ -47,9 +47,12 @@ struct fr_capture {
     fr_reader *reader;      /* the stream's, while there is one; for interrupt */
     atomic_bool committing; /* the publisher waits for the broker, and not for batches */
     atomic_bool silent;     /* the source had nothing more to say when the last batch was filled */
-    polls *polls;           /* of a source that is polled; NULL: none now; under the lock */
-    fr_buf safe;            /* newest committed resume text */
+    fr_encoder_settings encoding; /* what the encoder was made with */
+    polls *polls;                 /* of a source that is polled; NULL: none now; under the lock */
+    fr_buf safe;                  /* newest committed resume text */
     uint64_t safe_version;
+    /* Batches of polled tables: put into `filled`, and of these so many are committed. */
+    atomic_uint_fast64_t polled_put, polled_committed;
 
     /* Over all runs, under the lock: rows that Kafka did not take for their size. */
     fr_arena *refused_arena;
@@ -169,6 +172,22 @@ bool throttle_cause(throttle *t, char *out, size_t size);
 /* poll.c: a source whose tables are asked (method query). As run_once; nothing of the log is
  * opened. */
 fr_rc poll_run(fr_capture *c, outlet *o, fr_arena *a, fr_err *err);
+
+/* compare.c: what a polled table holds against what was published of it. */
+struct fr_poller;
+struct fr_sql;
+typedef struct compare_way {          /* how the driver of polls lends a hand; all true: go on */
+    fr_batch *(*take)(void *context); /* an empty batch of the pool; NULL: it is over */
+    bool (*put)(void *context, fr_batch *b);
+    bool (*settle)(void *context); /* waits until all that was put is committed */
+    bool (*over)(void *context);
+    void *context;
+} compare_way;
+/* Nobody else may use the poller meanwhile. FR_OK: compared; FR_IDLE: it is over; FR_END: it could
+ * not be compared, *err says why, and nothing of the source is to blame; FR_FAIL. Unless FR_OK what
+ * was found before is published all the same. */
+fr_rc compare_table(fr_capture *c, const compare_way *way, struct fr_poller *poller,
+                    struct fr_sql *sql, const fr_table_settings *settings, fr_err *err);
 
 /* Any wait between two polls ends. From any thread, under c->lock. */
 void polls_wake(polls *p);

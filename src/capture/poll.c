@@ -15,7 +15,10 @@ enum {
     LOOK_US = 1000000,
     TELL_US = 250000,
     WAITS_US = 60000000,
-    HELD_US = 1000000
+    HELD_US = 1000000,
+    TURN_US = 50000,
+    RETRY_US = 300000000,
+    COMPARE_ALIVE_US = 60000000
 };
 
 typedef struct polled {
@@ -31,6 +34,12 @@ typedef struct polled {
      * and its entry of polls.due_us is BUSY. */
     uint64_t given, produced, committed;
     bool waits;
+    const fr_table_settings *settings;
+    bool whole;          /* method snapshot: it is compared, and not polled */
+    int64_t whole_us;    /* wall clock: what was committed before that was compared; 0: never */
+    int64_t retry_us;    /* monotonic: no comparison before that; 0: none has failed */
+    int64_t compared_us; /* wall clock; 0: never */
+    int64_t compares_us; /* time between comparisons; 0: it is not compared */
 } polled;
 
 struct polls {
@@ -50,7 +59,9 @@ struct polls {
 
     /* Shared with the readers, under c->lock. */
     size_t running, asking; /* readers; those of them that ask */
-    atomic_bool stop;       /* also read without it */
+    bool comparing; /* one at a time, for the memory it takes; it does not count as asking */
+    atomic_int_fast64_t alive_us; /* monotonic: when that one was last heard of */
+    atomic_bool stop;             /* also read without it */
     pthread_cond_t wake;
     bool failed;
     fr_err err;
@@ -181,12 +192,18 @@ static bool page_given(const polled *t)
     return t->drain != NULL && fr_drain_waits(t->drain);
 }
 
-static bool put(polls *p, polled *t, fr_batch *b)
+static bool put_batch(polls *p, fr_batch *b)
+{
+    atomic_fetch_add(&p->c->polled_put, 1);
+    return fr_queue_put(p->c->filled, b, INT64_MAX);
+}
+
+static bool give(polls *p, polled *t, fr_batch *b)
 {
     pthread_mutex_lock(&p->c->lock);
     t->given++;
     pthread_mutex_unlock(&p->c->lock);
-    return fr_queue_put(p->c->filled, b, INT64_MAX);
+    return put_batch(p, b);
 }
 
 static size_t rows_of(const fr_batch *b)
@@ -246,7 +263,7 @@ static fr_rc ask(polls *p, polled *t, fr_sql *sql, bool *done, int64_t *began_us
         throttle_pay(c->throttle, rows);
         if (rc == FR_OK)
             FR_TELL(&c->s.observer, stage, 0, (double)(b->filled_us - filling) / 1e6);
-        if (rc != FR_OK || !put(p, t, b))
+        if (rc != FR_OK || !give(p, t, b))
             fr_pool_give(c->pool, b);
         *done = rc == FR_END && !page_given(t);
         if (rc == FR_FAIL)
@@ -272,17 +289,154 @@ static void say_waits(polls *p, polled *t, const fr_poller_status *s)
            FR_ARG(t->space), FR_ARG(t->name), s->waits, s->waits_us / 1000000);
 }
 
+/* When a table that is only compared is due. */
+static int64_t compared_next(const polled *t)
+{
+    int64_t now = fr_now_us(), left = t->compared_us + t->compares_us - fr_wall_us();
+    if (left > t->compares_us)
+        left = t->compares_us;
+    int64_t due = now + (left < 0 || t->compared_us == 0 ? 0 : left);
+    return due < t->retry_us ? t->retry_us : due;
+}
+
 /* Under the lock. Where it is held up by gaps, which close within seconds, it is asked soon. */
 static void round_over(polls *p, polled *t, const fr_poller_status *s, int64_t began_us)
 {
     int64_t now = fr_now_us(), wall = fr_wall_us();
     bool soon = s->held && t->every_us > HELD_US;
-    t->once = true;
+    t->once = !t->whole || t->compared_us != 0;
     int64_t due = soon ? began_us + HELD_US : polled_due(began_us, t->every_us, t->place_us);
+    if (t->whole)
+        due = compared_next(t);
     *t->due_us = due < now ? now : due;
     polled_over(&t->view, s, now, wall);
     t->view.s.next_us = wall + *t->due_us - now;
     FR_TELL(&p->c->s.observer, poll, (double)t->view.s.took_us / 1e6);
+}
+
+/* ---- comparisons ---- */
+
+static fr_batch *lend_batch(void *context)
+{
+    return take_batch(context);
+}
+
+static bool put_compared(void *context, fr_batch *b)
+{
+    polls *p = context;
+    b->filled_us = fr_now_us();
+    fr_pool_weigh(p->c->pool, b);
+    if (put_batch(p, b))
+        return true;
+    fr_pool_give(p->c->pool, b);
+    return false;
+}
+
+static bool over_now(void *context)
+{
+    polls *p = context;
+    atomic_store(&p->alive_us, fr_now_us());
+    return over(p);
+}
+
+/* What others put meanwhile may be waited for, too: it is committed as well. */
+static bool wait_committed(void *context)
+{
+    polls *p = context;
+    uint64_t put = atomic_load(&p->c->polled_put);
+    while (atomic_load(&p->c->polled_committed) < put && !over(p))
+        fr_sleep_us(LOOK_US / 500);
+    return !over(p);
+}
+
+/* Claims the right to compare, of which there is one. */
+static bool compare_due(polls *p, const polled *t)
+{
+    int64_t wall = fr_wall_us();
+    /* A clock that went back must not put it off for ever. */
+    bool due = t->compares_us != 0 && fr_now_us() >= t->retry_us &&
+               (t->compared_us > wall || wall - t->compared_us >= t->compares_us);
+    if (!due)
+        return false;
+    pthread_mutex_lock(&p->c->lock);
+    due = !p->comparing;
+    if (due) {
+        p->comparing = true;
+        p->asking--;
+        atomic_store(&p->alive_us, fr_now_us());
+    }
+    pthread_mutex_unlock(&p->c->lock);
+    return due;
+}
+
+static void compare_over(polls *p)
+{
+    pthread_mutex_lock(&p->c->lock);
+    p->comparing = false;
+    p->asking++;
+    pthread_mutex_unlock(&p->c->lock);
+}
+
+static fr_rc compare(polls *p, polled *t, fr_sql *sql, fr_err *err)
+{
+    const compare_way way = {.take = lend_batch,
+                             .put = put_compared,
+                             .settle = wait_committed,
+                             .over = over_now,
+                             .context = p};
+    int64_t wall_us = fr_wall_us();
+    fr_rc rc = compare_table(p->c, &way, t->poller, sql, t->settings, err);
+    if (rc == FR_OK)
+        t->whole_us = wall_us;
+    t->compared_us = fr_poller_compared_us(t->poller);
+    if (rc == FR_FAIL)
+        return fr_fail_in(err, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
+    if (rc == FR_END) {
+        int64_t wait = t->compares_us < RETRY_US ? t->compares_us : RETRY_US;
+        t->retry_us = fr_now_us() + wait;
+        fr_log(FR_LOG_ERROR, p->c->who,
+               "%.*s.%.*s cannot be compared with what was published of it, and is tried again in "
+               "%" PRId64 " s: %s [%s]; %s",
+               FR_ARG(t->space), FR_ARG(t->name), wait / LOOK_US, err->text, err->code,
+               fr_err_hint(err));
+    }
+    return FR_OK;
+}
+
+/* The first time it says when it was compared last. */
+static fr_rc begin_whole(polled *t, fr_sql *sql, fr_err *err)
+{
+    fr_sql_relation *relation;
+    if (fr_poller_relation(t->poller, sql, false, &relation, err) == FR_FAIL)
+        return fr_fail_in(err, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
+    t->view.began_us = fr_now_us();
+    return FR_OK;
+}
+
+/* What is due of a table. *done: there is nothing more for now. */
+static fr_rc read_table(polls *p, polled *t, fr_sql *sql, bool *done, int64_t *began_us,
+                        fr_err *err)
+{
+    bool may = true;
+    if (t->whole)
+        FR_TRY(begin_whole(t, sql, err));
+    else
+        FR_TRY(ask(p, t, sql, done, began_us, err));
+    leave(t);
+    if (t->compares_us == 0)
+        return FR_OK;
+    t->compared_us = fr_poller_compared_us(t->poller);
+    if ((!t->whole && !*done) || !compare_due(p, t)) {
+        /* Nothing to do until then; where another one is compared it is its turn soon. */
+        *done = *done || (t->whole && compared_next(t) > fr_now_us());
+        return FR_OK;
+    }
+    *done = true;
+    fr_rc rc = may_ask(p, sql, false, &may, err);
+    if (rc == FR_OK && may)
+        rc = compare(p, t, sql, err);
+    compare_over(p);
+    return rc;
 }
 
 static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
@@ -298,11 +452,12 @@ static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
         /* Somebody who sleeps looks what is due next: we shall not. */
         pthread_cond_signal(&p->wake);
         pthread_mutex_unlock(&c->lock);
-        rc = ask(p, t, sql, &done, &began, err);
+        rc = read_table(p, t, sql, &done, &began, err);
         leave(t);
         fr_poller_status s = {0};
         if (rc == FR_OK && done) {
             status_of(t, &s);
+            s.whole_us = t->whole ? t->whole_us : s.whole_us;
             say_waits(p, t, &s);
         }
         pthread_mutex_lock(&c->lock);
@@ -312,6 +467,8 @@ static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
             *t->due_us = fr_now_us(); /* others that are due have waited longer */
         if (rc == FR_OK && done)
             round_over(p, t, &s, t->drain != NULL ? t->view.began_us : began);
+        if (t->whole && *t->due_us < began + TURN_US)
+            *t->due_us = began + TURN_US; /* another comparison is under way */
     }
     pthread_mutex_unlock(&c->lock);
     return rc;
@@ -393,7 +550,8 @@ static void look_around(polls *p, const outlet *o, int64_t *next_us)
     *next_us = now + LOOK_US;
     bool once = true;
     pthread_mutex_lock(&c->lock);
-    bool quiet = p->asking == 0;
+    bool quiet =
+        p->asking == 0 && (!p->comparing || now - atomic_load(&p->alive_us) < COMPARE_ALIVE_US);
     for (size_t i = 0; i < p->count; i++)
         once = once && p->tables[i].once;
     pthread_mutex_unlock(&c->lock);
@@ -553,7 +711,11 @@ static void add_tables(polls *p, const fr_polled *tables, size_t count)
         *n = (polled){.space = fr_arena_str(p->arena, space),
                       .name = fr_arena_str(p->arena, name),
                       .due_us = &p->due_us[i],
-                      .every_us = s->poll_every_us};
+                      .every_us = s->poll_every_us,
+                      .settings = s,
+                      .whole = s->method == FR_METHOD_SNAPSHOT};
+        if (fr_table_compared(s))
+            n->compares_us = n->whole ? s->poll_every_us : s->poll_compare_every_us;
         p->due_us[i] = 0;
         n->place_us = polled_place(fr_cstr(c->s.source->name), i, count, n->every_us);
         fr_str recorded = progress != NULL ? *progress : FR_STR("");

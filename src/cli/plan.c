@@ -1,8 +1,10 @@
 #include "cli/plan.h"
 #include "capture/capture.h"
+#include "capture/compare.h"
 #include "codec/avro_schema.h"
 #include "codec/change.h"
 #include "poll/poll.h"
+#include "poll/sorter.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -345,6 +347,18 @@ static void look_at_outbox(fr_look *l, fr_findings *f, const fr_route *r)
                    "not there ends the source, and loses nothing");
 }
 
+/* Deletes are found by what the topic keeps, sorted in files. */
+static void look_at_compared(fr_look *l, fr_findings *f, const fr_route *r)
+{
+    fr_err err;
+    if (fr_compare_route(r, &err) == FR_FAIL)
+        fr_look_error(l, f, "compare.key", &err);
+    if (fr_compare_topic(l->admin, &l->config->kafka, r, false, &err) == FR_FAIL)
+        fr_look_error(l, f, "compare.topic", &err);
+    if (fr_sorter_check(l->config->daemon.cache_dir, &err) == FR_FAIL)
+        fr_look_error(l, f, "compare.disk", &err);
+}
+
 void fr_look_kafka(fr_look *l)
 {
     fr_findings *f = fr_look_section(l, "KAFKA   %s", l->config->kafka.brokers.items[0]);
@@ -367,6 +381,8 @@ void fr_look_kafka(fr_look *l)
         }
         bool null_keys = r->key_count == 0 || r->settings->truncate == FR_TRUNCATE_PUBLISH;
         look_at_topic(l, f, r->topic, false, null_keys);
+        if (fr_table_compared(r->settings))
+            look_at_compared(l, f, r);
     }
 }
 

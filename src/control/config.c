@@ -270,6 +270,7 @@ static void read_table(fr_loader *l, table_layers *t, const fr_member *m, const 
     inherit(l, s, base);
     fr_scope_read(l, s, m->value, NULL);
     fr_outbox_read(l, s, fields);
+    fr_compare_read(l, s, &fields->s);
     fields->s.pattern = fr_arena_cstr(l->a, m->key);
     fields->s.regex = regex;
     fields->s.place = fr_place_text(l->a, m->place);

@@ -327,9 +327,9 @@ static void check_poll_deletes(fr_loader *l, const char *table, const fr_table_s
         fr_problem *p = report(l, false, "config.missing", table, "poll.deletes",
                                "soft-column needs poll.delete_column");
         fr_problem_hint(l, p, "name the column that says that a row is deleted");
-    } else if (t->poll_deletes == 0 && t->poll_delete_column != NULL) {
+    } else if (t->poll_deletes != 1 && t->poll_delete_column != NULL) {
         fr_problem *p = report(l, false, "config.conflict", table, "poll.delete_column",
-                               "nothing looks at it while poll.deletes is none");
+                               "nothing looks at it unless poll.deletes is soft-column");
         fr_problem_hint(l, p, "set poll.deletes: soft-column");
     }
 }
@@ -347,7 +347,7 @@ static void check_poll_statement(fr_loader *l, const char *table, const fr_table
     }
 }
 
-static void check_polled_table(fr_loader *l, const char *table, const fr_table_settings *t)
+static void check_cursor(fr_loader *l, const char *table, const fr_table_settings *t)
 {
     if (t->poll_column == NULL && t->method == FR_METHOD_QUERY) {
         fr_problem *p = report(l, false, "config.missing", table, "poll.column",
@@ -361,6 +361,13 @@ static void check_polled_table(fr_loader *l, const char *table, const fr_table_s
                    "`%s` is not taken: an hour of it comes twice a year", t->poll_timezone);
         fr_problem_hint(l, p, "UTC, if that is what the column holds; else poll a number");
     }
+    check_poll_deletes(l, table, t);
+}
+
+static void check_polled_table(fr_loader *l, const char *table, const fr_table_settings *t)
+{
+    if (t->method != FR_METHOD_SNAPSHOT)
+        check_cursor(l, table, t);
     if (t->snapshot_mode != 0) {
         fr_problem *p = report(l, false, "config.not_built", table, "snapshot.mode",
                                "the first poll reads all rows, whatever snapshot.mode says");
@@ -372,7 +379,6 @@ static void check_polled_table(fr_loader *l, const char *table, const fr_table_s
         fr_problem_hint(l, p, "remove it");
     }
     check_poll_statement(l, table, t);
-    check_poll_deletes(l, table, t);
 }
 
 /* A queue has no cursor, and nothing of it changes or is deleted but by us. */

@@ -99,7 +99,9 @@ static const fr_option top_options[] = {
 
 static const fr_option daemon_options[] = {
     PATH("cache_dir", AT(fr_daemon_settings, cache_dir), "/var/cache/freshet",
-         "Catalogs and schemas seen last; may be deleted at any time."),
+         "Catalogs and schemas seen last, files of comparisons (poll.deletes, method snapshot); "
+         "may be "
+         "deleted at any time."),
     BYTES("memory", AT(fr_daemon_settings, memory), "64MiB", 16 * MIB, 1024 * GIB,
           "All batches and Kafka queues together; when it is full nothing is read."),
     BYTES("max_row_bytes", AT(fr_daemon_settings, max_row_bytes), "16MiB", KIB, GIB,
@@ -254,11 +256,11 @@ static const fr_option source_options[] = {
 };
 
 static const fr_option table_options[] = {
-    CHOICE(
-        "method", AT(fr_table_fields, s.method), "log",
-        CHOICES("log", "query", "outbox", "trigger", "snapshot", "skip"),
-        "How changes are seen: from the log, by asking (query), or by asking and deleting what is "
-        "published (outbox); skip leaves the table out."),
+    CHOICE("method", AT(fr_table_fields, s.method), "log",
+           CHOICES("log", "query", "outbox", "trigger", "snapshot", "skip"),
+           "How changes are seen: from the log, by asking for what is new (query), by reading all "
+           "of the table again (snapshot), or by asking and deleting what is published (outbox); "
+           "skip leaves the table out."),
     LIST("key", AT(fr_table_fields, s.key), NULL,
          "Key columns; else the primary key, the replica identity's index, or the first unique NOT "
          "NULL one."),
@@ -335,7 +337,7 @@ static const fr_option table_options[] = {
     LATER("schema.both_until", FR_OPT_TEXT, NULL,
           "With on_change both: when the old topic is closed."),
     TIME("poll.every", AT(fr_table_fields, s.poll_every_us), "30s", 10 * MS, 720 * HOUR,
-         "Time between two reads; of method outbox 1s if not set."),
+         "Time between two reads; of method outbox 1s if not set, of method snapshot required."),
     TEXT("poll.column", AT(fr_table_fields, s.poll_column), NULL,
          "Of method query: a time that each change sets, or a number that only grows. Of method "
          "outbox: what orders the rows, if not outbox.id."),
@@ -354,10 +356,12 @@ static const fr_option table_options[] = {
     LATER("poll.allow_replica", FR_OPT_BOOL, "false", "Poll a replica: nothing can be promised."),
     CHOICE("poll.deletes", AT(fr_table_fields, s.poll_deletes), "none",
            CHOICES("none", "soft-column", "full-compare"),
-           "How deletes are seen: not at all, or by poll.delete_column."),
+           "How deletes are seen: not at all, by poll.delete_column, or by comparing the table's "
+           "keys with the published ones."),
     TEXT("poll.delete_column", AT(fr_table_fields, s.poll_delete_column), NULL,
          "Of soft-column: a row in which it is neither NULL, false nor 0 is deleted."),
-    LATER("poll.compare_every", FR_OPT_TIME, NULL, "Time between full comparisons."),
+    TIME("poll.compare_every", AT(fr_table_fields, s.poll_compare_every_us), "24h", SECOND,
+         8760 * HOUR, "Of full-compare: time between two comparisons."),
     TEXT("outbox.id", AT(fr_table_fields, s.outbox.id), NULL,
          "Of an outbox, required with any other: column of the event's id; becomes header id."),
     TEXT("outbox.payload", AT(fr_table_fields, s.outbox.payload), NULL,
@@ -454,9 +458,7 @@ const fr_section *fr_section_find(const char *kind)
 #define HELD "held tables are not built yet: use stop"
 #define CHANGES "use evolve or stop"
 static const fr_unbuilt unbuilt[] = {
-    {"table", "method", "trigger", "use log, query, outbox or skip"},
-    {"table", "method", "snapshot", "use log, query, outbox or skip"},
-    {"table", "poll.deletes", "full-compare", "use none or soft-column"},
+    {"table", "method", "trigger", "use log, query, outbox, snapshot or skip"},
     {"table", "envelope", "debezium", "use standard or state"},
     {"table", "errors.mode", "block", "held tables are not built yet: use stop or dlq"},
     {"table", "schema.on_change", "block", HELD},

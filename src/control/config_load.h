@@ -86,6 +86,8 @@ const char *fr_place_text(fr_arena *a, fr_place place); /* "freshet.yaml:12" */
 /* A table's scope was read: is it an outbox, what follows from that where keys are not set, and
  * which keys do not go with it (config_outbox.c). */
 void fr_outbox_read(fr_loader *l, fr_scope *s, fr_table_fields *fields);
+/* The same: does it go together with being compared (config_compare.c)? */
+void fr_compare_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t);
 /* Of a scope that others inherit: an `outbox:` there is theirs. */
 void fr_outbox_note(const fr_scope *s, fr_table_fields *fields);
 

@@ -153,7 +153,8 @@ static void start_parts(daemon_state *d)
                                  .kafka = &c->kafka,
                                  .registry = &c->registry,
                                  .memory = memory,
-                                 .instance = d->instance};
+                                 .instance = d->instance,
+                                 .cache_dir = c->daemon.cache_dir};
         s.observer =
             observer_of(fr_board_part(d->board, false, c->sources[i].name, c->sources[i].type));
         d->captures[i] = fr_capture_start(&s);

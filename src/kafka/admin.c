@@ -152,17 +152,57 @@ fr_rc fr_admin_create_topic(fr_admin *a, const char *topic, bool ours, fr_err *e
     return fr_topics_create(&a->client, topic, ours, err);
 }
 
+static fr_rc describe_one(fr_admin *a, fr_arena *arena, const char *topic, fr_topic_state *out,
+                          fr_err *err)
+{
+    FR_TRY(fr_client_ready(&a->client, READY_US, NULL, err));
+    return fr_topics_describe(&a->client, arena, &topic, 1, out, err);
+}
+
 fr_rc fr_admin_partitions(fr_admin *a, const char *topic, int32_t *out, fr_err *err)
 {
     fr_topic_state t;
     fr_arena *arena = fr_arena_new(0);
-    fr_rc rc = fr_client_ready(&a->client, READY_US, NULL, err);
-    if (rc == FR_OK) {
-        rc = fr_topics_describe(&a->client, arena, &topic, 1, &t, err);
-    }
+    fr_rc rc = describe_one(a, arena, topic, &t, err);
     if (rc == FR_OK) {
         *out = t.partitions;
         rc = t.exists ? FR_OK : FR_END;
+    }
+    fr_arena_free(arena);
+    return rc;
+}
+
+static fr_rc judge_keys(const fr_topic_state *t, fr_err *err)
+{
+    if (t->config_known && t->compacted && !t->expires) {
+        return FR_OK;
+    }
+    if (!t->config_known) {
+        fr_fail(err, FR_ERR_CONFIG,
+                "topic %s: its configuration may not be seen, so that nobody "
+                "knows whether it keeps the newest message of each key",
+                t->name);
+        fr_fail_hint(err, "Grant DescribeConfigs on the topic.");
+    } else {
+        fr_fail(err, FR_ERR_CONFIG,
+                "topic %s is not only compacted: keys expire, so that what was "
+                "published is not known",
+                t->name);
+        fr_fail_hint(err,
+                     "kafka-configs --alter --entity-type topics --entity-name %s --add-config "
+                     "cleanup.policy=compact (and kafka.topics.config for new ones)",
+                     t->name);
+    }
+    return fr_fail_code(err, "compare.topic");
+}
+
+fr_rc fr_admin_keeps_keys(fr_admin *a, const char *topic, fr_err *err)
+{
+    fr_topic_state t;
+    fr_arena *arena = fr_arena_new(0);
+    fr_rc rc = describe_one(a, arena, topic, &t, err);
+    if (rc == FR_OK) {
+        rc = t.exists ? judge_keys(&t, err) : FR_END;
     }
     fr_arena_free(arena);
     return rc;

@@ -22,6 +22,9 @@ fr_rc fr_admin_check_topic(fr_admin *a, const char *topic, bool ours, bool null_
 fr_rc fr_admin_create_topic(fr_admin *a, const char *topic, bool ours, fr_err *err);
 /* Partition count; FR_END when the topic does not exist. */
 fr_rc fr_admin_partitions(fr_admin *a, const char *topic, int32_t *out, fr_err *err);
+/* Does the topic keep the newest message of each key for good (cleanup.policy=compact and nothing
+ * else)? FR_END: it does not exist. CONFIG, code compare.topic: it does not, or nobody may see. */
+fr_rc fr_admin_keeps_keys(fr_admin *a, const char *topic, fr_err *err);
 /* The names of all topics that may be seen, sorted; in the arena. */
 fr_rc fr_admin_topics(fr_admin *a, fr_arena *arena, const char ***out, size_t *count_out,
                       fr_err *err);

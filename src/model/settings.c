@@ -177,7 +177,8 @@ bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
 
 bool fr_table_polled(const fr_table_settings *t)
 {
-    return t->method == FR_METHOD_QUERY || t->method == FR_METHOD_OUTBOX;
+    return t->method == FR_METHOD_QUERY || t->method == FR_METHOD_OUTBOX ||
+           t->method == FR_METHOD_SNAPSHOT;
 }
 
 bool fr_table_emptied(const fr_table_settings *t)
@@ -205,6 +206,17 @@ bool fr_source_bounded(const fr_source_settings *s)
         if (fr_table_polled(&s->tables[i]) && !fr_table_emptied(&s->tables[i]))
             return true;
     return false;
+}
+
+bool fr_table_compared(const fr_table_settings *t)
+{
+    return t->method == FR_METHOD_SNAPSHOT ||
+           (t->method == FR_METHOD_QUERY && t->poll_deletes == 2);
+}
+
+bool fr_table_key_before(const fr_table_settings *t)
+{
+    return fr_table_compared(t) && t->envelope != FR_ENVELOPE_STATE;
 }
 
 int fr_sink_match(const fr_sink_settings *s, fr_str topic)

@@ -94,8 +94,9 @@ typedef struct fr_table_settings {
     int64_t poll_every_us, poll_batch, poll_max_skew_us;
     const char *poll_column, *poll_tiebreak, *poll_query;
     const char *poll_timezone; /* NULL, or "UTC" */
-    int poll_deletes;          /* 0 none, 1 soft-column, 2 full-compare (refused for now) */
+    int poll_deletes;          /* 0 none, 1 soft-column, 2 full-compare */
     const char *poll_delete_column;
+    int64_t poll_compare_every_us;
     fr_outbox_settings outbox;
 } fr_table_settings;
 
@@ -172,12 +173,17 @@ const fr_table_settings *fr_source_match(const fr_source_settings *s, fr_str spa
  * table that is known only at the server can be asked about only there. */
 bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
                          const fr_table_settings **one, const fr_table_settings **other);
-/* True when the table is asked (method query, outbox) instead of read from the log. */
+/* True when the table is asked (method query, snapshot, outbox) instead of read from the log. */
 bool fr_table_polled(const fr_table_settings *t);
 /* Its rows are deleted once they are published: a queue. Polled, but not by a cursor. */
 bool fr_table_emptied(const fr_table_settings *t);
 /* poll.column; of an outbox whose rows stay: its id, if none is set. NULL: none. */
 const char *fr_table_cursor(const fr_table_settings *t);
+/* True when the table is compared with what was published of it: method snapshot, or
+ * poll.deletes full-compare. */
+bool fr_table_compared(const fr_table_settings *t);
+/* True when deletes of the table know nothing but its key, and their events have room for more. */
+bool fr_table_key_before(const fr_table_settings *t);
 /* True when the source's tables are polled. */
 bool fr_source_polled(const fr_source_settings *s);
 /* Some have a cursor, so that the server must tell which transactions are open. */

@@ -448,7 +448,7 @@ static fr_rc remove_all(fr_drain *d, fr_sql *c, fr_err *err)
 static fr_str page_sql(fr_drain *d, fr_arena *a)
 {
     fr_buf b = {.arena = a};
-    fr_poll_put_select(&b, d->ops, d->relation);
+    fr_poll_put_select(&b, d->ops, d->relation, NULL);
     fr_poll_put_where(&b, d->settings);
     fr_buf_text(&b, "1 = 1 ORDER BY ");
     for (size_t i = 0; i < d->order.count; i++) {

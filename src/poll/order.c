@@ -210,12 +210,16 @@ fr_rc fr_poll_cursor_value(const fr_column *c, const fr_value *v, int64_t *out, 
 
 /* ---- SQL ---- */
 
-void fr_poll_put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r)
+void fr_poll_put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r,
+                        const bool *wanted)
 {
     fr_buf_text(b, "SELECT ");
     for (size_t i = 0; i < r->table->column_count; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
-        ops->put_column(b, r, i);
+        if (wanted == NULL || wanted[i])
+            ops->put_column(b, r, i);
+        else
+            fr_buf_text(b, "NULL");
     }
     fr_buf_text(b, " FROM ");
     ops->put_from(b, r);
@@ -289,7 +293,7 @@ fr_rc fr_poll_page_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relation
                        size_t limit, fr_str *out, fr_err *err)
 {
     fr_buf b = {.arena = a};
-    fr_poll_put_select(&b, ops, relation);
+    fr_poll_put_select(&b, ops, relation, NULL);
     fr_poll_put_where(&b, t);
     if (!put_range(&b, ops, relation, o, r)) {
         fr_fail(err, FR_ERR_POSITION, "its cursor cannot be written as SQL");
@@ -325,7 +329,7 @@ fr_str fr_poll_gaps_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relatio
         first++;
     for (size_t i = first; i < g->count && n < ranges; i++, n++) {
         if (n == 0) {
-            fr_poll_put_select(&b, ops, relation);
+            fr_poll_put_select(&b, ops, relation, NULL);
             fr_poll_put_where(&b, t);
             fr_buf_u8(&b, '(');
         } else {

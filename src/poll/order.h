@@ -29,8 +29,9 @@ fr_rc fr_poll_refuse(const fr_table_settings *t, const char *code, const char *w
 fr_rc fr_poll_column(const fr_table_settings *t, const fr_sql_relation *r, const char *key,
                      const char *name, size_t *out, fr_err *err);
 
-/* All columns, up to the table's name. */
-void fr_poll_put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r);
+/* All columns and FROM; NULL in place of those that are not wanted (wanted NULL: all are). */
+void fr_poll_put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r,
+                        const bool *wanted);
 /* " WHERE " and snapshot.where; more must follow. */
 void fr_poll_put_where(fr_buf *b, const fr_table_settings *t);
 /* The rows after r->at, and for times below r->bound_us, in order, at most `limit`. */

@@ -50,6 +50,25 @@ typedef struct fr_poller_status {
 } fr_poller_status;
 void fr_poller_status_of(const fr_poller *p, fr_poller_status *out);
 
+/* ---- a table that is compared with what was published of it (poll/compare.h); between two rounds
+ * of fill, or instead of them (method snapshot), and never in the middle of a page ---- */
+
+/* The relation as it is now; anew: it was said to have changed. Lives until the next call of this
+ * or of fill. */
+fr_rc fr_poller_relation(fr_poller *p, fr_sql *c, bool anew, fr_sql_relation **out, fr_err *err);
+/* Wall clock: the last comparison, or the end of the first load; 0: neither was. Known once there
+ * was a relation. */
+int64_t fr_poller_compared_us(const fr_poller *p);
+uint64_t fr_poller_rows(const fr_poller *p);             /* published so far */
+bool fr_poller_wants(const fr_poller *p, size_t column); /* fr_poller_passed looks at it */
+/* No poll will find this row any more, as it is. */
+bool fr_poller_passed(const fr_poller *p, const fr_row *row);
+/* The events that follow are of a new page; their positions, and how far the table was read with
+ * this batch. done: the comparison is through with it. */
+void fr_poller_begin_page(fr_poller *p);
+void fr_poller_place(fr_poller *p, fr_event *e);
+void fr_poller_compared(fr_poller *p, fr_batch *b, bool done);
+
 /* ---- a source ---- */
 
 typedef struct fr_polled {

@@ -164,7 +164,11 @@ static fr_rc take_relation(fr_poller *p, fr_sql_relation *r, fr_err *err)
 {
     fr_poll_order order;
     fr_arena *names = fr_arena_new(256);
-    fr_rc rc = fr_poll_order_of(r, p->settings, names, &order, err);
+    fr_rc rc = FR_OK;
+    if (p->settings->method == FR_METHOD_SNAPSHOT)
+        order = (fr_poll_order){.deleted = -1}; /* the table is read whole, in any order */
+    else
+        rc = fr_poll_order_of(r, p->settings, names, &order, err);
     if (rc == FR_OK && p->started)
         rc = fr_poll_same_order(p->order.names, p->order.count, order.names, order.count, err);
     if (rc == FR_FAIL) {
@@ -637,6 +641,15 @@ static fr_rc end_page(fr_poller *p, fr_sql *c, fr_err *err)
     return FR_END;
 }
 
+/* The first comparison is due one interval after all was read. */
+static void note_loaded(fr_poller *p)
+{
+    if (p->settings->poll_deletes != 2 || p->r.compared_us != 0)
+        return;
+    p->r.compared_us = fr_wall_us();
+    p->dirty = true;
+}
+
 static void put_record(fr_poller *p, fr_batch *b)
 {
     b->polled = fr_arena_printf(b->arena, "%.*s.%.*s", FR_ARG(p->space), FR_ARG(p->name));
@@ -658,6 +671,7 @@ fr_rc fr_poller_fill(fr_poller *p, fr_sql *c, fr_batch *b, int64_t deadline_us, 
             continue;
         if (rc == FR_END) { /* nothing to ask: as a page without rows */
             p->step = STEP_LOOK;
+            note_loaded(p);
             p->over = p->dirty;
             if (p->dirty)
                 break;
@@ -673,6 +687,8 @@ fr_rc fr_poller_fill(fr_poller *p, fr_sql *c, fr_batch *b, int64_t deadline_us, 
         if (rc == FR_END || stop)
             rc = end_page(p, c, err);
         FR_TRY(rc);
+        if (rc == FR_END)
+            note_loaded(p);
         p->over = rc == FR_END && p->dirty;
         if (p->dirty)
             break;
@@ -681,4 +697,75 @@ fr_rc fr_poller_fill(fr_poller *p, fr_sql *c, fr_batch *b, int64_t deadline_us, 
     }
     put_record(p, b);
     return FR_OK;
+}
+
+/* ---- comparisons ---- */
+
+fr_rc fr_poller_relation(fr_poller *p, fr_sql *c, bool anew, fr_sql_relation **out, fr_err *err)
+{
+    if (anew || p->relation == NULL || p->relation->statement)
+        FR_TRY(describe(p, c, err));
+    *out = p->relation;
+    return FR_OK;
+}
+
+int64_t fr_poller_compared_us(const fr_poller *p)
+{
+    return p->r.compared_us;
+}
+
+uint64_t fr_poller_rows(const fr_poller *p)
+{
+    return p->r.rows;
+}
+
+bool fr_poller_wants(const fr_poller *p, size_t column)
+{
+    return p->order.count > 0 && p->order.columns[0] == column;
+}
+
+/* What has the cursor's own time may lie before or behind it: poll.tiebreak is the server's. */
+bool fr_poller_passed(const fr_poller *p, const fr_row *row)
+{
+    int64_t at;
+    fr_err ignored;
+    if (p->order.count == 0)
+        return true;
+    size_t column = p->order.columns[0];
+    const fr_value *v = &row->values[column];
+    if (v->kind <= FR_NULL || p->r.at_count == 0 ||
+        fr_poll_cursor_value(&p->relation->table->columns[column], v, &at, &ignored) == FR_FAIL)
+        return false;
+    for (size_t i = 0; i < p->r.gaps.count; i++)
+        if (at >= p->r.gaps.items[i].from && at <= p->r.gaps.items[i].to)
+            return false;
+    return p->order.number ? at <= p->r.cursor : at < p->r.cursor;
+}
+
+void fr_poller_begin_page(fr_poller *p)
+{
+    p->r.page++;
+    p->rows = 0;
+}
+
+void fr_poller_place(fr_poller *p, fr_event *e)
+{
+    int64_t at;
+    fr_err ignored;
+    e->position =
+        (fr_position){.lsn = p->r.page, .ordinal = (uint32_t)p->rows++, .epoch = p->epoch};
+    p->r.rows++;
+    if (e->op != FR_OP_READ || p->order.count == 0 || p->order.number)
+        return;
+    size_t column = p->order.columns[0];
+    if (fr_poll_cursor_value(&p->relation->table->columns[column], &e->after.values[column], &at,
+                             &ignored) == FR_OK)
+        e->time_us = at;
+}
+
+void fr_poller_compared(fr_poller *p, fr_batch *b, bool done)
+{
+    if (done)
+        p->r.compared_us = fr_wall_us();
+    put_record(p, b);
 }

@@ -40,6 +40,8 @@ fr_str fr_poll_record_text(fr_arena *a, const fr_poll_record *r, const fr_str *o
                       r->candidate_us);
     if (r->gaps.count > 0)
         put_gaps(&b, &r->gaps);
+    if (r->compared_us != 0)
+        fr_buf_printf(&b, ",\"compared\":%" PRId64, r->compared_us);
     fr_buf_u8(&b, '}');
     return fr_buf_view(&b);
 }
@@ -133,6 +135,7 @@ static bool take_record(fr_arena *a, const json_t *j, size_t order_count, fr_pol
     r->bound_us = fr_json_int(j, "bound", 0);
     r->server_us = fr_json_int(j, "server", 0);
     r->wall_us = fr_json_int(j, "wall", 0);
+    r->compared_us = fr_json_int(j, "compared", 0);
     r->settled_known = json_is_integer(settled);
     r->settled = json_integer_value(settled);
     r->candidate_known = json_array_size(candidate) == 2;

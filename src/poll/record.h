@@ -21,6 +21,8 @@ typedef struct fr_poll_record {
     int64_t settled;                 /* every number up to it is final */
     int64_t candidate, candidate_us; /* will be, once all who were there at that time have ended */
     fr_gaps gaps;
+    int64_t compared_us; /* wall clock of the last comparison, or of the end of the first load; 0:
+                            neither */
 } fr_poll_record;
 
 /* order: the columns' names, first the cursor's. */

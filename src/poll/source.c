@@ -192,7 +192,24 @@ static void say_deletes(const fr_polled *t, fr_findings *out)
                                     "%.*s.%.*s: method query never sees deletes, nor what lies "
                                     "between two polls",
                                     FR_ARG(t->name.space), FR_ARG(t->name.name));
-    f->hint = FR_STR("poll.deletes: soft-column, where rows are marked; or method log");
+    f->hint =
+        FR_STR("poll.deletes: soft-column, where rows are marked; full-compare; or method log");
+}
+
+static void say_compared(const fr_polled *t, fr_findings *out)
+{
+    bool whole = t->settings->method == FR_METHOD_SNAPSHOT;
+    int64_t every = whole ? t->settings->poll_every_us : t->settings->poll_compare_every_us;
+    fr_finding *f = fr_findings_add(
+        out, FR_WARNING, "query.compare", "%.*s.%.*s: every %" PRId64 " s %s read%s",
+        FR_ARG(t->name.space), FR_ARG(t->name.name), every / 1000000,
+        whole ? "all its rows and all messages of its topic are"
+              : "the keys of all its rows and all messages of its topic are",
+        whole ? "" : ", and no poll of it happens meanwhile");
+    f->hint = whole ? FR_STR("daemon.cache_dir needs room for a copy of the table; large ones: "
+                             "method query")
+                    : FR_STR("daemon.cache_dir needs room for its keys twice, and 30 bytes more "
+                             "for each");
 }
 
 /* An outbox that is emptied: who deletes, in which order it is read, and whether it can grow. */
@@ -237,6 +254,8 @@ static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_polled *t, fr
     }
     if (fr_table_emptied(t->settings)) {
         check_drain(ops, r, t, out);
+    } else if (t->settings->method == FR_METHOD_SNAPSHOT) {
+        say_compared(t, out);
     } else if (fr_poll_order_of(r, t->settings, out->arena, &o, &err) == FR_FAIL) {
         fr_fail_in(&err, "%.*s.%.*s", FR_ARG(t->name.space), FR_ARG(t->name.name));
         add_error(out, "poll.column", &err);
@@ -252,6 +271,8 @@ static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_polled *t, fr
         say_index(ops, r, &o, out);
         say_skew(r, t->settings, &o, out);
         say_deletes(t, out);
+        if (fr_table_compared(t->settings))
+            say_compared(t, out);
     }
     ops->forget(r);
 }

@@ -496,7 +496,7 @@ class MySql(Server):
         lines = places + own + [
             "datadir=" + self.data, "tmpdir=" + self.dir, "socket=" + self.socket, "bind_address=" + LOOPBACK,
             "pid_file=" + os.path.join(self.dir, "pid"), "server_id=%d" % number, "log_bin=mysql-bin",
-            "binlog_format=ROW", "log_slave_updates=ON", "skip_name_resolve=ON", "sync_binlog=0",
+            "binlog_format=ROW", "max_connections=400", "log_slave_updates=ON", "skip_name_resolve=ON", "sync_binlog=0",
             "innodb_flush_log_at_trx_commit=2", "innodb_buffer_pool_size=32M", "relay_log=relay"]
         if os.getuid() == 0:
             lines.append("user=root")

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""The demo of outboxes: 50 writers, whose orders count their events, freshet that is killed meanwhile, and a poller that
+everybody writes first. Called by `make demo DEMO=outbox` in the environment of the test stack."""
+import json
+import os
+import random
+import sys
+import threading
+import time
+
+import psycopg2
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[1:1] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "tests", "lib")]
+from harness import read_topics, topics_of  # noqa: E402
+from running import DIR, FRESHET, Freshet, say  # noqa: E402
+
+WRITERS, TRANSACTIONS, ORDERS, KILLS = 50, 5000, 500, 3
+TABLES = {"tailed": "outbox.event", "polled": "event"}  # and what their topics begin with
+KINDS = ("order", "invoice")
+
+
+def connect(dsn, autocommit=True):
+    c = psycopg2.connect(dsn)
+    c.autocommit = autocommit
+    return c
+
+
+class Writers:
+    """Each transaction locks an order, and adds its next event to both outboxes; three of ten roll back. So the events
+    of an order that count are those with 1, 2, 3 ..., committed in that order."""
+
+    def __init__(self, dsn):
+        self.dsn, self.left, self.lock, self.errors = dsn, TRANSACTIONS, threading.Lock(), []
+        self.threads = [threading.Thread(target=self.kept, args=(i,)) for i in range(WRITERS)]
+        for t in self.threads:
+            t.start()
+
+    def kept(self, number):
+        try:
+            self.write(number)
+        except psycopg2.Error as e:
+            self.errors.append(e)
+
+    def write(self, number):
+        rnd, c = random.Random(number), connect(self.dsn, autocommit=False)
+        q = c.cursor()
+        while True:
+            with self.lock:
+                self.left -= 1
+                if self.left < 0:
+                    break
+            order = rnd.randrange(ORDERS)
+            q.execute("update orders set events = events + 1 where order_id = %s returning events", (order,))
+            n = q.fetchone()[0]
+            for table in TABLES:
+                q.execute(f"insert into outbox_{table} (aggregatetype, aggregateid, type, payload) values (%s, %s, 'changed', %s)",
+                          (KINDS[order % 2], str(order), json.dumps({"order": order, "n": n})))
+            time.sleep(rnd.random() * (1 if rnd.random() < 0.02 else 0.1))
+            (c.rollback if rnd.random() < 0.3 else c.commit)()
+        c.close()
+
+    def busy(self):
+        return any(t.is_alive() for t in self.threads)
+
+
+class Naive(threading.Thread):
+    """What is above the highest id that was seen: the control. If it missed nothing, nothing was shown."""
+
+    def __init__(self, dsn):
+        super().__init__()
+        self.q, self.over, self.seen = connect(dsn).cursor(), threading.Event(), set()
+        self.start()
+
+    def run(self):
+        last = 0
+        while not self.over.is_set():
+            self.q.execute("select id, aggregateid, (payload->>'n')::int from outbox_tailed where id > %s", (last,))
+            for number, order, n in self.q.fetchall():
+                self.seen.add((order, n))
+                last = max(last, number)
+            time.sleep(0.1)
+
+    def end(self):
+        time.sleep(0.3)
+        self.over.set()
+        self.join()
+
+
+def messages(prefix):
+    """(order, number of its event, id of the row) in the order of each partition, and how many came under a wrong key or topic."""
+    bootstrap, out, wrong = os.environ["KAFKA_BOOTSTRAP"], [], 0
+    for m in read_topics(bootstrap, topics_of(bootstrap, prefix)):
+        value = json.loads(m.value())
+        key = m.key().decode()
+        wrong += key != str(value["order"]) or m.topic() != f"{prefix}.{KINDS[value['order'] % 2]}"
+        out.append((key, value["n"], dict(m.headers())["id"]))
+    return out, wrong
+
+
+def count(want, got):
+    """Missed, repeated, out of order."""
+    numbers = {}
+    for order, n, _ in got:
+        numbers.setdefault(order, []).append(n)
+    missed = sum(events - len(set(numbers.get(order, []))) for order, events in want.items())
+    repeated = sum(len(ns) - len(set(ns)) for ns in numbers.values())
+    return missed, repeated, sum(1 for ns in numbers.values() if ns != sorted(ns))
+
+
+class Demo:
+    def __init__(self):
+        c = connect(os.environ["PG_DSN"])
+        c.cursor().execute("create database shop")
+        c.close()
+        self.dsn = os.environ["PG_DSN"].rsplit("/", 1)[0] + "/shop"
+        os.environ.update(SOURCE_DSN=self.dsn, DEMO_SOCKET=os.path.join(DIR, "freshet.sock"), DEMO_CACHE=os.path.join(DIR, "cache"))
+        self.q = connect(self.dsn).cursor()
+        with open(os.path.join(HERE, "schema.sql")) as f:
+            self.q.execute(f.read())
+        self.q.execute("insert into orders select i from generate_series(0, %s) i", (ORDERS - 1,))
+
+    def work(self, f):
+        say(f"{WRITERS} writers, {TRANSACTIONS} transactions that are committed late, 30 % rolled back; SIGKILL {KILLS} times meanwhile")
+        naive, writers = Naive(self.dsn), Writers(self.dsn)
+        for _ in range(KILLS):
+            time.sleep(2)
+            f.kill()
+            say("killed")
+            f.start()
+        while writers.busy():
+            time.sleep(0.1)
+        if writers.errors:
+            f.fail(f"a writer failed: {writers.errors[0]}")
+        naive.end()
+        self.q.execute("select order_id::text, events from orders where events > 0")
+        self.want = dict(self.q.fetchall())
+        self.total = sum(self.want.values())
+        say(f"the writers are done: {self.total} events of {len(self.want)} orders were committed")
+        f.wait("all events in Kafka, one outbox empty", self.differs)
+        return naive
+
+    def differs(self):
+        self.got = {table: messages(prefix) for table, prefix in TABLES.items()}
+        for table, (got, _) in self.got.items():
+            if len(got) < self.total:
+                return f"{len(got)} of {self.total} events of outbox_{table} are there"
+        self.q.execute("select count(*) from outbox_polled")
+        left = self.q.fetchone()[0]
+        return f"{left} rows of outbox_polled are not deleted" if left else None
+
+    def show(self, naive):
+        """What came, by reading all of it: 0 where all is well; whether all is."""
+        missed = self.total - len(naive.seen)
+        print(f"\n{'':<28}{'events':>8}{'missed':>8}{'repeated':>10}{'out of order':>14}{'misplaced':>11}")
+        print(f"{'naive: id > last':<28}{len(naive.seen):>8}{missed:>8}")
+        good = missed > 0
+        for table, (got, wrong) in self.got.items():
+            faults = count(self.want, got) + (wrong,)
+            good = good and not any(faults) and len(got) == self.total
+            print(f"{'freshet: ' + table:<28}{len(got):>8}{faults[0]:>8}{faults[1]:>10}{faults[2]:>14}{faults[3]:>11}")
+        return good
+
+
+def main():
+    d = Demo()
+    f = Freshet(os.path.join(HERE, "freshet.yaml"))
+    f.verb("plan", may=(0, 4))
+    f.verb("apply", "--yes", "--source-objects")
+    f.start()
+    good = d.show(d.work(f))
+    if not good:
+        f.fail("that is not how it should be")
+    print(f"each event once, in the order of its order; outbox_polled is empty; peak memory {f.peak / 1024:.0f} MiB", flush=True)
+    if os.environ.get("KEEP") == "1":
+        f.keep_running(("KAFKA_BOOTSTRAP", "REGISTRY_URL", "SOURCE_DSN", "DEMO_SOCKET", "DEMO_CACHE", "DEMO_LISTEN"),
+                       [f"{FRESHET} -c {f.config} tap event.order",
+                        f"psql {d.dsn} -c \"insert into outbox_polled (aggregatetype, aggregateid, type, payload) values ('order', '1', 'said', '{{}}')\""])
+    else:
+        f.stop()
+
+
+main()

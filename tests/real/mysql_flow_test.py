@@ -43,12 +43,16 @@ def where_it_was_logged(p):
     logged = [e["source"] for e in events if e["op"] != "r"]
     assert len(logged) == 3 and all(e["source"]["file"] is e["source"]["gtid"] is None for e in events if e["op"] == "r")
     own = str(p.sql("select @@server_id")[0][0])
-    c = connect(p.root, charset="latin1")     # what is shown of other events need not be UTF-8
+    c = connect(p.root, use_unicode=False)     # what is shown of other events may be any bytes
+
+    def shown(text):
+        return [[x.decode("latin-1") if isinstance(x, bytes) else x for x in r] for r in run(c, text)]
+
     for s in logged:
-        rows = run(c, f"show binlog events in '{s['file']}' from {s['pos']} limit 1")[0]
+        rows = shown(f"show binlog events in '{s['file']}' from {s['pos']} limit 1")[0]
         assert rows[1] == s["pos"] and "_rows" in rows[2].lower() and str(rows[3]) == own == str(s["server_id"]), (s, rows)
         assert s["row"] == 0, s
-        gtids = [r for r in run(c, f"show binlog events in '{s['file']}'") if r[1] < s["pos"] and "gtid" in r[2].lower() and "prev" not in r[2].lower()
+        gtids = [r for r in shown(f"show binlog events in '{s['file']}'") if r[1] < s["pos"] and "gtid" in r[2].lower() and "prev" not in r[2].lower()
                  and "list" not in r[2].lower()]
         assert s["gtid"] and s["gtid"] in gtids[-1][5], (s, gtids[-1])
         # MariaDB sends no BEGIN, which would have the connection's number.

@@ -366,8 +366,6 @@ static fr_rc new_event(comparison *x, fr_op op, fr_event **out, fr_err *err)
         fr_rc rc = send(x, false);
         if (rc != FR_OK)
             return rc;
-        if (FR_FAILPOINT("compare_after_batch"))
-            return fr_fail(err, FR_ERR_CONNECT, "failpoint compare_after_batch");
     }
     if (!have_batch(x))
         return FR_IDLE;

@@ -22,7 +22,9 @@ import network
 # Only passed while there is no slot, or a snapshot: those first.
 FIRST = ["capture_before_slot", "capture_after_slot", "capture_mid_chunk"]
 ONCE = {"kafka_init"}  # in a start
-NOT_PLACES = {"r1", "r6", "r12", "pg.slot_wait"}  # switches, not places to die at
+NOT_PLACES = {"r1", "r6", "r12", "pg.slot_wait", "capture_short_slices", "capture_throttle_leaves"}  # switches, not places to die at
+# Of tables that are polled; killed at by tests/real/outbox_poll_test.py and compare_test.py.
+OF_POLLS = ("drain_", "compare_")
 
 
 def scenario_kill(args):
@@ -93,7 +95,7 @@ def failpoints():
                 if f.endswith(".c"):
                     with open(os.path.join(base, f), encoding="utf-8") as text:
                         names |= {part.split('"')[0] for part in text.read().split('FR_FAILPOINT("')[1:]}
-    return names - NOT_PLACES
+    return {n for n in names - NOT_PLACES if not n.startswith(OF_POLLS)}
 
 
 def die_at(r, failpoint, seconds, hit, missed):

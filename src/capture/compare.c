@@ -360,7 +360,7 @@ static bool have_batch(comparison *x)
 }
 
 /* Room for one event. FR_IDLE: it is over. */
-static fr_rc new_event(comparison *x, fr_op op, fr_event **out, fr_err *err)
+static fr_rc new_event(comparison *x, fr_op op, fr_event **out)
 {
     if (x->out != NULL && fr_batch_full(x->out)) {
         fr_rc rc = send(x, false);
@@ -376,7 +376,7 @@ static fr_rc new_event(comparison *x, fr_op op, fr_event **out, fr_err *err)
 static fr_rc put_delete(comparison *x, fr_str key, fr_err *err)
 {
     fr_event *e;
-    fr_rc rc = new_event(x, FR_OP_DELETE, &e, err);
+    fr_rc rc = new_event(x, FR_OP_DELETE, &e);
     if (rc != FR_OK)
         return rc;
     fr_value *values = fr_batch_row(x->out, x->relation->table, &e->before);
@@ -389,7 +389,7 @@ static fr_rc put_delete(comparison *x, fr_str key, fr_err *err)
 static fr_rc put_row(comparison *x, fr_str packed, fr_err *err)
 {
     fr_event *e;
-    fr_rc rc = new_event(x, FR_OP_READ, &e, err);
+    fr_rc rc = new_event(x, FR_OP_READ, &e);
     if (rc != FR_OK)
         return rc;
     fr_str kept = fr_arena_str(x->out->arena, packed);

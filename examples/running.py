@@ -54,12 +54,16 @@ class Freshet:
     def errors(self):
         return [line for line in self.lines() if " level=error " in line]
 
+    def look(self):
+        """How much memory it has had at once (peak, KiB)."""
+        with open(f"/proc/{self.daemon.pid}/status") as f:
+            self.peak = max(self.peak, int(re.search(r"VmHWM:\s+(\d+)", f.read())[1]))
+
     def wait(self, what, differs, seconds=180):
         """Until differs() answers nothing."""
         deadline = time.time() + seconds
         while why := differs():
-            with open(f"/proc/{self.daemon.pid}/status") as f:
-                self.peak = max(self.peak, int(re.search(r"VmHWM:\s+(\d+)", f.read())[1]))
+            self.look()
             if self.daemon.poll() is not None:
                 self.fail(f"the daemon ended with exit code {self.daemon.returncode}")
             if self.errors():

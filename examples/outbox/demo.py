@@ -169,6 +169,7 @@ def main():
     f.verb("apply", "--yes", "--source-objects")
     f.start()
     good = d.show(d.work(f))
+    f.look()
     if not good:
         f.fail("that is not how it should be")
     print(f"each event once, in the order of its order; outbox_polled is empty; peak memory {f.peak / 1024:.0f} MiB", flush=True)

@@ -168,6 +168,7 @@ def main():
     f.verb("plan", may=(0, 4))
     f.verb("apply", "--yes", "--source-objects")
     f.start()
+    f.wait("both sources to begin", lambda: "not yet" * (not all(any(t in line for line in f.lines()) for t in ("stream from", "polls 1 table"))))
     good = d.show(d.work(f))
     f.look()
     if not good:

@@ -323,8 +323,15 @@ static fr_rc finish_snapshot(fr_capture *c, outlet *o, fr_arena *a, fr_str *resu
     snapshot *s = snapshot_new(c);
     snapshot_since(s, *resume);
     fr_rc rc = collect(c, o, s, &plan, &w, err);
-    if (rc == FR_OK && w.outboxes > 0)
+    if (rc == FR_OK && w.outboxes > 0) {
+        fr_log(
+            FR_LOG_WARN, c->who,
+            "%zu outboxes may have rows from before that were not read: they come now, after what "
+            "the log has brought meanwhile, and so not in the order of their keys "
+            "[outbox.order]",
+            w.outboxes);
         rc = write_begun(o, s, a, err);
+    }
     if (rc == FR_OK)
         rc = stream_run(c, o, *resume, plan.view_lsn, err);
     *resume = safe_resume(c, a, *resume);

@@ -250,7 +250,7 @@ def interrupted(server):
             p.sql(INSERT, "good", "a", "t", str(i))
         p.sql("delete from outbox where id > 20005")
         p.start()
-        p.says("snapshot: done")
+        p.says("snapshot: done", "outbox.order")
         p.sql(INSERT, "good", "a", "t", "20011")
         wait(p, "event.good", 20011)
         assert p.stop() == 0

@@ -8,7 +8,7 @@
 #
 #   FUZZ_SECONDS   per fuzz target (default 10; 5 when CI=true)
 #   JOBS           for the compiler, and fuzz targets at once (default: cores)
-#   WORKERS        scripts of tests/real and tests/e2e at once (default 3)
+#   WORKERS        scripts of tests/real and tests/e2e at once (default 2)
 #   LOGS           where the output is kept (default build/test-logs)
 #   TESTS          a pattern: only those scripts of tests/real and tests/e2e (default *)
 #
@@ -199,7 +199,7 @@ scripts_on_stack() {
         if grep -q '^# alone: ' "$t"; then alone+=("$t"); else together+=("$t"); fi
     done
     if [ ${#together[@]} -gt 0 ]; then
-        printf '%s\0' "${together[@]}" | xargs -0 -n 1 -P "${WORKERS:-3}" "$0" --script || return
+        printf '%s\0' "${together[@]}" | xargs -0 -n 1 -P "${WORKERS:-2}" "$0" --script || return
     fi
     for t in "${alone[@]}"; do "$0" --script "$t" || return; done
     for t in "$@"; do

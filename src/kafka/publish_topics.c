@@ -333,6 +333,15 @@ fr_rc fr_publisher_data_lost(const fr_end *end, int64_t log_end, fr_err *err)
                              "a new snapshot.");
 }
 
+/* The topic is there, and so is the partition. */
+static fr_rc no_log_end(const fr_end *end, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONNECT, "kafka: topic %.*s, partition %d: no broker says where it ends",
+            FR_ARG(end->topic), (int)end->partition);
+    fr_fail_hint(err, "look at the brokers' logs; it is asked again");
+    return fr_fail_code(err, "kafka.log_end");
+}
+
 static fr_rc check_log_ends(fr_publisher *p, fr_arena *a, const fr_end *ends, size_t count,
                             fr_err *err)
 {
@@ -348,7 +357,8 @@ static fr_rc check_log_ends(fr_publisher *p, fr_arena *a, const fr_end *ends, si
             return FR_OK;
         }
         if (fr_now_us() >= deadline) {
-            return fr_publisher_data_lost(&ends[i], log_ends[i], err);
+            return log_ends[i] < 0 ? no_log_end(&ends[i], err)
+                                   : fr_publisher_data_lost(&ends[i], log_ends[i], err);
         }
         FR_TRY(fr_client_check(&p->client, err));
         fr_sleep_us(100000);

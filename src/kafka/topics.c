@@ -385,7 +385,9 @@ static int32_t place_at(const fr_end *places, size_t count, const char *topic, i
 }
 
 #if RD_KAFKA_VERSION >= 0x020300ff
-static void take_log_ends(const request *r, const fr_end *places, size_t count, int64_t *log_ends)
+/* Only a partition that is not there has no end: one of which nobody could tell is no lost data. */
+static fr_rc take_log_ends(fr_client *c, const request *r, const fr_end *places, size_t count,
+                           int64_t *log_ends, fr_err *err)
 {
     size_t n = 0;
     const rd_kafka_ListOffsetsResultInfo_t **infos =
@@ -400,8 +402,13 @@ static void take_log_ends(const request *r, const fr_end *places, size_t count, 
                 : place_at(places, count, p->topic, p->partition);
         if (at >= 0 && p->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             log_ends[at] = p->offset;
+        } else if (p->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
+                   p->err != RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION &&
+                   p->err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+            return topic_error(c, p->err, NULL, p->topic, err);
         }
     }
+    return FR_OK;
 }
 
 fr_rc fr_topics_log_ends(fr_client *c, const fr_end *places, size_t count, int64_t *log_ends,
@@ -427,7 +434,7 @@ fr_rc fr_topics_log_ends(fr_client *c, const fr_end *places, size_t count, int64
     rd_kafka_topic_partition_list_destroy(list);
     fr_rc rc = request_wait(&r, "ask for the log ends", err);
     if (rc == FR_OK) {
-        take_log_ends(&r, places, count, log_ends);
+        rc = take_log_ends(c, &r, places, count, log_ends, err);
     }
     request_end(&r);
     return rc;

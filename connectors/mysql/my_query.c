@@ -322,13 +322,9 @@ static fr_rc may_delete(fr_my *my, my_relation *r, fr_err *err)
 static void key_by_settings(const fr_table_settings *t, fr_my_relation *r)
 {
     r->key_before = true;
-    for (size_t i = 0; i < r->column_count; i++) {
+    for (size_t i = 0; i < r->column_count && t->key.count > 0; i++) {
         fr_my_column *c = &r->columns[i];
-        for (size_t k = 0; k < t->key.count; k++) {
-            c->primary = k == 0 ? 0 : c->primary;
-            if (fr_str_is(c->name, t->key.items[k]) && !c->nullable)
-                c->primary = (uint16_t)(k + 1);
-        }
+        c->primary = c->nullable ? 0 : (uint16_t)(fr_texts_find(&t->key, c->name) + 1);
     }
 }
 

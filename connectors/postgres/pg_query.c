@@ -338,11 +338,8 @@ static void key_by_settings(const fr_table_settings *t, fr_pg_relation *p)
 {
     for (size_t i = 0; i < p->column_count; i++) {
         fr_pg_attr *attr = &p->columns[i];
-        for (size_t k = 0; k < t->key.count; k++) {
-            attr->primary = k == 0 ? 0 : attr->primary;
-            if (fr_str_is(attr->name, t->key.items[k]) && !attr->nullable)
-                attr->primary = (uint16_t)(k + 1);
-        }
+        if (t->key.count > 0)
+            attr->primary = attr->nullable ? 0 : (uint16_t)(fr_texts_find(&t->key, attr->name) + 1);
         attr->identity = attr->primary != 0;
     }
 }

@@ -21,6 +21,9 @@ typedef enum fr_state {
 } fr_state;
 const char *fr_state_name(fr_state s); /* "catching-up" */
 
+/* Seconds for which somebody holds up a poll: told then; and a warning. */
+enum { FR_WAITS_LONG_S = 5, FR_WAITS_TOO_LONG_S = 60 };
+
 typedef struct fr_status {
     bool connected;
     int64_t lag_us;         /* age of the last event read or applied; -1 unknown */

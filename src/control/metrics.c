@@ -130,7 +130,7 @@ static void take_poll(row *r, const fr_part *p, const fr_polled_status *s)
     r->nulls = s->nulls < 0 ? r->nulls : (r->nulls < 0 ? 0 : r->nulls) + s->nulls;
     r->age = age > r->age ? age : r->age;
     r->behind = behind > r->behind ? behind : r->behind;
-    if (waits < 5 || waits <= r->waits)
+    if (waits < (double)FR_WAITS_LONG_S || waits <= r->waits)
         return;
     r->waits = waits;
     snprintf(r->waits_for, sizeof(r->waits_for), "%s", s->waits);

@@ -12,8 +12,6 @@
 #include <time.h>
 
 enum { NAME_WIDTH = 28, STATE_WIDTH = 18, TEXT_MAX = 400 };
-/* Seconds for which somebody holds up a poll: said, and a warning. */
-enum { WAITS_LONG = 5, WAITS_TOO_LONG = 60 };
 
 typedef struct writer {
     fr_buf *b;
@@ -314,7 +312,7 @@ static mark table_mark(const json_t *table)
     mark m = mark_of(fr_json_str(table, "state", ""));
     bool trouble = number(poll, "nulls") > 0 ||
                    (fr_json_str(poll, "waits_for", NULL) != NULL &&
-                    age_of(fr_json_str(poll, "waits_since", NULL)) >= (double)WAITS_TOO_LONG);
+                    age_of(fr_json_str(poll, "waits_since", NULL)) >= (double)FR_WAITS_TOO_LONG_S);
     return m == GOOD && trouble ? WARN : m;
 }
 
@@ -331,7 +329,7 @@ static void put_poll(writer *w, const json_t *table)
         duration_text(text, sizeof(text), -signed_age_of(next));
         fr_buf_printf(w->b, "  next poll %s", text);
     }
-    if (who != NULL && age >= (double)WAITS_LONG) {
+    if (who != NULL && age >= (double)FR_WAITS_LONG_S) {
         fr_buf_text(w->b, "\n      rows wait for ");
         put_clean(w->b, who);
         duration_text(text, sizeof(text), age);

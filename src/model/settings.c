@@ -10,12 +10,17 @@
  * time that nobody notices, not the reader's thread. */
 enum { match_limit = 100000, depth_limit = 1000 };
 
-bool fr_texts_have(const fr_texts *list, fr_str text)
+int fr_texts_find(const fr_texts *list, fr_str text)
 {
     for (size_t i = 0; i < list->count; i++)
         if (fr_str_is(text, list->items[i]))
-            return true;
-    return false;
+            return (int)i;
+    return -1;
+}
+
+bool fr_texts_have(const fr_texts *list, fr_str text)
+{
+    return fr_texts_find(list, text) >= 0;
 }
 
 fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err)
@@ -200,10 +205,16 @@ bool fr_source_polled(const fr_source_settings *s)
     return false;
 }
 
+bool fr_source_asks_busy(const fr_source_settings *s)
+{
+    return s->throttle_max_lag_us > 0 || s->throttle_max_load != NULL || s->throttle_query != NULL;
+}
+
 bool fr_source_bounded(const fr_source_settings *s)
 {
     for (size_t i = 0; i < s->table_count; i++)
-        if (fr_table_polled(&s->tables[i]) && !fr_table_emptied(&s->tables[i]))
+        if (fr_table_polled(&s->tables[i]) && !fr_table_emptied(&s->tables[i]) &&
+            s->tables[i].method != FR_METHOD_SNAPSHOT)
             return true;
     return false;
 }

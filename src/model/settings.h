@@ -17,6 +17,7 @@ typedef struct fr_texts { /* a list */
     const char **items;
     size_t count;
 } fr_texts;
+int fr_texts_find(const fr_texts *list, fr_str text); /* its index, or -1 */
 bool fr_texts_have(const fr_texts *list, fr_str text);
 
 typedef enum {
@@ -186,6 +187,8 @@ bool fr_table_compared(const fr_table_settings *t);
 bool fr_table_key_before(const fr_table_settings *t);
 /* True when the source's tables are polled. */
 bool fr_source_polled(const fr_source_settings *s);
+/* throttle.max_lag, max_load or query: the server is asked whether it is busy. */
+bool fr_source_asks_busy(const fr_source_settings *s);
 /* Some have a cursor, so that the server must tell which transactions are open. */
 bool fr_source_bounded(const fr_source_settings *s);
 /* Index of the from pattern that takes this topic, or -1. */

@@ -283,9 +283,7 @@ static void say_busy(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings 
 {
     fr_str why = {"", 0};
     fr_err err;
-    bool asks = source->throttle_max_lag_us > 0 || source->throttle_max_load != NULL ||
-                source->throttle_query != NULL;
-    if (!asks || ops->busy == NULL)
+    if (!fr_source_asks_busy(source) || ops->busy == NULL)
         return;
     if (ops->busy(c, out->arena, &why, &err) == FR_FAIL)
         add_error(out, "query.throttle", &err);

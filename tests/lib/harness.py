@@ -167,6 +167,17 @@ daemon: {{cache_dir: {dir}/cache}}
 """
 
 
+# A source whose tables follow.
+PG_SOURCE = """
+sources:
+  src:
+    type: postgres
+    dsn: {source}
+    prefix: {id}
+    tables:
+"""
+
+
 class Pipeline:
     """Databases, names and a daemon of one test; close() removes them.
 

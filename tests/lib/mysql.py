@@ -35,6 +35,19 @@ def present(name):
     return name.upper() + "_DSN" in os.environ
 
 
+# A source whose tables follow.
+MY_SOURCE = """
+sources:
+  src:
+    type: {type}
+    dsn: {source}
+    password: {password}
+    prefix: {id}
+    insecure: true
+    tables:
+"""
+
+
 class MyPipeline(Pipeline):
     """Like Pipeline; the source is database self.id of a server of the stack, read as its user with the
     rights that docs/sources/mysql.md asks for. config may use {type} {source} {password} {ca}."""
@@ -55,6 +68,12 @@ class MyPipeline(Pipeline):
         prefix = self.server.upper()
         return dict(super().values(), type="mariadb" if self.server.startswith("mariadb") else "mysql",
                     password=os.environ[prefix + "_PASSWORD"], ca=os.environ.get("TLS_CA", ""))
+
+    def grant(self, rights):
+        """To the user by whom the source is read: "select on `a`.`b`"."""
+        c = connect(self.root)
+        run(c, f"grant {rights} to '{os.environ[self.server.upper() + '_USER']}'@'%'")
+        c.close()
 
     def drop_source(self):
         c = connect(self.root)

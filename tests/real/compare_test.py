@@ -10,29 +10,11 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import CONFIG, Pipeline, case, connect, eventually, finish, together  # noqa: E402
+from harness import CONFIG, PG_SOURCE, Pipeline, case, connect, eventually, finish, together  # noqa: E402
 import mysql  # noqa: E402
 
 KEYS = int(os.environ.get("FRESHET_TEST_COMPARE_KEYS", "0"))
 COMPACT = CONFIG.replace("partitions: 3", "partitions: 3, config: {{cleanup.policy: compact}}")
-PG = """
-sources:
-  src:
-    type: postgres
-    dsn: {source}
-    prefix: {id}
-    tables:
-"""
-MY = """
-sources:
-  src:
-    type: {type}
-    dsn: {source}
-    password: {password}
-    prefix: {id}
-    insecure: true
-    tables:
-"""
 SERVERS = ["postgres"] + os.environ.get("FRESHET_TEST_MYSQL", "mariadb mysql").split()
 
 
@@ -41,14 +23,12 @@ class Server:
 
     def __init__(self, server, tables, sql, base=COMPACT):
         self.pg = server == "postgres"
-        self.p = Pipeline(PG, target=False) if self.pg else mysql.MyPipeline(MY, server)
+        self.p = Pipeline(PG_SOURCE, target=False) if self.pg else mysql.MyPipeline(mysql.MY_SOURCE, server)
         self.space = "public" if self.pg else self.p.id
         self.tables = tables.replace("SPACE", "public" if self.pg else "{id}")
-        self.p.write((PG if self.pg else MY) + self.tables, base)
+        self.p.write((PG_SOURCE if self.pg else mysql.MY_SOURCE) + self.tables, base)
         if not self.pg:
-            c = mysql.connect(self.p.root)
-            mysql.run(c, "grant process on *.* to '%s'@'%%'" % os.environ[server.upper() + "_USER"])
-            c.close()
+            self.p.grant("process on *.*")
         self.p.sql(self.spell(sql))
 
     def spell(self, sql):
@@ -323,9 +303,9 @@ def into_a_sink():
     """Deletes that know the key alone, and rows that differ, in a database behind it."""
     tables = ("      public.t: {{method: query, poll: {{column: id, every: 100ms, deletes: full-compare, compare_every: 1s}}}}\n"
               "      public.two: {{method: snapshot, key: [id], envelope: state, poll: {{every: 300ms}}}}\n")
-    p = Pipeline(PG + tables + SINK)
+    p = Pipeline(PG_SOURCE + tables + SINK)
     with case("compare_into_a_sink", p):
-        p.write(PG + tables + SINK, COMPACT)
+        p.write(PG_SOURCE + tables + SINK, COMPACT)
         p.sql("create table t(id bigint primary key, v text not null, n int not null default 0);"
               "create view two as select id, n from t where id < 5; insert into t(id, v) select i, 'x' from generate_series(1, 50) i")
         p.start()

@@ -8,33 +8,13 @@ import sys
 from urllib.parse import quote, urlsplit
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Pipeline, case, connect, eventually, finish, read_topics, together  # noqa: E402
-from mysql import MyPipeline, add_server, parts  # noqa: E402
+from harness import PG_SOURCE, Pipeline, case, connect, eventually, finish, read_topics, together  # noqa: E402
+from mysql import MY_SOURCE, MyPipeline, add_server, parts  # noqa: E402
 from mysql import connect as my_connect  # noqa: E402
 
 TABLE = "out\"bo`x'; drop table other; -- é\n\\q\nselect 1"
 KEY, KIND, BODY, HEADER = "ke\"y`'", "ki nd;--", "bo\ndy", "tra'ce`\""
-PG = """
-sources:
-  src:
-    type: postgres
-    dsn: {source}
-    prefix: {id}
-{log}    tables:
-"""
 LOG = "    log: {{publication: {publication}, slot: {slot}}}\n"
-MY = """
-sources:
-  src:
-    type: {type}
-    dsn: {source}
-    password: {password}
-    prefix: {id}
-    insecure: true
-    tables:
-"""
-
-
 WAYS = (False, True)  # read from the log, polled
 
 
@@ -73,7 +53,7 @@ class Postgres(Pipeline):
                  f"create role {quoted(mark, self.reader)} login {'' if polled else 'replication'}; create role {quoted(mark, self.writer)} login;"
                  f"grant create on database {self.id} to {quoted(mark, self.reader)}", on=self.admin)
         self.source = self.as_user(self.reader)
-        configure(self, PG.replace("{log}", "" if polled else LOG), polled)
+        configure(self, PG_SOURCE if polled else PG_SOURCE.replace("    tables:", LOG + "    tables:"), polled)
 
     def as_user(self, user):
         u = urlsplit(self.admin)
@@ -120,7 +100,7 @@ class MySql(MyPipeline):
         c.close()
         at = urlsplit(self.root)
         self.source = f"mysql://{quote(self.reader, safe='')}@{at.hostname}:{at.port}/"
-        configure(self, MY, polled)
+        configure(self, MY_SOURCE, polled)
 
     def client(self, sql):
         d = parts(self.root)

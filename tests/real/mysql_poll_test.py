@@ -9,19 +9,9 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import case, eventually, finish, stack, together  # noqa: E402
-from mysql import MyPipeline, add_server, connect, run  # noqa: E402
+from mysql import MY_SOURCE, MyPipeline, add_server, connect, run  # noqa: E402
 from poll_case import ids, late  # noqa: E402
 
-SOURCE = """
-sources:
-  src:
-    type: {type}
-    dsn: {source}
-    password: {password}
-    prefix: {id}
-    insecure: true
-    tables:
-"""
 BY_TIME = "      {id}.t: {{method: query, poll: {{column: at, every: 100ms}}}}\n"
 BY_NUMBER = "      {id}.t: {{method: query, poll: {{column: id, every: 100ms}}}}\n"
 TABLE = "create table t(id serial primary key, at timestamp(6) not null default current_timestamp(6), v text, key (at, id));\n"
@@ -29,10 +19,8 @@ SERVERS = os.environ.get("FRESHET_TEST_MYSQL", "mariadb mysql").split()
 
 
 def make(server, tables, sql=TABLE, more=""):
-    p = MyPipeline(SOURCE + tables + more, server)
-    c = connect(p.root)
-    run(c, "grant process on *.* to '%s'@'%%'" % os.environ[server.upper() + "_USER"])
-    c.close()
+    p = MyPipeline(MY_SOURCE + tables + more, server)
+    p.grant("process on *.*")
     p.sql(sql)
     return p
 
@@ -167,23 +155,23 @@ def refused(server):
     with pipeline("refused", server, BY_TIME) as p:
         c = connect(p.root)
         user = os.environ[server.upper() + "_USER"]
-        p.write(SOURCE + "      {id}.nope: {{method: query, poll: {{column: at}}}}\n")
+        p.write(MY_SOURCE + "      {id}.nope: {{method: query, poll: {{column: at}}}}\n")
         p.start()
         p.refused(2, "there is no table or view", "GRANT SELECT ON")
-        p.write(SOURCE + "      {id}.q: {{method: query, poll: {{column: at, query: select 1 as at}}}}\n")
+        p.write(MY_SOURCE + "      {id}.q: {{method: query, poll: {{column: at, query: select 1 as at}}}}\n")
         p.start()
         p.refused(2, "poll.query is not built for MySQL and MariaDB", "make a view of it")
         p.sql("create table r(id int primary key, rev int, flag char(1), at timestamp(6) not null)")
-        p.write(SOURCE + "      {id}.r: {{method: query, poll: {{column: rev}}}}\n")
+        p.write(MY_SOURCE + "      {id}.r: {{method: query, poll: {{column: rev}}}}\n")
         p.start()
         p.refused(2, "poll.column rev is a number that rows may share", "CREATE UNIQUE INDEX")
-        p.write(SOURCE + "      {id}.r: {{method: query, poll: {{column: at, deletes: soft-column, delete_column: flag}}}}\n")
+        p.write(MY_SOURCE + "      {id}.r: {{method: query, poll: {{column: at, deletes: soft-column, delete_column: flag}}}}\n")
         p.start()
         p.refused(2, "poll.delete_column is neither a flag", "make a view")
-        p.write(SOURCE + "      {id}.t: {{method: query, snapshot: {{where: nope = 1}}, poll: {{column: at}}}}\n")
+        p.write(MY_SOURCE + "      {id}.t: {{method: query, snapshot: {{where: nope = 1}}, poll: {{column: at}}}}\n")
         p.start()
         p.refused(2, "Unknown column 'nope'", "correct snapshot.where")
-        p.write(SOURCE + BY_TIME)
+        p.write(MY_SOURCE + BY_TIME)
         run(c, f"revoke process on *.* from '{user}'@'%'")
         p.start()
         p.refused(9, "does not see which transactions are open", "GRANT PROCESS ON *.* TO")

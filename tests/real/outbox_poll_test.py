@@ -7,29 +7,11 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Pipeline, case, connect, eventually, finish, read_topics, together  # noqa: E402
-from mysql import MyPipeline, add_server  # noqa: E402
+from harness import PG_SOURCE, Pipeline, case, connect, eventually, finish, read_topics, together  # noqa: E402
+from mysql import MY_SOURCE, MyPipeline, add_server  # noqa: E402
 from mysql import connect as my_connect  # noqa: E402
 from outbox_case import AGGREGATES, Writers, control, events, faults, ledger  # noqa: E402
 
-PG = """
-sources:
-  src:
-    type: postgres
-    dsn: {source}
-    prefix: {id}
-    tables:
-"""
-MY = """
-sources:
-  src:
-    type: {type}
-    dsn: {source}
-    password: {password}
-    prefix: {id}
-    insecure: true
-    tables:
-"""
 KEYS = ("id: id, key: aggregateid, type: type, payload: payload, route: \"{id}.event.${{aggregatetype}}\"")
 PG_TABLE = """
 create table outbox(id bigserial primary key, aggregatetype text, aggregateid text, type text, payload text);
@@ -47,15 +29,12 @@ def make(server, poll="every: 50ms", keys="", sql=None, more=""):
     fill = "".join(f"insert into aggregate values ({i}, 0);\n" for i in range(AGGREGATES))
     table = "%s.outbox: {{method: outbox, outbox: {{" + KEYS + keys + "}}, poll: {{" + poll + "}}" + more + "}}\n"
     if server == "postgres":
-        p = Pipeline(PG + "      " + table % "public", target=False)
+        p = Pipeline(PG_SOURCE + "      " + table % "public", target=False)
         p.sql((sql or PG_TABLE) + fill)
         return p
-    p = MyPipeline(MY + "      " + table % "{id}", server)
+    p = MyPipeline(MY_SOURCE + "      " + table % "{id}", server)
     p.sql((sql or MY_TABLE) + fill)
-    c = my_connect(p.root)
-    with c.cursor() as q:
-        q.execute(f"grant delete on `{p.id}`.* to '%s'@'%%'" % os.environ[server.upper() + "_USER"])
-    c.close()
+    p.grant(f"delete on `{p.id}`.*")
     return p
 
 
@@ -315,10 +294,7 @@ def kept(server):
     """outbox.delete: false: the rows stay, and are read by increasing id."""
     with pipeline("kept", server, keys=", delete: false") as p:
         if server != "postgres":
-            c = my_connect(p.root)
-            with c.cursor() as q:
-                q.execute("grant process on *.* to '%s'@'%%'" % os.environ[server.upper() + "_USER"])
-            c.close()
+            p.grant("process on *.*")
         for i in range(30):
             p.sql(INSERT, "order", "k", "t", str(i))
         p.start()
@@ -370,7 +346,7 @@ def refused(server):
     sql = PG_TABLE + ("create table u(id uuid primary key, payload text, at timestamptz not null default now());"
                       "create view v as select * from outbox; create sequence ahead cache 20; create table c(id bigint primary key default nextval('ahead'), payload text);")
     p = make("postgres", sql=sql)
-    base = PG + "      %s: {{method: outbox, outbox: {{id: %s, payload: payload%s}}%s}}\n"
+    base = PG_SOURCE + "      %s: {{method: outbox, outbox: {{id: %s, payload: payload%s}}%s}}\n"
 
     def one(name, table, code, *texts):
         with case("outbox_poll_refused_" + name, p):

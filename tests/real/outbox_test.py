@@ -8,30 +8,12 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 
-from harness import CONFIG, Pipeline, case, connect, eventually, finish, read_topics, together, topics_of  # noqa: E402
-from mysql import MyPipeline, add_server  # noqa: E402
+from harness import CONFIG, PG_SOURCE, Pipeline, case, connect, eventually, finish, read_topics, together, topics_of  # noqa: E402
+from mysql import MY_SOURCE, MyPipeline, add_server  # noqa: E402
 from mysql import connect as my_connect  # noqa: E402
 from outbox_case import AGGREGATES, written  # noqa: E402
 
-PG = """
-sources:
-  src:
-    type: postgres
-    dsn: {source}
-    prefix: {id}
-    log: {{publication: pub, slot: {slot}}}
-    tables:
-"""
-MY = """
-sources:
-  src:
-    type: {type}
-    dsn: {source}
-    password: {password}
-    prefix: {id}
-    insecure: true
-    tables:
-"""
+PG = PG_SOURCE.replace("    tables:", "    log: {{publication: pub, slot: {slot}}}\n    tables:")
 KEYS = ("id: id, key: aggregateid, type: type, payload: payload, headers: [tracingspancontext], "
         "route: \"{id}.event.${{aggregatetype}}\"")
 PG_TABLE = """
@@ -51,8 +33,8 @@ def make(server, payload="text", keys=KEYS, more="", base=CONFIG, mode=""):
     fill = "".join(f"insert into aggregate values ({i}, 0);\n" for i in range(AGGREGATES))
     postgres = server == "postgres"
     table = f"      {'public' if postgres else '{id}'}.outbox: {{{{outbox: {{{{{keys}}}}}{mode}}}}}\n"
-    p = Pipeline(PG + table, target=False) if postgres else MyPipeline(MY + table, server)
-    p.write((PG if postgres else MY) + table + more, base)
+    p = Pipeline(PG + table, target=False) if postgres else MyPipeline(MY_SOURCE + table, server)
+    p.write((PG if postgres else MY_SOURCE) + table + more, base)
     p.table = "public.outbox" if postgres else f"{p.id}.outbox"
     p.sql((PG_TABLE if postgres else MY_TABLE).format(payload=payload) + fill
           + ("create publication pub for table outbox" if postgres else ""))
@@ -187,7 +169,7 @@ def topics_that_are_not_there(server):
 def who_comes_later(server):
     """An outbox that is added to a log that is being read: what was there before, and what the log brings, once each."""
     other = "      {id}.aggregate: {{}}\n" if server != "postgres" else "      public.aggregate: {{}}\n"
-    head = MY if server != "postgres" else PG
+    head = MY_SOURCE if server != "postgres" else PG
     with pipeline("who_comes_later", server, more=other) as p:
         with open(p.config) as f:
             whole = f.read()

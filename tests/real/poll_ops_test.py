@@ -152,9 +152,7 @@ def pipeline(throttle, poll="every: 100ms"):
 def my_pipeline(throttle, poll):
     line = f"throttle: {{{{{throttle}}}}}" if throttle else ""
     p = MyPipeline(MY_HEAD % line + "      {id}.t: {{method: query, poll: {{column: at, %s}}}}\n" % poll + (MY_FREE if throttle else ""))
-    c = mysql.connect(p.root)
-    run(c, "grant process on *.* to '%s'@'%%'" % os.environ["MARIADB_USER"])
-    c.close()
+    p.grant("process on *.*")
     p.sql(MY_TABLE)
     return p
 

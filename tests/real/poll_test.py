@@ -6,17 +6,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Pipeline, case, connect, eventually, finish, together  # noqa: E402
+from harness import PG_SOURCE, Pipeline, case, connect, eventually, finish, together  # noqa: E402
 from poll_case import late  # noqa: E402
 
-SOURCE = """
-sources:
-  src:
-    type: postgres
-    dsn: {source}
-    prefix: {id}
-    tables:
-"""
 SINK = """
 sinks:
   dst:
@@ -34,7 +26,7 @@ TABLE = ("create table t(id int primary key, at timestamptz not null default now
 
 @contextlib.contextmanager
 def pipeline(name, tables, sql=TABLE, sink=""):
-    p = Pipeline(SOURCE + tables + sink, target=bool(sink))
+    p = Pipeline(PG_SOURCE + tables + sink, target=bool(sink))
     with case(name, p):
         p.sql(sql)
         yield p
@@ -77,7 +69,7 @@ def way_through():
 
 
 def late_on(name, tables, kills):
-    p = Pipeline(SOURCE + tables, target=False)
+    p = Pipeline(PG_SOURCE + tables, target=False)
     p.sql("create table t(id serial primary key, at timestamptz not null default now(), v text); create index on t(at, id)")
 
     def writer():
@@ -195,10 +187,10 @@ def verbs():
         code, out, err = p.verb("position", "reset", "src", "--dry-run")
         assert code == 0 and "every row of src would be read again" in out + err, (code, out, err)
         p.sql("create publication freshet_src for table t with (publish_via_partition_root = true)")
-        p.write(SOURCE + "      public.t: {{}}\n")
+        p.write(PG_SOURCE + "      public.t: {{}}\n")
         p.start()
         p.refused(5)
-        p.write(SOURCE + BY_TIME)
+        p.write(PG_SOURCE + BY_TIME)
         p.start()
         p.says("polls 1 table")
         assert p.stop() == 0
@@ -252,12 +244,12 @@ def refused():
                    "create view w as select * from t; create table rev(id int primary key, rev int not null, flag char(1), at timestamptz not null);"
                    "create sequence ahead cache 20; create table s(id bigint primary key default nextval('ahead'));"
                    "create table i(id bigint generated always as identity (cache 20) primary key);")
-    p = Pipeline(SOURCE + BY_TIME, target=False)
+    p = Pipeline(PG_SOURCE + BY_TIME, target=False)
     p.sql(sql)
 
     def one(name, tables, code, *texts):
         with case("poll_refused_" + name, p):
-            p.write(SOURCE + tables)
+            p.write(PG_SOURCE + tables)
             p.start()
             p.refused(code, *texts)
 
@@ -281,44 +273,54 @@ def refused():
     one("bad_statement", query("public.q", 'column: a, query: "select 1 as a from nope"', "key: [a], "), 2, 'relation \\"nope\\" does not exist', "with their schema")
     one("not_unique", query("public.q", 'column: a, query: "select now() - interval \'1 h\' as a, 1 as b union all select now() - interval \'1 h\', 1"', "key: [b], "),
         7, "two rows have the same place in the order")
-    p.write(SOURCE + query("public.t", "column: at"))
+    p.write(PG_SOURCE + query("public.t", "column: at"))
     with case("poll_refused_rights", p):
         role = "r" + p.id
         p.sql(f"create role {role} login; grant select on t to {role}; create table hidden(id int primary key, at timestamptz)")
         own = p.source.replace("postgres@", role + "@")
         p.source, kept = own, p.source
-        p.write(SOURCE + query("public.t", "column: at"))
+        p.write(PG_SOURCE + query("public.t", "column: at"))
         p.source = kept
         p.start()
         p.refused(9, "does not see which transactions are open", f"GRANT pg_read_all_stats TO {role};")
+        p.sql(f"create table whole(id int primary key); grant select on whole to {role}")
+        p.source = own
+        p.write(PG_SOURCE + "      public.whole: {{method: snapshot, poll: {{every: 1h}}}}\n")  # no cursor: nobody need be seen
+        p.source = kept
+        p.start()
+        p.says("polls 1 table")
+        assert p.stop() == 0
+        p.source = own
+        p.write(PG_SOURCE + query("public.t", "column: at"))
+        p.source = kept
         p.sql(f"grant pg_read_all_stats to {role}")
         p.start()
         p.says("polls 1 table")
         assert p.stop() == 0
         p.source = own
-        p.write(SOURCE + query("public.hidden", "column: at"))
+        p.write(PG_SOURCE + query("public.hidden", "column: at"))
         p.source = kept
         p.start()
         p.refused(9, "no right to read public.hidden", "GRANT SELECT ON")
         p.sql(f"drop owned by {role}; drop role {role}")
     with case("poll_refused_another_database", p):
-        p.write(SOURCE + BY_TIME)
+        p.write(PG_SOURCE + BY_TIME)
         p.start()
         p.says("polls 1 table")
         assert p.stop() == 0
         other = p.source.rsplit("/", 1)[0] + "/postgres"
         p.source, kept = other, p.source
-        p.write(SOURCE + BY_TIME)
+        p.write(PG_SOURCE + BY_TIME)
         p.source = kept
         p.start()
         p.refused(5, "this is not the database that was polled", "position reset")
     with case("poll_refused_another_order", p):
         p.sql("insert into t(id) values (1)")
-        p.write(SOURCE + BY_TIME)
+        p.write(PG_SOURCE + BY_TIME)
         p.start()
         p.wait_events("t", 1)
         assert p.stop() == 0
-        p.write(SOURCE + BY_NUMBER)
+        p.write(PG_SOURCE + BY_NUMBER)
         p.start()
         p.refused(5, "it was read in the order of (at, id) so far, and now (id) is set")
         code, out, err = p.verb("position", "reset", "src", "--yes")

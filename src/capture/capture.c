@@ -473,8 +473,6 @@ static fr_rc run_once(void *context, fr_err *err)
     outlet *o = NULL;
     c->run_began_us = fr_now_us();
     c->safe.len = 0;
-    atomic_store(&c->polled_put, 0);
-    atomic_store(&c->polled_committed, 0);
     c->pool = fr_pool_new(pool_batches(c), 4096, 1 << 20);
     fr_rc rc = open_all(c, err);
     if (rc == FR_OK && !stopping(c)) {

@@ -51,8 +51,6 @@ struct fr_capture {
     polls *polls;                 /* of a source that is polled; NULL: none now; under the lock */
     fr_buf safe;                  /* newest committed resume text */
     uint64_t safe_version;
-    /* Batches of polled tables: put into `filled`, and of these so many are committed. */
-    atomic_uint_fast64_t polled_put, polled_committed;
 
     /* Over all runs, under the lock: rows that Kafka did not take for their size. */
     fr_arena *refused_arena;
@@ -154,8 +152,6 @@ throttle *throttle_new(fr_capture *c);
 void throttle_free(throttle *t);
 /* "20:00-06:00", and a minute of the local day; NULL: always. */
 bool throttle_in_window(const char *window, int minute);
-/* True when the source has to be asked, on a connection more. */
-bool throttle_asks_source(const fr_source_settings *s);
 /* Asks the source at most once a second, and tells and logs what changed. *waits_out: do not read
  * now; inside a chunk that was begun in the window only a busy server counts. *leave_out: that
  * will last, or has lasted: no view should be held open for it. */

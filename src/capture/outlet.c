@@ -35,7 +35,6 @@ struct outlet {
     bool skipping;
 
     snapshot *snapshot;
-    uint64_t polled_taken;
     fr_map *polled; /* "space.table" -> fr_str*: records of polled tables for the next commit */
     fr_map *known;  /* "space.table": tables whose snapshot this run has begun */
     fr_map *unread; /* outboxes that the log alone has brought so far: said with the next commit */
@@ -303,7 +302,6 @@ static void acknowledged(outlet *o, fr_batch *keep)
         fr_map_free(o->polled, free);
         o->polled = fr_map_new();
     }
-    atomic_store(&c->polled_committed, o->polled_taken);
     size_t i = 0;
     void *value;
     while (fr_map_next(o->tallies, &i, NULL, &value)) {
@@ -695,7 +693,6 @@ static fr_rc take_polled(outlet *o, fr_batch *b, fr_err *err)
     FR_TRY(produce(o, b, 0, b->count, false, err));
     FR_TRY(open_transaction(o, err));
     free(fr_map_set(o->polled, b->polled, fr_str_new(b->progress)));
-    o->polled_taken++;
     return should_close(o) ? commit(o, NULL, err) : FR_OK;
 }
 

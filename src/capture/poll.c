@@ -14,9 +14,10 @@ enum {
     SLICE_US = 1000000,
     LOOK_US = 1000000,
     TELL_US = 250000,
-    WAITS_US = 60000000,
+    WAITS_US = 1000000 * FR_WAITS_TOO_LONG_S,
     HELD_US = 1000000,
     TURN_US = 50000,
+    SETTLE_US = 2000,
     RETRY_US = 300000000,
     COMPARE_ALIVE_US = 60000000
 };
@@ -30,8 +31,8 @@ typedef struct polled {
     bool once;       /* it was read to its end once */
     int64_t said_us; /* when it was said last for whom its rows wait */
     polled_view view;
-    /* Batches of a drain. It must not go on before what it gave is committed: until then it waits,
-     * and its entry of polls.due_us is BUSY. */
+    /* Batches; under the lock. A drain must not go on before what it gave is committed: until then
+     * it waits, and its entry of polls.due_us is BUSY. */
     uint64_t given, produced, committed;
     bool waits;
     const fr_table_settings *settings;
@@ -192,18 +193,12 @@ static bool page_given(const polled *t)
     return t->drain != NULL && fr_drain_waits(t->drain);
 }
 
-static bool put_batch(polls *p, fr_batch *b)
-{
-    atomic_fetch_add(&p->c->polled_put, 1);
-    return fr_queue_put(p->c->filled, b, INT64_MAX);
-}
-
 static bool give(polls *p, polled *t, fr_batch *b)
 {
     pthread_mutex_lock(&p->c->lock);
     t->given++;
     pthread_mutex_unlock(&p->c->lock);
-    return put_batch(p, b);
+    return fr_queue_put(p->c->filled, b, INT64_MAX);
 }
 
 static size_t rows_of(const fr_batch *b)
@@ -316,37 +311,46 @@ static void round_over(polls *p, polled *t, const fr_poller_status *s, int64_t b
 
 /* ---- comparisons ---- */
 
+typedef struct compared { /* what a comparison asks us for */
+    polls *p;
+    polled *t;
+} compared;
+
 static fr_batch *lend_batch(void *context)
 {
-    return take_batch(context);
+    compared *x = context;
+    return take_batch(x->p);
 }
 
 static bool put_compared(void *context, fr_batch *b)
 {
-    polls *p = context;
+    compared *x = context;
     b->filled_us = fr_now_us();
-    fr_pool_weigh(p->c->pool, b);
-    if (put_batch(p, b))
+    fr_pool_weigh(x->p->c->pool, b);
+    if (give(x->p, x->t, b))
         return true;
-    fr_pool_give(p->c->pool, b);
+    fr_pool_give(x->p->c->pool, b);
     return false;
 }
 
 static bool over_now(void *context)
 {
-    polls *p = context;
-    atomic_store(&p->alive_us, fr_now_us());
-    return over(p);
+    compared *x = context;
+    atomic_store(&x->p->alive_us, fr_now_us());
+    return over(x->p);
 }
 
-/* What others put meanwhile may be waited for, too: it is committed as well. */
 static bool wait_committed(void *context)
 {
-    polls *p = context;
-    uint64_t put = atomic_load(&p->c->polled_put);
-    while (atomic_load(&p->c->polled_committed) < put && !over(p))
-        fr_sleep_us(LOOK_US / 500);
-    return !over(p);
+    compared *x = context;
+    for (bool all = false; !all && !over(x->p);) {
+        pthread_mutex_lock(&x->p->c->lock);
+        all = x->t->committed == x->t->given;
+        pthread_mutex_unlock(&x->p->c->lock);
+        if (!all)
+            fr_sleep_us(SETTLE_US);
+    }
+    return !over(x->p);
 }
 
 /* Claims the right to compare, of which there is one. */
@@ -379,11 +383,12 @@ static void compare_over(polls *p)
 
 static fr_rc compare(polls *p, polled *t, fr_sql *sql, fr_err *err)
 {
+    compared x = {p, t};
     const compare_way way = {.take = lend_batch,
                              .put = put_compared,
                              .settle = wait_committed,
                              .over = over_now,
-                             .context = p};
+                             .context = &x};
     int64_t wall_us = fr_wall_us();
     fr_rc rc = compare_table(p->c, &way, t->poller, sql, t->settings, err);
     if (rc == FR_OK)
@@ -397,7 +402,7 @@ static fr_rc compare(polls *p, polled *t, fr_sql *sql, fr_err *err)
         fr_log(FR_LOG_ERROR, p->c->who,
                "%.*s.%.*s cannot be compared with what was published of it, and is tried again in "
                "%" PRId64 " s: %s [%s]; %s",
-               FR_ARG(t->space), FR_ARG(t->name), wait / LOOK_US, err->text, err->code,
+               FR_ARG(t->space), FR_ARG(t->name), wait / 1000000, err->text, err->code,
                fr_err_hint(err));
     }
     return FR_OK;

@@ -376,7 +376,7 @@ static size_t reader_count(const snapshot *s)
             want = s->c->s.source->tables[i].snapshot_parallel;
     /* One holds the view, one asks the server how it is. */
     int64_t most =
-        s->c->s.source->throttle_connections - (throttle_asks_source(s->c->s.source) ? 2 : 1);
+        s->c->s.source->throttle_connections - (fr_source_asks_busy(s->c->s.source) ? 2 : 1);
     if (want > most)
         want = most;
     if (want > (int64_t)s->chunk_count)

@@ -59,11 +59,6 @@ static int minute_of_day(void)
     return tm.tm_hour * 60 + tm.tm_min;
 }
 
-bool throttle_asks_source(const fr_source_settings *s)
-{
-    return s->throttle_max_lag_us > 0 || s->throttle_max_load != NULL || s->throttle_query != NULL;
-}
-
 static fr_rc ask_source(const fr_capture *c, fr_sql *sql, fr_arena *a, fr_str *why, fr_err *err)
 {
     if (sql != NULL)
@@ -82,7 +77,7 @@ static fr_rc look(throttle *t, fr_sql *sql, shut_by *shut, char *why, size_t siz
         snprintf(why, size, "throttle.window: outside %s", window);
         return FR_OK;
     }
-    if (!throttle_asks_source(c->s.source))
+    if (!fr_source_asks_busy(c->s.source))
         return FR_OK;
     fr_arena *a = fr_arena_new(0);
     fr_str text = {0};

@@ -81,6 +81,11 @@ void fr_scope_part(fr_loader *l, fr_scope *s, const fr_option *options, void *ta
 void fr_scope_required(fr_loader *l, const fr_scope *s);
 /* Where the option was set; place.file NULL: nowhere. */
 fr_place fr_scope_place(const fr_scope *s, const char *name);
+/* What set an option; NULL: nothing did, it is as built in. */
+const fr_node *fr_scope_set_by(const fr_scope *s, const char *name);
+/* An error of this option, at its place, and what to do. */
+void fr_scope_refuse(fr_loader *l, const fr_scope *s, const char *code, const char *name,
+                     const char *what, const char *hint);
 const char *fr_place_text(fr_arena *a, fr_place place); /* "freshet.yaml:12" */
 
 /* A table's scope was read: is it an outbox, what follows from that where keys are not set, and

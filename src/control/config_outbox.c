@@ -2,14 +2,6 @@
 #include "control/config_load.h"
 #include <string.h>
 
-/* What set an option of a table: NULL is the built-in default. */
-static const fr_node *set_by(const fr_scope *s, const char *name)
-{
-    const fr_option *options = s->parts[0].options;
-    const fr_option *o = fr_option_find(options, fr_cstr(name));
-    return o == NULL ? NULL : s->parts[0].set_by[o - options];
-}
-
 /* Said of this table, and not of all of them. */
 static bool said_here(const fr_scope *s, const char *name)
 {
@@ -17,14 +9,6 @@ static bool said_here(const fr_scope *s, const char *name)
     const fr_option *o = fr_option_find(options, fr_cstr(name));
     return o != NULL && s->parts[0].set_by[o - options] != NULL &&
            s->parts[0].layer[o - options] == NULL;
-}
-
-static fr_problem *report(fr_loader *l, const fr_scope *s, const char *code, const char *key,
-                          const char *text)
-{
-    fr_str path = fr_arena_printf(l->a, "%s.%s", s->path, key);
-    return fr_problem_add(l, false, code, fr_scope_place(s, key), fr_arena_cstr(l->a, path), "%s",
-                          text);
 }
 
 void fr_outbox_note(const fr_scope *s, fr_table_fields *fields)
@@ -43,7 +27,7 @@ static void set_usual(const fr_scope *s, fr_outbox_settings *o)
     static const char *const keys[] = {"outbox.id", "outbox.key", "outbox.type", "outbox.payload",
                                        "outbox.route"};
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (set_by(s, keys[i]) != NULL)
+        if (fr_scope_set_by(s, keys[i]) != NULL)
             return;
     }
     o->id = "id";
@@ -56,11 +40,11 @@ static void set_usual(const fr_scope *s, fr_outbox_settings *o)
 /* A pattern's built-in columns are not said of a table that names its own. */
 static void forget_usual(const fr_scope *s, fr_outbox_settings *o)
 {
-    o->id = set_by(s, "outbox.id") != NULL ? o->id : NULL;
-    o->key = set_by(s, "outbox.key") != NULL ? o->key : NULL;
-    o->type = set_by(s, "outbox.type") != NULL ? o->type : NULL;
-    o->payload = set_by(s, "outbox.payload") != NULL ? o->payload : NULL;
-    o->route = set_by(s, "outbox.route") != NULL ? o->route : NULL;
+    o->id = fr_scope_set_by(s, "outbox.id") != NULL ? o->id : NULL;
+    o->key = fr_scope_set_by(s, "outbox.key") != NULL ? o->key : NULL;
+    o->type = fr_scope_set_by(s, "outbox.type") != NULL ? o->type : NULL;
+    o->payload = fr_scope_set_by(s, "outbox.payload") != NULL ? o->payload : NULL;
+    o->route = fr_scope_set_by(s, "outbox.route") != NULL ? o->route : NULL;
 }
 
 static void check_columns(fr_loader *l, const fr_scope *s, const fr_outbox_settings *o)
@@ -68,9 +52,8 @@ static void check_columns(fr_loader *l, const fr_scope *s, const fr_outbox_setti
     const char *missing = o->id == NULL ? "outbox.id" : "outbox.payload";
     if (o->id != NULL && o->payload != NULL)
         return;
-    fr_problem *p = report(l, s, "config.missing", missing,
-                           "an outbox whose columns are named needs outbox.id and outbox.payload");
-    fr_problem_hint(l, p,
+    fr_scope_refuse(l, s, "config.missing", missing,
+                    "an outbox whose columns are named needs outbox.id and outbox.payload",
                     "name both; outbox: {} stands for {id: id, key: aggregateid, type: type, "
                     "payload: payload, route: \"outbox.event.${aggregatetype}\"}");
 }
@@ -101,33 +84,33 @@ static void check_no_part(fr_loader *l, const fr_scope *s)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         if (!said_here(s, keys[i].key))
             continue;
-        fr_problem *p = report(l, s, "config.conflict", keys[i].key, "this table is an outbox");
-        fr_problem_hint(l, p, "%s", keys[i].instead);
+        fr_scope_refuse(l, s, "config.conflict", keys[i].key, "this table is an outbox",
+                        keys[i].instead);
     }
 }
 
 /* What only the polled outbox has. */
 static void check_logged(fr_loader *l, const fr_scope *s)
 {
-    if (set_by(s, "outbox.delete") == NULL)
+    if (fr_scope_set_by(s, "outbox.delete") == NULL)
         return;
-    fr_problem *p = report(l, s, "config.conflict", "outbox.delete",
-                           "this outbox is not polled, but read from the log");
-    fr_problem_hint(l, p, "remove it; with method: log the application deletes its rows");
+    fr_scope_refuse(l, s, "config.conflict", "outbox.delete",
+                    "this outbox is not polled, but read from the log",
+                    "remove it; with method: log the application deletes its rows");
 }
 
 static void check_outbox(fr_loader *l, const fr_scope *s, const fr_table_settings *t)
 {
     if (t->method != FR_METHOD_LOG && t->method != FR_METHOD_OUTBOX) {
-        fr_problem *p =
-            report(l, s, "config.conflict", "method", "an outbox is read by method log or outbox");
-        fr_problem_hint(l, p, "set method: log or outbox, or remove outbox");
+        fr_scope_refuse(l, s, "config.conflict", "method",
+                        "an outbox is read by method log or outbox",
+                        "set method: log or outbox, or remove outbox");
     }
     if (t->envelope != FR_ENVELOPE_RAW) {
-        fr_problem *p = report(l, s, "config.not_built", "envelope",
-                               "an outbox's payload is published as it is (raw); Avro is not made "
-                               "of it yet");
-        fr_problem_hint(l, p, "set envelope: raw for this table, or leave it out");
+        fr_scope_refuse(l, s, "config.not_built", "envelope",
+                        "an outbox's payload is published as it is (raw); Avro is not made "
+                        "of it yet",
+                        "set envelope: raw for this table, or leave it out");
     }
     check_columns(l, s, &t->outbox);
     check_no_part(l, s);
@@ -146,17 +129,16 @@ void fr_outbox_read(fr_loader *l, fr_scope *s, fr_table_fields *fields)
         return;
     if (o->on)
         set_usual(s, o);
-    if (o->on && set_by(s, "outbox.delete") == NULL)
+    if (o->on && fr_scope_set_by(s, "outbox.delete") == NULL)
         o->clean_up = true;
-    if (t->method == FR_METHOD_OUTBOX && set_by(s, "poll.every") == NULL)
+    if (t->method == FR_METHOD_OUTBOX && fr_scope_set_by(s, "poll.every") == NULL)
         t->poll_every_us = 1000000;
-    if (o->on && set_by(s, "envelope") == NULL)
+    if (o->on && fr_scope_set_by(s, "envelope") == NULL)
         t->envelope = FR_ENVELOPE_RAW;
     if (o->on) {
         check_outbox(l, s, t);
     } else if (t->envelope == FR_ENVELOPE_RAW) {
-        fr_problem *p =
-            report(l, s, "config.conflict", "envelope", "raw is the envelope of outbox tables");
-        fr_problem_hint(l, p, "use standard or state, or say which columns: outbox: {...}");
+        fr_scope_refuse(l, s, "config.conflict", "envelope", "raw is the envelope of outbox tables",
+                        "use standard or state, or say which columns: outbox: {...}");
     }
 }

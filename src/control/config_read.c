@@ -343,15 +343,29 @@ void fr_scope_required(fr_loader *l, const fr_scope *s)
     }
 }
 
+const fr_node *fr_scope_set_by(const fr_scope *s, const char *name)
+{
+    const fr_node *n = NULL;
+    for (size_t i = 0; i < s->part_count && n == NULL; i++) {
+        const fr_option *o = fr_option_find(s->parts[i].options, fr_cstr(name));
+        n = o == NULL ? NULL : s->parts[i].set_by[o - s->parts[i].options];
+    }
+    return n;
+}
+
 fr_place fr_scope_place(const fr_scope *s, const char *name)
 {
-    for (size_t i = 0; i < s->part_count; i++) {
-        const fr_option *o = fr_option_find(s->parts[i].options, fr_cstr(name));
-        if (o == NULL)
-            continue;
-        const fr_node *n = s->parts[i].set_by[o - s->parts[i].options];
-        if (n != NULL)
-            return n->place;
-    }
-    return s->node == NULL ? (fr_place){0} : s->node->place;
+    const fr_node *n = fr_scope_set_by(s, name);
+    if (n == NULL)
+        n = s->node;
+    return n == NULL ? (fr_place){0} : n->place;
+}
+
+void fr_scope_refuse(fr_loader *l, const fr_scope *s, const char *code, const char *name,
+                     const char *what, const char *hint)
+{
+    fr_str path = fr_arena_printf(l->a, "%s.%s", s->path, name);
+    fr_problem *p = fr_problem_add(l, false, code, fr_scope_place(s, name),
+                                   fr_arena_cstr(l->a, path), "%s", what);
+    fr_problem_hint(l, p, "%s", hint);
 }

@@ -118,19 +118,25 @@ static fr_rc other_method(fr_err *err)
                              "and begin anew: freshet position reset SOURCE (stopped)");
 }
 
+static fr_rc unreadable(fr_err *err)
+{
+    fr_fail(err, FR_ERR_POSITION, "the record of which rows are published cannot be read");
+    return fr_fail_code(err, "checkpoint.record");
+}
+
 fr_rc fr_pending_parse(fr_str text, fr_pending *out, fr_err *err)
 {
     json_t *j = NULL;
     fr_pending p = {0};
-    FR_TRY(fr_json_parse(text, &j, err));
+    if (fr_json_parse(text, &j, err) == FR_FAIL)
+        return unreadable(err);
     const json_t *rows = json_object_get(j, "pending"), *page = json_object_get(j, "page");
     fr_rc rc = FR_OK;
     if (rows == NULL && json_object_get(j, "order") != NULL) {
         rc = other_method(err);
     } else if (!json_is_integer(page) || json_integer_value(page) < 0 || !take_columns(j, &p) ||
                !take_rows(rows, &p)) {
-        rc = fr_fail(err, FR_ERR_POSITION, "the record of which rows are published cannot be read");
-        fr_fail_code(err, "checkpoint.record");
+        rc = unreadable(err);
     }
     p.page = (uint64_t)json_integer_value(page);
     p.read = (uint64_t)fr_json_int(j, "rows", 0);

@@ -155,19 +155,25 @@ static fr_rc was_emptied(fr_err *err)
                              "are there: freshet position reset SOURCE (stopped)");
 }
 
+static fr_rc unreadable(fr_err *err)
+{
+    fr_fail(err, FR_ERR_POSITION, "the record of how far it was read cannot be read");
+    return fr_fail_code(err, "checkpoint.record");
+}
+
 fr_rc fr_poll_record_parse(fr_arena *a, fr_str text, const fr_str *order, size_t order_count,
                            fr_poll_record *out, fr_err *err)
 {
     json_t *j = NULL;
     fr_poll_record r = {0};
-    FR_TRY(fr_json_parse(text, &j, err));
+    if (fr_json_parse(text, &j, err) == FR_FAIL)
+        return unreadable(err);
     fr_rc rc = json_object_get(j, "pending") != NULL
                    ? was_emptied(err)
                    : check_order(a, json_object_get(j, "order"), order, order_count, err);
     if (rc == FR_OK && !take_record(a, j, order_count, &r)) {
         fr_gaps_free(&r.gaps);
-        rc = fr_fail(err, FR_ERR_POSITION, "the record of how far it was read cannot be read");
-        fr_fail_code(err, "checkpoint.record");
+        rc = unreadable(err);
     }
     json_decref(j);
     if (rc == FR_OK)

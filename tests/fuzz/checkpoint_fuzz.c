@@ -1,10 +1,34 @@
-/* Checkpoint records: first byte how long the key is, then key and value; several in a row,
- * each length-prefixed, so that records meet what earlier ones left. */
+/* Checkpoint records, and the texts of polled tables in them: first byte how long the key is, then
+ * key and value; several in a row, each length-prefixed, so that records meet what earlier ones
+ * left. */
 #include "base/bytes.h"
+#include "poll/pending.h"
+#include "poll/record.h"
 #include "progress/checkpoint.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What a poller and a drain make of it. What is read can be written, and says the same again. */
+static void polled(fr_arena *a, fr_str text)
+{
+    static const fr_str order[] = {{"at", 2}, {"id", 2}};
+    fr_err err;
+    fr_poll_record r = {0};
+    fr_pending p = {0}, again = {0};
+    fr_rc rc = fr_poll_record_parse(a, text, order, 2, &r, &err);
+    fr_gaps_free(&r.gaps);
+    if (rc == FR_FAIL && err.kind != FR_ERR_POSITION)
+        abort();
+    rc = fr_pending_parse(text, &p, &err);
+    if (rc == FR_FAIL && err.kind != FR_ERR_POSITION)
+        abort();
+    if (rc == FR_OK && (fr_pending_parse(fr_pending_record(a, &p), &again, &err) == FR_FAIL ||
+                        again.count != p.count || again.page != p.page))
+        abort();
+    fr_pending_free(&again);
+    fr_pending_free(&p);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -22,6 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (fr_checkpoint_fold(c, key, value, &err) == FR_FAIL && err.kind != FR_ERR_POSITION) {
             abort();
         }
+        if (!tombstone)
+            polled(a, value);
     }
     /* What was taken in can be written, and says the same when it is read again. */
     fr_str whole = fr_checkpoint_json(a, c);

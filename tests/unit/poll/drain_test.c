@@ -9,6 +9,7 @@
 #include "poll/drain.h"
 #include "poll/pending.h"
 #include "poll/record.h"
+#include "tests/unit/poll/spelling.h"
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -305,35 +306,6 @@ static fr_rc w_scalar(fr_sql *c, fr_str sql, fr_arena *a, fr_str *out, fr_err *e
     return FR_OK;
 }
 
-static void w_put_ident(fr_buf *b, fr_str name)
-{
-    fr_buf_printf(b, "\"%.*s\"", FR_ARG(name));
-}
-
-static void w_put_column(fr_buf *b, const fr_sql_relation *r, size_t column)
-{
-    w_put_ident(b, r->table->columns[column].name);
-}
-
-static void w_put_from(fr_buf *b, const fr_sql_relation *r)
-{
-    (void)r;
-    fr_buf_text(b, "t");
-}
-
-static bool w_put_value(fr_buf *b, const fr_sql_relation *r, size_t column, fr_str text)
-{
-    (void)r, (void)column;
-    fr_buf_str(b, text);
-    return true;
-}
-
-static fr_str w_text(fr_arena *a, const fr_sql_relation *r, size_t column, const fr_value *v)
-{
-    (void)r, (void)column;
-    return fr_arena_printf(a, "%" PRId64, v->integer);
-}
-
 static const fr_sql_ops world_ops = {.name = "world",
                                      .describe = w_describe,
                                      .forget = w_forget,
@@ -341,11 +313,7 @@ static const fr_sql_ops world_ops = {.name = "world",
                                      .take = w_take,
                                      .settle = w_settle,
                                      .scalar = w_scalar,
-                                     .put_ident = w_put_ident,
-                                     .put_column = w_put_column,
-                                     .put_from = w_put_from,
-                                     .put_value = w_put_value,
-                                     .text = w_text};
+                                     W_SPELLING};
 
 static const fr_table *table_of(fr_kind id, bool nullable)
 {

@@ -13,30 +13,12 @@ import psycopg2
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+sys.path.insert(1, os.path.join(HERE, ".."))
 import load  # noqa: E402
+from running import DIR, FRESHET, began, connect, database, say  # noqa: E402
 
-FRESHET = os.environ["FRESHET"]
 CONFIG = os.path.join(HERE, "freshet.yaml")
-DIR = os.environ["DEMO_DIR"]
 TABLES = ("maintainers", "packages", "dependencies", "descriptions")
-began = time.time()
-
-
-def say(text):
-    print(f"[{time.time() - began:5.1f} s] {text}", flush=True)
-
-
-def connect(dsn):
-    c = psycopg2.connect(dsn)
-    c.autocommit = True
-    return c
-
-
-def database(dsn, name):
-    c = connect(dsn)
-    c.cursor().execute(f"create database {name}")
-    c.close()
-    return dsn.rsplit("/", 1)[0] + "/" + name
 
 
 def freshet(*words, check=True, quiet=False):

@@ -3,65 +3,29 @@
 everybody writes first. Called by `make demo DEMO=outbox` in the environment of the test stack."""
 import json
 import os
-import random
 import sys
 import threading
 import time
 
-import psycopg2
-
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[1:1] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "tests", "lib")]
 from harness import read_topics, topics_of  # noqa: E402
-from running import DIR, FRESHET, Freshet, say  # noqa: E402
+from running import DIR, FRESHET, Freshet, Writers, connect, database, say  # noqa: E402
 
 WRITERS, TRANSACTIONS, ORDERS, KILLS = 50, 5000, 500, 3
 TABLES = {"tailed": "outbox.event", "polled": "event"}  # and what their topics begin with
 KINDS = ("order", "invoice")
 
 
-def connect(dsn, autocommit=True):
-    c = psycopg2.connect(dsn)
-    c.autocommit = autocommit
-    return c
-
-
-class Writers:
-    """Each transaction locks an order, and adds its next event to both outboxes; three of ten roll back. So the events
-    of an order that count are those with 1, 2, 3 ..., committed in that order."""
-
-    def __init__(self, dsn):
-        self.dsn, self.left, self.lock, self.errors = dsn, TRANSACTIONS, threading.Lock(), []
-        self.threads = [threading.Thread(target=self.kept, args=(i,)) for i in range(WRITERS)]
-        for t in self.threads:
-            t.start()
-
-    def kept(self, number):
-        try:
-            self.write(number)
-        except psycopg2.Error as e:
-            self.errors.append(e)
-
-    def write(self, number):
-        rnd, c = random.Random(number), connect(self.dsn, autocommit=False)
-        q = c.cursor()
-        while True:
-            with self.lock:
-                self.left -= 1
-                if self.left < 0:
-                    break
-            order = rnd.randrange(ORDERS)
-            q.execute("update orders set events = events + 1 where order_id = %s returning events", (order,))
-            n = q.fetchone()[0]
-            for table in TABLES:
-                q.execute(f"insert into outbox_{table} (aggregatetype, aggregateid, type, payload) values (%s, %s, 'changed', %s)",
-                          (KINDS[order % 2], str(order), json.dumps({"order": order, "n": n})))
-            time.sleep(rnd.random() * (1 if rnd.random() < 0.02 else 0.1))
-            (c.rollback if rnd.random() < 0.3 else c.commit)()
-        c.close()
-
-    def busy(self):
-        return any(t.is_alive() for t in self.threads)
+def happen(q, rnd, _):
+    """Locks an order, and adds its next event to both outboxes: so the events of an order that count are those with
+    1, 2, 3 ..., committed in that order."""
+    order = rnd.randrange(ORDERS)
+    q.execute("update orders set events = events + 1 where order_id = %s returning events", (order,))
+    n = q.fetchone()[0]
+    for table in TABLES:
+        q.execute(f"insert into outbox_{table} (aggregatetype, aggregateid, type, payload) values (%s, %s, 'changed', %s)",
+                  (KINDS[order % 2], str(order), json.dumps({"order": order, "n": n})))
 
 
 class Naive(threading.Thread):
@@ -110,10 +74,7 @@ def count(want, got):
 
 class Demo:
     def __init__(self):
-        c = connect(os.environ["PG_DSN"])
-        c.cursor().execute("create database shop")
-        c.close()
-        self.dsn = os.environ["PG_DSN"].rsplit("/", 1)[0] + "/shop"
+        self.dsn = database(os.environ["PG_DSN"], "shop")
         os.environ.update(SOURCE_DSN=self.dsn, DEMO_SOCKET=os.path.join(DIR, "freshet.sock"), DEMO_CACHE=os.path.join(DIR, "cache"))
         self.q = connect(self.dsn).cursor()
         with open(os.path.join(HERE, "schema.sql")) as f:
@@ -122,16 +83,8 @@ class Demo:
 
     def work(self, f):
         say(f"{WRITERS} writers, {TRANSACTIONS} transactions that are committed late, 30 % rolled back; SIGKILL {KILLS} times meanwhile")
-        naive, writers = Naive(self.dsn), Writers(self.dsn)
-        for _ in range(KILLS):
-            time.sleep(2)
-            f.kill()
-            say("killed")
-            f.start()
-        while writers.busy():
-            time.sleep(0.1)
-        if writers.errors:
-            f.fail(f"a writer failed: {writers.errors[0]}")
+        naive, writers = Naive(self.dsn), Writers(self.dsn, WRITERS, TRANSACTIONS, happen, 1)
+        f.work_through(writers, KILLS)
         naive.end()
         self.q.execute("select order_id::text, events from orders where events > 0")
         self.want = dict(self.q.fetchall())

@@ -2,7 +2,6 @@
 """The demo of polling: 50 writers that commit late and roll back, freshet that is killed meanwhile, and beside it the
 two pollers that everybody writes first. Called by `make demo DEMO=query` in the environment of the test stack."""
 import os
-import random
 import sys
 import threading
 import time
@@ -13,56 +12,18 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path[1:1] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "debian")]
 import load  # noqa: E402
-from running import DIR, FRESHET, Freshet, say  # noqa: E402
+from running import DIR, FRESHET, Freshet, Writers, connect, database, say  # noqa: E402
 
 WRITERS, TRANSACTIONS, KILLS = 50, 5000, 3
 
 
-def connect(dsn, autocommit=True):
-    c = psycopg2.connect(dsn)
-    c.autocommit = autocommit
-    return c
-
-
-def database(dsn, name):
-    c = connect(dsn)
-    c.cursor().execute(f"create database {name}")
-    c.close()
-    return dsn.rsplit("/", 1)[0] + "/" + name
-
-
-class Writers:
-    """A download and a changed or retired package in each transaction, committed late; three of ten roll back."""
-
-    def __init__(self, dsn, packages):
-        self.dsn, self.packages, self.left, self.lock = dsn, packages, TRANSACTIONS, threading.Lock()
-        self.committed = 0
-        self.threads = [threading.Thread(target=self.write, args=(i,)) for i in range(WRITERS)]
-        for t in self.threads:
-            t.start()
-
-    def write(self, number):
-        rnd, c = random.Random(number), connect(self.dsn, autocommit=False)
-        q = c.cursor()
-        while True:
-            with self.lock:
-                self.left -= 1
-                if self.left < 0:
-                    break
-            package = rnd.randrange(self.packages // WRITERS) * WRITERS + number + 1  # each writer has its own
-            q.execute("update packages set version = version || '+', retired = %s where package_id = %s", (rnd.random() < 0.1, package))
-            q.execute("insert into downloads (package_id, client) values (%s, %s)", (package, f"192.0.2.{number}"))
-            time.sleep(rnd.random() * (2 if rnd.random() < 0.02 else 0.1))
-            if rnd.random() < 0.3:
-                c.rollback()
-            else:
-                c.commit()
-                with self.lock:
-                    self.committed += 1
-        c.close()
-
-    def busy(self):
-        return any(t.is_alive() for t in self.threads)
+def change(packages):
+    """A download and a changed or retired package in each transaction; each writer has packages of its own."""
+    def one(q, rnd, number):
+        package = rnd.randrange(packages // WRITERS) * WRITERS + number + 1
+        q.execute("update packages set version = version || '+', retired = %s where package_id = %s", (rnd.random() < 0.1, package))
+        q.execute("insert into downloads (package_id, client) values (%s, %s)", (package, f"192.0.2.{number}"))
+    return one
 
 
 class Naive(threading.Thread):
@@ -154,14 +115,8 @@ class Demo:
         naive = {"downloads, id > last": Naive(self.source_dsn, "downloads", "download_id", "download_id", "package_id"),
                  "packages, changed_at > last": Naive(self.source_dsn, "packages", "package_id", "changed_at", "version")}
         say(f"{WRITERS} writers, {TRANSACTIONS} transactions that are committed up to 2 s late, 30 % rolled back; SIGKILL {KILLS} times meanwhile")
-        writers = Writers(self.source_dsn, self.packages)
-        for _ in range(KILLS):
-            time.sleep(2)
-            f.kill()
-            say("killed")
-            f.start()
-        while writers.busy():
-            time.sleep(0.1)
+        writers = Writers(self.source_dsn, WRITERS, TRANSACTIONS, change(self.packages), 2)
+        f.work_through(writers, KILLS)
         say(f"the writers are done: {writers.committed} transactions were committed")
         missed = {name: n.missed() for name, n in naive.items()}
         f.wait("equality", self.differs)

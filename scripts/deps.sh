@@ -19,11 +19,12 @@ jobs=$(nproc)
 
 build_packages="build-essential cmake ninja-build ccache pkg-config mold libpq-dev libjansson-dev
     libyaml-dev libcurl4-openssl-dev libmicrohttpd-dev libpcre2-dev libssl-dev libzstd-dev zlib1g-dev
-    libavro-dev libcmocka-dev libmariadb-dev scdoc"
+    libavro-dev libcmocka-dev libmariadb-dev libsqlite3-dev unixodbc-dev scdoc"
 demo_packages="postgresql-15 postgresql-client-15 openjdk-17-jre-headless maven python3 python3-venv
     kcat jq curl openssl unzip xz-utils"
 mysql_packages="mariadb-server-core mariadb-client-core mariadb-client"
-test_packages="$demo_packages $mysql_packages clang-19 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19 cppcheck shellcheck universal-ctags strace python3-yaml postgresql-15-postgis-3"
+test_packages="$demo_packages $mysql_packages clang-19 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19 cppcheck shellcheck universal-ctags strace python3-yaml postgresql-15-postgis-3
+    sqlite3 odbc-postgresql odbc-mariadb libsqliteodbc"
 
 say() { printf 'deps: %s\n' "$*" >&2; }
 die() {

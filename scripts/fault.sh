@@ -14,7 +14,7 @@ export FRESHET=${FRESHET:-$root/build/dev/freshet} LOGS=${LOGS:-$root/build/faul
 
 if [ "${2:-}" != --on-stack ]; then
     mkdir -p "$LOGS"
-    FRESHET_STACK_LOGS=$LOGS/fault-servers exec "$root/tests/stack/run" "$0" "$list" --on-stack
+    FRESHET_STACK_LOGS=$LOGS/fault-servers-$(basename "$list" .list) exec "$root/tests/stack/run" "$0" "$list" --on-stack
 fi
 
 # A server that a scenario left dead would make a liar of the next one.

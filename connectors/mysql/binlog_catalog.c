@@ -32,7 +32,7 @@ static const fr_pair *pair_of(const fr_pairs *p, fr_str name)
     return NULL;
 }
 
-static void configure(const fr_table_settings *t, fr_my_column *c)
+void fr_binlog_catalog_configure(const fr_table_settings *t, fr_my_column *c)
 {
     const fr_pair *type = pair_of(&t->column_types, c->name);
     c->zero = t->zero_dates == 0 ? FR_MY_ZERO_NULL : FR_MY_ZERO_ERROR;
@@ -68,7 +68,7 @@ static fr_rc read_columns(fr_my *my, fr_arena *a, fr_binlog_table *t, fr_err *er
         }
         if (fr_my_column_from_schema(&row, my->mariadb, a, &r->columns[i], err) == FR_FAIL)
             return fr_fail_in(err, "%.*s.%.*s", FR_ARG(r->space), FR_ARG(r->name));
-        configure(t->settings, &r->columns[i]);
+        fr_binlog_catalog_configure(t->settings, &r->columns[i]);
     }
     return FR_OK;
 }

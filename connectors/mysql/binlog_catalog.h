@@ -32,6 +32,8 @@ fr_rc fr_binlog_catalog_table(fr_my *my, const fr_source_settings *settings, boo
 /* The same for a table or a view, which is to be polled. */
 fr_rc fr_binlog_catalog_any(fr_my *my, const fr_table_settings *t, fr_str space, fr_str name,
                             fr_arena *a, fr_binlog_table **out, fr_err *err);
+/* What the table's settings say of a column: columns.types, columns.zero_dates. */
+void fr_binlog_catalog_configure(const fr_table_settings *t, fr_my_column *c);
 /* All tables and views that we may see: space, name, ... */
 fr_rc fr_binlog_catalog_names(fr_my *my, fr_arena *a, fr_my_rows *out, fr_err *err);
 /* CONFIG error my.table when an exactly named table is not there. */

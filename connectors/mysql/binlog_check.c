@@ -1,6 +1,7 @@
 /* The pre-flight catalogue: everything that plan says about a MySQL or MariaDB source. Reads
  * only, but for a moment among the server's replicas, which shows whether we may be one. */
 #include "connectors/mysql/binlog_dump.h"
+#include "connectors/mysql/my_busy.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -548,6 +549,22 @@ static fr_rc read_user(check *c, fr_err *err)
     return FR_OK;
 }
 
+/* What a snapshot would be told now; a right that is missing is seen here and not at night. */
+static void check_throttle(check *c)
+{
+    fr_str why = {"", 0};
+    fr_err err;
+    if (!fr_source_asks_busy(c->settings))
+        return;
+    if (fr_my_busy(c->my, c->settings, c->a, &why, &err) == FR_FAIL)
+        blocked(c, &err, "my.throttle");
+    else if (why.len > 0)
+        fr_findings_add(c->out, FR_WARNING, "my.throttle", "a snapshot would wait now: %.*s",
+                        FR_ARG(why));
+    else
+        fr_findings_add(c->out, FR_FINE, "my.throttle", "a snapshot need not wait now");
+}
+
 static fr_rc check_connected(check *c, fr_err *err)
 {
     FR_TRY(fr_binlog_server_read(c->my, &c->s->server, err));
@@ -565,6 +582,7 @@ static fr_rc check_connected(check *c, fr_err *err)
     check_replica(c);
     check_rights(c);
     check_snapshot(c);
+    check_throttle(c);
     check_xa(c);
     check_tables(c);
     return FR_OK;

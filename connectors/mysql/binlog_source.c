@@ -1,6 +1,7 @@
 #include "connectors/mysql/binlog_source.h"
 #include "base/clock.h"
 #include "connectors/mysql/binlog_dump.h"
+#include "connectors/mysql/my_busy.h"
 #include "connectors/mysql/my_query.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -327,6 +328,19 @@ static fr_rc binlog_refresh(fr_source *base, fr_err *err)
     return rc;
 }
 
+static fr_rc binlog_busy(fr_source *base, fr_arena *a, fr_str *why_out, fr_err *err)
+{
+    fr_binlog_source *s = (fr_binlog_source *)base;
+    fr_my *my = NULL;
+    FR_TRY(fr_binlog_take(s, &my, err));
+    fr_rc rc = fr_my_busy(my, s->settings, a, why_out, err);
+    if (rc == FR_FAIL)
+        fr_my_close(my); /* it may have a transaction open */
+    else
+        fr_binlog_give(s, my);
+    return rc;
+}
+
 /* A binlog needs no objects: nothing to make. */
 static fr_rc binlog_apply_objects(fr_source *base, fr_findings *done, fr_err *err)
 {
@@ -342,8 +356,8 @@ static fr_rc binlog_apply_objects(fr_source *base, fr_findings *done, fr_err *er
     .end_view = fr_binlog_end_view, .read_chunk = fr_binlog_read_chunk,                            \
     .row_key = fr_binlog_row_key, .read_stream = fr_binlog_read_stream, .compare = binlog_compare, \
     .resume_lsn = binlog_resume_lsn, .status = binlog_status, .refresh = binlog_refresh,           \
-    .check_where = fr_binlog_check_where, .apply_objects = binlog_apply_objects,                   \
-    .close = binlog_close
+    .busy = binlog_busy, .check_where = fr_binlog_check_where,                                     \
+    .apply_objects = binlog_apply_objects, .close = binlog_close
 
 const fr_source_ops fr_mysql_binlog_source = {
     .name = "mysql-binlog",

@@ -1,8 +1,10 @@
 #include "connectors/mysql/my_query.h"
-#include "base/cancel.h"
 #include "base/clock.h"
 #include "connectors/mysql/binlog_split.h"
+#include "connectors/mysql/my_busy.h"
 #include "connectors/mysql/my_rows.h"
+#include "connectors/mysql/my_state.h"
+#include "connectors/mysql/my_statement.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,13 +13,11 @@
 enum {
     SECOND_US = 1000000,
     ROWS_BETWEEN_LOOKS = 64,
-    NOW6_VERSION = 50600,
     OTHER_LIST_VERSION = 80022,
     NO_PROCESS = 1227,
     NO_TABLE_RIGHT = 1142,
-    CANNOT_CONVERT = 3854
+    STATE_US = 500000
 };
-enum { STALE_TRIES = 20, STALE_US = 120000, STALE_MORE_US = 500000, STATE_US = 500000 };
 
 /* The binlog source's way to connect is what we need of it. */
 typedef struct my_sql {
@@ -177,6 +177,11 @@ static fr_rc my_verify(fr_sql *base, const fr_source_settings *settings, fr_err 
     return rc;
 }
 
+static fr_rc my_sql_busy(fr_sql *base, fr_arena *a, fr_str *why_out, fr_err *err)
+{
+    return fr_my_busy(SQL(base)->my, SQL(base)->source->settings, a, why_out, err);
+}
+
 static fr_rc my_list(fr_sql *base, fr_arena *a, fr_sql_name **out, size_t *count_out, fr_err *err)
 {
     fr_my_rows rows;
@@ -211,14 +216,6 @@ static fr_rc read_shape(fr_my *my, fr_str qualified, fr_buf *out, fr_err *err)
     mysql_free_result(res);
     fr_arena_free(a);
     return rc;
-}
-
-static fr_rc refuse_statement(const fr_table_settings *t, fr_err *err)
-{
-    fr_fail(err, FR_ERR_CONFIG, "poll.query is not built for MySQL and MariaDB (%s)",
-            t->place != NULL ? t->place : "configuration");
-    fr_fail_code(err, "config.not_built");
-    return fr_fail_hint(err, "make a view of it, and poll the view");
 }
 
 static fr_rc no_table(const fr_table_settings *t, fr_str space, fr_str name, fr_err *err)
@@ -328,13 +325,32 @@ static void key_by_settings(const fr_table_settings *t, fr_my_relation *r)
     }
 }
 
+/* What it is about is only its author's to know: no index, nothing unique. */
+static fr_rc read_statement(my_sql *c, const fr_table_settings *t, my_relation *r, fr_str space,
+                            fr_str name, fr_err *err)
+{
+    r->from = fr_arena_alloc(r->arena, sizeof(*r->from));
+    r->from->settings = t;
+    r->from->relation = (fr_my_relation){.space = fr_arena_str(r->arena, space),
+                                         .name = fr_arena_str(r->arena, name),
+                                         .named = true,
+                                         .keyed = true,
+                                         .captured = true,
+                                         .full_image = true};
+    FR_TRY(fr_my_statement(c->my, t, r->qualified, r->arena, &r->from->relation, err));
+    return FR_OK;
+}
+
 /* A key that the configuration names for a view, where nothing can be declared, is taken at its
  * word. */
 static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r, fr_str space,
                            fr_str name, uint32_t version, fr_err *err)
 {
     fr_buf shape = {.arena = r->arena};
-    FR_TRY(fr_binlog_catalog_any(c->my, t, space, name, r->arena, &r->from, err));
+    if (t->poll_query != NULL)
+        FR_TRY(read_statement(c, t, r, space, name, err));
+    else
+        FR_TRY(fr_binlog_catalog_any(c->my, t, space, name, r->arena, &r->from, err));
     if (r->from == NULL)
         return no_table(t, space, name, err);
     FR_TRY(read_shape(c->my, r->qualified, &shape, err));
@@ -359,6 +375,11 @@ static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r
                                 .plain_table = r->from->engine.len > 0,
                                 .unique = unique,
                                 .stamped = stamped};
+    if (t->poll_query != NULL) {
+        r->base.statement = true;
+        r->base.unique = r->base.stamped = NULL;
+        return FR_OK;
+    }
     FR_TRY(read_stamped(c->my, r, stamped, err));
     if (fr_table_emptied(t))
         FR_TRY(may_delete(c->my, r, err));
@@ -368,11 +389,11 @@ static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r
 static fr_rc my_describe(fr_sql *base, const fr_table_settings *t, fr_str space, fr_str name,
                          uint32_t version, fr_sql_relation **out, fr_err *err)
 {
-    if (t->poll_query != NULL)
-        return refuse_statement(t, err);
     my_relation *r = fr_malloc(sizeof(*r));
     r->arena = fr_arena_new(0);
-    r->qualified = fr_my_qualified(r->arena, space, name);
+    r->qualified = t->poll_query != NULL
+                       ? fr_arena_printf(r->arena, "(\n%s\n) freshet_poll", t->poll_query)
+                       : fr_my_qualified(r->arena, space, name);
     if (read_relation(SQL(base), t, r, space, name, version, err) == FR_FAIL) {
         my_forget(&r->base);
         return FR_FAIL;
@@ -381,148 +402,9 @@ static fr_rc my_describe(fr_sql *base, const fr_table_settings *t, fr_str space,
     return FR_OK;
 }
 
-/* ---- who may still commit ---- */
-
-/* INNODB_TRX has the server's own local time, whatever the session's zone is, in whole seconds.
- * So the session is in that zone here; and where its offset has become less since (summer time has
- * ended), a transaction may be older than the clock says. A statement that waits for a metadata
- * lock has its NOW() but no transaction yet. Prepared XA transactions are listed as others.
- *
- * The table is a cache which is renewed only if nobody has read it for a tenth of a second
- * (CACHE_MIN_IDLE_TIME_US of both servers' trx0i_s.cc): who asks too often sees the same old list
- * for ever. So a transaction of our own is begun first: a list that has it is no older than it.
- *
- * A transaction of thread 0 is prepared, and its session gone: after the server was started anew it
- * seems to have begun at that start (trx_resurrect of trx0trx.cc), long after it did. */
-static const char state_sql[] =
-    "SELECT UNIX_TIMESTAMP(), %s, TIMESTAMPDIFF(SECOND, t.began, NOW()),"
-    " TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), NOW()),"
-    " TIMESTAMPDIFF(SECOND, '1970-01-01', FROM_UNIXTIME(u.then)) - u.then, t.thread, p.longest,"
-    " (SELECT TIMESTAMPDIFF(SECOND, MAX(trx_started), NOW()) FROM information_schema.INNODB_TRX"
-    "  WHERE trx_mysql_thread_id = CONNECTION_ID()),"
-    " (SELECT TIMESTAMPDIFF(SECOND, MIN(trx_started), NOW()) FROM information_schema.INNODB_TRX"
-    "  WHERE trx_mysql_thread_id = 0)"
-    " FROM (SELECT trx_started AS began, trx_mysql_thread_id AS thread"
-    "  FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id NOT IN (0, CONNECTION_ID())"
-    "  UNION ALL SELECT NULL, NULL ORDER BY began IS NULL, began LIMIT 1) t,"
-    " (SELECT UNIX_TIMESTAMP() - 7200 - GREATEST(0, COALESCE((SELECT"
-    "   TIMESTAMPDIFF(SECOND, MIN(trx_started), NOW()) FROM information_schema.INNODB_TRX"
-    "   WHERE trx_mysql_thread_id <> CONNECTION_ID()), 0)) AS `then`) u,"
-    " (SELECT MAX(TIME) AS longest FROM %s"
-    "  WHERE ID <> CONNECTION_ID() AND COMMAND NOT IN ('Sleep', 'Daemon', 'Binlog Dump',"
-    "  'Binlog Dump GTID')) p";
-
-enum {
-    S_NOW,
-    S_FRACTION,
-    S_AGE,
-    S_OFFSET,
-    S_OFFSET_THEN,
-    S_THREAD,
-    S_STATEMENT,
-    S_OURS,
-    S_PREPARED
-};
-
-static int64_t number(const fr_my_rows *rows, size_t column)
-{
-    fr_str text = fr_my_text(rows, 0, column);
-    char copy[32];
-    snprintf(copy, sizeof(copy), "%.*s", FR_ARG(text));
-    return strtoll(copy, NULL, 10);
-}
-
-/* How old our own transaction can be at most when it is listed as of `age` whole seconds. */
-static bool has_ours(const fr_my_rows *rows, int64_t waited_us)
-{
-    return !fr_my_null(rows, 0, S_OURS) && number(rows, S_OURS) >= 0 &&
-           number(rows, S_OURS) <= waited_us / SECOND_US + 1;
-}
-
-/* See choose_processes; where the other list is off it passes with that statement. */
-static fr_rc list_fail(fr_err *err)
-{
-    if (err->native != CANNOT_CONVERT)
-        return FR_FAIL;
-    err->kind = FR_ERR_BUSY;
-    fr_fail_code(err, "query.processlist");
-    return fr_fail_hint(err,
-                        "start the server with performance_schema=ON: its list of sessions can "
-                        "be read whatever their statements hold");
-}
-
-static fr_rc ask_list(const my_sql *c, fr_arena *a, fr_my_rows *rows, fr_err *err)
-{
-    fr_my *my = c->my;
-    char sql[sizeof(state_sql) + 80];
-    bool fractions = my->mariadb || my->version >= NOW6_VERSION;
-    int64_t began = fr_now_us();
-    snprintf(sql, sizeof(sql), state_sql, fractions ? "MICROSECOND(NOW(6))" : "0", c->processes);
-    FR_TRY(fr_my_exec(my, "list open transactions",
-                      FR_STR("START TRANSACTION WITH CONSISTENT SNAPSHOT"), err));
-    for (int tries = 0; tries < STALE_TRIES; tries++) {
-        if (fr_my_query(my, a, "list open transactions", sql, rows, err) == FR_FAIL)
-            return list_fail(err);
-        if (has_ours(rows, fr_now_us() - began))
-            return FR_OK;
-        FR_TRY(fr_cancel_check(err));
-        /* Two that wait for each other must not do so in step. */
-        fr_sleep_us(STALE_US + fr_now_us() % STALE_MORE_US);
-    }
-    fr_fail(err, FR_ERR_BUSY,
-            "information_schema.INNODB_TRX is out of date: it is renewed only when "
-            "nobody has read it for a tenth of a second");
-    fr_fail_code(err, "query.stale");
-    return fr_fail_hint(err, "find out who reads it more than ten times a second (monitoring?)");
-}
-
-static fr_rc ask_state(const my_sql *c, fr_arena *a, fr_my_rows *rows, fr_err *err)
-{
-    fr_my *my = c->my;
-    fr_err ignored;
-    FR_TRY(fr_my_exec(my, "list open transactions", FR_STR("SET time_zone = 'SYSTEM'"), err));
-    fr_rc rc = ask_list(c, a, rows, err);
-    if (rc == FR_OK)
-        rc = fr_my_exec(my, "list open transactions", FR_STR("COMMIT"), err);
-    else
-        (void)fr_my_exec(my, "list open transactions", FR_STR("ROLLBACK"), &ignored);
-    if (rc == FR_OK)
-        rc = fr_my_exec(my, "list open transactions", FR_STR("SET time_zone = '+00:00'"), err);
-    return rc;
-}
-
-/* When what is so many seconds old began, at the earliest: seconds are cut off, and an hour of the
- * server's local time may have come twice since. */
-static int64_t began(const fr_my_rows *rows, size_t column, int64_t now_us)
-{
-    int64_t age = number(rows, column);
-    int64_t lost = number(rows, S_OFFSET_THEN) - number(rows, S_OFFSET);
-    age = (age < 0 ? 0 : age) + (lost > 0 ? lost : 0);
-    return now_us - (age + 1) * SECOND_US;
-}
-
 static fr_rc my_state(fr_sql *base, fr_arena *a, fr_sql_state *out, fr_err *err)
 {
-    fr_my_rows rows;
-    FR_TRY(ask_state(SQL(base), a, &rows, err));
-    fr_sql_state s = {.now_us = number(&rows, S_NOW) * SECOND_US + number(&rows, S_FRACTION),
-                      .oldest_us = INT64_MAX,
-                      .prepared_us = INT64_MAX};
-    /* Seconds are cut off. */
-    s.listed_us = s.now_us - (number(&rows, S_OURS) + 1) * SECOND_US;
-    if (!fr_my_null(&rows, 0, S_AGE)) {
-        s.oldest_us = began(&rows, S_AGE, s.now_us);
-        s.oldest_who = fr_arena_printf(a, "thread %.*s", FR_ARG(fr_my_text(&rows, 0, S_THREAD)));
-    }
-    if (!fr_my_null(&rows, 0, S_PREPARED))
-        s.prepared_us = began(&rows, S_PREPARED, s.now_us);
-    int64_t statement = s.now_us - (number(&rows, S_STATEMENT) + 1) * SECOND_US;
-    if (!fr_my_null(&rows, 0, S_STATEMENT) && statement < s.oldest_us) {
-        s.oldest_us = statement;
-        s.oldest_who = FR_STR("the oldest running statement");
-    }
-    *out = s;
-    return FR_OK;
+    return fr_my_state(SQL(base)->my, SQL(base)->processes, a, out, err);
 }
 
 /* ---- rows ---- */
@@ -768,11 +650,11 @@ static void my_put_time(fr_buf *b, const fr_sql_relation *r, size_t column, int6
 }
 
 #define MY_SQL_OPERATIONS                                                                          \
-    .close = my_sql_close, .identity = my_identity, .verify = my_verify, .list = my_list,          \
-    .describe = my_describe, .forget = my_forget, .state_every_us = STATE_US, .state = my_state,   \
-    .select = my_select, .take = my_take, .settle = my_settle, .scalar = my_scalar,                \
-    .put_ident = my_put_ident, .put_column = my_put_column, .put_from = my_put_from,               \
-    .put_value = my_put_value, .text = my_text, .put_time = my_put_time,                           \
+    .close = my_sql_close, .busy = my_sql_busy, .identity = my_identity, .verify = my_verify,      \
+    .list = my_list, .describe = my_describe, .forget = my_forget, .state_every_us = STATE_US,     \
+    .state = my_state, .select = my_select, .take = my_take, .settle = my_settle,                  \
+    .scalar = my_scalar, .put_ident = my_put_ident, .put_column = my_put_column,                   \
+    .put_from = my_put_from, .put_value = my_put_value, .text = my_text, .put_time = my_put_time,  \
     .put_outbox = fr_my_put_outbox
 
 const fr_sql_ops fr_mysql_sql = {.name = "mysql-query", .open = mysql_sql_open, MY_SQL_OPERATIONS};

@@ -275,7 +275,10 @@ static void check_throttle(fr_loader *l, const char *path, const fr_source_setti
     if (load != NULL && !unresolved(load) && !fr_load_parse(load, &name, &most)) {
         fr_problem *p = report(l, false, "config.bad_value", path, "throttle.max_load",
                                "`%s` is no measure and its limit", load);
-        fr_problem_hint(l, p, "write active=25: more than 25 running statements throttle");
+        fr_problem_hint(
+            l, p,
+            "write active=25 (PostgreSQL) or Threads_running=25 (MySQL, MariaDB): more than 25 "
+            "running statements throttle");
     }
     const char *key = s->throttle_max_lag_us > 0  ? "throttle.max_lag"
                       : load != NULL              ? "throttle.max_load"

@@ -240,9 +240,13 @@ static const fr_option source_options[] = {
          "Local time, 20:00-06:00: snapshots and polls run only then; a chunk or page that was "
          "begun is finished."),
     TIME("throttle.max_lag", AT(fr_source_settings, throttle_max_lag_us), NULL, 1 * SECOND,
-         24 * HOUR, "Snapshots and polls wait while a replica of the source lags more."),
+         24 * HOUR,
+         "Snapshots and polls wait while a replica of the source lags more. MySQL, MariaDB: while "
+         "the source, which is a replica, lags more."),
     TEXT("throttle.max_load", AT(fr_source_settings, throttle_max_load), NULL,
-         "active=25: snapshots and polls wait while more statements run (PostgreSQL)."),
+         "Snapshots and polls wait above it. PostgreSQL: active=25 running statements; MySQL, "
+         "MariaDB: "
+         "Threads_running=25, or another number of SHOW GLOBAL STATUS."),
     TEXT("throttle.query", AT(fr_source_settings, throttle_query), NULL,
          "SQL that answers with a number, asked once a second: snapshots and polls wait while it "
          "is above 0. Names with their schema."),

@@ -138,6 +138,38 @@ def bytes_in_statements(server):
         assert p.stop() == 0
 
 
+# Every type that both servers have, and values at their edges.
+WIDE = ("create table wide(id bigint unsigned primary key, at timestamp(6) not null default current_timestamp(6), ti tinyint, tu tinyint unsigned, b1 boolean,"
+        " si smallint, mi mediumint unsigned, i int, bi bigint, d decimal(65,30), du decimal(10,2) unsigned, d0 decimal(9,0), f float, db double, bt bit(13), bt1 bit(1),"
+        " c char(5) character set latin1, v varchar(20), vu varchar(9) character set utf16, tx text character set koi8r, lt longtext, bn binary(4), vb varbinary(9),"
+        " bl mediumblob, e enum('a','b''c'), s set('x','y'), dt date, tm time(3), dtm datetime(2), dt0 datetime, y year, g point);\n"
+        "insert into wide values (18446744073709551615, '2020-01-02 03:04:05.678901', -128, 255, true, -32768, 16777215, -2147483648, -9223372036854775808,"
+        " -12345678901234567890123456789012345.123456789012345678901234567890, 99999999.99, -999999999, 1.5e-3, 1e300, b'1010101010101', b'1', '\u00e9', '\u20ac\U0001f600',"
+        " '\u20ac', '\u0436', repeat('x', 70000), 'ab', x'00ff', x'0001', 'b''c', 'x,y', '1000-01-01', '12:34:56.789', '2020-02-29 23:59:59.99',"
+        " '9999-12-31 23:59:59', 2155, point(1, 2));\n"
+        "insert into wide(id) values (1)")
+
+
+def statements(server):
+    """poll.query: a column of a statement is what the same column of the table is; a join; expressions."""
+    tables = ("      {id}.wide: {{method: query, poll: {{column: at, every: 100ms}}}}\n"
+              "      app.wide: {{method: query, key: [id], poll: {{column: at, every: 100ms, query: 'select * from `{id}`.wide'}}}}\n"
+              "      app.mixed: {{method: query, key: [id], poll: {{column: id, every: 100ms, query: \"select t.id, concat(t.v, '-', w.e) as both_,"
+              " w.bi + 1 as more, now(3) as n, t.id > 1 as big, cast(null as char(3)) as none, if(t.id = 1, w.du, 0) as du from `{id}`.t join `{id}`.wide w on w.id > t.id\"}}}}\n")
+    with pipeline("statements", server, tables, TABLE + WIDE) as p:
+        p.sql("insert into t values (1, default, 'one')")
+        p.start()
+        p.says("polls 3 tables")
+        table = {e["after"]["id"]: e["after"] for e in p.wait_events("wide", 2, p.id)}
+        own = {e["after"]["id"]: e["after"] for e in p.wait_events("wide", 2, "app")}
+        assert table == own and len(own) == 2 and None not in table[max(table)].values(), (table, own)
+        p.sql("insert into t values (2, default, 'two')")
+        got = sorted((e["after"] for e in p.wait_events("mixed", 2, "app")), key=lambda x: x["id"])
+        assert [(int(x["id"]), x["both_"], int(x["more"]), int(x["big"]), x["none"], str(x["du"])) for x in got] == [
+            (1, "one-b'c", -2 ** 63 + 1, 0, None, "99999999.99"), (2, "two-b'c", -2 ** 63 + 1, 1, None, "0.00")], got
+        assert p.stop() == 0
+
+
 def plan(server):
     """The index that plan prints can be made, and is enough."""
     sql = "create table t(id int primary key, `at``x` timestamp(6) not null);\n"
@@ -158,9 +190,9 @@ def refused(server):
         p.write(MY_SOURCE + "      {id}.nope: {{method: query, poll: {{column: at}}}}\n")
         p.start()
         p.refused(2, "there is no table or view", "GRANT SELECT ON")
-        p.write(MY_SOURCE + "      {id}.q: {{method: query, poll: {{column: at, query: select 1 as at}}}}\n")
+        p.write(MY_SOURCE + "      {id}.q: {{method: query, key: [at], poll: {{column: at, query: 'select n as at from `{id}`.nope'}}}}\n")
         p.start()
-        p.refused(2, "poll.query is not built for MySQL and MariaDB", "make a view of it")
+        p.refused(2, "nope' doesn't exist", "correct poll.query")
         p.sql("create table r(id int primary key, rev int, flag char(1), at timestamp(6) not null)")
         p.write(MY_SOURCE + "      {id}.r: {{method: query, poll: {{column: rev}}}}\n")
         p.start()
@@ -210,7 +242,7 @@ def prepared_over_a_restart(server):
         assert p.stop() == 0
 
 
-TESTS = [late_by_time, late_by_number, killed_by_time, killed_by_number, open_transactions, keys_and_views, plan, bytes_in_statements]
+TESTS = [late_by_time, late_by_number, killed_by_time, killed_by_number, open_transactions, keys_and_views, statements, plan, bytes_in_statements]
 
 if __name__ == "__main__":
     for s in list(SERVERS):

@@ -84,6 +84,30 @@ def caught_up(d, c, count):
 
 
 @own_test(second=True)
+def lag_of_a_replica(d, servers):
+    """throttle.max_lag where the source is a replica: that it follows, that it is late, that it does not follow."""
+    if not d.gtids or d.release < (5, 6):
+        raise Skip("replicas cannot be late on purpose")
+    word = "SLAVE" if d.mariadb else "REPLICA"
+    d.sql("CREATE TABLE t(id int PRIMARY KEY)")
+    c = make_replica(d, servers, d.second)
+    d.sql("INSERT INTO t VALUES (1)")
+    caught_up(d, c, 1)
+    second = servers.env[d.second.upper() + "_USER_DSN"]
+    mysql.run(mysql.connect(servers.env[d.second.upper() + "_DSN"], database=None), "GRANT %s ON *.* TO '%s'@'%%'" % (
+        "REPLICA MONITOR" if d.mariadb and d.release >= (10, 5, 9) else "REPLICATION CLIENT", servers.env[d.second.upper() + "_USER"]))
+    d.finding("my.throttle", "fine", dsn=second, max_lag=60)
+    d.sql("STOP %s" % word, on=c)
+    f = d.finding("my.throttle", "warning", dsn=second, max_lag=60)
+    assert "replication does not run" in f["text"], f
+    d.sql("CHANGE MASTER TO master_delay=3600" if d.mariadb else "CHANGE REPLICATION SOURCE TO source_delay=3600", on=c)
+    d.sql("START %s" % word, on=c)
+    d.sql("INSERT INTO t VALUES (2)")
+    until("the replica is late", lambda: any("lags" in x["text"] and "more than 1 s" in x["text"] for x in
+                                             d.probe("check", dsn=second, max_lag=1).fine().lines if x.get("finding") == "my.throttle"))
+
+
+@own_test(second=True)
 def fail_over(d, servers):
     """D06: to a replica with the same GTIDs, without a new snapshot; an errant transaction is refused."""
     if not d.gtids:
@@ -322,6 +346,36 @@ def plan_finds_rights(d):
     expect(len(d.stream(**options).rows()), 1)
     _, options = d.user("blind")
     d.finding("my.table", "blocker", tables="%s.t" % d.name, **options)
+
+
+@db_test
+def busy_as_the_server_says(d):
+    """throttle.*: what plan says of each, and of those that cannot be asked here."""
+    d.sql("CREATE TABLE busy(n int)")
+    query = "SELECT COUNT(*) FROM %s.busy" % d.name
+    d.finding("my.throttle", "fine", throttle_query=query, max_load="Threads_running=5000")
+    d.sql("INSERT INTO busy VALUES (1)")
+    f = d.finding("my.throttle", "warning", throttle_query=query)
+    assert "throttle.query: 1 is above 0" in f["text"], f
+    f = d.finding("my.throttle", "warning", max_load="Uptime=0")
+    assert "Uptime is " in f["text"] and "more than 0" in f["text"], f
+    if d.mariadb and d.release >= (10, 5, 9):
+        f = d.finding("my.throttle", "blocker", max_lag=5)
+        assert "GRANT REPLICA MONITOR ON *.* TO" in f["hint"], f
+        d.sql("GRANT REPLICA MONITOR ON *.* TO '%s'@'%%'" % d.env[d.server.upper() + "_USER"])
+    for options, text, hint in (
+            (dict(max_load="active=25"), "measures no `active`", "Threads_running=25"),
+            (dict(max_lag=5), "is no replica", "throttle.query"),
+            (dict(throttle_query="SELECT 'seven'"), "no number", "one number"),
+            (dict(throttle_query="SELECT n FROM no_such.table"), "no_such", "throttle.query")):
+        f = d.finding("my.throttle", "blocker", **options)
+        assert text in f["text"] and hint in f["hint"] and "seven" not in f["text"], f
+    if d.release >= (5, 7):
+        f = d.finding("my.throttle", "warning", throttle_query="SELECT SLEEP(20) + (SELECT COUNT(*) FROM %s.busy)" % d.name if d.mariadb else
+                      "SELECT COUNT(*) FROM information_schema.COLUMNS a, information_schema.COLUMNS b, information_schema.COLUMNS c")
+        assert "no answer within 2 s" in f["text"], f
+        f = d.finding("my.throttle", "blocker", throttle_query="INSERT INTO %s.busy VALUES (2)" % d.name)
+        assert d.one("SELECT COUNT(*) FROM busy") == 1, "it was written"
 
 
 @db_test

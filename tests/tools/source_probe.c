@@ -573,6 +573,12 @@ int main(int argc, char **argv)
             p.batch_events = (size_t)number(argv, ++i);
         else if (strcmp(o, "heartbeat-ms") == 0)
             p.settings.heartbeat_us = number(argv, ++i) * 1000;
+        else if (strcmp(o, "max-lag") == 0)
+            p.settings.throttle_max_lag_us = number(argv, ++i) * 1000000;
+        else if (strcmp(o, "max-load") == 0)
+            p.settings.throttle_max_load = argv[++i];
+        else if (strcmp(o, "throttle-query") == 0)
+            p.settings.throttle_query = argv[++i];
         else if (strcmp(o, "max-row") == 0)
             p.settings.max_row_bytes = number(argv, ++i);
         else {

@@ -134,21 +134,35 @@ static void a_call_is_known_while_it_is_under_way(void **state)
     rd_kafka_destroy(rk);
 }
 
+/* A commit that is under way and stays so; false: librdkafka was too late to begin it. */
+static bool under_way(rd_kafka_t **rk, fr_committer **c)
+{
+    fr_err err;
+    rd_kafka_error_t *error = NULL;
+    *rk = producer();
+    assert_int_equal(fr_committer_start(*rk, c, &err), FR_OK);
+    transaction(*rk);
+    rd_kafka_mock_broker_set_rtt(cluster, 1, 60000);
+    fr_committer_ask(*c);
+    if (!fr_committer_answer(*c, 50, &error))
+        return true;
+    assert_non_null(error);
+    assert_int_equal(rd_kafka_error_code(error), RD_KAFKA_RESP_ERR__STATE);
+    rd_kafka_error_destroy(error);
+    return false;
+}
+
 static void it_ends_with_a_commit_under_way(void **state)
 {
     (void)state;
-    fr_err err;
-    fr_committer *c;
-    rd_kafka_error_t *error;
-    rd_kafka_t *rk = producer();
-    assert_int_equal(fr_committer_start(rk, &c, &err), FR_OK);
-    transaction(rk);
-    rd_kafka_mock_broker_set_rtt(cluster, 1, 60000);
-    fr_committer_ask(c);
-    assert_false(fr_committer_answer(c, 50, &error));
-    fr_committer_end(c);
-    rd_kafka_destroy(rk);
-    rd_kafka_mock_broker_set_rtt(cluster, 1, RTT_MS);
+    rd_kafka_t *rk = NULL;
+    fr_committer *c = NULL;
+    for (bool is = false; !is;) {
+        is = under_way(&rk, &c);
+        fr_committer_end(c);
+        rd_kafka_destroy(rk);
+        rd_kafka_mock_broker_set_rtt(cluster, 1, RTT_MS);
+    }
 }
 
 static void it_ends_without_a_commit(void **state)

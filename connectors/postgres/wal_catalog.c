@@ -451,6 +451,10 @@ fr_rc fr_wal_catalog_read(PGconn *conn, int version, const fr_source_settings *s
                           const char *publication, fr_arena *a, fr_wal_catalog *out, fr_err *err)
 {
     fr_wal_catalog c = {.arena = a};
+    fr_str prefix;
+    for (size_t i = 0; i < settings->table_count; i++)
+        c.messages = c.messages || (settings->tables[i].method != FR_METHOD_SKIP &&
+                                    fr_table_messages(&settings->tables[i], &prefix));
     FR_TRY(catalog_read(conn, version, settings, publication, NULL, &c, err));
     *out = c;
     return FR_OK;

@@ -51,6 +51,7 @@ typedef struct fr_wal_catalog {
     size_t count;
     fr_wal_table *refused; /* matched by name or pattern, but cannot be captured */
     size_t refused_count;
+    bool messages;   /* logical messages are captured as well */
     fr_arena *arena; /* the caller's: owns all of it */
 } fr_wal_catalog;
 

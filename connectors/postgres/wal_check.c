@@ -519,7 +519,9 @@ static void check_named(check *c)
 {
     for (size_t i = 0; i < c->settings->table_count; i++) {
         const fr_table_settings *t = &c->settings->tables[i];
-        bool found = t->regex != NULL || t->method == FR_METHOD_SKIP;
+        fr_str prefix;
+        bool found =
+            t->regex != NULL || t->method == FR_METHOD_SKIP || fr_table_messages(t, &prefix);
         for (size_t k = 0; k < c->catalog.count && !found; k++)
             found = c->catalog.tables[k].settings == t;
         for (size_t k = 0; k < c->catalog.refused_count && !found; k++)
@@ -569,6 +571,11 @@ static void check_tables(check *c)
     size_t before = c->out->count;
     check_refused(c);
     check_named(c);
+    if (c->catalog.messages && c->s->version < 140000)
+        fr_findings_add(c->out, FR_BLOCKER, "pg.messages",
+                        "PostgreSQL %d sends no logical messages, which are captured here (14 and "
+                        "later do)",
+                        c->s->version / 10000);
     for (size_t i = 0; i < c->catalog.count; i++) {
         check_identity(c, &c->catalog.tables[i]);
         check_rights(c, &c->catalog.tables[i]);

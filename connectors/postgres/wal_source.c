@@ -1,6 +1,7 @@
 #include "connectors/postgres/wal_source.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "connectors/postgres/pg_message.h"
 #include "connectors/postgres/pg_query.h"
 #include "connectors/postgres/wal_slot.h"
 #include <inttypes.h>
@@ -190,8 +191,10 @@ fr_str fr_wal_publication_sql(fr_arena *a, int version, const char *publication,
         missing += !c->tables[i].published;
     fr_buf b = {.arena = a};
     fr_str name = fr_pg_ident(a, fr_cstr(publication), NULL);
-    if (c->count == 0 || (c->publication.exists && missing == 0))
+    if ((c->count == 0 && !c->messages) || (c->publication.exists && missing == 0))
         return (fr_str){"", 0};
+    if (c->count == 0) /* logical messages are sent whatever it publishes */
+        return fr_arena_printf(a, "CREATE PUBLICATION %.*s;", FR_ARG(name));
     fr_buf_printf(&b,
                   c->publication.exists ? "ALTER PUBLICATION %.*s ADD TABLE "
                                         : "CREATE PUBLICATION %.*s FOR TABLE ",
@@ -211,12 +214,12 @@ static fr_rc publication_lacks(const fr_wal_source *s, const fr_wal_catalog *c, 
         size_t first = 0;
         while (first + 1 < c->count && c->tables[first].published)
             first++;
-        const fr_pg_relation *r = &c->tables[first].relation;
         if (!c->publication.exists)
             fr_fail(err, FR_ERR_CONFIG, "publication %s does not exist", s->publication);
         else
             fr_fail(err, FR_ERR_CONFIG, "publication %s does not publish %.*s.%.*s", s->publication,
-                    FR_ARG(r->space), FR_ARG(r->name));
+                    FR_ARG(c->tables[first].relation.space),
+                    FR_ARG(c->tables[first].relation.name));
         fr_fail_code(err, "pg.publication");
         fr_fail_hint(err, "freshet apply --source-objects, or: %.*s", FR_ARG(sql));
     }
@@ -258,7 +261,8 @@ static fr_rc named_but_missing(const fr_wal_source *s, const fr_wal_catalog *c, 
 {
     for (size_t i = 0; i < s->settings->table_count; i++) {
         const fr_table_settings *t = &s->settings->tables[i];
-        if (t->regex != NULL || t->method == FR_METHOD_SKIP)
+        fr_str prefix;
+        if (t->regex != NULL || t->method == FR_METHOD_SKIP || fr_table_messages(t, &prefix))
             continue;
         bool found = false;
         for (size_t k = 0; k < c->count && !found; k++)
@@ -273,8 +277,18 @@ static fr_rc named_but_missing(const fr_wal_source *s, const fr_wal_catalog *c, 
     return FR_OK;
 }
 
+static fr_rc without_messages(const fr_wal_source *s, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "PostgreSQL %d sends no logical messages, which are captured here",
+            s->version / 10000);
+    fr_fail_code(err, "pg.messages");
+    return fr_fail_hint(err, "PostgreSQL 14 and later do; before, use a table: freshet ddl outbox");
+}
+
 fr_rc fr_wal_catalog_verify(const fr_wal_source *s, const fr_wal_catalog *c, fr_err *err)
 {
+    if (c->messages && s->version < 140000)
+        return without_messages(s, err);
     FR_TRY(refused_by_name(c, err));
     FR_TRY(named_but_missing(s, c, err));
     FR_TRY(publication_lacks(s, c, err));
@@ -418,6 +432,18 @@ fr_pg_catalog *fr_wal_types_new(const fr_wal_source *s)
     return types;
 }
 
+size_t fr_wal_message_tables(const fr_wal_source *s, const fr_table **out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->settings->table_count; i++) {
+        const fr_table_settings *t = &s->settings->tables[i];
+        fr_str prefix;
+        if (t->method != FR_METHOD_SKIP && fr_table_messages(t, &prefix))
+            out[n++] = fr_pg_message_table(t, prefix);
+    }
+    return n;
+}
+
 static fr_rc tables_of(const fr_wal_source *s, PGconn *conn, const fr_wal_catalog *c,
                        const fr_table **out, fr_err *err)
 {
@@ -470,7 +496,7 @@ static fr_rc wal_list_tables(fr_source *base, fr_arena *arena, const fr_table **
     if (rc != FR_FAIL)
         rc = fr_wal_catalog_read(conn, s->version, s->settings, s->publication, a, &c, err);
     if (rc != FR_FAIL) {
-        tables = fr_arena_alloc(arena, (c.count + 1) * sizeof(*tables));
+        tables = fr_arena_alloc(arena, (c.count + s->settings->table_count + 1) * sizeof(*tables));
         rc = tables_of(s, conn, &c, tables, err);
     }
     fr_wal_give(s, conn);
@@ -479,7 +505,7 @@ static fr_rc wal_list_tables(fr_source *base, fr_arena *arena, const fr_table **
         return FR_FAIL;
     }
     *out = tables;
-    *count_out = c.count;
+    *count_out = c.count + fr_wal_message_tables(s, tables + c.count);
     forget_listed(s);
     s->listed_arena = a;
     s->listed = c;

@@ -106,6 +106,9 @@ fr_rc fr_wal_replication(fr_wal_source *s, PGconn **out, fr_err *err);
  * which is the caller's to free. Owner's thread. */
 fr_rc fr_wal_catalog_recent(fr_wal_source *s, PGconn *sql, fr_arena **arena_out,
                             fr_wal_catalog *out, fr_err *err);
+/* Those that logical messages are rows of: at most one per table of the settings, each with one
+ * reference for the caller. Returns how many. */
+size_t fr_wal_message_tables(const fr_wal_source *s, const fr_table **out);
 /* CONFIG errors that name table and remedy when what is captured cannot be: publication
  * missing or incomplete, an exactly named table that has no log, no SELECT. */
 fr_rc fr_wal_catalog_verify(const fr_wal_source *s, const fr_wal_catalog *c, fr_err *err);

@@ -1,6 +1,7 @@
 /* https://www.postgresql.org/docs/current/protocol-replication.html: XLogData 'w', primary
  * keepalive 'k', standby status update 'r'. */
 #include "base/clock.h"
+#include "connectors/postgres/pg_message.h"
 #include "connectors/postgres/wal_shapes.h"
 #include "connectors/postgres/wal_slot.h"
 #include "connectors/postgres/wal_split.h"
@@ -37,7 +38,9 @@ typedef struct stream_reader {
     int64_t asked_us;    /* when we last asked for a keepalive */
     fr_buf pending;      /* a message that found the batch full */
     uint64_t pending_start;
-    bool unpublished; /* the server went on without the publication */
+    bool unpublished;          /* the server went on without the publication */
+    const fr_table **messages; /* tables that logical messages are rows of */
+    size_t message_count;
 } stream_reader;
 
 /* ---- telling the server ---- */
@@ -105,6 +108,17 @@ static void committed(stream_reader *r, fr_batch *b, fr_event *e, const fr_pgout
     atomic_store_explicit(&r->s->lag_us, lag > 0 ? lag : 0, memory_order_relaxed);
 }
 
+/* A logical message is a row where its prefix is an outbox. */
+static void take_as_row(const stream_reader *r, fr_batch *b, fr_event *e)
+{
+    for (size_t i = 0; i < r->message_count; i++) {
+        if (fr_str_eq(r->messages[i]->name, e->name)) {
+            fr_pg_message_row(b, e, r->messages[i]);
+            return;
+        }
+    }
+}
+
 static fr_rc finish_events(stream_reader *r, fr_batch *b, size_t from, size_t bytes, fr_err *err)
 {
     const fr_pgoutput_place *at = fr_pgoutput_where(r->decoder);
@@ -113,10 +127,12 @@ static fr_rc finish_events(stream_reader *r, fr_batch *b, size_t from, size_t by
         fr_event *e = &b->events[i];
         if (e->op == FR_OP_COMMIT)
             committed(r, b, e, at);
-        else if (e->op == FR_OP_MESSAGE && e->txn == NULL)
+        else if (e->op == FR_OP_MESSAGE) {
             /* Between transactions; the server leaves out what begins before the start. */
-            e->position.resume = resume_text(r, b, e->position.lsn + 1);
-        else if (fr_wal_needs_reread(e))
+            if (e->txn == NULL)
+                e->position.resume = resume_text(r, b, e->position.lsn + 1);
+            take_as_row(r, b, e);
+        } else if (fr_wal_needs_reread(e))
             FR_TRY(fr_wal_reread(&r->shapes, b, e, at->xid, err));
     }
     return FR_OK;
@@ -407,6 +423,9 @@ static void stream_close(fr_reader *base)
     fr_wal_shapes_close(&r->shapes);
     fr_wal_wake_close(&r->wake);
     fr_buf_free(&r->pending);
+    for (size_t i = 0; i < r->message_count; i++)
+        fr_table_unref(r->messages[i]);
+    free(r->messages);
     free(r->head);
     free(r);
 }
@@ -510,6 +529,8 @@ fr_rc fr_wal_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err
     r->s = SOURCE(base);
     r->wake.fd = -1;
     fr_wal_shapes_open(&r->shapes, r->s);
+    r->messages = fr_malloc((r->s->settings->table_count + 1) * sizeof(*r->messages));
+    r->message_count = fr_wal_message_tables(r->s, r->messages);
     if (start(r, resume, err) == FR_FAIL) {
         stream_close(&r->base);
         return FR_FAIL;

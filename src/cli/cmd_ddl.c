@@ -50,6 +50,16 @@ static fr_rc find_outbox(fr_cli *cli, const fr_config *config, const char *word,
             return FR_FAIL;
         return no_outbox(cli->arena, config->sources[source].name, fr_cstr(slash + 1), err);
     }
+    fr_str prefix;
+    if (out->table->outbox.on && fr_table_messages(out->table, &prefix)) {
+        fr_fail(err, FR_ERR_CONFIG, "%s: logical messages are an outbox without a table",
+                out->table->place != NULL ? out->table->place : config->file);
+        fr_fail_code(err, "config.outbox");
+        return fr_fail_hint(err,
+                            "nothing is to be made: SELECT pg_logical_emit_message(true, '%.*s', "
+                            "'{...}')",
+                            FR_ARG(prefix));
+    }
     if (out->table->outbox.on)
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG, "%s: `%.*s.%.*s` has no outbox: block",

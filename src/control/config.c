@@ -269,11 +269,11 @@ static void read_table(fr_loader *l, table_layers *t, const fr_member *m, const 
     fr_scope *s = table_scope(l, fr_path_join(l->a, t->path, m->key), fields);
     inherit(l, s, base);
     fr_scope_read(l, s, m->value, NULL);
-    fr_outbox_read(l, s, fields);
-    fr_compare_read(l, s, &fields->s);
     fields->s.pattern = fr_arena_cstr(l->a, m->key);
     fields->s.regex = regex;
     fields->s.place = fr_place_text(l->a, m->place);
+    fr_outbox_read(l, s, fields);
+    fr_compare_read(l, s, &fields->s);
     t->scopes[index] = s;
     keep_scope(l, s);
 }

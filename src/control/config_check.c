@@ -439,9 +439,34 @@ static void check_polled(fr_loader *l, const char *path, const fr_source_setting
         check_polled_keys(l, path, s, ops);
 }
 
+/* A message is what its writer made of it: without the outbox's columns it would be none. */
+static void check_messages(fr_loader *l, const char *path, const fr_source_settings *s)
+{
+    for (size_t i = 0; i < s->table_count; i++) {
+        const fr_table_settings *t = &s->tables[i];
+        fr_str prefix;
+        if (t->method == FR_METHOD_SKIP || !fr_table_messages(t, &prefix))
+            continue;
+        const char *table =
+            fr_path_join(l->a, fr_path_join(l->a, path, FR_STR("tables")), fr_cstr(t->pattern));
+        if (s->type != NULL && strcmp(s->type, "postgres") != 0) {
+            fr_problem *p = report(l, false, "config.conflict", table, "outbox",
+                                   "a source of type %s has no logical messages", s->type);
+            fr_problem_hint(l, p, "only PostgreSQL has pg_logical_emit_message");
+        } else if (!t->outbox.on || t->method != FR_METHOD_LOG) {
+            fr_problem *p = report(l, false, "config.conflict", table, "outbox",
+                                   "logical messages are an outbox that is read from the log");
+            fr_problem_hint(l, p,
+                            "set method: log and outbox: {...}; without either, messages go "
+                            "to <prefix>.message");
+        }
+    }
+}
+
 static void check_source(fr_loader *l, const fr_source_settings *s, const fr_source_ops *ops)
 {
     const char *path = source_path(l, s);
+    check_messages(l, path, s);
     if (ops != NULL)
         check_dsn(l, path, ops->options, s->connector);
     if (s->prefix != NULL && !unresolved(s->prefix) && !kafka_name(s->prefix)) {

@@ -135,6 +135,13 @@ void fr_outbox_read(fr_loader *l, fr_scope *s, fr_table_fields *fields)
         t->poll_every_us = 1000000;
     if (o->on && fr_scope_set_by(s, "envelope") == NULL)
         t->envelope = FR_ENVELOPE_RAW;
+    fr_str prefix;
+    if (o->on && fr_table_messages(t, &prefix)) { /* the log alone has them */
+        if (said_here(s, "snapshot.mode") && t->snapshot_mode == 0)
+            fr_scope_refuse(l, s, "config.conflict", "snapshot.mode",
+                            "logical messages are in no table that could be read", "remove it");
+        t->snapshot_mode = 1;
+    }
     if (o->on) {
         check_outbox(l, s, t);
     } else if (t->envelope == FR_ENVELOPE_RAW) {

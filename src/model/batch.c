@@ -74,6 +74,12 @@ fr_event *fr_batch_add(fr_batch *b, fr_op op, const fr_table *table)
     return e;
 }
 
+void fr_batch_of_table(fr_batch *b, fr_event *e, const fr_table *table)
+{
+    hold_table(b, table);
+    e->table = table;
+}
+
 fr_value *fr_batch_row(fr_batch *b, const fr_table *table, fr_row *row_out)
 {
     fr_value *values = fr_arena_alloc(b->arena, table->column_count * sizeof(fr_value));

@@ -58,6 +58,8 @@ void fr_batch_reset(fr_batch *b); /* drops events, messages, table references, m
  * table until it is reset, also when the event is dropped (by lowering count). NULL when the batch
  * is full: stop, and return FR_OK. */
 fr_event *fr_batch_add(fr_batch *b, fr_op op, const fr_table *table);
+/* The event, which had none, is of this table: as if it had been added so. */
+void fr_batch_of_table(fr_batch *b, fr_event *e, const fr_table *table);
 /* True when fr_batch_add would return NULL. */
 bool fr_batch_full(const fr_batch *b);
 /* Room for one row of table, every value FR_ABSENT. */

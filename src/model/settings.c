@@ -180,6 +180,15 @@ bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
     return true;
 }
 
+bool fr_table_messages(const fr_table_settings *t, fr_str *prefix_out)
+{
+    static const char space[] = FR_MESSAGES_SPACE ".";
+    if (t->regex != NULL || strncmp(t->pattern, space, sizeof(space) - 1) != 0)
+        return false;
+    *prefix_out = fr_cstr(t->pattern + sizeof(space) - 1);
+    return true;
+}
+
 bool fr_table_polled(const fr_table_settings *t)
 {
     return t->method == FR_METHOD_QUERY || t->method == FR_METHOD_OUTBOX ||
@@ -276,6 +285,40 @@ fr_rc fr_template_expand(fr_arena *a, const char *template, const fr_pair *vars,
     }
     *out = made;
     return FR_OK;
+}
+
+fr_str fr_template_piece(const char *at, bool *variable)
+{
+    const char *open = strstr(at, "${");
+    const char *close = open == at ? strchr(at, '}') : NULL;
+    *variable = close != NULL;
+    if (close != NULL)
+        return (fr_str){at + 2, (size_t)(close - at) - 2};
+    return (fr_str){at, open == NULL || open == at ? strlen(at) : (size_t)(open - at)};
+}
+
+/* Whatever is no variable of every route is a column. */
+static bool is_variable(fr_str name)
+{
+    static const char *const names[] = {"source", "prefix", "space", "table", "topic"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (fr_str_is(name, names[i]))
+            return true;
+    return false;
+}
+
+void fr_outbox_route_columns(fr_arena *a, const char *route, fr_str **out, size_t *count_out)
+{
+    const char *at = route != NULL ? route : "";
+    *out = fr_arena_alloc(a, (strlen(at) + 1) * sizeof **out);
+    *count_out = 0;
+    while (*at != '\0') {
+        bool variable;
+        fr_str piece = fr_template_piece(at, &variable);
+        at += piece.len + (variable ? 3 : 0);
+        if (variable && !is_variable(piece))
+            (*out)[(*count_out)++] = piece;
+    }
 }
 
 fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_str *space_out,

@@ -211,5 +211,14 @@ bool fr_pattern_match(void *regex, fr_str subject);
 /* Expand ${name} from pairs; an unknown variable is a CONFIG error. */
 fr_rc fr_template_expand(fr_arena *a, const char *template, const fr_pair *vars, size_t count,
                          fr_str *out, fr_err *err);
+/* The next piece of a template: what stands in "${name}", or the text before one. */
+fr_str fr_template_piece(const char *at, bool *variable);
+/* The columns that outbox.route names, in the arena, in its order, also repeated. route NULL: none.
+ */
+void fr_outbox_route_columns(fr_arena *a, const char *route, fr_str **out, size_t *count_out);
+/* outbox of a table that is none: logical messages of PostgreSQL with this prefix, whose members
+ * are the columns. False: it is a table, or a pattern. */
+#define FR_MESSAGES_SPACE "pg_logical_emit_message"
+bool fr_table_messages(const fr_table_settings *t, fr_str *prefix_out);
 
 #endif

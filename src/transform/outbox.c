@@ -76,17 +76,6 @@ static fr_rc find_headers(fr_arena *a, const fr_route *route, fr_outbox_route *o
     return FR_OK;
 }
 
-/* The next piece of the template, "${name}" or what stands before one. */
-static fr_str next_piece(const char *at, bool *variable)
-{
-    const char *open = strstr(at, "${");
-    const char *close = open == at ? strchr(at, '}') : NULL;
-    *variable = close != NULL;
-    if (close != NULL)
-        return (fr_str){at + 2, (size_t)(close - at) - 2};
-    return (fr_str){at, open == NULL || open == at ? strlen(at) : (size_t)(open - at)};
-}
-
 static const char *value_of(const fr_pair *vars, size_t count, fr_str name)
 {
     for (size_t i = 0; i < count; i++)
@@ -114,7 +103,7 @@ static fr_rc take_apart(fr_arena *a, const fr_route *route, fr_outbox_route *o, 
     o->parts = fr_arena_alloc(a, (strlen(at) + 1) * sizeof *o->parts);
     while (*at != '\0') {
         bool variable;
-        fr_str piece = next_piece(at, &variable);
+        fr_str piece = fr_template_piece(at, &variable);
         at += piece.len + (variable ? 3 : 0);
         fr_route_part *part = &o->parts[o->part_count++];
         const char *value = variable ? value_of(vars, count, piece) : NULL;
@@ -146,30 +135,6 @@ static fr_rc set_route(fr_arena *a, fr_route *route, fr_outbox_route *o, const f
     if (route->topic.len > 0)
         return FR_OK;
     return fr_fail(err, FR_ERR_CONFIG, "%s: outbox.route is empty", route->settings->place);
-}
-
-/* Whatever is no variable of every route is a column. */
-static bool is_variable(fr_str name)
-{
-    static const char *const names[] = {"source", "prefix", "space", "table", "topic"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (fr_str_is(name, names[i]))
-            return true;
-    return false;
-}
-
-void fr_outbox_route_columns(fr_arena *a, const char *route, fr_str **out, size_t *count_out)
-{
-    const char *at = route != NULL ? route : "";
-    *out = fr_arena_alloc(a, (strlen(at) + 1) * sizeof **out);
-    *count_out = 0;
-    while (*at != '\0') {
-        bool variable;
-        fr_str piece = next_piece(at, &variable);
-        at += piece.len + (variable ? 3 : 0);
-        if (variable && !is_variable(piece))
-            (*out)[(*count_out)++] = piece;
-    }
 }
 
 fr_rc fr_outbox_compile(fr_arena *a, fr_route *route, const fr_pair *vars, size_t count,

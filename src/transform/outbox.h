@@ -11,8 +11,4 @@
 fr_rc fr_outbox_compile(fr_arena *a, fr_route *route, const fr_pair *vars, size_t count,
                         fr_err *err);
 
-/* The columns that a template names, in the arena, in its order, also repeated. route NULL: none.
- */
-void fr_outbox_route_columns(fr_arena *a, const char *route, fr_str **out, size_t *count_out);
-
 #endif

@@ -303,8 +303,77 @@ def sinks(server):
         p.stop()
 
 
+MESSAGES = """
+create sequence ids;
+create table aggregate(id int primary key, n int not null);
+create view outbox as select 0::bigint as id, ''::text as aggregatetype, ''::text as aggregateid, ''::text as type, ''::text as payload where false;
+create function emit() returns trigger language plpgsql as $$ begin
+  new.id := nextval('ids');
+  perform pg_logical_emit_message(true, 'box', json_build_object('id', new.id, 'aggregatetype', new.aggregatetype,
+    'aggregateid', new.aggregateid, 'type', new.type, 'payload', new.payload, 'more', null)::text);
+  return new; end $$;
+create trigger emit instead of insert on outbox for each row execute function emit();
+"""
+MESSAGE_TABLE = "      pg_logical_emit_message.box: {{outbox: {{id: id, key: aggregateid, type: type, payload: payload, route: \"{id}.event.${{aggregatetype}}\"}}%s}}\n"
+
+
+def no_table(name, mode=""):
+    p = Pipeline(PG + MESSAGE_TABLE % mode, target=False)
+    p.sql(MESSAGES + "".join(f"insert into aggregate values ({i}, 0);\n" for i in range(AGGREGATES)) + "create publication pub")
+    return p
+
+
+def messages_under_load(server):
+    """Logical messages as an outbox: a view whose rows go nowhere but into the log."""
+    p = no_table("under_load")
+
+    def open_one():
+        c = connect(p.source)
+        c.autocommit = False
+        return c
+    written("outbox_messages_under_load_and_killed", p, open_one, True, "stream from", delete=False)
+    p.close()
+
+
+def messages(server):
+    emit = "select pg_logical_emit_message(%s, %s, %s)"
+    p = no_table("plain", ", errors: {{mode: dlq, topic: '{id}.dead'}}")
+    with case("outbox_messages", p):
+        p.sql("drop publication pub")
+        code, out, err = p.verb("plan")
+        assert code == 4 and "publication pub does not exist" in out, (out, err)
+        code, out, err = p.verb("apply", "--source-objects", "--yes")
+        assert code == 0, (out, err)
+        code, out, err = p.verb("plan")
+        assert code == 0 and "outbox pg_logical_emit_message.box: each row names its topic" in out, (out, err)
+        p.start()
+        p.says("stream from")
+        p.sql(emit, True, "box", '{"id": 1, "aggregatetype": "a", "aggregateid": "k", "payload": {"x":  [1.10, null]}}')
+        p.sql(emit, True, "box", "no JSON")
+        p.sql(emit, True, "box", '{"aggregatetype": "a", "aggregateid": "without an id", "payload": "2"}')
+        p.sql(emit, False, "box", '{"id": 3, "aggregatetype": "a", "aggregateid": "alone", "payload": "3"}')
+        p.sql(emit, True, "other", "as ever")
+        p.sql(emit, True, "box", '{"id": 4, "aggregatetype": "a", "aggregateid": "k", "type": "t", "payload": "last"}')
+        out = wait(p, "event.a", 2)
+        assert out == [(b"k", b'{"x":  [1.10, null]}', [("id", b"1"), ("type", None)]), (b"k", b"last", [("id", b"4"), ("type", b"t")])], out
+        dead = eventually("dead letters", lambda: (lambda d: d if len(d) >= 3 else None)(got(p, "dead")))
+        why = b" ".join(v for _, _, h in dead for k, v in h if v)
+        assert len(dead) == 3 and b"no JSON object" in why and b"its id is NULL" in why and b"outside of the transaction" in why, dead
+        assert len(got(p, "message")) == 1
+        code, out, err = p.verb("ddl", "outbox", "--table", "src/pg_logical_emit_message.box")
+        assert code == 2 and "an outbox without a table" in out + err, (out, err)
+        assert p.stop() == 0
+    for tables, text in (("      pg_logical_emit_message.box: {{}}\n", "logical messages are an outbox"),
+                         (MESSAGE_TABLE % ", snapshot: {{mode: initial}}", "in no table that could be read")):
+        with case("outbox_messages_refused", p):
+            p.write(PG + tables)
+            code, out, err = p.verb("validate")
+            assert code == 2 and text in out + err, (out, err)
+    p.close()
+
+
 TESTS = [under_load, bytes_are_as_they_are, bad_rows, who_comes_later]
-ONCE = [usual_columns, a_row_that_changes, topics_that_are_not_there, made_later, interrupted, interrupted_and_gone_on, sinks]
+ONCE = [messages_under_load, messages, usual_columns, a_row_that_changes, topics_that_are_not_there, made_later, interrupted, interrupted_and_gone_on, sinks]
 SERVERS = os.environ.get("FRESHET_TEST_OUTBOX", "postgres mariadb mysql").split()
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ static void worst_lag(MYSQL_RES *res, unsigned at, int64_t most_us, fr_arena *a,
     if (worst > most_us / SECOND_US)
         *why =
             fr_arena_printf(a, "throttle.max_lag: this replica lags %" PRId64 " s, more than %g s",
-                            worst, (double)most_us / SECOND_US);
+                            worst, (double)most_us / 1e6);
 }
 
 static fr_rc lag(fr_my *my, const fr_source_settings *set, fr_arena *a, fr_str *why, fr_err *err)

@@ -44,14 +44,18 @@ def messages_of(topic):
     left = {p for p in c.list_topics(topic, timeout=20).topics[topic].partitions}
     c.assign([TopicPartition(topic, p, 0) for p in left])
     total = events = 0
-    while left:
-        for m in c.consume(10000, 20):
+    deadline = time.time() + 60
+    while left and time.time() < deadline:
+        for m in c.consume(10000, 0.5):  # it waits for as many, or so long
+            deadline = time.time() + 60
             if m.error():
                 left.discard(m.partition())
             else:
                 total += 1
                 events += m.value() is not None
     c.close()
+    if left:
+        raise RuntimeError(f"{topic}: no end of partitions {sorted(left)}, and nothing more for a minute")
     return total, events
 
 
@@ -78,15 +82,26 @@ def spent(before, after):
     return {k: v - before.get(k, 0) for k, v in after.items()}
 
 
-def catch_up(d, rows):
-    """Catch up with the log; seconds and CPU from the start of the stream to the last commit."""
+class Meter:
+    """What a daemon and the servers spend from now on."""
+
+    def __init__(self, d):
+        self.d, self.cpu, self.threads, self.servers = d, d.cpu(), d.threads(), server_cpu(d.server)
+
+    def read(self, seconds):
+        """Of a run that took so long."""
+        return {"seconds": seconds, "cpu_seconds": self.d.cpu() - self.cpu,
+                "threads": spent(self.threads, self.d.threads()),
+                "servers": spent(self.servers, server_cpu(self.d.server)), "memory": self.d.memory("VmHWM")}
+
+
+def catch_up(d, rows, follows="stream from"):
+    """Seconds and CPU from when it follows the log, or begins to poll (as its log says), to the last commit."""
     d.start()
-    began = d.logged("stream from")
+    began = d.logged(follows)
     d.profile("catchup")
-    cpu, threads, servers = d.cpu(), d.threads(), server_cpu(d.server)
-    ended = d.wait_committed(rows)
-    out = {"seconds": ended - began, "cpu_seconds": d.cpu() - cpu, "threads": spent(threads, d.threads()),
-           "servers": spent(servers, server_cpu(d.server)), "memory": d.memory("VmHWM")}
+    meter = Meter(d)
+    out = meter.read(d.wait_committed(rows) - began)
     d.stop()
     return out
 
@@ -108,21 +123,30 @@ def budget(r, about, runs, rows):
            + f". The {os.cpu_count()} cores can do {most:,.0f} rows/s of that; {rate:,.0f} were done.")
 
 
-def snapshot_once(d, rows, topic):
-    """Seconds and CPU of a snapshot of the one table, to its last commit. topic: counted, unless None."""
+def snapshot_once(d, _):
+    """Seconds and CPU of a snapshot of the one table, to its last commit."""
     d.apply()
     d.start()
     began = d.logged("snapshot: 1 tables")
     d.profile("snapshot")
-    cpu, threads, servers = d.cpu(), d.threads(), server_cpu(d.server)
-    out = {"seconds": d.logged("snapshot: done") - began, "cpu_seconds": d.cpu() - cpu,
-           "threads": spent(threads, d.threads()), "servers": spent(servers, server_cpu(d.server))}
+    meter = Meter(d)
+    out = meter.read(d.logged("snapshot: done") - began)
     d.logged("stream from")
     out["memory"] = d.memory("VmHWM")
     d.stop()
-    if topic and (got := messages_of(topic)[0]) != rows:
-        raise RuntimeError(f"{got} messages are in the topic, {rows} rows in the table")
     return out
+
+
+def first_poll(d, rows):
+    """The same where the one table is polled."""
+    d.apply()
+    return catch_up(d, rows, "polls 1 table")
+
+
+def count_messages(topic, rows):
+    """Each row is one message."""
+    if (got := messages_of(topic)[0]) != rows:
+        raise RuntimeError(f"{got} messages are in {topic}, {rows} rows were read")
 
 
 def with_server(server, name, f):
@@ -133,14 +157,16 @@ def with_server(server, name, f):
     return out
 
 
-def snapshots(make, read, topic_of, rows, done_with=lambda d: None):
+def snapshots(make, read, topic_of, rows, done_with=lambda d: None, once=snapshot_once):
     """Ours, the bare reader and the bare producer of the same messages, N times in turns, and once before that to
-    warm the servers up."""
+    warm the servers up. once: what ours does."""
     out = []
     for i in range(N + 1):
         d = make()
         topic, other = topic_of(d), d.id + ".bare"
-        mine = snapshot_once(d, rows, topic if i == 0 else None)
+        mine = once(d, rows)
+        if i == 0:
+            count_messages(topic, rows)
         done_with(d)
         reader = with_server(d.server, d.server, read)
         create_topic(other)
@@ -153,23 +179,23 @@ def snapshots(make, read, topic_of, rows, done_with=lambda d: None):
     return out
 
 
-def snapshot_figures(r, name, reader, runs, rows, of=""):
-    """name: what the figures' names begin with; reader: (name, words) of the bare one."""
+def snapshot_figures(r, name, reader, runs, rows, of="", title="snapshot", goal=0.80):
+    """name: what the figures' names begin with; reader: (name, words) of the bare one; goal: of the ratio."""
     def per_row(get):
         return [get(*run) * 1e6 / rows for run in runs]
     what, words = reader
-    r.add(f"{name}_ratio", f"{of}snapshot of {rows:,} rows against the slower of {words} and bare producer", "ratio",
-          [max(c["seconds"], p["seconds"]) / m["seconds"] for m, c, p in runs], 0.80)
-    r.add(f"{name}_rate", f"{of}snapshot into Kafka, exactly once", "rows/s", [rows / m["seconds"] for m, _, _ in runs],
+    r.add(f"{name}_ratio", f"{of}{title} of {rows:,} rows against the slower of {words} and bare producer", "ratio",
+          [max(c["seconds"], p["seconds"]) / m["seconds"] for m, c, p in runs], goal)
+    r.add(f"{name}_rate", f"{of}{title} into Kafka, exactly once", "rows/s", [rows / m["seconds"] for m, _, _ in runs],
           digits=0)
     r.add(f"{what}_rate", f"{of}{words}", "rows/s", [rows / c["seconds"] for _, c, _ in runs], digits=0)
     r.add(f"{name}_producer_rate", f"{of}bare producer of the same messages, transactions of 20,000", "rows/s",
           [rows / p["seconds"] for _, _, p in runs], digits=0)
-    r.add(f"{name}_cpu", f"{of}CPU per row of a snapshot", "us", per_row(lambda m, c, p: m["cpu_seconds"]))
+    r.add(f"{name}_cpu", f"{of}CPU per row of a {title}", "us", per_row(lambda m, c, p: m["cpu_seconds"]))
     r.add(f"{what}_cpu", f"{of}CPU per row of the {words}", "us", per_row(lambda m, c, p: c["cpu_seconds"]))
     r.add(f"{name}_producer_cpu", f"{of}CPU per message of the bare producer", "us",
           per_row(lambda m, c, p: p["cpu_seconds"]))
-    r.add(f"{name}_memory", f"{of}most resident memory during a snapshot", "MB", [m["memory"] for m, _, _ in runs],
+    r.add(f"{name}_memory", f"{of}most resident memory during a {title}", "MB", [m["memory"] for m, _, _ in runs],
           digits=1)
     budget(r, name, [m for m, _, _ in runs], rows)
     both = statistics.median(c["cpu_seconds"] + c["server"] + p["cpu_seconds"] + p["server"] for _, c, p in runs)
@@ -179,6 +205,33 @@ def snapshot_figures(r, name, reader, runs, rows, of=""):
         r.note(name, f"The bare programs and their servers need {both * 1e6 / rows:.2f} us of CPU per row "
                f"together, of which {os.cpu_count()} cores do {os.cpu_count() * rows / both:,.0f} rows/s: reading and "
                f"publishing at once, with nothing in between, would reach {ceiling:.2f} of the slower one here.")
+
+
+def latency_once(d, follows, program, server, table, topic, seconds, turn):
+    """Percentiles from COMMIT to a consumer, of a daemon that is started for it (follows: what it says then) and
+    stopped; its memory before, and how long its Kafka transactions took (ack: seconds, how many)."""
+    d.start()
+    d.logged(follows)
+    time.sleep(4)
+    idle, before = d.memory("VmRSS"), d.stage("ack")
+    out = bare(program, server, table, os.environ["KAFKA_BOOTSTRAP"], topic, 200, seconds, 1000 + turn * 1000000)
+    out["idle"], out["ack"] = idle, [b - a for a, b in zip(before, d.stage("ack"))]
+    d.stop()
+    return out
+
+
+def bare_latency(d, turn, seconds):
+    """What as many messages take without a database."""
+    topic = f"{d.id}.bare{turn}"
+    create_topic(topic, 4)
+    return bare("bare_transactions", os.environ["KAFKA_BOOTSTRAP"], topic, 3, 200, seconds)
+
+
+def said_of_commits(times):
+    """The first sentence of a note on latency."""
+    return ("A Kafka transaction took "
+            f"{1e3 * statistics.median(t['ack'][0] / t['ack'][1] for t in times):.1f} ms on average from the end of its "
+            "events to the broker's answer")
 
 
 def sink_figures(r, name, rounds, program, *words, of=""):

@@ -3,8 +3,9 @@
  *
  *   PROGRAM DSN|HOST:PORT TABLE BROKERS TOPIC PER_SECOND SECONDS [FIRST_ID]
  *
- * TABLE has the columns (id bigint, note text); the key of its messages is the long id in Avro,
- * after the registry's header of five bytes. */
+ * TABLE has the columns (id bigint, note text), or names two of its columns that take a number and
+ * a text: "t (a, b)". The key of its messages is that number: as Avro's long after the registry's
+ * header of five bytes, or (outboxes) as text. */
 #ifndef FR_BENCH_LATENCY_H
 #define FR_BENCH_LATENCY_H
 
@@ -57,11 +58,25 @@ static rd_kafka_t *consumer(const run *r)
     return rk;
 }
 
-/* Avro's long, of the key; -1: not one. */
+/* Digits, of which the first byte tells them from the registry's header; -1: others. */
+static int64_t number_of(const unsigned char *p, size_t len)
+{
+    int64_t v = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (p[i] < '0' || p[i] > '9' || len > 18)
+            return -1;
+        v = v * 10 + p[i] - '0';
+    }
+    return v;
+}
+
+/* -1: no number. */
 static int64_t key_of(const rd_kafka_message_t *m)
 {
     const unsigned char *p = m->key;
     uint64_t v = 0;
+    if (p != NULL && m->key_len > 0 && p[0] != 0)
+        return number_of(p, m->key_len);
     for (size_t i = 5, shift = 0; p != NULL && i < m->key_len && shift < 64; i++, shift += 7) {
         v |= (uint64_t)(p[i] & 0x7f) << shift;
         if ((p[i] & 0x80) == 0)

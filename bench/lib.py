@@ -25,6 +25,15 @@ ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
 N = int(os.environ.get("BENCH_N", "5"))
 TICKS = os.sysconf("SC_CLK_TCK")
 
+# Twelve columns, about 190 bytes a row.
+TABLE = """create table orders (
+    id bigint primary key, customer int not null, status text not null, amount numeric(12,2) not null,
+    currency text not null, email text, street text, note text, flag boolean not null,
+    score double precision, created timestamptz not null, updated timestamptz not null)"""
+ROW = """i, (i % 100000)::int, 'status ' || i % 7, (i % 10000) * 1.01, 'EUR',
+    'customer' || i % 100000 || '@example.org', i % 200 || ' Long Street, Some Town', 'order number ' || i,
+    i % 3 = 0, i * 0.5, timestamptz '2026-01-01' + i * interval '1 second', now()"""
+
 CONFIG = """
 version: 1
 name: {id}
@@ -72,9 +81,14 @@ def bare(program, *words):
     return json.loads(p.stdout)
 
 
-def create_topic(name, partitions=3):
+def create_topics(names, partitions=3):
     admin = AdminClient({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"]})
-    admin.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
+    for f in admin.create_topics([NewTopic(n, partitions, 1) for n in names]).values():
+        f.result(120)
+
+
+def create_topic(name, partitions=3):
+    create_topics([name], partitions)
 
 
 def delete_topics(names):
@@ -100,18 +114,38 @@ class Daemon:
                                   dir=self.dir, topics=topics, daemon=daemon,
                                   bootstrap=os.environ["KAFKA_BOOTSTRAP"], registry=os.environ["REGISTRY_URL"]))
 
-    def apply(self):
-        """Topics and schemas before the first start, as an operator would."""
-        p = subprocess.run([FRESHET, "apply", "--yes", "--config", self.config], capture_output=True, text=True,
+    def rewrite(self, old, new):
+        """Another configuration, from the next start on."""
+        with open(self.config) as f:
+            text = f.read()
+        if text.count(old) != 1:
+            raise RuntimeError(f"{old} is not in the configuration, or more than once")
+        with open(self.config, "w") as f:
+            f.write(text.replace(old, new))
+
+    def verb(self, *words):
+        """What freshet WORDS prints with this configuration."""
+        p = subprocess.run([FRESHET, *words, "--config", self.config], capture_output=True, text=True,
                            stdin=subprocess.DEVNULL, timeout=120)
         if p.returncode != 0:
-            raise RuntimeError(f"freshet apply: {p.stdout}\n{p.stderr}")
+            raise RuntimeError(f"freshet {' '.join(words)}: {p.stdout}\n{p.stderr}")
+        return p.stdout
+
+    def apply(self):
+        """Topics and schemas before the first start, as an operator would."""
+        self.verb("apply", "--yes")
 
     def start(self):
         self.seen = os.path.getsize(self.logfile) if os.path.exists(self.logfile) else 0
         with open(self.logfile, "ab") as f:
             self.began = time.time()
             self.process = subprocess.Popen([FRESHET, "run", "--config", self.config], stdout=f, stderr=f)
+
+    def alive(self):
+        """It must not have ended by itself."""
+        if self.process.poll() is not None:
+            with open(self.logfile, errors="replace") as f:
+                raise RuntimeError(f"freshet ended, exit code {self.process.returncode}:\n" + f.read()[-2000:])
 
     def logged(self, text, seconds=120, pause=0.005):
         """Waits for a line since the last start; answers the time that it carries."""
@@ -128,10 +162,11 @@ class Daemon:
                 raise RuntimeError(f"freshet: no '{text}':\n" + "\n".join(log.splitlines()[-15:]))
             time.sleep(pause)
 
-    def cpu(self):
+    def cpu(self, of=(11, 12)):
+        """Seconds so far; of: fields of its stat, user and system."""
         with open(f"/proc/{self.process.pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return sum(int(fields[i]) for i in of) / TICKS
 
     def memory(self, what):
         """VmRSS (now) or VmHWM (the most so far), in MB."""

@@ -2,11 +2,10 @@
 record; MySQL beside it where it costs little."""
 import contextlib
 import os
-import statistics
-import time
 import uuid
 
-from flow import budget, catch_up, check_topic, pid_of, sink_figures, snapshot_figures, snapshots, stopped
+from flow import (budget, catch_up, check_topic, latency_once, pid_of, said_of_commits, sink_figures, snapshot_figures,
+                  snapshots, stopped)
 from lib import N, ROWS, Daemon, bare, create_topic, delete_topics, say
 import mysql  # noqa: E402
 
@@ -270,29 +269,22 @@ def mariadb_snapshot(r):
 
 def mariadb_latency(r):
     seconds = int(os.environ.get("BENCH_LATENCY_SECONDS", "60")) // 2
-    times, acks = [], []
+    times = []
     with Server("mariadb") as s:
         s.sql("create table notes (id bigint primary key, note text)", "insert into notes values (0, 'for its topic')")
         d = s.daemon("notes")
         try:
             for i in range(min(N, 3)):
-                d.start()
-                d.logged("stream from")
-                time.sleep(4)
-                before = d.stage("ack")
-                times.append(bare("my_latency", f"{s.host}:{s.port}", s.database + ".notes", os.environ["KAFKA_BOOTSTRAP"],
-                                  f"{d.id}.{s.database}.notes", 200, seconds, 1000 + i * 1000000))
-                acks.append([b - a for a, b in zip(before, d.stage("ack"))])
-                d.stop()
+                times.append(latency_once(d, "stream from", "my_latency", f"{s.host}:{s.port}", s.database + ".notes",
+                                          f"{d.id}.{s.database}.notes", seconds, i))
                 say(times[-1])
         finally:
             d.close()
     r.add("mariadb_latency_p50", f"MariaDB: COMMIT to a read_committed consumer, 200 commits/s for {seconds} s", "ms",
           [t["p50_ms"] for t in times], 8, at_least=False)
     r.add("mariadb_latency_p99", "MariaDB: the same, 99th percentile", "ms", [t["p99_ms"] for t in times], 25, at_least=False)
-    r.note("mariadb_latency", "A Kafka transaction took "
-           f"{1e3 * statistics.median(a / b for a, b in acks):.1f} ms on average from the end of its events to the broker's "
-           "answer. What it takes without a database is said at the figure of PostgreSQL.")
+    r.note("mariadb_latency", f"{said_of_commits(times)}. What it takes without a database is said at the figure of "
+           "PostgreSQL.")
 
 
 def sinks(r, name, rounds):

@@ -54,6 +54,29 @@ BARE = """
   shape, from when each falls due to its arrival.
 """
 
+POLLS = """
+## How polls, outboxes and comparisons are measured
+
+* **A backlog that is polled**: `method: query` by `id`, in pages of 5,000 (the default), from when the daemon begins to poll
+  to the commit of the last row. Beside it, as beside a snapshot, the bare reader of the whole table in one go, and the bare
+  producer of the same messages. MariaDB has half as many rows.
+* **Polls that find nothing**: 1,000 tables of ten rows, each polled by `id` every second by four connections (their schemas
+  in files, one partition a topic, so that the start is short); CPU of the daemon's process over 30 s, once all rows are
+  published and no number may still come. Questions are counted after that, in the server's log (`log_statement`), for 10 s: a question to a table is one message to the server and one answer,
+  in which are five statements (BEGIN, LOCK TABLE against ALTER TABLE, a look at the columns, COPY of the SELECT, COMMIT).
+  Who is open is asked for all tables together, at most twenty times a second: that is a figure of its own.
+* **An outbox**: the table that `freshet ddl outbox` prints, with autovacuum as it says; payloads of 200 bytes, 1,000 aggregates;
+  polled and emptied with the defaults, from when the daemon begins to poll until it has published and deleted all rows that
+  waited. With writers, four sessions insert a row and commit, again and again, with two milliseconds between; their rows
+  come behind those that waited, and are not counted.
+* **Latency of an outbox**: as the latency of a table, once read from the log, once polled every 100 ms; each in a table of
+  its own, in turns, with the bare transactional producer.
+* **A comparison**: `poll.deletes: full-compare` of a table of a `bigint` key and a short text, which its first poll has
+  published; nothing differs. Time is what freshet says of it, from before it waits for its own commits until all is compared;
+  memory is the most that the process had since it was started for this comparison. The topic's segments are large, so
+  that the broker compacts nothing meanwhile.
+"""
+
 
 QUIET = 90  # percent; our own servers use some even when they have nothing to do
 
@@ -124,8 +147,9 @@ def main():
     rates = [n for n in r["notes"] if n["about"] == "sinkrates"]
     if rates:
         lines += ["", "Rates of the sink's methods:", "", *(f"* {n['text']}" for n in rates)]
+    polls = any(f["name"].startswith(("poll_", "outbox_", "compare_")) for f in r["figures"])
     with open(target, "w") as f:
-        f.write("\n".join(lines) + "\n" + BARE)
+        f.write("\n".join(lines) + "\n" + BARE + (POLLS if polls else ""))
 
 
 main()

@@ -16,20 +16,15 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import my_figures  # noqa: E402
-from flow import budget, catch_up, check_topic, sink_figures, snapshot_figures, snapshots, stopped  # noqa: E402
-from lib import FRESHET, N, ROOT, ROWS, Daemon, Results, bare, create_topic, database, idle, say, sql  # noqa: E402
+import poll_figures  # noqa: E402
+from flow import (bare_latency, budget, catch_up, check_topic, latency_once, said_of_commits, sink_figures,  # noqa: E402
+                  snapshot_figures, snapshots, stopped)
+from lib import FRESHET, N, ROOT, ROW, ROWS, TABLE, Daemon, Results, bare, database, idle, say, sql  # noqa: E402
 
 SETTLE, QUIET = 2, 3  # seconds, before each figure
 PLAIN = '"public.orders": {snapshot: {mode: never}}'
 
-# Twelve columns, about 190 bytes a row; the whole old row in every update and delete.
-TABLE = """create table orders (
-    id bigint primary key, customer int not null, status text not null, amount numeric(12,2) not null,
-    currency text not null, email text, street text, note text, flag boolean not null,
-    score double precision, created timestamptz not null, updated timestamptz not null)"""
-ROW = """i, (i % 100000)::int, 'status ' || i % 7, (i % 10000) * 1.01, 'EUR',
-    'customer' || i % 100000 || '@example.org', i % 200 || ' Long Street, Some Town', 'order number ' || i,
-    i % 3 = 0, i * 0.5, timestamptz '2026-01-01' + i * interval '1 second', now()"""
+# The whole old row in every update and delete.
 FULL = "alter table orders replica identity full"
 PUBLICATION = "create publication pub for table orders"
 
@@ -121,21 +116,11 @@ def latency(r):
         sql(dsn, "create table orders (id bigint primary key, note text)", PUBLICATION,
             "insert into orders values (0, 'so that its topic is there')")
         d = Daemon(dsn, '"public.orders": {}')
-        times, idle, acks, floor = [], [], [], []
+        times, floor = [], []
         try:
             for i in range(min(N, 3)):  # each is long enough
-                d.start()
-                d.logged("stream from")
-                time.sleep(4)
-                idle.append(d.memory("VmRSS"))
-                before = d.stage("ack")
-                times.append(bare("latency", dsn, "orders", os.environ["KAFKA_BOOTSTRAP"], d.id + ".public.orders", 200,
-                                  seconds, 1000 + i * 1000000))
-                acks.append([b - a for a, b in zip(before, d.stage("ack"))])
-                d.stop()
-                topic = f"{d.id}.bare{i}"
-                create_topic(topic, 4)
-                floor.append(bare("bare_transactions", os.environ["KAFKA_BOOTSTRAP"], topic, 3, 200, seconds))
+                times.append(latency_once(d, "stream from", "latency", dsn, "orders", d.id + ".public.orders", seconds, i))
+                floor.append(bare_latency(d, i, seconds))
                 say(f"{times[-1]}, bare transactions {floor[-1]}")
         finally:
             d.close()
@@ -145,15 +130,15 @@ def latency(r):
     r.add("bare_latency_p50", "bare transactional producer of as many messages, no database", "ms",
           [f["p50_ms"] for f in floor])
     r.add("bare_latency_p99", "the same, 99th percentile", "ms", [f["p99_ms"] for f in floor])
-    r.note("latency", f"A Kafka transaction took {1e3 * statistics.median(a / b for a, b in acks):.1f} ms on average from "
-           f"the end of its events to the broker's answer; {statistics.median(b for _, b in acks):,.0f} of them carried "
+    r.note("latency", f"{said_of_commits(times)}; {statistics.median(t['ack'][1] for t in times):,.0f} of them carried "
            f"{200 * seconds:,} commits. With nothing but librdkafka and the broker, in transactions of the same shape "
            f"({statistics.median(f['transactions'] for f in floor):,.0f} of them), it takes "
            f"{statistics.median(f['p50_ms'] for f in floor):.1f} ms (p99 {statistics.median(f['p99_ms'] for f in floor):.1f}): "
            "one request to add the partitions, then one to produce for each partition (the broker asks its coordinator about "
            "each, and answers one at a time), one to end the transaction; and who begins the next one before the broker has "
            "written its markers is sent away for 20 ms.")
-    r.add("memory_idle", "resident memory while nothing happens", "MB", idle, 32, at_least=False, digits=1)
+    r.add("memory_idle", "resident memory while nothing happens", "MB", [t["idle"] for t in times], 32, at_least=False,
+          digits=1)
 
 
 def sink(r):
@@ -187,7 +172,8 @@ def tables(r):
     r.add("memory_5000_tables", f"resident memory with {count:,} tables", "MB", [idle], digits=1)
 
 
-ALL = {f.__name__: f for f in [catchup, giant, snapshot, latency, sink, tables, *my_figures.FIGURES]}
+ALL = {f.__name__: f for f in [catchup, giant, snapshot, latency, sink, tables, *my_figures.FIGURES,
+                                 *poll_figures.FIGURES]}
 
 
 def chosen(patterns):

@@ -1,14 +1,17 @@
 #!/bin/bash
 # scripts/bench.sh [NAME...]: measures what docs/benchmarks.md shows, on servers of its own, and writes
-# bench/results.json and the page; some 20 minutes. With NAMEs (catchup giant snapshot latency sink tables
+# bench/results.json and the page; some 35 minutes. With NAMEs (catchup giant snapshot latency sink tables
 # mariadb_binlog mariadb_small mariadb_giant mariadb_wide mariadb_snapshot mariadb_latency mariadb_sink
-# mysql_binlog mysql_sink; patterns too: 'm*', '*snapshot') only those, into build/bench-results.json, and no
-# page: what is committed comes from one whole run. $BENCH may hold the NAMEs: make bench BENCH='m*'.
+# mysql_binlog mysql_sink outbox outbox_latency poll_backlog mariadb_poll_backlog poll_idle compare; patterns
+# too: 'm*', '*snapshot') only those, into build/bench-results.json, and no page: what is committed comes
+# from one whole run. $BENCH may hold the NAMEs: make bench BENCH='m*'.
 #
-#   BENCH_N                 repetitions of each figure (default 5; of the latency at most 3), in turns with
-#                           what it is compared with
+#   BENCH_N                 repetitions of each figure (default 5; of the latency at most 3; of the latency of outboxes, of
+#                           idle polls and of comparisons half as many), in turns with what it is compared with
 #   BENCH_ROWS              of most figures (default 1,000,000)
-#   BENCH_LATENCY_SECONDS   of each repetition of the latency (default 60; half of it for MariaDB's)
+#   BENCH_LATENCY_SECONDS   of each repetition of the latency (default 60; half of it for MariaDB's and outboxes')
+#   BENCH_POLLED            tables of the idle polls (default 1,000)
+#   BENCH_COMPARE_KEYS      of the comparison (default 10,000,000)
 #   BENCH_PROFILE           a folder for perf's records of the daemon
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -10,6 +10,9 @@ extern const fr_sink_ops fr_postgres_sink;
 extern const fr_source_ops fr_mysql_binlog_source, fr_mariadb_binlog_source;
 extern const fr_sink_ops fr_mysql_sink, fr_mariadb_sink;
 #endif
+#ifdef FR_WITH_SQLITE
+extern const fr_sink_ops fr_sqlite_sink;
+#endif
 
 static const fr_source_ops *const sources[] = {
 #ifdef FR_WITH_POSTGRES
@@ -29,6 +32,9 @@ static const fr_sink_ops *const sinks[] = {
 #ifdef FR_WITH_MYSQL
     &fr_mysql_sink,
     &fr_mariadb_sink,
+#endif
+#ifdef FR_WITH_SQLITE
+    &fr_sqlite_sink,
 #endif
     NULL,
 };

@@ -26,28 +26,13 @@ static const fr_option options[] = {
 
 /* ---- open and close ---- */
 
-static fr_rc refuse(fr_err *err, const char *what, const char *hint)
-{
-    fr_fail(err, FR_ERR_CONFIG, "%s", what);
-    fr_fail_code(err, "sink.config");
-    return fr_fail_hint(err, "%s", hint);
-}
-
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
 {
-    if (set->write_mode != FR_MY_UPSERT && set->write_mode != FR_MY_APPEND)
-        return refuse(err, "write.mode: history is not there yet", "upsert or append");
-    const int changes[] = {set->add_column, set->drop_column, set->change_type};
-    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
-        if (changes[i] == FR_CHANGE_NEW_TOPIC || changes[i] == FR_CHANGE_BOTH)
-            return refuse(err, "on_change: new_topic and both are for sources",
-                          "evolve, block, stop or ignore");
-    if (set->change_type == FR_CHANGE_IGNORE)
-        return refuse(err, "on_change.change_type: a type cannot be ignored",
-                      "evolve, block or stop");
+    FR_TRY(fr_target_settings(set, err));
     if (strlen(set->pipeline) > 100 || strlen(set->name) > 100)
-        return refuse(err, "names of pipelines and sinks have at most 100 characters here",
-                      "give it a shorter name");
+        return fr_target_refuse(err,
+                                "names of pipelines and sinks have at most 100 characters here",
+                                "give it a shorter name");
     return FR_OK;
 }
 
@@ -90,8 +75,9 @@ static fr_rc look_around(fr_my_sink *s, fr_err *err)
     FR_TRY(fr_my_query(s->my, s->home, "look around", "SELECT DATABASE(), CURRENT_USER()", &rows,
                        err));
     if (fr_my_null(&rows, 0, 0))
-        return refuse(err, "the dsn names no database, and " FR_MY_OFFSETS " has to be in one",
-                      "write mysql://user@host:3306/database");
+        return fr_target_refuse(err,
+                                "the dsn names no database, and " FR_MY_OFFSETS " has to be in one",
+                                "write mysql://user@host:3306/database");
     s->database = fr_my_text(&rows, 0, 0);
     s->user = account(s->home, fr_my_text(&rows, 0, 1));
     fr_my_sink_rest(s);
@@ -142,20 +128,10 @@ static void sink_interrupt(fr_sink *base)
 static void sink_status(fr_sink *base, fr_status *out)
 {
     fr_my_sink *s = (fr_my_sink *)base;
-    *out = (fr_status){.connected = atomic_load(&s->connected),
-                       .lag_us = atomic_load(&s->lag_us),
-                       .lag_bytes = -1,
-                       .retained_bytes = -1,
-                       .retained_limit = -1};
+    *out = fr_target_status(atomic_load(&s->connected), atomic_load(&s->lag_us));
 }
 
 /* ---- check ---- */
-
-static void finding_of(fr_findings *out, const char *code, const fr_err *err)
-{
-    fr_finding *f = fr_findings_add(out, FR_BLOCKER, code, "%s", err->text);
-    f->hint = fr_arena_str(out->arena, fr_cstr(fr_err_hint(err)));
-}
 
 /* read_only does not hold for those with such a right, and reading the grants tells. */
 static bool may_write_anyway(const fr_my_rows *grants)
@@ -202,11 +178,11 @@ static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_e
 {
     fr_sink *base = NULL;
     if (sink_open(settings, &base, err) == FR_FAIL) {
-        finding_of(out,
-                   err->code[0] == '\0' || strncmp(err->code, "my.", 3) == 0 ? "sink.connect"
-                   : strcmp(err->code, "sink.version") == 0                  ? "sink.version"
-                                                                             : "sink.config",
-                   err);
+        fr_target_finding(out,
+                          err->code[0] == '\0' || strncmp(err->code, "my.", 3) == 0 ? "sink.connect"
+                          : strcmp(err->code, "sink.version") == 0                  ? "sink.version"
+                                                                                    : "sink.config",
+                          err);
         return FR_OK;
     }
     fr_my_sink *s = (fr_my_sink *)base;
@@ -215,7 +191,7 @@ static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_e
         fr_my_sink_own_tables(s, settings->create != FR_WHEN_NEVER, true, out, err) == FR_FAIL) {
         rc = err->kind == FR_ERR_CONFIG || err->kind == FR_ERR_AUTH ? FR_OK : FR_FAIL;
         if (rc == FR_OK)
-            finding_of(out, err->kind == FR_ERR_AUTH ? "sink.grants" : "sink.engine", err);
+            fr_target_finding(out, err->kind == FR_ERR_AUTH ? "sink.grants" : "sink.engine", err);
     }
     if (rc == FR_OK)
         say_version(s, out);

@@ -26,6 +26,7 @@
 #include "connect/sink.h"
 #include "mysql/my_conn.h"
 #include "mysql/my_sink_value.h"
+#include "sql/target.h"
 #include <stdatomic.h>
 
 #define FR_MY_POSITION "_freshet_position"
@@ -130,8 +131,6 @@ static inline bool fr_my_mask_has(fr_str mask, size_t field)
  * white space at the end; others are replaced or cut, and end in a hash of the whole. CONFIG
  * (sink.name) when it is empty, holds NUL or is no UTF-8. */
 fr_rc fr_my_sink_name(fr_arena *a, fr_str name, fr_str *out, fr_err *err);
-/* Names of columns are equal to the server whatever the case. */
-bool fr_my_same_column(fr_str left, fr_str right);
 
 /* ---- the sink ---- */
 

@@ -88,26 +88,6 @@ static fr_rc add_change(pass *p, fr_my_sink_table *t, const fr_my_change *c, fr_
 
 /* ---- events to changes ---- */
 
-static fr_rc bad_row(fr_err *err, const fr_my_sink_table *t, fr_str what, const char *why)
-{
-    fr_fail(err, FR_ERR_DATA, "%.*s: %.*s%s", FR_ARG(t->qualified), FR_ARG(what), why);
-    return fr_fail_code(err, "sink.row");
-}
-
-/* The kafka offset serves where a message has no position of ours (decision 44). */
-static void put_position(uint8_t *out, const fr_event *e)
-{
-    bool foreign = e->position.lsn == 0 && e->position.epoch == 0;
-    uint32_t epoch = e->position.epoch, ordinal = foreign ? 0 : e->position.ordinal;
-    uint64_t lsn = foreign ? (uint64_t)e->offset : e->position.lsn;
-    for (int i = 0; i < 4; i++) {
-        out[i] = (uint8_t)(epoch >> (24 - 8 * i));
-        out[12 + i] = (uint8_t)(ordinal >> (24 - 8 * i));
-    }
-    for (int i = 0; i < 8; i++)
-        out[4 + i] = (uint8_t)(lsn >> (56 - 8 * i));
-}
-
 static fr_rc put_key(pass *p, const fr_my_sink_table *t, fr_my_change *c, fr_err *err)
 {
     p->key.len = 0;
@@ -115,8 +95,7 @@ static fr_rc put_key(pass *p, const fr_my_sink_table *t, fr_my_change *c, fr_err
         const fr_my_field *f = &t->fields[t->keys[i]];
         const fr_value *v = &c->values[f->column];
         if (v->kind == FR_NULL || v->kind == FR_ABSENT)
-            return bad_row(err, t, f->ident,
-                           v->kind == FR_NULL ? ": a key that is NULL" : ": the key is not there");
+            return fr_target_bad_key(err, t->qualified, f->ident, v);
         fr_my_sink_put_key(&p->key, &t->table->columns[f->column], v);
     }
     c->key = fr_arena_copy(p->s->arena, p->key.ptr, p->key.len);
@@ -130,8 +109,8 @@ static fr_rc add_row(pass *p, fr_my_sink_table *t, const fr_event *e, const fr_r
 {
     fr_my_change c = {.values = row->values, .event = p->at, .deleted = deleted};
     if (row->count != t->table->column_count)
-        return bad_row(err, t, FR_STR(""), "the message has no row");
-    put_position(c.position, e);
+        return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
+    fr_target_position(c.position, e);
     if (deleted && !t->append)
         c.form = FR_MY_FORM_DELETE;
     else if (!t->append)
@@ -141,34 +120,13 @@ static fr_rc add_row(pass *p, fr_my_sink_table *t, const fr_event *e, const fr_r
     return add_change(p, t, &c, err);
 }
 
-/* Sources split such an update in two before it is published; this is for those that do
- * not. */
-static bool key_changed(const fr_my_sink_table *t, const fr_event *e)
-{
-    if (e->before.count == 0 || e->before.count != e->after.count)
-        return false;
-    bool changed = false;
-    for (size_t i = 0; i < t->key_count; i++) {
-        uint16_t column = t->fields[t->keys[i]].column;
-        const fr_value *before = &e->before.values[column];
-        if (before->kind == FR_ABSENT || before->kind == FR_NULL)
-            return false;
-        changed = changed || !fr_value_same(before, &e->after.values[column]);
-    }
-    return changed;
-}
-
 static fr_rc add_delete(pass *p, fr_my_sink_table *t, const fr_event *e, fr_err *err)
 {
     int deletes = p->s->settings->deletes;
     if (deletes == FR_MY_IGNORE_DELETES)
         return FR_OK;
-    if (t->append && deletes == FR_MY_HARD) {
-        fr_fail(err, FR_ERR_CONFIG, "%.*s: a delete, and write.mode append keeps every row",
-                FR_ARG(t->qualified));
-        fr_fail_code(err, "sink.delete");
-        return fr_fail_hint(err, "set write.deletes to soft (a row that is marked) or ignore");
-    }
+    if (t->append && deletes == FR_MY_HARD)
+        return fr_target_no_delete(err, t->qualified);
     return add_row(p, t, e, &e->before, true, err);
 }
 
@@ -177,30 +135,21 @@ static fr_rc add_truncate(pass *p, fr_my_sink_table *t, fr_err *err)
 {
     if (p->s->settings->truncate == FR_TRUNCATE_IGNORE)
         return FR_OK;
-    if (p->s->settings->truncate == FR_TRUNCATE_BLOCK) {
-        fr_fail(err, FR_ERR_DATA, "%.*s: the source's table was truncated", FR_ARG(t->qualified));
-        fr_fail_code(err, "sink.truncate");
-        return fr_fail_hint(err, "set write.truncate to apply (empty the target too) or ignore");
-    }
+    if (p->s->settings->truncate == FR_TRUNCATE_BLOCK)
+        return fr_target_truncated(err, t->qualified);
     FR_TRY(flush_all(p, err));
     fr_str sql = fr_arena_printf(p->s->arena, "DELETE FROM %.*s", FR_ARG(t->qualified));
     return fr_my_exec(p->s->my, "empty the table", sql, err);
 }
 
-static bool has_table(fr_op op)
-{
-    return op == FR_OP_READ || op == FR_OP_INSERT || op == FR_OP_UPDATE || op == FR_OP_DELETE ||
-           op == FR_OP_TRUNCATE || op == FR_OP_TABLE;
-}
-
 static fr_rc add_event(pass *p, const fr_event *e, fr_err *err)
 {
     fr_my_sink_table *t = NULL;
-    if (!has_table(e->op))
+    if (!fr_target_has_table(e->op))
         return FR_OK;
     FR_TRY(fr_my_sink_table_of(p->s, e->table, &t, err));
     if (e->bad.len > 0)
-        return bad_row(err, t, e->bad, "");
+        return fr_target_bad_row(err, t->qualified, e->bad, "");
     if (e->txn != NULL && e->txn->commit_us > p->s->commit_us)
         p->s->commit_us = e->txn->commit_us;
     switch (e->op) {
@@ -211,7 +160,7 @@ static fr_rc add_event(pass *p, const fr_event *e, fr_err *err)
     case FR_OP_TABLE:
         return FR_OK;
     case FR_OP_UPDATE:
-        if (!t->append && key_changed(t, e))
+        if (!t->append && fr_target_key_changed(e))
             FR_TRY(add_delete(p, t, e, err));
         return add_row(p, t, e, &e->after, false, err);
     default:

@@ -245,7 +245,7 @@ static bool has_twin(comparison *k, const fr_column *c, fr_str name)
         fr_str theirs;
         fr_err ignored;
         if (fr_my_sink_name(k->a, other->name, &theirs, &ignored) == FR_OK &&
-            fr_my_same_column(theirs, name))
+            fr_target_same_name(theirs, name))
             return true;
     }
     return false;
@@ -257,8 +257,8 @@ static bool good_name(comparison *k, const fr_column *c, fr_str *name)
     fr_str text = FR_STR("");
     if (fr_my_sink_name(k->a, c->name, name, &err) == FR_FAIL)
         text = fr_arena_printf(k->a, "column: %s", err.text);
-    else if (fr_my_same_column(*name, FR_STR(FR_MY_POSITION)) ||
-             fr_my_same_column(*name, FR_STR(FR_MY_DELETED)))
+    else if (fr_target_same_name(*name, FR_STR(FR_MY_POSITION)) ||
+             fr_target_same_name(*name, FR_STR(FR_MY_DELETED)))
         text = fr_arena_printf(k->a, "column %.*s has a name of freshet's own", FR_ARG(*name));
     else if (has_twin(k, c, *name))
         text = fr_arena_printf(k->a,
@@ -292,11 +292,11 @@ static bool is_sent(comparison *k, fr_str name)
         fr_str ours;
         fr_err ignored;
         if (fr_my_sink_name(k->a, k->t->columns[i].name, &ours, &ignored) == FR_OK &&
-            fr_my_same_column(ours, name))
+            fr_target_same_name(ours, name))
             return true;
     }
-    return fr_my_same_column(name, FR_STR(FR_MY_POSITION)) ||
-           fr_my_same_column(name, FR_STR(FR_MY_DELETED));
+    return fr_target_same_name(name, FR_STR(FR_MY_POSITION)) ||
+           fr_target_same_name(name, FR_STR(FR_MY_DELETED));
 }
 
 static void compare_extra(comparison *k)

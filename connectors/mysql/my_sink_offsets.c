@@ -103,17 +103,6 @@ static fr_str owner(fr_my_sink *s, fr_arena *a)
                            FR_ARG(fr_my_literal(a, fr_cstr(s->settings->name))));
 }
 
-static void keep_claim(fr_my_sink *s, fr_arena *a, const fr_offset *o, int64_t epoch)
-{
-    fr_str key = claim_key(a, o->topic, o->partition);
-    int64_t *kept = fr_map_get(s->claims, key);
-    if (kept == NULL) {
-        kept = fr_malloc(sizeof(*kept));
-        fr_map_set(s->claims, key, kept);
-    }
-    *kept = epoch;
-}
-
 static int by_place(const void *left, const void *right)
 {
     const fr_offset *a = left, *b = right;
@@ -178,7 +167,7 @@ static fr_rc claim(fr_my_sink *s, fr_arena *a, fr_map *places, fr_offsets *offse
             return fr_fail(err, FR_ERR_BUSY, "the claim of %.*s[%d] is gone", FR_ARG(o->topic),
                            o->partition);
         o->next = p->next;
-        keep_claim(s, a, o, p->epoch);
+        fr_target_keep_claim(s->claims, o->topic, o->partition, p->epoch);
     }
     return FR_OK;
 }
@@ -224,13 +213,11 @@ static fr_rc put_offsets(fr_my_sink *s, fr_arena *a, fr_buf *b, const fr_offset 
     fr_buf_printf(b, " END WHERE %.*s AND (", FR_ARG(owner(s, a)));
     for (size_t i = 0; i < count; i++) {
         const fr_offset *o = &items[i];
-        const int64_t *epoch = fr_map_get(s->claims, claim_key(a, o->topic, o->partition));
-        if (epoch == NULL)
-            return fr_fail(err, FR_ERR_BUG, "commit of %.*s[%d], which was not claimed",
-                           FR_ARG(o->topic), o->partition);
+        int64_t epoch;
+        FR_TRY(fr_target_claim(s->claims, o, &epoch, err));
         fr_buf_text(b, i > 0 ? " OR (" : "(");
         put_place(b, a, o);
-        fr_buf_printf(b, " AND `epoch` = %" PRId64 ")", *epoch);
+        fr_buf_printf(b, " AND `epoch` = %" PRId64 ")", epoch);
     }
     fr_buf_printf(b, "); SELECT " FR_MY_RAISE " + (ROW_COUNT() <> %zu); ", count);
     return FR_OK;

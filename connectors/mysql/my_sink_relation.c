@@ -5,45 +5,21 @@
 
 /* ---- where it is ---- */
 
-static fr_str lower(fr_arena *a, fr_str s)
-{
-    char *out = fr_arena_raw(a, s.len + 1);
-    for (size_t i = 0; i < s.len; i++)
-        out[i] = (char)(s.ptr[i] >= 'A' && s.ptr[i] <= 'Z' ? s.ptr[i] | 0x20 : s.ptr[i]);
-    return (fr_str){out, s.len};
-}
-
 static fr_rc name_of(fr_my_sink *s, fr_arena *a, fr_str name, fr_str *out, fr_err *err)
 {
     FR_TRY(fr_my_sink_name(a, name, out, err));
     if (s->can.folds_tables)
-        *out = lower(a, *out);
+        *out = fr_target_lower(a, *out);
     return FR_OK;
 }
 
 /* S03: where the server folds names, two tables must not become one. */
-static fr_rc check_folded(fr_my_sink *s, fr_arena *a, const fr_table *t, const fr_my_relation *r,
-                          fr_err *err)
+static fr_rc check_folded(fr_my_sink *s, const fr_table *t, const fr_my_relation *r, fr_err *err)
 {
     if (!s->can.folds_tables)
         return FR_OK;
-    fr_str key = fr_arena_printf(a, "%.*s%c%.*s", FR_ARG(r->space), '\0', FR_ARG(r->name));
-    fr_str name = fr_arena_printf(a, "%.*s%c%.*s%c", FR_ARG(t->space), '\0', FR_ARG(t->name), '\0');
-    fr_str *first = fr_map_get(s->folded, key);
-    if (first == NULL) {
-        first = fr_arena_alloc(s->home, sizeof(*first));
-        *first = fr_arena_str(s->home, name);
-        fr_map_set(s->folded, key, first);
-        return FR_OK;
-    }
-    if (fr_str_eq(*first, name))
-        return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG,
-            "the tables %.*s and %s differ by case only, and this server "
-            "takes them for one (lower_case_table_names)",
-            FR_ARG(t->name), first->ptr + strlen(first->ptr) + 1);
-    fr_fail_code(err, "sink.name");
-    return fr_fail_hint(err, "give one of them another name: sinks.*.into, in a sink of its own");
+    return fr_target_check_folded(s->folded, s->home, r->space, r->name, t,
+                                  "this server takes them for one (lower_case_table_names)", err);
 }
 
 static fr_rc place(fr_my_sink *s, fr_arena *a, const fr_table *t, fr_my_relation *r, fr_err *err)
@@ -57,7 +33,7 @@ static fr_rc place(fr_my_sink *s, fr_arena *a, const fr_table *t, fr_my_relation
         return fr_fail_code(err, "sink.name");
     }
     r->qualified = fr_my_qualified(a, t->space.len > 0 ? r->space : FR_STR(""), r->name);
-    return check_folded(s, a, t, r, err);
+    return check_folded(s, t, r, err);
 }
 
 /* ---- columns ---- */
@@ -113,7 +89,8 @@ enum {
 
 static fr_my_target_column column_of(fr_arena *a, const fr_my_rows *rows, size_t i)
 {
-    fr_str extra = fr_my_text(rows, i, C_EXTRA), type = lower(a, fr_my_text(rows, i, C_TYPE));
+    fr_str extra = fr_my_text(rows, i, C_EXTRA),
+           type = fr_target_lower(a, fr_my_text(rows, i, C_TYPE));
     fr_my_target_column c = {
         .name = fr_my_text(rows, i, C_NAME),
         .type = type,
@@ -273,7 +250,7 @@ fr_rc fr_my_relation_read(fr_my_sink *s, fr_arena *a, const fr_table *t, fr_my_r
 const fr_my_target_column *fr_my_relation_find(const fr_my_relation *r, fr_str name)
 {
     for (size_t i = 0; i < r->column_count; i++)
-        if (fr_my_same_column(r->columns[i].name, name))
+        if (fr_target_same_name(r->columns[i].name, name))
             return &r->columns[i];
     return NULL;
 }
@@ -290,7 +267,7 @@ static bool is_key_of(const fr_my_index *u, const fr_table *t, fr_arena *a)
         if (fr_my_sink_name(a, t->columns[i].name, &name, &ignored) == FR_FAIL)
             return false;
         size_t at = 0;
-        while (at < u->count && !fr_my_same_column(u->columns[at], name))
+        while (at < u->count && !fr_target_same_name(u->columns[at], name))
             at++;
         if (at == u->count)
             return false;

@@ -8,20 +8,6 @@
 
 /* ---- names ---- */
 
-bool fr_my_same_column(fr_str left, fr_str right)
-{
-    if (left.len != right.len)
-        return false;
-    for (size_t i = 0; i < left.len; i++) {
-        char a = left.ptr[i], b = right.ptr[i];
-        a = (char)(a >= 'A' && a <= 'Z' ? a | 0x20 : a);
-        b = (char)(b >= 'A' && b <= 'Z' ? b | 0x20 : b);
-        if (a != b)
-            return false;
-    }
-    return true;
-}
-
 /* Characters of a name as far as the server's utf8 (three bytes) goes. *plain: all of them,
  * and no white space at the end. */
 static fr_str basic_plane(fr_arena *a, fr_str name, size_t most, bool *plain)
@@ -70,8 +56,8 @@ static const char *alias_of(const fr_my_sink_table *t)
     static const char name[] = "`_freshet_row`";
     size_t len = sizeof(name) - 1;
     bool taken = t->qualified.len >= len &&
-                 fr_my_same_column((fr_str){t->qualified.ptr + t->qualified.len - len, len},
-                                   (fr_str){name, len});
+                 fr_target_same_name((fr_str){t->qualified.ptr + t->qualified.len - len, len},
+                                     (fr_str){name, len});
     return taken ? "`_freshet_new`" : name;
 }
 

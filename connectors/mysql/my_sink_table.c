@@ -90,63 +90,7 @@ void fr_my_sink_forget(fr_my_sink *s)
     s->tied = NULL;
 }
 
-/* ---- targets that were there ---- */
-
-static fr_str known_name(fr_arena *a, const fr_table *t)
-{
-    return fr_arena_printf(a, "%.*s%c%.*s", FR_ARG(t->space), '\0', FR_ARG(t->name));
-}
-
-static bool is_known(fr_my_sink *s, const fr_table *t, bool now)
-{
-    fr_arena *a = fr_arena_new(256);
-    bool known = fr_map_get(s->known, known_name(a, t)) != NULL;
-    if (now)
-        fr_map_set(s->known, known_name(a, t), s);
-    fr_arena_free(a);
-    return known;
-}
-
-/* An empty table in place of one that was dropped would hide that its rows are gone. */
-static fr_rc vanished(const fr_table *t, fr_err *err)
-{
-    fr_fail(err, FR_ERR_CONFIG, "the table %.*s was there and is gone", FR_ARG(t->name));
-    fr_fail_code(err, "sink.table");
-    return fr_fail_hint(err, "bring it back with its rows, or take a new snapshot into a new one");
-}
-
 /* ---- prepare ---- */
-
-/* The newest other version of the same target that this process has seen. */
-static const fr_table *version_before(fr_my_sink *s, const fr_table *t)
-{
-    const fr_table *found = NULL;
-    size_t i = 0;
-    fr_str key;
-    void *value;
-    while (fr_map_next(s->tables, &i, &key, &value)) {
-        const fr_table *other = ((fr_my_sink_table *)value)->table;
-        if (other != t && fr_str_eq(other->space, t->space) && fr_str_eq(other->name, t->name) &&
-            (found == NULL || other->serial > found->serial))
-            found = other;
-    }
-    return found;
-}
-
-static fr_rc blocked(const fr_findings *found, fr_err *err)
-{
-    for (size_t i = 0; i < found->count; i++) {
-        const fr_finding *f = &found->items[i];
-        if (f->severity != FR_BLOCKER)
-            continue;
-        fr_fail(err, FR_ERR_CONFIG, "%.*s", FR_ARG(f->text));
-        fr_fail_code(err, f->code);
-        return f->sql.len > 0 ? fr_fail_hint(err, "%.*s%s%.*s", FR_ARG(f->hint),
-                                             f->hint.len > 0 ? ": " : "", FR_ARG(f->sql))
-                              : fr_fail_hint(err, "%.*s", FR_ARG(f->hint));
-    }
-    return FR_OK;
-}
 
 static fr_rc run_changes(fr_my_sink *s, const fr_findings *found, size_t first, bool makes,
                          fr_err *err)
@@ -163,7 +107,7 @@ static fr_rc compare(fr_my_sink *s, const fr_table *t, bool create, fr_findings 
                      fr_my_relation *r, fr_err *err)
 {
     FR_TRY(fr_my_relation_read(s, out->arena, t, r, err));
-    fr_my_sink_compare(s, r, t, version_before(s, t), create, out);
+    fr_my_sink_compare(s, r, t, fr_target_version_before(s->tables, t), create, out);
     return FR_OK;
 }
 
@@ -204,19 +148,19 @@ static fr_rc prepare_in(fr_my_sink *s, const fr_table *t, bool create, fr_findin
     fr_my_relation r;
     size_t first = out->count;
     FR_TRY(compare(s, t, create, out, &r, err));
-    if (!r.there && is_known(s, t, false))
-        return vanished(t, err);
+    if (!r.there && fr_target_known(s->known, t))
+        return fr_target_vanished(t, err);
     fr_findings news = {out->items + first, out->count - first, 0, out->arena};
-    FR_TRY(blocked(&news, err));
+    FR_TRY(fr_target_blocked(&news, err));
     FR_TRY(run_changes(s, out, first, !r.there, err));
     fr_my_relation now;
     fr_findings rest = {.arena = out->arena};
     FR_TRY(compare(s, t, false, &rest, &now, err));
-    FR_TRY(blocked(&rest, err));
+    FR_TRY(fr_target_blocked(&rest, err));
     fr_my_sink_table *st = lay(s, t, &now);
     fr_rc rc = check_rights(s, st, &rest, err);
     if (rc == FR_OK)
-        rc = blocked(&rest, err);
+        rc = fr_target_blocked(&rest, err);
     if (rc == FR_FAIL) {
         table_free(s, st);
         return rc;
@@ -224,7 +168,7 @@ static fr_rc prepare_in(fr_my_sink *s, const fr_table *t, bool create, fr_findin
     fr_my_sink_table *old = fr_map_set_u64(s->tables, t->serial, st);
     if (old != NULL)
         table_free(s, old);
-    is_known(s, t, true);
+    fr_target_know(s->known, t);
     if (table_out != NULL)
         *table_out = st;
     return FR_OK;

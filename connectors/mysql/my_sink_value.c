@@ -1,8 +1,7 @@
 #include "mysql/my_sink_value.h"
 #include "mysql/my_value.h"
-#include <inttypes.h>
+#include "sql/text.h"
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,129 +115,6 @@ size_t fr_my_cells_size(const fr_my_cells *c)
     return c->data.len + 4 * c->count;
 }
 
-/* ---- texts ---- */
-
-static void put_float_text(fr_buf *out, double v, bool single)
-{
-    char text[40];
-    for (int digits = single ? 6 : 15; digits <= (single ? 9 : 17); digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, v);
-        if (single ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v)
-            break;
-    }
-    fr_buf_text(out, text);
-}
-
-static void put_date_text(fr_buf *out, int64_t days)
-{
-    int64_t year;
-    unsigned month, day;
-    fr_civil_from_days(days, &year, &month, &day);
-    fr_buf_printf(out, "%04" PRId64 "-%02u-%02u", year, month, day);
-}
-
-static void put_time_text(fr_buf *out, int64_t us)
-{
-    uint64_t left = us < 0 ? 0 - (uint64_t)us : (uint64_t)us;
-    uint64_t fraction = left % 1000000, seconds = left / 1000000;
-    fr_buf_printf(out, "%s%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64, us < 0 ? "-" : "",
-                  seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if (fraction != 0)
-        fr_buf_printf(out, ".%06" PRIu64, fraction);
-}
-
-static void put_2(char *out, unsigned v)
-{
-    out[0] = (char)('0' + v / 10 % 10);
-    out[1] = (char)('0' + v % 10);
-}
-
-/* "2026-11-26 08:26:11.402000" without printf: the most frequent of all. */
-static void put_datetime_text(fr_buf *out, int64_t us)
-{
-    int64_t day_us = INT64_C(86400000000);
-    int64_t days = us / day_us - (us % day_us < 0), year;
-    unsigned month, day;
-    fr_civil_from_days(days, &year, &month, &day);
-    if (year < 0 || year > 9999) {
-        put_date_text(out, days);
-        return;
-    }
-    uint64_t left = (uint64_t)(us - days * day_us);
-    unsigned seconds = (unsigned)(left / 1000000), fraction = (unsigned)(left % 1000000);
-    char t[27] = "0000-00-00 00:00:00.000000";
-    put_2(t, (unsigned)year / 100);
-    put_2(t + 2, (unsigned)year);
-    put_2(t + 5, month);
-    put_2(t + 8, day);
-    put_2(t + 11, seconds / 3600);
-    put_2(t + 14, seconds / 60 % 60);
-    put_2(t + 17, seconds % 60);
-    put_2(t + 20, fraction / 10000);
-    put_2(t + 22, fraction / 100);
-    put_2(t + 24, fraction);
-    fr_buf_put(out, t, fraction != 0 ? 26 : 19);
-}
-
-/* Most decimals fit 64 bits and need no big numbers. */
-static void put_decimal(fr_buf *out, fr_str unscaled, int scale)
-{
-    if (unscaled.len > 8 || scale < 0 || scale > 18) {
-        fr_arena *a = fr_arena_new(256);
-        fr_buf_str(out, fr_decimal_to_text(a, unscaled, scale));
-        fr_arena_free(a);
-        return;
-    }
-    uint64_t bits = unscaled.len > 0 && (unscaled.ptr[0] & 0x80) ? UINT64_MAX : 0;
-    for (size_t i = 0; i < unscaled.len; i++)
-        bits = bits << 8 | (uint8_t)unscaled.ptr[i];
-    bool negative = (int64_t)bits < 0;
-    uint64_t left = negative ? 0 - bits : bits;
-    char text[48];
-    size_t at = sizeof(text);
-    for (int digits = 0; left > 0 || digits <= scale; digits++) {
-        if (digits == scale && scale > 0)
-            text[--at] = '.';
-        text[--at] = (char)('0' + left % 10);
-        left /= 10;
-    }
-    if (negative)
-        text[--at] = '-';
-    fr_buf_put(out, text + at, sizeof(text) - at);
-}
-
-static void put_text(fr_buf *out, const fr_column *c, const fr_value *v)
-{
-    switch (v->kind) {
-    case FR_BOOL:
-        fr_buf_text(out, v->boolean ? "true" : "false");
-        break;
-    case FR_INT32:
-    case FR_INT64:
-        fr_buf_printf(out, "%" PRId64, v->integer);
-        break;
-    case FR_FLOAT32:
-    case FR_FLOAT64:
-        put_float_text(out, v->real, v->kind == FR_FLOAT32);
-        break;
-    case FR_DECIMAL:
-        put_decimal(out, v->bytes, c->scale);
-        break;
-    case FR_DATE:
-        put_date_text(out, v->integer);
-        break;
-    case FR_TIME:
-        put_time_text(out, v->integer);
-        break;
-    case FR_DATETIME:
-    case FR_TIMESTAMP:
-        put_datetime_text(out, v->integer);
-        break;
-    default: /* TEXT, JSON, UUID, BYTES */
-        fr_buf_str(out, v->bytes);
-    }
-}
-
 /* ---- what the server would refuse, or change without a word ---- */
 
 static fr_rc no_such_value(fr_err *err, const fr_column *c, const char *why)
@@ -318,7 +194,7 @@ static fr_rc put_any_text(fr_my_cells *out, const fr_column *c, const fr_my_targ
         return FR_OK;
     }
     size_t at = next(out, false);
-    put_text(&out->data, c, v);
+    fr_sql_put_value(&out->data, c, v);
     out->lengths[at] = out->data.len - start;
     if (check_text(out, c, to, out->data.ptr + start, out->lengths[at], err) == FR_FAIL) {
         out->data.len = start;
@@ -427,7 +303,7 @@ void fr_my_sink_put_key(fr_buf *out, const fr_column *c, const fr_value *v)
         fr_buf_u64be(out, (uint64_t)v->integer ^ UINT64_C(1) << 63);
         return;
     default: /* read from the end, it is clear where one column ends and another begins */
-        put_text(out, c, v);
+        fr_sql_put_value(out, c, v);
         fr_buf_u32be(out, (uint32_t)(out->len - start));
     }
 }

@@ -134,28 +134,6 @@ static fr_rc sink_rollback(fr_sink *base, fr_err *err)
 
 /* ---- open and close ---- */
 
-static fr_rc refuse(fr_err *err, const char *what, const char *hint)
-{
-    fr_fail(err, FR_ERR_CONFIG, "%s", what);
-    fr_fail_code(err, "sink.config");
-    return fr_fail_hint(err, "%s", hint);
-}
-
-static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
-{
-    if (set->write_mode != FR_PG_UPSERT && set->write_mode != FR_PG_APPEND)
-        return refuse(err, "write.mode: history is not there yet", "upsert or append");
-    const int changes[] = {set->add_column, set->drop_column, set->change_type};
-    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
-        if (changes[i] == FR_CHANGE_NEW_TOPIC || changes[i] == FR_CHANGE_BOTH)
-            return refuse(err, "on_change: new_topic and both are for sources",
-                          "evolve, block, stop or ignore");
-    if (set->change_type == FR_CHANGE_IGNORE)
-        return refuse(err, "on_change.change_type: a type cannot be ignored",
-                      "evolve, block or stop");
-    return FR_OK;
-}
-
 static const char *session_of(fr_arena *a, const fr_sink_settings *set)
 {
     int64_t frozen = FROZEN_SECONDS + 2 * set->every_us / 1000000;
@@ -230,7 +208,7 @@ static void sink_close(fr_sink *base)
 static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *err)
 {
     PGconn *conn = NULL;
-    FR_TRY(settings_check(settings, err));
+    FR_TRY(fr_target_settings(settings, err));
     FR_TRY(connect_sink(settings, false, &conn, err));
     if (session(conn, err) == FR_FAIL) {
         fr_pg_close(conn);
@@ -268,20 +246,10 @@ static void sink_interrupt(fr_sink *base)
 static void sink_status(fr_sink *base, fr_status *out)
 {
     fr_pg_sink *s = (fr_pg_sink *)base;
-    *out = (fr_status){.connected = atomic_load(&s->connected),
-                       .lag_us = atomic_load(&s->lag_us),
-                       .lag_bytes = -1,
-                       .retained_bytes = -1,
-                       .retained_limit = -1};
+    *out = fr_target_status(atomic_load(&s->connected), atomic_load(&s->lag_us));
 }
 
 /* ---- check ---- */
-
-static void finding_of(fr_findings *out, const char *code, const fr_err *err)
-{
-    fr_finding *f = fr_findings_add(out, FR_BLOCKER, code, "%s", err->text);
-    f->hint = fr_arena_str(out->arena, fr_cstr(fr_err_hint(err)));
-}
 
 /* Where our own tables will be, and whether we may make them there. */
 static fr_rc check_home(fr_pg_sink *s, fr_findings *out, fr_err *err)
@@ -319,11 +287,11 @@ static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_e
 {
     fr_sink *base = NULL;
     if (sink_open(settings, &base, err) == FR_FAIL) {
-        finding_of(out,
-                   err->code[0] == '\0' || strncmp(err->code, "pg.", 3) == 0 ? "sink.connect"
-                   : strcmp(err->code, "sink.version") == 0                  ? "sink.version"
-                                                                             : "sink.config",
-                   err);
+        fr_target_finding(out,
+                          err->code[0] == '\0' || strncmp(err->code, "pg.", 3) == 0 ? "sink.connect"
+                          : strcmp(err->code, "sink.version") == 0                  ? "sink.version"
+                                                                                    : "sink.config",
+                          err);
         return FR_OK;
     }
     fr_pg_sink *s = (fr_pg_sink *)base;

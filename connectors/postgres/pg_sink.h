@@ -22,6 +22,7 @@
 #include "connect/sink.h"
 #include "postgres/pg_conn.h"
 #include "postgres/pg_sink_value.h"
+#include "sql/target.h"
 #include <pthread.h>
 #include <stdatomic.h>
 

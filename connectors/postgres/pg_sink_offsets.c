@@ -102,22 +102,6 @@ static fr_str claim_key(fr_arena *a, fr_str topic, int32_t partition)
     return fr_arena_printf(a, "%d:%.*s", partition, FR_ARG(topic));
 }
 
-static void claim_keep(fr_pg_sink *s, fr_arena *a, fr_str topic, int32_t partition, int64_t epoch)
-{
-    fr_str key = claim_key(a, topic, partition);
-    int64_t *kept = fr_map_get(s->claims, key);
-    if (kept == NULL) {
-        kept = fr_malloc(sizeof(*kept));
-        fr_map_set(s->claims, key, kept);
-    }
-    *kept = epoch;
-}
-
-static const int64_t *claim_of(fr_pg_sink *s, fr_arena *a, const fr_offset *o)
-{
-    return fr_map_get(s->claims, claim_key(a, o->topic, o->partition));
-}
-
 static void put_text_element(fr_buf *b, fr_str text)
 {
     fr_buf_u32be(b, (uint32_t)text.len);
@@ -145,7 +129,7 @@ static void take_claims(fr_pg_sink *s, fr_arena *a, const PGresult *res, fr_offs
         int32_t partition = (int32_t)fr_pg_int(res, i, 1, -1);
         int64_t *place = fr_arena_alloc(a, sizeof(*place));
         *place = fr_pg_int(res, i, 3, -1);
-        claim_keep(s, a, topic, partition, fr_pg_int(res, i, 2, 0));
+        fr_target_keep_claim(s->claims, topic, partition, fr_pg_int(res, i, 2, 0));
         fr_map_set(next, claim_key(a, topic, partition), place);
     }
     for (size_t i = 0; i < offsets->count; i++) {
@@ -198,14 +182,12 @@ static fr_rc queue_offsets(fr_pg_sink *s, fr_arena *a, const fr_offsets *offsets
     fr_pg_array_begin(&b[3], fr_pg_send_oid(FR_PG_SEND_INT8));
     for (size_t i = 0; i < offsets->count; i++) {
         const fr_offset *o = &offsets->items[i];
-        const int64_t *epoch = claim_of(s, a, o);
-        if (epoch == NULL)
-            return fr_fail(err, FR_ERR_BUG, "commit of %.*s[%d], which was not claimed",
-                           FR_ARG(o->topic), o->partition);
+        int64_t epoch;
+        FR_TRY(fr_target_claim(s->claims, o, &epoch, err));
         fr_buf_u32be(&b[2], 8);
         fr_buf_u64be(&b[2], (uint64_t)o->next);
         fr_buf_u32be(&b[3], 8);
-        fr_buf_u64be(&b[3], (uint64_t)*epoch);
+        fr_buf_u64be(&b[3], (uint64_t)epoch);
     }
     fr_pg_array_end(&b[2], offsets->count);
     fr_pg_array_end(&b[3], offsets->count);

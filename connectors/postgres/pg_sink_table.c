@@ -257,37 +257,6 @@ void fr_pg_sink_forget(fr_pg_sink *s)
 
 /* ---- prepare ---- */
 
-/* The newest other version of the same target that this process has seen. */
-static const fr_table *version_before(fr_pg_sink *s, const fr_table *t)
-{
-    const fr_table *found = NULL;
-    size_t i = 0;
-    fr_str key;
-    void *value;
-    while (fr_map_next(s->tables, &i, &key, &value)) {
-        const fr_table *other = ((fr_pg_sink_table *)value)->table;
-        if (other != t && fr_str_eq(other->space, t->space) && fr_str_eq(other->name, t->name) &&
-            (found == NULL || other->serial > found->serial))
-            found = other;
-    }
-    return found;
-}
-
-static fr_rc blocked(const fr_findings *found, fr_err *err)
-{
-    for (size_t i = 0; i < found->count; i++) {
-        const fr_finding *f = &found->items[i];
-        if (f->severity != FR_BLOCKER)
-            continue;
-        fr_fail(err, FR_ERR_CONFIG, "%.*s", FR_ARG(f->text));
-        fr_fail_code(err, f->code);
-        return f->sql.len > 0 ? fr_fail_hint(err, "%.*s%s%.*s", FR_ARG(f->hint),
-                                             f->hint.len > 0 ? ": " : "", FR_ARG(f->sql))
-                              : fr_fail_hint(err, "%.*s", FR_ARG(f->hint));
-    }
-    return FR_OK;
-}
-
 /* Nothing must be queued: the statements run one after the other, in the transaction of
  * the rows if there is one. */
 static fr_rc run_changes(fr_pg_sink *s, const fr_findings *found, size_t first, fr_err *err)
@@ -302,43 +271,13 @@ static fr_rc run_changes(fr_pg_sink *s, const fr_findings *found, size_t first, 
     return FR_OK;
 }
 
-/* ---- targets that were there ---- */
-
-static fr_str known_name(fr_arena *a, const fr_table *t)
-{
-    return fr_arena_printf(a, "%.*s%c%.*s", FR_ARG(t->space), '\0', FR_ARG(t->name));
-}
-
-static bool is_known(fr_pg_sink *s, const fr_table *t)
-{
-    fr_arena *a = fr_arena_new(256);
-    bool known = fr_map_get(s->known, known_name(a, t)) != NULL;
-    fr_arena_free(a);
-    return known;
-}
-
-static void know(fr_pg_sink *s, const fr_table *t)
-{
-    fr_arena *a = fr_arena_new(256);
-    fr_map_set(s->known, known_name(a, t), s);
-    fr_arena_free(a);
-}
-
 void fr_pg_sink_know_all(fr_pg_sink *s)
 {
     size_t i = 0;
     fr_str key;
     void *value;
     while (fr_map_next(s->tables, &i, &key, &value))
-        know(s, ((fr_pg_sink_table *)value)->table);
-}
-
-/* An empty table in place of one that was dropped would hide that its rows are gone. */
-static fr_rc vanished(const fr_table *t, fr_err *err)
-{
-    fr_fail(err, FR_ERR_CONFIG, "the table %.*s was there and is gone", FR_ARG(t->name));
-    fr_fail_code(err, "sink.table");
-    return fr_fail_hint(err, "bring it back with its rows, or take a new snapshot into a new one");
+        fr_target_know(s->known, ((fr_pg_sink_table *)value)->table);
 }
 
 static bool has_money(const fr_pg_relation *r)
@@ -357,7 +296,7 @@ static fr_rc compare(fr_pg_sink *s, const fr_table *t, bool create, fr_findings 
         FR_TRY(fr_pg_sink_money(s, err));
         r->money_digits = s->money_digits;
     }
-    fr_pg_sink_compare(s->settings, r, t, version_before(s, t), create, out);
+    fr_pg_sink_compare(s->settings, r, t, fr_target_version_before(s->tables, t), create, out);
     return FR_OK;
 }
 
@@ -367,21 +306,21 @@ static fr_rc prepare_in(fr_pg_sink *s, const fr_table *t, bool create, fr_findin
     fr_pg_relation r;
     size_t first = out->count;
     FR_TRY(compare(s, t, create, out, &r, err));
-    if (r.oid == 0 && is_known(s, t))
-        return vanished(t, err);
+    if (r.oid == 0 && fr_target_known(s->known, t))
+        return fr_target_vanished(t, err);
     fr_findings news = {out->items + first, out->count - first, 0, out->arena};
-    FR_TRY(blocked(&news, err));
+    FR_TRY(fr_target_blocked(&news, err));
     FR_TRY(run_changes(s, out, first, err));
     fr_pg_relation now;
     fr_findings rest = {.arena = out->arena};
     FR_TRY(compare(s, t, false, &rest, &now, err));
-    FR_TRY(blocked(&rest, err));
+    FR_TRY(fr_target_blocked(&rest, err));
     fr_pg_sink_table *st = lay(s, t, &now);
     fr_pg_sink_table *old = fr_map_set_u64(s->tables, t->serial, st);
     if (old != NULL)
         table_free(old);
     if (!s->changed_ddl)
-        know(s, t);
+        fr_target_know(s->known, t);
     if (table_out != NULL)
         *table_out = st;
     return FR_OK;

@@ -3,6 +3,9 @@
 #ifdef FR_WITH_MYSQL
 #include "connectors/mysql/my_types.h"
 #endif
+#ifdef FR_WITH_SQLITE
+#include "connectors/sqlite/sq_sink_value.h"
+#endif
 #include <stdio.h>
 
 int main(void)
@@ -11,6 +14,9 @@ int main(void)
     fr_pg_types_docs(&out);
 #ifdef FR_WITH_MYSQL
     fr_my_types_docs(&out);
+#endif
+#ifdef FR_WITH_SQLITE
+    fr_sq_sink_types_docs(&out);
 #endif
     fwrite(out.ptr, 1, out.len, stdout);
     fr_buf_free(&out);

@@ -1,0 +1,246 @@
+#include "sql/target.h"
+#include <stdio.h>
+#include <string.h>
+
+/* ---- settings ---- */
+
+fr_rc fr_target_refuse(fr_err *err, const char *what, const char *hint)
+{
+    fr_fail(err, FR_ERR_CONFIG, "%s", what);
+    fr_fail_code(err, "sink.config");
+    return fr_fail_hint(err, "%s", hint);
+}
+
+fr_rc fr_target_settings(const fr_sink_settings *set, fr_err *err)
+{
+    if (set->write_mode != FR_TARGET_UPSERT && set->write_mode != FR_TARGET_APPEND)
+        return fr_target_refuse(err, "write.mode: history is not there yet", "upsert or append");
+    const int changes[] = {set->add_column, set->drop_column, set->change_type};
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+        if (changes[i] == FR_CHANGE_NEW_TOPIC || changes[i] == FR_CHANGE_BOTH)
+            return fr_target_refuse(err, "on_change: new_topic and both are for sources",
+                                    "evolve, block, stop or ignore");
+    if (set->change_type == FR_CHANGE_IGNORE)
+        return fr_target_refuse(err, "on_change.change_type: a type cannot be ignored",
+                                "evolve, block or stop");
+    return FR_OK;
+}
+
+fr_status fr_target_status(bool connected, int64_t lag_us)
+{
+    return (fr_status){.connected = connected,
+                       .lag_us = lag_us,
+                       .lag_bytes = -1,
+                       .retained_bytes = -1,
+                       .retained_limit = -1};
+}
+
+/* ---- events ---- */
+
+void fr_target_position(uint8_t out[FR_TARGET_POSITION_SIZE], const fr_event *e)
+{
+    bool foreign = e->position.lsn == 0 && e->position.epoch == 0;
+    uint32_t epoch = e->position.epoch, ordinal = foreign ? 0 : e->position.ordinal;
+    uint64_t lsn = foreign ? (uint64_t)e->offset : e->position.lsn;
+    for (int i = 0; i < 4; i++) {
+        out[i] = (uint8_t)(epoch >> (24 - 8 * i));
+        out[12 + i] = (uint8_t)(ordinal >> (24 - 8 * i));
+    }
+    for (int i = 0; i < 8; i++)
+        out[4 + i] = (uint8_t)(lsn >> (56 - 8 * i));
+}
+
+bool fr_target_has_table(fr_op op)
+{
+    return op == FR_OP_READ || op == FR_OP_INSERT || op == FR_OP_UPDATE || op == FR_OP_DELETE ||
+           op == FR_OP_TRUNCATE || op == FR_OP_TABLE;
+}
+
+bool fr_target_key_changed(const fr_event *e)
+{
+    bool changed = false;
+    if (e->before.count != e->table->column_count || e->before.count != e->after.count)
+        return false;
+    for (size_t i = 0; i < e->table->column_count; i++) {
+        const fr_value *before = &e->before.values[i];
+        if (e->table->columns[i].key_ordinal == 0)
+            continue;
+        if (before->kind == FR_ABSENT || before->kind == FR_NULL)
+            return false;
+        changed = changed || !fr_value_same(before, &e->after.values[i]);
+    }
+    return changed;
+}
+
+fr_rc fr_target_bad_row(fr_err *err, fr_str qualified, fr_str what, const char *why)
+{
+    fr_fail(err, FR_ERR_DATA, "%.*s: %.*s%s", FR_ARG(qualified), FR_ARG(what), why);
+    return fr_fail_code(err, "sink.row");
+}
+
+fr_rc fr_target_bad_key(fr_err *err, fr_str qualified, fr_str ident, const fr_value *v)
+{
+    return fr_target_bad_row(err, qualified, ident,
+                             v->kind == FR_NULL ? ": a key that is NULL"
+                                                : ": the key is not there");
+}
+
+fr_rc fr_target_no_delete(fr_err *err, fr_str qualified)
+{
+    fr_fail(err, FR_ERR_CONFIG, "%.*s: a delete, and write.mode append keeps every row",
+            FR_ARG(qualified));
+    fr_fail_code(err, "sink.delete");
+    return fr_fail_hint(err, "set write.deletes to soft (a row that is marked) or ignore");
+}
+
+fr_rc fr_target_truncated(fr_err *err, fr_str qualified)
+{
+    fr_fail(err, FR_ERR_DATA, "%.*s: the source's table was truncated", FR_ARG(qualified));
+    fr_fail_code(err, "sink.truncate");
+    return fr_fail_hint(err, "set write.truncate to apply (empty the target too) or ignore");
+}
+
+/* ---- findings ---- */
+
+fr_rc fr_target_blocked(const fr_findings *found, fr_err *err)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        const fr_finding *f = &found->items[i];
+        if (f->severity != FR_BLOCKER)
+            continue;
+        fr_fail(err, FR_ERR_CONFIG, "%.*s", FR_ARG(f->text));
+        fr_fail_code(err, f->code);
+        return f->sql.len > 0 ? fr_fail_hint(err, "%.*s%s%.*s", FR_ARG(f->hint),
+                                             f->hint.len > 0 ? ": " : "", FR_ARG(f->sql))
+                              : fr_fail_hint(err, "%.*s", FR_ARG(f->hint));
+    }
+    return FR_OK;
+}
+
+void fr_target_finding(fr_findings *out, const char *code, const fr_err *err)
+{
+    fr_finding *f = fr_findings_add(out, FR_BLOCKER, code, "%s", err->text);
+    f->hint = fr_arena_str(out->arena, fr_cstr(fr_err_hint(err)));
+}
+
+/* ---- tables ---- */
+
+static char lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+}
+
+fr_str fr_target_lower(fr_arena *a, fr_str s)
+{
+    char *out = fr_arena_raw(a, s.len + 1);
+    for (size_t i = 0; i < s.len; i++)
+        out[i] = lower(s.ptr[i]);
+    return (fr_str){out, s.len};
+}
+
+bool fr_target_same_name(fr_str left, fr_str right)
+{
+    if (left.len != right.len)
+        return false;
+    for (size_t i = 0; i < left.len; i++)
+        if (lower(left.ptr[i]) != lower(right.ptr[i]))
+            return false;
+    return true;
+}
+
+static fr_str pair(fr_arena *a, fr_str space, fr_str name)
+{
+    return fr_arena_printf(a, "%.*s%c%.*s", FR_ARG(space), '\0', FR_ARG(name));
+}
+
+fr_rc fr_target_check_folded(fr_map *folded, fr_arena *home, fr_str space, fr_str name,
+                             const fr_table *t, const char *why, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_str key = pair(a, space, name), full = pair(a, t->space, t->name);
+    fr_str *first = fr_map_get(folded, key);
+    bool fine = first == NULL || fr_str_eq(*first, full);
+    if (first == NULL) {
+        first = fr_arena_alloc(home, sizeof(*first));
+        *first = fr_arena_str(home, full);
+        fr_map_set(folded, key, first);
+    }
+    fr_arena_free(a);
+    if (fine)
+        return FR_OK;
+    const char *other = memchr(first->ptr, '\0', first->len);
+    fr_str theirs = {other + 1, first->len - (size_t)(other + 1 - first->ptr)};
+    fr_fail(err, FR_ERR_CONFIG, "the tables %.*s and %.*s differ by case only, and %s",
+            FR_ARG(t->name), FR_ARG(theirs), why);
+    fr_fail_code(err, "sink.name");
+    return fr_fail_hint(err, "give one of them another name: sinks.*.into, in a sink of its own");
+}
+
+const fr_table *fr_target_version_before(const fr_map *tables, const fr_table *t)
+{
+    const fr_table *found = NULL;
+    size_t i = 0;
+    fr_str key;
+    void *value;
+    while (fr_map_next(tables, &i, &key, &value)) {
+        const fr_table *other = *(const fr_table *const *)value;
+        if (other != t && fr_str_eq(other->space, t->space) && fr_str_eq(other->name, t->name) &&
+            (found == NULL || other->serial > found->serial))
+            found = other;
+    }
+    return found;
+}
+
+bool fr_target_known(const fr_map *known, const fr_table *t)
+{
+    fr_arena *a = fr_arena_new(256);
+    bool there = fr_map_get(known, pair(a, t->space, t->name)) != NULL;
+    fr_arena_free(a);
+    return there;
+}
+
+void fr_target_know(fr_map *known, const fr_table *t)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_map_set(known, pair(a, t->space, t->name), known);
+    fr_arena_free(a);
+}
+
+fr_rc fr_target_vanished(const fr_table *t, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "the table %.*s was there and is gone", FR_ARG(t->name));
+    fr_fail_code(err, "sink.table");
+    return fr_fail_hint(err, "bring it back with its rows, or take a new snapshot into a new one");
+}
+
+/* ---- claims ---- */
+
+static fr_str claim_key(fr_arena *a, fr_str topic, int32_t partition)
+{
+    return fr_arena_printf(a, "%d:%.*s", partition, FR_ARG(topic));
+}
+
+void fr_target_keep_claim(fr_map *claims, fr_str topic, int32_t partition, int64_t epoch)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_str key = claim_key(a, topic, partition);
+    int64_t *kept = fr_map_get(claims, key);
+    if (kept == NULL) {
+        kept = fr_malloc(sizeof(*kept));
+        fr_map_set(claims, key, kept);
+    }
+    *kept = epoch;
+    fr_arena_free(a);
+}
+
+fr_rc fr_target_claim(const fr_map *claims, const fr_offset *o, int64_t *epoch_out, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(256);
+    const int64_t *epoch = fr_map_get(claims, claim_key(a, o->topic, o->partition));
+    fr_arena_free(a);
+    if (epoch == NULL)
+        return fr_fail(err, FR_ERR_BUG, "commit of %.*s[%d], which was not claimed",
+                       FR_ARG(o->topic), o->partition);
+    *epoch_out = *epoch;
+    return FR_OK;
+}

@@ -1,0 +1,80 @@
+/* What sinks into SQL databases have in common: settings that none of them obeys, an event's
+ * position as bytes, what policies refuse, what findings become, names that differ by case, and
+ * who owns which partition. Nothing here talks to a server. One thread at a time. */
+#ifndef FR_SQL_TARGET_H
+#define FR_SQL_TARGET_H
+
+#include "base/map.h"
+#include "connect/sink.h"
+
+#define FR_TARGET_POSITION "_freshet_position"
+#define FR_TARGET_DELETED "_freshet_deleted"
+#define FR_TARGET_OFFSETS "_freshet_offsets"
+#define FR_TARGET_PARKED "_freshet_parked"
+enum { FR_TARGET_POSITION_SIZE = 16 };
+
+enum { FR_TARGET_UPSERT, FR_TARGET_APPEND };                       /* settings->write_mode */
+enum { FR_TARGET_HARD, FR_TARGET_SOFT, FR_TARGET_IGNORE_DELETES }; /* settings->deletes */
+
+/* ---- settings ---- */
+
+/* CONFIG (sink.config). Returns FR_FAIL. */
+fr_rc fr_target_refuse(fr_err *err, const char *what, const char *hint);
+fr_rc fr_target_settings(const fr_sink_settings *set, fr_err *err);
+/* Nothing is known of logs: what a sink can say of itself. */
+fr_status fr_target_status(bool connected, int64_t lag_us);
+
+/* ---- events ---- */
+
+/* Epoch, lsn, ordinal, big-endian; the Kafka offset serves where a message has none of ours
+ * (decision 44). */
+void fr_target_position(uint8_t out[FR_TARGET_POSITION_SIZE], const fr_event *e);
+/* Whether events of this op are a table's. */
+bool fr_target_has_table(fr_op op);
+/* Of an UPDATE. Sources split such an update in two before it is published; this is for those
+ * that do not. */
+bool fr_target_key_changed(const fr_event *e);
+
+/* DATA (sink.row) about a row of this table, quoted. Returns FR_FAIL, as those below. */
+fr_rc fr_target_bad_row(fr_err *err, fr_str qualified, fr_str what, const char *why);
+/* A value that cannot be a key's. */
+fr_rc fr_target_bad_key(fr_err *err, fr_str qualified, fr_str ident, const fr_value *v);
+/* A hard delete, and the table keeps every row. */
+fr_rc fr_target_no_delete(fr_err *err, fr_str qualified);
+/* A truncate, and write.truncate is block. */
+fr_rc fr_target_truncated(fr_err *err, fr_str qualified);
+
+/* ---- findings ---- */
+
+/* CONFIG where there is a blocker among them: the first, with its SQL in the hint. */
+fr_rc fr_target_blocked(const fr_findings *found, fr_err *err);
+/* An error as a blocker. */
+void fr_target_finding(fr_findings *out, const char *code, const fr_err *err);
+
+/* ---- tables ---- */
+
+/* ASCII letters only, as servers fold names. */
+fr_str fr_target_lower(fr_arena *a, fr_str s);
+bool fr_target_same_name(fr_str left, fr_str right);
+/* S03: space and name are the target's as the server takes them; folded keeps what was first
+ * there under them, its texts in home. CONFIG (sink.name) where t is another one. why: the
+ * server's reason, for a person. */
+fr_rc fr_target_check_folded(fr_map *folded, fr_arena *home, fr_str space, fr_str name,
+                             const fr_table *t, const char *why, fr_err *err);
+/* The newest other version of the same target. tables: by serial, values that begin with their
+ * fr_table. */
+const fr_table *fr_target_version_before(const fr_map *tables, const fr_table *t);
+
+/* Targets that were there: one that vanishes is not made again. */
+bool fr_target_known(const fr_map *known, const fr_table *t);
+void fr_target_know(fr_map *known, const fr_table *t);
+/* An empty table in place of one that was dropped would hide that its rows are gone: CONFIG. */
+fr_rc fr_target_vanished(const fr_table *t, fr_err *err);
+
+/* ---- claims: epochs by topic and partition; free the values ---- */
+
+void fr_target_keep_claim(fr_map *claims, fr_str topic, int32_t partition, int64_t epoch);
+/* BUG where it was not claimed. */
+fr_rc fr_target_claim(const fr_map *claims, const fr_offset *o, int64_t *epoch_out, fr_err *err);
+
+#endif

@@ -1,0 +1,14 @@
+/* Values as the text that SQL databases read and write themselves: "2026-11-26 08:26:11.402000",
+ * "-00:00:00.000001", "-12.30", "0.1", "true". Pure. */
+#ifndef FR_SQL_TEXT_H
+#define FR_SQL_TEXT_H
+
+#include "base/bytes.h"
+#include "model/table.h"
+
+/* Appends v, which is neither NULL nor ABSENT; c: its column. Fractions of a second have six digits
+ * or none; floats as few digits as read back the same; TEXT, JSON, UUID and BYTES are as they are.
+ */
+void fr_sql_put_value(fr_buf *out, const fr_column *c, const fr_value *v);
+
+#endif

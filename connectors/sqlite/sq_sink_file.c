@@ -246,9 +246,24 @@ fr_rc fr_sq_sink_open(fr_sq_sink *s, fr_err *err)
     return open_at(s, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
 }
 
+/* Somebody may have made it meanwhile. */
+static fr_rc look_again(fr_sq_sink *s, fr_err *err)
+{
+    bool there = false;
+    if (s->db == NULL)
+        return fr_sq_sink_open(s, err);
+    if (s->stand_in)
+        FR_TRY(check_path(s->path, &there, err));
+    if (!there)
+        return FR_OK;
+    fr_sq_sink_shut(s);
+    return open_file(s, false, err);
+}
+
 fr_rc fr_sq_sink_need_file(fr_sq_sink *s, bool create, fr_err *err)
 {
-    if (!s->stand_in && s->db != NULL)
+    FR_TRY(look_again(s, err));
+    if (!s->stand_in)
         return FR_OK;
     if (!create) {
         no_file(err, FR_ERR_CONFIG, s->path, "is not there");
@@ -262,6 +277,7 @@ fr_rc fr_sq_sink_need_file(fr_sq_sink *s, bool create, fr_err *err)
 fr_rc fr_sq_sink_same_file(fr_sq_sink *s, fr_err *err)
 {
     int moved = 0;
+    FR_TRY(look_again(s, err));
     if (s->stand_in ||
         sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || !moved)
         return FR_OK;

@@ -12,7 +12,7 @@
 
 /* How long another writer may hold the file's lock before the batch is given up and tried again;
  * and how often is looked: often, or one that takes it again and again would never let us in. */
-enum { BUSY_US = 30000000, LOOK_US = 1000, CACHE_KIB = 8000 };
+enum { BUSY_US = 30000000, LOOK_US = 1000, CACHE_KIB = 16000 };
 
 /* ---- errors ---- */
 
@@ -216,7 +216,8 @@ static fr_rc set_up(fr_sq_sink *s, fr_err *err)
     if (pages == 0)
         FR_TRY(fr_sq_sink_exec(s, "set up the file", "PRAGMA journal_mode = WAL", err));
     snprintf(pragmas, sizeof(pragmas),
-             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -%d",
+             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -%d; PRAGMA "
+             "wal_autocheckpoint = 4000",
              CACHE_KIB);
     return fr_sq_sink_exec(s, "set up the session", pragmas, err);
 }

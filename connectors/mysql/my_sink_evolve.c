@@ -16,12 +16,17 @@ typedef struct comparison {
     fr_arena *a;
 } comparison;
 
-static fr_str ident_of(comparison *k, fr_str column)
+static fr_str ident_in(fr_arena *a, fr_str column)
 {
     fr_str name = column;
     fr_err ignored;
-    fr_my_sink_name(k->a, column, &name, &ignored);
-    return fr_my_ident(k->a, name);
+    fr_my_sink_name(a, column, &name, &ignored);
+    return fr_my_ident(a, name);
+}
+
+static fr_str ident_of(comparison *k, fr_str column)
+{
+    return ident_in(k->a, column);
 }
 
 static fr_finding *blocker(comparison *k, const char *code, fr_str text, fr_str hint)
@@ -328,22 +333,6 @@ static void compare_extra(comparison *k)
     }
 }
 
-static void compare_versions(comparison *k, const fr_table *before)
-{
-    if (before == NULL || k->settings->drop_column == FR_CHANGE_EVOLVE ||
-        k->settings->drop_column == FR_CHANGE_IGNORE)
-        return;
-    for (size_t i = 0; i < before->column_count; i++) {
-        fr_str name = before->columns[i].name;
-        if (fr_table_find(k->t, name) < 0)
-            blocker(k, "sink.drop_column",
-                    fr_arena_printf(k->a, "the messages lost the column %.*s",
-                                    FR_ARG(ident_of(k, name))),
-                    FR_STR("set on_change.drop_column to evolve or ignore: the target's column "
-                           "stays, with what it holds"));
-    }
-}
-
 /* ---- engines, keys and marks ---- */
 
 static void compare_engine(comparison *k)
@@ -361,17 +350,6 @@ static void compare_engine(comparison *k)
     f->class = FR_SQL_LOCK;
 }
 
-static fr_str key_list(comparison *k)
-{
-    fr_buf b = {.arena = k->a};
-    for (size_t n = 1; n <= fr_table_key_count(k->t); n++)
-        for (size_t i = 0; i < k->t->column_count; i++)
-            if (k->t->columns[i].key_ordinal == n)
-                fr_buf_printf(&b, "%s%.*s", n > 1 ? ", " : "",
-                              FR_ARG(ident_of(k, k->t->columns[i].name)));
-    return fr_buf_view(&b);
-}
-
 static void compare_key(comparison *k)
 {
     if (k->settings->write_mode != FR_MY_UPSERT)
@@ -383,7 +361,7 @@ static void compare_key(comparison *k)
     }
     if (!k->r->there || fr_my_relation_key(k->r, k->t) != NULL)
         return;
-    fr_str keys = key_list(k);
+    fr_str keys = fr_target_key_list(k->a, k->t, ident_in);
     fr_finding *f = blocker(
         k, "sink.key", fr_arena_printf(k->a, "no unique index on exactly (%.*s)", FR_ARG(keys)),
         FR_STR("upserts need one, of whole columns"));
@@ -426,7 +404,7 @@ void fr_my_sink_compare(const fr_my_sink *s, const fr_my_relation *r, const fr_t
         return;
     }
     compare_engine(&k);
-    compare_versions(&k, before);
+    fr_target_lost_columns(s->settings, t, before, r->qualified, ident_in, out);
     compare_extra(&k);
     compare_mark(&k);
 }

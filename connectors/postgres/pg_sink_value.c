@@ -1,4 +1,5 @@
 #include "postgres/pg_sink_value.h"
+#include "sql/text.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -105,38 +106,6 @@ static void put_datetime_text(fr_buf *out, int64_t us, const char *zone)
         fr_buf_text(out, " BC");
 }
 
-static void put_decimal_text(fr_buf *out, fr_str unscaled, int scale)
-{
-    fr_arena *a = fr_arena_new(256);
-    fr_buf_str(out, fr_decimal_to_text(a, unscaled, scale));
-    fr_arena_free(a);
-}
-
-/* Most decimals fit 64 bits and need no big numbers. */
-static void put_decimal(fr_buf *out, fr_str unscaled, int scale)
-{
-    if (unscaled.len > 8 || scale < 0 || scale > 18) {
-        put_decimal_text(out, unscaled, scale);
-        return;
-    }
-    uint64_t bits = unscaled.len > 0 && (unscaled.ptr[0] & 0x80) ? UINT64_MAX : 0;
-    for (size_t i = 0; i < unscaled.len; i++)
-        bits = bits << 8 | (uint8_t)unscaled.ptr[i];
-    bool negative = (int64_t)bits < 0;
-    uint64_t left = negative ? 0 - bits : bits;
-    char text[48];
-    size_t at = sizeof(text);
-    for (int digits = 0; left > 0 || digits <= scale; digits++) {
-        if (digits == scale && scale > 0)
-            text[--at] = '.';
-        text[--at] = (char)('0' + left % 10);
-        left /= 10;
-    }
-    if (negative)
-        text[--at] = '-';
-    fr_buf_put(out, text + at, sizeof(text) - at);
-}
-
 static void put_text(fr_buf *out, const fr_column *c, const fr_value *v)
 {
     bool bc;
@@ -153,7 +122,7 @@ static void put_text(fr_buf *out, const fr_column *c, const fr_value *v)
         put_float_text(out, v->real, v->kind == FR_FLOAT32);
         break;
     case FR_DECIMAL:
-        put_decimal(out, v->bytes, c->scale);
+        fr_sql_put_decimal(out, v->bytes, c->scale);
         break;
     case FR_DATE:
         bc = put_date_text(out, v->integer);

@@ -1,4 +1,5 @@
 #include "sql/target.h"
+#include "base/bytes.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -115,6 +116,35 @@ fr_rc fr_target_blocked(const fr_findings *found, fr_err *err)
                               : fr_fail_hint(err, "%.*s", FR_ARG(f->hint));
     }
     return FR_OK;
+}
+
+fr_str fr_target_key_list(fr_arena *a, const fr_table *t, fr_target_ident ident)
+{
+    fr_buf b = {.arena = a};
+    for (size_t n = 1; n <= fr_table_key_count(t); n++)
+        for (size_t i = 0; i < t->column_count; i++)
+            if (t->columns[i].key_ordinal == n)
+                fr_buf_printf(&b, "%s%.*s", n > 1 ? ", " : "",
+                              FR_ARG(ident(a, t->columns[i].name)));
+    return fr_buf_view(&b);
+}
+
+void fr_target_lost_columns(const fr_sink_settings *set, const fr_table *t, const fr_table *before,
+                            fr_str qualified, fr_target_ident ident, fr_findings *out)
+{
+    if (before == NULL || set->drop_column == FR_CHANGE_EVOLVE ||
+        set->drop_column == FR_CHANGE_IGNORE)
+        return;
+    for (size_t i = 0; i < before->column_count; i++) {
+        fr_str name = before->columns[i].name;
+        if (fr_table_find(t, name) >= 0)
+            continue;
+        fr_finding *f = fr_findings_add(out, FR_BLOCKER, "sink.drop_column",
+                                        "%.*s: the messages lost the column %.*s",
+                                        FR_ARG(qualified), FR_ARG(ident(out->arena, name)));
+        f->hint = FR_STR("set on_change.drop_column to evolve or ignore: the target's column "
+                         "stays, with what it holds");
+    }
 }
 
 void fr_target_finding(fr_findings *out, const char *code, const fr_err *err)

@@ -48,6 +48,14 @@ fr_rc fr_target_truncated(fr_err *err, fr_str qualified);
 
 /* CONFIG where there is a blocker among them: the first, with its SQL in the hint. */
 fr_rc fr_target_blocked(const fr_findings *found, fr_err *err);
+/* How a dialect quotes a column's name. */
+typedef fr_str (*fr_target_ident)(fr_arena *a, fr_str column);
+/* The key columns of t, in key order: "a", "b". */
+fr_str fr_target_key_list(fr_arena *a, const fr_table *t, fr_target_ident ident);
+/* Blockers (sink.drop_column) for the columns that a version before (NULL: none) had and t has
+ * not, unless on_change.drop_column lets them go. */
+void fr_target_lost_columns(const fr_sink_settings *set, const fr_table *t, const fr_table *before,
+                            fr_str qualified, fr_target_ident ident, fr_findings *out);
 /* An error as a blocker. */
 void fr_target_finding(fr_findings *out, const char *code, const fr_err *err);
 

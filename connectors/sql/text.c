@@ -66,7 +66,7 @@ static void put_datetime_text(fr_buf *out, int64_t us)
 }
 
 /* Most decimals fit 64 bits and need no big numbers. */
-static void put_decimal(fr_buf *out, fr_str unscaled, int scale)
+void fr_sql_put_decimal(fr_buf *out, fr_str unscaled, int scale)
 {
     if (unscaled.len > 8 || scale < 0 || scale > 18) {
         fr_arena *a = fr_arena_new(256);
@@ -107,7 +107,7 @@ void fr_sql_put_value(fr_buf *out, const fr_column *c, const fr_value *v)
         put_float_text(out, v->real, v->kind == FR_FLOAT32);
         break;
     case FR_DECIMAL:
-        put_decimal(out, v->bytes, c->scale);
+        fr_sql_put_decimal(out, v->bytes, c->scale);
         break;
     case FR_DATE:
         put_date_text(out, v->integer);

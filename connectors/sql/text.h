@@ -10,5 +10,7 @@
  * or none; floats as few digits as read back the same; TEXT, JSON, UUID and BYTES are as they are.
  */
 void fr_sql_put_value(fr_buf *out, const fr_column *c, const fr_value *v);
+/* Of a DECIMAL: "-12.30", with exactly scale digits after the point. */
+void fr_sql_put_decimal(fr_buf *out, fr_str unscaled, int scale);
 
 #endif

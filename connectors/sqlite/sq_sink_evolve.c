@@ -31,17 +31,6 @@ static bool is_key(const comparison *k, const fr_column *c)
 
 /* ---- a table that is not there ---- */
 
-static fr_str key_list(comparison *k)
-{
-    fr_buf b = {.arena = k->a};
-    for (size_t n = 1; n <= fr_table_key_count(k->t); n++)
-        for (size_t i = 0; i < k->t->column_count; i++)
-            if (k->t->columns[i].key_ordinal == n)
-                fr_buf_printf(&b, "%s%.*s", n > 1 ? ", " : "",
-                              FR_ARG(fr_sq_ident(k->a, k->t->columns[i].name)));
-    return fr_buf_view(&b);
-}
-
 /* Columns that are not in the key take NULL whatever the source says: a column that is dropped
  * there later must not stop us here. */
 static fr_str create_sql(comparison *k)
@@ -57,7 +46,8 @@ static fr_str create_sql(comparison *k)
     if (k->settings->deletes == FR_TARGET_SOFT)
         fr_buf_text(&b, ", \"" FR_TARGET_DELETED "\" INTEGER NOT NULL DEFAULT 0");
     if (fr_table_key_count(k->t) > 0 && k->settings->write_mode == FR_TARGET_UPSERT)
-        fr_buf_printf(&b, ", PRIMARY KEY (%.*s)", FR_ARG(key_list(k)));
+        fr_buf_printf(&b, ", PRIMARY KEY (%.*s)",
+                      FR_ARG(fr_target_key_list(k->a, k->t, fr_sq_ident)));
     fr_buf_text(&b, ") STRICT");
     return fr_buf_view(&b);
 }
@@ -197,22 +187,6 @@ static void compare_extra(comparison *k)
     }
 }
 
-static void compare_versions(comparison *k, const fr_table *before)
-{
-    if (before == NULL || k->settings->drop_column == FR_CHANGE_EVOLVE ||
-        k->settings->drop_column == FR_CHANGE_IGNORE)
-        return;
-    for (size_t i = 0; i < before->column_count; i++) {
-        fr_str name = before->columns[i].name;
-        if (fr_table_find(k->t, name) < 0)
-            blocker(k, "sink.drop_column",
-                    fr_arena_printf(k->a, "the messages lost the column %.*s",
-                                    FR_ARG(fr_sq_ident(k->a, name))),
-                    FR_STR("set on_change.drop_column to evolve or ignore: the target's column "
-                           "stays, with what it holds"));
-    }
-}
-
 /* ---- keys and marks ---- */
 
 static void compare_collations(comparison *k, const fr_sq_index *key)
@@ -246,7 +220,7 @@ static void compare_key(comparison *k)
         compare_collations(k, key);
         return;
     }
-    fr_str keys = key_list(k);
+    fr_str keys = fr_target_key_list(k->a, k->t, fr_sq_ident);
     fr_finding *f = blocker(
         k, "sink.key", fr_arena_printf(k->a, "no unique index on exactly (%.*s)", FR_ARG(keys)),
         FR_STR("upserts need one, of all rows"));
@@ -289,7 +263,7 @@ void fr_sq_sink_compare(const fr_sink_settings *settings, const fr_sq_relation *
                 FR_STR("give an ordinary table by into"));
         return;
     }
-    compare_versions(&k, before);
+    fr_target_lost_columns(settings, t, before, r->qualified, fr_sq_ident, out);
     compare_extra(&k);
     compare_mark(&k);
 }

@@ -8,7 +8,7 @@ import threading
 from sqlite_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
 
 import mysql_sink_rows_test as rows
-from mysql_sink_faults_test import ok_failpoints
+import mysql_sink_faults_test as faults
 
 # What every sink does alike is tested alike: those of the cases for MySQL whose SQL SQLite reads, too.
 ALIKE = [rows.commit_without_rows, rows.rollback_and_several_applies, rows.from_the_middle_of_a_batch,
@@ -17,7 +17,7 @@ ALIKE = [rows.commit_without_rows, rows.rollback_and_several_applies, rows.from_
          rows.absent_values_of_a_row_that_is_not_there, rows.append_mode, rows.append_mode_has_no_hard_deletes,
          rows.deletes_soft_and_back, rows.no_longer_soft, rows.deletes_ignored, rows.truncates, rows.a_row_that_was_not_decoded,
          rows.keys_that_are_none, rows.zero_and_minus_zero_are_one_key, rows.keys_of_tables_that_we_make_are_exact,
-         rows.older_positions_do_nothing, rows.no_guard_without_the_column]
+         rows.older_positions_do_nothing, rows.no_guard_without_the_column, faults.kills_leave_rows_and_offsets_as_one]
 TESTS[:] = ALIKE
 
 
@@ -567,29 +567,6 @@ def parked_keys(c):
     ok(c.commit(3))
     same(sorted(ok(c.probe("parked", sink="a", topic="topic"))["keys"]), sorted(["", "k1", "k2", "x" * 5000]))
     same(ok(c.probe("parked", sink="a", topic="other"))["keys"], [])
-
-
-@test
-def kills_leave_rows_and_offsets_as_one(c):
-    """I15"""
-    assert ok_failpoints(c), "built without FR_FAILPOINTS"
-    base = c.probe
-    for point, survives in [("sink_before_begin", False), ("sink_after_rows", False),
-                            ("sink_before_commit", False), ("sink_after_commit", True)]:
-        p = c.new_probe("%s:kill" % point)
-        c.open(probe=p)
-        c.table([ID, col("v")], probe=p)
-        at = max(c.claim(probe=p)[0], 0)
-        try:
-            ok(c.apply([["c", "t", {"id": at, "v": point}]], probe=p))
-            ok(c.commit(at + 1, probe=p))
-            raise AssertionError("%s did not kill" % point)
-        except EOFError:
-            pass
-        c.open("x" + point, probe=base)
-        now = max(c.claim("x" + point, probe=base)[0], 0)
-        same((point, now), (point, at + (1 if survives else 0)))
-        same((point, c.q("SELECT count(*) FROM t")[0][0] if c.there("t") else 0), (point, now))
 
 
 @test

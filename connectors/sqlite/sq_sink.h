@@ -79,7 +79,7 @@ static inline bool fr_sq_mask_has(fr_str mask, size_t field)
 {
     return mask.len == 0 || mask.ptr[field] != 0;
 }
-fr_str fr_sq_ident(fr_arena *a, fr_str name);
+fr_str fr_sq_sink_ident(fr_arena *a, fr_str name);
 /* A name as SQLite takes it. CONFIG (sink.name) when it is empty, holds NUL or is no UTF-8. */
 fr_rc fr_sq_sink_name(fr_str name, fr_err *err);
 
@@ -165,7 +165,7 @@ typedef struct fr_sq_index { /* unique, of all rows */
     fr_str *collations;
     size_t count;
 } fr_sq_index;
-typedef struct fr_sq_relation {
+typedef struct fr_sq_target {
     bool there;
     fr_str qualified, name;
     fr_str kind; /* "table", "view", "virtual", "shadow" */
@@ -173,17 +173,17 @@ typedef struct fr_sq_relation {
     size_t column_count;
     fr_sq_index *uniques;
     size_t unique_count;
-} fr_sq_relation;
-fr_rc fr_sq_relation_read(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_relation *out,
-                          fr_err *err);
-const fr_sq_target_column *fr_sq_relation_find(const fr_sq_relation *r, fr_str name);
+} fr_sq_target;
+fr_rc fr_sq_target_read(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_target *out,
+                        fr_err *err);
+const fr_sq_target_column *fr_sq_target_find(const fr_sq_target *r, fr_str name);
 /* The unique index on exactly the key columns of t, or NULL. */
-const fr_sq_index *fr_sq_relation_key(const fr_sq_relation *r, const fr_table *t);
+const fr_sq_index *fr_sq_target_key(const fr_sq_target *r, const fr_table *t);
 
 /* sq_sink_evolve.c: what has to change before t can be written (FR_CHANGE with sql), and what is in
  * the way (FR_BLOCKER). */
-void fr_sq_sink_compare(const fr_sink_settings *settings, const fr_sq_relation *r,
-                        const fr_table *t, const fr_table *before, bool create, fr_findings *out);
+void fr_sq_sink_compare(const fr_sink_settings *settings, const fr_sq_target *r, const fr_table *t,
+                        const fr_table *before, bool create, fr_findings *out);
 
 /* ---- sq_sink_offsets.c, sq_sink_apply.c ---- */
 

@@ -182,12 +182,29 @@ void fr_sq_sink_shut(fr_sq_sink *s)
     sqlite3_close(db);
 }
 
+/* What a schema says is not trusted, and a damaged page or a file that is cut off must not end the
+ * process. Names in double quotes that are none stay texts: triggers of others may rest on that. */
+static bool harden(sqlite3 *db)
+{
+    static const struct {
+        int what, value;
+    } wanted[] = {{SQLITE_DBCONFIG_DEFENSIVE, 1},
+                  {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+                  {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0}};
+    sqlite3_extended_result_codes(db, 1);
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        if (sqlite3_db_config(db, wanted[i].what, wanted[i].value, NULL) != SQLITE_OK)
+            return false;
+    return sqlite3_exec(db, "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0", NULL, NULL,
+                        NULL) == SQLITE_OK;
+}
+
 static fr_rc open_at(fr_sq_sink *s, const char *path, int flags, fr_err *err)
 {
     sqlite3 *db = NULL;
-    int rc = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc == SQLITE_OK) {
-        sqlite3_extended_result_codes(db, 1);
+    int rc =
+        sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+    if (rc == SQLITE_OK && harden(db)) {
         sqlite3_busy_handler(db, on_busy, s);
         use(s, db);
         return FR_OK;

@@ -15,7 +15,7 @@ static const char uniques_sql[] =
 
 /* ---- where it is ---- */
 
-static fr_rc place(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_relation *r, fr_err *err)
+static fr_rc place(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_target *r, fr_err *err)
 {
     fr_str reserved = FR_STR("sqlite_");
     if (t->space.len > 0 && !fr_target_same_name(t->space, FR_STR("main"))) {
@@ -41,7 +41,7 @@ static fr_rc place(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_relation
 
 /* ---- reading ---- */
 
-static fr_rc ask(fr_sq_sink *s, const fr_sq_relation *r, const char *sql, sqlite3_stmt **out,
+static fr_rc ask(fr_sq_sink *s, const fr_sq_target *r, const char *sql, sqlite3_stmt **out,
                  fr_err *err)
 {
     FR_TRY(fr_sq_sink_compile(s, "read the target", fr_cstr(sql), false, out, err));
@@ -59,7 +59,7 @@ static void *grown(fr_arena *a, void *items, size_t count, size_t size)
     return more;
 }
 
-static fr_rc read_head(fr_sq_sink *s, fr_arena *a, fr_sq_relation *r, bool *strict, fr_err *err)
+static fr_rc read_head(fr_sq_sink *s, fr_arena *a, fr_sq_target *r, bool *strict, fr_err *err)
 {
     sqlite3_stmt *stmt = NULL;
     FR_TRY(ask(s, r, head_sql, &stmt, err));
@@ -74,7 +74,7 @@ static fr_rc read_head(fr_sq_sink *s, fr_arena *a, fr_sq_relation *r, bool *stri
     return rc;
 }
 
-static void add_unique(fr_arena *a, fr_sq_relation *r)
+static void add_unique(fr_arena *a, fr_sq_target *r)
 {
     r->uniques = grown(a, r->uniques, r->unique_count, sizeof(fr_sq_index));
     r->uniques[r->unique_count++] = (fr_sq_index){.columns = NULL};
@@ -88,7 +88,7 @@ static void add_to_unique(fr_arena *a, fr_sq_index *u, fr_str column, fr_str col
     u->collations[u->count++] = collation;
 }
 
-static fr_rc read_columns(fr_sq_sink *s, fr_arena *a, fr_sq_relation *r, bool strict, fr_err *err)
+static fr_rc read_columns(fr_sq_sink *s, fr_arena *a, fr_sq_target *r, bool strict, fr_err *err)
 {
     sqlite3_stmt *stmt = NULL;
     fr_rc rc;
@@ -112,7 +112,7 @@ static fr_rc read_columns(fr_sq_sink *s, fr_arena *a, fr_sq_relation *r, bool st
 
 /* INTEGER PRIMARY KEY is the row's own number and has no index. Until here `counts` says that the
  * column is part of the primary key. */
-static void find_row_number(fr_arena *a, fr_sq_relation *r)
+static void find_row_number(fr_arena *a, fr_sq_target *r)
 {
     fr_sq_target_column *only = NULL;
     size_t keys = 0;
@@ -132,7 +132,7 @@ static void find_row_number(fr_arena *a, fr_sq_relation *r)
     add_to_unique(a, &r->uniques[r->unique_count - 1], only->name, FR_STR("BINARY"));
 }
 
-static fr_rc read_uniques(fr_sq_sink *s, fr_arena *a, fr_sq_relation *r, fr_err *err)
+static fr_rc read_uniques(fr_sq_sink *s, fr_arena *a, fr_sq_target *r, fr_err *err)
 {
     sqlite3_stmt *stmt = NULL;
     fr_rc rc;
@@ -152,10 +152,10 @@ static fr_rc read_uniques(fr_sq_sink *s, fr_arena *a, fr_sq_relation *r, fr_err 
     return rc;
 }
 
-fr_rc fr_sq_relation_read(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_relation *out,
-                          fr_err *err)
+fr_rc fr_sq_target_read(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_target *out,
+                        fr_err *err)
 {
-    fr_sq_relation r = {.there = false};
+    fr_sq_target r = {.there = false};
     bool strict = false;
     FR_TRY(place(s, a, t, &r, err));
     FR_TRY(read_head(s, a, &r, &strict, err));
@@ -163,12 +163,12 @@ fr_rc fr_sq_relation_read(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_r
         FR_TRY(read_columns(s, a, &r, strict, err));
         FR_TRY(read_uniques(s, a, &r, err));
     }
-    r.qualified = fr_sq_ident(a, r.name);
+    r.qualified = fr_sq_sink_ident(a, r.name);
     *out = r;
     return FR_OK;
 }
 
-const fr_sq_target_column *fr_sq_relation_find(const fr_sq_relation *r, fr_str name)
+const fr_sq_target_column *fr_sq_target_find(const fr_sq_target *r, fr_str name)
 {
     for (size_t i = 0; i < r->column_count; i++)
         if (fr_target_same_name(r->columns[i].name, name))
@@ -184,7 +184,7 @@ static bool has_column(const fr_sq_index *u, fr_str name)
     return false;
 }
 
-const fr_sq_index *fr_sq_relation_key(const fr_sq_relation *r, const fr_table *t)
+const fr_sq_index *fr_sq_target_key(const fr_sq_target *r, const fr_table *t)
 {
     for (size_t n = 0; n < r->unique_count; n++) {
         const fr_sq_index *u = &r->uniques[n];

@@ -16,7 +16,7 @@ fr_rc fr_sq_sink_name(fr_str name, fr_err *err)
     return fr_fail_code(err, "sink.name");
 }
 
-fr_str fr_sq_ident(fr_arena *a, fr_str name)
+fr_str fr_sq_sink_ident(fr_arena *a, fr_str name)
 {
     fr_buf b = {.arena = a};
     fr_buf_u8(&b, '"');

@@ -4,15 +4,15 @@
 
 /* ---- laying one onto the other ---- */
 
-static void add_field(fr_sq_sink_table *st, const fr_sq_relation *r, size_t column)
+static void add_field(fr_sq_sink_table *st, const fr_sq_target *r, size_t column)
 {
     const fr_column *c = &st->table->columns[column];
-    const fr_sq_target_column *to = fr_sq_relation_find(r, c->name);
+    const fr_sq_target_column *to = fr_sq_target_find(r, c->name);
     const char *ignored;
     fr_sq_field f = {.column = (uint16_t)column, .key = c->key_ordinal > 0 && !st->append};
     if (to == NULL || to->generated || fr_sq_sink_fit(c, to, &f.send, &ignored) == FR_SQ_FIT_NEVER)
         return; /* fr_sq_sink_compare saw that this may be */
-    f.ident = fr_sq_ident(st->arena, to->name);
+    f.ident = fr_sq_sink_ident(st->arena, to->name);
     f.not_null = to->not_null;
     f.counts = to->counts;
     if (f.key) {
@@ -22,7 +22,7 @@ static void add_field(fr_sq_sink_table *st, const fr_sq_relation *r, size_t colu
     st->fields[st->field_count++] = f;
 }
 
-static fr_sq_sink_table *lay(fr_sq_sink *s, const fr_table *t, const fr_sq_relation *r)
+static fr_sq_sink_table *lay(fr_sq_sink *s, const fr_table *t, const fr_sq_target *r)
 {
     fr_arena *a = fr_arena_new(0);
     fr_sq_sink_table *st = fr_arena_alloc(a, sizeof(*st));
@@ -30,10 +30,10 @@ static fr_sq_sink_table *lay(fr_sq_sink *s, const fr_table *t, const fr_sq_relat
     st->table = fr_table_ref(t);
     st->qualified = fr_arena_str(a, r->qualified);
     st->append = s->settings->write_mode == FR_TARGET_APPEND;
-    st->positioned = fr_sq_relation_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
+    st->positioned = fr_sq_target_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
     st->guarded = st->positioned && !st->append;
     st->marked = s->settings->deletes == FR_TARGET_SOFT;
-    st->cleared = !st->marked && fr_sq_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
+    st->cleared = !st->marked && fr_sq_target_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_sq_field));
     st->keys = fr_arena_alloc(a, (t->column_count + 1) * sizeof(uint16_t));
     for (size_t i = 0; i < t->column_count; i++)
@@ -69,9 +69,9 @@ void fr_sq_sink_know_all(fr_sq_sink *s)
 /* ---- prepare ---- */
 
 static fr_rc compare(fr_sq_sink *s, const fr_table *t, bool create, fr_findings *out,
-                     fr_sq_relation *r, fr_err *err)
+                     fr_sq_target *r, fr_err *err)
 {
-    FR_TRY(fr_sq_relation_read(s, out->arena, t, r, err));
+    FR_TRY(fr_sq_target_read(s, out->arena, t, r, err));
     fr_sq_sink_compare(s->settings, r, t, fr_target_version_before(s->tables, t), create, out);
     return FR_OK;
 }
@@ -88,7 +88,7 @@ static fr_rc run_changes(fr_sq_sink *s, const fr_findings *found, size_t first, 
 static fr_rc prepare_in(fr_sq_sink *s, const fr_table *t, bool create, fr_findings *out,
                         fr_sq_sink_table **table_out, fr_err *err)
 {
-    fr_sq_relation r;
+    fr_sq_target r;
     size_t first = out->count;
     FR_TRY(compare(s, t, create, out, &r, err));
     if (!r.there && fr_target_known(s->known, t))
@@ -140,7 +140,7 @@ static fr_rc prepare_for_good(fr_sq_sink *s, const fr_table *t, bool create, fr_
 static fr_rc prepare_as_plan(fr_sq_sink *s, const fr_table *t, bool create, fr_findings *found,
                              fr_err *err)
 {
-    fr_sq_relation ignored;
+    fr_sq_target ignored;
     FR_TRY(fr_sq_sink_same_file(s, err));
     if (create)
         FR_TRY(fr_sq_sink_own_tables(s, create, true, found, err));

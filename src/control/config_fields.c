@@ -430,7 +430,6 @@ static const fr_option sink_options[] = {
          "Topic of dead letters; freshet.<name>.dlq if not set."),
     LATER("errors.limit", FR_OPT_TEXT, NULL,
           "Errors per events, 10/1000: above it the sink is held."),
-    LATER("path", FR_OPT_TEXT, NULL, "File of SQLite, DuckDB and file sinks."),
     LATER_CHOICE("on_change.rename_column", NULL, change_choices, "A column was renamed."),
     LATER_CHOICE("on_change.drop_table", NULL, change_choices, "The table was dropped."),
     END,

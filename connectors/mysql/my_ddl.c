@@ -24,7 +24,7 @@ static const fr_ddl_dialect dialect = {
 };
 
 /* A GRANT to an account that is not there makes one without a password on old servers. */
-static const char no_new_accounts[] =
+const char fr_my_ddl_no_new_accounts[] =
     "-- Where a GRANT could make an account (before MySQL 8.0), it must not:\n"
     "SET SESSION sql_mode = IF(@@version LIKE '%MariaDB%' OR @@version + 0 < 8,\n"
     "    CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'NO_AUTO_CREATE_USER'), @@sql_mode);\n";
@@ -73,7 +73,7 @@ static void put_all(const maker *m)
     fr_buf_text(m->b, "-- MySQL before 8.0 and MariaDB before 10.2.4 begin to count anew when an "
                       "empty table's server is restarted:\n"
                       "-- ids come again there. Consumers must not take them for unique.\n\n");
-    fr_buf_text(m->b, no_new_accounts);
+    fr_buf_text(m->b, fr_my_ddl_no_new_accounts);
     put_right(m, "GRANT", "TO");
     put_application(m, "GRANT", "TO");
     fr_buf_text(m->b, "\n-- An event, in the transaction that it is about. LONGBLOB is any format "
@@ -83,18 +83,26 @@ static void put_all(const maker *m)
     fr_ddl_comment(m->b, fr_buf_view(&insert));
 }
 
-fr_rc fr_my_put_outbox(fr_buf *b, const fr_ddl_outbox *o, fr_err *err)
+fr_str fr_my_ddl_account(fr_arena *a, const fr_source_settings *source)
 {
-    const fr_binlog_config *config = o->source->connector;
-    fr_arena *a = fr_arena_new(0);
+    const fr_binlog_config *config = source->connector;
     fr_my_dsn dsn = {.user = NULL};
     fr_err unreadable;
+    if (config->dsn == NULL || fr_my_dsn_parse(a, config->dsn, &dsn, &unreadable) == FR_FAIL ||
+        dsn.user == NULL)
+        return FR_STR("");
+    return fr_arena_printf(a, "%.*s@'%%'", FR_ARG(fr_my_ident(a, fr_cstr(dsn.user))));
+}
+
+fr_rc fr_my_put_outbox(fr_buf *b, const fr_ddl_outbox *o, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
     (void)err;
-    if (config->dsn == NULL || fr_my_dsn_parse(a, config->dsn, &dsn, &unreadable) == FR_FAIL)
-        dsn.user = NULL;
-    maker m = {.b = b, .a = a, .o = o, .table = fr_my_qualified(a, o->space, o->name)};
-    if (dsn.user != NULL)
-        m.account = fr_arena_printf(a, "%.*s@'%%'", FR_ARG(fr_my_ident(a, fr_cstr(dsn.user))));
+    maker m = {.b = b,
+               .a = a,
+               .o = o,
+               .table = fr_my_qualified(a, o->space, o->name),
+               .account = fr_my_ddl_account(a, o->source)};
     fr_ddl_outbox_head(b, o);
     fr_buf_text(b, "SET NAMES utf8mb4;\n\n");
     if (o->remove) {

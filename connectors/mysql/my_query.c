@@ -1,8 +1,6 @@
-#include "connectors/mysql/my_query.h"
 #include "base/clock.h"
-#include "connectors/mysql/binlog_split.h"
 #include "connectors/mysql/my_busy.h"
-#include "connectors/mysql/my_rows.h"
+#include "connectors/mysql/my_query_parts.h"
 #include "connectors/mysql/my_state.h"
 #include "connectors/mysql/my_statement.h"
 #include <inttypes.h>
@@ -16,28 +14,12 @@ enum {
     OTHER_LIST_VERSION = 80022,
     NO_PROCESS = 1227,
     NO_TABLE_RIGHT = 1142,
+    TABLE_CHANGED = 1412,
     STATE_US = 500000
 };
 
-/* The binlog source's way to connect is what we need of it. */
-typedef struct my_sql {
-    fr_sql base;
-    fr_binlog_source *source;
-    fr_my *my;
-    const char *processes; /* the table of sessions and what they do */
-    bool repeatable;       /* its binary log takes no transaction at READ COMMITTED */
-    fr_buf removal;        /* what take began: deletes its rows; empty: nothing */
-    uint64_t taken;        /* rows that came */
-} my_sql;
-
-typedef struct my_relation {
-    fr_sql_relation base;
-    fr_arena *arena;
-    fr_binlog_table *from;
-    fr_my_layout *layout;
-    fr_str qualified, shape;
-    fr_str *index; /* one per column: an index that begins with it, quoted; a unique one first */
-} my_relation;
+typedef fr_my_sql my_sql;
+typedef fr_my_sql_relation my_relation;
 
 #define SQL(base) ((my_sql *)(base))
 #define RELATION(base) ((my_relation *)(base))
@@ -381,7 +363,9 @@ static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r
         return FR_OK;
     }
     FR_TRY(read_stamped(c->my, r, stamped, err));
-    if (fr_table_emptied(t))
+    if (t->method == FR_METHOD_TRIGGER)
+        fr_my_triggers_copies(r);
+    else if (fr_table_emptied(t))
         FR_TRY(may_delete(c->my, r, err));
     return read_indexes(c->my, r, indexed, unique, err);
 }
@@ -487,7 +471,7 @@ static const fr_reader_ops page_ops = {
     .fill = page_fill, .interrupt = page_interrupt, .close = page_close};
 
 /* Inside the transaction the table's shape stays: nobody can alter it before COMMIT. */
-static fr_rc same_shape(my_sql *c, const my_relation *r, fr_err *err)
+fr_rc fr_my_sql_same(my_sql *c, const my_relation *r, fr_err *err)
 {
     fr_buf shape = {0};
     fr_rc rc = read_shape(c->my, r->qualified, &shape, err);
@@ -517,10 +501,14 @@ static fr_rc read_rows(my_sql *c, my_relation *rel, fr_str sql, bool takes, fr_r
 {
     fr_err ignored;
     MYSQL_RES *res = NULL;
-    fr_rc rc = same_shape(c, rel, err);
+    fr_rc rc = fr_my_sql_same(c, rel, err);
     if (rc == FR_OK && (mysql_real_query(c->my->mysql, sql.ptr, sql.len) != 0 ||
                         (res = mysql_use_result(c->my->mysql)) == NULL))
         rc = fr_my_fail(c->my, "read rows", err);
+    if (rc == FR_FAIL && c->views && err->native == TABLE_CHANGED) {
+        err->kind = FR_ERR_BUSY; /* since the view was made */
+        fr_fail_code(err, "sql.changed");
+    }
     if (rc == FR_FAIL) {
         (void)fr_my_exec(c->my, "read rows", FR_STR("ROLLBACK"), &ignored);
         return FR_FAIL;
@@ -541,8 +529,9 @@ static fr_rc my_select(fr_sql *base, fr_sql_relation *relation, fr_str sql, fr_r
                        fr_err *err)
 {
     my_sql *c = SQL(base);
-    FR_TRY(fr_my_exec(c->my, "read rows", FR_STR("BEGIN"), err));
-    return read_rows(c, RELATION(relation), sql, false, out, err);
+    if (!c->views)
+        FR_TRY(fr_my_exec(c->my, "read rows", FR_STR("BEGIN"), err));
+    return read_rows(c, RELATION(relation), sql, c->views, out, err);
 }
 
 /* READ COMMITTED locks the rows that it finds and nothing between them, so that nobody who inserts
@@ -655,7 +644,8 @@ static void my_put_time(fr_buf *b, const fr_sql_relation *r, size_t column, int6
     .state = my_state, .select = my_select, .take = my_take, .settle = my_settle,                  \
     .scalar = my_scalar, .put_ident = my_put_ident, .put_column = my_put_column,                   \
     .put_from = my_put_from, .put_value = my_put_value, .text = my_text, .put_time = my_put_time,  \
-    .put_outbox = fr_my_put_outbox
+    .put_outbox = fr_my_put_outbox, .begin_view = fr_my_begin_view, .end_view = fr_my_end_view,    \
+    .triggers = fr_my_triggers, .put_triggers = fr_my_put_triggers
 
 const fr_sql_ops fr_mysql_sql = {.name = "mysql-query", .open = mysql_sql_open, MY_SQL_OPERATIONS};
 const fr_sql_ops fr_mariadb_sql = {

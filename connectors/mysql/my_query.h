@@ -8,5 +8,12 @@ extern const fr_sql_ops fr_mysql_sql, fr_mariadb_sql;
 
 /* my_ddl.c */
 fr_rc fr_my_put_outbox(fr_buf *b, const fr_ddl_outbox *o, fr_err *err);
+/* Keeps a GRANT from making an account, on old servers. */
+extern const char fr_my_ddl_no_new_accounts[];
+/* `user`@'%', by the source's dsn; empty: it names none. */
+fr_str fr_my_ddl_account(fr_arena *a, const fr_source_settings *source);
+
+/* my_ddl_triggers.c */
+fr_rc fr_my_put_triggers(fr_sql *c, fr_buf *b, const fr_ddl_triggers *o, fr_err *err);
 
 #endif

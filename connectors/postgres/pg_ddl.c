@@ -23,13 +23,13 @@ static const fr_ddl_dialect dialect = {
 
 /* Dead rows of a queue are read over at every poll: a fifth of the table, the default, is never
  * reached by a table that is empty. */
-static const char queue[] = " WITH (\n"
-                            "    autovacuum_vacuum_scale_factor = 0,\n"
-                            "    autovacuum_vacuum_threshold = 1000,\n"
-                            "    autovacuum_analyze_scale_factor = 0,\n"
-                            "    autovacuum_analyze_threshold = 10000,\n"
-                            "    toast.autovacuum_vacuum_scale_factor = 0,\n"
-                            "    toast.autovacuum_vacuum_threshold = 1000\n)";
+const char fr_pg_ddl_queue[] = " WITH (\n"
+                               "    autovacuum_vacuum_scale_factor = 0,\n"
+                               "    autovacuum_vacuum_threshold = 1000,\n"
+                               "    autovacuum_analyze_scale_factor = 0,\n"
+                               "    autovacuum_analyze_threshold = 10000,\n"
+                               "    toast.autovacuum_vacuum_scale_factor = 0,\n"
+                               "    toast.autovacuum_vacuum_threshold = 1000\n)";
 
 typedef struct maker {
     fr_buf *b;
@@ -94,7 +94,7 @@ static fr_rc put_all(const maker *m, fr_err *err)
 {
     fr_buf insert = {.arena = m->a};
     fr_ddl_outbox_create(m->b, &dialect, m->o);
-    fr_buf_printf(m->b, "%s;\n", fr_ddl_outbox_emptied(m->o) ? queue : "");
+    fr_buf_printf(m->b, "%s;\n", fr_ddl_outbox_emptied(m->o) ? fr_pg_ddl_queue : "");
     put_grants(m);
     FR_TRY(put_publication(m, err));
     fr_buf_text(m->b, "\nCOMMIT;\n\n-- An event, in the transaction that it is about. bytea is any "
@@ -117,25 +117,23 @@ static void put_removal(const maker *m)
     fr_buf_text(m->b, "\nCOMMIT;\n");
 }
 
-/* The server would cut it off, and say so only in passing. */
-static fr_rc check_length(const fr_ddl_outbox *o, fr_str name, fr_err *err)
+fr_rc fr_pg_ddl_length(const fr_table_settings *t, fr_str name, fr_err *err)
 {
     enum { LONGEST = 63 };
     if (name.len <= LONGEST)
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG, "%s: %.*s is longer than %d bytes, which is what names have here",
-            o->settings->place != NULL ? o->settings->place : "configuration", FR_ARG(name),
-            LONGEST);
+            t->place != NULL ? t->place : "configuration", FR_ARG(name), LONGEST);
     fr_fail_code(err, "config.outbox");
     return fr_fail_hint(err, "choose a shorter name");
 }
 
 static fr_rc check_lengths(const fr_ddl_outbox *o, fr_err *err)
 {
-    FR_TRY(check_length(o, o->space, err));
-    FR_TRY(check_length(o, o->name, err));
+    FR_TRY(fr_pg_ddl_length(o->settings, o->space, err));
+    FR_TRY(fr_pg_ddl_length(o->settings, o->name, err));
     for (size_t i = 0; i < o->count; i++)
-        FR_TRY(check_length(o, o->columns[i].name, err));
+        FR_TRY(fr_pg_ddl_length(o->settings, o->columns[i].name, err));
     return FR_OK;
 }
 

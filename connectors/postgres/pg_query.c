@@ -1,5 +1,4 @@
-#include "connectors/postgres/pg_query.h"
-#include "connectors/postgres/wal_source.h"
+#include "connectors/postgres/pg_query_parts.h"
 #include "connectors/postgres/wal_split.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,23 +7,8 @@
 
 enum { TIMESTAMP_OID = 1114, TIMESTAMPTZ_OID = 1184, SECOND_US = 1000000 };
 
-/* The pool of the wal source is what we need of it: connecting, quoting, reading rows. One of its
- * connections is used at a time. */
-typedef struct pg_sql {
-    fr_sql base;
-    fr_wal_source *pool;
-    fr_pg_catalog *types;
-    PGconn *taking; /* in the transaction of take, its rows read */
-} pg_sql;
-
-typedef struct pg_relation {
-    fr_sql_relation base;
-    fr_arena *arena;
-    fr_pg_layout *layout;
-    uint32_t oid; /* 0: a statement */
-    char kind;
-    fr_str qualified, shape, no_delete;
-} pg_relation;
+typedef fr_pg_sql pg_sql;
+typedef fr_pg_sql_relation pg_relation;
 
 #define SQL(base) ((pg_sql *)(base))
 #define RELATION(base) ((pg_relation *)(base))
@@ -38,6 +22,7 @@ static void pg_sql_close(fr_sql *base)
     if (c == NULL)
         return;
     fr_pg_close(c->taking);
+    fr_pg_close(c->viewing);
     if (c->pool != NULL)
         c->pool->base.ops->close(&c->pool->base);
     fr_pg_catalog_free(c->types);
@@ -63,8 +48,8 @@ static fr_rc pg_sql_open(const fr_source_settings *settings, fr_sql **out, fr_er
     return FR_OK;
 }
 
-static fr_rc ask(pg_sql *c, const char *doing, const char *sql, const char *const *params, int n,
-                 PGresult **out, fr_err *err)
+fr_rc fr_pg_sql_ask(pg_sql *c, const char *doing, const char *sql, const char *const *params, int n,
+                    PGresult **out, fr_err *err)
 {
     PGconn *conn = NULL;
     FR_TRY(fr_wal_take(c->pool, &conn, err));
@@ -76,10 +61,10 @@ static fr_rc ask(pg_sql *c, const char *doing, const char *sql, const char *cons
 static fr_rc pg_identity(fr_sql *base, fr_arena *a, fr_str *out, fr_err *err)
 {
     PGresult *res = NULL;
-    FR_TRY(ask(SQL(base), "identify the system",
-               "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
-               " current_database()",
-               NULL, 0, &res, err));
+    FR_TRY(fr_pg_sql_ask(SQL(base), "identify the system",
+                         "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
+                         " current_database()",
+                         NULL, 0, &res, err));
     fr_buf b = {.arena = a};
     fr_buf_text(&b, "{\"poll\":1,\"system_identifier\":");
     fr_buf_json(&b, fr_pg_text(res, 0, 0));
@@ -103,10 +88,11 @@ static fr_rc standby(fr_err *err)
 static fr_rc pg_verify(fr_sql *base, const fr_source_settings *settings, fr_err *err)
 {
     PGresult *res = NULL;
-    FR_TRY(ask(SQL(base), "read the role's rights",
-               "SELECT pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),"
-               " pg_catalog.quote_ident(current_user), pg_catalog.pg_is_in_recovery()",
-               NULL, 0, &res, err));
+    FR_TRY(
+        fr_pg_sql_ask(SQL(base), "read the role's rights",
+                      "SELECT pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),"
+                      " pg_catalog.quote_ident(current_user), pg_catalog.pg_is_in_recovery()",
+                      NULL, 0, &res, err));
     fr_rc rc = FR_OK;
     if (fr_source_bounded(settings) && !fr_pg_bool(res, 0, 0)) {
         rc = fr_fail(err, FR_ERR_AUTH,
@@ -125,14 +111,14 @@ static fr_rc pg_verify(fr_sql *base, const fr_source_settings *settings, fr_err 
 static fr_rc pg_list(fr_sql *base, fr_arena *a, fr_sql_name **out, size_t *count_out, fr_err *err)
 {
     PGresult *res = NULL;
-    FR_TRY(ask(SQL(base), "read the list of tables",
-               "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c"
-               " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-               " WHERE c.relkind IN ('r','p','v','m','f') AND c.relpersistence <> 't'"
-               " AND NOT c.relispartition"
-               " AND n.nspname NOT IN ('pg_catalog','information_schema')"
-               " AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2",
-               NULL, 0, &res, err));
+    FR_TRY(fr_pg_sql_ask(SQL(base), "read the list of tables",
+                         "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c"
+                         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                         " WHERE c.relkind IN ('r','p','v','m','f') AND c.relpersistence <> 't'"
+                         " AND NOT c.relispartition"
+                         " AND n.nspname NOT IN ('pg_catalog','information_schema')"
+                         " AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2",
+                         NULL, 0, &res, err));
     size_t n = (size_t)PQntuples(res);
     fr_sql_name *names = fr_arena_alloc(a, (n + 1) * sizeof(*names));
     for (size_t i = 0; i < n; i++)
@@ -211,7 +197,7 @@ static fr_rc read_class(pg_sql *c, const fr_table_settings *t, pg_relation *r, f
     const char *params[] = {fr_arena_cstr(r->arena, p->space), fr_arena_cstr(r->arena, p->name)};
     PGresult *res = NULL;
     snprintf(sql, sizeof(sql), class_sql, "c.oid");
-    FR_TRY(ask(c, "read the catalog", sql, params, 2, &res, err));
+    FR_TRY(fr_pg_sql_ask(c, "read the catalog", sql, params, 2, &res, err));
     fr_rc rc = PQntuples(res) == 1 ? FR_OK : no_table(t, p->space, p->name, err);
     if (rc == FR_OK && !fr_pg_bool(res, 0, 2)) {
         rc = fr_fail(err, FR_ERR_AUTH, "no right to read %.*s.%.*s", FR_ARG(p->space),
@@ -243,7 +229,7 @@ static fr_rc read_columns(pg_sql *c, const fr_table_settings *t, pg_relation *r,
     const char *params[] = {oid};
     PGresult *res = NULL;
     snprintf(oid, sizeof(oid), "%" PRIu32, r->oid);
-    FR_TRY(ask(c, "read the columns", columns_sql, params, 1, &res, err));
+    FR_TRY(fr_pg_sql_ask(c, "read the columns", columns_sql, params, 1, &res, err));
     p->column_count = (size_t)PQntuples(res);
     p->columns = fr_arena_alloc(r->arena, (p->column_count + 1) * sizeof(*p->columns));
     facts->indexed = fr_arena_alloc(r->arena, p->column_count + 1);
@@ -278,7 +264,8 @@ static fr_rc read_statement(pg_sql *c, const fr_table_settings *t, pg_relation *
 {
     PGresult *res = NULL;
     fr_str sql = fr_arena_printf(r->arena, "SELECT * FROM %.*s LIMIT 0", FR_ARG(r->qualified));
-    if (ask(c, "poll.query", fr_arena_cstr(r->arena, sql), NULL, 0, &res, err) == FR_FAIL) {
+    if (fr_pg_sql_ask(c, "poll.query", fr_arena_cstr(r->arena, sql), NULL, 0, &res, err) ==
+        FR_FAIL) {
         if (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "42883") == 0)
             fr_fail_hint(err, "write names with their schema (public.t): search_path is empty");
         return FR_FAIL;
@@ -370,7 +357,7 @@ static fr_rc read_relation(pg_sql *c, const fr_table_settings *t, pg_relation *r
                                 .stamped = facts.stamped,
                                 .ahead = facts.ahead,
                                 .no_delete = r->no_delete};
-    return FR_OK;
+    return t->method == FR_METHOD_TRIGGER ? fr_pg_triggers_copies(c, t, r, err) : FR_OK;
 }
 
 static fr_rc pg_describe(fr_sql *base, const fr_table_settings *t, fr_str space, fr_str name,
@@ -423,7 +410,7 @@ static fr_rc pg_state(fr_sql *base, fr_arena *a, fr_sql_state *out, fr_err *err)
     pg_sql *c = SQL(base);
     const char *params[] = {c->pool->application};
     PGresult *res = NULL;
-    FR_TRY(ask(c, "list open transactions", state_sql, params, 1, &res, err));
+    FR_TRY(fr_pg_sql_ask(c, "list open transactions", state_sql, params, 1, &res, err));
     *out = (fr_sql_state){.now_us = fr_pg_int(res, 0, 0, 0),
                           .oldest_us = fr_pg_int(res, 0, 1, INT64_MAX),
                           .oldest_who = fr_arena_str(a, fr_pg_text(res, 0, 2)),
@@ -455,19 +442,27 @@ static void put_quoted(fr_buf *b, char quote, fr_str text)
     fr_buf_u8(b, (uint8_t)quote);
 }
 
-static fr_rc changed(fr_err *err)
+fr_rc fr_pg_sql_changed(fr_err *err)
 {
     fr_fail(err, FR_ERR_BUSY, "its columns have changed");
     return fr_fail_code(err, "sql.changed");
+}
+
+void fr_pg_sql_put_changed(fr_buf *b, const pg_relation *r)
+{
+    char shape[sizeof(SHAPE) + 20], oid[16];
+    snprintf(oid, sizeof(oid), "%" PRIu32, r->oid);
+    snprintf(shape, sizeof(shape), SHAPE, oid);
+    fr_arena *a = fr_arena_new(0);
+    fr_str literal = fr_pg_literal(a, r->shape, NULL);
+    fr_buf_printf(b, "%s IS DISTINCT FROM %.*s", shape, FR_ARG(literal));
+    fr_arena_free(a);
 }
 
 /* The lock keeps ALTER TABLE out between the look at the columns and the rows. Views can be locked
  * from 11 on; before, their columns can only be added to. */
 static void put_look(fr_buf *b, const pg_sql *c, const pg_relation *r, bool takes)
 {
-    char shape[sizeof(SHAPE) + 20], oid[16];
-    snprintf(oid, sizeof(oid), "%" PRIu32, r->oid);
-    snprintf(shape, sizeof(shape), SHAPE, oid);
     bool lockable =
         r->kind == 'r' || r->kind == 'p' || (r->kind == 'v' && c->pool->version >= 110000);
     if (lockable)
@@ -475,10 +470,9 @@ static void put_look(fr_buf *b, const pg_sql *c, const pg_relation *r, bool take
                       takes ? "ROW EXCLUSIVE" : "ACCESS SHARE");
     else
         fr_buf_text(b, "SELECT 1;");
-    fr_arena *a = fr_arena_new(0);
-    fr_str literal = fr_pg_literal(a, r->shape, NULL);
-    fr_buf_printf(b, "SELECT %s IS DISTINCT FROM %.*s;", shape, FR_ARG(literal));
-    fr_arena_free(a);
+    fr_buf_text(b, "SELECT ");
+    fr_pg_sql_put_changed(b, r);
+    fr_buf_u8(b, ';');
 }
 
 /* stays: what begins a transaction that is settled later, and where its connection goes. */
@@ -499,7 +493,7 @@ static fr_rc read_rows(pg_sql *c, fr_sql_relation *relation, fr_str sql, PGconn 
                       .steps = steps,
                       .view = -1,
                       .check = relation->statement ? -1 : 2,
-                      .checked = changed,
+                      .checked = fr_pg_sql_changed,
                       .copy = relation->statement ? 1 : 3,
                       .stays = stays};
     fr_rc rc = fr_wal_read_rows(c->pool, r->layout, &way, out, err);
@@ -514,6 +508,8 @@ static fr_rc read_rows(pg_sql *c, fr_sql_relation *relation, fr_str sql, PGconn 
 static fr_rc pg_select(fr_sql *base, fr_sql_relation *relation, fr_str sql, fr_reader **out,
                        fr_err *err)
 {
+    if (SQL(base)->views)
+        return fr_pg_view_rows(SQL(base), RELATION(relation), sql, out, err);
     return read_rows(SQL(base), relation, sql, NULL, out, err);
 }
 
@@ -554,7 +550,7 @@ static fr_rc pg_settle(fr_sql *base, bool remove, fr_err *err)
 static fr_rc pg_scalar(fr_sql *base, fr_str sql, fr_arena *a, fr_str *out, fr_err *err)
 {
     PGresult *res = NULL;
-    FR_TRY(ask(SQL(base), "ask", fr_arena_cstr(a, sql), NULL, 0, &res, err));
+    FR_TRY(fr_pg_sql_ask(SQL(base), "ask", fr_arena_cstr(a, sql), NULL, 0, &res, err));
     fr_rc rc = FR_OK;
     if (PQntuples(res) != 1 || PQnfields(res) != 1)
         rc = fr_fail(err, FR_ERR_BUG, "ask: %d rows, one was expected", PQntuples(res));
@@ -630,4 +626,8 @@ const fr_sql_ops fr_postgres_sql = {
     .text = pg_text,
     .put_time = pg_put_time,
     .put_outbox = fr_pg_put_outbox,
+    .begin_view = fr_pg_begin_view,
+    .end_view = fr_pg_end_view,
+    .triggers = fr_pg_triggers,
+    .put_triggers = fr_pg_put_triggers,
 };

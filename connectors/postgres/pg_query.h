@@ -8,5 +8,12 @@ extern const fr_sql_ops fr_postgres_sql;
 
 /* pg_ddl.c */
 fr_rc fr_pg_put_outbox(fr_buf *b, const fr_ddl_outbox *o, fr_err *err);
+/* The server would cut a longer name off, and say so only in passing. */
+fr_rc fr_pg_ddl_length(const fr_table_settings *t, fr_str name, fr_err *err);
+/* Settings of a table that is always nearly empty. */
+extern const char fr_pg_ddl_queue[];
+
+/* pg_ddl_triggers.c */
+fr_rc fr_pg_put_triggers(fr_sql *c, fr_buf *b, const fr_ddl_triggers *o, fr_err *err);
 
 #endif

@@ -383,7 +383,7 @@ static chunk_reader *new_reader(fr_wal_source *s, const fr_pg_layout *layout)
 static fr_rc connect_reader(chunk_reader *r, fr_err *err)
 {
     FR_TRY(fr_wal_wake_open(&r->wake, err));
-    return fr_wal_take(r->s, &r->conn, err);
+    return r->conn != NULL ? FR_OK : fr_wal_take(r->s, &r->conn, err);
 }
 
 fr_rc fr_wal_read_rows(fr_wal_source *s, const fr_pg_layout *layout, const fr_wal_way *way,
@@ -391,6 +391,7 @@ fr_rc fr_wal_read_rows(fr_wal_source *s, const fr_pg_layout *layout, const fr_wa
 {
     chunk_reader *r = new_reader(s, layout);
     r->stays = way->stays;
+    r->conn = way->conn;
     fr_rc rc = connect_reader(r, err);
     if (rc != FR_FAIL)
         rc = way_in(r, way, err);

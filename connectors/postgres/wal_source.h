@@ -136,6 +136,7 @@ typedef struct fr_wal_way {
     fr_rc (*checked)(fr_err *err); /* says why */
     PGconn *
         *stays; /* no COMMIT follows: the connection goes here after the last row. NULL: it does */
+    PGconn *conn; /* to read over, the reader's from now on; NULL: one of the pool */
 } fr_wal_way;
 /* Its rows, as a chunk's: all columns of the layout, in its order and form. Borrows the layout;
  * way is needed for the call only. */

@@ -205,7 +205,7 @@ static size_t rows_of(const fr_batch *b)
 {
     size_t n = 0;
     for (size_t i = 0; i < b->count; i++)
-        n += b->events[i].op == FR_OP_READ || b->events[i].op == FR_OP_DELETE;
+        n += b->events[i].op <= FR_OP_TRUNCATE;
     return n;
 }
 

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "connect/ddl.h"
+#include "connect/ddl_triggers.h"
 #include "connect/source.h"
 #include "model/settings.h"
 
@@ -36,6 +37,9 @@ typedef struct fr_sql_relation { /* first member of the connector's own */
      * ahead of their transactions; else empty. NULL: none do. */
     const fr_str *ahead;
     fr_str no_delete; /* of an outbox that is emptied: the GRANT that is missing; else empty */
+    /* With method trigger, one per column: the type, as SQL, of a column of a change table that
+     * takes each of its values unchanged, and NULL. Else NULL. */
+    const fr_str *copies;
 } fr_sql_relation;
 
 /* Who may still commit rows whose number or time is lower than what can be seen now. Times are
@@ -51,6 +55,15 @@ typedef struct fr_sql_state {
     int64_t prepared_us;
     fr_str oldest_who; /* in the arena: "pid 4711 (psql, user erp)"; empty: nobody */
 } fr_sql_state;
+
+/* The triggers that write a table's change table. */
+typedef struct fr_sql_triggers {
+    int64_t shape;    /* that they write */
+    fr_str wrong;     /* else empty: which one is not there, or does not do what it must */
+    const char *code; /* of that: "trigger.missing", "trigger.disabled", "trigger.order" */
+    fr_str blind;     /* else empty: changes of rows that no trigger sees here */
+    const char *blind_code;
+} fr_sql_triggers;
 
 typedef struct fr_sql_ops {
     const char *name; /* "postgres-query": in logs and plan */
@@ -89,6 +102,15 @@ typedef struct fr_sql_ops {
     /* Ends it, its reader closed. remove: after FR_END only; the rows that came are deleted then,
      * and those only. Else all is as it was; also after a failure. */
     fr_rc (*settle)(fr_sql *c, bool remove, fr_err *err);
+    /* From now on each select reads one and the same view, until it is left; only of these
+     * relations, whose columns are looked at first ("sql.changed"). The view is newer than the
+     * call. No take meanwhile. */
+    fr_rc (*begin_view)(fr_sql *c, fr_sql_relation *const *relations, size_t count, fr_err *err);
+    void (*end_view)(fr_sql *c); /* also where none is; its reader closed */
+    /* Are the triggers that put_triggers makes there, and on? Texts in the arena. Optional, with
+     * put_triggers. */
+    fr_rc (*triggers)(fr_sql *c, fr_arena *a, const fr_sql_relation *table, fr_sql_triggers *out,
+                      fr_err *err);
     /* The only cell of the only row as text; ptr NULL: SQL NULL. */
     fr_rc (*scalar)(fr_sql *c, fr_str sql, fr_arena *a, fr_str *out, fr_err *err);
 
@@ -107,6 +129,9 @@ typedef struct fr_sql_ops {
     /* What a DBA runs to make the table of an outbox, or to take it away again, with rights and
      * what the log needs; runs as it is. Asks no server. CONFIG. */
     fr_rc (*put_outbox)(fr_buf *b, const fr_ddl_outbox *o, fr_err *err);
+    /* The same of a change table and the triggers that fill it. c NULL: to take it away. Asks
+     * nothing, but what server it is was seen when c was opened. */
+    fr_rc (*put_triggers)(fr_sql *c, fr_buf *b, const fr_ddl_triggers *o, fr_err *err);
 } fr_sql_ops;
 
 struct fr_sql { /* first member of the connector's own */

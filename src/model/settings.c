@@ -192,12 +192,12 @@ bool fr_table_messages(const fr_table_settings *t, fr_str *prefix_out)
 bool fr_table_polled(const fr_table_settings *t)
 {
     return t->method == FR_METHOD_QUERY || t->method == FR_METHOD_OUTBOX ||
-           t->method == FR_METHOD_SNAPSHOT;
+           t->method == FR_METHOD_TRIGGER || t->method == FR_METHOD_SNAPSHOT;
 }
 
 bool fr_table_emptied(const fr_table_settings *t)
 {
-    return t->method == FR_METHOD_OUTBOX && t->outbox.clean_up;
+    return t->method == FR_METHOD_TRIGGER || (t->method == FR_METHOD_OUTBOX && t->outbox.clean_up);
 }
 
 const char *fr_table_cursor(const fr_table_settings *t)

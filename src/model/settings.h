@@ -174,9 +174,11 @@ const fr_table_settings *fr_source_match(const fr_source_settings *s, fr_str spa
  * table that is known only at the server can be asked about only there. */
 bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
                          const fr_table_settings **one, const fr_table_settings **other);
-/* True when the table is asked (method query, snapshot, outbox) instead of read from the log. */
+/* True when the table is asked (method query, snapshot, outbox, trigger) instead of read from the
+ * log. */
 bool fr_table_polled(const fr_table_settings *t);
-/* Its rows are deleted once they are published: a queue. Polled, but not by a cursor. */
+/* Its rows, or those of its change table, are deleted once they are published: a queue. Polled, but
+ * not by a cursor. */
 bool fr_table_emptied(const fr_table_settings *t);
 /* poll.column; of an outbox whose rows stay: its id, if none is set. NULL: none. */
 const char *fr_table_cursor(const fr_table_settings *t);

@@ -3,6 +3,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "poll/load.h"
 #include "poll/order.h"
 #include "poll/pending.h"
 #include <inttypes.h>
@@ -12,6 +13,8 @@
 
 /* CHUNK: rows of one statement that deletes. TRIES: to delete rows that do not go. */
 enum { CHUNK = 1000, TRIES = 3 };
+/* How often triggers are looked at, between these two: ten times poll.every. */
+enum { LOOK_LEAST_US = 1000000, LOOK_MOST_US = 30000000 };
 
 /* REMOVE: what is pending is committed, and is to be deleted before anything is read. */
 typedef enum { STEP_REMOVE, STEP_READ } drain_step;
@@ -25,11 +28,14 @@ struct fr_drain {
     uint32_t version, epoch;
 
     const fr_sql_ops *ops;
-    fr_sql_relation *relation;
+    fr_sql_relation *relation; /* what is emptied */
+    fr_changes *changes; /* method trigger: what its rows are, and whose relation is; else NULL */
+    fr_load load;        /* of their table */
+    int64_t looked_us;   /* monotonic: at the triggers */
+    fr_sql *view;        /* a view is open there; else NULL */
     fr_drain_order order;
     size_t *summed; /* the places of pending.columns in the relation, in names' memory */
     size_t summed_count;
-    bool recorded_columns; /* they are those of rows that were published before */
     fr_arena *places;
 
     drain_step step;
@@ -39,8 +45,11 @@ struct fr_drain {
     bool uncleared; /* the newest record has rows pending */
     bool more;      /* the last page was full: read on after deleting */
     bool waits, over;
+    bool said_others;      /* that somebody else deletes as well */
+    bool recorded_columns; /* those that are summed are of rows that were published before */
+    bool unloaded;         /* the load is further than the newest record says */
+    bool loading;          /* the table's rows are being read, and not its changes */
     int64_t selected_us, whole_us; /* wall: the newest view; one of which all was read */
-    bool said_others;              /* that somebody else deletes as well */
 
     /* The page that is being read. */
     fr_reader *reader;
@@ -66,15 +75,33 @@ fr_drain *fr_drain_new(const fr_source_settings *source, const fr_table_settings
     return d;
 }
 
+static void end_view(fr_drain *d)
+{
+    if (d->view != NULL)
+        d->view->ops->end_view(d->view);
+    d->view = NULL;
+    d->loading = false;
+}
+
 void fr_drain_leave(fr_drain *d)
 {
     if (d->reader == NULL)
         return;
     d->reader->ops->close(d->reader);
     d->reader = NULL;
+    end_view(d);
     d->waits = d->page_rows > 0;
     d->step = d->waits ? STEP_REMOVE : STEP_READ;
     d->more = true;
+}
+
+static void forget(fr_drain *d)
+{
+    if (d->changes == NULL && d->relation != NULL)
+        d->ops->forget(d->relation);
+    fr_changes_free(d->changes);
+    d->relation = NULL;
+    d->changes = NULL;
 }
 
 void fr_drain_free(fr_drain *d)
@@ -82,8 +109,8 @@ void fr_drain_free(fr_drain *d)
     if (d == NULL)
         return;
     fr_drain_leave(d);
-    if (d->relation != NULL)
-        d->ops->forget(d->relation);
+    forget(d);
+    fr_load_free(&d->load);
     fr_pending_free(&d->pending);
     fr_batch_free(d->taken);
     fr_arena_free(d->places);
@@ -116,6 +143,8 @@ static bool uses(const fr_drain *d, const fr_drain_order *o, size_t column)
 {
     const fr_table_settings *t = d->settings;
     fr_str name = d->relation->table->columns[column].name;
+    if (d->changes != NULL)
+        return fr_changes_tells(d->changes, column);
     if (t->envelope != FR_ENVELOPE_RAW || column == o->id || column == o->columns[0])
         return true;
     const char *named[] = {t->outbox.payload, t->outbox.key, t->outbox.type};
@@ -176,18 +205,22 @@ static fr_rc find_columns(fr_drain *d, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc take_relation(fr_drain *d, fr_sql_relation *r, fr_err *err)
+/* The relation is the drain's from now on, and so are the changes that it is of. */
+static fr_rc take_relation(fr_drain *d, fr_sql_relation *r, fr_changes *ch, fr_err *err)
 {
     fr_drain_order order;
-    if (fr_drain_order_of(r, d->settings, &order, err) == FR_FAIL) {
-        d->ops->forget(r);
+    const fr_table_settings *t = ch != NULL ? &ch->log_settings : d->settings;
+    if (fr_drain_order_of(r, t, &order, err) == FR_FAIL) {
+        if (ch == NULL)
+            d->ops->forget(r);
+        fr_changes_free(ch);
         return FR_FAIL;
     }
-    if (d->relation != NULL)
-        d->ops->forget(d->relation);
+    forget(d);
     fr_arena_free(d->places);
     d->places = fr_arena_new(0);
     d->relation = r;
+    d->changes = ch;
     d->order = order;
     if (d->pending.count > 0)
         return find_columns(d, err);
@@ -195,14 +228,72 @@ static fr_rc take_relation(fr_drain *d, fr_sql_relation *r, fr_err *err)
     return FR_OK;
 }
 
+static fr_rc begin_load(fr_drain *d, fr_err *err)
+{
+    bool anew = false, done = d->load.known && d->load.done;
+    FR_TRY(fr_load_begin(&d->load, d->changes, d->settings, &anew, err));
+    d->unloaded = d->unloaded || anew || done != d->load.done;
+    if (anew)
+        fr_log(FR_LOG_WARN, d->who,
+               d->load.done ? "its triggers were renewed: what was changed before that may lack "
+                              "values of new columns (snapshot.mode: never)"
+                            : "its triggers were renewed: all rows are read once more");
+    return FR_OK;
+}
+
+/* kept: what was known stays, if nothing differs: whoever encodes remembers each table that there
+ * was. */
+static fr_rc describe_changes(fr_drain *d, fr_sql *c, bool kept, fr_err *err)
+{
+    fr_changes *ch = NULL;
+    FR_TRY(fr_changes_open(c, d->source, d->settings, d->space, d->name, d->version + 1, &ch, err));
+    d->looked_us = fr_now_us();
+    if (kept && fr_changes_same(d->changes, ch)) {
+        fr_changes_free(ch);
+        return FR_OK;
+    }
+    d->ops = c->ops;
+    FR_TRY(take_relation(d, ch->log, ch, err));
+    d->version++;
+    return begin_load(d, err);
+}
+
 static fr_rc describe(fr_drain *d, fr_sql *c, fr_err *err)
 {
     fr_sql_relation *r = NULL;
+    if (d->settings->method == FR_METHOD_TRIGGER)
+        return describe_changes(d, c, false, err);
     FR_TRY(c->ops->describe(c, d->settings, d->space, d->name, d->version + 1, &r, err));
     d->ops = c->ops;
-    FR_TRY(take_relation(d, r, err));
+    FR_TRY(take_relation(d, r, NULL, err));
     d->version++;
     return FR_OK;
+}
+
+/* Triggers may be dropped, and columns added, and nothing tells us. */
+static fr_rc look(fr_drain *d, fr_sql *c, fr_err *err)
+{
+    int64_t every = 10 * d->settings->poll_every_us;
+    every = every < LOOK_LEAST_US ? LOOK_LEAST_US : every > LOOK_MOST_US ? LOOK_MOST_US : every;
+    if (d->changes == NULL || fr_now_us() - d->looked_us < every)
+        return FR_OK;
+    return describe_changes(d, c, true, err);
+}
+
+/* A record of an outbox says nothing of a table's load, and the other way round. */
+static fr_rc other_kind(const fr_drain *d, fr_err *err)
+{
+    bool triggers = d->settings->method == FR_METHOD_TRIGGER;
+    if (d->recorded.len == 0 || triggers == d->load.known)
+        return FR_OK;
+    fr_fail(err, FR_ERR_POSITION,
+            triggers ? "it was an outbox so far, and is captured by triggers now: what was "
+                       "published of it is on record in another way"
+                     : "it was captured by triggers so far, and is an outbox now: what was "
+                       "published of it is on record in another way");
+    fr_fail_code(err, "poll.other_method");
+    return fr_fail_hint(err, "set the method as it was; or begin anew: freshet position reset "
+                             "SOURCE (stopped)");
 }
 
 static fr_rc begin(fr_drain *d, fr_sql *c, fr_err *err)
@@ -212,6 +303,9 @@ static fr_rc begin(fr_drain *d, fr_sql *c, fr_err *err)
     if (d->recorded.len > 0)
         FR_TRY(fr_pending_parse(d->recorded, &d->pending, err));
     d->uncleared = d->inherited = d->pending.count > 0;
+    if (d->pending.load.len > 0)
+        FR_TRY(fr_load_read(d->pending.load, &d->load, err));
+    FR_TRY(other_kind(d, err));
     FR_TRY(describe(d, c, err));
     if (d->order.doubt != NULL)
         fr_log(FR_LOG_WARN, d->who, "its order is in doubt: %.*s %s", FR_ARG(d->order.doubt_of),
@@ -449,7 +543,10 @@ static fr_str page_sql(fr_drain *d, fr_arena *a)
 {
     fr_buf b = {.arena = a};
     fr_poll_put_select(&b, d->ops, d->relation, NULL);
-    fr_poll_put_where(&b, d->settings);
+    if (d->changes != NULL)
+        fr_buf_text(&b, " WHERE "); /* snapshot.where is of the table */
+    else
+        fr_poll_put_where(&b, d->settings);
     fr_buf_text(&b, "1 = 1 ORDER BY ");
     for (size_t i = 0; i < d->order.count; i++) {
         fr_buf_text(&b, i > 0 ? ", " : "");
@@ -459,16 +556,31 @@ static fr_str page_sql(fr_drain *d, fr_arena *a)
     return fr_buf_view(&b);
 }
 
+/* What is read in one view: changes, and, as long as it is loaded, then rows of the table. */
+static fr_rc open_view(fr_drain *d, fr_sql *c, fr_err *err)
+{
+    if (d->changes == NULL || d->load.done)
+        return FR_OK;
+    fr_sql_relation *both[] = {d->changes->table, d->changes->log};
+    FR_TRY(c->ops->begin_view(c, both, 2, err));
+    d->view = c;
+    return FR_OK;
+}
+
 static fr_rc start(fr_drain *d, fr_sql *c, fr_err *err)
 {
     fr_rc rc = FR_FAIL;
+    FR_TRY(look(d, c, err));
     d->selected_us = fr_wall_us();
     for (int tries = 0; rc == FR_FAIL; tries++) {
         fr_arena *a = fr_arena_new(0);
-        rc = c->ops->select(c, d->relation, page_sql(d, a), &d->reader, err);
+        rc = open_view(d, c, err);
+        if (rc == FR_OK)
+            rc = c->ops->select(c, d->relation, page_sql(d, a), &d->reader, err);
         fr_arena_free(a);
         if (rc == FR_OK)
             break;
+        end_view(d);
         if (strcmp(err->code, "sql.changed") != 0 || tries > 0)
             return FR_FAIL;
         fr_log(FR_LOG_INFO, d->who, "its columns have changed");
@@ -477,6 +589,32 @@ static fr_rc start(fr_drain *d, fr_sql *c, fr_err *err)
     d->page_rows = 0;
     d->more = false;
     return FR_OK;
+}
+
+/* All changes of the view were read: rows of the table follow in the same view. */
+static fr_rc start_loading(fr_drain *d, fr_sql *c, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_str sql;
+    d->reader->ops->close(d->reader);
+    d->reader = NULL;
+    d->loading = true;
+    fr_rc rc = fr_load_sql(&d->load, a, d->changes, d->settings, &sql, err);
+    if (rc == FR_OK)
+        rc = c->ops->select(c, d->changes->table, sql, &d->reader, err);
+    fr_arena_free(a);
+    if (rc == FR_FAIL)
+        end_view(d);
+    return rc;
+}
+
+static void place(fr_drain *d, fr_event *e)
+{
+    if (d->page_rows == 0)
+        d->pending.page++;
+    e->position = (fr_position){
+        .lsn = d->pending.page, .ordinal = (uint32_t)d->page_rows++, .epoch = d->epoch};
+    d->pending.read++;
 }
 
 static fr_rc take_row(fr_drain *d, fr_batch *b, fr_event *e, fr_err *err)
@@ -488,14 +626,37 @@ static fr_rc take_row(fr_drain *d, fr_batch *b, fr_event *e, fr_err *err)
     fr_str id = d->ops->text(b->arena, d->relation, d->order.id, v);
     if (id.len > FR_PENDING_ID_MAX)
         return bad_id(d, "a row has one of more than 255 bytes", err);
-    if (d->page_rows == 0)
-        d->pending.page++;
-    e->position = (fr_position){
-        .lsn = d->pending.page, .ordinal = (uint32_t)d->page_rows++, .epoch = d->epoch};
+    place(d, e);
     e->time_us = at->kind == FR_TIMESTAMP ? at->integer : 0;
-    d->pending.read++;
     fr_pending_add(&d->pending, id, fr_pending_sum(&e->after, d->summed, d->summed_count));
-    return FR_OK;
+    return d->changes == NULL ? FR_OK : fr_changes_event(d->changes, b, e, err);
+}
+
+/* A change table is nobody's; and what its rows say may be of an older version of their table than
+ * the one that is there. */
+static void drop_tables(fr_batch *b, size_t from)
+{
+    size_t n = from;
+    for (size_t i = from; i < b->count; i++)
+        if (b->events[i].op != FR_OP_TABLE)
+            b->events[n++] = b->events[i];
+    b->count = n;
+}
+
+static void take_loaded(fr_drain *d, fr_batch *b, size_t from, bool *rows)
+{
+    const fr_event *last = NULL;
+    for (size_t i = from; i < b->count; i++) {
+        if (b->events[i].op != FR_OP_READ)
+            continue;
+        place(d, &b->events[i]);
+        d->load.rows++;
+        last = &b->events[i];
+    }
+    if (last == NULL)
+        return;
+    fr_load_row(&d->load, d->changes, last);
+    *rows = true;
 }
 
 /* *rows: there were some. The page ends early where the record would become too long. */
@@ -520,20 +681,27 @@ static fr_rc take_rows(fr_drain *d, fr_batch *b, size_t from, bool *rows, fr_err
 static void put_record(fr_drain *d, fr_batch *b)
 {
     b->polled = fr_arena_printf(b->arena, "%.*s.%.*s", FR_ARG(d->space), FR_ARG(d->name));
-    b->progress = fr_pending_record(b->arena, &d->pending);
+    fr_buf more = {.arena = b->arena};
+    fr_load_put(&more, &d->load);
+    b->progress = fr_pending_record(b->arena, &d->pending, fr_buf_view(&more));
     d->uncleared = d->pending.count > 0;
+    d->unloaded = false;
 }
 
 static fr_rc end_page(fr_drain *d, fr_batch *b)
 {
-    bool more = d->more;
+    bool more = d->more, loaded = d->loading;
+    if (loaded)
+        fr_load_page_over(&d->load, d->settings);
     fr_drain_leave(d);
-    d->more = more;
-    d->whole_us = more ? d->whole_us : d->selected_us;
-    if (d->waits || !d->uncleared)
+    d->more = more || (d->changes != NULL && !d->load.done);
+    d->whole_us = d->more ? d->whole_us : d->selected_us;
+    if (d->waits && !loaded)
         return FR_END;
-    put_record(d, b); /* nothing is pending any more */
-    d->over = true;
+    if (!d->uncleared && !d->unloaded && !loaded)
+        return FR_END;
+    put_record(d, b); /* nothing is pending any more, or it is loaded */
+    d->over = !d->waits;
     return FR_OK;
 }
 
@@ -545,10 +713,19 @@ static fr_rc read_on(fr_drain *d, fr_sql *c, fr_batch *b, int64_t deadline_us, f
         FR_TRY(start(d, c, err));
     fr_rc rc = d->reader->ops->fill(d->reader, b, deadline_us, err);
     FR_TRY(rc);
-    FR_TRY(take_rows(d, b, from, &rows, err));
+    if (d->changes != NULL)
+        drop_tables(b, from);
+    if (d->loading)
+        take_loaded(d, b, from, &rows);
+    else
+        FR_TRY(take_rows(d, b, from, &rows, err));
     if (rows)
         put_record(d, b);
-    bool early = rc != FR_END && d->pending.bytes > FR_PENDING_BYTES_MAX;
+    bool early = rc != FR_END && !d->loading && d->pending.bytes > FR_PENDING_BYTES_MAX;
+    if (rc == FR_END && d->view != NULL && !d->loading && !d->more && !rows) {
+        FR_TRY(start_loading(d, c, err));
+        return read_on(d, c, b, deadline_us, err);
+    }
     if (rc == FR_END || early) {
         fr_rc ended = end_page(d, b);
         return rows ? FR_OK : ended;

@@ -2,7 +2,11 @@
  * pending: published, and perhaps not deleted yet. Those are in the checkpoint, in the Kafka
  * transaction that published them, so that a crash at any point neither loses a row nor repeats
  * it (docs/sources/outbox.md). There is no cursor: a row that is committed late is simply seen
- * later, and nothing is ever deleted but the very rows that were published. */
+ * later, and nothing is ever deleted but the very rows that were published.
+ *
+ * The same of a change table that triggers fill (method trigger): its rows are published as the
+ * changes of their table that they are, and that table is loaded first (docs/sources/trigger.md).
+ */
 #ifndef FR_POLL_DRAIN_H
 #define FR_POLL_DRAIN_H
 

@@ -49,7 +49,7 @@ uint32_t fr_pending_sum(const fr_row *row, const size_t *at, size_t count)
     return sum;
 }
 
-fr_str fr_pending_record(fr_arena *a, const fr_pending *p)
+fr_str fr_pending_record(fr_arena *a, const fr_pending *p, fr_str more)
 {
     fr_buf b = {.arena = a};
     fr_buf_printf(&b, "{\"v\":1,\"page\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"id\":", p->page,
@@ -66,7 +66,7 @@ fr_str fr_pending_record(fr_arena *a, const fr_pending *p)
         fr_buf_json(&b, p->rows[i].id);
         fr_buf_printf(&b, ",%" PRIu32 "]", p->rows[i].sum);
     }
-    fr_buf_text(&b, "]}");
+    fr_buf_printf(&b, "]%.*s}", FR_ARG(more));
     return fr_buf_view(&b);
 }
 
@@ -108,6 +108,14 @@ static bool take_rows(const json_t *list, fr_pending *p)
     return json_is_array(list);
 }
 
+static void take_load(const json_t *load, fr_pending *p)
+{
+    char *text = load == NULL ? NULL : json_dumps(load, JSON_COMPACT);
+    if (text != NULL)
+        p->load = fr_arena_str(p->arena, fr_cstr(text));
+    free(text);
+}
+
 static fr_rc other_method(fr_err *err)
 {
     fr_fail(err, FR_ERR_POSITION,
@@ -140,6 +148,8 @@ fr_rc fr_pending_parse(fr_str text, fr_pending *out, fr_err *err)
     }
     p.page = (uint64_t)json_integer_value(page);
     p.read = (uint64_t)fr_json_int(j, "rows", 0);
+    if (rc == FR_OK)
+        take_load(json_object_get(j, "load"), &p);
     json_decref(j);
     if (rc == FR_OK)
         *out = p;

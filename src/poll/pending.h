@@ -21,6 +21,7 @@ typedef struct fr_pending { /* zero is empty */
     fr_str id;                /* the column's name */
     fr_str *columns;          /* those that the sums are of */
     size_t column_count;
+    fr_str load; /* what a record says of a first load (poll/load.h); empty: nothing */
 } fr_pending;
 
 /* The record stays well below what a message of Kafka may be. */
@@ -35,7 +36,8 @@ void fr_pending_add(fr_pending *p, fr_str id, uint32_t sum);
 /* Over these values of a row; at: their places in it. */
 uint32_t fr_pending_sum(const fr_row *row, const size_t *at, size_t count);
 
-fr_str fr_pending_record(fr_arena *a, const fr_pending *p);
+/* more: members of the record beside these, as JSON, each behind a comma. */
+fr_str fr_pending_record(fr_arena *a, const fr_pending *p, fr_str more);
 /* POSITION where it cannot be read, or is not of an outbox that is emptied. */
 fr_rc fr_pending_parse(fr_str text, fr_pending *out, fr_err *err);
 

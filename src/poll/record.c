@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-static void put_order(fr_buf *b, const char *name, const fr_str *texts, size_t count)
+void fr_poll_put_texts(fr_buf *b, const char *name, const fr_str *texts, size_t count)
 {
     fr_buf_printf(b, ",\"%s\":[", name);
     for (size_t i = 0; i < count; i++) {
@@ -27,8 +27,8 @@ fr_str fr_poll_record_text(fr_arena *a, const fr_poll_record *r, const fr_str *o
 {
     fr_buf b = {.arena = a};
     fr_buf_printf(&b, "{\"v\":1,\"page\":%" PRIu64 ",\"rows\":%" PRIu64, r->page, r->rows);
-    put_order(&b, "order", order, order_count);
-    put_order(&b, "at", r->at, r->at_count);
+    fr_poll_put_texts(&b, "order", order, order_count);
+    fr_poll_put_texts(&b, "at", r->at, r->at_count);
     fr_buf_printf(&b,
                   ",\"cursor\":%" PRId64 ",\"bound\":%" PRId64 ",\"server\":%" PRId64
                   ",\"wall\":%" PRId64,

@@ -28,6 +28,8 @@ typedef struct fr_poll_record {
 /* order: the columns' names, first the cursor's. */
 fr_str fr_poll_record_text(fr_arena *a, const fr_poll_record *r, const fr_str *order,
                            size_t order_count);
+/* ,"name":["text",...] */
+void fr_poll_put_texts(fr_buf *b, const char *name, const fr_str *texts, size_t count);
 /* Texts in the arena; gaps are the caller's to free. POSITION where the record is of other columns,
  * which names both, or cannot be read. */
 fr_rc fr_poll_record_parse(fr_arena *a, fr_str text, const fr_str *order, size_t order_count,

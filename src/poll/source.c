@@ -1,5 +1,6 @@
 /* All polled tables of a source: which there are, and what plan says of them. */
 #include "base/json.h"
+#include "poll/changes.h"
 #include "poll/drain.h"
 #include "poll/order.h"
 #include "poll/poll.h"
@@ -29,6 +30,13 @@ static bool any_pattern(const fr_source_settings *s)
     return false;
 }
 
+/* A pattern means tables, and not what triggers write of them. */
+static bool is_change_table(fr_str name)
+{
+    static const char begins[] = FR_TRIGGERS_LOG;
+    return name.len > sizeof(begins) - 1 && memcmp(name.ptr, begins, sizeof(begins) - 1) == 0;
+}
+
 /* Exact names are taken as they are, so that a statement (poll.query) needs no table; a pattern
  * asks the server. */
 fr_rc fr_poll_find(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *source, fr_arena *a,
@@ -49,6 +57,8 @@ fr_rc fr_poll_find(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *s
     }
     for (size_t i = 0; i < name_count; i++) {
         const fr_table_settings *t = fr_source_match(source, names[i].space, names[i].name);
+        if (t != NULL && t->method == FR_METHOD_TRIGGER && is_change_table(names[i].name))
+            continue;
         if (t != NULL && t->regex != NULL && fr_table_polled(t))
             tables[count++] = (fr_polled){names[i], t};
     }
@@ -242,11 +252,47 @@ static void check_drain(const fr_sql_ops *ops, const fr_sql_relation *r, const f
     say_index(ops, r, &order, out);
 }
 
-static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_polled *t, fr_findings *out)
+static void say_blind(const fr_sql_triggers *found, const fr_polled *t, fr_findings *out)
+{
+    if (found->blind.len > 0)
+        fr_findings_add(out, FR_WARNING, found->blind_code, "%.*s.%.*s: %.*s",
+                        FR_ARG(t->name.space), FR_ARG(t->name.name), FR_ARG(found->blind));
+}
+
+/* A table that triggers capture. */
+static void check_changes(fr_sql *c, const fr_source_settings *source, const fr_polled *t,
+                          fr_findings *out)
+{
+    fr_changes *ch = NULL;
+    fr_sql_triggers found = {0};
+    size_t columns[FR_POLL_ORDER_MAX], count;
+    fr_err err;
+    fr_rc rc = fr_changes_open(c, source, t->settings, t->name.space, t->name.name, 1, &ch, &err);
+    if (rc == FR_OK)
+        rc = fr_changes_blind(c, ch, out->arena, &found, &err);
+    if (rc == FR_OK && t->settings->snapshot_mode != 1)
+        rc = fr_changes_key(ch, t->settings, columns, FR_POLL_ORDER_MAX, &count, &err);
+    if (rc == FR_OK) {
+        fr_findings_add(out, FR_FINE, "trigger.there", "%.*s.%.*s: its triggers know its columns",
+                        FR_ARG(t->name.space), FR_ARG(t->name.name));
+        say_blind(&found, t, out);
+    } else {
+        fr_fail_in(&err, "%.*s.%.*s", FR_ARG(t->name.space), FR_ARG(t->name.name));
+        add_error(out, "trigger.table", &err);
+    }
+    fr_changes_free(ch);
+}
+
+static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_source_settings *source,
+                        const fr_polled *t, fr_findings *out)
 {
     fr_sql_relation *r = NULL;
     fr_poll_order o;
     fr_err err;
+    if (t->settings->method == FR_METHOD_TRIGGER) {
+        check_changes(c, source, t, out);
+        return;
+    }
     if (ops->describe(c, t->settings, t->name.space, t->name.name, 1, &r, &err) == FR_FAIL) {
         fr_fail_in(&err, "%.*s.%.*s", FR_ARG(t->name.space), FR_ARG(t->name.name));
         add_error(out, "query.table", &err);
@@ -311,6 +357,6 @@ void fr_poll_check(const fr_sql_ops *ops, const fr_source_settings *source, fr_f
     if (fr_poll_find(ops, c, source, out->arena, &tables, &count, &err) == FR_FAIL)
         add_error(out, "query.tables", &err);
     for (size_t i = 0; i < count; i++)
-        check_table(ops, c, &tables[i], out);
+        check_table(ops, c, source, &tables[i], out);
     ops->close(c);
 }

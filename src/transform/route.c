@@ -122,9 +122,11 @@ static fr_rc check_pairs(const fr_table *t, const fr_table_settings *s, const ch
  * not be in each of them; what it includes, keys by or partitions by must be. */
 static fr_rc check_names(const fr_table *t, const fr_table_settings *s, fr_err *err)
 {
-    FR_TRY(check_list(t, s, "columns.include", &s->columns_include, err));
     FR_TRY(check_list(t, s, "key", &s->key, err));
     FR_TRY(check_list(t, s, "partition_by", &s->partition_by, err));
+    if (t->partial)
+        return FR_OK;
+    FR_TRY(check_list(t, s, "columns.include", &s->columns_include, err));
     if (s->regex != NULL)
         return FR_OK;
     FR_TRY(check_list(t, s, "columns.exclude", &s->columns_exclude, err));

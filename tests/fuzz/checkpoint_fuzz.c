@@ -2,6 +2,7 @@
  * key and value; several in a row, each length-prefixed, so that records meet what earlier ones
  * left. */
 #include "base/bytes.h"
+#include "poll/load.h"
 #include "poll/pending.h"
 #include "poll/record.h"
 #include "progress/checkpoint.h"
@@ -23,9 +24,15 @@ static void polled(fr_arena *a, fr_str text)
     rc = fr_pending_parse(text, &p, &err);
     if (rc == FR_FAIL && err.kind != FR_ERR_POSITION)
         abort();
-    if (rc == FR_OK && (fr_pending_parse(fr_pending_record(a, &p), &again, &err) == FR_FAIL ||
-                        again.count != p.count || again.page != p.page))
+    if (rc == FR_OK &&
+        (fr_pending_parse(fr_pending_record(a, &p, FR_STR("")), &again, &err) == FR_FAIL ||
+         again.count != p.count || again.page != p.page))
         abort();
+    fr_load load = {0};
+    if (rc == FR_OK && p.load.len > 0 && fr_load_read(p.load, &load, &err) == FR_FAIL &&
+        err.kind != FR_ERR_POSITION)
+        abort();
+    fr_load_free(&load);
     fr_pending_free(&again);
     fr_pending_free(&p);
 }

@@ -4,6 +4,7 @@
 
 #include "connect/sql.h"
 #include <inttypes.h>
+#include <stdlib.h>
 
 static void w_put_ident(fr_buf *b, fr_str name)
 {
@@ -38,6 +39,17 @@ static void w_put_time(fr_buf *b, const fr_sql_relation *r, size_t column, int64
 {
     (void)r, (void)column;
     fr_buf_printf(b, "%" PRId64, us);
+}
+
+/* Readers of theirs end when they are read, and own nothing. */
+static void r_interrupt(fr_reader *base)
+{
+    (void)base;
+}
+
+static void r_close(fr_reader *base)
+{
+    free(base);
 }
 
 #define W_SPELLING                                                                                 \

@@ -174,16 +174,6 @@ static fr_rc r_fill(fr_reader *base, fr_batch *b, int64_t deadline_us, fr_err *e
     return b->count > before ? FR_OK : FR_END;
 }
 
-static void r_interrupt(fr_reader *base)
-{
-    (void)base;
-}
-
-static void r_close(fr_reader *base)
-{
-    free(base);
-}
-
 static const fr_reader_ops reader_ops = {
     .fill = r_fill, .interrupt = r_interrupt, .close = r_close};
 

@@ -30,7 +30,7 @@ complete -c freshet -n '__fish_seen_subcommand_from snapshot' -a cancel
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -a status
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -l where -x -d 'start: only rows for which this condition of the database holds'
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -l dry-run -d 'show what would be done'
-complete -c freshet -n __fish_use_subcommand -a ddl -d 'the SQL that makes the table of an outbox, and the SQL that removes it; runs nothing'
+complete -c freshet -n __fish_use_subcommand -a ddl -d 'the SQL that makes an outbox, or triggers that capture a table, and that removes them; runs nothing'
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -a outbox
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -a triggers
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -a grants

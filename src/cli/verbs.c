@@ -147,12 +147,16 @@ const fr_verb fr_verbs[] = {
      .max_args = 1,
      .actions = ddl_actions,
      .flags = ddl_flags,
-     .help = "the SQL that makes the table of an outbox, and the SQL that removes it; runs nothing",
+     .help = "the SQL that makes an outbox, or triggers that capture a table, and that removes "
+             "them; runs nothing",
      .more =
          "outbox: table, rights and place in the publication of a table that has an outbox:\n"
          "block in the configuration, whose columns it gets. No server is asked. It is SQL for\n"
          "psql or the mysql client as it is, and fails where the table is there already.\n"
-         "triggers, grants, signal: not in this version.",
+         "triggers: change table, triggers and rights of a table whose method is trigger. The\n"
+         "server is asked for the table's columns, and nothing is changed there. Once more, when\n"
+         "the table has been altered: what the change table holds stays.\n"
+         "grants, signal: not in this version.",
      .run = fr_cmd_ddl},
     {.name = "config",
      .args = "show|schema|explain [KEY]",

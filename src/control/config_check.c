@@ -1,5 +1,6 @@
 /* What needs more than one key, or knowledge beyond a table's columns. */
 #include "base/map.h"
+#include "connect/sql.h"
 #include "control/config_load.h"
 #include "poll/poll.h"
 #include <ctype.h>
@@ -367,8 +368,43 @@ static void check_cursor(fr_loader *l, const char *table, const fr_table_setting
     check_poll_deletes(l, table, t);
 }
 
-static void check_polled_table(fr_loader *l, const char *table, const fr_table_settings *t)
+/* Changes come from a change table in the order in which they were made: there is no cursor. */
+static void check_triggered(fr_loader *l, const char *table, const char *type,
+                            const fr_table_settings *t)
 {
+    const struct {
+        const char *key;
+        bool set;
+    } keys[] = {
+        {"poll.column", t->poll_column != NULL},
+        {"poll.tiebreak", t->poll_tiebreak != NULL},
+        {"poll.query", t->poll_query != NULL},
+        {"poll.deletes", t->poll_deletes != 0},
+        {"poll.max_skew", t->poll_max_skew_us > 0},
+        {"poll.timezone", t->poll_timezone != NULL},
+        {"poll.delete_column", t->poll_delete_column != NULL},
+    };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (!keys[i].set)
+            continue;
+        fr_problem *p = report(l, false, "config.conflict", table, keys[i].key,
+                               "triggers write the table's changes down, in their order");
+        fr_problem_hint(l, p, "remove it, or set method: query");
+    }
+    if (t->truncate == 0 || type == NULL || strcmp(type, "postgres") == 0)
+        return;
+    fr_problem *p = report(l, false, "config.conflict", table, "truncate",
+                           "a source of type %s has no triggers for TRUNCATE", type);
+    fr_problem_hint(l, p, "remove it; take the right to TRUNCATE away, or read the log");
+}
+
+static void check_polled_table(fr_loader *l, const char *table, const char *type,
+                               const fr_table_settings *t)
+{
+    if (t->method == FR_METHOD_TRIGGER) {
+        check_triggered(l, table, type, t);
+        return;
+    }
     if (t->method != FR_METHOD_SNAPSHOT)
         check_cursor(l, table, t);
     if (t->snapshot_mode != 0) {
@@ -412,6 +448,7 @@ static void check_polled(fr_loader *l, const char *path, const fr_source_setting
                          const fr_source_ops *ops)
 {
     bool polled = fr_source_polled(s);
+    bool triggers = ops == NULL || ops->sql == NULL || ops->sql->put_triggers != NULL;
     if (polled && ops != NULL && ops->sql == NULL) {
         fr_problem *p = report(l, false, "config.not_built", path, "type",
                                "a source of type %s cannot be polled", s->type);
@@ -421,8 +458,13 @@ static void check_polled(fr_loader *l, const char *path, const fr_source_setting
         const fr_table_settings *t = &s->tables[i];
         const char *table =
             fr_path_join(l->a, fr_path_join(l->a, path, FR_STR("tables")), fr_cstr(t->pattern));
+        if (t->method == FR_METHOD_TRIGGER && !triggers) {
+            fr_problem *p = report(l, false, "config.not_built", table, "method",
+                                   "a source of type %s is not captured by triggers", s->type);
+            fr_problem_hint(l, p, "use another method");
+        }
         if (fr_table_polled(t)) {
-            check_polled_table(l, table, t);
+            check_polled_table(l, table, s->type, t);
             if (t->method == FR_METHOD_OUTBOX)
                 check_polled_outbox(l, table, t);
         } else if (t->method == FR_METHOD_LOG && polled) {

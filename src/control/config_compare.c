@@ -22,8 +22,8 @@ void fr_compare_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t
 {
     if (t->method == FR_METHOD_SNAPSHOT)
         check_whole(l, s);
-    else if (t->method == FR_METHOD_QUERY && t->poll_deletes != 2 &&
-             fr_scope_set_by(s, "poll.compare_every") != NULL)
+    else if ((t->method == FR_METHOD_QUERY || t->method == FR_METHOD_TRIGGER) &&
+             t->poll_deletes != 2 && fr_scope_set_by(s, "poll.compare_every") != NULL)
         fr_scope_refuse(l, s, "config.conflict", "poll.compare_every",
                         "nothing is compared while poll.deletes is not full-compare",
                         "set poll.deletes: full-compare, or remove it");

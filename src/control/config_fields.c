@@ -260,11 +260,12 @@ static const fr_option source_options[] = {
 };
 
 static const fr_option table_options[] = {
-    CHOICE("method", AT(fr_table_fields, s.method), "log",
-           CHOICES("log", "query", "outbox", "trigger", "snapshot", "skip"),
-           "How changes are seen: from the log, by asking for what is new (query), by reading all "
-           "of the table again (snapshot), or by asking and deleting what is published (outbox); "
-           "skip leaves the table out."),
+    CHOICE(
+        "method", AT(fr_table_fields, s.method), "log",
+        CHOICES("log", "query", "outbox", "trigger", "snapshot", "skip"),
+        "How changes are seen: from the log, by asking for what is new (query), by reading all "
+        "of the table again (snapshot), or by asking and deleting what is published: of an outbox, "
+        "or of what triggers write down (trigger); skip leaves the table out."),
     LIST("key", AT(fr_table_fields, s.key), NULL,
          "Key columns; else the primary key, the replica identity's index, or the first unique NOT "
          "NULL one."),
@@ -341,7 +342,8 @@ static const fr_option table_options[] = {
     LATER("schema.both_until", FR_OPT_TEXT, NULL,
           "With on_change both: when the old topic is closed."),
     TIME("poll.every", AT(fr_table_fields, s.poll_every_us), "30s", 10 * MS, 720 * HOUR,
-         "Time between two reads; of method outbox 1s if not set, of method snapshot required."),
+         "Time between two reads; of methods outbox and trigger 1s if not set, of method snapshot "
+         "required."),
     TEXT("poll.column", AT(fr_table_fields, s.poll_column), NULL,
          "Of method query: a time that each change sets, or a number that only grows. Of method "
          "outbox: what orders the rows, if not outbox.id."),
@@ -461,7 +463,6 @@ const fr_section *fr_section_find(const char *kind)
 #define HELD "held tables are not built yet: use stop"
 #define CHANGES "use evolve or stop"
 static const fr_unbuilt unbuilt[] = {
-    {"table", "method", "trigger", "use log, query, outbox, snapshot or skip"},
     {"table", "envelope", "debezium", "use standard or state"},
     {"table", "errors.mode", "block", "held tables are not built yet: use stop or dlq"},
     {"table", "schema.on_change", "block", HELD},

@@ -131,7 +131,8 @@ void fr_outbox_read(fr_loader *l, fr_scope *s, fr_table_fields *fields)
         set_usual(s, o);
     if (o->on && fr_scope_set_by(s, "outbox.delete") == NULL)
         o->clean_up = true;
-    if (t->method == FR_METHOD_OUTBOX && fr_scope_set_by(s, "poll.every") == NULL)
+    if ((t->method == FR_METHOD_OUTBOX || t->method == FR_METHOD_TRIGGER) &&
+        fr_scope_set_by(s, "poll.every") == NULL)
         t->poll_every_us = 1000000;
     if (o->on && fr_scope_set_by(s, "envelope") == NULL)
         t->envelope = FR_ENVELOPE_RAW;

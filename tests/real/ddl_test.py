@@ -186,7 +186,7 @@ def refused():
         for table, text in ((f"{p.space}.other", "does not capture"), ("a.b", '"a.b": {outbox: {id: id, key: aggregateid,')):
             code, out, err = p.verb("ddl", "outbox", "--table", f"src/{table}")
             assert code == 2 and not out and text in err and "add under sources:" in err, (code, out, err)
-        for words, text in ((("outbox",), "--table SOURCE"), (("triggers",), "not in this version"), (("grants",), "plan --sql"),
+        for words, text in ((("outbox",), "--table SOURCE"), (("triggers",), "ddl triggers --table SOURCE"), (("grants",), "plan --sql"),
                             (("signal", "--table", "src/a.b"), "not in this version"), (("outbox", "--table", "x"), "source/space.table")):
             code, out, err = p.verb("ddl", *words)
             assert code == 2 and not out and text in err, (code, out, err)

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from urllib.parse import urlsplit
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import PG_SOURCE, Pipeline, case, connect, eventually, finish, read_topics, together, topics_of  # noqa: E402
@@ -434,6 +435,33 @@ def partitions(server):
     p.close()
 
 
+def rights(server):
+    """freshet reads and deletes, the writer writes its table, and neither has a right more."""
+    p = make(server, "create table t(id int primary key, a int)")
+    admin, reader, writer = p.source, f"r{p.id}", f"w{p.id}"
+    as_user = lambda user: admin.replace("://" + urlsplit(admin).netloc.rpartition("@")[0] + "@", f"://{user}@")  # noqa: E731
+    with case("trigger_postgres_rights", p):
+        p.sql(f"create role {reader} login; create role {writer} login; grant insert, update, select on t to {writer}")
+        with open(p.config) as f:
+            text = f.read()
+        with open(p.config, "w") as f:
+            f.write(text.replace(admin, as_user(reader)))
+        code, out, err = p.verb("ddl", "triggers", "--table", "src/public.t")
+        assert code == 9 and "GRANT SELECT" in err, (code, err)
+        p.sql(f"grant select on t to {reader}")
+        run_ddl(p)
+        assert not of_table(p)[0], of_table(p)
+        p.start()
+        p.sql("insert into t values (1, 1); update t set a = 2", on=as_user(writer))
+        eventually("both", lambda: [e["op"] for e in p.events("t") if e["op"] != "r"] == ["c", "u"], 60, 0.2)
+        is_empty(p)
+        assert p.stop() == 0
+        p.sql(f"revoke delete on freshet_changes_t from {reader}")
+        assert "trigger.delete_grant" in of_table(p)[0]
+        p.sql(f"drop owned by {reader}; drop owned by {writer}; drop role {reader}; drop role {writer}")
+    p.close()
+
+
 if __name__ == "__main__":
     SERVERS = ["postgres", "mariadb", "mysql"]
     for s in SERVERS[1:]:
@@ -442,7 +470,7 @@ if __name__ == "__main__":
             print(f"skip trigger.{s}: {why}", flush=True)
             SERVERS.remove(s)
     cases = [(under_load, s, s != "mariadb") for s in SERVERS]
-    cases += [(partitions, "postgres")] + [(f, s) for f in (types, from_nothing_to_nothing, altered, refused) for s in SERVERS]
+    cases += [(partitions, "postgres"), (rights, "postgres")] + [(f, s) for f in (types, from_nothing_to_nothing, altered, refused) for s in SERVERS]
     wanted = sys.argv[1:]
     together([lambda c=c: c[0](*c[1:]) for c in cases if not wanted or any(w in c[0].__name__ + "_" + c[1] for w in wanted)], 4)
     finish()

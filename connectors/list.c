@@ -14,6 +14,10 @@ extern const fr_sink_ops fr_mysql_sink, fr_mariadb_sink;
 extern const fr_sink_ops fr_sqlite_sink;
 #endif
 
+#ifdef FR_WITH_SQLITE
+extern const fr_source_ops fr_sqlite_source;
+#endif
+
 static const fr_source_ops *const sources[] = {
 #ifdef FR_WITH_POSTGRES
     &fr_postgres_wal_source,
@@ -21,6 +25,9 @@ static const fr_source_ops *const sources[] = {
 #ifdef FR_WITH_MYSQL
     &fr_mysql_binlog_source,
     &fr_mariadb_binlog_source,
+#endif
+#ifdef FR_WITH_SQLITE
+    &fr_sqlite_source,
 #endif
     NULL,
 };

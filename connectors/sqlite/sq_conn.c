@@ -254,21 +254,6 @@ fr_rc fr_sq_step(const fr_sq *c, const char *doing, sqlite3_stmt *s, fr_err *err
     return rc == SQLITE_DONE ? FR_END : fr_sq_fail(c, doing, err);
 }
 
-fr_rc fr_sq_scalar(const fr_sq *c, const char *doing, fr_str sql, fr_arena *a, fr_str *out,
-                   fr_err *err)
-{
-    sqlite3_stmt *s = NULL;
-    *out = (fr_str){NULL, 0};
-    FR_TRY(fr_sq_prepare(c, doing, sql, &s, err));
-    fr_rc rc = fr_sq_step(c, doing, s, err);
-    if (rc == FR_OK && sqlite3_column_type(s, 0) != SQLITE_NULL) {
-        const char *text = (const char *)sqlite3_column_text(s, 0);
-        *out = fr_arena_copy(a, text, (size_t)sqlite3_column_bytes(s, 0));
-    }
-    sqlite3_finalize(s);
-    return rc == FR_FAIL ? FR_FAIL : FR_OK;
-}
-
 fr_str fr_sq_bytes(sqlite3_stmt *s, int column)
 {
     const void *bytes = sqlite3_column_type(s, column) == SQLITE_BLOB
@@ -276,6 +261,43 @@ fr_str fr_sq_bytes(sqlite3_stmt *s, int column)
                             : sqlite3_column_text(s, column);
     size_t n = (size_t)sqlite3_column_bytes(s, column);
     return bytes == NULL ? (fr_str){"", 0} : (fr_str){bytes, n};
+}
+
+static fr_str copy_cell(sqlite3_stmt *s, int column, fr_arena *a)
+{
+    if (sqlite3_column_type(s, column) == SQLITE_NULL)
+        return (fr_str){NULL, 0};
+    return fr_arena_str(a, fr_sq_bytes(s, column));
+}
+
+fr_rc fr_sq_query(const fr_sq *c, const char *doing, fr_str sql, fr_arena *a, fr_sq_rows *out,
+                  fr_err *err)
+{
+    sqlite3_stmt *s = NULL;
+    fr_buf cells = {.arena = a};
+    *out = (fr_sq_rows){0};
+    FR_TRY(fr_sq_prepare(c, doing, sql, &s, err));
+    fr_rc rc = fr_sq_step(c, doing, s, err);
+    for (; rc == FR_OK; rc = fr_sq_step(c, doing, s, err)) {
+        out->columns = (size_t)sqlite3_column_count(s);
+        for (size_t i = 0; i < out->columns; i++) {
+            fr_str cell = copy_cell(s, (int)i, a);
+            fr_buf_put(&cells, &cell, sizeof(cell));
+        }
+        out->count++;
+    }
+    out->cells = (fr_str *)(void *)cells.ptr;
+    sqlite3_finalize(s);
+    return rc == FR_FAIL ? FR_FAIL : FR_OK;
+}
+
+fr_rc fr_sq_scalar(const fr_sq *c, const char *doing, fr_str sql, fr_arena *a, fr_str *out,
+                   fr_err *err)
+{
+    fr_sq_rows rows;
+    FR_TRY(fr_sq_query(c, doing, sql, a, &rows, err));
+    *out = rows.count == 0 ? (fr_str){NULL, 0} : rows.cells[0];
+    return FR_OK;
 }
 
 /* ---- spelling ---- */

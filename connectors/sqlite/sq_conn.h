@@ -34,6 +34,17 @@ fr_rc fr_sq_step(const fr_sq *c, const char *doing, sqlite3_stmt *s, fr_err *err
 /* The first cell of the first row of sql, as text in the arena; ptr NULL: SQL NULL, or no row. */
 fr_rc fr_sq_scalar(const fr_sq *c, const char *doing, fr_str sql, fr_arena *a, fr_str *out,
                    fr_err *err);
+/* All rows of sql, as texts in the arena; SQL NULL has ptr NULL. */
+typedef struct fr_sq_rows {
+    fr_str *cells;
+    size_t count, columns;
+} fr_sq_rows;
+fr_rc fr_sq_query(const fr_sq *c, const char *doing, fr_str sql, fr_arena *a, fr_sq_rows *out,
+                  fr_err *err);
+static inline fr_str fr_sq_cell_at(const fr_sq_rows *r, size_t row, size_t column)
+{
+    return r->cells[row * r->columns + column];
+}
 /* Bytes of a TEXT or BLOB of a row; valid until the next step. */
 fr_str fr_sq_bytes(sqlite3_stmt *s, int column);
 /* "name", whatever is in it. */

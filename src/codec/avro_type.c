@@ -57,9 +57,36 @@ static bool parse_decimal(const char *text, int16_t *precision, int16_t *scale)
     return p > 0 && p <= 1000 && s >= 0 && s <= p;
 }
 
+/* Where values have types of their own (SQLite), columns.types says what a column is: the source has
+ * taken it in already. */
+static bool says_what_it_is(const fr_column *c, const char *text)
+{
+    static const struct {
+        const char *name;
+        fr_kind kind;
+    } kinds_said[] = {{"boolean", FR_BOOL},
+                      {"bytes", FR_BYTES},
+                      {"json", FR_JSON},
+                      {"uuid", FR_UUID},
+                      {"date", FR_DATE},
+                      {"time", FR_TIME},
+                      {"datetime", FR_DATETIME},
+                      {"timestamp", FR_TIMESTAMP},
+                      {"unix-seconds", FR_TIMESTAMP},
+                      {"unix-millis", FR_TIMESTAMP},
+                      {"unix-micros", FR_TIMESTAMP},
+                      {"julian-day", FR_TIMESTAMP}};
+    for (size_t i = 0; i < sizeof(kinds_said) / sizeof(kinds_said[0]); i++)
+        if (strcmp(text, kinds_said[i].name) == 0)
+            return c->kind == kinds_said[i].kind;
+    return false;
+}
+
 static fr_rc cast_type(const fr_route *route, const fr_column *c, const char *text, fr_avro_type *t,
                        fr_err *err)
 {
+    if (says_what_it_is(c, text))
+        return FR_OK;
     if (strcmp(text, "string") == 0 && c->kind != FR_BYTES) {
         t->kind = FR_TEXT;
         t->cast = c->kind != FR_TEXT;

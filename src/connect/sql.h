@@ -36,6 +36,9 @@ typedef struct fr_sql_relation { /* first member of the connector's own */
     /* One per column: the sequence its numbers come from, quoted, if sessions take numbers of it
      * ahead of their transactions; else empty. NULL: none do. */
     const fr_str *ahead;
+    /* One per column: numbers that the database gives again once the row that had the highest one
+     * is deleted. NULL: none. */
+    const bool *reused;
     fr_str no_delete; /* of an outbox that is emptied: the GRANT that is missing; else empty */
     /* With method trigger, one per column: the type, as SQL, of a column of a change table that
      * takes each of its values unchanged, and NULL. Else NULL. */
@@ -76,6 +79,8 @@ typedef struct fr_sql_ops {
     /* What the server cannot be asked about, or the rights that are missing: CONFIG or AUTH, with
      * the statement to run. Also that it is no replica. */
     fr_rc (*verify)(fr_sql *c, const fr_source_settings *settings, fr_err *err);
+    /* What plan says of the server beside that. Optional. */
+    void (*check)(fr_sql *c, const fr_source_settings *settings, fr_findings *out);
     /* Tables and views of the database, by name. */
     fr_rc (*list)(fr_sql *c, fr_arena *a, fr_sql_name **out, size_t *count_out, fr_err *err);
     /* t->poll_query NULL: the table or view space.name, whose columns, comments and primary key

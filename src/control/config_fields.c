@@ -250,7 +250,6 @@ static const fr_option source_options[] = {
     TEXT("throttle.query", AT(fr_source_settings, throttle_query), NULL,
          "SQL that answers with a number, asked once a second: snapshots and polls wait while it "
          "is above 0. Names with their schema."),
-    LATER("path", FR_OPT_TEXT, NULL, "SQLite file, instead of dsn."),
     LATER("task", FR_OPT_INT, NULL, "Partition of the tasks topic, to pin a source to a place."),
     LATER("signal_table", FR_OPT_TEXT, NULL, "Table whose rows ask for snapshots."),
     LATER("log.server_id", FR_OPT_INT, NULL, "MySQL, MariaDB: our id as a replica."),

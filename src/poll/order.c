@@ -81,6 +81,22 @@ static fr_rc numbers_come_in_time(const fr_sql_relation *r, const fr_table_setti
                         FR_ARG(sequence));
 }
 
+/* A number that comes again lies below the cursor, and its row would be missed. */
+static fr_rc numbers_are_new(const fr_sql_relation *r, const fr_table_settings *t, size_t column,
+                             fr_err *err)
+{
+    fr_str name = r->table->columns[column].name;
+    if (r->reused == NULL || !r->reused[column] || t->append_only)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG,
+            "poll.column %.*s: when the last row is deleted, its number is given to the next one, "
+            "which would be missed (%s)",
+            FR_ARG(name), t->place != NULL ? t->place : "configuration");
+    fr_fail_code(err, "poll.reused");
+    return fr_fail_hint(err, "declare it INTEGER PRIMARY KEY AUTOINCREMENT; or, if rows are never "
+                             "deleted, say so: append_only: true; or poll a time");
+}
+
 static fr_rc cursor_of(const fr_sql_relation *r, const fr_table_settings *t, fr_arena *a,
                        fr_poll_order *o, fr_err *err)
 {
@@ -109,6 +125,7 @@ static fr_rc cursor_of(const fr_sql_relation *r, const fr_table_settings *t, fr_
                 "poll.tiebreak and poll.max_skew are of times, and poll.column is a number",
                 "remove them, or name a time in poll.column", err);
         FR_TRY(numbers_are_unique(r, t, at, err));
+        FR_TRY(numbers_are_new(r, t, at, err));
         return numbers_come_in_time(r, t, at, err);
     }
     if (c->kind == FR_DATETIME || c->kind == FR_TIMESTAMP)

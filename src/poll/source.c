@@ -353,6 +353,8 @@ void fr_poll_check(const fr_sql_ops *ops, const fr_source_settings *source, fr_f
     fr_findings_add(out, FR_FINE, "query.connect", "connected");
     if (ops->verify(c, source, &err) == FR_FAIL)
         add_error(out, "query.rights", &err);
+    if (ops->check != NULL)
+        ops->check(c, source, out);
     say_busy(ops, c, source, out);
     if (fr_poll_find(ops, c, source, out->arena, &tables, &count, &err) == FR_FAIL)
         add_error(out, "query.tables", &err);

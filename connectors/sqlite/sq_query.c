@@ -133,6 +133,7 @@ static fr_rc read_relation(fr_sq_sql *c, const fr_table_settings *t, fr_sq_relat
     const char *cursor = fr_table_emptied(t) ? NULL : fr_table_cursor(t);
     s->arena = r->arena;
     FR_TRY(fr_sq_shape_read(c->conn, t, space, name, s, err));
+    r->cursor = cursor == NULL ? -1 : fr_sq_shape_find(s, fr_cstr(cursor));
     FR_TRY(fr_sq_order_scan(c, s, fr_cstr(cursor != NULL ? cursor : ""), err));
     int64_t *units = fr_arena_alloc(r->arena, (s->count + 1) * sizeof(*units));
     for (size_t i = 0; i < s->count; i++)

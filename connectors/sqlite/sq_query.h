@@ -32,6 +32,7 @@ typedef struct fr_sq_relation {
     fr_sql_relation base;
     fr_arena *arena;
     fr_sq_shape shape;
+    int cursor; /* the column that a poll goes by; -1: none */
 } fr_sq_relation;
 
 extern const fr_sql_ops fr_sqlite_sql;

@@ -69,6 +69,11 @@ static fr_rc put_cell(page_reader *r, fr_batch *b, fr_event *e, size_t i, const 
     } else {
         rc = fr_sq_decode(c, cell, b->arena, out, &why);
     }
+    if (rc == FR_FAIL && (int)i == r->relation->cursor) { /* nobody knows where it belongs */
+        *err = why;
+        return fr_fail_in(err, "%.*s.%.*s column %.*s", FR_ARG(r->relation->shape.space),
+                          FR_ARG(r->relation->shape.name), FR_ARG(c->name));
+    }
     if (rc == FR_FAIL)
         set_bad(r, i, b, e, &why);
     return rc == FR_IDLE ? form_is_known_now(err) : FR_OK;

@@ -104,6 +104,7 @@ int fr_cmd_plan(fr_cli *cli);
 int fr_cmd_apply(fr_cli *cli);
 int fr_cmd_status(fr_cli *cli);
 int fr_cmd_tap(fr_cli *cli);
+int fr_cmd_demo(fr_cli *cli);
 int fr_cmd_position(fr_cli *cli);
 int fr_cmd_snapshot(fr_cli *cli);
 int fr_cmd_ddl(fr_cli *cli);

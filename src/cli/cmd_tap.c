@@ -2,8 +2,8 @@
  * move; read_committed, so what is shown is what consumers see. */
 #include "base/clock.h"
 #include "cli/ask.h"
+#include "cli/tap.h"
 #include "codec/decode.h"
-#include "kafka/consume.h"
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,18 +18,8 @@ static void on_signal(int number)
     stopped = 1;
 }
 
-typedef struct tap {
-    fr_cli *cli;
-    const char *word, *topic;
-    fr_registry *registry;
-    fr_consumer *consumer;
-    fr_arena *a; /* of one message */
-    json_t *events;
-    long long limit, shown; /* limit 0: none */
-} tap;
-
 /* One side of a message: id and JSON; text empty: NULL. FR_END: not in the wire format. */
-static fr_rc decode(tap *t, fr_str data, int32_t *id, fr_str *schema, fr_str *text, fr_err *err)
+static fr_rc decode(fr_tap *t, fr_str data, int32_t *id, fr_str *schema, fr_str *text, fr_err *err)
 {
     fr_in in = fr_in_of(data);
     uint8_t magic = fr_in_u8(&in);
@@ -43,7 +33,7 @@ static fr_rc decode(tap *t, fr_str data, int32_t *id, fr_str *schema, fr_str *te
 }
 
 /* The full name of the record a schema describes. */
-static fr_str schema_name(tap *t, fr_str schema)
+static fr_str schema_name(fr_tap *t, fr_str schema)
 {
     json_t *j = json_loadb(schema.ptr, schema.len, 0, NULL);
     const char *space = fr_json_str(j, "namespace", ""), *name = fr_json_str(j, "name", "?");
@@ -52,7 +42,7 @@ static fr_str schema_name(tap *t, fr_str schema)
     return full;
 }
 
-static void put_source(tap *t, const json_t *payload)
+static void put_source(fr_tap *t, const json_t *payload)
 {
     const json_t *source = json_object_get(payload, "source");
     const json_t *lsn = json_object_get(source, "lsn");
@@ -105,14 +95,14 @@ static json_t *headers_json(fr_arena *a, const fr_message *m)
     return all;
 }
 
-static void put_headers(tap *t, const fr_message *m)
+static void put_headers(fr_tap *t, const fr_message *m)
 {
     for (size_t i = 0; i < m->header_count; i++)
         fr_buf_printf(&t->cli->out, "%s%s %.*s", i == 0 ? "  headers " : ", ", m->headers[i].name,
                       FR_ARG(raw_text(t->a, m->headers[i].value)));
 }
 
-static void keep_json(tap *t, const fr_message *m, fr_str key, fr_str payload, int32_t id)
+static void keep_json(fr_tap *t, const fr_message *m, fr_str key, fr_str payload, int32_t id)
 {
     json_t *j = json_pack("{s:i,s:I,s:I,s:i}", "partition", (int)m->partition, "offset",
                           (json_int_t)m->offset, "timestamp_ms", (json_int_t)m->timestamp_ms,
@@ -128,7 +118,7 @@ static void keep_json(tap *t, const fr_message *m, fr_str key, fr_str payload, i
 }
 
 /* What an outbox published is whatever bytes its writer chose, also such as look like Avro. */
-static fr_rc decode_side(tap *t, const fr_message *m, fr_str data, int32_t *id, fr_str *schema,
+static fr_rc decode_side(fr_tap *t, const fr_message *m, fr_str data, int32_t *id, fr_str *schema,
                          fr_str *text, fr_err *err)
 {
     fr_rc rc = data.ptr == NULL ? FR_OK : decode(t, data, id, schema, text, err);
@@ -141,7 +131,7 @@ static fr_rc decode_side(tap *t, const fr_message *m, fr_str data, int32_t *id, 
     return rc;
 }
 
-static fr_rc show(tap *t, const fr_message *m, fr_err *err)
+static fr_rc show(fr_tap *t, const fr_message *m, fr_err *err)
 {
     fr_str key = {"", 0}, payload = {"", 0}, schema = {"", 0}, ignored = {"", 0};
     int32_t id = 0, key_id = 0;
@@ -171,7 +161,7 @@ static fr_rc show(tap *t, const fr_message *m, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc show_batch(tap *t, const fr_batch *b, fr_err *err)
+static fr_rc show_batch(fr_tap *t, const fr_batch *b, fr_err *err)
 {
     for (size_t i = 0; i < b->message_count && (t->limit == 0 || t->shown < t->limit); i++) {
         fr_arena_reset(t->a);
@@ -182,15 +172,19 @@ static fr_rc show_batch(tap *t, const fr_batch *b, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc follow(tap *t, bool to_end, fr_err *err)
+fr_rc fr_tap_read(fr_tap *t, fr_batch *b, int64_t deadline_us, fr_err *err)
+{
+    fr_batch_reset(b);
+    fr_rc rc = fr_consume(t->consumer, b, deadline_us, err);
+    return rc == FR_OK ? show_batch(t, b, err) : rc;
+}
+
+static fr_rc follow(fr_tap *t, bool to_end, fr_err *err)
 {
     fr_batch *b = fr_batch_new(BATCH_EVENTS, BATCH_BYTES);
     fr_rc rc = FR_OK;
     while (rc != FR_FAIL && !stopped && (t->limit == 0 || t->shown < t->limit)) {
-        fr_batch_reset(b);
-        rc = fr_consume(t->consumer, b, fr_now_us() + SLICE_US, err);
-        if (rc == FR_OK)
-            rc = show_batch(t, b, err);
+        rc = fr_tap_read(t, b, fr_now_us() + SLICE_US, err);
         if (rc == FR_IDLE && to_end && fr_consumer_at_end(t->consumer))
             break;
     }
@@ -198,7 +192,7 @@ static fr_rc follow(tap *t, bool to_end, fr_err *err)
     return rc == FR_FAIL ? rc : FR_OK;
 }
 
-static fr_rc read_flags(fr_cli *cli, tap *t, bool *beginning, fr_err *err)
+static fr_rc read_flags(fr_cli *cli, fr_tap *t, bool *beginning, fr_err *err)
 {
     const char *limit = fr_cli_flag(cli, "limit"), *from = fr_cli_flag(cli, "from");
     const char *refused = fr_cli_flag(cli, "where") != NULL ? "where"
@@ -236,14 +230,29 @@ static fr_rc check_topic(const fr_config *config, const char *topic, fr_err *err
     return fr_fail_hint(err, "freshet apply creates the topics of the configuration");
 }
 
-static fr_rc run_tap(tap *t, const fr_config *config, bool beginning, fr_err *err)
+fr_rc fr_tap_open(fr_tap *t, const fr_config *config, bool beginning, fr_err *err)
 {
-    FR_TRY(fr_ask_topic(config, t->cli->arena, t->word, &t->topic, err));
-    FR_TRY(check_topic(config, t->topic, err));
+    t->a = fr_arena_new(0);
+    t->events = json_array();
+    json_object_set_new(fr_cli_result(t->cli), "events", t->events);
     FR_TRY(fr_registry_open(&config->registry, &t->registry, err));
     fr_consumer_settings settings = {
         .kafka = &config->kafka, .topics = &t->topic, .topic_count = 1, .start = beginning ? 0 : 1};
-    FR_TRY(fr_consumer_open(&settings, &t->consumer, err));
+    return fr_consumer_open(&settings, &t->consumer, err);
+}
+
+void fr_tap_close(fr_tap *t)
+{
+    fr_consumer_close(t->consumer);
+    fr_registry_close(t->registry);
+    fr_arena_free(t->a);
+}
+
+static fr_rc run_tap(fr_tap *t, const fr_config *config, bool beginning, fr_err *err)
+{
+    FR_TRY(fr_ask_topic(config, t->cli->arena, t->word, &t->topic, err));
+    FR_TRY(check_topic(config, t->topic, err));
+    FR_TRY(fr_tap_open(t, config, beginning, err));
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -252,21 +261,16 @@ static fr_rc run_tap(tap *t, const fr_config *config, bool beginning, fr_err *er
 
 int fr_cmd_tap(fr_cli *cli)
 {
-    tap t = {.cli = cli, .word = cli->args[0]};
+    fr_tap t = {.cli = cli, .word = cli->args[0]};
     bool beginning = false;
     fr_config *config;
     fr_err err;
     if (read_flags(cli, &t, &beginning, &err) == FR_FAIL ||
         fr_cli_config(cli, &(fr_config_flags){0}, &config, &err) == FR_FAIL)
         return fr_cli_fail(cli, &err);
-    t.a = fr_arena_new(0);
-    t.events = json_array();
-    json_object_set_new(fr_cli_result(cli), "events", t.events);
     int code = run_tap(&t, config, beginning, &err) == FR_FAIL ? fr_cli_fail(cli, &err) : 0;
     fr_cli_summary(cli, "# %lld shown", t.shown);
-    fr_consumer_close(t.consumer);
-    fr_registry_close(t.registry);
-    fr_arena_free(t.a);
+    fr_tap_close(&t);
     fr_config_free(config);
     return code;
 }

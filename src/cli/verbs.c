@@ -63,6 +63,12 @@ static const fr_flag doctor_flags[] = {
 static const fr_flag docs_flags[] = {
     {"man", 0, "VERB", NULL, "the man page of a verb, or of freshet"}, END};
 
+static const fr_flag demo_flags[] = {
+    {"seconds", 0, "N", NULL, "how long it lasts; 12"},
+    {"keep", 0, NULL, NULL, "leave its folder, with the configuration and the log"},
+    END,
+};
+
 static const char *const ddl_actions[] = {"outbox", "triggers", "grants", "signal", NULL};
 static const char *const snapshot_actions[] = {"start", "cancel", "status", NULL};
 static const char *const position_actions[] = {"show", "set", "reset", NULL};
@@ -158,6 +164,16 @@ const fr_verb fr_verbs[] = {
          "the table has been altered: what the change table holds stays.\n"
          "grants, signal: not in this version.",
      .run = fr_cmd_ddl},
+    {.name = "demo",
+     .args = "",
+     .flags = demo_flags,
+     .help = "a pipeline with nothing installed: changes of a SQLite file become events here",
+     .more =
+         "Makes a small database in a temporary folder, changes rows of it, and shows the events\n"
+         "as tap does. The pipeline is a real one, as run runs it; the broker is librdkafka's\n"
+         "mock within the program, which has no real transactions: this demo is at-least-once.\n"
+         "Ends by itself, or with Ctrl-C.",
+     .run = fr_cmd_demo},
     {.name = "config",
      .args = "show|schema|explain [KEY]",
      .min_args = 1,

@@ -155,6 +155,7 @@ typedef struct fr_kafka_settings {
     fr_pairs properties;
     int64_t memory;        /* bytes of daemon.memory for librdkafka's queues */
     int64_t max_row_bytes; /* also bounds message.max.bytes */
+    bool mock; /* no key of the configuration: the broker is that of kafka/mock.h (the demo) */
 } fr_kafka_settings;
 
 typedef struct fr_registry_settings {

@@ -37,6 +37,9 @@ complete -c freshet -n '__fish_seen_subcommand_from ddl' -a grants
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -a signal
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -l table -x -d 'which: source/space.table'
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -l drop -d 'the SQL that takes it all away again'
+complete -c freshet -n __fish_use_subcommand -a demo -d 'a pipeline with nothing installed: changes of a SQLite file become events here'
+complete -c freshet -n '__fish_seen_subcommand_from demo' -l seconds -x -d 'how long it lasts; 12'
+complete -c freshet -n '__fish_seen_subcommand_from demo' -l keep -d 'leave its folder, with the configuration and the log'
 complete -c freshet -n __fish_use_subcommand -a config -d 'the merged configuration, its JSON Schema, the meaning of a key'
 complete -c freshet -n '__fish_seen_subcommand_from config' -a show
 complete -c freshet -n '__fish_seen_subcommand_from config' -a schema

@@ -5,6 +5,7 @@
 #endif
 #ifdef FR_WITH_SQLITE
 #include "connectors/sqlite/sq_sink_value.h"
+#include "connectors/sqlite/sq_types.h"
 #endif
 #include <stdio.h>
 
@@ -16,6 +17,7 @@ int main(void)
     fr_my_types_docs(&out);
 #endif
 #ifdef FR_WITH_SQLITE
+    fr_sq_types_docs(&out);
     fr_sq_sink_types_docs(&out);
 #endif
     fwrite(out.ptr, 1, out.len, stdout);

@@ -5,19 +5,28 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { ROWS_BETWEEN_LOOKS = 64 };
+enum { ROWS_BETWEEN_LOOKS = 64, AHEAD_BYTES = 8 << 20 };
 static const char doing[] = "read rows of";
+
+/* Rows that were read before there was a batch for them. */
+typedef struct rows_ahead {
+    fr_arena *arena;
+    fr_buf cells; /* of fr_sq_cell, row by row */
+    size_t count, at;
+} rows_ahead;
 
 typedef struct page_reader {
     fr_reader base;
     fr_sq_sql *c;
     const fr_sq_relation *relation;
-    sqlite3_stmt *stmt;
+    sqlite3_stmt *stmt; /* NULL: all rows were read, and the view is closed */
+    fr_sq_cell *row;    /* the next row; one that found the batch full stays */
+    fr_sq_cell *cells;  /* room for one */
+    rows_ahead ahead;
     bool announced; /* the TABLE event is out */
-    bool has_row;   /* one that found the batch full */
-    bool ended;
-    bool stays; /* the transaction stays open */
+    bool stays;     /* the transaction stays open */
     atomic_bool asked;
 } page_reader;
 
@@ -102,9 +111,9 @@ static fr_rc put_row(page_reader *r, fr_batch *b, fr_err *err)
     fr_value *values = fr_batch_row(b, t, &e->after);
     size_t bytes = 0;
     for (size_t i = 0; i < t->column_count; i++) {
-        fr_sq_cell cell = cell_at(r->stmt, (int)i);
-        bytes += cell.class == SQLITE_TEXT || cell.class == SQLITE_BLOB ? cell.bytes.len : 8;
-        FR_TRY(put_cell(r, b, e, i, &cell, &values[i], err));
+        const fr_sq_cell *cell = &r->row[i];
+        bytes += cell->class == SQLITE_TEXT || cell->class == SQLITE_BLOB ? cell->bytes.len : 8;
+        FR_TRY(put_cell(r, b, e, i, cell, &values[i], err));
     }
     too_big(r, b, e, bytes);
     return FR_OK;
@@ -114,41 +123,105 @@ static fr_rc finish(page_reader *r, fr_err *err)
 {
     sqlite3_finalize(r->stmt);
     r->stmt = NULL;
-    r->ended = true;
     return r->stays ? FR_OK : fr_sq_exec(r->c->conn, doing, "COMMIT", err);
+}
+
+/* The next row of the statement into cells, valid until the one after it. FR_END: none. */
+static fr_rc step(page_reader *r, fr_sq_cell *cells, fr_err *err)
+{
+    fr_rc rc = fr_sq_step(r->c->conn, doing, r->stmt, err);
+    FR_TRY(rc);
+    if (rc == FR_END)
+        return finish(r, err) == FR_FAIL ? FR_FAIL : FR_END;
+    r->c->taken++;
+    for (size_t i = 0; i < r->relation->base.table->column_count; i++)
+        cells[i] = cell_at(r->stmt, (int)i);
+    return FR_OK;
 }
 
 static fr_rc next_row(page_reader *r, fr_err *err)
 {
-    if (r->has_row)
+    size_t width = r->relation->base.table->column_count;
+    if (r->row != NULL)
         return FR_OK;
-    fr_rc rc = fr_sq_step(r->c->conn, doing, r->stmt, err);
-    r->has_row = rc == FR_OK;
-    if (r->has_row)
-        r->c->taken++;
-    return rc == FR_END ? finish(r, err) == FR_FAIL ? FR_FAIL : FR_END : rc;
+    if (r->ahead.at < r->ahead.count) {
+        r->row = (fr_sq_cell *)(void *)r->ahead.cells.ptr + r->ahead.at++ * width;
+        return FR_OK;
+    }
+    fr_rc rc = r->stmt == NULL ? FR_END : step(r, r->cells, err);
+    if (rc == FR_OK)
+        r->row = r->cells;
+    return rc;
+}
+
+/* SQLite's own bytes are gone with the next step. */
+static void keep_bytes(page_reader *r, fr_sq_cell *cells)
+{
+    for (size_t i = 0; i < r->relation->base.table->column_count; i++)
+        if (cells[i].class == SQLITE_TEXT || cells[i].class == SQLITE_BLOB)
+            cells[i].bytes = fr_arena_str(r->ahead.arena, cells[i].bytes);
+}
+
+static fr_rc read_ahead_into(page_reader *r, fr_sq_cell *cells, fr_err *err)
+{
+    size_t width = r->relation->base.table->column_count;
+    fr_rc rc = FR_OK;
+    while (rc == FR_OK && fr_arena_used(r->ahead.arena) + r->ahead.cells.len < AHEAD_BYTES) {
+        rc = step(r, cells, err);
+        if (rc != FR_OK)
+            break;
+        keep_bytes(r, cells);
+        fr_buf_put(&r->ahead.cells, cells, width * sizeof(*cells));
+        r->ahead.count++;
+    }
+    return rc;
+}
+
+/* The rest of the page is read now, so that its view is closed: nobody knows when there is a next
+ * batch (Kafka may be down), and a view keeps writers from committing, or the log from being begun
+ * anew. What is longer than AHEAD_BYTES stays open. */
+static fr_rc read_ahead(page_reader *r, fr_err *err)
+{
+    size_t width = r->relation->base.table->column_count;
+    if (r->stays || r->stmt == NULL || r->ahead.at < r->ahead.count)
+        return FR_OK;
+    if (r->row == r->cells) {
+        keep_bytes(r, r->cells);
+    } else if (r->row != NULL) { /* one that was read ahead: its place is needed */
+        memcpy(r->cells, r->row, width * sizeof(*r->cells));
+        r->row = r->cells;
+    }
+    r->ahead.at = r->ahead.count = r->ahead.cells.len = 0;
+    fr_sq_cell *cells = fr_malloc((width + 1) * sizeof(*cells));
+    fr_rc rc = read_ahead_into(r, cells, err);
+    free(cells);
+    return rc == FR_FAIL ? FR_FAIL : FR_OK;
+}
+
+static fr_rc fill_rows(page_reader *r, fr_batch *b, int64_t deadline_us, fr_err *err)
+{
+    for (unsigned n = 1; !fr_batch_full(b); n++) {
+        fr_rc rc = next_row(r, err);
+        if (rc == FR_OK)
+            rc = put_row(r, b, err);
+        if (rc != FR_OK)
+            return rc;
+        r->row = NULL;
+        if (n % ROWS_BETWEEN_LOOKS == 0 && (atomic_load(&r->asked) || fr_now_us() >= deadline_us))
+            break;
+    }
+    return FR_IDLE;
 }
 
 static fr_rc page_fill(fr_reader *base, fr_batch *b, int64_t deadline_us, fr_err *err)
 {
     page_reader *r = READER(base);
     size_t before = b->count;
-    for (unsigned n = 1; !r->ended && !fr_batch_full(b); n++) {
-        fr_rc rc = next_row(r, err);
-        FR_TRY(rc);
-        if (rc == FR_END)
-            break;
-        rc = put_row(r, b, err);
-        FR_TRY(rc);
-        if (rc == FR_IDLE)
-            break;
-        r->has_row = false;
-        if (n % ROWS_BETWEEN_LOOKS == 0 && (atomic_load(&r->asked) || fr_now_us() >= deadline_us))
-            break;
-    }
-    if (b->count > before)
-        return FR_OK;
-    return r->ended ? FR_END : FR_IDLE;
+    fr_rc rc = fill_rows(r, b, deadline_us, err);
+    FR_TRY(rc);
+    if (rc == FR_IDLE)
+        FR_TRY(read_ahead(r, err));
+    return b->count > before ? FR_OK : rc;
 }
 
 static void page_interrupt(fr_reader *base)
@@ -163,6 +236,9 @@ static void page_close(fr_reader *base)
     if (r == NULL)
         return;
     sqlite3_finalize(r->stmt);
+    fr_arena_free(r->ahead.arena);
+    fr_buf_free(&r->ahead.cells);
+    free(r->cells);
     if (!r->stays && sqlite3_get_autocommit(r->c->conn->db) == 0)
         (void)fr_sq_exec(r->c->conn, doing, "ROLLBACK", &ignored);
     free(r);
@@ -207,6 +283,8 @@ fr_rc fr_sq_rows_read(fr_sq_sql *c, fr_sq_relation *r, fr_str sql, bool stays, f
     p->c = c;
     p->relation = r;
     p->stmt = stmt;
+    p->cells = fr_malloc((r->base.table->column_count + 1) * sizeof(*p->cells));
+    p->ahead.arena = fr_arena_new(0);
     p->stays = stays;
     *out = &p->base;
     return FR_OK;

@@ -13,7 +13,7 @@ typedef struct fr_sq_shape {
     bool statement, view, without_rowid, strict;
     fr_sq_column *columns;
     size_t count;
-    int rowid; /* the column that is the rowid by another name; -1: none */
+    int rowid;     /* the column that is the rowid by another name; -1: none */
     fr_str text;   /* what is another after ALTER TABLE */
     fr_str cookie; /* PRAGMA schema_version, when it was read */
     /* One per column, as in connect/sql.h. */

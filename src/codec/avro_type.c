@@ -57,8 +57,8 @@ static bool parse_decimal(const char *text, int16_t *precision, int16_t *scale)
     return p > 0 && p <= 1000 && s >= 0 && s <= p;
 }
 
-/* Where values have types of their own (SQLite), columns.types says what a column is: the source has
- * taken it in already. */
+/* Where values have types of their own (SQLite), columns.types says what a column is: the source
+ * has taken it in already. */
 static bool says_what_it_is(const fr_column *c, const char *text)
 {
     static const struct {

@@ -463,7 +463,7 @@ static void check_polled(fr_loader *l, const char *path, const fr_source_setting
                                    "a source of type %s is not captured by triggers", s->type);
             fr_problem_hint(l, p, "use another method");
         }
-        if (t->method == FR_METHOD_LOG && ops != NULL && ops->open == NULL) {
+        if (t->method == FR_METHOD_LOG && ops != NULL && ops->open == NULL && ops->sql != NULL) {
             fr_problem *p = report(l, false, "config.not_built", table, "method",
                                    "a source of type %s has no log", s->type);
             fr_problem_hint(l, p, "set method: query, snapshot or outbox");

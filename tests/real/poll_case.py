@@ -11,22 +11,44 @@ from harness import case, eventually
 ROWS = int(os.environ.get("FRESHET_TEST_POLL_ROWS", "3000"))
 
 
-class Writers:
-    """50 at once: a row each, committed late, in any order; three of ten roll back. Naive pollers look on."""
+class AtOnce:
+    """Writers, each in its thread, and pollers that look on until the writers have ended. A subclass says what they do."""
 
-    def __init__(self, connect, rows):
-        self.connect, self.left, self.lock = connect, rows, threading.Lock()
-        self.threads = [threading.Thread(target=self.kept, args=(self.write, i)) for i in range(50)]
-        self.naive = {c: set() for c in ("id", "at")}
+    def __init__(self, rows, writers, pollers):
+        """pollers: what each is given."""
+        self.left, self.lock, self.errors = rows, threading.Lock(), []
+        self.threads = [threading.Thread(target=self.kept, args=(self.write, i)) for i in range(writers)]
+        self.pollers = [threading.Thread(target=self.kept, args=(self.poll, of)) for of in pollers]
         self.over = threading.Event()
-        self.pollers = [threading.Thread(target=self.kept, args=(self.poll, c)) for c in self.naive]
-        self.errors = []
 
     def kept(self, what, of):
         try:
             what(of)
         except Exception as e:  # noqa: BLE001 the case fails by it, when all have ended
             self.errors.append(e)
+
+    def __enter__(self):
+        for t in self.threads + self.pollers:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        for t in self.threads:
+            t.join()
+        time.sleep(0.2)
+        self.over.set()
+        for t in self.pollers:
+            t.join()
+        assert not self.errors, f"{len(self.errors)} writers or pollers failed, as with {self.errors[0]!r}"
+
+
+class Writers(AtOnce):
+    """50 at once: a row each, committed late, in any order; three of ten roll back. Naive pollers look on."""
+
+    def __init__(self, connect, rows):
+        self.connect = connect
+        self.naive = {c: set() for c in ("id", "at")}
+        super().__init__(rows, 50, self.naive)
 
     def write(self, seed):
         rnd = random.Random(seed)
@@ -57,20 +79,6 @@ class Writers:
             c.rollback()
             time.sleep(0.05)
         c.close()
-
-    def __enter__(self):
-        for t in self.threads + self.pollers:
-            t.start()
-        return self
-
-    def __exit__(self, *_):
-        for t in self.threads:
-            t.join()
-        time.sleep(0.2)
-        self.over.set()
-        for t in self.pollers:
-            t.join()
-        assert not self.errors, f"{len(self.errors)} writers or pollers failed, as with {self.errors[0]!r}"
 
 
 def ids(p, space):

@@ -6,14 +6,14 @@ import os
 import random
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import case, eventually, finish, together  # noqa: E402
+from harness import FRESHET, case, eventually, finish, together  # noqa: E402
+from poll_case import AtOnce  # noqa: E402
 from sqlite import SQ_SOURCE, SqlitePipeline, connect  # noqa: E402
 
-ROWS = int(os.environ.get("FRESHET_TEST_POLL_ROWS", "600"))
+ROWS = int(os.environ.get("FRESHET_TEST_POLL_ROWS", "400"))
 # By time the order of equal times is that of k, which has nothing to do with that of the commits.
 TABLE = ("create table t(id integer primary key autoincrement, at timestamp not null default current_timestamp, v text,"
          " k text not null default (hex(randomblob(8))));"
@@ -31,23 +31,14 @@ def pipeline(name, tables, sql=TABLE, mode="wal"):
     p.close()
 
 
-class Writers:
+class Writers(AtOnce):
     """20 at once, of which SQLite lets one write: some stamp a time and commit late, three of ten roll back. Naive
     pollers look on: above the highest time, since the last look, and above the highest number where it is given anew."""
 
     def __init__(self, p):
-        self.p, self.left, self.lock, self.errors = p, ROWS, threading.Lock(), []
-        self.over = threading.Event()
+        self.p, self.anew = p, set()  # what was written to r
         self.naive = {"above the highest time": set(), "since the last look": set(), "a number that comes again": set()}
-        self.threads = [threading.Thread(target=self.kept, args=(self.write, i)) for i in range(20)]
-        self.pollers = [threading.Thread(target=self.kept, args=(self.poll, None))]
-        self.anew = set()  # what was written to r
-
-    def kept(self, what, of):
-        try:
-            what(of)
-        except Exception as e:  # noqa: BLE001 the case fails by it, when all have ended
-            self.errors.append(e)
+        super().__init__(ROWS, 20, [None])
 
     def write(self, seed):
         rnd = random.Random(seed)
@@ -86,20 +77,6 @@ class Writers:
                 number = max(i, number)
             time.sleep(0.05)
         c.close()
-
-    def __enter__(self):
-        for t in self.threads + self.pollers:
-            t.start()
-        return self
-
-    def __exit__(self, *_):
-        for t in self.threads:
-            t.join()
-        time.sleep(0.2)
-        self.over.set()
-        for t in self.pollers:
-            t.join()
-        assert not self.errors, f"{len(self.errors)} writers or pollers failed, as with {self.errors[0]!r}"
 
 
 def late(name, tables, kills, mode="wal"):
@@ -362,9 +339,64 @@ def refused():
         p.refused(5, "another file has taken its place", "this is not the database that was polled")
 
 
+def pages_of_many_batches():
+    """Rollback journal, pages of several batches, and an application that commits meanwhile."""
+    tables = "      main.big: {{method: query, poll: {{column: id, every: 100ms, batch: 12000}}}}\n"
+    sql = "create table big(id integer primary key autoincrement, v text);"
+    with pipeline("pages_of_many_batches", tables, sql, "delete") as p:
+        c = connect(p.source)
+        c.execute("with recursive n(i) as (select 1 union all select i + 1 from n where i < 30000)"
+                  " insert into big(v) select printf('%0300d', i) from n")
+        p.start()
+        p.says("polls 1 table")
+        for _ in range(200):
+            c.execute("insert into big(v) values ('x')")
+        c.close()
+        got = [e["after"] for e in p.wait_events("big", 30200, "main")]
+        assert sorted(r["id"] for r in got) == list(range(1, 30201))
+        assert all(r["v"] == "%0300d" % r["id"] for r in got if r["id"] <= 30000)
+        assert p.stop() == 0
+
+
+def statement():
+    """A table without a key, by its rowid; and a user who may not write the folder of a database in WAL mode."""
+    sql = "create table log(what text, at timestamp not null default current_timestamp); insert into log(what) values ('a'), ('b');"
+    tables = ("      main.lines:\n        method: query\n        key: [id]\n"
+              "        poll: {{column: at, every: 100ms, query: 'SELECT rowid AS id, what, at FROM log'}}\n")
+    with pipeline("statement", tables, sql) as p:
+        p.start()
+        assert sorted(e["after"]["id"] for e in p.wait_events("lines", 2, "main")) == [1, 2]
+        p.sql("insert into log(what) values ('c')")
+        assert sorted(e["after"]["id"] for e in p.wait_events("lines", 3, "main")) == [1, 2, 3]
+        assert p.stop() == 0
+        if os.geteuid() != 0:
+            return
+        last = connect(p.source)  # who closes it last takes -wal and -shm away
+        last.execute("select * from log").fetchall()
+        last.close()
+        os.chmod(p.folder, 0o755)
+        os.chmod(p.dir, 0o777)
+        os.chmod(p.config, 0o644)
+
+        def as_nobody(*words):
+            return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", *words],
+                                  capture_output=True, text=True, cwd="/", env=dict(os.environ, HOME="/nonexistent"))
+        if as_nobody(FRESHET, "version").returncode != 0:  # a build in a folder that others may not enter
+            return
+        got = as_nobody(FRESHET, "plan", "--config", p.config)
+        assert got.returncode != 0 and "sqlite.wal" in got.stdout and "right to write the folder" in got.stdout, got.stdout + got.stderr
+        keeper = connect(p.source)  # the application: its -shm is there, and can be read
+        keeper.execute("select * from log").fetchall()
+        for more in ("-wal", "-shm"):
+            os.chmod(p.source + more, 0o644)
+        got = as_nobody(FRESHET, "plan", "--config", p.config)
+        assert got.returncode == 0 and "belongs to another user" in got.stdout, got.stdout + got.stderr
+        keeper.close()
+
+
 TESTS = [late_by_time, killed_by_time, killed_by_number, rollback_mode, open_in_wal, open_in_rollback_mode, compared, outbox,
-         values, forms_of_time, refused]
+         values, forms_of_time, refused, statement, pages_of_many_batches]
 
 if __name__ == "__main__":
-    together([t for t in TESTS if not sys.argv[1:] or t.__name__ in sys.argv[1:]], 3)
+    together([t for t in TESTS if not sys.argv[1:] or t.__name__ in sys.argv[1:]], 6)
     finish()

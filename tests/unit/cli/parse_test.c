@@ -27,6 +27,7 @@ VERB(version)
 VERB(completion)
 VERB(help)
 VERB(docs)
+VERB(demo)
 
 static fr_err err;
 static fr_cli cli;

@@ -156,6 +156,7 @@ static void stop_daemon(demo *d)
     int status;
     if (d->go >= 0)
         close(d->go);
+    d->go = -1;
     if (d->daemon == 0)
         return;
     kill(d->daemon, SIGTERM);
@@ -164,6 +165,7 @@ static void stop_daemon(demo *d)
             kill(d->daemon, SIGKILL);
         fr_sleep_us(SLICE_US / 4);
     }
+    d->daemon = 0;
 }
 
 /* ---- its files ---- */
@@ -271,6 +273,23 @@ static const char intro[] =
     "# shop> is what the application does; below it, the events as consumers see them, after "
     "about a second.\n\n";
 
+/* Once the daemon has ended. A sink that was interrupted may be behind: that is said, no more. */
+static void say_copy(demo *d)
+{
+    char path[96];
+    long long orders = 0, same = 0;
+    snprintf(path, sizeof(path), "%s/copy.db", d->dir);
+    if (fr_cli_connectors.sink("sqlite") == NULL ||
+        !fr_demo_shop_compare(d->shop, path, &orders, &same))
+        return;
+    fr_buf_printf(&d->cli->out,
+                  "\n# The sink, another SQLite file, has %lld of the shop's %lld orders as they "
+                  "are.\n",
+                  same, orders);
+    json_object_set_new(fr_cli_result(d->cli), "orders", json_integer(orders));
+    json_object_set_new(fr_cli_result(d->cli), "copied", json_integer(same));
+}
+
 static void sum_up(demo *d)
 {
     bool kept = fr_cli_flag(d->cli, "keep") != NULL;
@@ -334,8 +353,11 @@ int fr_cmd_demo(fr_cli *cli)
     if (rc == FR_OK)
         rc = show(&d, &err);
     int code = rc == FR_FAIL ? fr_cli_fail(cli, &err) : 0;
-    if (code == 0)
+    stop_daemon(&d);
+    if (code == 0) {
+        say_copy(&d);
         sum_up(&d);
+    }
     end(&d);
     return code;
 }

@@ -75,3 +75,23 @@ fr_rc fr_demo_shop_change(fr_demo_shop *s, const char **sql_out, fr_err *err)
     *sql_out = changes[s->done++ % (sizeof(changes) / sizeof(changes[0]))];
     return run(s, *sql_out, err);
 }
+
+bool fr_demo_shop_compare(fr_demo_shop *s, const char *copy, long long *orders, long long *same)
+{
+    static const char sql[] =
+        "SELECT count(*), count(c.id) FROM main.orders o LEFT JOIN copy.orders c"
+        " ON c.id = o.id AND c.status = o.status AND CAST(c.total AS REAL) = o.total"
+        " WHERE NOT o.deleted";
+    sqlite3_stmt *q = NULL;
+    char *attach = sqlite3_mprintf("ATTACH %Q AS copy", copy);
+    bool good = attach != NULL && sqlite3_exec(s->db, attach, NULL, NULL, NULL) == SQLITE_OK &&
+                sqlite3_prepare_v2(s->db, sql, -1, &q, NULL) == SQLITE_OK &&
+                sqlite3_step(q) == SQLITE_ROW;
+    if (good) {
+        *orders = sqlite3_column_int64(q, 0);
+        *same = sqlite3_column_int64(q, 1);
+    }
+    sqlite3_finalize(q);
+    sqlite3_free(attach);
+    return good;
+}

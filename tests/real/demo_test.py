@@ -56,6 +56,7 @@ def document():
         rows = [(v["op"], (v["after"] or v["before"])["id"]) for v in events if v]
         assert ("d", 3) in rows and None in events, rows  # and its tombstone
         assert [r for r in rows if r == ("r", 2)] != [("r", 2)], f"no update of 2 in {rows}"
+        assert d["result"].get("copied") == d["result"].get("orders"), d["result"]  # where there is a sink
         assert os.listdir(dir) == [], os.listdir(dir)
         os.rmdir(dir)
 

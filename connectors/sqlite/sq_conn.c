@@ -296,7 +296,7 @@ fr_rc fr_sq_scalar(const fr_sq *c, const char *doing, fr_str sql, fr_arena *a, f
 {
     fr_sq_rows rows;
     FR_TRY(fr_sq_query(c, doing, sql, a, &rows, err));
-    *out = rows.count == 0 ? (fr_str){NULL, 0} : rows.cells[0];
+    *out = rows.cells == NULL ? (fr_str){NULL, 0} : rows.cells[0];
     return FR_OK;
 }
 

@@ -185,8 +185,8 @@ static fr_rc read_ahead(page_reader *r, fr_err *err)
     size_t width = r->relation->base.table->column_count;
     if (r->stays || r->stmt == NULL || r->ahead.at < r->ahead.count)
         return FR_OK;
-    if (r->row == r->cells) {
-        keep_bytes(r, r->cells);
+    if (r->row != NULL && r->row == r->cells) {
+        keep_bytes(r, r->row);
     } else if (r->row != NULL) { /* one that was read ahead: its place is needed */
         memcpy(r->cells, r->row, width * sizeof(*r->cells));
         r->row = r->cells;

@@ -91,7 +91,7 @@ static int64_t clock_time(scan *s, fr_sq_clock *form)
         form->whole = FR_SQ_WHOLE_WRITTEN;
     else if (form->seconds && us == 0)
         form->whole = FR_SQ_WHOLE_LEFT_OUT;
-    return ((int64_t)hour * HOUR_S + minute * MINUTE_S + second) * SECOND + us;
+    return ((int64_t)hour * HOUR_S + (int64_t)minute * MINUTE_S + second) * SECOND + us;
 }
 
 static void zone(scan *s, fr_sq_clock *form)

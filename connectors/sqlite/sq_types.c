@@ -135,7 +135,7 @@ static fr_rc unknown(const fr_sq_column *c, const char *asked, fr_err *err)
 
 fr_rc fr_sq_type_of(fr_sq_column *c, const char *asked, fr_err *err)
 {
-    char name[64];
+    char name[64] = "";
     fr_str inside;
     fr_str text = asked != NULL ? fr_cstr(asked) : c->declared;
     const fr_sq_type_row *row = NULL;

@@ -9,6 +9,7 @@
 #include "kafka/admin.h"
 #include "kafka/consume.h"
 #include "poll/poll.h"
+#include "transform/derive.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,9 +62,26 @@ static int32_t published_of(void *context, fr_str topic)
     return x->c->encoding.published(x->c->encoding.context, topic);
 }
 
+/* What is found to be missing is asked for by its key, which a hash does not tell. */
+static fr_rc check_masks(const fr_route *r, fr_err *err)
+{
+    for (size_t k = 0; r->settings->method == FR_METHOD_QUERY && k < r->key_count; k++) {
+        if (fr_derive_mask_of(r, r->key[k]) == NULL)
+            continue;
+        fr_fail(err, FR_ERR_CONFIG,
+                "column %.*s of the key is masked: full-compare asks for rows by their keys (%s)",
+                FR_ARG(fr_route_name(r, r->key[k])),
+                r->settings->place != NULL ? r->settings->place : "configuration");
+        fr_fail_code(err, "compare.mask");
+        return fr_fail_hint(err, "use method: snapshot, or another way of poll.deletes");
+    }
+    return FR_OK;
+}
+
 fr_rc fr_compare_route(const fr_route *r, fr_err *err)
 {
     FR_TRY(fr_key_is_plain(r, err));
+    FR_TRY(check_masks(r, err));
     for (size_t i = 0; i < r->partition_count; i++) {
         bool in_key = false;
         for (size_t k = 0; k < r->key_count; k++)
@@ -265,6 +283,24 @@ static void keep_key(const comparison *x, fr_event *e)
     e->after = (fr_row){0};
 }
 
+/* Rows as they are published, before any of them is sorted in a file. FR_END: the filter leaves it
+ * out, and if it was published it will be found missing. */
+static fr_rc derive_row(comparison *x, fr_event *e, fr_err *err)
+{
+    fr_event derived;
+    fr_rc rc = x->route->apply(x->route->derive, x->in->arena, e, &derived, err);
+    if (rc == FR_OK)
+        *e = derived;
+    return rc;
+}
+
+static fr_rc check_filter(const comparison *x, const fr_event *e, fr_err *err)
+{
+    bool passes;
+    FR_TRY(fr_derive_passes(x->route, e, &e->after, &passes, err));
+    return passes ? FR_OK : FR_END;
+}
+
 static fr_rc add_row(comparison *x, const fr_message *m, fr_err *err)
 {
     const fr_event *e = &x->in->events[m->event];
@@ -286,9 +322,17 @@ static fr_rc add_rows(comparison *x, fr_err *err)
 {
     fr_batch *b = x->in;
     size_t done;
-    for (size_t i = 0; i < b->count && !x->whole; i++) {
+    for (size_t i = 0; i < b->count && (!x->whole || x->route->derive != NULL); i++) {
         fr_event *e = &b->events[i];
         if (e->op != FR_OP_READ || e->bad.len > 0)
+            continue;
+        fr_rc rc = x->whole ? derive_row(x, e, err) : check_filter(x, e, err);
+        FR_TRY(rc);
+        if (rc == FR_END) {
+            e->op = FR_OP_HEARTBEAT; /* no row */
+            continue;
+        }
+        if (x->whole)
             continue;
         e->row = fr_poller_passed(x->poller, &e->after) ? 1 : 0;
         keep_key(x, e);
@@ -334,7 +378,7 @@ static fr_rc read_table(comparison *x, fr_err *err)
     const fr_table *t = x->relation->table;
     bool *wanted = fr_arena_alloc(x->arena, t->column_count + 1);
     for (size_t i = 0; i < t->column_count; i++)
-        wanted[i] = fr_poller_wants(x->poller, i);
+        wanted[i] = fr_poller_wants(x->poller, i) || fr_derive_filter_reads(x->route, i);
     for (size_t k = 0; k < x->route->key_count; k++)
         wanted[x->route->key[k]] = true;
     fr_str sql = fr_compare_all_sql(x->arena, x->sql->ops, x->relation, x->settings,
@@ -379,21 +423,25 @@ static fr_rc put_delete(comparison *x, fr_str key, fr_err *err)
     fr_rc rc = new_event(x, FR_OP_DELETE, &e);
     if (rc != FR_OK)
         return rc;
-    fr_value *values = fr_batch_row(x->out, x->relation->table, &e->before);
+    fr_value *values = fr_batch_row(x->out, x->route->table, &e->before);
+    e->derived = true;
     FR_TRY(fr_key_values(x->route, fr_arena_str(x->out->arena, key), values, err));
     fr_poller_place(x->poller, e);
     x->deletes++;
     return FR_OK;
 }
 
-static fr_rc put_row(comparison *x, fr_str packed, fr_err *err)
+/* derived: it is a row of the route's table, and else one of the source's. */
+static fr_rc put_row(comparison *x, fr_str packed, bool derived, fr_err *err)
 {
     fr_event *e;
     fr_rc rc = new_event(x, FR_OP_READ, &e);
     if (rc != FR_OK)
         return rc;
     fr_str kept = fr_arena_str(x->out->arena, packed);
-    if (!fr_row_unpack(kept, x->relation->table, x->out, e))
+    const fr_table *t = derived ? x->route->table : x->relation->table;
+    e->derived = derived;
+    if (!fr_row_unpack(kept, t, x->out, e))
         return fr_fail(err, FR_ERR_BUG, "a row is not what was sorted");
     fr_poller_place(x->poller, e);
     return FR_OK;
@@ -444,7 +492,7 @@ static fr_rc put_found(comparison *x, fr_err *err)
             continue;
         x->value.len = 0;
         fr_row_pack(&x->value, e);
-        FR_TRY(put_row(x, fr_buf_view(&x->value), err));
+        FR_TRY(put_row(x, fr_buf_view(&x->value), false, err));
     }
     return FR_OK;
 }
@@ -467,7 +515,7 @@ static fr_rc read_again(comparison *x, fr_err *err)
 
 static fr_rc ask_again(comparison *x, fr_str key, fr_err *err)
 {
-    size_t columns = x->relation->table->column_count;
+    size_t columns = x->route->table->column_count;
     fr_value *values = fr_arena_alloc(x->again_arena, (columns + 1) * sizeof(*values));
     FR_TRY(fr_key_values(x->route, fr_arena_str(x->again_arena, key), values, err));
     x->again[x->again_count++] = (fr_row){values, columns};
@@ -483,7 +531,7 @@ static fr_rc find_rows(comparison *x, const fr_match *m, fr_err *err)
     if (m->kind == FR_MATCH_BOTH && !differs(m))
         return FR_OK;
     fr_str packed = {m->row.ptr + FR_CONTENT_PRINT, m->row.len - FR_CONTENT_PRINT};
-    return put_row(x, packed, err);
+    return put_row(x, packed, true, err);
 }
 
 static fr_rc walk(comparison *x, fr_rc (*find)(comparison *x, const fr_match *m, fr_err *err),

@@ -2,6 +2,7 @@
  * topic in the transaction of the checkpoint, its key is parked, and later rows of that key
  * follow it, so that nothing is published out of order. */
 #include "capture/internal.h"
+#include "transform/derive.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,7 @@ static fr_rc key_name(dead_letters *d, fr_arena *a, const fr_event *e, const fr_
     fr_value *values = fr_arena_alloc(a, r->key_count * sizeof(fr_value));
     for (size_t i = 0; i < r->key_count; i++) {
         values[i] = row->values[r->key[i]];
+        FR_TRY(fr_derive_mask(r, a, r->key[i], &values[i], err));
         if (r->outbox != NULL && values[i].kind == FR_NULL)
             values[i] = row->values[r->outbox->id]; /* an event without key stands alone */
         if (values[i].kind == FR_ABSENT)
@@ -180,30 +182,40 @@ static bool is_key(const fr_route *r, size_t column)
     return r->outbox != NULL && r->outbox->id == column;
 }
 
-/* key_of: only the columns of its key, for a row that is too large. NULL: all of them. */
-static void put_row(fr_buf *b, const char *name, const fr_table *t, const fr_row *row,
-                    const fr_route *key_of)
+/* A value of the source's row as it may be shown. */
+static fr_rc put_value(fr_buf *b, const fr_route *r, size_t column, fr_value v, fr_err *err)
+{
+    FR_TRY(fr_derive_mask(r, b->arena, column, &v, err));
+    fr_buf_json(b, r->source->columns[column].name);
+    fr_buf_u8(b, ':');
+    fr_value_json(b, &r->source->columns[column], &v);
+    return FR_OK;
+}
+
+/* only_key: for a row that is too large. */
+static fr_rc put_row(fr_buf *b, const char *name, const fr_route *r, const fr_row *row,
+                     bool only_key, fr_err *err)
 {
     fr_buf_printf(b, ",\"%s\":", name);
     if (row->count == 0) {
         fr_buf_text(b, "null");
-        return;
+        return FR_OK;
     }
     const char *between = "{";
     for (size_t i = 0; i < row->count; i++) {
-        if (row->values[i].kind == FR_ABSENT || (key_of != NULL && !is_key(key_of, i)))
+        if (row->values[i].kind == FR_ABSENT || (only_key && !is_key(r, i)))
             continue;
         fr_buf_text(b, between);
         between = ",";
-        fr_buf_json(b, t->columns[i].name);
-        fr_buf_u8(b, ':');
-        fr_value_json(b, &t->columns[i], &row->values[i]);
+        FR_TRY(put_value(b, r, i, row->values[i], err));
     }
     fr_buf_text(b, between[0] == '{' ? "{}" : "}");
+    return FR_OK;
 }
 
 /* A dead letter of a source has no bytes of its own yet: it is the row as JSON. */
-static fr_str payload(fr_arena *a, const fr_event *e, fr_str reason, const fr_route *key_of)
+static fr_rc payload(fr_arena *a, const fr_event *e, fr_str reason, const fr_route *r,
+                     bool only_key, fr_str *out, fr_err *err)
 {
     static const char ops[] = {
         [FR_OP_READ] = 'r', [FR_OP_INSERT] = 'c', [FR_OP_UPDATE] = 'u', [FR_OP_DELETE] = 'd'};
@@ -215,16 +227,17 @@ static fr_str payload(fr_arena *a, const fr_event *e, fr_str reason, const fr_ro
     fr_buf_json(&b, reason);
     fr_buf_printf(&b, ",\"epoch\":%u,\"lsn\":%llu,\"ordinal\":%u", e->position.epoch,
                   (unsigned long long)e->position.lsn, e->position.ordinal);
-    if (key_of != NULL)
+    if (only_key)
         fr_buf_text(&b, ",\"only_key\":true");
-    put_row(&b, "before", e->table, &e->before, key_of);
-    put_row(&b, "after", e->table, &e->after, key_of);
+    FR_TRY(put_row(&b, "before", r, &e->before, only_key, err));
+    FR_TRY(put_row(&b, "after", r, &e->after, only_key, err));
     fr_buf_text(&b, "}");
-    return fr_buf_view(&b);
+    *out = fr_buf_view(&b);
+    return FR_OK;
 }
 
 static void add_message(dead_letters *d, fr_batch *b, size_t index, fr_str name, fr_str reason,
-                        bool parked, const fr_route *key_of)
+                        bool parked, fr_str body)
 {
     const fr_event *e = &b->events[index];
     fr_message *m = fr_batch_message(b);
@@ -233,7 +246,7 @@ static void add_message(dead_letters *d, fr_batch *b, size_t index, fr_str name,
     m->topic = fr_cstr(settings_of(d, e)->errors_topic);
     m->key = name;
     m->partition_hash = fr_murmur2(name.ptr, name.len);
-    m->payload = payload(b->arena, e, reason, key_of);
+    m->payload = body;
     headers[0] = (fr_header){"freshet.source", fr_cstr(d->c->s.source->name)};
     headers[1] = (fr_header){"freshet.reason", reason};
     headers[2] =
@@ -249,12 +262,11 @@ static void add_message(dead_letters *d, fr_batch *b, size_t index, fr_str name,
 fr_rc dead_put(dead_letters *d, fr_batch *b, size_t index, const fr_err *why, fr_err *err)
 {
     const fr_event *e = &b->events[index];
-    fr_str name, old;
+    fr_str name, old, body;
     const char *too_large = refusal(d, e);
     bool parked = why == NULL && too_large == NULL;
-    const fr_route *key_of = NULL;
-    if (too_large != NULL)
-        FR_TRY(fr_router_route(d->c->router, e->table, &key_of, err));
+    const fr_route *route;
+    FR_TRY(fr_router_route(d->c->router, e->table, &route, err));
     fr_str reason = too_large != NULL ? fr_arena_str(b->arena, fr_cstr(too_large))
                     : parked          ? FR_STR("an earlier row of this key was set aside")
                                       : fr_arena_str(b->arena, fr_cstr(why->text));
@@ -267,12 +279,13 @@ fr_rc dead_put(dead_letters *d, fr_batch *b, size_t index, const fr_err *why, fr
                                     : why->text);
         return fr_fail_code(err, "dlq.no_key");
     }
+    FR_TRY(payload(b->arena, e, reason, route, too_large != NULL, &body, err));
     park(d, name);
     if (e->op == FR_OP_UPDATE && key_name(d, b->arena, e, &e->before, &old, err) == FR_OK)
         park(d, old);
     if (!parked)
         fr_log(FR_LOG_WARN, d->c->who, "a row goes to the dead letters: %.*s", FR_ARG(reason));
-    add_message(d, b, index, name, reason, parked, key_of);
+    add_message(d, b, index, name, reason, parked, body);
     return FR_OK;
 }
 

@@ -39,6 +39,7 @@ struct outlet {
     fr_map *known;  /* "space.table": tables whose snapshot this run has begun */
     fr_map *unread; /* outboxes that the log alone has brought so far: said with the next commit */
     dead_letters *dead;
+    uint64_t filtered; /* events that were told of as left out */
     ahead *ahead;
     size_t encoded;      /* of the batch at hand: so many of its events are */
     size_t next_message; /* of the batch at hand: the first that is not produced */
@@ -294,6 +295,10 @@ static void acknowledged(outlet *o, fr_batch *keep)
     pthread_mutex_unlock(&c->lock);
     c->runner.progressed = true;
     dead_committed(o->dead);
+    uint64_t filtered = fr_router_filtered(c->router);
+    if (filtered > o->filtered)
+        FR_TELL(ob, filtered, filtered - o->filtered);
+    o->filtered = filtered;
     if (fr_map_count(o->unread) > 0) {
         fr_map_free(o->unread, NULL);
         o->unread = fr_map_new();

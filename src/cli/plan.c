@@ -110,10 +110,12 @@ static void look_at_table(fr_look *l, size_t source, const fr_table *t, fr_findi
     fr_rc rc = fr_router_route(l->routers[source], t, &p->route, &err);
     if (rc == FR_END)
         return;
-    if (rc == FR_OK && plan_table(l, p, &err) != FR_FAIL)
-        l->table_count++;
-    else
+    if (rc == FR_FAIL || plan_table(l, p, &err) == FR_FAIL) {
         fr_look_error(l, f, "table.route", &err);
+        return;
+    }
+    l->table_count++;
+    fr_look_derived(f, p->route);
 }
 
 static void look_at_each(fr_look *l, size_t source, const fr_table **tables, size_t count,
@@ -124,6 +126,7 @@ static void look_at_each(fr_look *l, size_t source, const fr_table **tables, siz
         look_at_table(l, source, tables[i], f);
         fr_table_unref(tables[i]); /* the router keeps its own */
     }
+    fr_look_masks(l, source, f);
     size_t found = l->table_count - before;
     fr_finding *n = fr_findings_add(f, found == 0 ? FR_WARNING : FR_FINE, "source.tables",
                                     "%zu table%s captured", found, found == 1 ? "" : "s");

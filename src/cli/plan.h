@@ -68,6 +68,10 @@ void fr_look_sources(fr_look *l);
 void fr_look_kafka(fr_look *l);
 void fr_look_registry(fr_look *l);
 void fr_look_sinks(fr_look *l);
+/* Derived events of a table; masks of patterns, once all tables of a source are known
+ * (plan_derive.c). */
+void fr_look_derived(fr_findings *f, const fr_route *r);
+void fr_look_masks(const fr_look *l, size_t source, fr_findings *f);
 fr_findings *fr_look_section(fr_look *l, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* An error as a finding; CONNECT and BUSY mark the server as unreachable. */

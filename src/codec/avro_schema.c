@@ -36,6 +36,15 @@ static void put_type(fr_buf *b, const fr_avro_type *t)
         fr_buf_text(b, "]");
 }
 
+/* How, and not how much of the value is left. */
+static void put_mask(fr_buf *b, const char *mask)
+{
+    if (mask == NULL)
+        return;
+    fr_buf_text(b, ",\"freshet.mask\":");
+    fr_buf_json(b, (fr_str){mask, strcspn(mask, ":")});
+}
+
 static fr_rc put_field(fr_buf *b, fr_arena *a, const fr_route *route, uint16_t column, fr_err *err)
 {
     const fr_column *c = &route->table->columns[column];
@@ -47,7 +56,8 @@ static fr_rc put_field(fr_buf *b, fr_arena *a, const fr_route *route, uint16_t c
     put_type(b, &t);
     FR_TRY(fr_avro_default_write(b, a, route, column, &t, err));
     put_doc(b, c->doc);
-    if (fr_texts_have(&route->settings->pii, c->name))
+    put_mask(b, fr_pairs_get(&route->settings->column_mask, fr_route_name(route, column)));
+    if (fr_texts_have(&route->settings->pii, fr_route_name(route, column)))
         fr_buf_text(b, ",\"freshet.pii\":true");
     fr_buf_text(b, "}");
     return FR_OK;

@@ -13,15 +13,6 @@ static const struct {
 #undef X
 };
 
-static const char *pair_value(const fr_pairs *pairs, fr_str name)
-{
-    for (size_t i = 0; i < pairs->count; i++) {
-        if (fr_str_is(name, pairs->items[i].name))
-            return pairs->items[i].value;
-    }
-    return NULL;
-}
-
 static fr_rc fail_type(const fr_route *route, const fr_column *c, const char *what,
                        const char *hint, fr_err *err)
 {
@@ -45,16 +36,6 @@ static fr_rc to_decimal(const fr_route *route, const fr_column *c, fr_avro_type 
         return FR_OK;
     return fail_type(route, c, "columns.types asks for a decimal that not every value fits",
                      "make the decimal wider, or use string", err);
-}
-
-static bool parse_decimal(const char *text, int16_t *precision, int16_t *scale)
-{
-    int p = 0, s = 0, end = 0;
-    if (sscanf(text, "decimal(%4d,%4d)%n", &p, &s, &end) != 2 || text[end] != '\0' || end == 0)
-        return false;
-    *precision = (int16_t)p;
-    *scale = (int16_t)s;
-    return p > 0 && p <= 1000 && s >= 0 && s <= p;
 }
 
 /* Where values have types of their own (SQLite), columns.types says what a column is: the source
@@ -92,7 +73,7 @@ static fr_rc cast_type(const fr_route *route, const fr_column *c, const char *te
         t->cast = c->kind != FR_TEXT;
         return FR_OK;
     }
-    if (parse_decimal(text, &t->precision, &t->scale))
+    if (fr_decimal_type(text, &t->precision, &t->scale))
         return to_decimal(route, c, t, err);
     if (strcmp(text, "long") == 0 && (c->kind == FR_INT32 || c->kind == FR_INT64)) {
         t->kind = FR_INT64;
@@ -140,7 +121,10 @@ static bool is_nullable(const fr_route *route, uint16_t column)
 fr_rc fr_avro_type_of(const fr_route *route, uint16_t column, fr_avro_type *out, fr_err *err)
 {
     const fr_column *c = &route->table->columns[column];
-    const char *asked = pair_value(&route->settings->column_types, c->name);
+    const char *asked =
+        fr_route_derived(route, column) /* its kind is made of its type */
+            ? NULL
+            : fr_pairs_get(&route->settings->column_types, fr_route_name(route, column));
     *out = (fr_avro_type){.kind = c->kind, .precision = c->precision, .scale = c->scale};
     out->nullable = is_nullable(route, column);
     out->span = c->kind == FR_TIME && c->span;
@@ -273,7 +257,8 @@ fr_rc fr_avro_default_write(fr_buf *b, fr_arena *a, const fr_route *route, uint1
                             const fr_avro_type *t, fr_err *err)
 {
     const fr_column *c = &route->table->columns[column];
-    const char *asked = pair_value(&route->settings->column_defaults, c->name);
+    const char *asked =
+        fr_pairs_get(&route->settings->column_defaults, fr_route_name(route, column));
     size_t before = b->len;
     fr_buf_text(b, ",\"default\":");
     if (t->nullable) {

@@ -371,15 +371,15 @@ static fr_rc envelope_payload(fr_encoder *e, fr_plan *p, fr_arena *a, const chan
     return fr_plan_check_size(e, p, c->event, out->len, err);
 }
 
-static fr_message *add_message(fr_batch *b, const fr_plan *p, const place *where, size_t at)
+static fr_message *add_message(fr_batch *b, const fr_plan *p, const place *where, const change *c)
 {
     fr_message *m = fr_batch_message(b);
     m->topic = p->route->topic;
     m->key = where->key;
     m->partition_hash = where->hash;
     m->schema = p->value_id;
-    m->event = at;
-    const fr_event *event = &b->events[at];
+    m->event = c->at;
+    const fr_event *event = c->event;
     bool reread = event->op == FR_OP_UPDATE && event->name.len > 0; /* decision 47 */
     if (!reread && event->zero.len == 0)
         return m;
@@ -404,15 +404,15 @@ static fr_rc add_change(fr_encoder *e, fr_plan *p, fr_batch *b, const place *whe
     } else {
         FR_TRY(envelope_payload(e, p, b->arena, c, &payload, err));
     }
-    add_message(b, p, where, c->at)->payload = payload;
+    add_message(b, p, where, c)->payload = payload;
     return FR_OK;
 }
 
 /* ---- events ---- */
 
-static fr_rc encode_insert(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_err *err)
+static fr_rc encode_insert(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, const fr_event *event,
+                           fr_err *err)
 {
-    const fr_event *event = &b->events[i];
     change c = {.op = event->op == FR_OP_READ ? 'r' : 'c', .event = event, .at = i};
     place where;
     FR_TRY(fr_row_prepare(p, b->arena, event, false, &c.after, err));
@@ -435,13 +435,13 @@ static fr_rc add_delete(fr_encoder *e, fr_plan *p, fr_batch *b, const place *whe
 {
     FR_TRY(add_change(e, p, b, where, c, err));
     if (p->route->settings->tombstones || p->route->envelope == FR_ENVELOPE_STATE)
-        add_message(b, p, where, c->at);
+        add_message(b, p, where, c);
     return FR_OK;
 }
 
-static fr_rc encode_delete(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_err *err)
+static fr_rc encode_delete(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, const fr_event *event,
+                           fr_err *err)
 {
-    const fr_event *event = &b->events[i];
     change c = {.op = 'd', .event = event, .at = i};
     place where;
     if (p->key.count == 0 || p->route->settings->append_only)
@@ -474,9 +474,9 @@ static fr_rc check_whole(const fr_plan *p, const change *c, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc encode_update(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_err *err)
+static fr_rc encode_update(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, const fr_event *event,
+                           fr_err *err)
 {
-    const fr_event *event = &b->events[i];
     change c = {.op = 'u', .event = event, .at = i};
     place from, to;
     if (p->key.count == 0 || p->route->settings->append_only)
@@ -496,9 +496,9 @@ static fr_rc encode_update(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_
     return add_change(e, p, b, &to, &made, err);
 }
 
-static fr_rc encode_truncate(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_err *err)
+static fr_rc encode_truncate(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i,
+                             const fr_event *event, fr_err *err)
 {
-    const fr_event *event = &b->events[i];
     if (p->route->settings->truncate == FR_TRUNCATE_IGNORE)
         return FR_OK;
     if (p->route->settings->truncate == FR_TRUNCATE_BLOCK) {
@@ -512,6 +512,29 @@ static fr_rc encode_truncate(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, f
     FR_TRY(add_change(e, p, b, &nowhere, &c, err));
     b->messages[b->message_count - 1].everywhere = true;
     return FR_OK;
+}
+
+/* As columns.* and filter make it, which may be another op, or nothing. */
+static fr_rc encode_row(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, fr_err *err)
+{
+    const fr_event *event = &b->events[i];
+    fr_event derived;
+    if (p->route->derive != NULL && !event->derived) {
+        fr_rc rc = p->route->apply(p->route->derive, b->arena, event, &derived, err);
+        if (rc != FR_OK)
+            return rc;
+        event = &derived;
+    }
+    switch (event->op) {
+    case FR_OP_UPDATE:
+        return encode_update(e, p, b, i, event, err);
+    case FR_OP_DELETE:
+        return encode_delete(e, p, b, i, event, err);
+    case FR_OP_TRUNCATE:
+        return encode_truncate(e, p, b, i, event, err);
+    default:
+        return encode_insert(e, p, b, i, event, err);
+    }
 }
 
 static fr_rc encode_table_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
@@ -534,16 +557,7 @@ static fr_rc encode_table_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *er
     }
     if (p->route->outbox != NULL)
         return fr_outbox_encode(e, p, b, i, err);
-    switch (event->op) {
-    case FR_OP_UPDATE:
-        return encode_update(e, p, b, i, err);
-    case FR_OP_DELETE:
-        return encode_delete(e, p, b, i, err);
-    case FR_OP_TRUNCATE:
-        return encode_truncate(e, p, b, i, err);
-    default:
-        return encode_insert(e, p, b, i, err);
-    }
+    return encode_row(e, p, b, i, err);
 }
 
 /* pg_logical_emit_message. */

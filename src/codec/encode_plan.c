@@ -181,12 +181,14 @@ static fr_rc new_plan(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *e
     fr_arena *a = fr_arena_new(0);
     fr_plan *p = fr_arena_alloc(a, sizeof *p);
     p->arena = a;
-    p->table = t;
+    p->source = p->table = t;
     fr_rc rc = e->settings.route(e->settings.context, t, &p->route, err);
     if (rc == FR_END)
         p->route = NULL;
-    else if (rc == FR_OK)
+    if (rc == FR_OK) {
+        p->table = p->route->table;
         rc = fill_plan(e, p, err);
+    }
     if (rc == FR_FAIL) {
         fr_arena_free(a);
         return FR_FAIL;
@@ -199,7 +201,7 @@ static fr_rc new_plan(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *e
 void fr_plan_free(void *plan)
 {
     fr_plan *p = plan;
-    fr_table_unref(p->table);
+    fr_table_unref(p->source);
     fr_map_free(p->topics, NULL);
     fr_arena_free(p->arena);
 }
@@ -219,7 +221,7 @@ static fr_rc change_back(fr_encoder *e, const fr_plan *p, fr_err *err)
 fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
 {
     fr_plan *p = e->last;
-    if (p == NULL || p->table != t)
+    if (p == NULL || p->source != t)
         p = fr_map_get_u64(e->plans, t->serial);
     if (p == NULL) {
         FR_TRY(new_plan(e, t, &p, err));

@@ -22,8 +22,9 @@ typedef struct fr_steps {
 
 typedef struct fr_plan {
     fr_arena *arena; /* its own, with all below but the route */
-    const fr_table *table;
-    const fr_route *route; /* NULL: not captured */
+    const fr_table *source; /* of the events; holds a reference */
+    const fr_table *table;  /* as it is published: the route's */
+    const fr_route *route;  /* NULL: not captured */
     fr_steps row, key, partition;
     const fr_avro_type *casts; /* one per column; NULL: no column is cast */
     const fr_str *names;       /* Avro's, one per column */
@@ -117,8 +118,6 @@ fr_rc fr_row_bound(const fr_plan *p, const fr_steps *steps, const fr_value *valu
                    const fr_event *event, size_t *bound, fr_err *err);
 /* Writes at `at` and returns the end. Everything was checked by fr_row_bound. */
 uint8_t *fr_row_write(uint8_t *at, const fr_steps *steps, const fr_value *values);
-/* As a person writes it; bytes as they are. Points into the value or the arena. */
-fr_str fr_value_text(fr_arena *a, const fr_column *c, const fr_value *v);
 /* DATA: "table a.b: column c: what (at 0/1A2B30 #4)". */
 fr_rc fr_row_fail(const fr_plan *p, const fr_event *event, uint16_t column, const char *what,
                   fr_err *err);

@@ -274,6 +274,7 @@ static void read_table(fr_loader *l, table_layers *t, const fr_member *m, const 
     fields->s.place = fr_place_text(l->a, m->place);
     fr_outbox_read(l, s, fields);
     fr_compare_read(l, s, &fields->s);
+    fr_derive_read(l, s, &fields->s);
     t->scopes[index] = s;
     keep_scope(l, s);
 }
@@ -368,6 +369,7 @@ static void read_source(fr_loader *l, const fr_member *m, size_t index, const fr
     s->name = fr_arena_cstr(l->a, m->key);
     s->place = fr_place_text(l->a, m->place);
     s->max_row_bytes = c->daemon.max_row_bytes;
+    s->mask_key = c->daemon.mask_key;
     s->connector = own;
     c->source_ops[index] = ops;
     keep_scope(l, scope);
@@ -482,6 +484,7 @@ static const fr_scope *read_defaults(fr_loader *l, const fr_node *root)
     const fr_member *m = map_member(l, root, "defaults", "");
     fr_scope_read(l, s, m == NULL ? NULL : m->value, NULL);
     fr_outbox_note(s, fields);
+    fr_derive_read(l, s, &fields->s);
     keep_scope(l, s);
     return s;
 }
@@ -546,6 +549,7 @@ static void read_root(fr_loader *l, const fr_text_file *file)
 static fr_rc finish(fr_loader *l, fr_problem **problems_out, size_t *problem_count, fr_config **out,
                     fr_err *err)
 {
+    fr_sandbox_close(l->sandbox);
     fr_problems_sort(l);
     *problems_out = l->problems;
     *problem_count = l->problem_count;

@@ -21,8 +21,9 @@ typedef struct fr_problem { /* one thing wrong in a file */
 typedef struct fr_daemon_settings {
     const char *cache_dir;
     int64_t memory, max_row_bytes, drain_us;
-    int log_level;  /* fr_log_level */
-    int log_format; /* fr_log_format */
+    const char *mask_key; /* NULL: none */
+    int log_level;        /* fr_log_level */
+    int log_format;       /* fr_log_format */
 } fr_daemon_settings;
 
 typedef struct fr_http_settings {

@@ -3,6 +3,7 @@
 #include "connect/sql.h"
 #include "control/config_load.h"
 #include "poll/poll.h"
+#include "transform/mask.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +162,16 @@ static void check_registry(fr_loader *l, const fr_registry_settings *r)
                                "both a token and a password are given");
         fr_problem_hint(l, p, "leave one of them out");
     }
+}
+
+static void check_daemon(fr_loader *l, const fr_daemon_settings *d)
+{
+    if (d->mask_key == NULL || unresolved(d->mask_key) || strlen(d->mask_key) >= FR_MASK_KEY_LEAST)
+        return;
+    fr_problem *p = report(l, false, "config.mask_key", "daemon", "mask_key",
+                           "a key of fewer than 16 bytes: hashes could be undone by trying");
+    p->excerpt = NULL;
+    fr_problem_hint(l, p, "make one: openssl rand -hex 32");
 }
 
 static void check_http(fr_loader *l, const fr_http_settings *h)
@@ -670,6 +681,7 @@ static void check_sink(fr_loader *l, const fr_sink_settings *s, const fr_sink_op
 void fr_config_check(fr_loader *l)
 {
     fr_config *c = l->config;
+    check_daemon(l, &c->daemon);
     check_kafka(l, &c->kafka);
     check_registry(l, &c->registry);
     check_http(l, &c->http);

@@ -110,7 +110,9 @@ static const fr_option daemon_options[] = {
          "From SIGTERM to exit; a second signal ends at once."),
     LATER("tasks", FR_OPT_INT, NULL,
           "Partitions of the tasks topic, to spread sources over workers."),
-    LATER("mask_key", FR_OPT_TEXT, NULL, "Key of mask: hash."),
+    SECRET("mask_key", AT(fr_daemon_settings, mask_key),
+           "HMAC-SHA256 key of columns.mask: hash, of 16 bytes or more; required where that is "
+           "used. Another key makes other hashes."),
     CHOICE("log.level", AT(fr_daemon_settings, log_level), "info",
            CHOICES("error", "warn", "info", "debug", "trace"), "How much is logged."),
     CHOICE("log.format", AT(fr_daemon_settings, log_format), "auto",
@@ -325,14 +327,20 @@ static const fr_option table_options[] = {
     LATER_CHOICE("schema.on_change.rename_column", NULL, change_choices,
                  "A column was renamed; now one dropped and one added."),
     LATER_CHOICE("schema.on_change.drop_table", NULL, change_choices, "The table was dropped."),
-    LATER("columns.rename", FR_OPT_MAP, NULL, "Column to field name."),
-    LATER("columns.derive", FR_OPT_MAP, NULL, "Field to SQL expression."),
-    LATER("columns.mask", FR_OPT_MAP, NULL, "Column to hash, redact, null or {keep_last: n}."),
+    MAP("columns.rename", AT(fr_table_fields, s.column_rename), "Column to field name."),
+    MAP("columns.derive", AT(fr_table_fields, s.column_derive),
+        "Field to SQL expression over the row (docs/expressions.md); its type in columns.types "
+        "where it cannot be told."),
+    MAP("columns.mask", AT(fr_table_fields, s.column_mask),
+        "Column to hash (HMAC-SHA256 with daemon.mask_key), redact, null or {keep_last: n}; of key "
+        "columns only hash."),
     CHOICE("columns.zero_dates", AT(fr_table_fields, s.zero_dates), "null",
            CHOICES("null", "error"),
            "MySQL, MariaDB: 0000-00-00 and partial dates become NULL, and the header freshet.zero "
            "names the columns; or the row is bad."),
-    LATER("filter", FR_OPT_TEXT, NULL, "SQL over the row; keeps what is not false."),
+    TEXT("filter", AT(fr_table_fields, s.filter), NULL,
+         "SQL expression over the row (docs/expressions.md): rows for which it is not false are "
+         "published; one that leaves is a delete, one that enters a create."),
     LATER("errors.limit", FR_OPT_TEXT, NULL,
           "Errors per events, 10/1000: above it the table is held."),
     LATER("freshness.warn", FR_OPT_TIME, NULL, "Lag at which status warns."),
@@ -365,6 +373,9 @@ static const fr_option table_options[] = {
            "keys with the published ones."),
     TEXT("poll.delete_column", AT(fr_table_fields, s.poll_delete_column), NULL,
          "Of soft-column: a row in which it is neither NULL, false nor 0 is deleted."),
+    TEXT("poll.delete_when", AT(fr_table_fields, s.poll_delete_when), NULL,
+         "Of method query, with poll.deletes: none: SQL expression over the row; where it is true "
+         "the row is deleted."),
     TIME("poll.compare_every", AT(fr_table_fields, s.poll_compare_every_us), "24h", SECOND,
          8760 * HOUR, "Of full-compare: time between two comparisons."),
     TEXT("outbox.id", AT(fr_table_fields, s.outbox.id), NULL,

@@ -5,6 +5,7 @@
 #include "control/config.h"
 #include "control/config_fields.h"
 #include "control/config_tree.h"
+#include "transform/expr.h"
 
 /* The options of one struct, its target, and which node set each option. */
 typedef struct fr_fields {
@@ -43,7 +44,8 @@ typedef struct fr_loader {
     fr_config_tree *tree;
     const char **files; /* in the order they were read */
     size_t file_count, file_cap;
-    bool no_files; /* fuzzing: no include, no ${file:} */
+    bool no_files;       /* fuzzing: no include, no ${file:} */
+    fr_sandbox *sandbox; /* of expressions; NULL: there was none yet */
 } fr_loader;
 
 /* The configuration from memory; `no_files` keeps it there. fr_config_load is this after
@@ -73,6 +75,8 @@ fr_rc fr_value_resolve(fr_loader *l, const fr_node *n, const char *path, const f
                        fr_str *out);
 /* Names of kafka.properties and the like that hold secrets. */
 bool fr_secret_name(const char *name);
+/* The same of an entry of a map; a column may be called as it likes. */
+bool fr_secret_pair(const fr_option *o, const char *name);
 
 /* Fill in a scope from its node; unknown keys, bad values, refused ones are reported. */
 void fr_scope_read(fr_loader *l, fr_scope *s, const fr_node *n, const char *layer);
@@ -93,6 +97,11 @@ const char *fr_place_text(fr_arena *a, fr_place place); /* "freshet.yaml:12" */
 void fr_outbox_read(fr_loader *l, fr_scope *s, fr_table_fields *fields);
 /* The same: does it go together with being compared (config_compare.c)? */
 void fr_compare_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t);
+/* The same: filter, columns.derive, .mask and poll.delete_when, as far as a file can be wrong about
+ * them (config_derive.c). */
+void fr_derive_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t);
+/* Said of this very table or pattern, and not of all of them. */
+bool fr_scope_said_here(const fr_scope *s, const char *name);
 /* Of a scope that others inherit: an `outbox:` there is theirs. */
 void fr_outbox_note(const fr_scope *s, fr_table_fields *fields);
 

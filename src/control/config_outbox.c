@@ -2,15 +2,6 @@
 #include "control/config_load.h"
 #include <string.h>
 
-/* Said of this table, and not of all of them. */
-static bool said_here(const fr_scope *s, const char *name)
-{
-    const fr_option *options = s->parts[0].options;
-    const fr_option *o = fr_option_find(options, fr_cstr(name));
-    return o != NULL && s->parts[0].set_by[o - options] != NULL &&
-           s->parts[0].layer[o - options] == NULL;
-}
-
 void fr_outbox_note(const fr_scope *s, fr_table_fields *fields)
 {
     const fr_member *m = s->node == NULL || s->node->kind != FR_NODE_MAP
@@ -71,6 +62,11 @@ static void check_no_part(fr_loader *l, const fr_scope *s)
         {"columns.types", "remove it: the payload's bytes are published as they are"},
         {"columns.defaults", "remove it: the payload's bytes are published as they are"},
         {"columns.zero_dates", "remove it: the payload's bytes are published as they are"},
+        {"columns.rename", "remove it: the payload's bytes are published as they are"},
+        {"columns.derive", "remove it: the payload's bytes are published as they are"},
+        {"columns.mask", "remove it: the payload's bytes are published as they are"},
+        {"filter", "remove it: each row of an outbox is an event; the application chooses them"},
+        {"poll.delete_when", "remove it: rows of an outbox are events, and never deletes"},
         {"partition_by", "remove it: outbox.key chooses the partition"},
         {"tombstones", "remove it: deletes are ignored, and a NULL payload is a tombstone"},
         {"truncate", "remove it: TRUNCATE of an outbox is its clean-up, and is ignored"},
@@ -82,7 +78,7 @@ static void check_no_part(fr_loader *l, const fr_scope *s)
         {"schema.on_change.change_type", "remove it: no schema is made of an outbox"},
     };
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (!said_here(s, keys[i].key))
+        if (!fr_scope_said_here(s, keys[i].key))
             continue;
         fr_scope_refuse(l, s, "config.conflict", keys[i].key, "this table is an outbox",
                         keys[i].instead);
@@ -138,7 +134,7 @@ void fr_outbox_read(fr_loader *l, fr_scope *s, fr_table_fields *fields)
         t->envelope = FR_ENVELOPE_RAW;
     fr_str prefix;
     if (o->on && fr_table_messages(t, &prefix)) { /* the log alone has them */
-        if (said_here(s, "snapshot.mode") && t->snapshot_mode == 0)
+        if (fr_scope_said_here(s, "snapshot.mode") && t->snapshot_mode == 0)
             fr_scope_refuse(l, s, "config.conflict", "snapshot.mode",
                             "logical messages are in no table that could be read", "remove it");
         t->snapshot_mode = 1;

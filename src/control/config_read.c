@@ -197,6 +197,22 @@ static void read_list(fr_loader *l, fr_fields *part, const fr_option *o, const f
     }
 }
 
+/* A mask with a number is written as a map of its own, {keep_last: 4}: as one text. */
+static const fr_node *entry_of(fr_loader *l, const fr_option *o, const fr_node *n)
+{
+    bool mask = strcmp(o->name, "columns.mask") == 0 && n->kind == FR_NODE_MAP && n->count == 1 &&
+                n->members[0].value->kind == FR_NODE_TEXT;
+    if (!mask)
+        return n;
+    fr_node *one = fr_arena_alloc(l->a, sizeof(*one));
+    const fr_member *m = &n->members[0];
+    *one = *m->value;
+    one->place = n->place;
+    fr_str text = fr_arena_printf(l->a, "%.*s: %.*s", FR_ARG(m->key), FR_ARG(m->value->text));
+    one->text = fr_cstr(fr_arena_cstr(l->a, text));
+    return one;
+}
+
 static void read_pairs(fr_loader *l, fr_fields *part, const fr_option *o, const fr_node *n,
                        const char *path)
 {
@@ -217,11 +233,11 @@ static void read_pairs(fr_loader *l, fr_fields *part, const fr_option *o, const 
         const fr_member *m = &n->members[i];
         const char *name = fr_arena_cstr(l->a, m->key);
         fr_option pair = *o;
-        pair.flags |= fr_secret_name(name) ? FR_SECRET : 0;
+        pair.flags |= fr_secret_pair(o, name) ? FR_SECRET : 0;
         const char *full = fr_path_join(l->a, path, m->key);
         fr_str text;
         fr_err err;
-        if (text_of(l, m->value, full, &pair, &text) == FR_OK &&
+        if (text_of(l, entry_of(l, o, m->value), full, &pair, &text) == FR_OK &&
             fr_option_add(o, l->a, part->target, m->key, text, &err) == FR_FAIL)
             report_value(l, m->value, full, &pair, &err);
     }
@@ -359,6 +375,14 @@ fr_place fr_scope_place(const fr_scope *s, const char *name)
     if (n == NULL)
         n = s->node;
     return n == NULL ? (fr_place){0} : n->place;
+}
+
+bool fr_scope_said_here(const fr_scope *s, const char *name)
+{
+    const fr_option *options = s->parts[0].options;
+    const fr_option *o = fr_option_find(options, fr_cstr(name));
+    return o != NULL && s->parts[0].set_by[o - options] != NULL &&
+           s->parts[0].layer[o - options] == NULL;
 }
 
 void fr_scope_refuse(fr_loader *l, const fr_scope *s, const char *code, const char *name,

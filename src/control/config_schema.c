@@ -40,6 +40,16 @@ static json_t *choice_schema(const char *kind, const fr_option *o)
     return either(json_pack("{s:o}", "enum", list), reference());
 }
 
+static json_t *entry_schema(const fr_option *o)
+{
+    if (strcmp(o->name, "columns.mask") != 0)
+        return scalar();
+    return json_pack("{s:[{s:[s,s,s,n]},{s:s,s:{s:{s:s,s:i,s:i}},s:b,s:[s]},o]}", "anyOf", "enum",
+                     "hash", "redact", "null", "type", "object", "properties", "keep_last", "type",
+                     "integer", "minimum", 1, "maximum", 64, "additionalProperties", 0, "required",
+                     "keep_last", reference());
+}
+
 static json_t *option_schema(const char *kind, const fr_option *o)
 {
     switch (o->type) {
@@ -58,7 +68,7 @@ static json_t *option_schema(const char *kind, const fr_option *o)
     case FR_OPT_LIST:
         return json_pack("{s:s}", "$ref", "#/definitions/list");
     case FR_OPT_MAP:
-        return json_pack("{s:s,s:o}", "type", "object", "additionalProperties", scalar());
+        return json_pack("{s:s,s:o}", "type", "object", "additionalProperties", entry_schema(o));
     }
     return scalar();
 }

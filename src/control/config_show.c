@@ -56,7 +56,7 @@ static fr_str yaml_value(fr_arena *a, const fr_option *o, const void *target)
             fr_buf_text(&b, i > 0 ? ", " : "");
             put_text(&b, fr_cstr(map->items[i].name));
             fr_buf_text(&b, ": ");
-            bool secret = fr_secret_name(map->items[i].name);
+            bool secret = fr_secret_pair(o, map->items[i].name);
             put_text(&b, secret ? FR_STR("***") : fr_cstr(map->items[i].value));
         }
         fr_buf_text(&b, "}");

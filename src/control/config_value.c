@@ -257,6 +257,11 @@ bool fr_secret_name(const char *name)
     return false;
 }
 
+bool fr_secret_pair(const fr_option *o, const char *name)
+{
+    return strncmp(o->name, "columns.", 8) != 0 && fr_secret_name(name);
+}
+
 static void guard_secret(fr_loader *l, const fr_node *n, const char *path, bool referred,
                          fr_str value)
 {

@@ -365,6 +365,12 @@ static bool dead_letters(const fr_part *p, double *out)
     return true;
 }
 
+static bool filtered(const fr_part *p, double *out)
+{
+    *out = (double)p->filtered;
+    return !p->sink;
+}
+
 static bool inflight(const fr_part *p, double *out)
 {
     *out = (double)p->inflight;
@@ -390,6 +396,7 @@ static const struct {
     {"sink_lag_seconds", "gauge", "Lag of the sink.", sink_lag},
     {"stalled", "gauge", "1 while it should move and does not (as /healthz).", stalled},
     {"dlq_events_total", "counter", "Events that went to the dead-letter topic.", dead_letters},
+    {"events_filtered_total", "counter", "Events that filters left out.", filtered},
     {"kafka_inflight", "gauge", "Messages produced and not yet acknowledged.", inflight},
     {"kafka_transactions_total", "counter", "Kafka transactions committed.", transactions},
 };

@@ -71,6 +71,10 @@ static void on_dead_letters(void *p, uint64_t n)
 {
     fr_part_dead_letters(p, n);
 }
+static void on_filtered(void *p, uint64_t n)
+{
+    fr_part_filtered(p, n);
+}
 static void on_stage(void *p, int which, double seconds)
 {
     fr_part_stage(p, which, seconds);
@@ -101,6 +105,7 @@ static fr_observer observer_of(fr_part *p)
                          .position = on_position,
                          .progress = on_progress,
                          .dead_letters = on_dead_letters,
+                         .filtered = on_filtered,
                          .stage = on_stage,
                          .kafka = on_kafka,
                          .polled = on_polled,

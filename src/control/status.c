@@ -279,6 +279,13 @@ void fr_part_dead_letters(fr_part *p, uint64_t n)
     pthread_mutex_unlock(&p->lock);
 }
 
+void fr_part_filtered(fr_part *p, uint64_t n)
+{
+    pthread_mutex_lock(&p->lock);
+    p->filtered += n;
+    pthread_mutex_unlock(&p->lock);
+}
+
 void fr_part_stage(fr_part *p, int which, double seconds)
 {
     if (which < 0 || which > FR_STAGE_POLL || !(seconds >= 0))

@@ -63,7 +63,7 @@ struct fr_part {
     bool has_connector;
     fr_status connector;
     fr_growth growth;
-    uint64_t inflight, transactions, dead_letters;
+    uint64_t inflight, transactions, dead_letters, filtered;
     fr_histogram stages[FR_STAGES + 1]; /* the last: FR_STAGE_POLL */
     bool polled;                        /* its tables are asked */
     fr_map *tables;                     /* name -> fr_board_table */

@@ -3,6 +3,7 @@
  * real column, fit an int64, the rest goes through 32-bit limbs. */
 #include "base/bytes.h"
 #include "model/value.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,4 +176,14 @@ fr_str fr_decimal_to_text(fr_arena *a, fr_str unscaled, int scale)
         out[at++] = i < lead ? '0' : raw[digit++];
     }
     return (fr_str){out, at};
+}
+
+bool fr_decimal_type(const char *text, int16_t *precision, int16_t *scale)
+{
+    int p = 0, s = 0, end = 0;
+    if (sscanf(text, "decimal(%4d,%4d)%n", &p, &s, &end) != 2 || text[end] != '\0' || end == 0)
+        return false;
+    *precision = (int16_t)p;
+    *scale = (int16_t)s;
+    return p > 0 && p <= 1000 && s >= 0 && s <= p;
 }

@@ -59,6 +59,8 @@ typedef struct fr_event {
     uint32_t row; /* 0, 1, 2, ... within what was logged at row_lsn; where a log has such groups */
     fr_str zero;  /* else empty: columns ("a,b") whose value is a date that is none (0000-00-00),
                      and so NULL here; message header freshet.zero */
+    bool derived; /* its rows are those of the route's table already, and not of this one: what
+                     comparisons find */
     /* Sinks: the Kafka place this event came from; topic empty on the source side. */
     fr_str topic;
     int32_t partition;

@@ -3,6 +3,7 @@
 #ifndef FR_MODEL_ROUTE_H
 #define FR_MODEL_ROUTE_H
 
+#include "model/event.h"
 #include "model/settings.h"
 
 /* A piece of outbox.route. */
@@ -22,8 +23,19 @@ typedef struct fr_outbox_route {
     size_t part_count;
 } fr_outbox_route;
 
+/* What makes the published rows of the source's (transform/derive.h). */
+struct fr_derive;
+/* The event as it is published: *out, with its rows in the arena. FR_END: the filter leaves it
+ * out. DATA: an expression has no value for it. in may be of any kind. */
+typedef fr_rc fr_derive_apply(struct fr_derive *d, fr_arena *a, const fr_event *in, fr_event *out,
+                              fr_err *err);
+
 typedef struct fr_route {
-    const fr_table *table; /* holds a reference */
+    const fr_table *table;  /* what is published; holds a reference. The source's, where nothing is
+                               renamed, masked or derived: columns of the same index are the same */
+    const fr_table *source; /* the source's own; NULL: as table. Settings name its columns */
+    struct fr_derive *derive; /* NULL: rows are published as they come */
+    fr_derive_apply *apply;
     const fr_table_settings *settings;
     fr_str topic;       /* legal for Kafka; also NUL-terminated */
     fr_str schema_name; /* full name of the row record: "erp.public.orders" */
@@ -36,5 +48,18 @@ typedef struct fr_route {
     size_t partition_count;
     const fr_outbox_route *outbox; /* NULL: it is none. Else key holds what orders its rows */
 } fr_route;
+
+/* What the configuration calls a column: the source's name, or that of a derived field. */
+static inline fr_str fr_route_name(const fr_route *r, size_t column)
+{
+    bool own = r->source != NULL && column < r->source->column_count;
+    return own ? r->source->columns[column].name : r->table->columns[column].name;
+}
+
+/* True for a field of columns.derive. */
+static inline bool fr_route_derived(const fr_route *r, size_t column)
+{
+    return r->source != NULL && column >= r->source->column_count;
+}
 
 #endif

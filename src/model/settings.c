@@ -23,6 +23,14 @@ bool fr_texts_have(const fr_texts *list, fr_str text)
     return fr_texts_find(list, text) >= 0;
 }
 
+const char *fr_pairs_get(const fr_pairs *pairs, fr_str name)
+{
+    for (size_t i = 0; i < pairs->count; i++)
+        if (fr_str_is(name, pairs->items[i].name))
+            return pairs->items[i].value;
+    return NULL;
+}
+
 fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err)
 {
     size_t len = strlen(pattern);
@@ -236,7 +244,8 @@ bool fr_table_compared(const fr_table_settings *t)
 
 bool fr_table_key_before(const fr_table_settings *t)
 {
-    return fr_table_compared(t) && t->envelope != FR_ENVELOPE_STATE;
+    bool left_out = t->method == FR_METHOD_QUERY && t->filter != NULL && !t->append_only;
+    return (fr_table_compared(t) || left_out) && t->envelope != FR_ENVELOPE_STATE;
 }
 
 int fr_sink_match(const fr_sink_settings *s, fr_str topic)

@@ -19,6 +19,7 @@ typedef struct fr_texts { /* a list */
 } fr_texts;
 int fr_texts_find(const fr_texts *list, fr_str text); /* its index, or -1 */
 bool fr_texts_have(const fr_texts *list, fr_str text);
+const char *fr_pairs_get(const fr_pairs *pairs, fr_str name); /* its value, or NULL */
 
 typedef enum {
     FR_METHOD_LOG,
@@ -91,12 +92,18 @@ typedef struct fr_table_settings {
     int schema_compat;                        /* fr_compat, or -1: the registry's */
     int add_column, drop_column, change_type; /* fr_change */
     fr_pairs column_types, column_defaults;
-    int zero_dates; /* of MySQL and MariaDB: 0 null, 1 error */
+    /* Derived events (transform/derive.h); an expression is SQL over a row. */
+    const char *filter;     /* NULL: all rows */
+    fr_pairs column_rename; /* column: field */
+    fr_pairs column_derive; /* field: expression */
+    fr_pairs column_mask;   /* column: "hash", "redact", "null", "keep_last: 4" */
+    int zero_dates;         /* of MySQL and MariaDB: 0 null, 1 error */
     int64_t poll_every_us, poll_batch, poll_max_skew_us;
     const char *poll_column, *poll_tiebreak, *poll_query;
     const char *poll_timezone; /* NULL, or "UTC" */
     int poll_deletes;          /* 0 none, 1 soft-column, 2 full-compare */
     const char *poll_delete_column;
+    const char *poll_delete_when; /* expression; NULL: none */
     int64_t poll_compare_every_us;
     fr_outbox_settings outbox;
 } fr_table_settings;
@@ -116,6 +123,7 @@ typedef struct fr_source_settings {
     const char *throttle_max_load;    /* NULL: none; "active=25" (fr_load_parse) */
     const char *throttle_query;       /* NULL: none */
     int64_t max_row_bytes;            /* daemon.max_row_bytes */
+    const char *mask_key;             /* daemon.mask_key; NULL: none */
     fr_table_settings *tables;
     size_t table_count;
     const void *connector; /* the connector's own struct, filled from its option table */

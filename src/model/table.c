@@ -67,6 +67,42 @@ size_t fr_table_key_count(const fr_table *t)
     return n;
 }
 
+/* Edits that turn a into b; names are short, and longer ones are not compared. */
+static size_t distance(fr_str a, fr_str b)
+{
+    enum { LONGEST = 64 };
+    size_t row[LONGEST + 1];
+    if (a.len > LONGEST || b.len > LONGEST)
+        return LONGEST;
+    for (size_t j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t replace = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
+            size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = replace < other ? replace : other;
+        }
+    }
+    return row[b.len];
+}
+
+const fr_column *fr_table_nearest(const fr_table *t, fr_str name)
+{
+    const fr_column *best = NULL;
+    size_t best_distance = name.len / 3 + 2;
+    for (size_t i = 0; i < t->column_count; i++) {
+        size_t d = distance(name, t->columns[i].name);
+        if (d < best_distance) {
+            best_distance = d;
+            best = &t->columns[i];
+        }
+    }
+    return best;
+}
+
 bool fr_table_same(const fr_table *a, const fr_table *b)
 {
     if (a == b)

@@ -38,6 +38,8 @@ const fr_table *fr_table_unref(const fr_table *t); /* NULL is fine; returns NULL
 /* Index of the column, or -1. */
 int fr_table_find(const fr_table *t, fr_str column);
 size_t fr_table_key_count(const fr_table *t);
+/* The column whose name is most like this one, for did-you-mean; NULL: none is. */
+const fr_column *fr_table_nearest(const fr_table *t, fr_str name);
 /* Same columns, kinds, keys, scales, nullability and names; not serial, version, doc. */
 bool fr_table_same(const fr_table *a, const fr_table *b);
 

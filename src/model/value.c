@@ -2,6 +2,7 @@
 #include "model/table.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const names[] = {"ABSENT", "NULL",
@@ -173,6 +174,52 @@ void fr_value_json(fr_buf *b, const fr_column *c, const fr_value *v)
         return;
     default:
         text_json(b, c, v);
+    }
+}
+
+/* Shortest of the two lengths that gives the same number back. */
+static fr_str real_text(fr_arena *a, double v, bool narrow)
+{
+    char text[40];
+    if (isnan(v))
+        return FR_STR("NaN");
+    if (isinf(v))
+        return v > 0 ? FR_STR("Infinity") : FR_STR("-Infinity");
+    int digits = narrow ? 6 : 15, most = narrow ? 9 : 17;
+    for (; digits <= most; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        double back = strtod(text, NULL);
+        if ((narrow && (float)back == (float)v) || back == v)
+            break;
+    }
+    return fr_arena_copy(a, text, strlen(text));
+}
+
+fr_str fr_value_text(fr_arena *a, const fr_column *c, const fr_value *v)
+{
+    switch (v->kind) {
+    case FR_BOOL:
+        return v->boolean ? FR_STR("true") : FR_STR("false");
+    case FR_FLOAT32:
+    case FR_FLOAT64:
+        return real_text(a, v->real, v->kind == FR_FLOAT32);
+    case FR_DECIMAL:
+        return fr_decimal_to_text(a, v->bytes, c->scale);
+    case FR_DATE:
+        return fr_date_text(a, v->integer);
+    case FR_TIME:
+        return fr_time_of_day_text(a, v->integer);
+    case FR_DATETIME:
+        return fr_datetime_text(a, v->integer);
+    case FR_TIMESTAMP: {
+        fr_str text = fr_datetime_text(a, v->integer);
+        return fr_arena_printf(a, "%.*sZ", FR_ARG(text));
+    }
+    case FR_INT32:
+    case FR_INT64:
+        return fr_arena_printf(a, "%lld", (long long)v->integer);
+    default:
+        return v->bytes;
     }
 }
 

@@ -65,6 +65,8 @@ const char *fr_kind_name(fr_kind kind); /* "INT32"; ABSENT and NULL too */
 fr_rc fr_decimal_from_text(fr_arena *a, fr_str text, int precision, int scale, fr_str *out,
                            fr_err *err);
 fr_str fr_decimal_to_text(fr_arena *a, fr_str unscaled, int scale);
+/* "decimal(10,2)": at most 1000 digits. False: it is none. */
+bool fr_decimal_type(const char *text, int16_t *precision, int16_t *scale);
 
 /* Civil time, proleptic Gregorian: days since 1970-01-01 and back, for every year that
  * fits; ISO texts "2026-11-26", "08:26:11.402", "2026-11-26T08:26:11.402" (fraction only
@@ -80,6 +82,8 @@ fr_str fr_datetime_text(fr_arena *a, int64_t us);
 #include "base/bytes.h"
 struct fr_column;
 void fr_value_json(fr_buf *b, const struct fr_column *c, const fr_value *v);
+/* As a person writes it; bytes as they are. Points into the value or the arena. */
+fr_str fr_value_text(fr_arena *a, const struct fr_column *c, const fr_value *v);
 /* Of one kind and the same bits: -0 is not 0, and NaN is itself. */
 bool fr_value_same(const fr_value *a, const fr_value *b);
 /* Sum of what an event's row says, for split transactions (kinds and bytes, in order). */

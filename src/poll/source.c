@@ -196,7 +196,8 @@ static void say_skew(const fr_sql_relation *r, const fr_table_settings *t, const
 
 static void say_deletes(const fr_polled *t, fr_findings *out)
 {
-    if (t->settings->poll_deletes != 0 || t->settings->method != FR_METHOD_QUERY)
+    if (t->settings->poll_deletes != 0 || t->settings->method != FR_METHOD_QUERY ||
+        t->settings->poll_delete_when != NULL)
         return;
     fr_finding *f = fr_findings_add(out, FR_WARNING, "method.deletes_lost",
                                     "%.*s.%.*s: method query never sees deletes, nor what lies "

@@ -1,6 +1,7 @@
 #include "transform/route.h"
 #include "base/bytes.h"
 #include "base/map.h"
+#include "transform/derive.h"
 #include "transform/outbox.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@ struct fr_router {
     fr_map *routes; /* by the table's serial */
     fr_map *topics; /* topic -> claim */
     fr_map *names;  /* full name of a record -> claim */
+    fr_derive_tools derive;
 };
 
 typedef struct claim { /* which table a topic or a record's name belongs to */
@@ -26,12 +28,16 @@ fr_router *fr_router_new(const fr_source_settings *settings)
     r->routes = fr_map_new();
     r->topics = fr_map_new();
     r->names = fr_map_new();
+    r->derive.mask_key = settings->mask_key;
     return r;
 }
 
 static void route_release(void *value)
 {
-    fr_table_unref(((fr_route *)value)->table);
+    const fr_route *route = value;
+    if (route->table != route->source)
+        fr_table_unref(route->table);
+    fr_table_unref(route->source);
 }
 
 void fr_router_free(fr_router *r)
@@ -41,44 +47,9 @@ void fr_router_free(fr_router *r)
     fr_map_free(r->routes, route_release);
     fr_map_free(r->topics, NULL);
     fr_map_free(r->names, NULL);
+    fr_derive_tools_close(&r->derive);
     fr_arena_free(r->arena);
     free(r);
-}
-
-/* Edits that turn a into b; names are short, and longer ones are not compared. */
-static size_t distance(fr_str a, fr_str b)
-{
-    enum { LONGEST = 64 };
-    size_t row[LONGEST + 1];
-    if (a.len > LONGEST || b.len > LONGEST)
-        return LONGEST;
-    for (size_t j = 0; j <= b.len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            size_t replace = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
-            size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = replace < other ? replace : other;
-        }
-    }
-    return row[b.len];
-}
-
-static const fr_column *nearest(const fr_table *t, fr_str name)
-{
-    const fr_column *best = NULL;
-    size_t best_distance = name.len / 3 + 2;
-    for (size_t i = 0; i < t->column_count; i++) {
-        size_t d = distance(name, t->columns[i].name);
-        if (d < best_distance) {
-            best_distance = d;
-            best = &t->columns[i];
-        }
-    }
-    return best;
 }
 
 static const char *place_of(const fr_table_settings *s)
@@ -92,7 +63,10 @@ static fr_rc unknown_column(const fr_table *t, const fr_table_settings *s, const
     fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: %s names column %s, which it does not have",
             place_of(s), FR_ARG(t->space), FR_ARG(t->name), key, column);
     fr_fail_code(err, "config.unknown_column");
-    const fr_column *near = nearest(t, fr_cstr(column));
+    if (fr_pairs_get(&s->column_derive, fr_cstr(column)) != NULL)
+        return fr_fail_hint(err, "a field of columns.derive is published as it is, and is neither "
+                                 "left out nor part of a key");
+    const fr_column *near = fr_table_nearest(t, fr_cstr(column));
     if (near != NULL)
         return fr_fail_hint(err, "did you mean %.*s?", FR_ARG(near->name));
     return fr_fail_hint(err, "correct %s, or remove the column from it", key);
@@ -118,6 +92,19 @@ static fr_rc check_pairs(const fr_table *t, const fr_table_settings *s, const ch
     return FR_OK;
 }
 
+/* What may also be said of a field of columns.derive. */
+static fr_rc check_typed(const fr_table *t, const fr_table_settings *s, const char *key,
+                         const fr_pairs *pairs, fr_err *err)
+{
+    for (size_t i = 0; i < pairs->count; i++) {
+        const char *name = pairs->items[i].name;
+        if (fr_pairs_get(&s->column_derive, fr_cstr(name)) == NULL &&
+            fr_table_find(t, fr_cstr(name)) < 0)
+            return unknown_column(t, s, key, name, err);
+    }
+    return FR_OK;
+}
+
 /* A pattern covers many tables, and a column that it excludes, types or gives a default need
  * not be in each of them; what it includes, keys by or partitions by must be. */
 static fr_rc check_names(const fr_table *t, const fr_table_settings *s, fr_err *err)
@@ -130,8 +117,10 @@ static fr_rc check_names(const fr_table *t, const fr_table_settings *s, fr_err *
     if (s->regex != NULL)
         return FR_OK;
     FR_TRY(check_list(t, s, "columns.exclude", &s->columns_exclude, err));
-    FR_TRY(check_pairs(t, s, "columns.types", &s->column_types, err));
-    return check_pairs(t, s, "columns.defaults", &s->column_defaults, err);
+    FR_TRY(check_pairs(t, s, "columns.rename", &s->column_rename, err));
+    FR_TRY(check_pairs(t, s, "columns.mask", &s->column_mask, err));
+    FR_TRY(check_typed(t, s, "columns.types", &s->column_types, err));
+    return check_typed(t, s, "columns.defaults", &s->column_defaults, err);
 }
 
 static fr_rc set_fields(fr_router *r, fr_route *route, fr_err *err)
@@ -140,7 +129,11 @@ static fr_rc set_fields(fr_router *r, fr_route *route, fr_err *err)
     const fr_table_settings *s = route->settings;
     route->fields = fr_arena_alloc(r->arena, (t->column_count + 1) * sizeof *route->fields);
     for (size_t i = 0; i < t->column_count; i++) {
-        fr_str name = t->columns[i].name;
+        fr_str name = fr_route_name(route, i);
+        if (fr_route_derived(route, i)) {
+            route->fields[route->field_count++] = (uint16_t)i;
+            continue;
+        }
         if (s->columns_include.count > 0 && !fr_texts_have(&s->columns_include, name))
             continue;
         if (!fr_texts_have(&s->columns_exclude, name))
@@ -151,6 +144,25 @@ static fr_rc set_fields(fr_router *r, fr_route *route, fr_err *err)
     fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: no column is left to publish", place_of(s),
             FR_ARG(t->space), FR_ARG(t->name));
     return fr_fail_hint(err, "correct columns.include and columns.exclude, or set method: skip");
+}
+
+/* Two columns, or a column and a field, under one name. */
+static fr_rc check_fields(const fr_route *route, fr_err *err)
+{
+    const fr_table *t = route->table;
+    fr_map *names = route->derive != NULL ? fr_map_new() : NULL;
+    fr_rc rc = FR_OK;
+    for (size_t i = 0; names != NULL && rc == FR_OK && i < route->field_count; i++) {
+        fr_str name = t->columns[route->fields[i]].name;
+        if (fr_map_set(names, name, names) == NULL)
+            continue;
+        rc = fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: two fields would be called %.*s",
+                     place_of(route->settings), FR_ARG(t->space), FR_ARG(t->name), FR_ARG(name));
+        fr_fail_code(err, "config.field");
+        fr_fail_hint(err, "correct columns.rename, or leave one of them out: columns.exclude");
+    }
+    fr_map_free(names, NULL);
+    return rc;
 }
 
 static bool published(const fr_route *route, uint16_t column)
@@ -165,7 +177,7 @@ static bool published(const fr_route *route, uint16_t column)
 static void key_from_settings(fr_route *route)
 {
     for (size_t i = 0; i < route->settings->key.count; i++) {
-        int column = fr_table_find(route->table, fr_cstr(route->settings->key.items[i]));
+        int column = fr_table_find(route->source, fr_cstr(route->settings->key.items[i]));
         route->key[route->key_count++] = (uint16_t)column;
     }
 }
@@ -205,6 +217,10 @@ static fr_rc check_key_column(const fr_route *route, size_t i, fr_err *err)
             return fail_key(route, c, "is named twice in key", "name each column of %.*s.%.*s once",
                             err);
     }
+    const fr_mask *mask = fr_derive_mask_of(route, route->key[i]);
+    if (mask != NULL && mask->kind != FR_MASK_HASH)
+        return fail_key(route, c, "is part of the key, and its mask makes keys equal that are not",
+                        "in columns.mask of %.*s.%.*s use hash for key columns", err);
     if (!published(route, route->key[i]))
         return fail_key(route, c, "is part of the key but not published",
                         "publish the key columns of %.*s.%.*s, or set another key", err);
@@ -243,7 +259,7 @@ static fr_rc set_partition(fr_router *r, fr_route *route, fr_err *err)
     const fr_texts *names = &route->settings->partition_by;
     route->partition_by = fr_arena_alloc(r->arena, (names->count + 1) * sizeof(uint16_t));
     for (size_t i = 0; i < names->count; i++) {
-        int column = fr_table_find(route->table, fr_cstr(names->items[i]));
+        int column = fr_table_find(route->source, fr_cstr(names->items[i]));
         const fr_column *c = &route->table->columns[column];
         if (!known_in_before(route, c))
             return fail_key(route, c,
@@ -446,7 +462,10 @@ static fr_rc route_fill(fr_router *r, fr_route *route, fr_err *err)
         return fill_outbox(r, route, vars, count, err);
     }
     FR_TRY(check_names(route->table, route->settings, err));
+    if (fr_derive_wanted(route->settings))
+        FR_TRY(fr_derive_compile(r->arena, &r->derive, route, err));
     FR_TRY(set_fields(r, route, err));
+    FR_TRY(check_fields(route, err));
     FR_TRY(set_key(r, route, err));
     FR_TRY(set_partition(r, route, err));
     FR_TRY(set_topic(r, route, vars, count, err));
@@ -477,12 +496,21 @@ fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out,
             return FR_END;
         FR_TRY(check_patterns(r, table, err));
         route = fr_arena_alloc(r->arena, sizeof *route);
-        route->table = table;
+        route->table = route->source = table;
         route->settings = s;
-        FR_TRY(route_fill(r, route, err));
+        if (route_fill(r, route, err) == FR_FAIL) {
+            if (route->table != table)
+                fr_table_unref(route->table);
+            return FR_FAIL;
+        }
         fr_table_ref(table);
         fr_map_set_u64(r->routes, table->serial, route);
     }
     *out = route;
     return FR_OK;
+}
+
+uint64_t fr_router_filtered(const fr_router *r)
+{
+    return r->derive.filtered;
 }

@@ -15,5 +15,6 @@ fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out,
 /* A row of this outbox names a topic: DATA when it may not write there, which is when the topic is
  * one of freshet's or Kafka's own, takes dead letters, or belongs to another table. */
 fr_rc fr_router_claim(fr_router *r, const fr_route *route, fr_str topic, fr_err *err);
+uint64_t fr_router_filtered(const fr_router *r); /* events that filters have left out so far */
 
 #endif

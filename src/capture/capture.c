@@ -1,6 +1,7 @@
 #include "capture/capture.h"
 #include "base/json.h"
 #include "capture/internal.h"
+#include "transform/derive.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,14 @@ fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
     return FR_OK;
 }
 
+/* A slip in an expression is said at the start, and not with the first row. */
+static fr_rc check_derived(fr_capture *c, const fr_table *t, fr_err *err)
+{
+    const fr_table_settings *s = fr_source_match(c->s.source, t->space, t->name);
+    const fr_route *ignored;
+    return s != NULL && fr_derive_wanted(s) ? fr_router_route(c->router, t, &ignored, err) : FR_OK;
+}
+
 /* One list for the first snapshot, one for what is left or new: every captured table gets a
  * record, empty ones as well, so that the next start knows them. */
 static fr_rc collect(fr_capture *c, outlet *o, snapshot *s, const fr_plan *plan, wanted *w,
@@ -112,6 +121,8 @@ static fr_rc collect(fr_capture *c, outlet *o, snapshot *s, const fr_plan *plan,
             fr_encoder_remember(c->encoder, t->space, t->name);
     }
     for (size_t i = 0; rc == FR_OK && i < count; i++)
+        rc = check_derived(c, tables[i], err);
+    for (size_t i = 0; i < count; i++)
         fr_table_unref(tables[i]);
     fr_arena_free(a);
     return rc;

@@ -90,14 +90,6 @@ fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
     return FR_OK;
 }
 
-/* A slip in an expression is said at the start, and not with the first row. */
-static fr_rc check_derived(fr_capture *c, const fr_table *t, fr_err *err)
-{
-    const fr_table_settings *s = fr_source_match(c->s.source, t->space, t->name);
-    const fr_route *ignored;
-    return s != NULL && fr_derive_wanted(s) ? fr_router_route(c->router, t, &ignored, err) : FR_OK;
-}
-
 /* One list for the first snapshot, one for what is left or new: every captured table gets a
  * record, empty ones as well, so that the next start knows them. */
 static fr_rc collect(fr_capture *c, outlet *o, snapshot *s, const fr_plan *plan, wanted *w,
@@ -121,8 +113,6 @@ static fr_rc collect(fr_capture *c, outlet *o, snapshot *s, const fr_plan *plan,
             fr_encoder_remember(c->encoder, t->space, t->name);
     }
     for (size_t i = 0; rc == FR_OK && i < count; i++)
-        rc = check_derived(c, tables[i], err);
-    for (size_t i = 0; i < count; i++)
         fr_table_unref(tables[i]);
     fr_arena_free(a);
     return rc;
@@ -403,6 +393,28 @@ static fr_rc follow(fr_capture *c, outlet *o, fr_str resume, bool unfinished, fr
     return c->held || requests_waiting(c->requests) ? FR_IDLE : FR_OK;
 }
 
+/* A slip in an expression is said at the start, and not with the first row that needs it. */
+static fr_rc check_derived(fr_capture *c, fr_arena *a, fr_err *err)
+{
+    const fr_source_settings *source = c->s.source;
+    const fr_table **tables = NULL;
+    const fr_route *ignored;
+    size_t count = 0;
+    bool some = false;
+    for (size_t i = 0; i < source->table_count; i++)
+        some = some || fr_derive_wanted(&source->tables[i]);
+    if (!some)
+        return FR_OK;
+    fr_rc rc = c->source->ops->list_tables(c->source, a, &tables, &count, err);
+    for (size_t i = 0; i < count; i++) {
+        const fr_table_settings *s = fr_source_match(source, tables[i]->space, tables[i]->name);
+        if (rc != FR_FAIL && s != NULL && fr_derive_wanted(s))
+            rc = fr_router_route(c->router, tables[i], &ignored, err);
+        fr_table_unref(tables[i]);
+    }
+    return rc;
+}
+
 /* FR_OK: stopped; FR_IDLE: a snapshot that was asked for or held back may begin or go on: open
  * all of it again, as after a restart. */
 static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
@@ -411,6 +423,7 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
     fr_str resume = k->resume;
     fr_rc rc = FR_OK;
     c->held = false;
+    FR_TRY(check_derived(c, a, err));
     if (!k->has_stream || k->creating) {
         rc = first_start(c, o, a, &resume, err);
     } else {

@@ -21,7 +21,7 @@ typedef struct fr_steps {
 } fr_steps;
 
 typedef struct fr_plan {
-    fr_arena *arena; /* its own, with all below but the route */
+    fr_arena *arena;        /* its own, with all below but the route */
     const fr_table *source; /* of the events; holds a reference */
     const fr_table *table;  /* as it is published: the route's */
     const fr_route *route;  /* NULL: not captured */

@@ -23,7 +23,6 @@ struct fr_sandbox {
     sqlite3_vfs vfs; /* of its own: it has no files and does not know the time */
     char vfs_name[40];
     fr_arena *scratch; /* spellings of one run */
-    fr_expr *newest;   /* all of them, for close */
     unsigned ticks;
     bool asked_time;
     /* While one is compiled: */
@@ -37,7 +36,6 @@ struct fr_sandbox {
 
 struct fr_expr {
     fr_sandbox *sandbox;
-    fr_expr *older;
     const fr_table *table;
     sqlite3_stmt *stmt;
     uint16_t *columns; /* bound ones first, then those of dec_cmp */
@@ -207,8 +205,8 @@ void fr_sandbox_close(fr_sandbox *s)
 {
     if (s == NULL)
         return;
-    for (fr_expr *e = s->newest; e != NULL; e = e->older)
-        sqlite3_finalize(e->stmt);
+    for (sqlite3_stmt *stmt; s->db != NULL && (stmt = sqlite3_next_stmt(s->db, NULL)) != NULL;)
+        sqlite3_finalize(stmt);
     sqlite3_close(s->db);
     if (s->vfs.zName != NULL)
         sqlite3_vfs_unregister(&s->vfs);
@@ -494,11 +492,7 @@ static fr_rc make_statement(compiler *c)
     c->s->compiling = e;
     e->stmt = prepare(c->s, (fr_str){(const char *)b.ptr, b.len - 1});
     c->s->compiling = NULL;
-    if (e->stmt == NULL)
-        return not_taken(c, 8);
-    e->older = c->s->newest;
-    c->s->newest = e;
-    return FR_OK;
+    return e->stmt == NULL ? not_taken(c, 8) : FR_OK;
 }
 
 /* What fails without any value fails for each row. */
@@ -508,6 +502,7 @@ static fr_rc try_it(compiler *c)
     fr_err why;
     if (fr_expr_run(c->e, NULL, &ignored, &why) != FR_FAIL)
         return FR_OK;
+    sqlite3_finalize(c->e->stmt);
     refuse(c, "syntax", 0, why.text);
     return fr_fail_hint(c->err, "%s", why.hint);
 }

@@ -8,10 +8,10 @@
 #include "model/table.h"
 
 typedef struct fr_sandbox fr_sandbox;
-typedef struct fr_expr fr_expr; /* lives as long as its sandbox and its arena */
+typedef struct fr_expr fr_expr; /* used while both its sandbox and its arena are there */
 
 fr_rc fr_sandbox_open(fr_sandbox **out, fr_err *err); /* BUG: SQLite does not start */
-void fr_sandbox_close(fr_sandbox *s);                 /* and all expressions; NULL is fine */
+void fr_sandbox_close(fr_sandbox *s);                 /* ends all expressions; NULL is fine */
 
 /* table NULL: each name that is no function is taken for a column (validate, without a server);
  * such an expression is never run. CONFIG, err->code without its first part ("syntax", "function",

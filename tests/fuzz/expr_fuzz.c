@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         run_twice(a, e);
     else if (err.kind != FR_ERR_CONFIG || at > strlen(text))
         abort();
-    if (++uses % 256 == 0) { /* it keeps all statements */
+    if (++uses % 256 == 0) { /* it keeps all statements, also those whose arena is gone */
         fr_sandbox_close(sandbox);
         sandbox = NULL;
     }

@@ -3,7 +3,6 @@
 #include "transform/dec_cmp.h"
 #include "transform/expr_text.h"
 
-#include <math.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,7 +237,8 @@ static fr_rc refuse(compiler *c, const char *code, size_t at, const char *what)
 static bool is_wide(const fr_column *c)
 {
     int most = c->scale == 0 ? EXACT_INTEGER : EXACT_DIGITS;
-    return c->kind == FR_DECIMAL && (c->precision <= 0 || c->precision > most || c->scale < 0);
+    return c->kind == FR_DECIMAL &&
+           (c->precision <= 0 || c->precision > most || c->scale < 0 || c->scale > EXACT_DIGITS);
 }
 
 static bool is_name(const fr_tokens *t, size_t i)
@@ -557,6 +557,9 @@ fr_kind fr_expr_kind(const fr_expr *e)
 
 /* ---- running ---- */
 
+static const double tens[EXACT_DIGITS + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                              1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+
 static int bind_decimal(sqlite3_stmt *stmt, int at, const fr_column *c, const fr_value *v)
 {
     int64_t n = v->bytes.len > 0 && (v->bytes.ptr[0] & 0x80) != 0 ? -1 : 0;
@@ -566,7 +569,7 @@ static int bind_decimal(sqlite3_stmt *stmt, int at, const fr_column *c, const fr
         return SQLITE_TOOBIG; /* more than its column says */
     if (c->scale == 0)
         return sqlite3_bind_int64(stmt, at, n);
-    return sqlite3_bind_double(stmt, at, (double)n / pow(10, c->scale)); /* both exact */
+    return sqlite3_bind_double(stmt, at, (double)n / tens[c->scale]); /* both exact */
 }
 
 static int bind_text(sqlite3_stmt *stmt, int at, fr_str text)

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -299,6 +300,27 @@ class Pipeline:
             with contextlib.suppress(psycopg2.Error):
                 drop_database(os.environ["PG2_DSN"], self.id)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def metrics(p):
+    """What the daemon says at /metrics, by its socket."""
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    s.connect(os.path.join(p.dir, "freshet.sock"))
+    s.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    got = b""
+    while chunk := s.recv(65536):
+        got += chunk
+    s.close()
+    return got.decode()
+
+
+def metric(p, name, *labels):
+    """The value of the sample of source src with these labels; None: there is none."""
+    for line in metrics(p).splitlines():
+        if line.startswith(f"freshet_{name}{{") and 'source="src"' in line and all(label in line for label in labels):
+            return float(line.rsplit(" ", 1)[1])
+    return None
 
 
 failed = 0

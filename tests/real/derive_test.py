@@ -11,7 +11,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import CONFIG, PG_SOURCE, Pipeline, case, eventually, finish, read_topics, together, topics_of  # noqa: E402
+from harness import CONFIG, PG_SOURCE, Pipeline, case, eventually, finish, metric, read_topics, together, topics_of  # noqa: E402
 from mysql import MY_SOURCE, MyPipeline, add_server  # noqa: E402
 
 KEY = "correct horse battery staple"
@@ -133,6 +133,8 @@ def logged(name, make, source, space):
         eventually("the target holds the filtered source", lambda: in_target(p) == expected(p))
         dead = eventually("the dead letters", lambda: (lambda d: d if len(d) == 2 else None)(
             [json.loads(m.value()) for m in read_topics(p.bootstrap, [f"freshet.{p.id}.dlq"])]))
+        left_out = 5 if space == "public" else 6
+        eventually("what was left out is counted", lambda: metric(p, "events_filtered_total") == left_out)
         assert p.stop() == 0
         got = ops(p, space)
         assert got == {1: "rd-", 2: "c", 3: "rd-", 4: "cu", 6: "c", 7: "cd-"}, got
@@ -147,10 +149,10 @@ def logged(name, make, source, space):
         assert letter["after"]["phone"] == "***002" and letter["after"]["memo"] is None and letter["after"]["plain"] == "plain-2", letter
         seen = find(p, "plain-2", "plain-4", "hidden", "+49", "mail.example", "170-55")
         assert seen == {"plain-2", "plain-4"}, f"{seen}: two of them should be found, and nothing that is masked"
-        metrics_say(p)
+        plan_and_schemas(p)
 
 
-def metrics_say(p):
+def plan_and_schemas(p):
     plan = p.verb("plan")[1]
     assert "REGISTRY" in plan, plan
     schema = json.dumps(p.registry.schemas, default=str)

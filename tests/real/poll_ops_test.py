@@ -4,7 +4,6 @@ without throttle, or a table without the trouble, is the control."""
 import json
 import os
 import re
-import socket
 import sys
 import threading
 import time
@@ -12,7 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import harness  # noqa: E402
 import mysql  # noqa: E402
-from harness import Pipeline, case, connect, eventually, finish, together  # noqa: E402
+from harness import Pipeline, case, connect, eventually, finish, metric, metrics, together  # noqa: E402
 from mysql import MyPipeline, add_server, run  # noqa: E402
 
 HEAD = """
@@ -52,26 +51,6 @@ def tables(p):
 def polled(p, table="public.t"):
     """What status says of the table's polls, {} before it does."""
     return tables(p).get(table, {}).get("poll") or {}
-
-
-def metrics(p):
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(20)
-    s.connect(os.path.join(p.dir, "freshet.sock"))
-    s.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    got = b""
-    while chunk := s.recv(65536):
-        got += chunk
-    s.close()
-    return got.decode()
-
-
-def metric(p, name, *labels):
-    """The value of the sample of source src with these labels; None: there is none."""
-    for line in metrics(p).splitlines():
-        if line.startswith(f"freshet_{name}{{") and 'source="src"' in line and all(label in line for label in labels):
-            return float(line.rsplit(" ", 1)[1])
-    return None
 
 
 def throttled(p, reason):

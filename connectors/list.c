@@ -13,6 +13,9 @@ extern const fr_sink_ops fr_mysql_sink, fr_mariadb_sink;
 #ifdef FR_WITH_SQLITE
 extern const fr_sink_ops fr_sqlite_sink;
 #endif
+#ifdef FR_WITH_ODBC
+extern const fr_source_ops fr_odbc_source;
+#endif
 
 #ifdef FR_WITH_SQLITE
 extern const fr_source_ops fr_sqlite_source;
@@ -28,6 +31,9 @@ static const fr_source_ops *const sources[] = {
 #endif
 #ifdef FR_WITH_SQLITE
     &fr_sqlite_source,
+#endif
+#ifdef FR_WITH_ODBC
+    &fr_odbc_source,
 #endif
     NULL,
 };

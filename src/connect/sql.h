@@ -70,6 +70,12 @@ typedef struct fr_sql_triggers {
 
 typedef struct fr_sql_ops {
     const char *name; /* "postgres-query": in logs and plan */
+    /* The server does not say who is open: state tells its clock alone, and poll.lookback decides
+     * how late a commit may come. */
+    bool clock_only;
+    /* All columns are asked for as *, so that a page shows itself whether they are still those of
+     * the relation. Else each by put_column. */
+    bool star;
     /* CONFIG, AUTH, CONNECT. Borrows settings until close. */
     fr_rc (*open)(const fr_source_settings *settings, fr_sql **out, fr_err *err);
     void (*close)(fr_sql *c); /* NULL is fine */
@@ -94,6 +100,8 @@ typedef struct fr_sql_ops {
     fr_rc (*state)(fr_sql *c, fr_arena *a, fr_sql_state *out, fr_err *err);
     /* As fr_source_ops.busy, over this connection. Optional. */
     fr_rc (*busy)(fr_sql *c, fr_arena *a, fr_str *why_out, fr_err *err);
+    /* For plan: what else there is to say of the server (r NULL), or of a relation. Optional. */
+    void (*say)(fr_sql *c, const fr_sql_relation *r, fr_findings *out);
     /* Runs sql, which selects all columns of the relation in their order, in a view of its own that
      * is newer than the call. fill gives READ events and FR_END after the last one; positions are
      * the caller's to set. Code "sql.changed" where the relation's columns are others than when it
@@ -101,7 +109,8 @@ typedef struct fr_sql_ops {
     fr_rc (*select)(fr_sql *c, fr_sql_relation *r, fr_str sql, fr_reader **out, fr_err *err);
     /* The rows of a table whose column is one of a few values (in: what follows IN), as they are
      * now, as READ events and FR_END; "sql.changed" as above. A transaction is open then, in which
-     * nobody else can change or delete them, and it waits for nobody's other rows. */
+     * nobody else can change or delete them, and it waits for nobody's other rows. NULL: no table
+     * can be an outbox here. */
     fr_rc (*take)(fr_sql *c, fr_sql_relation *r, size_t column, fr_str in, fr_reader **out,
                   fr_err *err);
     /* Ends it, its reader closed. remove: after FR_END only; the rows that came are deleted then,
@@ -121,6 +130,11 @@ typedef struct fr_sql_ops {
 
     /* ---- spelling; pure ---- */
     void (*put_ident)(fr_buf *b, fr_str name);
+    /* The same, where only the server knows how names are quoted. NULL: put_ident does. */
+    void (*put_name)(fr_buf *b, const fr_sql_relation *r, fr_str name);
+    /* At most so many rows: what is written right behind SELECT, and at_end what at the end of the
+     * statement. NULL: LIMIT rows, at the end. */
+    void (*put_limit)(fr_buf *b, const fr_sql_relation *r, size_t rows, bool at_end);
     /* A column as it must be selected. */
     void (*put_column)(fr_buf *b, const fr_sql_relation *r, size_t column);
     void (*put_from)(fr_buf *b,

@@ -379,6 +379,27 @@ static void check_cursor(fr_loader *l, const char *table, const fr_table_setting
     check_poll_deletes(l, table, t);
 }
 
+static void check_lookback(fr_loader *l, const char *table, const fr_table_settings *t,
+                           const fr_sql_ops *ops)
+{
+    bool cursor = fr_table_cursor(t) != NULL && t->method != FR_METHOD_SNAPSHOT;
+    if (ops != NULL && ops->clock_only && cursor && t->poll_lookback_us == 0) {
+        fr_problem *p = report(l, false, "config.missing", table, "poll.lookback",
+                               "this database does not say which transactions are open");
+        fr_problem_hint(l, p,
+                        "say how late a commit may come after the time or number that its "
+                        "rows have; later ones are missed. poll.lookback: 2m");
+    } else if (t->poll_lookback_us > 0 && (!cursor || (ops != NULL && !ops->clock_only))) {
+        fr_problem *p = report(l, false, "config.conflict", table, "poll.lookback",
+                               cursor ? "this database says which transactions are open"
+                                      : "this table has no poll.column");
+        fr_problem_hint(l, p,
+                        cursor ? "leave it out: it is for databases that do not (ODBC); with "
+                                 "this one nothing has to be guessed"
+                               : "leave it out");
+    }
+}
+
 /* Changes come from a change table in the order in which they were made: there is no cursor. */
 static void check_triggered(fr_loader *l, const char *table, const char *type,
                             const fr_table_settings *t)
@@ -432,8 +453,14 @@ static void check_polled_table(fr_loader *l, const char *table, const char *type
 }
 
 /* A queue has no cursor, and nothing of it changes or is deleted but by us. */
-static void check_polled_outbox(fr_loader *l, const char *table, const fr_table_settings *t)
+static void check_polled_outbox(fr_loader *l, const char *table, const fr_table_settings *t,
+                                const fr_sql_ops *ops)
 {
+    if (ops != NULL && ops->take == NULL) {
+        fr_problem *p = report(l, false, "config.not_built", table, "method",
+                               "rows of this database cannot be taken as an outbox");
+        fr_problem_hint(l, p, "use method: query, with poll.column: the outbox's id");
+    }
     const struct {
         const char *key;
         bool set;
@@ -460,6 +487,7 @@ static void check_polled(fr_loader *l, const char *path, const fr_source_setting
 {
     bool polled = fr_source_polled(s);
     bool triggers = ops == NULL || ops->sql == NULL || ops->sql->put_triggers != NULL;
+    bool log = ops == NULL || ops->sql == NULL || ops->open != NULL;
     if (polled && ops != NULL && ops->sql == NULL) {
         fr_problem *p = report(l, false, "config.not_built", path, "type",
                                "a source of type %s cannot be polled", s->type);
@@ -480,8 +508,17 @@ static void check_polled(fr_loader *l, const char *path, const fr_source_setting
             fr_problem_hint(l, p, "set method: query, snapshot or outbox");
         } else if (fr_table_polled(t)) {
             check_polled_table(l, table, s->type, t);
+            check_lookback(l, table, t, ops == NULL ? NULL : ops->sql);
             if (t->method == FR_METHOD_OUTBOX)
-                check_polled_outbox(l, table, t);
+                check_polled_outbox(l, table, t, ops == NULL ? NULL : ops->sql);
+        } else if (t->poll_lookback_us > 0) {
+            fr_problem *p = report(l, false, "config.conflict", table, "poll.lookback",
+                                   "this table is not polled");
+            fr_problem_hint(l, p, "leave it out");
+        } else if (t->method == FR_METHOD_LOG && !log) {
+            fr_problem *p = report(l, false, "config.not_built", table, "method",
+                                   "a source of type %s has no log that can be read", s->type);
+            fr_problem_hint(l, p, "set method: query or snapshot");
         } else if (t->method == FR_METHOD_LOG && polled) {
             fr_problem *p = report(l, false, "config.not_built", table, "method",
                                    "a source is either polled or read from its log");

@@ -360,8 +360,9 @@ static const fr_option table_options[] = {
          "Own SELECT instead of the table, without ORDER BY and LIMIT; key is needed."),
     INT("poll.batch", AT(fr_table_fields, s.poll_batch), "5000", 1, 1000000,
         "Rows of one page, thus of one question."),
-    LATER("poll.lookback", FR_OPT_TIME, NULL,
-          "How late a commit may come, where open transactions are not listed (ODBC)."),
+    TIME("poll.lookback", AT(fr_table_fields, s.poll_lookback_us), NULL, SECOND, 24 * HOUR,
+         "How late a commit may come, where open transactions are not listed: required for odbc, "
+         "refused elsewhere."),
     TIME("poll.max_skew", AT(fr_table_fields, s.poll_max_skew_us), "0s", 0, 720 * HOUR,
          "Where applications set poll.column: the worst error of their clocks."),
     TEXT("poll.timezone", AT(fr_table_fields, s.poll_timezone), NULL,
@@ -505,9 +506,6 @@ const char *fr_refused_hint(const char *option)
     if (strcmp(option, "poll.allow_replica") == 0)
         return "leave it out, and give the primary's address in dsn: a replica does not say when "
                "transactions began that are open on the primary, so their rows would be missed";
-    if (strcmp(option, "poll.lookback") == 0)
-        return "leave it out: it is for databases that do not list open transactions (ODBC, not "
-               "built yet); this one does, and nothing has to be guessed";
     return NULL;
 }
 

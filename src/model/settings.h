@@ -99,6 +99,7 @@ typedef struct fr_table_settings {
     fr_pairs column_mask;   /* column: "hash", "redact", "null", "keep_last: 4" */
     int zero_dates;         /* of MySQL and MariaDB: 0 null, 1 error */
     int64_t poll_every_us, poll_batch, poll_max_skew_us;
+    int64_t poll_lookback_us; /* 0: not set */
     const char *poll_column, *poll_tiebreak, *poll_query;
     const char *poll_timezone; /* NULL, or "UTC" */
     int poll_deletes;          /* 0 none, 1 soft-column, 2 full-compare */

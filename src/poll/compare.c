@@ -162,7 +162,7 @@ bool fr_compare_rows_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relati
         for (size_t k = 0; k < key_count; k++) {
             const fr_value *v = &rows[i].values[key[k]];
             fr_buf_text(&b, k > 0 ? " AND " : "");
-            ops->put_ident(&b, r->table->columns[key[k]].name);
+            fr_poll_put_name(&b, ops, r, r->table->columns[key[k]].name);
             fr_buf_text(&b, " = ");
             good = ops->put_value(&b, r, key[k], ops->text(a, r, key[k], v)) && good;
         }

@@ -225,13 +225,65 @@ fr_rc fr_poll_cursor_value(const fr_column *c, const fr_value *v, int64_t *out, 
                         "correct the row (infinity is no time), or leave it out by poll.query");
 }
 
+static size_t leading_zeros(fr_str bytes)
+{
+    size_t n = 0;
+    while (n < bytes.len && bytes.ptr[n] == 0)
+        n++;
+    return n;
+}
+
+void fr_poll_bury(const fr_poll_order *o, fr_event *e)
+{
+    if (o->deleted < 0)
+        return;
+    const fr_value *v = &e->after.values[o->deleted];
+    bool gone = v->kind > FR_NULL;
+    if (v->kind == FR_BOOL)
+        gone = v->boolean;
+    else if (v->kind == FR_INT32 || v->kind == FR_INT64)
+        gone = v->integer != 0;
+    else if (v->kind == FR_DECIMAL) /* of all bytes zero */
+        gone = leading_zeros(v->bytes) < v->bytes.len;
+    if (!gone)
+        return;
+    e->op = FR_OP_DELETE;
+    e->before = e->after;
+    e->after = (fr_row){0};
+}
+
 /* ---- SQL ---- */
 
-void fr_poll_put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r,
-                        const bool *wanted)
+void fr_poll_put_name(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r, fr_str name)
+{
+    if (ops->put_name != NULL)
+        ops->put_name(b, r, name);
+    else
+        ops->put_ident(b, name);
+}
+
+/* limit: rows; 0: all. */
+static void begin_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r, size_t limit)
 {
     fr_buf_text(b, "SELECT ");
-    for (size_t i = 0; i < r->table->column_count; i++) {
+    if (limit > 0 && ops->put_limit != NULL)
+        ops->put_limit(b, r, limit, false);
+}
+
+static void end_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r, size_t limit)
+{
+    if (ops->put_limit != NULL)
+        ops->put_limit(b, r, limit, true);
+    else
+        fr_buf_printf(b, " LIMIT %zu", limit);
+}
+
+static void put_columns(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r,
+                        const bool *wanted)
+{
+    bool star = ops->star && wanted == NULL;
+    fr_buf_text(b, star ? "*" : "");
+    for (size_t i = 0; i < r->table->column_count && !star; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
         if (wanted == NULL || wanted[i])
             ops->put_column(b, r, i);
@@ -242,19 +294,42 @@ void fr_poll_put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation 
     ops->put_from(b, r);
 }
 
+void fr_poll_put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r,
+                        const bool *wanted)
+{
+    begin_select(b, ops, r, 0);
+    put_columns(b, ops, r, wanted);
+}
+
+fr_str fr_poll_nulls_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relation *r,
+                         const fr_table_settings *t, const fr_poll_order *o, size_t most)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, "SELECT count(*) FROM (");
+    begin_select(&b, ops, r, most);
+    fr_buf_text(&b, "1 AS one FROM ");
+    ops->put_from(&b, r);
+    fr_poll_put_where(&b, t);
+    fr_poll_put_name(&b, ops, r, o->names[0]);
+    fr_buf_text(&b, " IS NULL");
+    end_select(&b, ops, r, most);
+    fr_buf_text(&b, ") freshet_nulls");
+    return fr_buf_view(&b);
+}
+
 /* (a > x OR (a = x AND (b > y OR ...))), behind a >= x, which an index can use. */
 static bool put_after(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *relation,
                       const fr_poll_order *o, const fr_poll_record *r, size_t i)
 {
     bool last = i + 1 == r->at_count, good = true;
     fr_buf_text(b, last ? "" : "(");
-    ops->put_ident(b, o->names[i]);
+    fr_poll_put_name(b, ops, relation, o->names[i]);
     fr_buf_text(b, " > ");
     good = ops->put_value(b, relation, o->columns[i], r->at[i]);
     if (last)
         return good;
     fr_buf_text(b, " OR (");
-    ops->put_ident(b, o->names[i]);
+    fr_poll_put_name(b, ops, relation, o->names[i]);
     fr_buf_text(b, " = ");
     good = ops->put_value(b, relation, o->columns[i], r->at[i]) && good;
     fr_buf_text(b, " AND ");
@@ -268,7 +343,7 @@ static bool put_range(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r
 {
     bool good = true;
     if (r->at_count > 1) {
-        ops->put_ident(b, o->names[0]);
+        fr_poll_put_name(b, ops, relation, o->names[0]);
         fr_buf_text(b, " >= ");
         good = ops->put_value(b, relation, o->columns[0], r->at[0]);
         fr_buf_text(b, " AND ");
@@ -276,24 +351,25 @@ static bool put_range(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r
     if (r->at_count > 0)
         good = put_after(b, ops, relation, o, r, 0) && good;
     else {
-        ops->put_ident(b, o->names[0]);
+        fr_poll_put_name(b, ops, relation, o->names[0]);
         fr_buf_text(b, " IS NOT NULL");
     }
     if (!o->number) {
         fr_buf_text(b, " AND ");
-        ops->put_ident(b, o->names[0]);
+        fr_poll_put_name(b, ops, relation, o->names[0]);
         fr_buf_text(b, " < ");
         ops->put_time(b, relation, o->columns[0], r->bound_us);
     }
     return good;
 }
 
-static void put_order_by(fr_buf *b, const fr_sql_ops *ops, const fr_poll_order *o)
+static void put_order_by(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r,
+                         const fr_poll_order *o)
 {
     fr_buf_text(b, " ORDER BY ");
     for (size_t i = 0; i < o->count; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
-        ops->put_ident(b, o->names[i]);
+        fr_poll_put_name(b, ops, r, o->names[i]);
     }
 }
 
@@ -310,28 +386,30 @@ fr_rc fr_poll_page_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relation
                        size_t limit, fr_str *out, fr_err *err)
 {
     fr_buf b = {.arena = a};
-    fr_poll_put_select(&b, ops, relation, NULL);
+    begin_select(&b, ops, relation, limit);
+    put_columns(&b, ops, relation, NULL);
     fr_poll_put_where(&b, t);
     if (!put_range(&b, ops, relation, o, r)) {
         fr_fail(err, FR_ERR_POSITION, "its cursor cannot be written as SQL");
         return fr_fail_code(err, "poll.cursor");
     }
-    put_order_by(&b, ops, o);
-    fr_buf_printf(&b, " LIMIT %zu", limit);
+    put_order_by(&b, ops, relation, o);
+    end_select(&b, ops, relation, limit);
     *out = fr_buf_view(&b);
     return FR_OK;
 }
 
-static void put_gap(fr_buf *b, const fr_sql_ops *ops, const fr_poll_order *o, const fr_gap *g)
+static void put_gap(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r,
+                    const fr_poll_order *o, const fr_gap *g)
 {
     if (g->from == INT64_MIN) {
-        ops->put_ident(b, o->names[0]);
+        fr_poll_put_name(b, ops, r, o->names[0]);
         fr_buf_printf(b, " <= %" PRId64, g->to);
     } else if (g->from == g->to) {
-        ops->put_ident(b, o->names[0]);
+        fr_poll_put_name(b, ops, r, o->names[0]);
         fr_buf_printf(b, " = %" PRId64, g->from);
     } else {
-        ops->put_ident(b, o->names[0]);
+        fr_poll_put_name(b, ops, r, o->names[0]);
         fr_buf_printf(b, " BETWEEN %" PRId64 " AND %" PRId64, g->from, g->to);
     }
 }
@@ -352,13 +430,13 @@ fr_str fr_poll_gaps_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relatio
         } else {
             fr_buf_text(&b, " OR ");
         }
-        put_gap(&b, ops, o, &g->items[i]);
+        put_gap(&b, ops, relation, o, &g->items[i]);
         *upto = g->items[i].to;
     }
     if (n == 0)
         return (fr_str){"", 0};
     fr_buf_u8(&b, ')');
-    put_order_by(&b, ops, o);
+    put_order_by(&b, ops, relation, o);
     return fr_buf_view(&b);
 }
 
@@ -369,7 +447,7 @@ fr_rc fr_poll_highest(fr_sql *c, const fr_sql_relation *relation, const fr_poll_
     fr_str text;
     char *end = NULL;
     fr_buf_text(&b, "SELECT max(");
-    c->ops->put_ident(&b, o->names[0]);
+    fr_poll_put_name(&b, c->ops, relation, o->names[0]);
     fr_buf_text(&b, ") FROM ");
     c->ops->put_from(&b, relation);
     FR_TRY(c->ops->scalar(c, fr_buf_view(&b), a, &text, err));

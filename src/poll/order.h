@@ -4,6 +4,7 @@
 #define FR_POLL_ORDER_H
 
 #include "connect/sql.h"
+#include "model/event.h"
 #include "poll/record.h"
 
 typedef struct fr_poll_order {
@@ -21,6 +22,8 @@ fr_rc fr_poll_order_of(const fr_sql_relation *r, const fr_table_settings *t, fr_
                        fr_poll_order *out, fr_err *err);
 /* A row's cursor: number, or microseconds. DATA: it has none, or one beyond 64 bits. */
 fr_rc fr_poll_cursor_value(const fr_column *c, const fr_value *v, int64_t *out, fr_err *err);
+/* poll.deletes soft-column: a row whose column says so is the delete of its key. */
+void fr_poll_bury(const fr_poll_order *o, fr_event *e);
 
 /* CONFIG: what, with the place in the configuration. */
 fr_rc fr_poll_refuse(const fr_table_settings *t, const char *code, const char *what,
@@ -32,6 +35,11 @@ fr_rc fr_poll_column(const fr_table_settings *t, const fr_sql_relation *r, const
 /* All columns and FROM; NULL in place of those that are not wanted (wanted NULL: all are). */
 void fr_poll_put_select(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r,
                         const bool *wanted);
+/* A name, as the server of the relation has it quoted. */
+void fr_poll_put_name(fr_buf *b, const fr_sql_ops *ops, const fr_sql_relation *r, fr_str name);
+/* The number of rows without a cursor, but at most `most`. */
+fr_str fr_poll_nulls_sql(fr_arena *a, const fr_sql_ops *ops, const fr_sql_relation *r,
+                         const fr_table_settings *t, const fr_poll_order *o, size_t most);
 /* " WHERE " and snapshot.where; more must follow. */
 void fr_poll_put_where(fr_buf *b, const fr_table_settings *t);
 /* The rows after r->at, and for times below r->bound_us, in order, at most `limit`. */

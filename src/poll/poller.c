@@ -1,63 +1,13 @@
 #include "base/clock.h"
 #include "base/log.h"
-#include "poll/order.h"
-#include "poll/poll.h"
-#include "poll/record.h"
+#include "poll/poller_parts.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* RANGES: of gaps that one question asks for. */
-enum { SECOND_US = 1000000, NULLS_US = 60000000, RANGES = 200, BOUNDS = 64 };
-
-/* What is asked next. */
-typedef enum { STEP_LOOK, STEP_GAPS, STEP_PAGE } poll_step;
-
-struct fr_poller {
-    const fr_source_settings *source;
-    const fr_table_settings *settings;
-    fr_arena *arena; /* as long as the poller */
-    fr_str space, name, recorded;
-    char who[200];
-    bool started; /* recorded was taken in */
-    uint32_t version, epoch;
-
-    fr_poll_look *look_at;
-    void *context;
-    const fr_sql_ops *ops;
-    fr_sql_relation *relation;
-    fr_arena *names; /* of the order's columns, as long as the relation */
-    fr_poll_order order;
-    fr_poll_record r;
-    fr_buf at[FR_POLL_ORDER_MAX]; /* what r.at points to */
-    bool dirty;                   /* r is newer than what a batch has said */
-
-    /* Where the bound was, when. */
-    struct {
-        int64_t now_us, bound_us;
-    } bounds[BOUNDS];
-    size_t bound_count;
-    int64_t looked_us;     /* monotonic: at or after the server's clock was read */
-    int64_t asked_wall_us; /* wall: when who is open was asked */
-    int64_t read_us;       /* monotonic: when the last page was through */
-    bool proposes;         /* `proposed` becomes the candidate at the next look */
-    int64_t proposed;
-    int64_t nulls, nulls_due_us;
-    char waits[256];
-    int64_t waits_us;
-
-    /* The page that is being read. */
-    poll_step step;
-    fr_reader *reader;
-    size_t rows, limit; /* limit: one more is asked for, to see what follows */
-    bool full, held;
-    bool waiting;     /* the last round was held */
-    bool anew;        /* it was described again, and nothing was selected since */
-    int64_t asked_to; /* gaps up to it were asked for in this round */
-    bool gaps_left;
-    bool over; /* the round was over with the last batch */
-};
+enum { NULLS_US = 60000000, RANGES = 200 };
 
 fr_poller *fr_poller_new(const fr_source_settings *source, const fr_table_settings *settings,
                          fr_str space, fr_str name, fr_str progress, uint32_t epoch,
@@ -99,6 +49,7 @@ void fr_poller_free(fr_poller *p)
     for (size_t i = 0; i < FR_POLL_ORDER_MAX; i++)
         fr_buf_free(&p->at[i]);
     fr_gaps_free(&p->r.gaps);
+    fr_lookback_free(&p->back);
     fr_arena_free(p->names);
     fr_arena_free(p->arena);
     free(p);
@@ -116,7 +67,7 @@ static int64_t behind(const fr_poller *p)
     if (p->looked_us == 0)
         return -1;
     if (!p->order.number)
-        return p->r.server_us - p->r.bound_us;
+        return p->r.server_us - (fr_poller_looks_back(p) ? p->back.final_us : p->r.bound_us);
     for (size_t i = 0; i < p->r.gaps.count; i++)
         if (p->r.gaps.items[i].seen_us != 0 && p->r.gaps.items[i].seen_us < since)
             since = p->r.gaps.items[i].seen_us;
@@ -140,13 +91,6 @@ void fr_poller_status_of(const fr_poller *p, fr_poller_status *out)
 
 /* ---- where it stands ---- */
 
-static void set_at(fr_poller *p, size_t i, fr_str text)
-{
-    p->at[i].len = 0;
-    fr_buf_str(&p->at[i], text);
-    p->r.at[i] = fr_buf_view(&p->at[i]);
-}
-
 static fr_rc take_record(fr_poller *p, fr_err *err)
 {
     fr_arena *a = fr_arena_new(0);
@@ -154,7 +98,13 @@ static fr_rc take_record(fr_poller *p, fr_err *err)
     if (p->recorded.len > 0)
         rc = fr_poll_record_parse(a, p->recorded, p->order.names, p->order.count, &p->r, err);
     for (size_t i = 0; rc == FR_OK && i < p->r.at_count; i++)
-        set_at(p, i, p->r.at[i]);
+        fr_poller_set_at(p, i, p->r.at[i]);
+    if (rc == FR_OK && fr_poller_looks_back(p)) {
+        fr_lookback_keep(&p->back, &p->r);
+        if (!fr_lookback_parse(p->r.seen, &p->back))
+            rc = fr_poll_unreadable(err);
+    }
+    p->r.seen = FR_STR("");
     fr_arena_free(a);
     p->started = rc == FR_OK;
     return rc;
@@ -210,97 +160,6 @@ static fr_rc describe(fr_poller *p, fr_sql *c, fr_err *err)
 
 /* ---- looking at the server ---- */
 
-/* The server's clock went back (its own, or that of another server after a failover): what is
- * stamped from now on may lie below the cursor. So the cursor goes back as far, and what was read
- * since then is read again: a repeat is harmless, a row that is missed is not. */
-static void follow_clock(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
-{
-    /* From the last answer to this question: a server that is slow to answer is not one whose clock
-     * went back. Across a start only the wall's clock knows, which may itself have gone back. */
-    int64_t passed = p->looked_us != 0   ? asked_us - p->looked_us
-                     : p->r.wall_us != 0 ? fr_wall_us() - p->r.wall_us
-                                         : 0;
-    if (passed < 0)
-        passed = 0;
-    int64_t back = p->r.server_us == 0 ? 0 : p->r.server_us + passed - s->now_us;
-    if (back <= SECOND_US || p->r.at_count == 0)
-        return;
-    fr_log(FR_LOG_WARN, p->who,
-           "the server's clock went back by %" PRId64 " s: rows of that time are read again",
-           back / SECOND_US);
-    fr_arena *a = fr_arena_new(256);
-    p->r.cursor -= back + SECOND_US;
-    p->r.bound_us -= back + SECOND_US;
-    fr_value v = {.kind = p->relation->table->columns[p->order.columns[0]].kind,
-                  .integer = p->r.cursor};
-    set_at(p, 0, p->ops->text(a, p->relation, p->order.columns[0], &v));
-    p->r.at_count = 1;
-    p->bound_count = 0;
-    fr_arena_free(a);
-}
-
-/* While a transaction is prepared nobody says when it began: at the last look before that it was
- * open, and is covered by what that look said of open ones, or it had not begun. */
-static int64_t bound_before(const fr_poller *p, int64_t prepared_us)
-{
-    for (size_t i = p->bound_count; i-- > 0;)
-        if (p->bounds[i].now_us < prepared_us)
-            return p->bounds[i].bound_us;
-    /* Not since the start. set_bound takes both off again, so that the bound stays where it is. By
-     * number there is none on record, and nothing is final. */
-    int64_t unit = p->relation->unit_us[p->order.columns[0]];
-    return p->r.bound_us + p->settings->poll_max_skew_us + (unit > 1 ? unit : 0);
-}
-
-static void remember_bound(fr_poller *p, int64_t now_us, int64_t bound_us)
-{
-    if (p->bound_count == BOUNDS) {
-        memmove(p->bounds, p->bounds + 1, (BOUNDS - 1) * sizeof(p->bounds[0]));
-        p->bound_count--;
-    }
-    p->bounds[p->bound_count].now_us = now_us;
-    p->bounds[p->bound_count++].bound_us = bound_us;
-}
-
-/* Nobody who can still commit began before that. */
-static int64_t nobody_before(fr_poller *p, const fr_sql_state *s, int64_t margin_us)
-{
-    int64_t bound = s->listed_us - margin_us;
-    if (s->oldest_us < bound)
-        bound = s->oldest_us;
-    remember_bound(p, s->now_us, bound);
-    if (s->prepared_us == INT64_MAX)
-        return bound;
-    int64_t before = bound_before(p, s->prepared_us);
-    return before < bound ? before : bound;
-}
-
-/* R19: no row below the bound can be committed any more. */
-static void set_bound(fr_poller *p, const fr_sql_state *s)
-{
-    int64_t unit = p->relation->unit_us[p->order.columns[0]];
-    int64_t bound = nobody_before(p, s, SECOND_US) - p->settings->poll_max_skew_us;
-    /* Half a step up or down is what rounding may do. */
-    if (unit > 1)
-        bound = bound / unit * unit - unit;
-    p->r.bound_us = bound;
-}
-
-static void say_who(fr_poller *p, const fr_sql_state *s, bool waits)
-{
-    bool prepared = s->prepared_us != INT64_MAX;
-    fr_str who = prepared ? FR_STR("a prepared transaction") : s->oldest_who;
-    p->waits[0] = '\0';
-    p->waits_us = !waits ? 0 : s->now_us - (prepared ? s->prepared_us : s->oldest_us);
-    if (waits)
-        snprintf(p->waits, sizeof(p->waits), "%.*s", FR_ARG(who));
-}
-
-static bool anybody(const fr_sql_state *s)
-{
-    return s->prepared_us != INT64_MAX || s->oldest_us < s->now_us - 2 * (int64_t)SECOND_US;
-}
-
 /* A statement of ours that the server does not take: only snapshot.where was not written by us. */
 static fr_rc blame_where(const fr_poller *p, fr_err *err)
 {
@@ -320,14 +179,9 @@ static fr_rc count_nulls(fr_poller *p, fr_sql *c, fr_err *err)
     if (!p->relation->table->columns[column].nullable || fr_now_us() < p->nulls_due_us)
         return FR_OK;
     fr_arena *a = fr_arena_new(0);
-    fr_buf b = {.arena = a};
     fr_str text;
-    fr_buf_text(&b, "SELECT count(*) FROM (SELECT 1 FROM ");
-    p->ops->put_from(&b, p->relation);
-    fr_poll_put_where(&b, p->settings);
-    p->ops->put_ident(&b, p->order.names[0]);
-    fr_buf_printf(&b, " IS NULL LIMIT %d) freshet_nulls", MOST);
-    fr_rc rc = c->ops->scalar(c, fr_buf_view(&b), a, &text, err);
+    fr_str sql = fr_poll_nulls_sql(a, p->ops, p->relation, p->settings, &p->order, MOST);
+    fr_rc rc = c->ops->scalar(c, sql, a, &text, err);
     if (rc == FR_OK) {
         int64_t n = strtoll(fr_arena_cstr(a, text), NULL, 10);
         if (n > 0 && n != p->nulls)
@@ -340,35 +194,6 @@ static fr_rc count_nulls(fr_poller *p, fr_sql *c, fr_err *err)
     return rc == FR_FAIL ? blame_where(p, err) : rc;
 }
 
-/* What the last round has found is dated by a clock that was read after it, so that nobody who was
- * there then can have begun later. */
-static void date(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
-{
-    if (p->read_us == 0 || asked_us < p->read_us)
-        return;
-    p->dirty = p->dirty || p->proposes || fr_gaps_undated(&p->r.gaps);
-    fr_gaps_date(&p->r.gaps, s->now_us);
-    if (!p->proposes)
-        return;
-    p->r.candidate_known = true;
-    p->r.candidate = p->proposed;
-    p->r.candidate_us = s->now_us;
-    p->proposes = false;
-}
-
-static void take_numbers(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
-{
-    int64_t since_us = nobody_before(p, s, 0);
-    date(p, s, asked_us);
-    if (p->r.candidate_known && fr_gap_ripe(since_us, p->r.candidate_us)) {
-        p->r.settled_known = true;
-        p->r.settled = p->r.candidate;
-        p->r.candidate_known = false;
-    }
-    fr_gaps_ripen(&p->r.gaps, since_us);
-    say_who(p, s, p->r.gaps.count > 0 && anybody(s));
-}
-
 /* Before anything is selected: what can be seen later is all that could be committed by now. */
 static fr_rc look(fr_poller *p, fr_sql *c, fr_err *err)
 {
@@ -379,13 +204,8 @@ static fr_rc look(fr_poller *p, fr_sql *c, fr_err *err)
     FR_TRY(count_nulls(p, c, err));
     fr_arena *a = fr_arena_new(512);
     fr_rc rc = p->look_at(p->context, c, a, &s, &asked_us, err);
-    if (rc == FR_OK && p->order.number) {
-        take_numbers(p, &s, asked_us);
-    } else if (rc == FR_OK) {
-        follow_clock(p, &s, asked_us);
-        set_bound(p, &s);
-        say_who(p, &s, anybody(&s));
-    }
+    if (rc == FR_OK)
+        fr_poller_take_state(p, &s, asked_us);
     if (rc == FR_OK) {
         p->r.server_us = s.now_us;
         p->r.wall_us = fr_wall_us();
@@ -433,7 +253,7 @@ static fr_rc start(fr_poller *p, fr_sql *c, fr_str sql, fr_err *err)
         return FR_IDLE;
     }
     p->anew = false;
-    p->rows = 0;
+    p->rows = p->page_rows = 0;
     p->full = false;
     p->r.page++;
     return FR_OK;
@@ -514,39 +334,11 @@ static bool at_same_place(const fr_poller *p, fr_arena *a, const fr_event *befor
     return true;
 }
 
-static size_t leading_zeros(fr_str bytes)
-{
-    size_t n = 0;
-    while (n < bytes.len && bytes.ptr[n] == 0)
-        n++;
-    return n;
-}
-
-/* poll.deletes soft-column: such a row is the delete of its key. */
-static void bury(const fr_poller *p, fr_event *e)
-{
-    if (p->order.deleted < 0)
-        return;
-    const fr_value *v = &e->after.values[p->order.deleted];
-    bool gone = v->kind > FR_NULL;
-    if (v->kind == FR_BOOL)
-        gone = v->boolean;
-    else if (v->kind == FR_INT32 || v->kind == FR_INT64)
-        gone = v->integer != 0;
-    else if (v->kind == FR_DECIMAL) /* of all bytes zero */
-        gone = leading_zeros(v->bytes) < v->bytes.len;
-    if (!gone)
-        return;
-    e->op = FR_OP_DELETE;
-    e->before = e->after;
-    e->after = (fr_row){0};
-}
-
 /* A row of the page whose number is `number`: what lies between may still come. False: too much
  * does; this row and those after it are left for another round. */
 static bool note_number(fr_poller *p, int64_t number)
 {
-    int64_t from = p->r.at_count == 0 && p->rows == 0 ? INT64_MIN : p->r.cursor + 1;
+    int64_t from = p->r.at_count == 0 && p->page_rows == 0 ? INT64_MIN : p->r.cursor + 1;
     if (p->r.settled_known && p->r.settled >= from)
         from = p->r.settled == INT64_MAX ? INT64_MAX : p->r.settled + 1;
     if (from < number) {
@@ -557,10 +349,20 @@ static bool note_number(fr_poller *p, int64_t number)
     return true;
 }
 
-static fr_rc take_row(fr_poller *p, fr_batch *b, size_t i, const fr_event *before, bool *stop,
-                      fr_err *err)
+/* Published already, or left for another round. */
+static bool passed_over(fr_poller *p, const fr_event *e, int64_t at)
 {
-    fr_event *e = &b->events[i];
+    fr_print print;
+    if (!fr_poller_looks_back(p))
+        return false;
+    fr_lookback_print(e, &print);
+    return fr_lookback_take(&p->back, at, &print) != FR_LOOKBACK_NEW;
+}
+
+/* *stop: it and what comes after it are left for another round; *over: it alone is. */
+static fr_rc take_row(fr_poller *p, fr_batch *b, fr_event *e, const fr_event *before, bool *stop,
+                      bool *over, fr_err *err)
+{
     size_t column = p->order.columns[0];
     int64_t at = 0;
     const fr_value *v = &e->after.values[column];
@@ -575,7 +377,7 @@ static fr_rc take_row(fr_poller *p, fr_batch *b, size_t i, const fr_event *befor
         at_same_place(p, b->arena, before, e))
         return row_fail("poll.not_unique", "two rows have the same place in the order",
                         "name the column that tells them apart: poll.tiebreak, or key", err);
-    p->full = page && p->rows == p->limit;
+    p->full = page && p->page_rows == p->limit;
     p->held = page && !p->full && p->order.number && !note_number(p, at);
     *stop = p->full || p->held;
     if (*stop)
@@ -584,6 +386,11 @@ static fr_rc take_row(fr_poller *p, fr_batch *b, size_t i, const fr_event *befor
         (void)fr_gaps_take(&p->r.gaps, at);
     else
         p->r.cursor = at;
+    p->page_rows++;
+    *over = passed_over(p, e, at);
+    if (*over)
+        return FR_OK;
+    p->dirty = true;
     e->position =
         (fr_position){.lsn = p->r.page, .ordinal = (uint32_t)p->rows++, .epoch = p->epoch};
     e->time_us = p->order.number ? 0 : at;
@@ -591,37 +398,55 @@ static fr_rc take_row(fr_poller *p, fr_batch *b, size_t i, const fr_event *befor
     return FR_OK;
 }
 
-/* Rows from..count of the batch. *stop: what comes after them is left for another round. */
+static void note_place(fr_poller *p, fr_arena *a, const fr_event *last)
+{
+    for (size_t k = 0; k < p->order.count; k++) {
+        size_t column = p->order.columns[k];
+        fr_poller_set_at(p, k, p->ops->text(a, p->relation, column, &last->after.values[column]));
+    }
+    p->r.at_count = p->order.count;
+    if (fr_poller_looks_back(p))
+        fr_poller_note_final(p);
+}
+
+/* Rows from..count of the batch, which keeps what is to be published. *stop: what comes after them
+ * is left for another round. */
 static fr_rc take_rows(fr_poller *p, fr_batch *b, size_t from, bool *stop, fr_err *err)
 {
-    const fr_event *before = NULL;
-    size_t last = SIZE_MAX;
+    fr_event last = {0};
+    bool any = false;
+    size_t kept = from;
     for (size_t i = from; i < b->count; i++) {
         fr_event *e = &b->events[i];
-        if (e->op != FR_OP_READ)
-            continue;
-        FR_TRY(take_row(p, b, i, before, stop, err));
-        if (*stop) {
-            b->count = i;
-            break;
+        bool over = false;
+        if (e->op == FR_OP_READ) {
+            FR_TRY(take_row(p, b, e, any ? &last : NULL, stop, &over, err));
+            if (*stop)
+                break;
+            last = *e;
+            any = true;
         }
-        before = e;
-        last = i;
+        if (!over)
+            b->events[kept++] = *e;
     }
-    if (last == SIZE_MAX)
-        return FR_OK;
-    p->dirty = true;
-    for (size_t k = 0; p->step == STEP_PAGE && k < p->order.count; k++) {
-        size_t column = p->order.columns[k];
-        set_at(p, k,
-               p->ops->text(b->arena, p->relation, column, &b->events[last].after.values[column]));
-    }
-    if (p->step == STEP_PAGE)
-        p->r.at_count = p->order.count;
+    b->count = kept;
+    if (any && p->step == STEP_PAGE)
+        note_place(p, b->arena, &last);
     for (size_t i = from; i < b->count; i++)
         if (b->events[i].op == FR_OP_READ)
-            bury(p, &b->events[i]);
+            fr_poll_bury(&p->order, &b->events[i]);
     return FR_OK;
+}
+
+/* Memory of rows that were passed over is free again; the announcement of their table stays. */
+static void make_room(const fr_poller *p, fr_batch *b)
+{
+    if (p->dirty || !fr_batch_full(b))
+        return;
+    bool announced = b->count > 0;
+    fr_batch_reset(b);
+    if (announced)
+        (void)fr_batch_add(b, FR_OP_TABLE, p->relation->table);
 }
 
 static void close_reader(fr_poller *p)
@@ -636,6 +461,8 @@ static fr_rc end_page(fr_poller *p, fr_sql *c, fr_err *err)
     close_reader(p);
     if (p->step == STEP_GAPS || p->full)
         return FR_OK;
+    if (fr_poller_looks_back(p))
+        fr_poller_end_round(p);
     FR_TRY(propose(p, c, err));
     p->step = STEP_LOOK;
     return FR_END;
@@ -653,7 +480,12 @@ static void note_loaded(fr_poller *p)
 static void put_record(fr_poller *p, fr_batch *b)
 {
     b->polled = fr_arena_printf(b->arena, "%.*s.%.*s", FR_ARG(p->space), FR_ARG(p->name));
-    b->progress = fr_poll_record_text(b->arena, &p->r, p->order.names, p->order.count);
+    fr_poll_record r = p->r;
+    if (fr_poller_looks_back(p)) {
+        fr_lookback_place(&p->back, &r);
+        r.seen = fr_lookback_text(b->arena, &p->back);
+    }
+    b->progress = fr_poll_record_text(b->arena, &r, p->order.names, p->order.count);
     p->dirty = false;
 }
 
@@ -682,8 +514,11 @@ fr_rc fr_poller_fill(fr_poller *p, fr_sql *c, fr_batch *b, int64_t deadline_us, 
         rc = p->reader->ops->fill(p->reader, b, deadline_us, err);
         FR_TRY(rc);
         FR_TRY(take_rows(p, b, from, &stop, err));
-        if (rc == FR_IDLE && b->count == from)
+        make_room(p, b);
+        if (rc == FR_IDLE && b->count == 0)
             return FR_IDLE;
+        if (rc == FR_IDLE) /* what announces a table is not to be lost */
+            break;
         if (rc == FR_END || stop)
             rc = end_page(p, c, err);
         FR_TRY(rc);
@@ -739,13 +574,16 @@ bool fr_poller_passed(const fr_poller *p, const fr_row *row)
     for (size_t i = 0; i < p->r.gaps.count; i++)
         if (at >= p->r.gaps.items[i].from && at <= p->r.gaps.items[i].to)
             return false;
-    return p->order.number ? at <= p->r.cursor : at < p->r.cursor;
+    if (fr_poller_looks_back(p) && p->back.at_count < 2)
+        return at <= p->back.cursor;
+    return p->order.number ? at <= p->r.cursor
+                           : at < (fr_poller_looks_back(p) ? p->back.cursor : p->r.cursor);
 }
 
 void fr_poller_begin_page(fr_poller *p)
 {
     p->r.page++;
-    p->rows = 0;
+    p->rows = p->page_rows = 0;
 }
 
 void fr_poller_place(fr_poller *p, fr_event *e)
@@ -755,6 +593,8 @@ void fr_poller_place(fr_poller *p, fr_event *e)
     e->position =
         (fr_position){.lsn = p->r.page, .ordinal = (uint32_t)p->rows++, .epoch = p->epoch};
     p->r.rows++;
+    if (e->op == FR_OP_DELETE)
+        fr_lookback_forget(&p->back);
     if (e->op != FR_OP_READ || p->order.count == 0 || p->order.number)
         return;
     size_t column = p->order.columns[0];

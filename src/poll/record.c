@@ -40,6 +40,8 @@ fr_str fr_poll_record_text(fr_arena *a, const fr_poll_record *r, const fr_str *o
                       r->candidate_us);
     if (r->gaps.count > 0)
         put_gaps(&b, &r->gaps);
+    if (r->seen.len > 0)
+        fr_buf_printf(&b, ",\"seen\":\"%.*s\"", FR_ARG(r->seen));
     if (r->compared_us != 0)
         fr_buf_printf(&b, ",\"compared\":%" PRId64, r->compared_us);
     fr_buf_u8(&b, '}');
@@ -126,7 +128,7 @@ static bool take_record(fr_arena *a, const json_t *j, size_t order_count, fr_pol
 {
     const json_t *settled = json_object_get(j, "settled");
     const json_t *candidate = json_object_get(j, "candidate");
-    const json_t *page = json_object_get(j, "page");
+    const json_t *page = json_object_get(j, "page"), *seen = json_object_get(j, "seen");
     if (!json_is_integer(page) || json_integer_value(page) < 0)
         return false;
     r->page = (uint64_t)json_integer_value(page);
@@ -136,6 +138,10 @@ static bool take_record(fr_arena *a, const json_t *j, size_t order_count, fr_pol
     r->server_us = fr_json_int(j, "server", 0);
     r->wall_us = fr_json_int(j, "wall", 0);
     r->compared_us = fr_json_int(j, "compared", 0);
+    if (seen != NULL && !json_is_string(seen))
+        return false;
+    if (seen != NULL)
+        r->seen = fr_arena_copy(a, json_string_value(seen), json_string_length(seen));
     r->settled_known = json_is_integer(settled);
     r->settled = json_integer_value(settled);
     r->candidate_known = json_array_size(candidate) == 2;
@@ -155,7 +161,7 @@ static fr_rc was_emptied(fr_err *err)
                              "are there: freshet position reset SOURCE (stopped)");
 }
 
-static fr_rc unreadable(fr_err *err)
+fr_rc fr_poll_unreadable(fr_err *err)
 {
     fr_fail(err, FR_ERR_POSITION, "the record of how far it was read cannot be read");
     return fr_fail_code(err, "checkpoint.record");
@@ -167,13 +173,13 @@ fr_rc fr_poll_record_parse(fr_arena *a, fr_str text, const fr_str *order, size_t
     json_t *j = NULL;
     fr_poll_record r = {0};
     if (fr_json_parse(text, &j, err) == FR_FAIL)
-        return unreadable(err);
+        return fr_poll_unreadable(err);
     fr_rc rc = json_object_get(j, "pending") != NULL
                    ? was_emptied(err)
                    : check_order(a, json_object_get(j, "order"), order, order_count, err);
     if (rc == FR_OK && !take_record(a, j, order_count, &r)) {
         fr_gaps_free(&r.gaps);
-        rc = unreadable(err);
+        rc = fr_poll_unreadable(err);
     }
     json_decref(j);
     if (rc == FR_OK)

@@ -21,6 +21,7 @@ typedef struct fr_poll_record {
     int64_t settled;                 /* every number up to it is final */
     int64_t candidate, candidate_us; /* will be, once all who were there at that time have ended */
     fr_gaps gaps;
+    fr_str seen;         /* of poll.lookback: what was published and is read again (lookback.h) */
     int64_t compared_us; /* wall clock of the last comparison, or of the end of the first load; 0:
                             neither */
 } fr_poll_record;
@@ -34,6 +35,7 @@ void fr_poll_put_texts(fr_buf *b, const char *name, const fr_str *texts, size_t 
  * which names both, or cannot be read. */
 fr_rc fr_poll_record_parse(fr_arena *a, fr_str text, const fr_str *order, size_t order_count,
                            fr_poll_record *out, fr_err *err);
+fr_rc fr_poll_unreadable(fr_err *err); /* POSITION: so it says */
 /* What was read so far is said in the columns that ordered it. POSITION: they are others now. */
 fr_rc fr_poll_same_order(const fr_str *was, size_t was_count, const fr_str *now, size_t now_count,
                          fr_err *err);

@@ -162,12 +162,12 @@ static void say_index(const fr_sql_ops *ops, const fr_sql_relation *r, const fr_
     fr_str name =
         fr_arena_printf(out->arena, "%.*s_%.*s", FR_ARG(table->name), FR_ARG(o->names[0]));
     fr_buf_text(&b, "CREATE INDEX ");
-    ops->put_ident(&b, name);
+    fr_poll_put_name(&b, ops, r, name);
     fr_buf_text(&b, " ON ");
     ops->put_from(&b, r);
     for (size_t i = 0; i < o->count; i++) {
         fr_buf_text(&b, i > 0 ? ", " : " (");
-        ops->put_ident(&b, o->names[i]);
+        fr_poll_put_name(&b, ops, r, o->names[i]);
     }
     fr_buf_text(&b, ");");
     f->sql = fr_buf_view(&b);
@@ -192,6 +192,18 @@ static void say_skew(const fr_sql_relation *r, const fr_table_settings *t, const
         FR_ARG(r->table->space), FR_ARG(r->table->name), FR_ARG(o->names[0]));
     f->hint = FR_STR("poll.max_skew: how wrong these clocks can be; or let the server set it; or "
                      "poll a number");
+}
+
+static void say_lookback(const fr_polled *t, fr_findings *out)
+{
+    const fr_option o = {.name = "poll.lookback", .type = FR_OPT_TIME};
+    fr_str late = fr_option_get(&o, out->arena, &t->settings->poll_lookback_us);
+    fr_finding *f =
+        fr_findings_add(out, FR_WARNING, "query.bound",
+                        "%.*s.%.*s: open transactions cannot be listed here: poll.lookback %.*s "
+                        "decides, later commits are missed",
+                        FR_ARG(t->name.space), FR_ARG(t->name.name), FR_ARG(late));
+    f->hint = FR_STR("it must be longer than the longest transaction that writes to the table");
 }
 
 static void say_deletes(const fr_polled *t, fr_findings *out)
@@ -299,6 +311,8 @@ static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_source_settin
         add_error(out, "query.table", &err);
         return;
     }
+    if (ops->say != NULL)
+        ops->say(c, r, out);
     if (fr_table_emptied(t->settings)) {
         check_drain(ops, r, t, out);
     } else if (t->settings->method == FR_METHOD_SNAPSHOT) {
@@ -317,6 +331,8 @@ static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_source_settin
         }
         say_index(ops, r, &o, out);
         say_skew(r, t->settings, &o, out);
+        if (ops->clock_only)
+            say_lookback(t, out);
         say_deletes(t, out);
         if (fr_table_compared(t->settings))
             say_compared(t, out);
@@ -356,6 +372,8 @@ void fr_poll_check(const fr_sql_ops *ops, const fr_source_settings *source, fr_f
         add_error(out, "query.rights", &err);
     if (ops->check != NULL)
         ops->check(c, source, out);
+    if (ops->say != NULL)
+        ops->say(c, NULL, out);
     say_busy(ops, c, source, out);
     if (fr_poll_find(ops, c, source, out->arena, &tables, &count, &err) == FR_FAIL)
         add_error(out, "query.tables", &err);

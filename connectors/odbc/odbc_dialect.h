@@ -1,0 +1,61 @@
+/* What databases and their drivers have of their own: asked of the driver (SQLGetInfo) where it
+ * can be, else known by the name of the database, with the reason beside it. Pure. */
+#ifndef FR_ODBC_ODBC_DIALECT_H
+#define FR_ODBC_ODBC_DIALECT_H
+
+#include "base/error.h"
+#include "model/value.h"
+
+/* How at most n rows are asked for. */
+typedef enum fr_odbc_limit {
+    FR_ODBC_MAX_ROWS, /* not in SQL: SQL_ATTR_MAX_ROWS, which a driver may apply as it likes */
+    FR_ODBC_LIMIT,    /* ... LIMIT n */
+    FR_ODBC_FETCH,    /* ... FETCH FIRST n ROWS ONLY */
+    FR_ODBC_TOP,      /* SELECT TOP n ... */
+    FR_ODBC_FIRST     /* SELECT FIRST n ... */
+} fr_odbc_limit;
+
+/* What stands in front of a table's name. */
+typedef enum fr_odbc_space {
+    FR_ODBC_NO_SPACE, /* nothing: the configuration calls it main */
+    FR_ODBC_SCHEMA,
+    FR_ODBC_CATALOG
+} fr_odbc_space;
+
+enum { FR_ODBC_SESSION_MAX = 4 };
+
+typedef struct fr_odbc_quirks {
+    const char *dbms; /* how SQL_DBMS_NAME begins; letters of either case */
+    fr_odbc_limit limit;
+    const char *clock;                        /* its clock in UTC; NULL: none is known */
+    const char *coarse;                       /* of versions below precise_from; NULL: as clock */
+    unsigned precise_from;                    /* major * 100 + minor */
+    const char *session[FR_ODBC_SESSION_MAX]; /* what each session begins with */
+    bool spans;           /* a TIME is a length of time, below 0 or beyond a day as well */
+    bool times_are_texts; /* not compared by what they mean */
+} fr_odbc_quirks;
+
+typedef struct fr_odbc_dialect {
+    const fr_odbc_quirks *quirks; /* never NULL */
+    bool known;                   /* they are this database's own */
+    char quote[4];                /* around names; empty: names cannot be quoted */
+    char dbms[80], dbms_version[80], driver[80], driver_version[80], manager[40];
+    char escape[4]; /* of patterns for names */
+    fr_odbc_space space;
+    unsigned version; /* major * 100 + minor */
+} fr_odbc_dialect;
+
+/* By SQL_DBMS_NAME; *known: false where it is in no row. */
+const fr_odbc_quirks *fr_odbc_quirks_of(const char *dbms, bool *known);
+const char *fr_odbc_clock(const fr_odbc_dialect *d); /* NULL: none is known */
+/* "10.11.6-MariaDB", "13.02.0000": 1011, 1302. */
+unsigned fr_odbc_version(const char *text);
+/* What a type of this name is, whatever SQL type the driver gives it; FR_ABSENT: as the SQL type
+ * says. */
+fr_kind fr_odbc_named_kind(const fr_odbc_quirks *q, fr_str type_name);
+/* What an SQLSTATE and a native number mean; connecting: while there is no connection yet. False:
+ * nothing is known of them. */
+bool fr_odbc_error_kind(const fr_odbc_quirks *q, const char *sqlstate, int native, bool connecting,
+                        fr_err_kind *out);
+
+#endif

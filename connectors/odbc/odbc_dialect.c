@@ -32,6 +32,7 @@ static const fr_odbc_quirks rows[] = {
     {.dbms = "SQLite",
      .limit = FR_ODBC_LIMIT,
      .clock = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')",
+     .wide_ints = true,
      .times_are_texts = true},
     {.dbms = "Microsoft SQL Server",
      .limit = FR_ODBC_TOP,

@@ -190,7 +190,6 @@ static fr_rc cell_failed(page_reader *p, fr_batch *b, fr_event *e, size_t i, fr_
 
 typedef union fixed {
     unsigned char bit;
-    SQLINTEGER small;
     SQLBIGINT number;
     float real;
     double wide;
@@ -203,8 +202,7 @@ static SQLSMALLINT c_type_of(fr_kind kind)
     switch (kind) {
     case FR_BOOL:
         return SQL_C_BIT;
-    case FR_INT32:
-        return SQL_C_SLONG;
+    case FR_INT32: /* some cut off what a smaller type has no room for */
     case FR_INT64:
         return SQL_C_SBIGINT;
     case FR_FLOAT32:
@@ -229,11 +227,8 @@ static fr_rc fixed_value(const fr_odbc_column *c, const fixed *f, fr_value *out,
         v.boolean = f->bit != 0;
         break;
     case FR_INT32:
-        v.integer = f->small;
-        break;
     case FR_INT64:
-        v.integer = f->number;
-        break;
+        return fr_odbc_int(c, f->number, out, err);
     case FR_FLOAT32:
         v.real = f->real;
         break;

@@ -130,9 +130,10 @@ static fr_rc odbc_scalar(fr_sql *base, fr_str sql, fr_arena *a, fr_str *out, fr_
 
 /* ---- plan ---- */
 
-static void say_types(const fr_odbc_relation *r, fr_findings *out)
+static void odbc_say(const fr_sql_relation *base, fr_findings *out)
 {
     enum { MOST = 12 };
+    const fr_odbc_relation *r = RELATION(base);
     const fr_table *t = r->base.table;
     fr_buf b = {.arena = out->arena};
     for (size_t i = 0; i < r->count && i < MOST; i++)
@@ -144,15 +145,12 @@ static void say_types(const fr_odbc_relation *r, fr_findings *out)
                     FR_ARG(t->name), FR_ARG(fr_buf_view(&b)));
 }
 
-static void odbc_say(fr_sql *base, const fr_sql_relation *r, fr_findings *out)
+static void odbc_check(fr_sql *base, const fr_source_settings *settings, fr_findings *out)
 {
     const fr_odbc_dialect *d = &SQL_OF(base)->c->dialect;
-    if (r != NULL) {
-        say_types(RELATION(r), out);
-        return;
-    }
+    (void)settings;
     fr_finding *f = fr_findings_add(out, d->known ? FR_FINE : FR_WARNING, "odbc.driver",
-                                    "unixODBC %s, %s %s, %s %s%s", d->manager, d->driver,
+                                    "driver manager %s, %s %s, %s %s%s", d->manager, d->driver,
                                     d->driver_version, d->dbms, d->dbms_version,
                                     d->known ? "" : ": freshet knows nothing of this database");
     if (!d->known)
@@ -231,6 +229,7 @@ const fr_sql_ops fr_odbc_sql_ops = {
     .forget = fr_odbc_forget,
     .state_every_us = 50000,
     .state = odbc_state,
+    .check = odbc_check,
     .say = odbc_say,
     .select = fr_odbc_select,
     .scalar = odbc_scalar,

@@ -110,6 +110,8 @@ fr_rc fr_odbc_resolve(const fr_odbc_quirks *q, fr_odbc_column *c, fr_err *err)
     else
         c->kind =
             c->is_unsigned && row->unsigned_kind != FR_ABSENT ? row->unsigned_kind : row->kind;
+    if (c->kind == FR_INT32 && q->wide_ints)
+        c->kind = FR_INT64;
     if (c->kind == FR_DECIMAL)
         resolve_decimal(c);
     c->unit_us = unit_of(c);

@@ -100,8 +100,8 @@ typedef struct fr_sql_ops {
     fr_rc (*state)(fr_sql *c, fr_arena *a, fr_sql_state *out, fr_err *err);
     /* As fr_source_ops.busy, over this connection. Optional. */
     fr_rc (*busy)(fr_sql *c, fr_arena *a, fr_str *why_out, fr_err *err);
-    /* For plan: what else there is to say of the server (r NULL), or of a relation. Optional. */
-    void (*say)(fr_sql *c, const fr_sql_relation *r, fr_findings *out);
+    /* What plan says of a relation, beside what is wrong with it. Optional. */
+    void (*say)(const fr_sql_relation *r, fr_findings *out);
     /* Runs sql, which selects all columns of the relation in their order, in a view of its own that
      * is newer than the call. fill gives READ events and FR_END after the last one; positions are
      * the caller's to set. Code "sql.changed" where the relation's columns are others than when it

@@ -312,7 +312,7 @@ static void check_table(const fr_sql_ops *ops, fr_sql *c, const fr_source_settin
         return;
     }
     if (ops->say != NULL)
-        ops->say(c, r, out);
+        ops->say(r, out);
     if (fr_table_emptied(t->settings)) {
         check_drain(ops, r, t, out);
     } else if (t->settings->method == FR_METHOD_SNAPSHOT) {
@@ -372,8 +372,6 @@ void fr_poll_check(const fr_sql_ops *ops, const fr_source_settings *source, fr_f
         add_error(out, "query.rights", &err);
     if (ops->check != NULL)
         ops->check(c, source, out);
-    if (ops->say != NULL)
-        ops->say(c, NULL, out);
     say_busy(ops, c, source, out);
     if (fr_poll_find(ops, c, source, out->arena, &tables, &count, &err) == FR_FAIL)
         add_error(out, "query.tables", &err);

@@ -27,12 +27,13 @@ typedef struct world {
     tx txs[MOST];
     size_t count, target;
     unsigned seed;
-    bool lies;     /* who is open is not told */
-    bool prepares; /* some are prepared first */
-    unsigned slow; /* one of so many stays open for long */
-    bool hurries;  /* at each look somebody is prepared who was not at the one before */
-    bool frozen;   /* nobody ends */
-    bool refuses;  /* its columns are others at each SELECT, as it seems */
+    bool lies;      /* who is open is not told */
+    bool prepares;  /* some are prepared first */
+    unsigned slow;  /* one of so many stays open for long */
+    bool hurries;   /* at each look somebody is prepared who was not at the one before */
+    bool frozen;    /* nobody ends */
+    int64_t cap_us; /* nobody is open for longer; 0: as it comes */
+    bool refuses;   /* its columns are others at each SELECT, as it seems */
     bool statement, shared, ahead, changed; /* what the relation is; its columns are others now */
     int64_t slow_us;                        /* so long it takes to answer who is open */
     const fr_table *table;
@@ -46,10 +47,19 @@ static unsigned roll(world *w, unsigned n)
     return (unsigned)rand_r(&w->seed) % n;
 }
 
+/* Those that would be open for too long at the next step. */
+static void end_old(world *w)
+{
+    for (size_t i = 0; i < w->count && w->cap_us > 0; i++)
+        if (w->txs[i].state == OPEN && w->now_us - w->txs[i].start_us > w->cap_us - 40001)
+            w->txs[i].state = roll(w, 10) < 3 ? ROLLED_BACK : COMMITTED;
+}
+
 /* One thing happens. */
 static void step(world *w)
 {
     w->now_us += 1 + (int64_t)roll(w, 40000);
+    end_old(w);
     if (w->count < w->target && roll(w, 2) == 0) {
         w->txs[w->count++] = (tx){.start_us = w->now_us, .id = w->next_id++, .state = OPEN};
         return;
@@ -315,6 +325,16 @@ static fr_rc w_scalar(fr_sql *c, fr_str sql, fr_arena *a, fr_str *out, fr_err *e
 }
 
 static const fr_sql_ops world_ops = {.name = "world",
+                                     .describe = w_describe,
+                                     .forget = w_forget,
+                                     .state = w_state,
+                                     .select = w_select,
+                                     .scalar = w_scalar,
+                                     W_SPELLING};
+
+/* It does not say who is open. */
+static const fr_sql_ops blind_ops = {.name = "blind world",
+                                     .clock_only = true,
                                      .describe = w_describe,
                                      .forget = w_forget,
                                      .state = w_state,

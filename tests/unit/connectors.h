@@ -2,6 +2,7 @@
 #ifndef FR_TEST_CONNECTORS_H
 #define FR_TEST_CONNECTORS_H
 
+#include "connect/sql.h"
 #include "control/config.h"
 #include <string.h>
 
@@ -49,6 +50,25 @@ static const fr_source_ops scripted_source = {
     .options = scripted_source_options,
     .config_size = sizeof(struct scripted_config),
 };
+/* One that says who is open, and one that does not. */
+static const fr_sql_ops scripted_sql = {.name = "scripted"};
+static const fr_sql_ops scripted_clock = {.name = "scripted", .clock_only = true};
+static const fr_source_ops scripted_listing = {
+    .name = "scripted-query",
+    .type = "mysql",
+    .summary = "Nothing.",
+    .options = scripted_source_options,
+    .config_size = sizeof(struct scripted_config),
+    .sql = &scripted_sql,
+};
+static const fr_source_ops scripted_blind = {
+    .name = "scripted-odbc",
+    .type = "odbc",
+    .summary = "Nothing.",
+    .options = scripted_source_options,
+    .config_size = sizeof(struct scripted_config),
+    .sql = &scripted_clock,
+};
 static const fr_sink_ops scripted_sink = {
     .name = "scripted-sink",
     .type = "postgres",
@@ -59,7 +79,10 @@ static const fr_sink_ops scripted_sink = {
 
 static const fr_source_ops *scripted_source_of(const char *type)
 {
-    return strcmp(type, "postgres") == 0 ? &scripted_source : NULL;
+    return strcmp(type, "postgres") == 0 ? &scripted_source
+           : strcmp(type, "mysql") == 0  ? &scripted_listing
+           : strcmp(type, "odbc") == 0   ? &scripted_blind
+                                         : NULL;
 }
 static const fr_sink_ops *scripted_sink_of(const char *type)
 {

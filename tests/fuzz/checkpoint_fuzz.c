@@ -3,6 +3,7 @@
  * left. */
 #include "base/bytes.h"
 #include "poll/load.h"
+#include "poll/lookback.h"
 #include "poll/pending.h"
 #include "poll/record.h"
 #include "progress/checkpoint.h"
@@ -19,6 +20,10 @@ static void polled(fr_arena *a, fr_str text)
     fr_pending p = {0}, again = {0};
     fr_rc rc = fr_poll_record_parse(a, text, order, 2, &r, &err);
     fr_gaps_free(&r.gaps);
+    fr_lookback l = {0};
+    if (rc == FR_OK && fr_lookback_parse(r.seen, &l) && fr_lookback_text(a, &l).len != r.seen.len)
+        abort();
+    fr_lookback_free(&l);
     if (rc == FR_FAIL && err.kind != FR_ERR_POSITION)
         abort();
     rc = fr_pending_parse(text, &p, &err);

@@ -31,6 +31,11 @@ typedef struct fr_odbc_quirks {
     const char *coarse;                       /* of versions below precise_from; NULL: as clock */
     unsigned precise_from;                    /* major * 100 + minor */
     const char *session[FR_ODBC_SESSION_MAX]; /* what each session begins with */
+    /* Its driver makes NULL of a value that is not of its column's type, unless it is asked for as
+     * text. */
+    bool by_text;
+    const char *own,
+        *wrong;           /* the source of ours for it, and what its driver gets wrong; or NULL */
     bool wide_ints;       /* whatever they are declared as, they have up to 64 bits */
     bool spans;           /* a TIME is a length of time, below 0 or beyond a day as well */
     bool times_are_texts; /* not compared by what they mean */

@@ -273,6 +273,8 @@ static fr_rc text_value(const fr_odbc_column *c, fr_arena *a, fr_str text, fr_va
                         fr_err *err)
 {
     fr_value v = {.kind = c->kind, .bytes = text};
+    if (c_type_of(c->kind) != 0)
+        return fr_odbc_from_text(c, text, out, err);
     if (c->kind == FR_DECIMAL)
         FR_TRY(fr_odbc_decimal(a, text, c, &v.bytes, err));
     else if (c->kind == FR_UUID)
@@ -313,7 +315,7 @@ static fr_rc read_row(page_reader *p, fr_batch *b, fr_event *e, fr_err *err)
     size_t bytes = 0;
     for (size_t i = 0; i < t->column_count; i++) {
         const fr_odbc_column *c = &p->r->columns[i];
-        SQLSMALLINT type = c_type_of(c->kind);
+        SQLSMALLINT type = p->r->dialect.quirks->by_text ? 0 : c_type_of(c->kind);
         fr_rc rc = type != 0 ? read_fixed(p, i, c, type, &values[i], err)
                              : read_long(p, b, i, c, &bytes, &values[i], err);
         if (rc == FR_FAIL)

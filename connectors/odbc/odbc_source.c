@@ -149,6 +149,11 @@ static void odbc_check(fr_sql *base, const fr_source_settings *settings, fr_find
 {
     const fr_odbc_dialect *d = &SQL_OF(base)->c->dialect;
     (void)settings;
+    if (d->quirks->own != NULL) {
+        fr_finding *own =
+            fr_findings_add(out, FR_WARNING, "odbc.driver", "%s: %s", d->dbms, d->quirks->wrong);
+        own->hint = fr_arena_printf(out->arena, "type: %s reads it as it is", d->quirks->own);
+    }
     fr_finding *f = fr_findings_add(out, d->known ? FR_FINE : FR_WARNING, "odbc.driver",
                                     "driver manager %s, %s %s, %s %s%s", d->manager, d->driver,
                                     d->driver_version, d->dbms, d->dbms_version,

@@ -1,5 +1,7 @@
 #include "connectors/odbc/odbc_value.h"
+#include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -300,8 +302,9 @@ bool fr_odbc_text_moment(fr_str text, SQL_TIMESTAMP_STRUCT *out)
     fr_in in = fr_in_of(text);
     SQL_DATE_STRUCT day;
     uint32_t hour, minute, second, ns;
-    if (!take_date(&in, &day) || !take_char(&in, ' ') || !take_number(&in, 2, 2, &hour) ||
-        !take_char(&in, ':') || !take_number(&in, 2, 2, &minute) || !take_char(&in, ':') ||
+    if (!take_date(&in, &day) || !(take_char(&in, ' ') || take_char(&in, 'T')) ||
+        !take_number(&in, 2, 2, &hour) || !take_char(&in, ':') ||
+        !take_number(&in, 2, 2, &minute) || !take_char(&in, ':') ||
         !take_number(&in, 2, 2, &second) || !take_fraction(&in, &ns) || fr_in_left(&in) > 0 ||
         hour > 23 || minute > 59 || second > 59)
         return false;
@@ -328,4 +331,68 @@ bool fr_odbc_text_bytes(fr_arena *a, fr_str text, fr_str *out)
     }
     *out = (fr_str){bytes, text.len / 2};
     return true;
+}
+
+/* ---- what came as text, for want of anything better ---- */
+
+static fr_rc not_of(const fr_odbc_column *c, fr_err *err)
+{
+    fr_fail(err, FR_ERR_DATA, "it cannot be read as %s", fr_kind_name(c->kind));
+    fr_fail_code(err, "odbc.value.kind");
+    return fr_fail_hint(err, "correct the row, or publish the column as text with columns.types");
+}
+
+static fr_rc real_from(const fr_odbc_column *c, const char *text, fr_value *out, fr_err *err)
+{
+    char *end;
+    errno = 0;
+    double real = c->kind == FR_FLOAT32 ? (double)strtof(text, &end) : strtod(text, &end);
+    if (*text == '\0' || *end != '\0' || (errno == ERANGE && isinf(real)))
+        return not_of(c, err);
+    *out = (fr_value){.kind = c->kind, .real = real};
+    return FR_OK;
+}
+
+static fr_rc whole_from(const fr_odbc_column *c, const char *text, fr_value *out, fr_err *err)
+{
+    char *end;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    bool flag = c->kind == FR_BOOL;
+    if (*text == '\0' || *end != '\0' || errno == ERANGE || (flag && n != 0 && n != 1))
+        return not_of(c, err);
+    if (!flag)
+        return fr_odbc_int(c, n, out, err);
+    *out = (fr_value){.kind = c->kind, .boolean = n == 1};
+    return FR_OK;
+}
+
+fr_rc fr_odbc_from_text(const fr_odbc_column *c, fr_str text, fr_value *out, fr_err *err)
+{
+    SQL_TIMESTAMP_STRUCT moment;
+    SQL_DATE_STRUCT day;
+    fr_value v = {.kind = c->kind};
+    char number[400];
+    switch (c->kind) {
+    case FR_DATE:
+        if (!fr_odbc_text_date(text, &day))
+            return not_of(c, err);
+        FR_TRY(fr_odbc_date(&day, &v.integer, err));
+        break;
+    case FR_DATETIME:
+    case FR_TIMESTAMP:
+        if (!fr_odbc_text_moment(text, &moment))
+            return not_of(c, err);
+        FR_TRY(fr_odbc_moment(&moment, &v.integer, err));
+        break;
+    default:
+        if (text.len >= sizeof(number) || memchr(text.ptr, 0, text.len) != NULL)
+            return not_of(c, err);
+        snprintf(number, sizeof(number), "%.*s", FR_ARG(text));
+        if (c->kind == FR_FLOAT32 || c->kind == FR_FLOAT64)
+            return real_from(c, number, out, err);
+        return whole_from(c, number, out, err);
+    }
+    *out = v;
+    return FR_OK;
 }

@@ -12,6 +12,8 @@ fr_rc fr_odbc_moment(const SQL_TIMESTAMP_STRUCT *t, int64_t *us_out, fr_err *err
 fr_rc fr_odbc_time(fr_str text, int64_t *us_out, fr_err *err);
 /* Numbers as drivers write them (".5", "1.50", "-.5"), as an unscaled integer of the column. */
 fr_rc fr_odbc_decimal(fr_arena *a, fr_str text, const fr_odbc_column *c, fr_str *out, fr_err *err);
+/* A value of a kind that is not text, as text. */
+fr_rc fr_odbc_from_text(const fr_odbc_column *c, fr_str text, fr_value *out, fr_err *err);
 /* In lower case; DATA if it is no UUID. */
 fr_rc fr_odbc_uuid(fr_arena *a, fr_str text, fr_str *out, fr_err *err);
 /* A whole number that its column's kind has room for. */

@@ -137,8 +137,10 @@ def values_sqlite():
            "insert into t values (2, null, null, null, null, null, null, null, null);"
            "insert into t values (5000000000, -9223372036854775808, 1.5e300, 'x', 'y', x'', '1969-12-31 23:59:59', '0001-01-01', 0);"
            "create table bad(id integer primary key, d date not null); insert into bad values (1, 'soon')")
-    with pipeline("values_sqlite", Lite, by_number("3s"), sql) as p:
+    bad = "      main.bad: {{method: query, poll: {{column: id, every: 100ms, lookback: 3s}}, errors: {{mode: dlq}}}}\n"
+    with pipeline("values_sqlite", Lite, by_number("3s") + bad, sql) as p:
         p.start()
+        p.says("main.bad column d (date): it cannot be read as DATE")  # and not NULL, as the driver has it
         got = {e["after"]["id"]: e["after"] for e in p.wait_events("t", 3, "main")}
         one, last = got[1], got[5000000000]
         assert one["big"] == 9007199254740993 and last["big"] == -9223372036854775808, got
@@ -221,6 +223,28 @@ def records(found):
     elif isinstance(found, list):
         for v in found:
             yield from records(v)
+
+
+def connections_are_cut():
+    """What the drivers say then is a reason to connect anew, and none to end."""
+    with pipeline("connections_are_cut", Pg, by_time("5s"), PG_TABLE) as p, \
+            pipeline("connections_are_cut_mariadb", Maria, by_time("5s"), MY_TABLE) as q:
+        for x in (p, q):
+            x.start()
+        for n in (1, 2):
+            p.sql("insert into t(v) values ('x')")
+            q.sql("insert into t(v) values ('x')")
+            p.wait_events("t", n)
+            q.wait_events("t", n, q.id)
+            p.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
+            for (thread,) in q.sql("select id from information_schema.processlist where db = database() and id <> connection_id()"):
+                with contextlib.suppress(Exception):
+                    q.sql(f"kill {thread}")
+            for x in (p, q):
+                x.says("trying again")
+        for x in (p, q):
+            assert x.stop() == 0
+            assert sorted(ids(x)) == [1, 2], ids(x)
 
 
 # ---- whole tables, names, statements ----
@@ -325,7 +349,7 @@ def bad_logins_and_rows():
 
 
 CASES = [values_postgres, values_mariadb, values_sqlite, late_by_time_postgres, late_by_number_mariadb, late_by_time_mariadb,
-         later_than_that, whole_tables, statements_and_names, bad_inputs, bad_logins_and_rows]
+         later_than_that, connections_are_cut, whole_tables, statements_and_names, bad_inputs, bad_logins_and_rows]
 
 if __name__ == "__main__":
     chosen = [c for c in CASES if not sys.argv[1:] or c.__name__ in sys.argv[1:]]

@@ -93,6 +93,53 @@ static void numbers(void **state)
                  FR_ERR_DATA);
 }
 
+static void from_text(void **state)
+{
+    (void)state;
+    static const struct {
+        fr_kind kind;
+        const char *text;
+        int64_t want; /* of real numbers: whole */
+    } good[] = {{FR_INT64, "-9223372036854775808", INT64_MIN},
+                {FR_INT32, "7", 7},
+                {FR_BOOL, "1", 1},
+                {FR_FLOAT64, "3", 3},
+                {FR_FLOAT32, "-2.0", -2},
+                {FR_DATE, "1970-01-02", 1},
+                {FR_DATETIME, "1970-01-01T00:00:01.5", 1500000},
+                {FR_TIMESTAMP, "1970-01-01 00:00:01", 1000000}};
+    static const struct {
+        fr_kind kind;
+        const char *text;
+    } none[] = {{FR_INT64, "9223372036854775808"},
+                {FR_INT64, "1.5"},
+                {FR_INT64, ""},
+                {FR_INT32, "2147483648"},
+                {FR_BOOL, "2"},
+                {FR_BOOL, "true"},
+                {FR_FLOAT64, "x"},
+                {FR_FLOAT64, "1.8e308"},
+                {FR_FLOAT64, ""},
+                {FR_DATE, "soon"},
+                {FR_DATE, "2021-02-30"},
+                {FR_DATETIME, "2021-02-03"},
+                {FR_DATE, "5"}};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        fr_odbc_column c = {.kind = good[i].kind};
+        fr_value v;
+        assert_ok(fr_odbc_from_text(&c, fr_cstr(good[i].text), &v, &err));
+        int64_t got = c.kind == FR_BOOL                              ? v.boolean
+                      : c.kind == FR_FLOAT32 || c.kind == FR_FLOAT64 ? (int64_t)v.real
+                                                                     : v.integer;
+        assert_int_equal(got, good[i].want);
+    }
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        fr_odbc_column c = {.kind = none[i].kind};
+        fr_value v;
+        assert_fails(fr_odbc_from_text(&c, fr_cstr(none[i].text), &v, &err), FR_ERR_DATA);
+    }
+}
+
 static void marks(void **state)
 {
     (void)state;
@@ -227,9 +274,9 @@ static void errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(moments), cmocka_unit_test(times),          cmocka_unit_test(numbers),
-        cmocka_unit_test(marks),   cmocka_unit_test(there_and_back), cmocka_unit_test(kinds),
-        cmocka_unit_test(errors),
+        cmocka_unit_test(moments),   cmocka_unit_test(times),  cmocka_unit_test(numbers),
+        cmocka_unit_test(from_text), cmocka_unit_test(marks),  cmocka_unit_test(there_and_back),
+        cmocka_unit_test(kinds),     cmocka_unit_test(errors),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

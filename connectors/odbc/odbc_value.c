@@ -155,25 +155,6 @@ fr_rc fr_odbc_int(const fr_odbc_column *c, int64_t n, fr_value *out, fr_err *err
 
 /* ---- text ---- */
 
-static fr_str moment_text(fr_arena *a, int64_t us)
-{
-    int64_t seconds = us / SECOND_US, fraction = us % SECOND_US, year;
-    unsigned month, day;
-    if (fraction < 0) {
-        seconds--;
-        fraction += SECOND_US;
-    }
-    int64_t days = seconds / DAY_S, rest = seconds % DAY_S;
-    if (rest < 0) {
-        days--;
-        rest += DAY_S;
-    }
-    fr_civil_from_days(days, &year, &month, &day);
-    return fr_arena_printf(a, "%04" PRId64 "-%02u-%02u %02d:%02d:%02d.%06d", year, month, day,
-                           (int)(rest / HOUR_S), (int)(rest / MINUTE_S % 60), (int)(rest % 60),
-                           (int)fraction);
-}
-
 static fr_str hex_text(fr_arena *a, fr_str bytes)
 {
     fr_buf b = {.arena = a};
@@ -184,8 +165,6 @@ static fr_str hex_text(fr_arena *a, fr_str bytes)
 
 fr_str fr_odbc_value_text(fr_arena *a, const fr_odbc_column *c, const fr_value *v)
 {
-    int64_t year;
-    unsigned month, day;
     switch (v->kind) {
     case FR_INT32:
     case FR_INT64:
@@ -195,11 +174,10 @@ fr_str fr_odbc_value_text(fr_arena *a, const fr_odbc_column *c, const fr_value *
     case FR_BYTES:
         return hex_text(a, v->bytes);
     case FR_DATE:
-        fr_civil_from_days(v->integer, &year, &month, &day);
-        return fr_arena_printf(a, "%04" PRId64 "-%02u-%02u", year, month, day);
+        return fr_date_text(a, v->integer);
     case FR_DATETIME:
     case FR_TIMESTAMP:
-        return moment_text(a, v->integer);
+        return fr_datetime_text(a, v->integer);
     case FR_TEXT:
     case FR_UUID:
         return v->bytes;

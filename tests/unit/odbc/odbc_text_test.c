@@ -1,23 +1,6 @@
 /* UTF-16, and connection strings. */
 #include "connectors/odbc/odbc_text.h"
-#include "unit/test.h"
-
-static fr_err err;
-static fr_arena *a;
-
-static int setup(void **state)
-{
-    (void)state;
-    a = fr_arena_new(0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fr_arena_free(a);
-    return 0;
-}
+#include "unit/odbc/arena.h"
 
 static void utf16(void **state)
 {

@@ -1,23 +1,6 @@
 /* What drivers give and get: days, times, numbers, and marks in statements. */
 #include "connectors/odbc/odbc_value.h"
-#include "unit/test.h"
-
-static fr_err err;
-static fr_arena *a;
-
-static int setup(void **state)
-{
-    (void)state;
-    a = fr_arena_new(0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fr_arena_free(a);
-    return 0;
-}
+#include "unit/odbc/arena.h"
 
 static void moments(void **state)
 {

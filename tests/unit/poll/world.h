@@ -324,23 +324,13 @@ static fr_rc w_scalar(fr_sql *c, fr_str sql, fr_arena *a, fr_str *out, fr_err *e
     return FR_OK;
 }
 
-static const fr_sql_ops world_ops = {.name = "world",
-                                     .describe = w_describe,
-                                     .forget = w_forget,
-                                     .state = w_state,
-                                     .select = w_select,
-                                     .scalar = w_scalar,
-                                     W_SPELLING};
+#define W_OPERATIONS                                                                               \
+    .describe = w_describe, .forget = w_forget, .state = w_state, .select = w_select,              \
+    .scalar = w_scalar, W_SPELLING
 
+static const fr_sql_ops world_ops = {.name = "world", W_OPERATIONS};
 /* It does not say who is open. */
-static const fr_sql_ops blind_ops = {.name = "blind world",
-                                     .clock_only = true,
-                                     .describe = w_describe,
-                                     .forget = w_forget,
-                                     .state = w_state,
-                                     .select = w_select,
-                                     .scalar = w_scalar,
-                                     W_SPELLING};
+static const fr_sql_ops blind_ops = {.name = "blind world", .clock_only = true, W_OPERATIONS};
 
 static world *world_new(unsigned seed, size_t target)
 {

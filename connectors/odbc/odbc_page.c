@@ -91,6 +91,8 @@ static bool bind_plain(fr_arena *a, const fr_odbc_column *column, fr_str text, b
 static fr_rc bind(fr_odbc *c, SQLHSTMT stmt, fr_arena *a, const fr_odbc_relation *r,
                   const fr_odbc_marked *m, fr_err *err)
 {
+    if (m->count > 0 && r == NULL)
+        return fr_fail(err, FR_ERR_BUG, "values of no relation");
     bound *values = fr_arena_alloc(a, (m->count + 1) * sizeof(*values));
     for (size_t i = 0; i < m->count; i++) {
         const fr_odbc_column *column = &r->columns[m->params[i].column];

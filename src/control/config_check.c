@@ -481,6 +481,14 @@ static void check_polled_outbox(fr_loader *l, const char *table, const fr_table_
     }
 }
 
+static size_t skipped(const fr_source_settings *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->table_count; i++)
+        n += s->tables[i].method == FR_METHOD_SKIP;
+    return n;
+}
+
 /* method query is of a whole source for now; what it needs, and what it does not have. */
 static void check_polled(fr_loader *l, const char *path, const fr_source_settings *s,
                          const fr_source_ops *ops)
@@ -531,6 +539,12 @@ static void check_polled(fr_loader *l, const char *path, const fr_source_setting
     }
     if (polled)
         check_polled_keys(l, path, s, ops);
+    else if (!log && s->table_count == skipped(s)) {
+        fr_problem *p =
+            report(l, false, "config.missing", path, "tables",
+                   "a source of type %s has no log: it needs tables that are asked", s->type);
+        fr_problem_hint(l, p, "name some, with method: query or snapshot");
+    }
 }
 
 /* A message is what its writer made of it: without the outbox's columns it would be none. */

@@ -89,6 +89,11 @@ static void look_back(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
         keep_time(p, low_us);
     }
     bool full = p->back.full;
+    if (full && !p->said_full)
+        fr_log(FR_LOG_WARN, p->who,
+               "more than %d rows within poll.lookback: the rest comes once they are final",
+               FR_LOOKBACK_MAX);
+    p->said_full = full;
     fr_lookback_begin(&p->back, one_step_below(p, s->now_us - late_us - SECOND_US));
     fr_poll_record place = p->r;
     fr_lookback_place(&p->back, &place);

@@ -30,6 +30,7 @@ struct fr_poller {
     fr_poll_record r;
     fr_buf at[FR_POLL_ORDER_MAX]; /* what r.at points to */
     bool dirty;                   /* r is newer than what a batch has said */
+    bool said_full;
     fr_lookback back; /* by time, where the server does not say who is open: what is read again; r
                          is where the round stands, and its place where the next one begins */
 

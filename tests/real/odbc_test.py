@@ -16,6 +16,7 @@ import mysql  # noqa: E402
 from odbc import SOURCE, Lite, Maria, Pg  # noqa: E402
 import poll_case  # noqa: E402
 
+poll_case.ROWS = min(poll_case.ROWS, 1000)
 COMPACT = CONFIG.replace("partitions: 3", "partitions: 3, config: {{cleanup.policy: compact}}")
 BY_TIME = "      {space}.t: {{method: query, poll: {{column: at, every: 100ms, lookback: LOOKBACK TIMEZONE}}}}\n"
 BY_NUMBER = "      {space}.t: {{method: query, poll: {{column: id, every: 100ms, lookback: LOOKBACK}}}}\n"
@@ -225,6 +226,20 @@ def records(found):
             yield from records(v)
 
 
+def more_than_are_remembered():
+    """12,000 rows of one moment: 2,000 of them wait until they are final; a kill in the meantime, and nothing twice."""
+    with pipeline("more_than_are_remembered", Pg, by_time("4s"), PG_TABLE) as p:
+        p.start()
+        p.says("polls 1 table")
+        p.sql("insert into t(v) select repeat('x', 500) from generate_series(1, 12000)")
+        p.says("more than 10000 rows within poll.lookback")
+        p.kill()
+        p.start()
+        eventually("all rows", lambda: len(set(ids(p))) == 12000, 60, 0.5)
+        assert len(ids(p)) == 12000, len(ids(p))
+        assert p.stop() == 0
+
+
 def connections_are_cut():
     """What the drivers say then is a reason to connect anew, and none to end."""
     with pipeline("connections_are_cut", Pg, by_time("5s"), PG_TABLE) as p, \
@@ -349,9 +364,9 @@ def bad_logins_and_rows():
 
 
 CASES = [values_postgres, values_mariadb, values_sqlite, late_by_time_postgres, late_by_number_mariadb, late_by_time_mariadb,
-         later_than_that, connections_are_cut, whole_tables, statements_and_names, bad_inputs, bad_logins_and_rows]
+         later_than_that, more_than_are_remembered, connections_are_cut, whole_tables, statements_and_names, bad_inputs, bad_logins_and_rows]
 
 if __name__ == "__main__":
     chosen = [c for c in CASES if not sys.argv[1:] or c.__name__ in sys.argv[1:]]
-    together(chosen)
+    together(chosen, 5)
     finish()

@@ -31,7 +31,7 @@ typedef struct fr_sql_relation { /* first member of the connector's own */
     bool plain_table;   /* of which the server knows what is unique; no view, no statement */
     const bool *unique; /* one per column: no two rows share it; NULL with a statement */
     /* One per column: a default, or a trigger before the row is written, may set it. NULL with a
-     * statement. */
+     * statement, or where it is not known. */
     const bool *stamped;
     /* One per column: the sequence its numbers come from, quoted, if sessions take numbers of it
      * ahead of their transactions; else empty. NULL: none do. */

@@ -76,6 +76,26 @@ static void later_ones_are_missed(void **state)
     }
 }
 
+/* The control of "none twice": a record without the prints. */
+static void without_prints_some_come_twice(void **state)
+{
+    (void)state;
+    size_t twice = 0, missed = 0;
+    for (unsigned seed = 1; seed <= 4; seed++) {
+        tally t;
+        run how = {.column = "at",
+                   .kills = true,
+                   .forgets = true,
+                   .batch = 50,
+                   .lookback_us = LOOKBACK_US};
+        run_blind(seed, &how, LOOKBACK_US, &t);
+        twice += t.twice;
+        missed += t.missed;
+    }
+    assert_true(twice > 0);
+    assert_int_equal(missed, 0);
+}
+
 /* ---- what is remembered ---- */
 
 static fr_print print_of(uint32_t n)
@@ -193,6 +213,7 @@ int main(void)
         cmocka_unit_test(within_by_number),
         cmocka_unit_test(by_number_killed),
         cmocka_unit_test(later_ones_are_missed),
+        cmocka_unit_test(without_prints_some_come_twice),
         cmocka_unit_test(a_round),
         cmocka_unit_test(too_many),
         cmocka_unit_test(the_record),

@@ -510,10 +510,12 @@ static void check_polled(fr_loader *l, const char *path, const fr_source_setting
                                    "a source of type %s is not captured by triggers", s->type);
             fr_problem_hint(l, p, "use another method");
         }
-        if (t->method == FR_METHOD_LOG && ops != NULL && ops->open == NULL && ops->sql != NULL) {
+        if (t->method == FR_METHOD_LOG && !log) {
             fr_problem *p = report(l, false, "config.not_built", table, "method",
-                                   "a source of type %s has no log", s->type);
-            fr_problem_hint(l, p, "set method: query, snapshot or outbox");
+                                   "a source of type %s has no log that can be read", s->type);
+            fr_problem_hint(l, p,
+                            ops->sql->put_outbox != NULL ? "set method: query, snapshot or outbox"
+                                                         : "set method: query or snapshot");
         } else if (fr_table_polled(t)) {
             check_polled_table(l, table, s->type, t);
             check_lookback(l, table, t, ops == NULL ? NULL : ops->sql);
@@ -523,10 +525,6 @@ static void check_polled(fr_loader *l, const char *path, const fr_source_setting
             fr_problem *p = report(l, false, "config.conflict", table, "poll.lookback",
                                    "this table is not polled");
             fr_problem_hint(l, p, "leave it out");
-        } else if (t->method == FR_METHOD_LOG && !log) {
-            fr_problem *p = report(l, false, "config.not_built", table, "method",
-                                   "a source of type %s has no log that can be read", s->type);
-            fr_problem_hint(l, p, "set method: query or snapshot");
         } else if (t->method == FR_METHOD_LOG && polled) {
             fr_problem *p = report(l, false, "config.not_built", table, "method",
                                    "a source is either polled or read from its log");

@@ -12,7 +12,7 @@ static void put_ident(fr_buf *b, fr_str name)
 
 /* LONGBLOB takes any format, byte for byte: JSON would be rewritten on MySQL, and is text on
  * MariaDB. TIMESTAMP is what 5.5 can set by itself. */
-static const fr_ddl_dialect dialect = {
+static const fr_ddl_dialect dialect_bytes = {
     .put_ident = put_ident,
     .types = {[FR_DDL_NUMBER] = "BIGINT UNSIGNED NOT NULL AUTO_INCREMENT",
               [FR_DDL_ID] = "CHAR(36) CHARACTER SET ascii NOT NULL",
@@ -22,6 +22,17 @@ static const fr_ddl_dialect dialect = {
               [FR_DDL_CREATED] = "TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP"},
     .payload = "'{\"id\": 42}'",
 };
+
+/* Text is kept as it was written; JSON would not be on MySQL. */
+static fr_ddl_dialect dialect_of(const fr_ddl_outbox *o)
+{
+    fr_ddl_dialect d = dialect_bytes;
+    if (o->contract != NULL) {
+        d.types[FR_DDL_PAYLOAD] = "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL";
+        d.payload = "'{...}'";
+    }
+    return d;
+}
 
 /* A GRANT to an account that is not there makes one without a password on old servers. */
 const char fr_my_ddl_no_new_accounts[] =
@@ -68,16 +79,24 @@ static void put_application(const maker *m, const char *verb, const char *to)
 static void put_all(const maker *m)
 {
     fr_buf insert = {.arena = m->a};
+    const fr_ddl_dialect dialect = dialect_of(m->o);
+    if (m->o->contract != NULL)
+        fr_my_put_contract(m->b, m->a, m->o);
     fr_ddl_outbox_create(m->b, &dialect, m->o);
     fr_buf_text(m->b, " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;\n");
     fr_buf_text(m->b, "-- MySQL before 8.0 and MariaDB before 10.2.4 begin to count anew when an "
                       "empty table's server is restarted:\n"
                       "-- ids come again there. Consumers must not take them for unique.\n\n");
+    if (m->o->contract != NULL)
+        fr_my_put_contract_triggers(m->b, m->a, m->o);
     fr_buf_text(m->b, fr_my_ddl_no_new_accounts);
     put_right(m, "GRANT", "TO");
     put_application(m, "GRANT", "TO");
-    fr_buf_text(m->b, "\n-- An event, in the transaction that it is about. LONGBLOB is any format "
-                      "as it is; JSON would be rewritten.\n");
+    fr_buf_printf(m->b,
+                  "\n-- An event, in the transaction that it is about. %s is %s as it is; JSON "
+                  "would be rewritten.\n",
+                  m->o->contract != NULL ? "LONGTEXT" : "LONGBLOB",
+                  m->o->contract != NULL ? "the text" : "any format");
     fr_ddl_outbox_insert(&insert, &dialect, m->o);
     fr_buf_u8(&insert, ';');
     fr_ddl_comment(m->b, fr_buf_view(&insert));
@@ -109,6 +128,14 @@ fr_rc fr_my_put_outbox(fr_buf *b, const fr_ddl_outbox *o, fr_err *err)
         put_right(&m, "REVOKE", "FROM");
         put_application(&m, "REVOKE", "FROM");
         fr_buf_printf(b, "\nDROP TABLE %.*s;\n", FR_ARG(m.table));
+        fr_str procedure =
+            fr_arena_printf(a, "DROP PROCEDURE %.*s;\n", FR_ARG(fr_my_contract_procedure(a, o)));
+        if (o->contract == NULL) {
+            fr_buf_text(b, "-- If it was made with --contract:\n");
+            fr_ddl_comment(b, procedure);
+        } else {
+            fr_buf_str(b, procedure);
+        }
     } else {
         put_all(&m);
     }

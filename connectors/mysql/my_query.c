@@ -644,8 +644,8 @@ static void my_put_time(fr_buf *b, const fr_sql_relation *r, size_t column, int6
     .state = my_state, .select = my_select, .take = my_take, .settle = my_settle,                  \
     .scalar = my_scalar, .put_ident = my_put_ident, .put_column = my_put_column,                   \
     .put_from = my_put_from, .put_value = my_put_value, .text = my_text, .put_time = my_put_time,  \
-    .put_outbox = fr_my_put_outbox, .begin_view = fr_my_begin_view, .end_view = fr_my_end_view,    \
-    .triggers = fr_my_triggers, .put_triggers = fr_my_put_triggers
+    .put_outbox = fr_my_put_outbox, .contracts = true, .begin_view = fr_my_begin_view,             \
+    .end_view = fr_my_end_view, .triggers = fr_my_triggers, .put_triggers = fr_my_put_triggers
 
 const fr_sql_ops fr_mysql_sql = {.name = "mysql-query", .open = mysql_sql_open, MY_SQL_OPERATIONS};
 const fr_sql_ops fr_mariadb_sql = {

@@ -8,6 +8,10 @@ extern const fr_sql_ops fr_mysql_sql, fr_mariadb_sql;
 
 /* my_ddl.c */
 fr_rc fr_my_put_outbox(fr_buf *b, const fr_ddl_outbox *o, fr_err *err);
+/* What checks its contract: a procedure, to be made before the table, and its triggers. */
+fr_str fr_my_contract_procedure(fr_arena *a, const fr_ddl_outbox *o); /* quoted */
+void fr_my_put_contract(fr_buf *b, fr_arena *a, const fr_ddl_outbox *o);
+void fr_my_put_contract_triggers(fr_buf *b, fr_arena *a, const fr_ddl_outbox *o);
 /* Keeps a GRANT from making an account, on old servers. */
 extern const char fr_my_ddl_no_new_accounts[];
 /* `user`@'%', by the source's dsn; empty: it names none. */

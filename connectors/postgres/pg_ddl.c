@@ -10,7 +10,7 @@ static void put_ident(fr_buf *b, fr_str name)
 
 /* bytea takes any format, byte for byte: jsonb would reorder and rewrite. An identity has a
  * sequence with CACHE 1, so that later rows have higher numbers. */
-static const fr_ddl_dialect dialect = {
+static const fr_ddl_dialect dialect_bytes = {
     .put_ident = put_ident,
     .types = {[FR_DDL_NUMBER] = "bigint GENERATED ALWAYS AS IDENTITY",
               [FR_DDL_ID] = "uuid",
@@ -20,6 +20,17 @@ static const fr_ddl_dialect dialect = {
               [FR_DDL_CREATED] = "timestamptz NOT NULL DEFAULT now()"},
     .payload = "convert_to('{\"id\": 42}', 'UTF8')",
 };
+
+/* json keeps the text as it was written; jsonb would not. */
+static fr_ddl_dialect dialect_of(const fr_ddl_outbox *o)
+{
+    fr_ddl_dialect d = dialect_bytes;
+    if (o->contract != NULL) {
+        d.types[FR_DDL_PAYLOAD] = "json";
+        d.payload = "'{...}'";
+    }
+    return d;
+}
 
 /* Dead rows of a queue are read over at every poll: a fifth of the table, the default, is never
  * reached by a table that is empty. */
@@ -93,12 +104,19 @@ static fr_rc put_publication(const maker *m, fr_err *err)
 static fr_rc put_all(const maker *m, fr_err *err)
 {
     fr_buf insert = {.arena = m->a};
+    const fr_ddl_dialect dialect = dialect_of(m->o);
+    if (m->o->contract != NULL)
+        fr_pg_put_contract(m->b, m->a, m->o);
     fr_ddl_outbox_create(m->b, &dialect, m->o);
     fr_buf_printf(m->b, "%s;\n", fr_ddl_outbox_emptied(m->o) ? fr_pg_ddl_queue : "");
+    if (m->o->contract != NULL)
+        fr_pg_put_contract_trigger(m->b, m->a, m->o);
     put_grants(m);
     FR_TRY(put_publication(m, err));
-    fr_buf_text(m->b, "\nCOMMIT;\n\n-- An event, in the transaction that it is about. bytea is any "
-                      "format as it is; jsonb would rewrite it.\n");
+    fr_buf_printf(m->b, "\nCOMMIT;\n\n-- An event, in the transaction that it is about. %s\n",
+                  m->o->contract != NULL
+                      ? "json keeps the text as it is written; jsonb would rewrite it."
+                      : "bytea is any format as it is; jsonb would rewrite it.");
     fr_ddl_outbox_insert(&insert, &dialect, m->o);
     fr_buf_u8(&insert, ';');
     comment(m, fr_buf_view(&insert));
@@ -109,7 +127,16 @@ static void put_removal(const maker *m)
 {
     fr_buf_text(m->b, "-- With the table go its rights, its sequence and its place in the "
                       "publication.\n");
-    fr_buf_printf(m->b, "DROP TABLE %.*s;\n\n", FR_ARG(m->table));
+    fr_buf_printf(m->b, "DROP TABLE %.*s;\n", FR_ARG(m->table));
+    fr_str function = fr_arena_printf(m->a, "DROP FUNCTION %.*s();\n",
+                                      FR_ARG(fr_pg_contract_function(m->a, m->o)));
+    if (m->o->contract != NULL) {
+        fr_buf_str(m->b, function);
+    } else {
+        fr_buf_text(m->b, "-- If it was made with --contract:\n");
+        comment(m, function);
+    }
+    fr_buf_u8(m->b, '\n');
     fr_buf_text(m->b, "-- If freshet reads nothing else of this schema:\n");
     fr_str user = m->user.len > 0 ? m->user : FR_STR("freshets_role");
     comment(m, fr_arena_printf(m->a, "REVOKE USAGE ON SCHEMA %.*s FROM %.*s;", FR_ARG(m->space),

@@ -626,6 +626,7 @@ const fr_sql_ops fr_postgres_sql = {
     .text = pg_text,
     .put_time = pg_put_time,
     .put_outbox = fr_pg_put_outbox,
+    .contracts = true,
     .begin_view = fr_pg_begin_view,
     .end_view = fr_pg_end_view,
     .triggers = fr_pg_triggers,

@@ -20,7 +20,7 @@ _freshet()
     tap) set -- ' --limit --from --where --at' ;;
     position) set -- ' show set reset --from-slot --dry-run' ;;
     snapshot) set -- ' start cancel status --where --dry-run' ;;
-    ddl) set -- ' outbox triggers grants signal --table --drop' ;;
+    ddl) set -- ' outbox triggers grants signal --table --contract --drop' ;;
     demo) set -- ' --seconds --keep' ;;
     config) set -- ' show schema explain' ;;
     doctor) set -- ' --check' ;;

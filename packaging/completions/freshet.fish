@@ -36,6 +36,7 @@ complete -c freshet -n '__fish_seen_subcommand_from ddl' -a triggers
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -a grants
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -a signal
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -l table -x -d 'which: source/space.table'
+complete -c freshet -n '__fish_seen_subcommand_from ddl' -l contract -rF -d 'outbox: the database refuses payloads (JSON) that do not fit this Avro schema'
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -l drop -d 'the SQL that takes it all away again'
 complete -c freshet -n __fish_use_subcommand -a demo -d 'a pipeline with nothing installed: changes of a SQLite file become events here'
 complete -c freshet -n '__fish_seen_subcommand_from demo' -l seconds -x -d 'how long it lasts; 12'

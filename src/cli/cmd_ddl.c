@@ -1,5 +1,6 @@
 /* freshet ddl: the SQL of what a source's database must have; a DBA runs it. */
 #include "cli/cli.h"
+#include "cli/contract.h"
 #include "connect/sql.h"
 #include "transform/outbox.h"
 #include <string.h>
@@ -86,6 +87,24 @@ static fr_rc no_table_needed(const fr_config *config, const fr_table_settings *t
                         FR_ARG(prefix));
 }
 
+/* Which does not matter where all is removed. */
+static const fr_contract_node any_contract;
+
+static fr_rc take_contract(fr_cli *cli, const fr_sql_ops *ops, const char *type, fr_ddl_outbox *o,
+                           fr_err *err)
+{
+    const char *file = fr_cli_flag(cli, "contract");
+    if (file == NULL)
+        return FR_OK;
+    if (!ops->contracts) {
+        fr_fail(err, FR_ERR_CONFIG, "sources of type %s check no contracts", type);
+        fr_fail_code(err, "cli.not_built");
+        return fr_fail_hint(err, "leave --contract out: payloads are not checked then");
+    }
+    o->contract = &any_contract;
+    return o->remove ? FR_OK : fr_contract_read(cli->arena, file, &o->contract, err);
+}
+
 static fr_rc outbox(fr_cli *cli, const fr_config *config, const char *word, fr_err *err)
 {
     fr_config_place p;
@@ -107,6 +126,7 @@ static fr_rc outbox(fr_cli *cli, const fr_config *config, const char *word, fr_e
                        .space = p.space,
                        .name = p.name,
                        .remove = fr_cli_flag(cli, "drop") != NULL};
+    FR_TRY(take_contract(cli, ops, config->source_ops[p.source]->type, &o, err));
     fr_outbox_route_columns(cli->arena, p.table->outbox.route, &route, &count);
     FR_TRY(fr_ddl_outbox_columns(cli->arena, &o, route, count, err));
     fr_buf sql = {.arena = cli->arena};
@@ -180,6 +200,12 @@ int fr_cmd_ddl(fr_cli *cli)
     bool outboxes = strcmp(cli->args[0], "outbox") == 0;
     if (!outboxes && strcmp(cli->args[0], "triggers") != 0) {
         not_built(cli->args[0], &err);
+        return fr_cli_fail(cli, &err);
+    }
+    if (!outboxes && fr_cli_flag(cli, "contract") != NULL) {
+        fr_fail(&err, FR_ERR_CONFIG, "--contract is for payloads: ddl outbox");
+        fr_fail_code(&err, "cli.usage");
+        fr_fail_hint(&err, "leave --contract out");
         return fr_cli_fail(cli, &err);
     }
     if (table == NULL) {

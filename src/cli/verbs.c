@@ -55,6 +55,9 @@ static const fr_flag snapshot_flags[] = {
 };
 static const fr_flag ddl_flags[] = {
     {"table", 0, "TABLE", NULL, "which: source/space.table"},
+    {"contract", 0, "FILE", NULL,
+     "outbox: the database refuses payloads (JSON) that do not fit this "
+     "Avro schema"},
     {"drop", 0, NULL, NULL, "the SQL that takes it all away again"},
     END,
 };
@@ -159,6 +162,8 @@ const fr_verb fr_verbs[] = {
          "outbox: table, rights and place in the publication of a table that has an outbox:\n"
          "block in the configuration, whose columns it gets. No server is asked. It is SQL for\n"
          "psql or the mysql client as it is, and fails where the table is there already.\n"
+         "With --contract payloads are JSON, and triggers refuse those that do not fit it; say it\n"
+         "again with --drop, to remove what checks them.\n"
          "triggers: change table, triggers and rights of a table whose method is trigger. The\n"
          "server is asked for the table's columns, and nothing is changed there. Once more, when\n"
          "the table has been altered: what the change table holds stays.\n"

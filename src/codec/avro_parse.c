@@ -134,6 +134,7 @@ static fr_rc parse_fields(parser *p, const json_t *list, fr_str space, unsigned 
     for (size_t i = 0; i < count && rc == FR_OK; i++) {
         const json_t *f = json_array_get(list, i);
         fields[i].name = property(p, f, "name");
+        fields[i].has_default = json_object_get(f, "default") != NULL;
         if (memchr(fields[i].name.ptr, '.', fields[i].name.len) != NULL ||
             !fr_avro_fullname_legal(fields[i].name))
             rc = bad_schema(p->err, "illegal field name", fields[i].name);

@@ -31,6 +31,7 @@ typedef struct fr_avro_node fr_avro_node;
 typedef struct fr_avro_field {
     fr_str name;
     const fr_avro_node *type;
+    bool has_default;
 } fr_avro_field;
 
 struct fr_avro_node {

@@ -4,7 +4,7 @@
 #ifndef FR_CONNECT_DDL_H
 #define FR_CONNECT_DDL_H
 
-#include "base/bytes.h"
+#include "connect/ddl_contract.h"
 #include "model/settings.h"
 
 /* What a column is for. A column that serves two is the first of them. */
@@ -32,6 +32,8 @@ typedef struct fr_ddl_outbox {
     const fr_ddl_column *columns; /* FR_DDL_NUMBER is the first */
     size_t count;
     bool remove; /* what takes it all away again */
+    /* Payloads are JSON that fits it; NULL: anything. With remove it is not looked into. */
+    const fr_contract_node *contract;
 } fr_ddl_outbox;
 
 /* Sets columns and count from settings, in the arena; route: the columns that outbox.route names.
@@ -52,6 +54,8 @@ typedef struct fr_ddl_dialect {
 void fr_ddl_comment(fr_buf *b, fr_str text);
 /* What this is, by whom, what to heed; the first lines. */
 void fr_ddl_outbox_head(fr_buf *b, const fr_ddl_outbox *o);
+/* What a database says of a payload that is refused, before "sku must be a string". */
+#define FR_DDL_MISFIT "payload does not fit its contract: "
 /* "space"."table" */
 void fr_ddl_outbox_name(fr_buf *b, const fr_ddl_dialect *d, const fr_ddl_outbox *o);
 /* CREATE TABLE ... ( ... ), without what follows it. */

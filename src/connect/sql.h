@@ -148,6 +148,7 @@ typedef struct fr_sql_ops {
     /* What a DBA runs to make the table of an outbox, or to take it away again, with rights and
      * what the log needs; runs as it is. Asks no server. CONFIG. */
     fr_rc (*put_outbox)(fr_buf *b, const fr_ddl_outbox *o, fr_err *err);
+    bool contracts; /* put_outbox heeds a contract */
     /* The same of a change table and the triggers that fill it. c NULL: to take it away. Asks
      * nothing, but what server it is was seen when c was opened. */
     fr_rc (*put_triggers)(fr_sql *c, fr_buf *b, const fr_ddl_triggers *o, fr_err *err);

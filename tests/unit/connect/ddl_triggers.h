@@ -5,8 +5,7 @@
 #define FR_TEST_DDL_TRIGGERS_H
 
 #include "connect/sql.h"
-#include "tests/unit/test.h"
-#include <stdlib.h>
+#include "tests/unit/connect/golden.h"
 
 typedef enum { MADE, RENEWED, REMOVED } ddl_state;
 
@@ -75,25 +74,9 @@ static fr_rc ddl_write(const fr_sql_ops *ops, fr_sql *c, const void *connector, 
 static void ddl_is_golden(const char *dialect, ddl_state state, const fr_buf *got)
 {
     static const char *const states[] = {"made", "renewed", "removed"};
-    char path[400], want[16384];
-    fr_str text = fr_buf_view(got);
-    const char *line = memchr(text.ptr, '\n', text.len);
-    assert_non_null(line);
-    text = (fr_str){line + 1, text.len - (size_t)(line + 1 - text.ptr)};
-    snprintf(path, sizeof(path), "%s/tests/golden/ddl/%s_triggers_%s.sql", FR_SOURCE_DIR, dialect,
-             states[state]);
-    if (getenv("FRESHET_REGEN_GOLDEN") != NULL) {
-        FILE *file = fopen(path, "w");
-        assert_non_null(file);
-        fwrite(text.ptr, 1, text.len, file);
-        fclose(file);
-    }
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    size_t len = fread(want, 1, sizeof(want) - 1, file);
-    fclose(file);
-    want[len] = '\0';
-    assert_str(text, want);
+    char name[100];
+    snprintf(name, sizeof(name), "%s_triggers_%s", dialect, states[state]);
+    sql_is_golden(name, got);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* The DDL of an outbox, word for word. */
 #include "connectors/mysql/binlog_source.h"
 #include "connectors/mysql/my_query.h"
-#include "tests/unit/test.h"
+#include "tests/unit/connect/ddl_contract.h"
 #include <stdlib.h>
 
 static fr_err err;
@@ -104,7 +104,21 @@ static void removed(void **state)
                "it):\n"
                "-- REVOKE INSERT ON `shop`.`out\n-- box` FROM 'application'@'%';\n"
                "-- REVOKE SELECT, DELETE ON `shop`.`out\n-- box` FROM 'who_deletes'@'%';\n"
-               "\nDROP TABLE `shop`.`out\nbox`;\n");
+               "\nDROP TABLE `shop`.`out\nbox`;\n"
+               "-- If it was made with --contract:\n"
+               "-- DROP PROCEDURE `shop`.`freshet_contract_out\n-- box`;\n");
+}
+
+static void of_a_contract(void **state)
+{
+    fixture *f = *state;
+    f->o.contract = &record_node;
+    f->o.name = FR_STR("out`\"; box");
+    assert_ok(write_it(f));
+    sql_is_golden("mysql_contract_made", &f->out);
+    f->o.remove = true;
+    assert_ok(write_it(f));
+    sql_is_golden("mysql_contract_removed", &f->out);
 }
 
 int main(void)
@@ -112,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(polled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(removed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_a_contract, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

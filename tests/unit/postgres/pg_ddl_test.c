@@ -1,7 +1,7 @@
 /* The DDL of an outbox, word for word. */
 #include "connectors/postgres/pg_query.h"
 #include "connectors/postgres/wal_source.h"
-#include "tests/unit/test.h"
+#include "tests/unit/connect/ddl_contract.h"
 #include <stdlib.h>
 
 static fr_err err;
@@ -126,8 +126,24 @@ static void removed(void **state)
     f->o.remove = true;
     fr_str got = text(f);
     assert_has(got, "BEGIN;\n\n-- With the table go its rights, its sequence and its place in the "
-                    "publication.\nDROP TABLE \"public\".\"out\nbox\";\n");
+                    "publication.\nDROP TABLE \"public\".\"out\nbox\";\n"
+                    "-- If it was made with --contract:\n"
+                    "-- DROP FUNCTION \"public\".\"freshet_contract_out\n-- box\"();\n");
     assert_has(got, "-- REVOKE USAGE ON SCHEMA \"public\" FROM \"fre\"\"shet\";\n\nCOMMIT;\n");
+}
+
+/* The column's name is in the function's body, and does not end it. */
+static void of_a_contract(void **state)
+{
+    fixture *f = *state;
+    f->o.contract = &record_node;
+    f->o.name = FR_STR("out`\"; box");
+    f->table.outbox.payload = "bo\"dy$freshet$ $freshet0$";
+    text(f);
+    sql_is_golden("postgres_contract_made", &f->out);
+    f->o.remove = true;
+    text(f);
+    sql_is_golden("postgres_contract_removed", &f->out);
 }
 
 static void long_names(void **state)
@@ -152,6 +168,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rows_that_stay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(from_the_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(removed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_a_contract, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_names, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,7 +76,7 @@ static void put_old_log(const maker *m)
                           FR_ARG(c->type));
         fr_buf_printf(m->b, "\n    %s COLUMN %.*s %.*s NULL COMMENT '%s %" PRId64 "',", verb,
                       FR_ARG(after), FR_ARG(c->type), gone ? "until" : "since",
-                      gone ? m->o->shape - 1 : m->o->shape);
+                      gone ? m->o->shape - 1 : c->since);
     }
     fr_buf_printf(m->b, "\n    COMMENT=%.*s;\n", FR_ARG(fr_my_literal(m->a, m->o->label)));
 }

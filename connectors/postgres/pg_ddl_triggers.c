@@ -65,7 +65,7 @@ static void put_old_log(const maker *m)
         }
         fr_buf_printf(m->b, "COMMENT ON COLUMN %.*s.%.*s IS '%s %" PRId64 "';\n", FR_ARG(m->log),
                       FR_ARG(after), c->news == FR_TRIGGERS_GONE ? "until" : "since",
-                      c->news == FR_TRIGGERS_GONE ? m->o->shape - 1 : m->o->shape);
+                      c->news == FR_TRIGGERS_GONE ? m->o->shape - 1 : c->since);
     }
 }
 
@@ -130,14 +130,16 @@ static fr_str dollars(const maker *m)
     }
 }
 
+/* At first never instead of another one: that would stay its owner's, who could change it, and it
+ * is given each row. */
 static void put_function(const maker *m)
 {
     fr_str tag = dollars(m);
     fr_buf_printf(m->b,
-                  "CREATE OR REPLACE FUNCTION %.*s() RETURNS trigger LANGUAGE plpgsql\n"
+                  "CREATE%s FUNCTION %.*s() RETURNS trigger LANGUAGE plpgsql\n"
                   "SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %.*s\nBEGIN\n"
                   "    IF TG_OP = 'UPDATE' THEN\n",
-                  FR_ARG(m->function), FR_ARG(tag));
+                  m->o->again ? " OR REPLACE" : "", FR_ARG(m->function), FR_ARG(tag));
     put_insert(m, 'u', true, true);
     fr_buf_text(m->b, "    ELSIF TG_OP = 'INSERT' THEN\n");
     put_insert(m, 'i', false, true);

@@ -111,16 +111,20 @@ static fr_rc shape_of(fr_arena *a, fr_ddl_triggers *o, const fr_sql_relation *lo
     return FR_OK;
 }
 
-static fr_triggers_news news_of(const fr_sql_relation *log, const fr_triggers_column *c)
+/* A value that is there is converted where the type is another one, so it is known as before: a row
+ * of the change table must not lose its key by that. */
+static void set_news(const fr_sql_relation *log, int64_t shape, fr_triggers_column *c)
 {
     int before = log == NULL ? -1 : fr_table_find(log->table, c->before);
     int after = log == NULL ? -1 : fr_table_find(log->table, c->after);
+    c->since = shape;
+    c->news = FR_TRIGGERS_ADDED;
     if (before < 0 || after < 0)
-        return FR_TRIGGERS_ADDED;
-    if (!fr_str_eq(log->copies[before], c->type) || !fr_str_eq(log->copies[after], c->type))
-        return FR_TRIGGERS_RETYPED;
-    return fr_triggers_since(log->table->columns[after].doc) == 0 ? FR_TRIGGERS_BACK
-                                                                  : FR_TRIGGERS_SAME;
+        return;
+    int64_t since = fr_triggers_since(log->table->columns[after].doc);
+    bool same = fr_str_eq(log->copies[before], c->type) && fr_str_eq(log->copies[after], c->type);
+    c->since = since == 0 ? shape : since;
+    c->news = !same ? FR_TRIGGERS_RETYPED : since == 0 ? FR_TRIGGERS_BACK : FR_TRIGGERS_SAME;
 }
 
 static bool in_use(const fr_triggers_column *columns, size_t count, fr_str after)
@@ -169,7 +173,7 @@ fr_rc fr_ddl_triggers_of(fr_arena *a, fr_ddl_triggers *o, const fr_sql_relation 
         if (in_use(columns, o->count, c->after))
             return refuse(o, FR_STR("two columns would have one name in the change table"),
                           "rename one of them, or leave it out: columns.exclude", err);
-        c->news = news_of(log, c);
+        set_news(log, o->shape, c);
         o->count++;
     }
     if (o->count == 0 || o->count > MOST)

@@ -30,6 +30,7 @@ typedef struct fr_triggers_column {
     fr_str name, before, after; /* of the table; of the change table: old value, new value */
     fr_str type;                /* as the connector spells it */
     fr_triggers_news news;
+    int64_t since; /* the shape that fills it first; not of GONE */
 } fr_triggers_column;
 
 typedef struct fr_ddl_triggers {

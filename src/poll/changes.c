@@ -200,6 +200,7 @@ fr_rc fr_changes_open(fr_sql *c, const fr_source_settings *source, const fr_tabl
     fr_changes *ch = fr_malloc(sizeof(*ch));
     ch->ops = c->ops;
     ch->arena = fr_arena_new(0);
+    ch->settings = t;
     set_log_settings(ch, t);
     if (read_both(ch, c, source, t, space, name, version, err) == FR_FAIL) {
         fr_changes_free(ch);
@@ -324,6 +325,31 @@ static fr_str zero_of(const fr_changes *ch, fr_arena *a, fr_str zero)
     return out;
 }
 
+static bool is_key(const fr_column *c, const fr_table_settings *t)
+{
+    return t->key.count > 0 ? fr_texts_have(&t->key, c->name) : c->key_ordinal > 0;
+}
+
+/* Without its key, or with a part of it, a row would be another one. */
+static fr_rc check_key_known(const fr_changes *ch, int64_t shape, fr_err *err)
+{
+    const fr_table *table = ch->table->table;
+    for (size_t i = 0; i < table->column_count; i++) {
+        const fr_column *c = &table->columns[i];
+        if (ch->pairs[i].since <= shape || !is_key(c, ch->settings))
+            continue;
+        fr_fail(err, FR_ERR_DATA,
+                "a change was written before the triggers knew column %.*s of the key (shape "
+                "%" PRId64 "): whose change it is, it does not say",
+                FR_ARG(c->name), shape);
+        fr_fail_code(err, "trigger.key");
+        return fr_fail_hint(err, "let freshet publish all changes before the key is altered. Now: "
+                                 "delete those of older shapes from the change table (all rows are "
+                                 "read anew; what they deleted is to be deleted by hand)");
+    }
+    return FR_OK;
+}
+
 static fr_rc bad_row(const char *what, fr_err *err)
 {
     fr_fail(err, FR_ERR_DATA, "a row of the change table %s", what);
@@ -347,6 +373,8 @@ fr_rc fr_changes_event(fr_changes *ch, fr_batch *b, fr_event *e, fr_err *err)
     }
     const struct fr_changes_old *o = table_at(ch, shape->integer);
     char letter = op->bytes.ptr[0];
+    if (letter != 't')
+        FR_TRY(check_key_known(ch, shape->integer, err));
     e->before = e->after = (fr_row){0};
     if (letter == 'u' || letter == 'd')
         put_side(ch, o, b, &row, false, &e->before);

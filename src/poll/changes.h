@@ -15,7 +15,8 @@ typedef struct fr_changes_pair { /* of a column: where the change table has it; 
 typedef struct fr_changes {
     const fr_sql_ops *ops;
     fr_arena *arena;
-    fr_table_settings log_settings; /* of the change table: an outbox that is emptied */
+    const fr_table_settings *settings; /* of the table; they outlive it */
+    fr_table_settings log_settings;    /* of the change table: an outbox that is emptied */
     fr_sql_relation *table, *log;
     int64_t shape;
     size_t meta[4];         /* id, op, at, shape: their places in the change table */

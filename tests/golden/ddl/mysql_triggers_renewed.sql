@@ -19,7 +19,7 @@ ders`
     MODIFY COLUMN `o_id` bigint unsigned NULL,
     MODIFY COLUMN `n_id` bigint unsigned NULL COMMENT 'since 3',
     MODIFY COLUMN `o_q"``'uote` varchar(20) CHARACTER SET latin1 NULL,
-    MODIFY COLUMN `n_q"``'uote` varchar(20) CHARACTER SET latin1 NULL COMMENT 'since 3',
+    MODIFY COLUMN `n_q"``'uote` varchar(20) CHARACTER SET latin1 NULL COMMENT 'since 1',
     ADD COLUMN `o_a name that alone is as long as names may be, with quotes "``` varchar(20) CHARACTER SET latin1 NULL,
     ADD COLUMN `n_a name that alone is as long as names may be, with quotes "``` varchar(20) CHARACTER SET latin1 NULL COMMENT 'since 3',
     MODIFY COLUMN `n_gone` bigint unsigned NULL COMMENT 'until 2',

@@ -29,7 +29,7 @@ ders" (
 COMMENT ON TABLE "shop"."freshet_changes_or
 ders" IS 'freshet changes 1: shape 1, 6416dd5276eb9b4b';
 
-CREATE OR REPLACE FUNCTION "shop"."freshet_changes_or
+CREATE FUNCTION "shop"."freshet_changes_or
 ders"() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freshet0$
 BEGIN

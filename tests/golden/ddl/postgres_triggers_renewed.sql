@@ -16,7 +16,7 @@ ders" ALTER COLUMN "o_q""`'uote" TYPE character varying(20) USING "o_q""`'uote":
 ALTER TABLE "shop"."freshet_changes_or
 ders" ALTER COLUMN "n_q""`'uote" TYPE character varying(20) USING "n_q""`'uote"::character varying(20);
 COMMENT ON COLUMN "shop"."freshet_changes_or
-ders"."n_q""`'uote" IS 'since 3';
+ders"."n_q""`'uote" IS 'since 1';
 ALTER TABLE "shop"."freshet_changes_or
 ders" ADD COLUMN IF NOT EXISTS "o_a name that alone is as long as names may be, with quotes ""`" character varying(20);
 ALTER TABLE "shop"."freshet_changes_or

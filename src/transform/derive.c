@@ -60,6 +60,26 @@ static fr_rc refuse(compiler *c, const char *code, const char *key, const char *
     return fr_fail_hint(c->err, "%s", hint);
 }
 
+/* Triggers write down what is published and nothing else: the rest would be NULL for ever. */
+static fr_rc check_written(compiler *c, const char *key, const char *entry, const fr_expr *e)
+{
+    const fr_table_settings *s = c->route->settings;
+    size_t count;
+    const uint16_t *columns = fr_expr_columns(e, &count);
+    for (size_t i = 0; s->method == FR_METHOD_TRIGGER && i < count; i++) {
+        fr_str name = c->route->source->columns[columns[i]].name;
+        if ((s->columns_include.count == 0 || fr_texts_have(&s->columns_include, name)) &&
+            !fr_texts_have(&s->columns_exclude, name))
+            continue;
+        fr_str what = fr_arena_printf(
+            c->a, "it reads column %.*s, which is not published, so that triggers do not write it",
+            FR_ARG(name));
+        return refuse(c, "trigger.column", key, entry, fr_arena_cstr(c->a, what),
+                      "publish the column (columns.mask can hide its value), or read another");
+    }
+    return FR_OK;
+}
+
 /* key: "filter"; entry: a field of columns.derive. */
 static fr_rc compile_expr(compiler *c, const char *key, const char *entry, const char *text,
                           fr_expr **out)
@@ -68,7 +88,7 @@ static fr_rc compile_expr(compiler *c, const char *key, const char *entry, const
     if (c->tools->sandbox == NULL)
         FR_TRY(fr_sandbox_open(&c->tools->sandbox, c->err));
     if (fr_expr_compile(c->tools->sandbox, c->a, c->route->source, text, out, &at, c->err) == FR_OK)
-        return FR_OK;
+        return check_written(c, key, entry, *out);
     if (c->err->kind != FR_ERR_CONFIG)
         return FR_FAIL;
     fr_err why = *c->err;
@@ -370,14 +390,18 @@ fr_rc fr_derive_passes(const fr_route *route, const fr_event *e, const fr_row *r
 
 /* ---- results -> values ---- */
 
-/* Digits of a double that are surely meant: those of a decimal that was bound as one. */
+/* Digits of a double that are surely meant: those of a decimal that was bound as one. What the
+ * scale would round away stays in the text, as 1e-05, which no decimal takes. */
 static fr_str real_digits(fr_arena *a, double v, int scale)
 {
-    char text[400];
+    char text[40], plain[400];
     snprintf(text, sizeof text, "%.15g", v);
-    if (strpbrk(text, "en") != NULL) /* beyond it, nan, inf */
-        snprintf(text, sizeof text, "%.*f", scale, v);
-    return fr_arena_copy(a, text, strlen(text));
+    if (strchr(text, 'e') == NULL) /* or it is inf */
+        return fr_arena_copy(a, text, strlen(text));
+    int len = snprintf(plain, sizeof plain, "%.*f", scale, v);
+    bool whole = len > 0 && (size_t)len < sizeof plain &&
+                 fabs(strtod(plain, NULL) - v) <= (fabs(v) < 1 ? fabs(v) * 1e-15 : 0);
+    return whole ? fr_arena_copy(a, plain, (size_t)len) : fr_arena_copy(a, text, strlen(text));
 }
 
 static bool to_decimal(fr_arena *a, const derived *f, const fr_result *x, fr_value *v)
@@ -481,13 +505,32 @@ static bool is_key(const fr_route *route, size_t column)
     return route->source->columns[column].key_ordinal > 0;
 }
 
-/* Only its key. */
-static fr_row key_of(const run *r, const fr_row *row)
+static bool places(const fr_route *route, size_t column)
+{
+    for (size_t i = 0; i < route->partition_count; i++)
+        if (route->partition_by[i] == column)
+            return true;
+    return is_key(route, column);
+}
+
+static fr_row only(const run *r, const fr_row *row, bool (*wanted)(const fr_route *, size_t))
 {
     fr_value *values = fr_arena_alloc(r->a, (row->count + 1) * sizeof *values);
     for (size_t i = 0; i < row->count; i++)
-        values[i] = is_key(r->d->route, i) ? row->values[i] : (fr_value){.kind = FR_ABSENT};
+        values[i] = wanted(r->d->route, i) ? row->values[i] : (fr_value){.kind = FR_ABSENT};
     return (fr_row){values, row->count};
+}
+
+/* Only its key. */
+static fr_row key_of(const run *r, const fr_row *row)
+{
+    return only(r, row, is_key);
+}
+
+/* Only its key, and what says to which partition it goes. */
+static fr_row place_of(const run *r, const fr_row *row)
+{
+    return only(r, row, places);
 }
 
 /* What is sure of the old row: where only its key is logged, all else says nothing. A row that a
@@ -540,7 +583,7 @@ static void leave(const run *r, fr_event *out)
     const fr_event *in = r->in;
     out->op = FR_OP_DELETE;
     out->before =
-        in->op == FR_OP_UPDATE && in->before.count > 0 ? in->before : key_of(r, &in->after);
+        in->op == FR_OP_UPDATE && in->before.count > 0 ? in->before : place_of(r, &in->after);
     out->after = (fr_row){0};
     out->name = FR_STR("");
 }
@@ -590,9 +633,21 @@ static fr_rc filter_new(const run *r, const fr_value *after, fr_event *out)
     return FR_OK;
 }
 
-static fr_rc filter(const run *r, const fr_value *before, const fr_value *after, fr_event *out)
+/* A row that a poll found to be deleted is all there, but as it is now: it may have passed before,
+ * and may not be shown. */
+static fr_rc filter_delete(const run *r, const fr_value *before, fr_event *out)
 {
     verdict was;
+    if (r->d->polled && r->in->before.count > 0) {
+        before = key_of(r, &r->in->before).values;
+        out->before = place_of(r, &r->in->before);
+    }
+    FR_TRY(judge(r, before, &was));
+    return was == FAILS ? FR_END : FR_OK;
+}
+
+static fr_rc filter(const run *r, const fr_value *before, const fr_value *after, fr_event *out)
+{
     bool fixed = r->d->route->settings->append_only; /* the encoder refuses its changes */
     if (r->d->filter == NULL || (fixed && (out->op == FR_OP_UPDATE || out->op == FR_OP_DELETE)))
         return FR_OK;
@@ -603,8 +658,7 @@ static fr_rc filter(const run *r, const fr_value *before, const fr_value *after,
     case FR_OP_UPDATE:
         return filter_update(r, before, after, out);
     case FR_OP_DELETE:
-        FR_TRY(judge(r, before, &was));
-        return was == FAILS ? FR_END : FR_OK;
+        return filter_delete(r, before, out);
     default:
         return FR_OK;
     }
@@ -620,7 +674,7 @@ static fr_rc bury(const run *r, const fr_value *after, fr_event *out)
     if (!gone)
         return FR_OK;
     out->op = FR_OP_DELETE;
-    out->before = r->d->filter != NULL ? key_of(r, &r->in->after) : r->in->after;
+    out->before = r->d->filter != NULL ? place_of(r, &r->in->after) : r->in->after;
     out->after = (fr_row){0};
     return FR_OK;
 }

@@ -252,6 +252,20 @@ static void polled_rows_that_do_not_pass_are_deleted(void **state)
     assert_int_equal(out.op, FR_OP_DELETE);
     assert_int_equal(out.before.values[ID].integer, 7);
     assert_int_equal(out.before.values[STATUS].kind, FR_ABSENT);
+    /* poll.delete_column: as the row is now it does not pass, and nobody knows what it was */
+    for (int whole = 0; whole < 2; whole++) { /* envelope state: old rows would be whole */
+        make(f, whole == 1);
+        assert_ok(apply(f, FR_OP_DELETE, row(f, 7, "draft", "1"), GONE, &out));
+        assert_int_equal(out.op, FR_OP_DELETE);
+        assert_int_equal(out.before.values[ID].integer, 7);
+        assert_int_equal(out.before.values[STATUS].kind, FR_ABSENT);
+    }
+    const char *status[] = {"status"}; /* the tombstone goes where the row went */
+    f->ts.partition_by = (fr_texts){status, 1};
+    make(f, true);
+    assert_ok(apply(f, FR_OP_READ, GONE, row(f, 7, "draft", "1"), &out));
+    assert_str(out.before.values[STATUS].bytes, "draft");
+    f->ts.partition_by = (fr_texts){NULL, 0};
     f->ts.append_only = true;
     make(f, false);
     assert_int_equal(becomes(f, FR_OP_READ, GONE, row(f, 7, "draft", "1")), LEFT_OUT);
@@ -335,6 +349,8 @@ static void results_that_do_not_fit_are_errors(void **state)
         {"id", "boolean"},
         {"status", "bytes"},
         {"total / 7", "decimal(12,2)"},
+        {"id * 0.000001", "decimal(12,2)"}, /* a double that prints as 9e-06 */
+        {"id * 111111111111111.3", "decimal(18,0)"},
         {"id * 1000", "decimal(3,0)"},
         {"status", "decimal(3,0)"},
         {"status", "double"},
@@ -500,6 +516,11 @@ static void what_cannot_be_is_refused(void **state)
     fr_table_settings plain = f->ts;
     f->ts.filter = "stats <> 'draft'";
     refused(f, "filter.no_such_column", "filter: there is no column stats", "did you mean status?");
+    const char *status[] = {"status"};
+    f->ts.filter = "status <> 'draft'";
+    f->ts.method = FR_METHOD_TRIGGER;
+    f->ts.columns_exclude = (fr_texts){status, 1};
+    refused(f, "trigger.column", "filter: it reads column status", "publish the column");
     f->ts = plain;
     f->ts.column_derive = one(f, 0, "made", "status || now()");
     refused(f, "derive.function", "columns.derive.made: ", "docs/expressions.md");

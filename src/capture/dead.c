@@ -182,6 +182,15 @@ static bool is_key(const fr_route *r, size_t column)
     return r->outbox != NULL && r->outbox->id == column;
 }
 
+/* columns.exclude and .include hold here, too. */
+static bool is_shown(const fr_route *r, size_t column)
+{
+    for (size_t i = 0; i < r->field_count; i++)
+        if (r->fields[i] == column)
+            return true;
+    return is_key(r, column);
+}
+
 /* A value of the source's row as it may be shown. */
 static fr_rc put_value(fr_buf *b, const fr_route *r, size_t column, fr_value v, fr_err *err)
 {
@@ -203,7 +212,7 @@ static fr_rc put_row(fr_buf *b, const char *name, const fr_route *r, const fr_ro
     }
     const char *between = "{";
     for (size_t i = 0; i < row->count; i++) {
-        if (row->values[i].kind == FR_ABSENT || (only_key && !is_key(r, i)))
+        if (row->values[i].kind == FR_ABSENT || !(only_key ? is_key(r, i) : is_shown(r, i)))
             continue;
         fr_buf_text(b, between);
         between = ",";

@@ -220,8 +220,9 @@ def pg_log():
 
 
 def mariadb_log():
-    if not add_server("mariadb")[0]:
-        print("ok derive_mariadb_log # SKIP MariaDB is not here", flush=True)
+    there, why = add_server("mariadb")
+    if not there:
+        print(f"skip derive_mariadb_log: {why}", flush=True)
         return
     logged("mariadb_log", on_mariadb, MY_SOURCE, "")
 

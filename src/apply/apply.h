@@ -27,6 +27,11 @@ fr_apply *fr_apply_start(const fr_apply_settings *settings);
 void fr_apply_stop(fr_apply *a);
 /* Give up what is under way as well. From any thread. */
 void fr_apply_abandon(fr_apply *a);
+/* Hold this topic: its messages wait in Kafka, the other topics go on; until it is released. why:
+ * by whom or for what. From any thread; returns at once. */
+void fr_apply_hold(fr_apply *a, fr_str topic, fr_str why);
+/* Let a held topic go on, whatever held it. From any thread; returns at once. */
+void fr_apply_release(fr_apply *a, fr_str topic);
 /* True once the threads have nothing more to do. From any thread. */
 bool fr_apply_done(fr_apply *a, bool *failed_out, fr_err *err_out);
 void fr_apply_free(fr_apply *a); /* stops if need be, and joins; NULL is fine */

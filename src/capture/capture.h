@@ -51,6 +51,14 @@ typedef enum fr_request_state {
     FR_REQUEST_REFUSED
 } fr_request_state;
 fr_request_state fr_capture_requested(fr_capture *c, fr_str space, fr_str name, fr_err *why);
+/* Hold this table: what comes of it from now on waits in the source's log, until it is released;
+ * the others go on. why: by whom or for what. Of a table that is held already only the word
+ * changes. Noted, and done at the next end of a transaction. From any thread; returns at once. */
+void fr_capture_hold(fr_capture *c, fr_str space, fr_str name, fr_str why);
+/* Let a held table go on, whatever held it: it is caught up beside the others, and held again where
+ * the cause is still there. anew: do not catch up, take a new snapshot of it instead. Nothing
+ * happens to one that is not held. From any thread; returns at once. */
+void fr_capture_release(fr_capture *c, fr_str space, fr_str name, bool anew);
 /* Asks the server; CONFIG (snapshot.where) with what it says, or why it could not be asked. */
 fr_rc fr_capture_check_where(const fr_source_settings *settings, fr_source *source, fr_str space,
                              fr_str name, fr_str where, fr_err *err);

@@ -26,6 +26,8 @@ typedef struct fr_observer {
     void (*kafka)(void *part, uint64_t inflight, uint64_t transactions);
     void (*polled)(void *part, fr_str space, fr_str table, const fr_polled_status *s);
     void (*poll)(void *part, double seconds); /* one is over */
+    /* It waits, or goes on (h NULL). Of a sink: space is empty, table is the topic. */
+    void (*held)(void *part, fr_str space, fr_str table, const fr_held_status *h);
 } fr_observer;
 
 #define FR_TELL(observer, member, ...)                                                             \

@@ -48,4 +48,15 @@ typedef struct fr_polled_status {
     int64_t whole_us;         /* wall: what was stamped before is in Kafka; 0 unknown */
 } fr_polled_status;
 
+/* A table of a source, or a topic of a sink, that waits while the others go on. Texts are borrowed.
+ */
+typedef struct fr_held_status {
+    const char *code; /* of the error, "schema.on_change"; "operator": somebody asked for it */
+    const char *why;  /* what it waits for, and what to do: one line */
+    const char *from; /* the position from which it is caught up */
+    int64_t since_us; /* wall */
+    uint64_t waiting; /* events that were passed over since this process began to count */
+    bool catching_up; /* it was released, and what was passed over is published now */
+} fr_held_status;
+
 #endif

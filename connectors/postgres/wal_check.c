@@ -211,6 +211,30 @@ static void check_free(check *c, const char *code, const char *what, const char 
              FR_STR("a restart"), text_of(c, "ALTER SYSTEM RESET %s;", setting));
 }
 
+/* A second reader of the log takes one more of both; nothing is lost where it cannot be had. */
+static void check_beside(check *c, const PGresult *counts)
+{
+    if (c->s->version < 120000) {
+        fr_findings_add(c->out, FR_FINE, "pg.beside",
+                        "before 12 the log has one reader only: a table that was held is caught up "
+                        "by reading it again");
+        return;
+    }
+    int64_t more = c->slot_exists ? 1 : 2;
+    bool slot = fr_pg_int(counts, 0, 0, 0) + more <= fr_pg_int(counts, 0, 1, 0);
+    bool sender = fr_pg_int(counts, 0, 2, 0) + more <= fr_pg_int(counts, 0, 3, 0);
+    if (slot && sender)
+        return;
+    fr_findings_add(
+        c->out, FR_FINE, "pg.beside",
+        "no free %s for a second reader of the log: a table that was held waits for one "
+        "before it is caught up",
+        slot ? "sender" : "slot")
+        ->hint = text_of(c, "ALTER SYSTEM SET %s = %" PRId64 "; and a restart",
+                         slot ? "max_wal_senders" : "max_replication_slots",
+                         fr_pg_int(counts, 0, slot ? 2 : 0, 0) + more + 4);
+}
+
 static fr_rc check_slots(check *c, fr_err *err)
 {
     PGresult *res = NULL;
@@ -226,6 +250,7 @@ static fr_rc check_slots(check *c, fr_err *err)
                fr_pg_int(res, 0, 1, 0), c->slot_exists ? 1 : 2);
     check_free(c, "pg.senders", "senders", "max_wal_senders", fr_pg_int(res, 0, 2, 0),
                fr_pg_int(res, 0, 3, 0), c->slot_exists ? 1 : 2);
+    check_beside(c, res);
     PQclear(res);
     return FR_OK;
 }

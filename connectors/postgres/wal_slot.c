@@ -17,11 +17,16 @@ enum { WAIT_SECONDS = 120, SAY_SECONDS = 5, WIND_UP_SECONDS = 5 };
 
 /* ---- making ---- */
 
+/* Names end with this: nobody else's, and a DBA sees which process it was. */
+static fr_str name_end(fr_arena *a)
+{
+    return fr_arena_printf(a, "%d_%" PRIx64, (int)getpid(), (uint64_t)fr_wall_us() & 0xffffffffff);
+}
+
 static fr_str create_sql(const fr_wal_source *s, fr_arena *a, bool temporary)
 {
-    fr_str name = temporary ? fr_arena_printf(a, "freshet_view_%d_%" PRIx64, (int)getpid(),
-                                              (uint64_t)fr_wall_us() & 0xffffffffff)
-                            : fr_cstr(s->slot);
+    fr_str name =
+        temporary ? fr_arena_printf(a, "freshet_view_%.*s", FR_ARG(name_end(a))) : fr_cstr(s->slot);
     const char *options = s->version < 150000 ? "EXPORT_SNAPSHOT" : "(SNAPSHOT 'export')";
     if (s->version >= 170000 && !temporary && !s->in_recovery)
         options = "(SNAPSHOT 'export', FAILOVER true)";
@@ -178,7 +183,8 @@ typedef struct slot_state {
     uint64_t confirmed, restart;
 } slot_state;
 
-static fr_rc slot_read(const fr_wal_source *s, PGconn *sql, slot_state *out, fr_err *err)
+static fr_rc slot_read(const fr_wal_source *s, const char *slot, PGconn *sql, slot_state *out,
+                       fr_err *err)
 {
     char text[400];
     snprintf(text, sizeof(text),
@@ -188,7 +194,6 @@ static fr_rc slot_read(const fr_wal_source *s, PGconn *sql, slot_state *out, fr_
              s->version >= 170000   ? "invalidation_reason"
              : s->version >= 160000 ? "CASE WHEN conflicting THEN 'conflict with recovery' END"
                                     : "NULL");
-    const char *slot = s->slot;
     PGresult *res = NULL;
     FR_TRY(fr_pg_query(sql, "read the slot", text, &slot, 1, &res, err));
     *out = (slot_state){.exists = PQntuples(res) == 1};
@@ -232,7 +237,7 @@ static fr_rc slot_foreign(const fr_wal_source *s, const slot_state *slot, fr_err
 fr_rc fr_wal_slot_clear(fr_wal_source *s, PGconn *sql, bool replace, fr_err *err)
 {
     slot_state slot;
-    FR_TRY(slot_read(s, sql, &slot, err));
+    FR_TRY(slot_read(s, s->slot, sql, &slot, err));
     if (!slot.exists)
         return FR_OK;
     FR_TRY(slot_foreign(s, &slot, err));
@@ -265,7 +270,7 @@ static fr_rc slot_missing(const fr_wal_source *s, fr_err *err)
 fr_rc fr_wal_slot_position(fr_wal_source *s, PGconn *sql, fr_wal_position *out, fr_err *err)
 {
     slot_state slot;
-    FR_TRY(slot_read(s, sql, &slot, err));
+    FR_TRY(slot_read(s, s->slot, sql, &slot, err));
     if (!slot.exists)
         return slot_missing(s, err);
     FR_TRY(slot_foreign(s, &slot, err));
@@ -292,8 +297,9 @@ static fr_rc lost(const fr_wal_source *s, const char *code, fr_err *err, const c
                         s->settings->name);
 }
 
-static fr_rc slot_verify(const fr_wal_source *s, const slot_state *slot, const fr_wal_position *p,
-                         fr_err *err)
+/* Does the log of this slot go back to p? */
+static fr_rc slot_reaches(const fr_wal_source *s, const slot_state *slot, const fr_wal_position *p,
+                          fr_err *err)
 {
     char why[500], ours[24], theirs[24];
     if (!slot->exists)
@@ -315,7 +321,7 @@ static fr_rc slot_verify(const fr_wal_source *s, const slot_state *slot, const f
                  s->slot, theirs, ours);
         return lost(s, "pg.slot_ahead", err, why);
     }
-    return slot->active ? slot_active(s, slot, err) : FR_OK;
+    return FR_OK;
 }
 
 /* The LSN where timeline `wanted` ended, from a history file ("1\t0/3000000\treason"). */
@@ -406,8 +412,63 @@ fr_rc fr_wal_slot_verify(fr_wal_source *s, PGconn *repl, PGconn *sql, fr_wal_pos
 {
     slot_state slot;
     FR_TRY(system_verify(s, repl, p, err));
-    FR_TRY(slot_read(s, sql, &slot, err));
-    FR_TRY(slot_verify(s, &slot, p, err));
+    FR_TRY(slot_read(s, s->slot, sql, &slot, err));
+    FR_TRY(slot_reaches(s, &slot, p, err));
     *confirmed_out = slot.confirmed;
-    return FR_OK;
+    return slot.active ? slot_active(s, &slot, err) : FR_OK;
+}
+
+/* ---- a second reader's ---- */
+
+static fr_rc copy_refused(const fr_wal_source *s, fr_err *err)
+{
+    if (strcmp(err->sqlstate, "42704") == 0) /* undefined_object */
+        return slot_missing(s, err);
+    if (strcmp(err->sqlstate, "55000") == 0) { /* invalidated, or it keeps no log any more */
+        err->kind = FR_ERR_POSITION;
+        return fr_fail_code(err, "pg.slot_lost");
+    }
+    slot_refused(s, err);
+    bool now = strncmp(err->sqlstate, "53", 2) == 0 || strcmp(err->sqlstate, "42710") == 0 ||
+               strcmp(err->sqlstate, "0A000") == 0 || strcmp(err->sqlstate, "XX000") == 0;
+    if (now) /* no room, a name that is taken, or the slot changed meanwhile */
+        err->kind = FR_ERR_BUSY;
+    return FR_FAIL;
+}
+
+static fr_rc copy_slot(const fr_wal_source *s, PGconn *repl, const char *to, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_str sql =
+        fr_arena_printf(a, "SELECT pg_catalog.pg_copy_logical_replication_slot(%.*s, %.*s, true)",
+                        FR_ARG(fr_pg_literal(a, fr_cstr(s->slot), NULL)),
+                        FR_ARG(fr_pg_literal(a, fr_cstr(to), NULL)));
+    PGresult *res = NULL;
+    fr_rc rc = fr_pg_query(repl, "copy the slot", fr_arena_cstr(a, sql), NULL, 0, &res, err);
+    PQclear(res);
+    fr_arena_free(a);
+    return rc == FR_FAIL ? copy_refused(s, err) : FR_OK;
+}
+
+fr_rc fr_wal_slot_copy(fr_wal_source *s, PGconn *repl, PGconn *sql, fr_wal_position *p,
+                       char name_out[FR_WAL_NAME_MAX], fr_err *err)
+{
+    slot_state slot;
+    if (s->version < 120000) {
+        fr_fail(err, FR_ERR_CONFIG,
+                "PostgreSQL %d cannot copy a slot, so that its log has one reader only",
+                s->version / 10000);
+        fr_fail_code(err, "source.beside");
+        return fr_fail_hint(err, "PostgreSQL 12 and later can");
+    }
+    FR_TRY(system_verify(s, repl, p, err));
+    FR_TRY(slot_read(s, s->slot, sql, &slot, err));
+    FR_TRY(slot_reaches(s, &slot, p, err));
+    fr_arena *a = fr_arena_new(0);
+    snprintf(name_out, FR_WAL_NAME_MAX, "%.32s_beside_%.*s", s->slot, FR_ARG(name_end(a)));
+    fr_arena_free(a);
+    FR_TRY(copy_slot(s, repl, name_out, err));
+    /* The slot may have moved before it was copied; the copy does not. */
+    FR_TRY(slot_read(s, name_out, sql, &slot, err));
+    return slot_reaches(s, &slot, p, err);
 }

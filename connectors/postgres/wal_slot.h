@@ -1,4 +1,4 @@
-/* The replication slot: making it, and whether reading may go on at a position (R6). */
+/* The replication slot: making it, copying it, and whether reading may go on at a position (R6). */
 #ifndef FR_POSTGRES_WAL_SLOT_H
 #define FR_POSTGRES_WAL_SLOT_H
 
@@ -18,6 +18,11 @@ fr_rc fr_wal_slot_clear(fr_wal_source *s, PGconn *sql, bool replace, fr_err *err
  * slot's confirmed_flush. repl: idle walsender. */
 fr_rc fr_wal_slot_verify(fr_wal_source *s, PGconn *repl, PGconn *sql, fr_wal_position *p,
                          uint64_t *confirmed_out, fr_err *err);
+/* A temporary copy of the slot on repl, from which a second reader may go on at *p: R6, and that
+ * the server would not skip anything, is proved of the copy itself. It ends with the connection.
+ * BUSY (pg.slots) without a free one; CONFIG (source.beside) before PostgreSQL 12. */
+fr_rc fr_wal_slot_copy(fr_wal_source *s, PGconn *repl, PGconn *sql, fr_wal_position *p,
+                       char name_out[FR_WAL_NAME_MAX], fr_err *err);
 /* The slot's own position, for position_now. */
 fr_rc fr_wal_slot_position(fr_wal_source *s, PGconn *sql, fr_wal_position *out, fr_err *err);
 

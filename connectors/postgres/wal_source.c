@@ -159,6 +159,11 @@ fr_rc fr_wal_replication(fr_wal_source *s, PGconn **out, fr_err *err)
 {
     if (connect_as(s, true, false, out, err) == FR_OK)
         return FR_OK;
+    if (strcmp(err->sqlstate, "53300") == 0 && strstr(err->text, "max_wal_senders") != NULL) {
+        fr_fail_code(err, "pg.senders");
+        fr_fail_hint(err, "raise max_wal_senders (needs a restart), or end one that nobody needs: "
+                          "SELECT * FROM pg_stat_replication;");
+    }
     if (strcmp(err->sqlstate, "28000") == 0 && strstr(err->text, "pg_hba") != NULL)
         fr_fail_hint(err,
                      "pg_hba.conf needs a line for the database itself (not the word "
@@ -395,8 +400,8 @@ fr_wal_source *fr_wal_source_new(const fr_source_settings *settings)
     snprintf(s->application, sizeof(s->application), "freshet %s", settings->name);
     s->session = session_settings();
     pthread_mutex_init(&s->lock, NULL);
-    atomic_store(&s->lag_us, -1);
-    atomic_store(&s->lag_bytes, -1);
+    atomic_store(&s->seen.lag_us, -1);
+    atomic_store(&s->seen.lag_bytes, -1);
     atomic_store(&s->retained_bytes, -1);
     atomic_store(&s->retained_limit,
                  s->config->retained_limit > 0 ? s->config->retained_limit : -1);
@@ -567,15 +572,15 @@ static fr_rc wal_verify(fr_source *base, fr_str resume, fr_err *err)
 static void wal_status(fr_source *base, fr_status *out)
 {
     fr_wal_source *s = SOURCE(base);
-    *out = (fr_status){.connected = atomic_load(&s->connected),
-                       .lag_us = atomic_load(&s->lag_us),
-                       .lag_bytes = atomic_load(&s->lag_bytes),
+    *out = (fr_status){.connected = atomic_load(&s->seen.connected),
+                       .lag_us = atomic_load(&s->seen.lag_us),
+                       .lag_bytes = atomic_load(&s->seen.lag_bytes),
                        .retained_bytes = atomic_load(&s->retained_bytes),
                        .retained_limit = atomic_load(&s->retained_limit),
-                       .server_lsn = atomic_load(&s->server_lsn),
-                       .read_lsn = atomic_load(&s->read_lsn),
-                       .confirmed_lsn = atomic_load(&s->confirmed_lsn),
-                       .last_byte_us = atomic_load(&s->last_byte_us)};
+                       .server_lsn = atomic_load(&s->seen.server_lsn),
+                       .read_lsn = atomic_load(&s->seen.read_lsn),
+                       .confirmed_lsn = atomic_load(&s->seen.confirmed_lsn),
+                       .last_byte_us = atomic_load(&s->seen.last_byte_us)};
 }
 
 static fr_rc wal_refresh(fr_source *base, fr_err *err)
@@ -597,15 +602,15 @@ static fr_rc wal_refresh(fr_source *base, fr_err *err)
     fr_rc rc = fr_pg_query(conn, "read the slot's state", sql, &slot, 1, &res, err);
     fr_wal_give(s, conn);
     FR_TRY(rc);
-    uint64_t lsn = 0, confirmed = 0, read = atomic_load(&s->read_lsn);
+    uint64_t lsn = 0, confirmed = 0, read = atomic_load(&s->seen.read_lsn);
     if (fr_pg_lsn_parse(fr_pg_text(res, 0, 0), &lsn)) {
-        atomic_store(&s->server_lsn, lsn);
+        atomic_store(&s->seen.server_lsn, lsn);
         if (read != 0)
-            atomic_store(&s->lag_bytes, lsn > read ? (long long)(lsn - read) : 0);
+            atomic_store(&s->seen.lag_bytes, lsn > read ? (long long)(lsn - read) : 0);
     }
     atomic_store(&s->retained_bytes, fr_pg_int(res, 0, 1, -1));
     if (fr_pg_lsn_parse(fr_pg_text(res, 0, 2), &confirmed))
-        atomic_store(&s->confirmed_lsn, confirmed);
+        atomic_store(&s->seen.confirmed_lsn, confirmed);
     int64_t limit = fr_pg_int(res, 0, 3, -1);
     if (limit < 0 && s->config->retained_limit > 0)
         limit = s->config->retained_limit;
@@ -665,6 +670,7 @@ const fr_source_ops fr_postgres_wal_source = {
     .read_chunk = fr_wal_read_chunk,
     .row_key = fr_wal_row_key,
     .read_stream = fr_wal_read_stream,
+    .read_beside = fr_wal_read_beside,
     .compare = wal_compare,
     .resume_lsn = wal_resume_lsn,
     .position_now = wal_position_now,

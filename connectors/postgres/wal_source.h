@@ -10,7 +10,7 @@
  *   wal_chunk.c     the reader of one chunk
  *   wal_split.c     where to cut, and the SQL of a table's rows
  *   wal_key.c       a row's key as text
- *   wal_stream.c    the reader of the log
+ *   wal_stream.c    the reader of the log, and a second one beside it
  *   wal_shapes.c    what the stream's decoder asks the catalog
  *   wal_reread.c    values that no log has (decision 47)
  *   wal_where.c     is this a condition that a snapshot can have?
@@ -48,6 +48,13 @@ typedef struct fr_wal_view {
     char *name;             /* of the exported snapshot */
 } fr_wal_view;
 
+/* What a reader of the log has seen; from any thread. */
+typedef struct fr_wal_seen {
+    atomic_bool connected;
+    atomic_llong lag_us, lag_bytes, last_byte_us;
+    atomic_ullong server_lsn, read_lsn, confirmed_lsn;
+} fr_wal_seen;
+
 typedef struct fr_wal_source {
     fr_source base;
     const fr_source_settings *settings;
@@ -75,9 +82,8 @@ typedef struct fr_wal_source {
     atomic_bool text_only; /* a relation of the log has a type whose binary form we refuse */
 
     /* status(): from any thread */
-    atomic_bool connected;
-    atomic_llong lag_us, lag_bytes, retained_bytes, retained_limit, last_byte_us;
-    atomic_ullong server_lsn, read_lsn, confirmed_lsn;
+    fr_wal_seen seen; /* of the stream's reader; a second one has its own */
+    atomic_llong retained_bytes, retained_limit;
 } fr_wal_source;
 
 extern const fr_option fr_wal_options[];
@@ -149,6 +155,7 @@ size_t fr_wal_view_table(const fr_wal_view *v, fr_str space, fr_str name);
 fr_rc fr_wal_row_key(fr_source *base, fr_batch *b, const fr_event *e, fr_str *out, fr_err *err);
 /* wal_stream.c */
 fr_rc fr_wal_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err);
+fr_rc fr_wal_read_beside(fr_source *base, fr_str resume, fr_reader **out, fr_err *err);
 
 /* wal_busy.c */
 fr_rc fr_wal_busy(fr_source *base, fr_arena *a, fr_str *why_out, fr_err *err);

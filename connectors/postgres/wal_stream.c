@@ -15,13 +15,17 @@
 #define READER(base) ((stream_reader *)(base))
 
 enum { COPY_BELOW = 8192, DATA_HEAD = 25, ASK_EVERY_US = 1000000 };
-enum { NAP_US = 100, BEHIND_US = 1000000 };
+enum { NAP_US = 100, BEHIND_US = 1000000, BESIDE_BEAT_US = 500000 };
 #define HEARTBEAT_BYTES (16u << 20)
 #define EPOCH_2000_US INT64_C(946684800000000)
 
 typedef struct stream_reader {
     fr_reader base;
     fr_wal_source *s;
+    bool beside;       /* a second reader: it has a slot of its own, and confirms nothing */
+    fr_wal_seen *seen; /* the source's, or own */
+    fr_wal_seen own;
+    char slot[FR_WAL_NAME_MAX];
     PGconn *conn;
     fr_wal_shapes shapes;
     fr_pgoutput *decoder;
@@ -51,15 +55,18 @@ static void put_be64(char *out, uint64_t v)
         out[i] = (char)(v & 0xff);
 }
 
-/* R2: write, flush and apply are one. */
+/* R2: write, flush and apply are one. But a second reader says only what it has received. A flush
+ * of 0 confirms nothing, does not make it a standby that commits would wait for, and a server that
+ * shuts down then waits for `write`. */
 static fr_rc send_status(stream_reader *r, bool ask, fr_err *err)
 {
     char message[34];
     int64_t now = fr_now_us();
     message[0] = 'r';
-    put_be64(message + 1, r->flush);
-    put_be64(message + 9, r->flush);
-    put_be64(message + 17, r->flush);
+    uint64_t flush = r->beside ? 0 : r->flush;
+    put_be64(message + 1, r->beside ? r->read : flush);
+    put_be64(message + 9, flush);
+    put_be64(message + 17, flush);
     put_be64(message + 25, (uint64_t)(fr_wall_us() - EPOCH_2000_US));
     message[33] = ask ? 1 : 0;
     if (PQputCopyData(r->conn, message, sizeof(message)) <= 0 || PQflush(r->conn) < 0)
@@ -67,14 +74,14 @@ static fr_rc send_status(stream_reader *r, bool ask, fr_err *err)
     r->alive_us = now + r->s->keep_alive_us;
     if (ask)
         r->asked_us = now;
-    atomic_store(&r->s->confirmed_lsn, r->flush);
+    atomic_store(&r->seen->confirmed_lsn, r->flush);
     return FR_OK;
 }
 
 static fr_rc stream_confirm(fr_reader *base, fr_str resume, fr_err *err)
 {
     stream_reader *r = READER(base);
-    if (resume.len > 0) {
+    if (resume.len > 0 && !r->beside) {
         fr_wal_position p;
         FR_TRY(fr_wal_position_parse(resume, &p, err));
         if (p.end_lsn > r->flush)
@@ -105,7 +112,7 @@ static void committed(stream_reader *r, fr_batch *b, fr_event *e, const fr_pgout
     r->resume_us = fr_now_us();
     if (at->end_lsn > r->read)
         r->read = at->end_lsn;
-    atomic_store_explicit(&r->s->lag_us, lag > 0 ? lag : 0, memory_order_relaxed);
+    atomic_store_explicit(&r->seen->lag_us, lag > 0 ? lag : 0, memory_order_relaxed);
 }
 
 /* A logical message is a row where its prefix is an outbox. */
@@ -144,8 +151,8 @@ static void maybe_heartbeat(stream_reader *r, fr_batch *b)
     if (r->idle_lsn <= r->resume_lsn || fr_batch_full(b))
         return;
     int64_t now = fr_now_us();
-    if (r->idle_lsn - r->resume_lsn < HEARTBEAT_BYTES &&
-        now - r->resume_us < r->s->settings->heartbeat_us)
+    int64_t every = r->beside ? BESIDE_BEAT_US : r->s->settings->heartbeat_us;
+    if (r->idle_lsn - r->resume_lsn < HEARTBEAT_BYTES && now - r->resume_us < every)
         return;
     fr_event *e = fr_batch_add(b, FR_OP_HEARTBEAT, NULL);
     e->position.lsn = r->idle_lsn;
@@ -208,10 +215,10 @@ static fr_rc take_keepalive(stream_reader *r, fr_str message, fr_err *err)
         r->idle_lsn = end;
         if (end > r->read)
             r->read = end;
-        if (atomic_load(&r->s->server_lsn) <= end) {
-            atomic_store(&r->s->server_lsn, end);
-            atomic_store(&r->s->lag_us, 0);
-            atomic_store(&r->s->lag_bytes, 0);
+        if (atomic_load(&r->seen->server_lsn) <= end) {
+            atomic_store(&r->seen->server_lsn, end);
+            atomic_store(&r->seen->lag_us, 0);
+            atomic_store(&r->seen->lag_bytes, 0);
         }
     }
     if (reply == 0)
@@ -300,6 +307,14 @@ static fr_rc stream_ended(stream_reader *r, fr_err *err)
     return stream_lost(r, err);
 }
 
+/* A table that was held has a way on that leaves the others alone. */
+static fr_rc way_on(const stream_reader *r, fr_err *err)
+{
+    if (r->beside && err->kind == FR_ERR_POSITION)
+        fr_fail_hint(err, "freshet snapshot start TABLE reads the table that was held anew");
+    return FR_FAIL;
+}
+
 /* ---- filling ---- */
 
 /* FR_OK: a message was taken; FR_IDLE: the batch is full; FR_END: nothing is there now. */
@@ -338,7 +353,7 @@ static fr_rc drain(stream_reader *r, fr_batch *b, fr_err *err)
         if (rc == FR_IDLE)
             return FR_OK;
         int64_t now = fr_now_us();
-        atomic_store_explicit(&r->s->last_byte_us, now, memory_order_relaxed);
+        atomic_store_explicit(&r->seen->last_byte_us, now, memory_order_relaxed);
         if (now >= r->alive_us)
             FR_TRY(send_status(r, false, err));
         if (atomic_load_explicit(&r->wake.asked, memory_order_relaxed))
@@ -372,7 +387,7 @@ static fr_rc take_pending(stream_reader *r, fr_batch *b, fr_err *err)
 static bool flowing(const stream_reader *r)
 {
     return fr_pgoutput_where(r->decoder)->in_txn ||
-           atomic_load_explicit(&r->s->lag_us, memory_order_relaxed) > BEHIND_US;
+           atomic_load_explicit(&r->seen->lag_us, memory_order_relaxed) > BEHIND_US;
 }
 
 /* A walsender sends row by row: where a batch is under way, a nap collects some of them. To be
@@ -401,9 +416,11 @@ static fr_rc stream_fill(fr_reader *base, fr_batch *batch, int64_t deadline_us, 
 {
     stream_reader *r = READER(base);
     fr_rc rc = fill(r, batch, deadline_us, err);
-    atomic_store(&r->s->read_lsn, r->read);
-    if (rc == FR_FAIL)
-        atomic_store(&r->s->connected, false);
+    atomic_store(&r->seen->read_lsn, r->read);
+    if (rc == FR_FAIL) {
+        atomic_store(&r->seen->connected, false);
+        way_on(r, err);
+    }
     return rc;
 }
 
@@ -417,7 +434,7 @@ static void stream_close(fr_reader *base)
     stream_reader *r = READER(base);
     if (r == NULL)
         return;
-    atomic_store(&r->s->connected, false);
+    atomic_store(&r->seen->connected, false);
     fr_pg_close(r->conn);
     fr_pgoutput_free(r->decoder);
     fr_wal_shapes_close(&r->shapes);
@@ -437,15 +454,27 @@ static const fr_reader_ops stream_ops = {.fill = stream_fill,
 
 /* ---- starting ---- */
 
+/* The arena is the caller's to free, after a failure too. */
+static fr_rc tables_now(const stream_reader *r, PGconn *sql, fr_arena **arena_out,
+                        fr_wal_catalog *out, fr_err *err)
+{
+    fr_wal_source *s = r->s;
+    if (!r->beside)
+        return fr_wal_catalog_recent(s, sql, arena_out, out, err);
+    *arena_out = fr_arena_new(0);
+    return fr_wal_catalog_read(sql, s->version, s->settings, s->publication, *arena_out, out, err);
+}
+
 static fr_rc may_start(stream_reader *r, PGconn *sql, fr_wal_position *p, bool *binary_out,
                        fr_err *err)
 {
     fr_wal_source *s = r->s;
     fr_arena *a = NULL;
     fr_wal_catalog c = {0};
-    fr_rc rc = fr_wal_slot_verify(s, r->conn, sql, p, &r->flush, err);
+    fr_rc rc = r->beside ? fr_wal_slot_copy(s, r->conn, sql, p, r->slot, err)
+                         : fr_wal_slot_verify(s, r->conn, sql, p, &r->flush, err);
     if (rc != FR_FAIL)
-        rc = fr_wal_catalog_recent(s, sql, &a, &c, err);
+        rc = tables_now(r, sql, &a, &c, err);
     if (rc != FR_FAIL)
         rc = fr_wal_catalog_verify(s, &c, err);
     if (rc != FR_FAIL)
@@ -462,7 +491,7 @@ static fr_rc start_replication(stream_reader *r, uint64_t lsn, fr_err *err)
     fr_arena *a = fr_arena_new(0);
     char from[24];
     fr_pg_lsn_text(from, lsn);
-    fr_str slot = fr_pg_ident(a, fr_cstr(r->s->slot), NULL);
+    fr_str slot = fr_pg_ident(a, fr_cstr(r->slot), NULL);
     fr_str name = fr_pg_ident(a, fr_cstr(r->s->publication), NULL);
     fr_str names = fr_pg_literal(a, name, NULL);
     fr_str sql = fr_arena_printf(
@@ -487,9 +516,11 @@ static fr_rc start_replication(stream_reader *r, uint64_t lsn, fr_err *err)
 static void started(stream_reader *r, const fr_wal_position *p)
 {
     fr_wal_source *s = r->s;
-    pthread_mutex_lock(&s->lock);
-    s->epoch = p->epoch;
-    pthread_mutex_unlock(&s->lock);
+    if (!r->beside) {
+        pthread_mutex_lock(&s->lock);
+        s->epoch = p->epoch;
+        pthread_mutex_unlock(&s->lock);
+    }
     fr_pgoutput_calls calls = fr_wal_shapes_calls(&r->shapes);
     r->decoder = fr_pgoutput_new(&calls, r->shapes.types, p->epoch);
     r->epoch = p->epoch;
@@ -497,10 +528,10 @@ static void started(stream_reader *r, const fr_wal_position *p)
     r->head_len = strlen(r->head);
     r->read = r->resume_lsn = p->end_lsn;
     r->resume_us = fr_now_us();
-    atomic_store(&s->read_lsn, r->read);
-    atomic_store(&s->confirmed_lsn, r->flush);
-    atomic_store(&s->last_byte_us, fr_now_us());
-    atomic_store(&s->connected, true);
+    atomic_store(&r->seen->read_lsn, r->read);
+    atomic_store(&r->seen->confirmed_lsn, r->flush);
+    atomic_store(&r->seen->last_byte_us, fr_now_us());
+    atomic_store(&r->seen->connected, true);
 }
 
 static fr_rc start(stream_reader *r, fr_str resume, fr_err *err)
@@ -522,19 +553,33 @@ static fr_rc start(stream_reader *r, fr_str resume, fr_err *err)
     return send_status(r, true, err);
 }
 
-fr_rc fr_wal_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err)
+static fr_rc open_reader(fr_wal_source *s, bool beside, fr_str resume, fr_reader **out, fr_err *err)
 {
     stream_reader *r = fr_malloc(sizeof(*r));
     r->base.ops = &stream_ops;
-    r->s = SOURCE(base);
+    r->s = s;
+    r->beside = beside;
+    r->seen = beside ? &r->own : &s->seen;
+    snprintf(r->slot, sizeof(r->slot), "%s", s->slot);
     r->wake.fd = -1;
-    fr_wal_shapes_open(&r->shapes, r->s);
-    r->messages = fr_malloc((r->s->settings->table_count + 1) * sizeof(*r->messages));
-    r->message_count = fr_wal_message_tables(r->s, r->messages);
+    fr_wal_shapes_open(&r->shapes, s);
+    r->messages = fr_malloc((s->settings->table_count + 1) * sizeof(*r->messages));
+    r->message_count = fr_wal_message_tables(s, r->messages);
     if (start(r, resume, err) == FR_FAIL) {
+        way_on(r, err);
         stream_close(&r->base);
         return FR_FAIL;
     }
     *out = &r->base;
     return FR_OK;
+}
+
+fr_rc fr_wal_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err)
+{
+    return open_reader(SOURCE(base), false, resume, out, err);
+}
+
+fr_rc fr_wal_read_beside(fr_source *base, fr_str resume, fr_reader **out, fr_err *err)
+{
+    return open_reader(SOURCE(base), true, resume, out, err);
 }

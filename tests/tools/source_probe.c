@@ -5,10 +5,17 @@
  *       [--slot S] [--publication P] [--set KEY=VALUE] [--chunk ROWS] [--where SQL]
  *       [--parallel READERS] [--append-only] [--resume TEXT] [--commits N]
  *       [--heartbeats N] [--seconds S] [--heartbeat-ms MS] [--batch EVENTS] [--insecure]
- *       [--max-row BYTES] [--starve-ms MS] [--quiet] [--no-confirm] [--again] VERB...
+ *       [--max-row BYTES] [--starve-ms MS] [--quiet] [--no-confirm] [--again]
+ *       [--beside-after COMMITS] [--beside-resume TEXT] [--times N] [--confirm-on] VERB...
  *
  *   check tables apply plan plan-replace plan-view chunks cut-chunks end-view stream
- *   interrupt position refresh status pause:MS
+ *   interrupt position refresh status pause:MS beside beside-only
+ *
+ * beside: the stream's reader, and once it has read the commits that --beside-after says, a second
+ * reader from there (or from --beside-resume), so many times as --times says; each until it has
+ * reached the first, after --commits of it. Confirmed is where the second one begins, and with
+ * --confirm-on all that was read, once that one is open. beside-only: the second reader is opened,
+ * and closed.
  *
  * With --again the verbs run once for each line of the input, on a source opened anew and with the
  * first resume text, and a line {"ended":CODE} says that they have; without, once.
@@ -20,6 +27,7 @@
 #include "connectors/list.h"
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,12 +39,14 @@ typedef struct probe {
     fr_source *source;
     fr_arena *arena;
     fr_plan plan;
-    const char *resume;
-    long commits, heartbeats, seconds, starve_ms;
+    const char *resume, *beside_resume;
+    long commits, heartbeats, seconds, starve_ms, beside_after, times;
     size_t batch_events;
-    bool quiet, no_confirm, again;
+    bool quiet, no_confirm, confirm_on, again;
     uint64_t rows, bytes;
 } probe;
+
+static _Thread_local const char *reader_name; /* of this thread; NULL: there is one only */
 
 static void print_row(fr_buf *b, const char *name, const fr_table *t, const fr_row *row)
 {
@@ -106,6 +116,8 @@ static void print_event(const fr_event *e)
         &b,
         "{\"op\":\"%s\",\"lsn\":%" PRIu64 ",\"row_lsn\":%" PRIu64 ",\"ordinal\":%u,\"epoch\":%u",
         ops[e->op], e->position.lsn, e->position.row_lsn, e->position.ordinal, e->position.epoch);
+    if (reader_name != NULL)
+        fr_buf_printf(&b, ",\"reader\":\"%s\"", reader_name);
     if (e->table != NULL) {
         fr_buf_text(&b, ",\"table\":");
         fr_str name = e->table->name;
@@ -138,6 +150,8 @@ static void print_error(const fr_err *err)
     fr_buf_json(&b, fr_cstr(err->text));
     fr_buf_text(&b, ",\"hint\":");
     fr_buf_json(&b, fr_cstr(fr_err_hint(err)));
+    if (reader_name != NULL)
+        fr_buf_printf(&b, ",\"reader\":\"%s\"", reader_name);
     printf("%.*s}\n", (int)b.len, b.ptr);
     fr_buf_free(&b);
 }
@@ -145,11 +159,13 @@ static void print_error(const fr_err *err)
 static void print_batch(probe *p, const fr_batch *b)
 {
     for (size_t i = 0; i < b->count; i++) {
-        p->rows += b->events[i].op <= FR_OP_DELETE;
+        if (reader_name == NULL)
+            p->rows += b->events[i].op <= FR_OP_DELETE;
         if (!p->quiet)
             print_event(&b->events[i]);
     }
-    p->bytes += fr_arena_used(b->arena);
+    if (reader_name == NULL)
+        p->bytes += fr_arena_used(b->arena);
 }
 
 /* ---- chunks ---- */
@@ -323,6 +339,179 @@ static fr_rc stream(probe *p, bool interrupt, fr_err *err)
     return rc;
 }
 
+/* ---- two readers ---- */
+
+typedef struct two {
+    probe *p;
+    pthread_mutex_t lock; /* guards the texts and first_done */
+    char *held, *reached; /* where the second reader begins; where the first one is */
+    bool first_done;      /* it has read --commits */
+    atomic_bool opened;   /* the second one was, once */
+    atomic_bool over;     /* it has ended, or the first has failed */
+    fr_rc rc;             /* the second one's */
+    fr_err err;
+} two;
+
+static char *text_now(two *t, char *const *text)
+{
+    pthread_mutex_lock(&t->lock);
+    char *out = fr_strdup(*text);
+    pthread_mutex_unlock(&t->lock);
+    return out;
+}
+
+/* The newest place in the batch; *commits counts on. */
+static void keep_place(const fr_batch *b, char **place, long *commits, long stop_at, char **stop)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        const fr_event *e = &b->events[i];
+        *commits += e->op == FR_OP_COMMIT;
+        if (e->position.resume.len == 0)
+            continue;
+        free(*place);
+        *place = strndup(e->position.resume.ptr, e->position.resume.len);
+        if (*stop == NULL && *commits >= stop_at)
+            *stop = fr_strdup(*place);
+    }
+}
+
+static bool has_reached(two *t, const char *place)
+{
+    pthread_mutex_lock(&t->lock);
+    bool done =
+        t->first_done && t->p->ops->compare(t->p->source, fr_cstr(place), fr_cstr(t->reached)) >= 0;
+    pthread_mutex_unlock(&t->lock);
+    return done;
+}
+
+static fr_rc follow_beside(two *t, fr_reader *r, char **place, int64_t until, fr_err *err)
+{
+    fr_batch *b = fr_batch_new(t->p->batch_events, 1 << 20);
+    long commits = 0;
+    char *unused = NULL;
+    fr_rc rc = FR_OK;
+    while (rc != FR_FAIL && fr_now_us() < until && !has_reached(t, *place)) {
+        fr_batch_reset(b);
+        rc = r->ops->fill(r, b, fr_now_us() + 100000, err);
+        if (rc == FR_FAIL)
+            break;
+        print_batch(t->p, b);
+        keep_place(b, place, &commits, 0, &unused);
+        fflush(stdout);
+        if (r->ops->confirm != NULL)
+            rc = r->ops->confirm(r, fr_cstr(*place), err);
+    }
+    fr_batch_free(b);
+    free(unused);
+    return rc;
+}
+
+static fr_rc beside_only(const probe *p, fr_err *err)
+{
+    fr_reader *r = NULL;
+    FR_TRY(p->ops->read_beside(p->source, fr_cstr(p->resume), &r, err));
+    r->ops->close(r);
+    return FR_OK;
+}
+
+static void *read_beside(void *context)
+{
+    two *t = context;
+    int64_t until = fr_now_us() + t->p->seconds * 1000000;
+    char *held = NULL;
+    reader_name = "beside";
+    while ((held = text_now(t, &t->held)) == NULL && !atomic_load(&t->over) && fr_now_us() < until)
+        fr_sleep_us(10000);
+    for (long i = 0; held != NULL && t->rc != FR_FAIL && i < t->p->times; i++) {
+        fr_reader *r = NULL;
+        char *place = fr_strdup(held);
+        t->rc = t->p->ops->read_beside(t->p->source, fr_cstr(held), &r, &t->err);
+        if (t->rc != FR_FAIL) {
+            atomic_store(&t->opened, true);
+            printf("{\"beside\":%ld}\n", i);
+            t->rc = follow_beside(t, r, &place, until, &t->err);
+            r->ops->close(r);
+        }
+        free(place);
+    }
+    if (t->rc == FR_FAIL)
+        print_error(&t->err);
+    free(held);
+    atomic_store(&t->over, true);
+    return NULL;
+}
+
+static fr_rc confirm_two(two *t, fr_reader *r, fr_err *err)
+{
+    if (r->ops->confirm == NULL)
+        return FR_OK;
+    char *up_to = text_now(t, t->p->confirm_on && atomic_load(&t->opened) ? &t->reached : &t->held);
+    fr_rc rc = r->ops->confirm(r, up_to != NULL ? fr_cstr(up_to) : FR_STR(""), err);
+    free(up_to);
+    return rc;
+}
+
+static fr_rc follow_first(two *t, fr_reader *r, fr_err *err)
+{
+    const probe *p = t->p;
+    fr_batch *b = fr_batch_new(p->batch_events, 1 << 20);
+    int64_t until = fr_now_us() + p->seconds * 1000000, confirm_us = 0;
+    long commits = 0;
+    fr_rc rc = FR_OK;
+    while (rc != FR_FAIL && fr_now_us() < until &&
+           !(atomic_load(&t->over) && commits >= p->commits)) {
+        fr_batch_reset(b);
+        rc = r->ops->fill(r, b, fr_now_us() + 100000, err);
+        if (rc == FR_FAIL)
+            break;
+        print_batch(t->p, b);
+        pthread_mutex_lock(&t->lock);
+        keep_place(b, &t->reached, &commits, p->beside_after, &t->held);
+        t->first_done = commits >= p->commits;
+        pthread_mutex_unlock(&t->lock);
+        fflush(stdout);
+        if (fr_now_us() - confirm_us > 200000) {
+            confirm_us = fr_now_us();
+            rc = confirm_two(t, r, err);
+        }
+    }
+    fr_batch_free(b);
+    return rc;
+}
+
+static void status(probe *p);
+
+static fr_rc two_readers(probe *p, fr_err *err)
+{
+    fr_reader *r = NULL;
+    if (p->ops->read_beside == NULL)
+        return fr_fail(err, FR_ERR_CONFIG, "this source has no second reader");
+    if (p->resume == NULL)
+        return fr_fail(err, FR_ERR_CONFIG, "beside needs --resume");
+    FR_TRY(p->ops->read_stream(p->source, fr_cstr(p->resume), &r, err));
+    two t = {.p = p, .reached = fr_strdup(p->resume)};
+    if (p->beside_after == 0)
+        t.held = fr_strdup(p->beside_resume != NULL ? p->beside_resume : p->resume);
+    pthread_mutex_init(&t.lock, NULL);
+    pthread_t thread;
+    pthread_create(&thread, NULL, read_beside, &t);
+    reader_name = "first";
+    fr_rc rc = follow_first(&t, r, err);
+    atomic_store(&t.over, rc == FR_FAIL || atomic_load(&t.over));
+    pthread_join(thread, NULL);
+    if (rc != FR_FAIL)
+        status(p);
+    reader_name = NULL;
+    r->ops->close(r);
+    if (rc != FR_FAIL && t.rc == FR_FAIL)
+        *err = t.err;
+    printf("{\"held\":%s,\"reached\":%s}\n", t.held != NULL ? t.held : "null", t.reached);
+    pthread_mutex_destroy(&t.lock);
+    free(t.held);
+    free(t.reached);
+    return t.rc == FR_FAIL ? FR_FAIL : rc;
+}
+
 /* ---- the rest ---- */
 
 static fr_rc check(probe *p, fr_err *err)
@@ -410,6 +599,10 @@ static fr_rc verb(probe *p, const char *name, fr_err *err)
         return read_chunks(p, name[1] == 'u', err);
     if (strcmp(name, "stream") == 0 || strcmp(name, "interrupt") == 0)
         return stream(p, name[0] == 'i', err);
+    if (strcmp(name, "beside") == 0)
+        return two_readers(p, err);
+    if (strcmp(name, "beside-only") == 0)
+        return beside_only(p, err);
     if (strcmp(name, "position") == 0)
         return position(p, err);
     if (strcmp(name, "refresh") == 0)
@@ -513,7 +706,7 @@ static int run_again(probe *p, char **verbs, int count)
 
 int main(int argc, char **argv)
 {
-    probe p = {.arena = fr_arena_new(0), .seconds = 30, .batch_events = 4096};
+    probe p = {.arena = fr_arena_new(0), .seconds = 30, .times = 1, .batch_events = 4096};
     p.settings = (fr_source_settings){.pipeline = "probe",
                                       .name = "probe",
                                       .type = "postgres",
@@ -529,6 +722,8 @@ int main(int argc, char **argv)
             p.quiet = true;
         else if (strcmp(o, "no-confirm") == 0)
             p.no_confirm = true;
+        else if (strcmp(o, "confirm-on") == 0)
+            p.confirm_on = true;
         else if (strcmp(o, "again") == 0)
             p.again = true;
         else if (strcmp(o, "insecure") == 0)
@@ -565,6 +760,12 @@ int main(int argc, char **argv)
             p.commits = number(argv, ++i);
         else if (strcmp(o, "heartbeats") == 0)
             p.heartbeats = number(argv, ++i);
+        else if (strcmp(o, "beside-resume") == 0)
+            p.beside_resume = argv[++i];
+        else if (strcmp(o, "beside-after") == 0)
+            p.beside_after = number(argv, ++i);
+        else if (strcmp(o, "times") == 0)
+            p.times = number(argv, ++i);
         else if (strcmp(o, "seconds") == 0)
             p.seconds = number(argv, ++i);
         else if (strcmp(o, "starve-ms") == 0)

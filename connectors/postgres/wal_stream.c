@@ -15,7 +15,7 @@
 #define READER(base) ((stream_reader *)(base))
 
 enum { COPY_BELOW = 8192, DATA_HEAD = 25, ASK_EVERY_US = 1000000 };
-enum { NAP_US = 100, BEHIND_US = 1000000, BESIDE_BEAT_US = 500000 };
+enum { NAP_US = 100, BEHIND_US = 1000000, BESIDE_BEAT_US = 500000, PRESSED_US = 3000000 };
 #define HEARTBEAT_BYTES (16u << 20)
 #define EPOCH_2000_US INT64_C(946684800000000)
 
@@ -33,14 +33,16 @@ typedef struct stream_reader {
     uint32_t epoch;
     char *head; /* of the resume text */
     size_t head_len;
-    uint64_t flush;      /* what we told the server that it may forget */
-    uint64_t read;       /* everything below was received */
-    uint64_t resume_lsn; /* of the last event with a resume */
-    int64_t resume_us;   /* when that was */
-    uint64_t idle_lsn;   /* a keepalive's, with nothing after it yet; 0: none */
-    int64_t alive_us;    /* when to send a status update */
-    int64_t asked_us;    /* when we last asked for a keepalive */
-    fr_buf pending;      /* a message that found the batch full */
+    uint64_t flush;           /* what we told the server that it may forget */
+    uint64_t read;            /* everything below was received */
+    uint64_t resume_lsn;      /* of the last event with a resume */
+    int64_t resume_us;        /* when that was */
+    uint64_t idle_lsn;        /* a keepalive's, with nothing after it yet; 0: none */
+    int64_t alive_us;         /* when to send a status update */
+    int64_t asked_us;         /* when we last asked for a keepalive */
+    int64_t pressed_us;       /* when the server last asked us for an answer */
+    int64_t pressed_since_us; /* since when it has done so again and again */
+    fr_buf pending;           /* a message that found the batch full */
     uint64_t pending_start;
     bool unpublished;          /* the server went on without the publication */
     const fr_table **messages; /* tables that logical messages are rows of */
@@ -55,16 +57,24 @@ static void put_be64(char *out, uint64_t v)
         out[i] = (char)(v & 0xff);
 }
 
-/* R2: write, flush and apply are one. But a second reader says only what it has received. A flush
- * of 0 confirms nothing, does not make it a standby that commits would wait for, and a server that
- * shuts down then waits for `write`. */
+/* A server that shuts down asks until we have confirmed all it sent. Where a table is held we do
+ * not. */
+static bool shuts_down(const stream_reader *r, int64_t now)
+{
+    return now - r->pressed_us < ASK_EVERY_US && r->pressed_us - r->pressed_since_us > PRESSED_US;
+}
+
+/* R2: write, flush and apply are one. Only a second reader, and one that a server which shuts down
+ * would wait for, say what they have received, and a flush of 0: that confirms nothing, makes them
+ * no standby that commits would wait for, and lets the server go. */
 static fr_rc send_status(stream_reader *r, bool ask, fr_err *err)
 {
     char message[34];
     int64_t now = fr_now_us();
     message[0] = 'r';
-    uint64_t flush = r->beside ? 0 : r->flush;
-    put_be64(message + 1, r->beside ? r->read : flush);
+    bool received = r->beside || shuts_down(r, now);
+    uint64_t flush = received ? 0 : r->flush;
+    put_be64(message + 1, received ? r->read : flush);
     put_be64(message + 9, flush);
     put_be64(message + 17, flush);
     put_be64(message + 25, (uint64_t)(fr_wall_us() - EPOCH_2000_US));
@@ -225,6 +235,10 @@ static fr_rc take_keepalive(stream_reader *r, fr_str message, fr_err *err)
         return FR_OK;
     /* Perhaps the server wants to shut down: it waits until all it sent is confirmed. */
     r->resume_us = INT64_MIN / 2;
+    int64_t now = fr_now_us();
+    if (now - r->pressed_us >= ASK_EVERY_US)
+        r->pressed_since_us = now;
+    r->pressed_us = now;
     return send_status(r, false, err);
 }
 

@@ -4,6 +4,7 @@ of its own, and cases that print ok, not ok and skip. Not a test itself.
 Each test has a database and a slot of its own; those that restart a server or change its settings
 bring up a stack of their own (FRESHET_TEST_PG: which of its servers, default pg). FRESHET_BUILD names
 the build folder (default build/dev); arguments choose tests by name."""
+import concurrent.futures
 import json
 import os
 import random
@@ -250,8 +251,23 @@ def resume_with(text, **changes):
     return json.dumps(j)
 
 
-def main():
-    """Runs the tests that were defined; arguments choose some by name. Answers the exit code."""
+def run_one(t):
+    """Whether it did not fail."""
+    try:
+        t()
+        print("ok pg_source.%s" % t.__name__, flush=True)
+    except Skip as e:
+        print("skip pg_source.%s: %s" % (t.__name__, e), flush=True)
+    except Exception as e:
+        if os.environ.get("VERBOSE"):
+            traceback.print_exc()
+        print("not ok pg_source.%s: %s" % (t.__name__, str(e).replace("\n", " ")[:1500]), flush=True)
+        return False
+    return True
+
+
+def main(workers=1):
+    """Runs the tests that were defined, so many at once; arguments choose some by name. Answers the exit code."""
     chosen = sys.argv[1:]
     if not os.environ.get("PG_DSN"):
         print("skip pg_source: PG_DSN is not set")
@@ -259,19 +275,6 @@ def main():
     if not os.path.exists(PROBE):
         print("skip pg_source: %s is not built" % PROBE)
         return 0
-    failed = 0
-    for t in TESTS:
-        if chosen and t.__name__ not in chosen:
-            continue
-        try:
-            t()
-            print("ok pg_source.%s" % t.__name__, flush=True)
-        except Skip as e:
-            print("skip pg_source.%s: %s" % (t.__name__, e), flush=True)
-        except Exception as e:
-            failed += 1
-            if os.environ.get("VERBOSE"):
-                traceback.print_exc()
-            print("not ok pg_source.%s: %s" % (t.__name__, str(e).replace("\n", " ")[:1500]), flush=True)
-    return 1 if failed else 0
-
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        fine = list(pool.map(run_one, [t for t in TESTS if not chosen or t.__name__ in chosen]))
+    return 0 if all(fine) else 1

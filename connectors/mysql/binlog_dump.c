@@ -29,6 +29,7 @@ enum {
 
 struct fr_binlog_dump {
     fr_binlog_source *s;
+    uint32_t server_id; /* ours, or a second reader's */
     fr_my *my;
     fr_binlog_position from;
     int wake;            /* eventfd */
@@ -40,6 +41,12 @@ struct fr_binlog_dump {
 
 /* ---- who we are ---- */
 
+/* Far above the small numbers that people give. */
+static uint32_t id_of(const char *text, size_t len)
+{
+    return UINT32_C(1000000000) + (uint32_t)(fr_hash64(text, len) % UINT32_C(3000000000));
+}
+
 uint32_t fr_binlog_server_id(const fr_source_settings *settings, const fr_binlog_config *config)
 {
     if (config->server_id != 0)
@@ -48,8 +55,41 @@ uint32_t fr_binlog_server_id(const fr_source_settings *settings, const fr_binlog
     gethostname(host, sizeof(host) - 1);
     int n = snprintf(text, sizeof(text), "%s/%s@%s", settings->pipeline, settings->name, host);
     size_t len = n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1;
-    /* Far above the small numbers that people give. */
-    return UINT32_C(1000000000) + (uint32_t)(fr_hash64(text, len) % UINT32_C(3000000000));
+    return id_of(text, len);
+}
+
+/* Column 0 of the answer has it. Where we may not ask, nobody is seen. */
+static fr_rc is_used(fr_my *my, fr_arena *a, const char *sql, uint32_t id, bool *out, fr_err *err)
+{
+    fr_my_rows rows;
+    if (fr_my_query(my, a, "list the replicas", sql, &rows, err) == FR_FAIL)
+        return err->kind == FR_ERR_AUTH ? FR_OK : FR_FAIL;
+    for (size_t i = 0; i < rows.count; i++)
+        *out = *out || fr_my_uint(&rows, i, 0, 0) == id;
+    return FR_OK;
+}
+
+fr_rc fr_binlog_free_server_id(fr_binlog_source *s, fr_my *my, uint32_t *out, fr_err *err)
+{
+    bool renamed = my->version >= (my->mariadb ? 100501u : 80022u);
+    const char *replicas = !renamed      ? "SHOW SLAVE HOSTS"
+                           : my->mariadb ? "SHOW REPLICA HOSTS"
+                                         : "SHOW REPLICAS";
+    fr_arena *a = fr_arena_new(0);
+    bool used = true;
+    fr_rc rc = FR_OK;
+    while (rc != FR_FAIL && used) {
+        char text[64];
+        int n = snprintf(text, sizeof(text), "%" PRIu32 " beside %u", s->server_id,
+                         atomic_fetch_add(&s->beside, 1));
+        *out = id_of(text, (size_t)n);
+        used = *out == s->server_id;
+        rc = is_used(my, a, "SELECT @@server_id", *out, &used, err);
+        if (rc != FR_FAIL)
+            rc = is_used(my, a, replicas, *out, &used, err);
+    }
+    fr_arena_free(a);
+    return rc;
 }
 
 /* ---- commands ---- */
@@ -76,7 +116,7 @@ static bool read_failed(unsigned long len)
 static fr_rc register_replica(fr_binlog_dump *d, fr_err *err)
 {
     fr_buf b = {0};
-    put_le(&b, d->s->server_id, 4);
+    put_le(&b, d->server_id, 4);
     fr_buf_u8(&b, 7); /* what SHOW REPLICAS shows as host */
     fr_buf_text(&b, "freshet");
     put_le(&b, 0, 1 + 1 + 2 + 4 + 4); /* user, password, port, rank, source's id */
@@ -111,9 +151,9 @@ static fr_rc prepare(fr_binlog_dump *d, fr_arena *a, const fr_binlog_start_at *s
                " net_write_timeout=3600, net_read_timeout=3600",
                HEARTBEAT_MS, HEARTBEAT_MS));
     uint64_t id = fr_hash64(s->settings->name, strlen(s->settings->name)) ^
-                  (uint64_t)s->server_id * UINT64_C(0x9e3779b97f4a7c15);
+                  (uint64_t)d->server_id * UINT64_C(0x9e3779b97f4a7c15);
     char uuid[40];
-    snprintf(uuid, sizeof(uuid), "%08" PRIx32 "-%04x-5%03x-8%03x-%012" PRIx64, s->server_id,
+    snprintf(uuid, sizeof(uuid), "%08" PRIx32 "-%04x-5%03x-8%03x-%012" PRIx64, d->server_id,
              (unsigned)(id & 0xffff), (unsigned)(id >> 16 & 0xfff), (unsigned)(id >> 28 & 0xfff),
              id >> 8 & UINT64_C(0xffffffffffff));
     FR_TRY(set(d->my, a, doing, err, "SET @slave_uuid='%s', @replica_uuid='%s'", uuid, uuid));
@@ -135,7 +175,7 @@ static fr_rc dump_gtid(fr_binlog_dump *d, fr_arena *a, const fr_binlog_start_at 
     fr_buf b = {.arena = a}, known = {.arena = a};
     fr_gtids_binary(start->done, &known);
     put_le(&b, DUMP_THROUGH_GTID, 2);
-    put_le(&b, d->s->server_id, 4);
+    put_le(&b, d->server_id, 4);
     put_le(&b, 0, 4); /* no file name */
     put_le(&b, 4, 8); /* position */
     put_le(&b, known.len, 4);
@@ -158,7 +198,7 @@ static fr_rc dump_file(fr_binlog_dump *d, fr_arena *a, bool by_gtid, fr_err *err
     }
     put_le(&b, by_gtid ? 4 : d->from.pos, 4);
     put_le(&b, 0, 2); /* wait at the end of the log */
-    put_le(&b, d->s->server_id, 4);
+    put_le(&b, d->server_id, 4);
     if (!by_gtid)
         fr_buf_text(&b, d->from.file);
     return command(d->my, COMMAND_DUMP, &b, "ask for the log", err);
@@ -173,7 +213,7 @@ static fr_rc start_dump(fr_binlog_dump *d, fr_arena *a, const fr_binlog_start_at
                                              : dump_file(d, a, start->by_gtid, err);
 }
 
-fr_rc fr_binlog_dump_open(fr_binlog_source *s, const fr_binlog_position *p,
+fr_rc fr_binlog_dump_open(fr_binlog_source *s, uint32_t server_id, const fr_binlog_position *p,
                           const fr_binlog_start_at *start, fr_binlog_dump **out, fr_err *err)
 {
     fr_my_target target = {.dsn = s->config->dsn,
@@ -182,6 +222,7 @@ fr_rc fr_binlog_dump_open(fr_binlog_source *s, const fr_binlog_position *p,
                            .timeout_seconds = READ_SECONDS};
     fr_binlog_dump *d = fr_malloc(sizeof(*d));
     d->s = s;
+    d->server_id = server_id;
     d->from = *p;
     d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     d->heard_us = fr_now_us();
@@ -218,7 +259,7 @@ void fr_binlog_dump_close(fr_binlog_dump *d)
 
 fr_rc fr_binlog_dump_allowed(fr_binlog_source *s, fr_err *err)
 {
-    fr_binlog_dump d = {.s = s};
+    fr_binlog_dump d = {.s = s, .server_id = s->server_id};
     FR_TRY(fr_binlog_connect(s, &d.my, err));
     fr_rc rc = register_replica(&d, err);
     fr_my_close(d.my);
@@ -299,7 +340,7 @@ static fr_rc ended(const fr_binlog_dump *d, fr_err *err)
                         "it was shut down, or this reader was killed; if it happens again and "
                         "again, another replica logs in as server_id %" PRIu32
                         ": give this source its own number with sources.%s.log.server_id",
-                        d->s->server_id, d->s->settings->name);
+                        d->server_id, d->s->settings->name);
 }
 
 static fr_rc read_packet(fr_binlog_dump *d, fr_str *event, fr_err *err)

@@ -8,9 +8,9 @@
 
 typedef struct fr_binlog_dump fr_binlog_dump;
 
-/* Connects, registers and asks for the log from p on (by GTID where start says so). Errors of
- * fr_my_connect; what the server says against it comes with the first event. */
-fr_rc fr_binlog_dump_open(fr_binlog_source *s, const fr_binlog_position *p,
+/* Connects, registers as server_id and asks for the log from p on (by GTID where start says so).
+ * Errors of fr_my_connect; what the server says against it comes with the first event. */
+fr_rc fr_binlog_dump_open(fr_binlog_source *s, uint32_t server_id, const fr_binlog_position *p,
                           const fr_binlog_start_at *start, fr_binlog_dump **out, fr_err *err);
 void fr_binlog_dump_close(fr_binlog_dump *d); /* NULL is fine */
 
@@ -31,5 +31,8 @@ fr_rc fr_binlog_dump_allowed(fr_binlog_source *s, fr_err *err);
 /* Our number among the server's replicas: the configured one, or one derived from pipeline,
  * source and host, so that it stays the same. */
 uint32_t fr_binlog_server_id(const fr_source_settings *settings, const fr_binlog_config *config);
+/* A number for a second reader: derived from ours, another one each time, and none that the server
+ * or one of its replicas has, as far as we may see them. */
+fr_rc fr_binlog_free_server_id(fr_binlog_source *s, fr_my *my, uint32_t *out, fr_err *err);
 
 #endif

@@ -76,6 +76,21 @@ fr_rc fr_binlog_server_verify(const fr_binlog_server *server, fr_err *err)
     return FR_OK;
 }
 
+fr_binlog_server fr_binlog_server_of(fr_binlog_source *s)
+{
+    pthread_mutex_lock(&s->lock);
+    fr_binlog_server server = s->server;
+    pthread_mutex_unlock(&s->lock);
+    return server;
+}
+
+void fr_binlog_server_now(fr_binlog_source *s, const fr_binlog_server *server)
+{
+    pthread_mutex_lock(&s->lock);
+    s->server = *server;
+    pthread_mutex_unlock(&s->lock);
+}
+
 /* ---- where its log stands ---- */
 
 fr_rc fr_binlog_gtid_at(fr_my *my, fr_arena *a, const char *file, uint64_t pos, fr_str *out,
@@ -159,15 +174,15 @@ static fr_rc list_files(fr_my *my, const char *ours, log_files *out, fr_err *err
 }
 
 /* Without GTIDs a place means something on one server only. */
-static fr_rc continues_by_file(fr_binlog_source *s, fr_my *my, const fr_binlog_position *p,
-                               bool same_server, fr_err *err)
+static fr_rc continues_by_file(const fr_binlog_source *s, const fr_binlog_server *server, fr_my *my,
+                               const fr_binlog_position *p, bool same_server, fr_err *err)
 {
     log_files files;
     if (!same_server) {
         fr_fail(err, FR_ERR_POSITION,
                 "the stored position %s:%" PRIu64 " is of server %s, this is %s, and without GTIDs "
                 "it says nothing here",
-                p->file, p->pos, p->server, s->server.name);
+                p->file, p->pos, p->server, server->name);
         fr_fail_code(err, "my.other_server");
         return starts_over(s, err);
     }
@@ -242,8 +257,8 @@ static fr_rc read_set(fr_my *my, fr_arena *a, const char *variable, fr_gtids **o
     return fr_gtids_parse(family_of(my->mariadb), text, out, err);
 }
 
-static fr_rc continues_by_gtid(fr_binlog_source *s, fr_my *my, fr_arena *a, const fr_gtids *ours,
-                               fr_err *err)
+static fr_rc continues_by_gtid(const fr_binlog_source *s, fr_my *my, fr_arena *a,
+                               const fr_gtids *ours, fr_err *err)
 {
     fr_gtids *theirs = NULL, *purged = NULL;
     /* D07: what the log has, not what a replica has applied. */
@@ -262,8 +277,9 @@ static fr_rc continues_by_gtid(fr_binlog_source *s, fr_my *my, fr_arena *a, cons
     return rc;
 }
 
-fr_rc fr_binlog_server_continues(fr_binlog_source *s, fr_my *my, const fr_binlog_position *p,
-                                 fr_binlog_start_at *out, fr_err *err)
+fr_rc fr_binlog_server_continues(const fr_binlog_source *s, const fr_binlog_server *server,
+                                 fr_my *my, const fr_binlog_position *p, fr_binlog_start_at *out,
+                                 fr_err *err)
 {
     if (p->mariadb != my->mariadb) {
         fr_fail(err, FR_ERR_POSITION, "the stored position is of %s, this server is %s",
@@ -272,12 +288,12 @@ fr_rc fr_binlog_server_continues(fr_binlog_source *s, fr_my *my, const fr_binlog
         return starts_over(s, err);
     }
     fr_arena *a = fr_arena_new(0);
-    fr_binlog_start_at at = {.same_server = strcmp(p->server, s->server.name) == 0};
+    fr_binlog_start_at at = {.same_server = strcmp(p->server, server->name) == 0};
     fr_rc rc = fr_gtids_parse(family_of(my->mariadb), p->gtid, &at.done, err);
     if (rc == FR_OK) {
-        at.by_gtid = s->config->gtid && s->server.gtids && !fr_gtids_empty(at.done);
+        at.by_gtid = s->config->gtid && server->gtids && !fr_gtids_empty(at.done);
         rc = at.by_gtid ? continues_by_gtid(s, my, a, at.done, err)
-                        : continues_by_file(s, my, p, at.same_server, err);
+                        : continues_by_file(s, server, my, p, at.same_server, err);
     }
     fr_arena_free(a);
     if (rc == FR_FAIL) {

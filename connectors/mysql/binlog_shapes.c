@@ -21,7 +21,7 @@ static fr_rc look_up(fr_binlog_shapes *h, fr_str space, fr_str name, entry *e, f
 {
     fr_my *my = NULL;
     FR_TRY(fr_binlog_take(h->s, &my, err));
-    if (fr_binlog_catalog_table(my, h->s->settings, h->s->server.full_image, space, name, e->arena,
+    if (fr_binlog_catalog_table(my, h->s->settings, h->server->full_image, space, name, e->arena,
                                 &e->table, err) == FR_FAIL) {
         fr_my_close(my);
         return FR_FAIL;
@@ -58,9 +58,9 @@ static fr_rc read_all(fr_binlog_shapes *h, fr_my *my, fr_err *err)
     fr_arena_free(h->arena);
     h->arena = fr_arena_new(0);
     fr_binlog_here here;
-    FR_TRY(fr_binlog_catalog_read(my, h->s->settings, h->s->server.full_image, h->arena,
-                                  &h->catalog, err));
-    FR_TRY(fr_binlog_here_read(my, &h->s->server, h->arena, &here, err));
+    FR_TRY(fr_binlog_catalog_read(my, h->s->settings, h->server->full_image, h->arena, &h->catalog,
+                                  err));
+    FR_TRY(fr_binlog_here_read(my, h->server, h->arena, &here, err));
     h->read_at = fr_binlog_lsn(here.file, here.pos);
     fr_binlog_catalog_shapes(&h->catalog, h->print);
     return FR_OK;
@@ -104,11 +104,11 @@ static const fr_binlog_table *listed(const fr_binlog_shapes *h, const fr_my_rela
 
 /* ---- both ---- */
 
-fr_rc fr_binlog_shapes_open(fr_binlog_shapes *h, fr_binlog_source *s, const char *stored,
-                            fr_err *err)
+fr_rc fr_binlog_shapes_open(fr_binlog_shapes *h, fr_binlog_source *s,
+                            const fr_binlog_server *server, const char *stored, fr_err *err)
 {
-    *h = (fr_binlog_shapes){.s = s, .tables = fr_map_new()};
-    if (s->server.full_metadata && stored[0] == '\0')
+    *h = (fr_binlog_shapes){.s = s, .server = server, .tables = fr_map_new()};
+    if (server->full_metadata && stored[0] == '\0')
         return FR_OK;
     FR_TRY(read_catalog(h, err));
     if (stored[0] != '\0' && strcmp(stored, h->print) != 0)
@@ -129,7 +129,7 @@ fr_rc fr_binlog_shapes_describe(fr_binlog_shapes *h, fr_my_relation *r, fr_arena
     const fr_table_settings *settings = fr_source_match(h->s->settings, r->space, r->name);
     const fr_binlog_table *known = NULL;
     r->captured = settings != NULL;
-    r->full_image = h->s->server.full_image;
+    r->full_image = h->server->full_image;
     if (settings == NULL)
         return FR_OK;
     if (r->named && h->arena == NULL) {

@@ -16,6 +16,7 @@
 
 typedef struct fr_binlog_shapes {
     fr_binlog_source *s;
+    const fr_binlog_server *server; /* the reader's */
     fr_map *tables;  /* "space\0name" -> entry; what was looked up since the last DDL */
     fr_arena *arena; /* the catalog's; NULL: not read */
     fr_binlog_catalog catalog;
@@ -25,8 +26,8 @@ typedef struct fr_binlog_shapes {
 } fr_binlog_shapes;
 
 /* stored: the position's fingerprint. POSITION my.shape_unknown when tables changed since. */
-fr_rc fr_binlog_shapes_open(fr_binlog_shapes *h, fr_binlog_source *s, const char *stored,
-                            fr_err *err);
+fr_rc fr_binlog_shapes_open(fr_binlog_shapes *h, fr_binlog_source *s,
+                            const fr_binlog_server *server, const char *stored, fr_err *err);
 void fr_binlog_shapes_close(fr_binlog_shapes *h);
 /* fr_binlog_calls.describe */
 fr_rc fr_binlog_shapes_describe(fr_binlog_shapes *h, fr_my_relation *r, fr_arena *a, fr_err *err);

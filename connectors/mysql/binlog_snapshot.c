@@ -166,9 +166,12 @@ static fr_rc view_new(fr_binlog_source *s, fr_binlog_view *v, bool first, place 
     fr_binlog_catalog before;
     fr_my *my = NULL;
     FR_TRY(fr_binlog_take(s, &my, err));
-    fr_rc rc = fr_binlog_server_read(my, &s->server, err);
-    if (rc == FR_OK)
-        rc = fr_binlog_catalog_read(my, s->settings, s->server.full_image, v->arena, &before, err);
+    fr_binlog_server server;
+    fr_rc rc = fr_binlog_server_read(my, &server, err);
+    if (rc == FR_OK) {
+        fr_binlog_server_now(s, &server);
+        rc = fr_binlog_catalog_read(my, s->settings, server.full_image, v->arena, &before, err);
+    }
     if (rc == FR_OK)
         rc = fr_binlog_catalog_verify(s->settings, &before, err);
     if (rc == FR_OK && first)

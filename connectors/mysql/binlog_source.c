@@ -151,8 +151,8 @@ fr_binlog_source *fr_binlog_source_new(const fr_source_settings *settings, const
     s->type = ops->type;
     s->server_id = fr_binlog_server_id(settings, s->config);
     pthread_mutex_init(&s->lock, NULL);
-    atomic_store(&s->lag_us, -1);
-    atomic_store(&s->lag_bytes, -1);
+    atomic_store(&s->seen.lag_us, -1);
+    atomic_store(&s->seen.lag_bytes, -1);
     atomic_store(&s->retained_bytes, -1);
     return s;
 }
@@ -267,14 +267,14 @@ static uint64_t binlog_resume_lsn(fr_source *base, fr_str resume)
 static void binlog_status(fr_source *base, fr_status *out)
 {
     fr_binlog_source *s = SOURCE(base);
-    *out = (fr_status){.connected = atomic_load(&s->connected),
-                       .lag_us = atomic_load(&s->lag_us),
-                       .lag_bytes = atomic_load(&s->lag_bytes),
+    *out = (fr_status){.connected = atomic_load(&s->seen.connected),
+                       .lag_us = atomic_load(&s->seen.lag_us),
+                       .lag_bytes = atomic_load(&s->seen.lag_bytes),
                        .retained_bytes = atomic_load(&s->retained_bytes),
                        .retained_limit = -1,
-                       .server_lsn = atomic_load(&s->server_lsn),
-                       .read_lsn = atomic_load(&s->read_lsn),
-                       .last_byte_us = atomic_load(&s->last_byte_us)};
+                       .server_lsn = atomic_load(&s->seen.server_lsn),
+                       .read_lsn = atomic_load(&s->seen.read_lsn),
+                       .last_byte_us = atomic_load(&s->seen.last_byte_us)};
 }
 
 /* Bytes of the files from ours on, less what of ours is read. */
@@ -298,15 +298,15 @@ static fr_rc ask_status(fr_binlog_source *s, fr_my *my, fr_arena *a, fr_err *err
 {
     fr_binlog_here here;
     fr_my_rows files;
-    fr_binlog_server plain = s->server;
+    fr_binlog_server plain = fr_binlog_server_of(s);
     plain.gtids = false;
     FR_TRY(fr_binlog_here_read(my, &plain, a, &here, err));
-    atomic_store(&s->server_lsn, fr_binlog_lsn(here.file, here.pos));
-    uint64_t read = atomic_load(&s->read_lsn);
+    atomic_store(&s->seen.server_lsn, fr_binlog_lsn(here.file, here.pos));
+    uint64_t read = atomic_load(&s->seen.read_lsn);
     if (read == 0)
         return FR_OK;
     if (fr_my_query(my, a, "list the binary logs", "SHOW BINARY LOGS", &files, err) == FR_OK)
-        atomic_store(&s->lag_bytes, bytes_behind(&files, read));
+        atomic_store(&s->seen.lag_bytes, bytes_behind(&files, read));
     else if (err->kind != FR_ERR_AUTH)
         return FR_FAIL;
     return FR_OK;
@@ -354,7 +354,8 @@ static fr_rc binlog_apply_objects(fr_source *base, fr_findings *done, fr_err *er
     .options = fr_binlog_options_table, .config_size = sizeof(fr_binlog_config),                   \
     .check = fr_binlog_check, .list_tables = binlog_list_tables, .plan = fr_binlog_plan,           \
     .end_view = fr_binlog_end_view, .read_chunk = fr_binlog_read_chunk,                            \
-    .row_key = fr_binlog_row_key, .read_stream = fr_binlog_read_stream, .compare = binlog_compare, \
+    .row_key = fr_binlog_row_key, .read_stream = fr_binlog_read_stream,                            \
+    .read_beside = fr_binlog_read_beside, .compare = binlog_compare,                               \
     .resume_lsn = binlog_resume_lsn, .status = binlog_status, .refresh = binlog_refresh,           \
     .busy = binlog_busy, .check_where = fr_binlog_check_where,                                     \
     .apply_objects = binlog_apply_objects, .close = binlog_close

@@ -13,7 +13,7 @@
  *   binlog_where.c     is this a condition that a snapshot can have?
  *   binlog_chunk.c     the reader of one chunk
  *   binlog_dump.c      the transport: register as a replica, ask for the log, one event at a time
- *   binlog_stream.c    the reader of the log
+ *   binlog_stream.c    the reader of the log, and a second one beside it
  *   binlog_check.c     the pre-flight catalogue
  *   binlog_decode.c    bytes of events to batches (pure, with my_*.c) */
 #ifndef FR_MYSQL_BINLOG_SOURCE_H
@@ -76,13 +76,21 @@ typedef struct fr_binlog_view {
     bool ended;
 } fr_binlog_view;
 
+/* What a reader of the log has seen; from any thread. */
+typedef struct fr_binlog_seen {
+    atomic_bool connected;
+    atomic_llong lag_us, lag_bytes, last_byte_us;
+    atomic_ullong server_lsn, read_lsn;
+} fr_binlog_seen;
+
 typedef struct fr_binlog_source {
     fr_source base;
     const fr_source_settings *settings;
     const fr_binlog_config *config;
-    const char *type; /* "mysql", "mariadb" */
-    fr_binlog_server server;
-    uint32_t server_id; /* ours */
+    const char *type;        /* "mysql", "mariadb" */
+    fr_binlog_server server; /* the lock guards it where another thread than the owner's reads */
+    uint32_t server_id;      /* ours */
+    atomic_uint beside;      /* how many second readers were opened: each has a number of its own */
 
     pthread_mutex_t lock; /* guards idle, views and epoch */
     fr_my *idle[FR_BINLOG_IDLE_MAX];
@@ -92,9 +100,8 @@ typedef struct fr_binlog_source {
     uint32_t epoch; /* of the stream, or of the plan */
 
     /* status(): from any thread */
-    atomic_bool connected;
-    atomic_llong lag_us, lag_bytes, retained_bytes, last_byte_us;
-    atomic_ullong server_lsn, read_lsn;
+    fr_binlog_seen seen; /* of the stream's reader; a second one has its own */
+    atomic_llong retained_bytes;
 } fr_binlog_source;
 
 extern const fr_option fr_binlog_options_table[];
@@ -112,6 +119,10 @@ void fr_binlog_give(fr_binlog_source *s, fr_my *my); /* NULL is fine */
 
 /* binlog_server.c */
 fr_rc fr_binlog_server_read(fr_my *my, fr_binlog_server *out, fr_err *err);
+/* What the source knows of its server, from another thread than the owner's; and the new state of
+ * it, from the owner's. */
+fr_binlog_server fr_binlog_server_of(fr_binlog_source *s);
+void fr_binlog_server_now(fr_binlog_source *s, const fr_binlog_server *server);
 /* CONFIG errors that name setting and remedy: what a log must have for us. */
 fr_rc fr_binlog_server_verify(const fr_binlog_server *server, fr_err *err);
 /* Where the log ends now, with the GTIDs of all groups in it. AUTH my.grants without the right. */
@@ -128,8 +139,9 @@ typedef struct fr_binlog_start_at {
 } fr_binlog_start_at;
 /* May we go on at p (R6)? POSITION errors my.purged, my.server_behind, my.log_reset,
  * my.diverged, my.other_server show both positions. */
-fr_rc fr_binlog_server_continues(fr_binlog_source *s, fr_my *my, const fr_binlog_position *p,
-                                 fr_binlog_start_at *out, fr_err *err);
+fr_rc fr_binlog_server_continues(const fr_binlog_source *s, const fr_binlog_server *server,
+                                 fr_my *my, const fr_binlog_position *p, fr_binlog_start_at *out,
+                                 fr_err *err);
 /* The POSITION error that the server's refusal of a dump (1236) means; else as it is. */
 fr_rc fr_binlog_refused(const fr_binlog_source *s, const fr_binlog_position *p, fr_err *err);
 
@@ -174,6 +186,7 @@ fr_rc fr_binlog_read_chunk(fr_source *base, const fr_plan *plan, const fr_chunk 
 fr_rc fr_binlog_row_key(fr_source *base, fr_batch *b, const fr_event *e, fr_str *out, fr_err *err);
 /* binlog_stream.c */
 fr_rc fr_binlog_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err);
+fr_rc fr_binlog_read_beside(fr_source *base, fr_str resume, fr_reader **out, fr_err *err);
 /* binlog_check.c */
 fr_rc fr_binlog_check(const fr_source_settings *settings, fr_findings *out, fr_err *err);
 

@@ -17,11 +17,17 @@ enum {
     EVENT_HEARTBEAT2 = 41,
     HEADER_TYPE = 4 /* its place in the header */
 };
+enum { BESIDE_BEAT_US = 500000 };
 #define HEARTBEAT_BYTES (16u << 20)
 
 typedef struct stream_reader {
     fr_reader base;
     fr_binlog_source *s;
+    bool beside;          /* a second reader */
+    fr_binlog_seen *seen; /* the source's, or own */
+    fr_binlog_seen own;
+    fr_binlog_server server; /* as it was when we began */
+    uint32_t server_id;      /* ours, or a second reader's */
     fr_binlog_dump *dump;
     fr_binlog *decoder;
     fr_binlog_shapes shapes;
@@ -101,7 +107,7 @@ static void committed(stream_reader *r, fr_batch *b, fr_event *e)
     const fr_binlog_place *at = fr_binlog_where(r->decoder);
     int64_t lag = fr_wall_us() - at->commit_us;
     e->position.resume = resume_text(r, b);
-    atomic_store_explicit(&r->s->lag_us, lag > 0 ? lag : 0, memory_order_relaxed);
+    atomic_store_explicit(&r->seen->lag_us, lag > 0 ? lag : 0, memory_order_relaxed);
 }
 
 /* R3: the log moved, but nothing of it was ours. */
@@ -114,8 +120,9 @@ static void maybe_heartbeat(stream_reader *r, fr_batch *b)
     char file[FR_BINLOG_FILE_MAX];
     snprintf(file, sizeof(file), "%.*s", FR_ARG(at->safe_file));
     uint64_t lsn = fr_binlog_lsn(file, at->safe_offset);
-    if (lsn <= r->resume_lsn || (lsn - r->resume_lsn < HEARTBEAT_BYTES &&
-                                 now - r->resume_us < r->s->settings->heartbeat_us))
+    int64_t every = r->beside ? BESIDE_BEAT_US : r->s->settings->heartbeat_us;
+    if (lsn <= r->resume_lsn ||
+        (lsn - r->resume_lsn < HEARTBEAT_BYTES && now - r->resume_us < every))
         return;
     fr_event *e = fr_batch_add(b, FR_OP_HEARTBEAT, NULL);
     e->position.lsn = lsn;
@@ -175,12 +182,12 @@ static void moved(stream_reader *r, bool all)
     const fr_binlog_place *at = fr_binlog_where(r->decoder);
     uint64_t lsn = at->file_number << 40 | at->offset;
     r->read_lsn = lsn > r->read_lsn ? lsn : r->read_lsn;
-    atomic_store_explicit(&r->s->read_lsn, r->read_lsn, memory_order_relaxed);
+    atomic_store_explicit(&r->seen->read_lsn, r->read_lsn, memory_order_relaxed);
     if (!all)
         return;
-    atomic_store(&r->s->server_lsn, r->read_lsn);
-    atomic_store(&r->s->lag_us, 0);
-    atomic_store(&r->s->lag_bytes, 0);
+    atomic_store(&r->seen->server_lsn, r->read_lsn);
+    atomic_store(&r->seen->lag_us, 0);
+    atomic_store(&r->seen->lag_bytes, 0);
 }
 
 static fr_rc finish_events(stream_reader *r, fr_batch *b, size_t from, fr_str event)
@@ -214,6 +221,17 @@ static fr_rc take(stream_reader *r, fr_batch *b, fr_str event, fr_err *err)
     return rc;
 }
 
+/* A table that was held has a way on that leaves the others alone; and a second reader can have
+ * another number the next time. */
+static fr_rc way_on(const stream_reader *r, fr_err *err)
+{
+    if (r->beside && strcmp(err->code, "my.server_id_clash") == 0)
+        err->kind = FR_ERR_BUSY;
+    if (r->beside && err->kind == FR_ERR_POSITION)
+        fr_fail_hint(err, "freshet snapshot start TABLE reads the table that was held anew");
+    return FR_FAIL;
+}
+
 /* ---- filling ---- */
 
 /* FR_OK: go on; FR_IDLE: enough for now. */
@@ -230,7 +248,7 @@ static fr_rc read_one(stream_reader *r, fr_batch *b, size_t before, int64_t dead
         return over ? FR_IDLE : FR_OK;
     }
     FR_TRY(rc = take(r, b, event, err));
-    atomic_store_explicit(&r->s->last_byte_us, fr_now_us(), memory_order_relaxed);
+    atomic_store_explicit(&r->seen->last_byte_us, fr_now_us(), memory_order_relaxed);
     maybe_heartbeat(r, b);
     /* A busy log with nothing of ours in it must not hold the caller. */
     if (rc == FR_OK && b->count == before && fr_now_us() >= deadline_us)
@@ -248,8 +266,8 @@ static fr_rc stream_fill(fr_reader *base, fr_batch *b, int64_t deadline_us, fr_e
     while (rc == FR_OK && !fr_batch_full(b))
         rc = read_one(r, b, before, deadline_us, err);
     if (rc == FR_FAIL) {
-        atomic_store(&r->s->connected, false);
-        return FR_FAIL;
+        atomic_store(&r->seen->connected, false);
+        return way_on(r, err);
     }
     maybe_heartbeat(r, b);
     return b->count > before ? FR_OK : FR_IDLE;
@@ -265,7 +283,7 @@ static void stream_close(fr_reader *base)
     stream_reader *r = READER(base);
     if (r == NULL)
         return;
-    atomic_store(&r->s->connected, false);
+    atomic_store(&r->seen->connected, false);
     fr_binlog_dump_close(r->dump);
     fr_binlog_free(r->decoder);
     fr_gtids_free(r->published);
@@ -285,7 +303,7 @@ static const fr_reader_ops stream_ops = {
 static fr_rc continues(stream_reader *r, fr_my *my, fr_binlog_start_at *start, fr_err *err)
 {
     fr_binlog_start_at here;
-    FR_TRY(fr_binlog_server_continues(r->s, my, &r->at, &here, err));
+    FR_TRY(fr_binlog_server_continues(r->s, &r->server, my, &r->at, &here, err));
     if (r->at.held_file[0] == '\0') {
         *start = here;
         return FR_OK;
@@ -299,7 +317,7 @@ static fr_rc continues(stream_reader *r, fr_my *my, fr_binlog_start_at *start, f
         r->published = here.done;
     else
         fr_gtids_free(here.done);
-    if (fr_binlog_server_continues(r->s, my, &r->from, start, err) == FR_FAIL)
+    if (fr_binlog_server_continues(r->s, &r->server, my, &r->from, start, err) == FR_FAIL)
         return fr_fail_in(err, "read the XA transactions again that are prepared since");
     if (start->by_gtid == here.by_gtid || here.same_server)
         return FR_OK;
@@ -316,9 +334,9 @@ static fr_rc continues(stream_reader *r, fr_my *my, fr_binlog_start_at *start, f
 static fr_rc at_the_newest(stream_reader *r, fr_my *my, fr_err *err)
 {
     fr_binlog_here here = {.pos = 0};
-    if (!FR_FAILPOINT("r6"))
+    if (r->beside || !FR_FAILPOINT("r6"))
         return FR_OK;
-    FR_TRY(fr_binlog_here_read(my, &r->s->server, r->arena, &here, err));
+    FR_TRY(fr_binlog_here_read(my, &r->server, r->arena, &here, err));
     snprintf(r->at.file, sizeof(r->at.file), "%s", here.file);
     r->at.pos = here.pos;
     r->at.gtid = here.gtid;
@@ -332,15 +350,19 @@ static fr_rc may_start(stream_reader *r, fr_binlog_start_at *start, fr_err *err)
     fr_my *my = NULL;
     fr_binlog_catalog c;
     FR_TRY(fr_binlog_take(s, &my, err));
-    fr_rc rc = fr_binlog_server_read(my, &s->server, err);
+    fr_rc rc = fr_binlog_server_read(my, &r->server, err);
+    if (rc == FR_OK && !r->beside)
+        fr_binlog_server_now(s, &r->server);
     if (rc == FR_OK)
-        rc = fr_binlog_server_verify(&s->server, err);
+        rc = fr_binlog_server_verify(&r->server, err);
     if (rc == FR_OK)
-        rc = fr_binlog_catalog_read(my, s->settings, s->server.full_image, r->arena, &c, err);
+        rc = fr_binlog_catalog_read(my, s->settings, r->server.full_image, r->arena, &c, err);
     if (rc == FR_OK)
         rc = fr_binlog_catalog_verify(s->settings, &c, err);
     if (rc == FR_OK)
         rc = at_the_newest(r, my, err);
+    if (rc == FR_OK && r->beside)
+        rc = fr_binlog_free_server_id(s, my, &r->server_id, err);
     if (rc == FR_OK)
         rc = continues(r, my, start, err);
     if (rc == FR_FAIL)
@@ -354,7 +376,7 @@ static fr_rc make_decoder(stream_reader *r, const fr_binlog_start_at *start, fr_
 {
     const fr_binlog_calls calls = {.context = r, .describe = describe, .statement = statement};
     const fr_binlog_options options = {.family =
-                                           r->s->server.mariadb ? FR_GTID_MARIADB : FR_GTID_MYSQL,
+                                           r->server.mariadb ? FR_GTID_MARIADB : FR_GTID_MYSQL,
                                        .epoch = r->at.epoch,
                                        .xa_hold = r->s->config->xa != 0,
                                        .xa_limit = (size_t)r->s->config->xa_limit};
@@ -377,9 +399,9 @@ static fr_rc start_stream(stream_reader *r, fr_str resume, fr_err *err)
     FR_TRY(fr_binlog_position_parse(r->arena, resume, &r->at, err));
     r->from = r->at;
     FR_TRY(may_start(r, &start, err));
-    fr_rc rc = fr_binlog_shapes_open(&r->shapes, s, r->at.shapes, err);
+    fr_rc rc = fr_binlog_shapes_open(&r->shapes, s, &r->server, r->at.shapes, err);
     if (rc == FR_OK)
-        rc = fr_binlog_dump_open(s, &r->from, &start, &r->dump, err);
+        rc = fr_binlog_dump_open(s, r->server_id, &r->from, &start, &r->dump, err);
     if (rc == FR_OK) {
         r->at.epoch += start.same_server ? 0 : 1;
         r->resume_lsn = start.same_server ? fr_binlog_lsn(r->at.file, r->at.pos) : 0;
@@ -387,31 +409,47 @@ static fr_rc start_stream(stream_reader *r, fr_str resume, fr_err *err)
         r->at.file_time = start.same_server ? r->at.file_time : 0;
         r->known_time = r->at.file_time;
         snprintf(r->known_file, sizeof(r->known_file), "%s", r->at.file);
-        snprintf(r->at.server, sizeof(r->at.server), "%s", s->server.name);
+        snprintf(r->at.server, sizeof(r->at.server), "%s", r->server.name);
         rc = make_decoder(r, &start, err);
     }
     fr_gtids_free(start.done);
     return rc;
 }
 
-fr_rc fr_binlog_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err)
+static fr_rc open_reader(fr_binlog_source *s, bool beside, fr_str resume, fr_reader **out,
+                         fr_err *err)
 {
-    fr_binlog_source *s = SOURCE(base);
     stream_reader *r = fr_malloc(sizeof(*r));
     r->base.ops = &stream_ops;
     r->s = s;
+    r->beside = beside;
+    r->seen = beside ? &r->own : &s->seen;
+    r->server_id = s->server_id;
     r->arena = fr_arena_new(0);
     r->fresh = true;
     r->resume_us = fr_now_us();
     if (start_stream(r, resume, err) == FR_FAIL) {
+        way_on(r, err);
         stream_close(&r->base);
         return fr_fail_in(err, "read the log");
     }
-    pthread_mutex_lock(&s->lock);
-    s->epoch = r->at.epoch;
-    pthread_mutex_unlock(&s->lock);
-    atomic_store(&s->connected, true);
-    atomic_store(&s->read_lsn, r->read_lsn);
+    if (!beside) {
+        pthread_mutex_lock(&s->lock);
+        s->epoch = r->at.epoch;
+        pthread_mutex_unlock(&s->lock);
+    }
+    atomic_store(&r->seen->connected, true);
+    atomic_store(&r->seen->read_lsn, r->read_lsn);
     *out = &r->base;
     return FR_OK;
+}
+
+fr_rc fr_binlog_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err)
+{
+    return open_reader(SOURCE(base), false, resume, out, err);
+}
+
+fr_rc fr_binlog_read_beside(fr_source *base, fr_str resume, fr_reader **out, fr_err *err)
+{
+    return open_reader(SOURCE(base), true, resume, out, err);
 }

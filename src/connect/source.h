@@ -112,14 +112,14 @@ typedef struct fr_source_ops {
      * from a resume that is not before what the stream's reader has confirmed, beside that reader,
      * readers of chunks and all other calls. It changes neither what status says nor what the
      * server keeps: confirm only keeps it alive, whatever resume it is given. While nothing of ours
-     * comes it says about every second how far it has read (HEARTBEAT), so that the caller sees
-     * when it has reached the stream's reader. What is behind that one's position must not be
-     * published from here: a server may show it here before it would survive a failover. From any
-     * thread, as often as there is something to catch up; close it when there is not. BUSY: there
-     * is no room for another reader now. POSITION: the log does not go back so far, or cannot be
-     * read there any more: what is left is a new snapshot of the table. CONFIG source.beside: this
-     * server cannot. Optional; without it, and where the server cannot, the one stream has to read
-     * again from there. */
+     * comes it says about every second how far it has read, if that is news (HEARTBEAT), so that
+     * the caller sees when it has reached the stream's reader. What is behind that one's position
+     * must not be published from here: a server may show it here before it would survive a
+     * failover. From any thread, as often as there is something to catch up; close it when there is
+     * not. BUSY: there is no room for another reader now. POSITION: the log does not go back so
+     * far, or cannot be read there any more: what is left is a new snapshot of the table. CONFIG
+     * source.beside: this server cannot. Optional; without it, and where the server cannot, the one
+     * stream has to read again from there. */
     fr_rc (*read_beside)(fr_source *s, fr_str resume, fr_reader **out, fr_err *err);
     /* Orders two resume texts of this source: <0, 0, >0. */
     int (*compare)(fr_source *s, fr_str a, fr_str b);

@@ -1,48 +1,16 @@
 #!/usr/bin/env python3
 """postgres-wal: a second reader of the log beside the stream's (decision 42), for tables that were held."""
 import json
-import subprocess
 import sys
 import threading
 
 from pg_source_case import *  # noqa: F401,F403: the vocabulary of these tests
 
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+
+from source_beside import Both, said, same_as_first  # noqa: E402
+
 COPIES = "SELECT count(*) FROM pg_replication_slots WHERE temporary AND database = current_database()"
-
-
-def said(lines, reader, since=None):
-    """What a reader said of the log after the place; each row with its table's columns as they were then."""
-    out, columns, on = [], {}, since is None
-    for x in lines:
-        if x.get("reader") != reader or "op" not in x:
-            continue
-        if x["op"] == "TABLE":
-            columns[x["table"]] = [(c["name"], c["kind"], c["nullable"]) for c in x["columns"]]
-        elif on and x["op"] != "HEARTBEAT":
-            out.append(dict({k: v for k, v in x.items() if k != "reader"}, columns=columns.get(x.get("table"))))
-        on = on or x.get("resume") == since
-    return out
-
-
-def both(d, commits, **options):
-    """Starts the probe's two readers."""
-    return subprocess.Popen(d.command("beside", commits=commits, seconds=DEADLINE, **options),
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def ended(p):
-    out, err = p.communicate(timeout=180)
-    return Result(p.returncode, [json.loads(x) for x in out.splitlines()], err)
-
-
-def until_says(p, *signs):
-    """The lines up to the one that has all signs."""
-    lines = []
-    for line in p.stdout:
-        lines.append(json.loads(line))
-        if all(s in line for s in signs):
-            return lines
-    raise AssertionError("ended without %r: %r %s" % (signs, lines[-2:], p.stderr.read()[-1000:]))
 
 
 def no_copies(d, what):
@@ -74,28 +42,17 @@ def says_the_same(d):
     """Under load, with an ALTER in between, opened three times: events, values, positions, shapes."""
     tables(d)
     rounds, after = 40, 30
-    p = both(d, 2 * rounds + 1, beside_after=after, times=3)
+    p = Both(d, 2 * rounds + 1, beside_after=after, times=3)
     writers = [threading.Thread(target=load, args=(d, w, rounds)) for w in (1, 2)]
     for w in writers:
         w.start()
-    until_slot = until("a second reader", lambda: d.one(COPIES) or p.poll() is not None)
+    until_slot = until("a second reader", lambda: d.one(COPIES) or not p.running())
     for w in writers:
         w.join()
-    r = ended(p).fine()
+    r = p.fine()
     expect(bool(until_slot), True, "a copy of the slot was there")
+    status = same_as_first(r, "public.a", 5000, 3, shapes=2)
     held = r.first("held")["held"]
-    text = next(x["resume"] for x in r.lines if x.get("resume") and json.loads(x["resume"]) == held)
-    want, got = said(r.lines, "first", text), said(r.lines, "beside")
-    rows = sum(x["op"] in "cud" for x in want)
-    if not want or rows < 5000:
-        raise AssertionError("only %d rows to compare" % rows)
-    expect(len(got), 3 * len(want), "events of three readers")
-    for i in range(3):
-        expect(got[i * len(want):(i + 1) * len(want)] == want, True, "reader %d says the same" % i)
-    shapes = {json.dumps(x["columns"]) for x in want if x.get("table") == "public.a"}
-    expect(len(shapes), 2, "shapes of the altered table")
-    expect(want[1:] == got[:len(want) - 1], False, "the comparison can fail")
-    status = next(x for x in r.lines if "confirmed_lsn" in x)
     # A position in the log as status has it, from its text.
     high, low = held["end_lsn"].split("/")
     expect((status["connected"], status["confirmed_lsn"]), (True, int(high, 16) << 32 | int(low, 16)),
@@ -111,14 +68,14 @@ def first_goes_on_confirming(d):
     tables(d)
     for i in range(20):
         d.sql("INSERT INTO a VALUES (%s, 'v')", i)
-    p = both(d, 40, beside_after=5, confirm_on=True)
+    p = Both(d, 40, beside_after=5, confirm_on=True)
     until("confirmed beyond it", lambda: d.one(
         "SELECT count(*) FROM pg_replication_slots s, pg_replication_slots copy WHERE copy.temporary"
         " AND copy.database = current_database() AND s.slot_name = %s"
         " AND s.confirmed_flush_lsn > copy.confirmed_flush_lsn", d.slot))
     for i in range(20, 40):
         d.sql("INSERT INTO a VALUES (%s, 'v')", i)
-    r = ended(p).fine()
+    r = p.fine()
     expect([x["after"]["id"] for x in said(r.lines, "beside") if x["op"] == "c"], list(range(5, 40)), "rows")
     refused = d.probe("beside-only").fails("POSITION", "pg.slot_ahead")
     expect("freshet snapshot start" in refused["hint"], True, refused["hint"])
@@ -127,13 +84,13 @@ def first_goes_on_confirming(d):
 
 def lets_the_server_stop(s, d):
     """Though the first confirms no further than where a table is held, and the second nothing."""
-    p = both(d, 3)
-    until_says(p, '"beside"', '"COMMIT"')
+    p = Both(d, 3)
+    p.until(reader="beside", op="COMMIT")
     d.conn.close()
     began = time.time()
     s.stack("stop", s.name)
     took = time.time() - began
-    r = ended(p)
+    r = p.end()
     expect((r.code, r.error()["error"], took < 15), (3, "CONNECT", True), "stopped in %.1f s" % took)
 
 
@@ -145,19 +102,17 @@ def alive_while_idle():
         d = Db("idle", base=s.dsn)
         tables(d)
         d.sql("INSERT INTO a VALUES (1, 'v')")
-        p = both(d, 2, heartbeat_ms=3600000)
-        lines = until_says(p, '"beside"', '"COMMIT"')
-        began = time.time()
-        while time.time() - began < 5:
-            lines += until_says(p, '"beside"', '"HEARTBEAT"') if time.time() - began < 1 else []
-            time.sleep(0.1)
-            expect(p.poll(), None, "it runs")
+        p = Both(d, 2, heartbeat_ms=3600000)
+        p.until(reader="beside", op="COMMIT")
+        d.sql("SELECT pg_switch_wal()")
+        p.until(reader="beside", op="HEARTBEAT")
+        time.sleep(4.5)
+        expect(p.running(), True, "both run")
         d.sql("INSERT INTO a VALUES (2, 'v')")
-        r = ended(p)
-        lines += r.lines
+        r = p.end()
         expect(r.code, 0, "exit code: %s" % r.err[-500:])
         for reader in ("first", "beside"):
-            expect([x["after"]["id"] for x in said(lines, reader) if x["op"] == "c"], [1, 2], reader)
+            expect([x["after"]["id"] for x in said(r.lines, reader) if x["op"] == "c"], [1, 2], reader)
         lets_the_server_stop(s, d)
     finally:
         s.close()
@@ -167,11 +122,10 @@ def alive_while_idle():
 def killed_in_the_middle(d):
     tables(d)
     d.sql("INSERT INTO a SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i")
-    p = both(d, 1000)
-    until_says(p, '"beside"', '"op":"c"')
+    p = Both(d, 1000)
+    p.until(reader="beside", op="c")
     expect(d.one(COPIES), 1, "its slot")
     p.kill()
-    p.communicate()
     no_copies(d, "after SIGKILL")
 
 
@@ -230,14 +184,18 @@ def a_slot_that_was_lost():
 
 
 @db_test
-def old_servers_say_so(d):
-    if d.conn.server_version >= 120000:
-        raise Skip("12 and later can")
+def what_the_server_can(d):
+    """Before 12 the source says that it cannot; then plan has nothing to say."""
     d.sql("CREATE TABLE a(id int PRIMARY KEY, v text)")
     d.publish()
     d.start()
-    e = d.probe("beside", commits=0).fails("CONFIG", "source.beside")
-    expect("12" in e["hint"], True, e)
+    told = [x["text"] for x in d.probe("check").fine().lines if x.get("finding") == "pg.beside"]
+    if d.conn.server_version >= 120000:
+        d.probe("beside-only").fine()
+        expect(told, [], "plan")
+    else:
+        e = d.probe("beside-only").fails("CONFIG", "source.beside")
+        expect(("12" in e["hint"], len(told)), (True, 1), e)
 
 
 if __name__ == "__main__":

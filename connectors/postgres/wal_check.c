@@ -262,9 +262,10 @@ static fr_rc check_own_slot(check *c, fr_err *err)
     if (!c->slot_exists)
         return FR_OK;
     snprintf(sql, sizeof(sql),
-             "SELECT plugin, database, restart_lsn, %s FROM pg_catalog.pg_replication_slots"
+             "SELECT plugin, database, restart_lsn, %s, %s FROM pg_catalog.pg_replication_slots"
              " WHERE slot_name = $1",
-             c->s->version >= 130000 ? "wal_status" : "NULL");
+             c->s->version >= 130000 ? "wal_status" : "NULL",
+             c->s->version >= 140000 ? "two_phase" : "NULL");
     FR_TRY(one_row(c, "read the slot", sql, c->s->slot, &res, err));
     fr_str plugin = fr_pg_text(res, 0, 0), db = fr_pg_text(res, 0, 1), st = fr_pg_text(res, 0, 3);
     if (!fr_str_is(plugin, "pgoutput") || !fr_str_is(db, c->s->db))
@@ -273,6 +274,10 @@ static fr_rc check_own_slot(check *c, fr_err *err)
                         FR_ARG(plugin.len > 0 ? plugin : FR_STR("none (a physical slot)")),
                         FR_ARG(db.len > 0 ? db : FR_STR("none")))
             ->hint = FR_STR("choose another log.slot");
+    else if (fr_pg_bool(res, 0, 4))
+        fr_findings_add(c->out, FR_BLOCKER, "pg.slot_foreign", "slot %s was made with two_phase",
+                        c->s->slot)
+            ->hint = FR_STR("choose another log.slot, which freshet makes");
     else if (fr_str_is(st, "lost") || PQgetisnull(res, 0, 2))
         fr_findings_add(c->out, FR_BLOCKER, "pg.slot_lost",
                         "slot %s was invalidated by the server: changes are gone", c->s->slot)

@@ -177,7 +177,7 @@ fr_rc fr_wal_slot_create(fr_wal_source *s, PGconn *repl, PGconn *sql, bool tempo
 /* ---- what there is ---- */
 
 typedef struct slot_state {
-    bool exists, active, temporary;
+    bool exists, active, temporary, two_phase;
     int64_t active_pid;
     char plugin[FR_WAL_NAME_MAX], database[260], wal_status[24], invalidation[64];
     uint64_t confirmed, restart;
@@ -189,11 +189,12 @@ static fr_rc slot_read(const fr_wal_source *s, const char *slot, PGconn *sql, sl
     char text[400];
     snprintf(text, sizeof(text),
              "SELECT plugin, database, active, active_pid, confirmed_flush_lsn, restart_lsn,"
-             " temporary, %s, %s FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+             " temporary, %s, %s, %s FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
              s->version >= 130000 ? "wal_status" : "NULL",
              s->version >= 170000   ? "invalidation_reason"
              : s->version >= 160000 ? "CASE WHEN conflicting THEN 'conflict with recovery' END"
-                                    : "NULL");
+                                    : "NULL",
+             s->version >= 140000 ? "two_phase" : "NULL");
     PGresult *res = NULL;
     FR_TRY(fr_pg_query(sql, "read the slot", text, &slot, 1, &res, err));
     *out = (slot_state){.exists = PQntuples(res) == 1};
@@ -207,6 +208,7 @@ static fr_rc slot_read(const fr_wal_source *s, const char *slot, PGconn *sql, sl
         out->temporary = fr_pg_bool(res, 0, 6);
         snprintf(out->wal_status, sizeof(out->wal_status), "%s", PQgetvalue(res, 0, 7));
         snprintf(out->invalidation, sizeof(out->invalidation), "%s", PQgetvalue(res, 0, 8));
+        out->two_phase = fr_pg_bool(res, 0, 9);
     }
     PQclear(res);
     return FR_OK;
@@ -225,8 +227,14 @@ static fr_rc slot_active(const fr_wal_source *s, const slot_state *slot, fr_err 
 
 static fr_rc slot_foreign(const fr_wal_source *s, const slot_state *slot, fr_err *err)
 {
-    if (strcmp(slot->plugin, "pgoutput") == 0 && strcmp(slot->database, s->db) == 0)
+    bool ours = strcmp(slot->plugin, "pgoutput") == 0 && strcmp(slot->database, s->db) == 0;
+    if (ours && !slot->two_phase)
         return FR_OK;
+    if (ours) { /* rows before anybody knows whether they are committed */
+        fr_fail(err, FR_ERR_CONFIG, "slot %s was made with two_phase", s->slot);
+        fr_fail_code(err, "pg.slot_foreign");
+        return fr_fail_hint(err, "choose another log.slot, which freshet makes");
+    }
     fr_fail(err, FR_ERR_CONFIG, "slot %s is not ours: plugin %s, database %s", s->slot,
             slot->plugin[0] != '\0' ? slot->plugin : "none (a physical slot)",
             slot->database[0] != '\0' ? slot->database : "none");

@@ -339,6 +339,12 @@ def slot_of_another(d):
     d.sql("SELECT pg_create_logical_replication_slot(%s, 'test_decoding')", d.slot)
     d.probe("plan-replace").fails("CONFIG", "pg.slot_foreign")
     d.sql("SELECT pg_drop_replication_slot(%s)", d.slot)
+    if d.conn.server_version >= 140000:
+        d.sql("SELECT pg_create_logical_replication_slot(%s, 'pgoutput', false, true)", d.slot)
+        d.probe("position").fails("CONFIG", "pg.slot_foreign")
+        said = [x for x in d.probe("check").lines if x.get("finding") == "pg.slot_foreign"]
+        expect([x["severity"] for x in said], ["blocker"], "plan says it: %r" % said)
+        d.sql("SELECT pg_drop_replication_slot(%s)", d.slot)
     d.start()
     d.probe("plan").fails("POSITION", "pg.slot_exists")
     d.probe("plan-replace").fine()

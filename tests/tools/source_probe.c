@@ -348,6 +348,7 @@ typedef struct two {
     bool first_done;      /* it has read --commits */
     atomic_bool opened;   /* the second one was, once */
     atomic_bool over;     /* it has ended, or the first has failed */
+    atomic_bool ended;    /* both have */
     fr_rc rc;             /* the second one's */
     fr_err err;
 } two;
@@ -481,6 +482,26 @@ static fr_rc follow_first(two *t, fr_reader *r, fr_err *err)
 
 static void status(probe *p);
 
+/* What other threads of a daemon ask meanwhile. */
+static void *ask(void *context)
+{
+    two *t = context;
+    const probe *p = t->p;
+    while (!atomic_load(&t->ended)) {
+        fr_err ignored;
+        fr_status unused;
+        fr_arena *a = fr_arena_new(0);
+        fr_str place;
+        p->ops->status(p->source, &unused);
+        p->ops->refresh(p->source, &ignored);
+        if (p->ops->position_now != NULL)
+            p->ops->position_now(p->source, a, &place, &ignored);
+        fr_arena_free(a);
+        fr_sleep_us(50000);
+    }
+    return NULL;
+}
+
 static fr_rc two_readers(probe *p, fr_err *err)
 {
     fr_reader *r = NULL;
@@ -493,12 +514,15 @@ static fr_rc two_readers(probe *p, fr_err *err)
     if (p->beside_after == 0)
         t.held = fr_strdup(p->beside_resume != NULL ? p->beside_resume : p->resume);
     pthread_mutex_init(&t.lock, NULL);
-    pthread_t thread;
+    pthread_t thread, asking;
     pthread_create(&thread, NULL, read_beside, &t);
+    pthread_create(&asking, NULL, ask, &t);
     reader_name = "first";
     fr_rc rc = follow_first(&t, r, err);
     atomic_store(&t.over, rc == FR_FAIL || atomic_load(&t.over));
     pthread_join(thread, NULL);
+    atomic_store(&t.ended, true);
+    pthread_join(asking, NULL);
     if (rc != FR_FAIL)
         status(p);
     reader_name = NULL;

@@ -56,6 +56,11 @@ size_t ahead_waiting(const ahead *a)
     return a->count + (a->c->filled == NULL ? 0 : fr_queue_count(a->c->filled));
 }
 
+bool ahead_encoded(const ahead *a)
+{
+    return a->count > 0;
+}
+
 fr_batch *ahead_next(ahead *a, int64_t deadline_us, size_t *encoded)
 {
     if (a->count == 0) {
@@ -83,7 +88,9 @@ bool ahead_work(ahead *a)
     int64_t began = fr_now_us();
     waiting *w = &a->ring[(a->from + a->count++) % a->cap];
     w->b = b;
-    a->stuck = fr_encode(a->c->encoder, b, 0, b->count, &w->encoded, &ignored) == FR_FAIL;
+    w->encoded = 0;
+    a->stuck = b->beside || /* that has an encoder of its own */
+               fr_encode(a->c->encoder, b, 0, b->count, &w->encoded, &ignored) == FR_FAIL;
     FR_TELL(&a->c->s.observer, stage, 1, (double)(fr_now_us() - began) / 1e6);
     return true;
 }

@@ -31,7 +31,7 @@ static bool wants(void *context, fr_str space, fr_str name)
 {
     wanted *w = context;
     const fr_table_settings *t = fr_source_match(w->c->s.source, space, name);
-    if (t == NULL || t->snapshot_mode != 0)
+    if (t == NULL || t->snapshot_mode != 0 || held_is(w->c->held_tables, space, name))
         return false;
     if (w->first)
         return true;
@@ -87,6 +87,7 @@ fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
     json_decref(j);
     c->encoding = s;
     c->encoder = fr_encoder_new(&s, c->registry);
+    held_begin(c->held_tables);
     return FR_OK;
 }
 
@@ -266,6 +267,10 @@ static fr_rc first_start(fr_capture *c, outlet *o, fr_arena *a, fr_str *resume, 
     FR_TRY(capture_next_epoch(c->checkpoint->resume, &request.epoch, err));
     FR_TRY(refuse_foreign_slot(c->s.source, c->source, c->checkpoint, err));
     FR_TRY(make_plan(c, o, a, &request, &plan, err));
+    fr_record *gone; /* of a time that nothing is known of any more */
+    size_t gone_count = held_forget(c->held_tables, a, &gone);
+    if (gone_count > 0)
+        FR_TRY(outlet_records(o, gone, gone_count, err));
     snapshot *s = snapshot_new(c);
     fr_rc rc = collect(c, o, s, &plan, &w, err);
     if (rc == FR_OK)
@@ -366,6 +371,8 @@ static fr_rc forget_removed(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
         gone[count++].key =
             fr_arena_printf(a, "snapshot/%.*s.%.*s", FR_ARG(p->space), FR_ARG(p->name));
     }
+    FR_TRY(count == 0 ? FR_OK : outlet_records(o, gone, count, err));
+    count = held_removed(c->held_tables, a, &gone);
     return count == 0 ? FR_OK : outlet_records(o, gone, count, err);
 }
 
@@ -387,6 +394,9 @@ static fr_rc follow(fr_capture *c, outlet *o, fr_str resume, bool unfinished, fr
     c->held = waits;
     if ((unfinished && !waits) || requests_waiting(c->requests))
         return FR_IDLE;
+    FR_TRY(held_before(c->held_tables, o, err));
+    if (stopping(c))
+        return FR_OK;
     FR_TRY(stream_run(c, o, resume, 0, err));
     if (stopping(c))
         return FR_OK;
@@ -468,6 +478,8 @@ static void close_all(fr_capture *c)
     if (c->source != NULL)
         c->source->ops->close(c->source);
     c->source = NULL;
+    held_free(c->held_tables);
+    c->held_tables = NULL;
     fr_checkpoint_free(c->checkpoint);
     c->checkpoint = NULL;
     fr_registry_close(registry);
@@ -486,6 +498,7 @@ static fr_rc open_all(fr_capture *c, fr_err *err)
                              &c->checkpoint, err));
     if (!fr_source_polled(c->s.source))
         FR_TRY(c->s.ops->open(c->s.source, &c->source, err));
+    c->held_tables = held_new(c);
     c->router = fr_router_new(c->s.source);
     return FR_OK;
 }
@@ -496,7 +509,7 @@ static fr_rc run_once(void *context, fr_err *err)
     fr_arena *a = fr_arena_new(0);
     outlet *o = NULL;
     c->run_began_us = fr_now_us();
-    c->safe.len = 0;
+    c->safe.len = c->confirmable.len = 0;
     c->pool = fr_pool_new(pool_batches(c), 4096, 1 << 20);
     fr_rc rc = open_all(c, err);
     if (rc == FR_OK && !stopping(c)) {
@@ -523,6 +536,7 @@ fr_capture *fr_capture_start(const fr_capture_settings *settings)
     c->s = *settings;
     c->throttle = throttle_new(c);
     c->requests = requests_new();
+    c->holds = holds_new();
     c->said = fr_said_new();
     snprintf(c->who, sizeof(c->who), "source %s", settings->source->name);
     pthread_mutex_init(&c->lock, NULL);
@@ -571,8 +585,10 @@ void fr_capture_free(fr_capture *c)
     pthread_mutex_destroy(&c->lock);
     throttle_free(c->throttle);
     requests_free(c->requests);
+    holds_free(c->holds);
     fr_said_free(c->said);
     fr_buf_free(&c->safe);
+    fr_buf_free(&c->confirmable);
     fr_map_free(c->refused, NULL);
     fr_arena_free(c->refused_arena);
     free(c);

@@ -23,6 +23,8 @@ typedef struct snapshot snapshot;
 typedef struct throttle throttle;
 typedef struct requests requests;
 typedef struct polls polls;
+typedef struct held held;
+typedef struct holds holds;
 
 struct fr_capture {
     fr_capture_settings s;
@@ -40,6 +42,8 @@ struct fr_capture {
     fr_pool *pool;
     throttle *throttle; /* of snapshots or polls */
     requests *requests; /* for snapshots; under the lock */
+    holds *holds;       /* asked for, or asked to end; under the lock */
+    held *held_tables;  /* of this run; the publisher's */
     fr_said *said;      /* about topics, over all runs */
     int64_t run_began_us;
     bool held;              /* a snapshot waits: the stream is followed until it may go on */
@@ -50,6 +54,7 @@ struct fr_capture {
     fr_encoder_settings encoding; /* what the encoder was made with */
     polls *polls;                 /* of a source that is polled; NULL: none now; under the lock */
     fr_buf safe;                  /* newest committed resume text */
+    fr_buf confirmable;           /* not beyond what held tables need */
     uint64_t safe_version;
 
     /* Over all runs, under the lock: rows that Kafka did not take for their size. */
@@ -98,12 +103,35 @@ bool outlet_fresh(const outlet *o);
 /* Write records of our own in a transaction of their own. */
 fr_rc outlet_records(outlet *o, const fr_record *records, size_t count, fr_err *err);
 
+/* Into the open transaction, with another encoder than the stream's (held.c): events[from..to) of a
+ * batch that stays the caller's until outlet_keep. */
+fr_rc outlet_beside(outlet *o, fr_encoder *e, fr_batch *b, size_t from, size_t to, fr_err *err);
+void outlet_keep(outlet *o, fr_batch *b); /* until the next commit; then it goes back to the pool */
+fr_str outlet_position(const outlet *o);  /* of the last whole transaction that was taken in */
+/* Nothing is encoded beyond it, and no transaction is taken in by half. */
+bool outlet_settled(const outlet *o);
+
+/* tally.c */
+typedef struct tallies tallies;
+tallies *tallies_new(void);
+void tallies_free(tallies *all);
+bool tallies_add(tallies *all, const fr_event *e, uint64_t bytes); /* true: its table's first */
+void tallies_tell(tallies *all, const fr_observer *ob);            /* and begin at 0 */
+typedef struct settling {
+    int64_t quickest_us; /* a commit without a stall: the least seen, rising slowly */
+    int64_t settle_us;   /* how long a broker is busy with a commit after it said yes */
+    bool after_another;  /* the open transaction was begun right after one */
+} settling;
+void settling_wait(settling *p, int64_t closed_us, bool young);
+void settling_learn(settling *p, int64_t took, bool young);
+
 /* ahead.c: batches that are encoded while a commit is under way. The publisher's thread. */
 typedef struct ahead ahead;
 ahead *ahead_new(fr_capture *c);
 void ahead_free(ahead *a); /* gives its batches back */
 bool ahead_allowed(const ahead *a);
 size_t ahead_waiting(const ahead *a); /* encoded or not */
+bool ahead_encoded(const ahead *a);   /* some are */
 /* *encoded: how many of its events are, their messages in the batch. */
 fr_batch *ahead_next(ahead *a, int64_t deadline_us, size_t *encoded);
 bool ahead_work(ahead *a); /* encodes one batch; false: there is none, or it must not be */
@@ -136,6 +164,8 @@ void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
  */
 void snapshot_since(snapshot *s, fr_str resume);
 size_t snapshot_tables(const snapshot *s);
+/* The batch is of a table that is held: nothing more of it is read, nor noted. */
+bool snapshot_held(snapshot *s, const fr_batch *b);
 /* Note that a batch of a chunk was produced; its progress belongs into the next commit. */
 fr_rc snapshot_produced(snapshot *s, fr_batch *b, fr_err *err);
 /* Records of all tables that changed since the last call, in the arena. */
@@ -194,8 +224,63 @@ void requests_free(requests *r);
 bool requests_waiting(const requests *r); /* from any thread */
 /* The rest of this table's snapshot is not wanted, and that waits to be taken. From any thread. */
 bool requests_cancel(fr_capture *c, fr_str space, fr_str name);
+/* The run is to begin anew, as if something was asked for. From any thread. */
+void requests_reopen(requests *r);
+void requests_taken(requests *r); /* the run has begun anew, where nothing else can be asked for */
 /* Put them into the checkpoint, before anything is read. */
 fr_rc requests_take(fr_capture *c, outlet *o, fr_err *err);
+
+/* held.c: tables that the source goes on without (decision 24), and what catches them up beside it
+ * (decision 42). The publisher's thread, but for held_fill's. */
+held *held_new(fr_capture *c); /* as the checkpoint has them */
+void held_free(held *h);
+bool held_any(const held *h);
+/* What comes of it is passed over. False once it is caught up. */
+bool held_is(const held *h, fr_str space, fr_str name);
+bool held_polled(const held *h, fr_str table); /* the same of "space.table" */
+bool held_dirty(const held *h);                /* some record waits for a commit */
+/* The encoder of this run is there; tables that an error held are released at the first run of a
+ * process: what stood in their way may be mended. */
+void held_begin(held *h);
+/* Is this error of this event a reason to go on without its table, and not without all? */
+bool held_wants(const held *h, const fr_event *e, const fr_err *why);
+bool held_wants_read(const fr_table_settings *t, const fr_err *why); /* of a table that is polled */
+/* It is held from here on. from: the resume of the last whole transaction before it; empty: it is
+ * polled. txn, seen: what is published of the next one. unread: its snapshot was under way. */
+typedef struct held_place {
+    fr_str from, txn;
+    uint64_t seen;
+    bool unread;
+} held_place;
+void held_put(held *h, fr_str space, fr_str name, const held_place *at, const fr_err *why);
+/* Where events[index] of the stream's batch can be left: the last place before it, which is
+ * `before` where the batch has none, and what was published since of its table; rows: "space.table"
+ * -> how many of them came before the batch. Borrowed from all of them. */
+held_place held_place_before(const fr_batch *b, size_t index, fr_str before, const fr_map *rows);
+/* Such rows of the transaction that the batch ends within, whose events begin at `from`. */
+void held_count_rows(fr_map **rows, const fr_batch *b, size_t from, bool in_txn);
+/* The same for events[index] of a batch of the second reader. */
+void held_again(held *h, const fr_batch *b, size_t index, const fr_err *why);
+/* For the next commit, in the arena; held_committed once it is. resume: its own. */
+size_t held_records(held *h, fr_arena *a, fr_str resume, fr_record **out);
+void held_committed(held *h);
+/* The least of resume and what held tables are to be read from. Borrowed. */
+fr_str held_least(const held *h, fr_str resume);
+/* Somebody asked for something: held_work is to be called. From any thread. */
+bool held_asked(fr_capture *c);
+/* Between two batches: what was asked for, the second reader's beginning, its batches as far as the
+ * stream has come, and its end. */
+fr_rc held_work(held *h, outlet *o, fr_err *err);
+/* Before the log is followed: where the source cannot be read twice, what was released. */
+fr_rc held_before(held *h, outlet *o, fr_err *err);
+void held_take(held *h, fr_batch *b); /* a batch of the second reader */
+void held_end(held *h, outlet *o);    /* of the second reader; before the queue is freed */
+/* Tables that a tombstone is to be written for: nothing is known of the source any more. */
+size_t held_forget(held *h, fr_arena *a, fr_record **out);
+size_t held_removed(held *h, fr_arena *a,
+                    fr_record **out); /* those that are not captured any more */
+holds *holds_new(void);
+void holds_free(holds *q);
 
 /* stream.c: follow the log from resume. stop_lsn 0: until stopping, until a snapshot is asked
  * for, or, when one is held back (c->held), until that may go on; else until all commits below it

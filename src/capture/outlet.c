@@ -2,13 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Counts of one table since the last commit. */
-typedef struct tally {
-    const fr_table *table;
-    uint64_t by_op[5], bytes;
-    int64_t commit_us;
-} tally;
-
 struct outlet {
     fr_capture *c;
     fr_batch **held; /* all that the open Kafka transaction, or the last batch, points to */
@@ -17,9 +10,7 @@ struct outlet {
     int64_t opened_us;                        /* 0: none is open */
     int64_t last_close_us, commit_us;         /* commit_us: how long one takes, smoothed */
     int64_t last_seen_commit_us;              /* wall time of the newest source commit taken in */
-    int64_t quickest_us; /* a commit without a stall: the least seen, rising slowly */
-    int64_t settle_us;   /* how long a broker is busy with a commit after it said yes */
-    bool after_another;  /* the open transaction was begun right after one */
+    settling settling;
 
     /* The source transaction at hand. */
     bool in_txn, split_open; /* split_open: parts of it are committed already */
@@ -29,6 +20,8 @@ struct outlet {
     uint32_t txn_crc;
 
     fr_buf resume; /* of the last whole transaction taken in */
+    fr_buf before; /* the same, before the batch at hand */
+    fr_map *rows;  /* "space.table" -> count: of the transaction that it goes on with, before it */
     bool resume_dirty;
     fr_split skip; /* still to be skipped; id empty: nothing */
     char skip_id[64];
@@ -49,8 +42,7 @@ struct outlet {
     size_t end_count;
     bool ends_behind;    /* something was committed since the last `ends` record */
     int64_t all_ends_us; /* when the `ends` record is due */
-    fr_map *tallies;     /* table serial -> tally */
-    tally *newest_tally; /* the last one looked up */
+    tallies *tallies;    /* since the last commit */
 };
 
 outlet *outlet_new(fr_capture *c)
@@ -59,23 +51,17 @@ outlet *outlet_new(fr_capture *c)
     o->c = c;
     o->arena = fr_arena_new(0);
     o->ends_arena = fr_arena_new(0);
-    o->tallies = fr_map_new();
+    o->tallies = tallies_new();
     o->polled = fr_map_new();
     o->known = fr_map_new();
     o->unread = fr_map_new();
+    o->rows = fr_map_new();
     o->dead = dead_new(c);
     o->ahead = ahead_new(c);
     o->commit_us = 5000;
-    o->settle_us = 1000;
+    o->settling.settle_us = 1000;
     o->all_ends_us = fr_now_us() + 60000000;
     return o;
-}
-
-static void tally_free(void *p)
-{
-    tally *t = p;
-    fr_table_unref(t->table);
-    free(t);
 }
 
 void outlet_free(outlet *o)
@@ -87,9 +73,11 @@ void outlet_free(outlet *o)
         fr_pool_give(o->c->pool, o->held[i]);
     free(o->held);
     fr_buf_free(&o->resume);
+    fr_buf_free(&o->before);
+    fr_map_free(o->rows, NULL);
     fr_arena_free(o->arena);
     fr_arena_free(o->ends_arena);
-    fr_map_free(o->tallies, tally_free);
+    tallies_free(o->tallies);
     fr_map_free(o->polled, free);
     fr_map_free(o->known, NULL);
     fr_map_free(o->unread, NULL);
@@ -122,40 +110,9 @@ int64_t outlet_due(const outlet *o)
     return (o->opened_us == 0 ? o->last_close_us : o->opened_us) + o->c->s.kafka->max_time_us;
 }
 
-/* A stall costs 20 ms, so a part of that is well spent; and as it must be rare for the 99th
- * percentile's sake, patience is lost much more slowly than it is learned. */
-enum { STALL_US = 20000, MOST_SETTLE_US = 6000, SOON_US = 30000, FORGET = 128 };
-
 static bool young(const outlet *o)
 {
     return fr_wall_us() - o->last_seen_commit_us < 1000000;
-}
-
-/* A broker answers a commit before it has written the markers, and refuses a new transaction
- * until then; librdkafka asks again 20 ms later. A little patience is cheaper; how much it
- * takes depends on the cluster, so it is learned. While catching up it does not matter. */
-static void let_settle(outlet *o)
-{
-    int64_t since = fr_now_us() - o->last_close_us;
-    if (since < o->settle_us && young(o))
-        fr_sleep_us(o->settle_us - since);
-    o->after_another = since < SOON_US;
-}
-
-static void learn_to_settle(outlet *o, int64_t took)
-{
-    if (o->quickest_us == 0 || took < o->quickest_us)
-        o->quickest_us = took;
-    else
-        o->quickest_us += o->quickest_us / 256;
-    if (!o->after_another || !young(o))
-        return;
-    if (took >= o->quickest_us + STALL_US - 2000)
-        o->settle_us += o->settle_us / 2 + 250;
-    else
-        o->settle_us -= o->settle_us / FORGET;
-    if (o->settle_us > MOST_SETTLE_US)
-        o->settle_us = MOST_SETTLE_US;
 }
 
 bool outlet_fresh(const outlet *o)
@@ -167,7 +124,7 @@ static fr_rc open_transaction(outlet *o, fr_err *err)
 {
     if (o->opened_us != 0)
         return FR_OK;
-    let_settle(o);
+    settling_wait(&o->settling, o->last_close_us, young(o));
     FR_TRY(fr_publisher_begin(o->c->publisher, err));
     o->opened_us = fr_now_us();
     return FR_OK;
@@ -245,6 +202,10 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
     }
     FR_TRY(put_polled(o, err));
     FR_TRY(put_unread(o, err));
+    size_t held_count =
+        held_records(o->c->held_tables, o->arena, fr_buf_view(&o->resume), &records);
+    for (size_t i = 0; i < held_count; i++)
+        FR_TRY(fr_publisher_record(p, &records[i], err));
     const fr_record *parked;
     size_t parked_count = dead_records(o->dead, &parked);
     for (size_t i = 0; i < parked_count; i++)
@@ -291,10 +252,13 @@ static void acknowledged(outlet *o, fr_batch *keep)
     pthread_mutex_lock(&c->lock);
     c->safe.len = 0;
     fr_buf_str(&c->safe, fr_buf_view(&o->resume));
+    c->confirmable.len = 0;
+    fr_buf_str(&c->confirmable, held_least(c->held_tables, fr_buf_view(&o->resume)));
     c->safe_version++;
     pthread_mutex_unlock(&c->lock);
     c->runner.progressed = true;
     dead_committed(o->dead);
+    held_committed(c->held_tables);
     uint64_t filtered = fr_router_filtered(c->router);
     if (filtered > o->filtered)
         FR_TELL(ob, filtered, filtered - o->filtered);
@@ -307,16 +271,7 @@ static void acknowledged(outlet *o, fr_batch *keep)
         fr_map_free(o->polled, free);
         o->polled = fr_map_new();
     }
-    size_t i = 0;
-    void *value;
-    while (fr_map_next(o->tallies, &i, NULL, &value)) {
-        tally *t = value;
-        if (t->bytes == 0)
-            continue;
-        FR_TELL(ob, count, t->table->space, t->table->name, t->by_op, t->bytes, t->commit_us);
-        memset(t->by_op, 0, sizeof(t->by_op));
-        t->bytes = 0;
-    }
+    tallies_tell(o->tallies, ob);
     FR_TELL(ob, position, fr_buf_view(&o->resume));
     FR_TELL(ob, progress);
 }
@@ -356,7 +311,7 @@ static fr_rc commit(outlet *o, fr_batch *keep, fr_err *err)
         o->all_ends_us = now + 60000000;
     o->ends_behind = !all_ends && (o->ends_behind || count > 0);
     o->commit_us += (now - began - o->commit_us) / 8;
-    learn_to_settle(o, now - began);
+    settling_learn(&o->settling, now - began, young(o));
     o->last_close_us = now;
     o->opened_us = 0;
     o->events = o->bytes = 0;
@@ -373,7 +328,7 @@ static fr_rc commit(outlet *o, fr_batch *keep, fr_err *err)
 
 fr_rc outlet_close(outlet *o, fr_err *err)
 {
-    if (o->opened_us == 0 && !o->resume_dirty)
+    if (o->opened_us == 0 && !o->resume_dirty && !held_dirty(o->c->held_tables))
         return FR_OK;
     return commit(o, NULL, err);
 }
@@ -460,39 +415,6 @@ static fr_rc end_skip(outlet *o, fr_err *err)
     return FR_OK;
 }
 
-static tally *tally_of(outlet *o, const fr_table *table)
-{
-    tally *t = o->newest_tally;
-    if (t != NULL && t->table->serial == table->serial)
-        return t;
-    t = fr_map_get_u64(o->tallies, table->serial);
-    if (t == NULL) {
-        t = fr_malloc(sizeof(*t));
-        t->table = fr_table_ref(table);
-        fr_map_set_u64(o->tallies, table->serial, t);
-        note_unread(o, t->table);
-    }
-    o->newest_tally = t;
-    return t;
-}
-
-static void tally_event(outlet *o, const fr_event *e, uint64_t bytes)
-{
-    /* by_op is c u d r t */
-    static const int index[] = {[FR_OP_READ] = 3,
-                                [FR_OP_INSERT] = 0,
-                                [FR_OP_UPDATE] = 1,
-                                [FR_OP_DELETE] = 2,
-                                [FR_OP_TRUNCATE] = 4};
-    if (e->table == NULL)
-        return;
-    tally *t = tally_of(o, e->table);
-    t->by_op[index[e->op]]++;
-    t->bytes += bytes;
-    if (e->txn != NULL)
-        t->commit_us = e->txn->commit_us;
-}
-
 static void tally_messages(outlet *o, const fr_batch *b, size_t from, size_t to)
 {
     size_t last = SIZE_MAX;
@@ -500,35 +422,71 @@ static void tally_messages(outlet *o, const fr_batch *b, size_t from, size_t to)
         const fr_message *m = &b->messages[i];
         uint64_t bytes = m->key.len + m->payload.len + 70;
         o->bytes += bytes;
-        if (o->in_txn && m->event >= o->txn_from)
+        if (o->in_txn && !b->beside && m->event >= o->txn_from)
             o->txn_bytes += bytes;
         const fr_event *e = &b->events[m->event];
         if (m->event == last || e->op > FR_OP_TRUNCATE)
             continue;
         last = m->event;
-        tally_event(o, e, bytes);
+        if (e->table != NULL && tallies_add(o->tallies, e, bytes))
+            note_unread(o, e->table);
     }
 }
 
-/* All of the batch that is not encoded yet. */
-static fr_rc encode_rest(outlet *o, fr_batch *b, fr_err *err)
+/* ---- tables that are held from a row on ---- */
+
+/* FR_OK: from this row on its table is held, and the others go on. */
+static fr_rc hold_from(outlet *o, fr_batch *b, size_t index, fr_err *err)
 {
-    if (o->encoded == b->count)
+    held *h = o->c->held_tables;
+    const fr_event *e = &b->events[index];
+    if (o->skipping || !held_wants(h, e, err))
+        return FR_FAIL;
+    if (b->beside) {
+        held_again(h, b, index, err);
         return FR_OK;
-    return fr_encode(o->c->encoder, b, o->encoded, b->count, &o->encoded, err);
+    }
+    held_place at = {.from = fr_buf_view(&o->before)};
+    if (b->polled.len > 0 || b->chunk != 0) {
+        at.from = b->polled.len > 0 ? (fr_str){"", 0} : at.from;
+        at.unread = b->chunk != 0;
+        b->message_count = 0; /* the whole batch is read again */
+    } else {
+        while (b->message_count > 0 && b->messages[b->message_count - 1].event == index)
+            b->message_count--;
+        at = held_place_before(b, index, at.from, o->rows);
+    }
+    held_put(h, e->table->space, e->table->name, &at, err);
+    return FR_OK;
+}
+
+/* All of the batch that is not encoded yet; what fails behind `to` fails again in its turn. */
+static fr_rc encode_rest(outlet *o, fr_batch *b, size_t to, fr_err *err)
+{
+    while (o->encoded < b->count &&
+           fr_encode(o->c->encoder, b, o->encoded, b->count, &o->encoded, err) == FR_FAIL) {
+        if (o->encoded >= to)
+            return FR_OK;
+        FR_TRY(hold_from(o, b, o->encoded, err));
+    }
+    return FR_OK;
 }
 
 /* The messages of events[from..to), with errors.mode dlq: a row that cannot be encoded, and
  * each later one of its key, becomes a dead letter instead. */
-static fr_rc encode_or_bury(outlet *o, fr_batch *b, size_t from, size_t to, fr_err *err)
+static fr_rc encode_or_bury(outlet *o, fr_encoder *e, fr_batch *b, size_t from, size_t to,
+                            fr_err *err)
 {
     while (from < to) {
         size_t stop = from, done = from;
         while (stop < to && !dead_parked(o->dead, &b->events[stop]))
             stop++;
-        if (from < stop && fr_encode(o->c->encoder, b, from, stop, &done, err) == FR_FAIL) {
-            if (err->kind != FR_ERR_DATA || !dead_wanted(o->dead, &b->events[done]))
-                return FR_FAIL;
+        if (from < stop && fr_encode(e, b, from, stop, &done, err) == FR_FAIL) {
+            if (err->kind != FR_ERR_DATA || !dead_wanted(o->dead, &b->events[done])) {
+                FR_TRY(hold_from(o, b, done, err));
+                from = done;
+                continue;
+            }
             fr_err why = *err;
             while (b->message_count > 0 && b->messages[b->message_count - 1].event == done)
                 b->message_count--; /* half of a changed key is no event */
@@ -550,11 +508,11 @@ static fr_rc encode(outlet *o, fr_batch *b, size_t from, size_t to, size_t *firs
     int64_t began = fr_now_us();
     *first = o->next_message;
     if (ahead_allowed(o->ahead)) {
-        FR_TRY(encode_rest(o, b, err));
+        FR_TRY(encode_rest(o, b, to, err));
         while (o->next_message < b->message_count && b->messages[o->next_message].event < to)
             o->next_message++;
     } else {
-        FR_TRY(encode_or_bury(o, b, from, to, err));
+        FR_TRY(encode_or_bury(o, o->c->encoder, b, from, to, err));
         o->next_message = b->message_count;
     }
     *last = o->next_message;
@@ -581,15 +539,11 @@ static fr_rc refused(outlet *o, const fr_batch *b, size_t message, fr_err *err)
     return dead_refused(o->dead, b, message, err);
 }
 
-/* events[from..to) into the open transaction; skipped ones are encoded too, so that the
- * encoder's counts of the transaction stay right, and their messages passed over. */
-static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, fr_err *err)
+/* messages[first..last) of so many events, into the open transaction. */
+static fr_rc send(outlet *o, fr_batch *b, size_t first, size_t last, size_t events, fr_err *err)
 {
-    if (from == to)
-        return FR_OK;
-    size_t failed = 0, first, last;
-    FR_TRY(encode(o, b, from, to, &first, &last, err));
-    if (skip || first == last)
+    size_t failed = 0;
+    if (first >= last)
         return FR_OK;
     FR_TRY(open_transaction(o, err));
     if (FR_FAILPOINT("capture_before_produce"))
@@ -598,9 +552,29 @@ static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, 
         return refused(o, b, failed, err);
     if (FR_FAILPOINT("capture_after_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_produce");
-    o->events += to - from;
+    o->events += events;
     tally_messages(o, b, first, last);
     return FR_OK;
+}
+
+/* events[from..to) into the open transaction; skipped ones are encoded too, so that the
+ * encoder's counts of the transaction stay right, and their messages passed over. */
+static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, fr_err *err)
+{
+    if (from == to)
+        return FR_OK;
+    size_t first, last;
+    FR_TRY(encode(o, b, from, to, &first, &last, err));
+    return skip ? FR_OK : send(o, b, first, last, to - from, err);
+}
+
+fr_rc outlet_beside(outlet *o, fr_encoder *e, fr_batch *b, size_t from, size_t to, fr_err *err)
+{
+    size_t first = b->message_count;
+    if (from == to)
+        return FR_OK;
+    FR_TRY(encode_or_bury(o, e, b, from, to, err));
+    return send(o, b, first, b->message_count, to - from, err);
 }
 
 static bool over_limit(const outlet *o)
@@ -631,10 +605,17 @@ static bool should_close(const outlet *o)
                              2 * o->held_weight >= fr_pool_size(o->c->pool));
 }
 
+static void note_before(outlet *o)
+{
+    o->before.len = 0;
+    fr_buf_str(&o->before, fr_buf_view(&o->resume));
+}
+
 static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
 {
     size_t from = 0;
     o->txn_from = 0;
+    note_before(o);
     for (size_t i = 0; i < b->count; i++) {
         const fr_event *e = &b->events[i];
         if (e->op == FR_OP_BEGIN) {
@@ -675,6 +656,8 @@ static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
         }
     }
     FR_TRY(produce(o, b, from, b->count, o->skipping, err));
+    if (o->in_txn || fr_map_count(o->rows) > 0)
+        held_count_rows(&o->rows, b, o->txn_from, o->in_txn);
     if (must_split(o) || (!o->in_txn && should_close(o)))
         return commit(o, NULL, err);
     return FR_OK;
@@ -682,7 +665,10 @@ static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
 
 static fr_rc take_chunk(outlet *o, fr_batch *b, fr_err *err)
 {
+    note_before(o);
     FR_TRY(produce(o, b, 0, b->count, false, err));
+    if (held_any(o->c->held_tables) && snapshot_held(o->snapshot, b))
+        return FR_OK;                 /* the record that says so comes with the next commit */
     FR_TRY(open_transaction(o, err)); /* an empty last batch has progress to tell as well */
     FR_TRY(snapshot_produced(o->snapshot, b, err));
     if (FR_FAILPOINT("capture_mid_chunk"))
@@ -696,6 +682,8 @@ static fr_rc take_chunk(outlet *o, fr_batch *b, fr_err *err)
 static fr_rc take_polled(outlet *o, fr_batch *b, fr_err *err)
 {
     FR_TRY(produce(o, b, 0, b->count, false, err));
+    if (held_polled(o->c->held_tables, b->polled))
+        return FR_OK;
     FR_TRY(open_transaction(o, err));
     free(fr_map_set(o->polled, b->polled, fr_str_new(b->progress)));
     return should_close(o) ? commit(o, NULL, err) : FR_OK;
@@ -717,8 +705,30 @@ size_t outlet_waiting(const outlet *o)
     return ahead_waiting(o->ahead);
 }
 
+bool outlet_settled(const outlet *o)
+{
+    return !o->in_txn && !ahead_encoded(o->ahead);
+}
+
+fr_str outlet_position(const outlet *o)
+{
+    return fr_buf_view(&o->resume);
+}
+
+void outlet_keep(outlet *o, fr_batch *b)
+{
+    if (o->opened_us == 0)
+        fr_pool_give(o->c->pool, b); /* it made no message */
+    else
+        hold(o, b);
+}
+
 fr_rc outlet_take(outlet *o, fr_batch *b, fr_err *err)
 {
+    if (b->beside) {
+        held_take(o->c->held_tables, b);
+        return FR_OK;
+    }
     hold(o, b);
     FR_TRY(b->polled.len > 0 ? take_polled(o, b, err)
            : b->chunk != 0   ? take_chunk(o, b, err)
@@ -735,7 +745,7 @@ fr_rc outlet_idle(outlet *o, bool quiet, fr_err *err)
 {
     if (o->in_txn)
         return must_split(o) ? commit(o, NULL, err) : FR_OK;
-    if (o->opened_us == 0 && !o->resume_dirty)
+    if (o->opened_us == 0 && !o->resume_dirty && !held_dirty(o->c->held_tables))
         return FR_OK;
     int64_t now = fr_now_us();
     if (now - o->last_close_us < o->c->s.kafka->min_interval_us)

@@ -2,8 +2,7 @@
  * Kafka. What to ask is src/poll's. */
 #include "poll/poll.h"
 #include "base/json.h"
-#include "capture/internal.h"
-#include "capture/polled.h"
+#include "capture/poll_parts.h"
 #include "poll/drain.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,71 +11,12 @@
 enum {
     READERS_MAX = 16,
     SLICE_US = 1000000,
-    LOOK_US = 1000000,
-    TELL_US = 250000,
     WAITS_US = 1000000 * FR_WAITS_TOO_LONG_S,
     HELD_US = 1000000,
     TURN_US = 50000,
     SETTLE_US = 2000,
-    RETRY_US = 300000000,
-    COMPARE_ALIVE_US = 60000000
+    RETRY_US = 300000000
 };
-
-typedef struct polled {
-    fr_poller *poller; /* one of both */
-    fr_drain *drain;
-    fr_str space, name;
-    int64_t every_us, place_us;
-    int64_t *due_us; /* its entry of polls.due_us */
-    bool once;       /* it was read to its end once */
-    int64_t said_us; /* when it was said last for whom its rows wait */
-    polled_view view;
-    /* Batches; under the lock. A drain must not go on before what it gave is committed: until then
-     * it waits, and its entry of polls.due_us is BUSY. */
-    uint64_t given, produced, committed;
-    bool waits;
-    const fr_table_settings *settings;
-    bool whole;          /* method snapshot: it is compared, and not polled */
-    int64_t whole_us;    /* wall clock: what was committed before that was compared; 0: never */
-    int64_t retry_us;    /* monotonic: no comparison before that; 0: none has failed */
-    int64_t compared_us; /* wall clock; 0: never */
-    int64_t compares_us; /* time between comparisons; 0: it is not compared */
-} polled;
-
-struct polls {
-    fr_capture *c;
-    fr_arena *arena;
-    polled *tables;
-    int64_t *due_us; /* monotonic, one per table; BUSY: somebody asks it now, or it waits */
-    size_t count;
-    fr_map *by_name; /* "space.table" -> polled */
-    uint32_t epoch;
-
-    /* Who is open: asked by one for all. Under its own lock, which is held while it is asked. */
-    pthread_mutex_t look_lock;
-    fr_sql_state state;
-    fr_buf oldest_who;
-    int64_t asked_us; /* 0: not yet */
-
-    /* Shared with the readers, under c->lock. */
-    size_t running, asking; /* readers; those of them that ask */
-    bool comparing; /* one at a time, for the memory it takes; it does not count as asking */
-    atomic_int_fast64_t alive_us; /* monotonic: when that one was last heard of */
-    atomic_bool stop;             /* also read without it */
-    pthread_cond_t wake;
-    bool failed;
-    fr_err err;
-
-    /* The publisher's. */
-    uint64_t seen_version;          /* of c->safe: what was committed up to it is known here */
-    int64_t taken_us, committed_us; /* what was read before that is taken in, is in Kafka */
-    int64_t next_tell_us;
-    bool streaming;
-    fr_state told;
-    char why[200];
-};
-
-#define BUSY INT64_MAX
 
 void polls_wake(polls *p)
 {
@@ -333,24 +273,33 @@ static bool put_compared(void *context, fr_batch *b)
     return false;
 }
 
+/* Its table is held since: nothing more of it is published. */
+static bool left_alone(const compared *x)
+{
+    pthread_mutex_lock(&x->p->c->lock);
+    bool is = x->t->held;
+    pthread_mutex_unlock(&x->p->c->lock);
+    return is;
+}
+
 static bool over_now(void *context)
 {
     compared *x = context;
     atomic_store(&x->p->alive_us, fr_now_us());
-    return over(x->p);
+    return over(x->p) || left_alone(x);
 }
 
 static bool wait_committed(void *context)
 {
     compared *x = context;
-    for (bool all = false; !all && !over(x->p);) {
+    for (bool all = false; !all && !over_now(x);) {
         pthread_mutex_lock(&x->p->c->lock);
         all = x->t->committed == x->t->given;
         pthread_mutex_unlock(&x->p->c->lock);
         if (!all)
             fr_sleep_us(SETTLE_US);
     }
-    return !over(x->p);
+    return !over_now(x);
 }
 
 /* Claims the right to compare, of which there is one. */
@@ -444,7 +393,7 @@ static fr_rc read_table(polls *p, polled *t, fr_sql *sql, bool *done, int64_t *b
     return rc;
 }
 
-static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
+static fr_rc read_tables(polls *p, fr_sql *sql, polled **at, fr_err *err)
 {
     fr_capture *c = p->c;
     fr_rc rc = FR_OK;
@@ -453,6 +402,7 @@ static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
         bool done = false;
         int64_t began = fr_now_us();
         *t->due_us = BUSY;
+        *at = t;
         p->asking++;
         /* Somebody who sleeps looks what is due next: we shall not. */
         pthread_cond_signal(&p->wake);
@@ -474,9 +424,25 @@ static fr_rc read_tables(polls *p, fr_sql *sql, fr_err *err)
             round_over(p, t, &s, t->drain != NULL ? t->view.began_us : began);
         if (t->whole && *t->due_us < began + TURN_US)
             *t->due_us = began + TURN_US; /* another comparison is under way */
+        if (t->held)
+            *t->due_us = BUSY;
     }
     pthread_mutex_unlock(&c->lock);
     return rc;
+}
+
+/* What cannot be read of one table is no reason to leave the others: it is held, and this reader
+ * goes on with a new connection. */
+static bool goes_on(polls *p, polled *t, const fr_err *err)
+{
+    if (t == NULL || !held_wants_read(t->settings, err))
+        return false;
+    pthread_mutex_lock(&p->c->lock);
+    t->why = *err;
+    t->failed = t->held = true;
+    *t->due_us = BUSY;
+    pthread_mutex_unlock(&p->c->lock);
+    return true;
 }
 
 static void *poll_reader(void *context)
@@ -488,10 +454,16 @@ static void *poll_reader(void *context)
     pthread_setname_np(pthread_self(), "poll reader");
     fr_cancel_by(&c->runner.stopping);
     const fr_sql_ops *ops = c->s.ops->sql;
-    fr_rc rc = ops->open(c->s.source, &sql, &err);
-    if (rc == FR_OK)
-        rc = read_tables(p, sql, &err);
-    ops->close(sql);
+    polled *at;
+    fr_rc rc;
+    do {
+        at = NULL;
+        sql = NULL;
+        rc = ops->open(c->s.source, &sql, &err);
+        if (rc == FR_OK)
+            rc = read_tables(p, sql, &at, &err);
+        ops->close(sql);
+    } while (rc == FR_FAIL && !stopping(c) && goes_on(p, at, &err));
     pthread_mutex_lock(&c->lock);
     if (rc == FR_FAIL && !p->failed && !stopping(c)) {
         p->failed = true;
@@ -506,123 +478,7 @@ static void *poll_reader(void *context)
     return NULL;
 }
 
-/* ---- the publisher ---- */
-
-static void tell_state(polls *p)
-{
-    char why[sizeof(p->why)];
-    fr_state s = throttle_cause(p->c->throttle, why, sizeof(why)) ? FR_STATE_THROTTLED
-                 : p->streaming                                   ? FR_STATE_STREAMING
-                                                                  : FR_STATE_CATCHING_UP;
-    if (s == p->told && strcmp(why, p->why) == 0)
-        return;
-    p->told = s;
-    memcpy(p->why, why, sizeof(why));
-    FR_TELL(&p->c->s.observer, state, s, why[0] == '\0' ? NULL : why);
-}
-
-/* Readers put batches in the order in which they are taken, so that with one all that was put
- * before it was filled is taken, too. */
-static void tell_tables(polls *p, const outlet *o)
-{
-    fr_capture *c = p->c;
-    int64_t now = fr_now_us();
-    if (!outlet_open(o))
-        p->committed_us = outlet_waiting(o) == 0 ? now : p->taken_us;
-    if (now < p->next_tell_us)
-        return;
-    p->next_tell_us = now + TELL_US;
-    tell_state(p);
-    pthread_mutex_lock(&c->lock);
-    for (size_t i = 0; i < p->count; i++) {
-        polled *t = &p->tables[i];
-        polled_committed(&t->view, p->committed_us);
-        fr_polled_status s = t->view.s;
-        s.waits = t->view.waits[0] == '\0' ? NULL : t->view.waits;
-        s.next_us = *t->due_us == BUSY ? 0 : s.next_us;
-        FR_TELL(&c->s.observer, polled, t->space, t->name, &s);
-    }
-    pthread_mutex_unlock(&c->lock);
-}
-
-/* Nobody asks and everything that was read is committed: that is progress, too (R41). */
-static void look_around(polls *p, const outlet *o, int64_t *next_us)
-{
-    fr_capture *c = p->c;
-    int64_t now = fr_now_us();
-    if (now < *next_us || outlet_open(o) || outlet_waiting(o) > 0)
-        return;
-    *next_us = now + LOOK_US;
-    bool once = true;
-    pthread_mutex_lock(&c->lock);
-    bool quiet =
-        p->asking == 0 && (!p->comparing || now - atomic_load(&p->alive_us) < COMPARE_ALIVE_US);
-    for (size_t i = 0; i < p->count; i++)
-        once = once && p->tables[i].once;
-    pthread_mutex_unlock(&c->lock);
-    if (quiet)
-        FR_TELL(&c->s.observer, progress);
-    p->streaming = p->streaming || once;
-}
-
-/* There is no reason to wait for more: nobody asks, or somebody waits for the commit. */
-static bool may_commit(polls *p)
-{
-    pthread_mutex_lock(&p->c->lock);
-    bool yes = p->asking == 0;
-    for (size_t i = 0; i < p->count && !yes; i++)
-        yes = p->tables[i].waits && p->tables[i].given == p->tables[i].produced;
-    pthread_mutex_unlock(&p->c->lock);
-    return yes;
-}
-
-/* The outlet takes in a batch as a whole, and commits all that it has taken in. */
-static void note_commits(polls *p)
-{
-    pthread_mutex_lock(&p->c->lock);
-    bool news = p->c->safe_version != p->seen_version;
-    p->seen_version = p->c->safe_version;
-    for (size_t i = 0; i < p->count && news; i++) {
-        polled *t = &p->tables[i];
-        t->committed = t->produced;
-        if (!t->waits || t->given != t->committed)
-            continue;
-        t->waits = false;
-        *t->due_us = fr_now_us();
-        polls_wake(p);
-    }
-    pthread_mutex_unlock(&p->c->lock);
-}
-
-static fr_rc take(polls *p, outlet *o, fr_batch *b, fr_err *err)
-{
-    polled *t = fr_map_get(p->by_name, b->polled);
-    p->taken_us = b->filled_us;
-    pthread_mutex_lock(&p->c->lock);
-    t->produced++;
-    pthread_mutex_unlock(&p->c->lock);
-    return outlet_take(o, b, err);
-}
-
-static fr_rc publish(polls *p, outlet *o, fr_err *err)
-{
-    fr_capture *c = p->c;
-    int64_t next_look_us = 0;
-    for (;;) {
-        tell_tables(p, o);
-        look_around(p, o, &next_look_us);
-        fr_batch *b = outlet_next(o, fr_now_us() + (outlet_open(o) ? 1000 : 100000));
-        if (b != NULL)
-            FR_TRY(take(p, o, b, err));
-        else if (fr_queue_closed(c->filled) && outlet_waiting(o) == 0)
-            return outlet_close(o, err);
-        if (outlet_waiting(o) == 0)
-            FR_TRY(outlet_idle(o, may_commit(p), err));
-        if (fr_now_us() >= outlet_due(o))
-            FR_TRY(outlet_close(o, err));
-        note_commits(p);
-    }
-}
+/* ---- beginning and end ---- */
 
 static size_t reader_count(const polls *p)
 {
@@ -652,7 +508,7 @@ static fr_rc run_readers(polls *p, outlet *o, fr_err *err)
         rc = fr_thread_start(&threads[started], poll_reader, p, err);
     fr_cancel_by(&c->runner.abandoned); /* from here on a stop finishes what it has */
     if (rc == FR_OK)
-        rc = publish(p, o, err);
+        rc = polls_publish(p, o, err);
     pthread_mutex_lock(&c->lock);
     p->stop = true;
     polls_wake(p);
@@ -721,7 +577,8 @@ static void add_tables(polls *p, const fr_polled *tables, size_t count)
                       .whole = s->method == FR_METHOD_SNAPSHOT};
         if (fr_table_compared(s))
             n->compares_us = n->whole ? s->poll_every_us : s->poll_compare_every_us;
-        p->due_us[i] = 0;
+        n->held = held_is(c->held_tables, n->space, n->name);
+        p->due_us[i] = n->held ? BUSY : 0;
         n->place_us = polled_place(fr_cstr(c->s.source->name), i, count, n->every_us);
         fr_str recorded = progress != NULL ? *progress : FR_STR("");
         if (fr_table_emptied(s))
@@ -761,6 +618,7 @@ fr_rc poll_run(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
     polls p = {.c = c, .arena = a, .told = FR_STATE_CATCHING_UP, .by_name = fr_map_new()};
     fr_cond_init(&p.wake);
     pthread_mutex_init(&p.look_lock, NULL);
+    requests_taken(c->requests);
     fr_rc rc = begin(&p, o, a, err);
     if (rc == FR_OK && !stopping(c)) {
         FR_TELL(&c->s.observer, state, FR_STATE_CATCHING_UP, NULL);
@@ -775,5 +633,5 @@ fr_rc poll_run(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
     pthread_cond_destroy(&p.wake);
     pthread_mutex_destroy(&p.look_lock);
     fr_buf_free(&p.oldest_who);
-    return rc;
+    return rc == FR_OK && !stopping(c) && requests_waiting(c->requests) ? FR_IDLE : rc;
 }

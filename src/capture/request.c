@@ -60,6 +60,16 @@ bool requests_waiting(const requests *r)
     return atomic_load_explicit(&r->waiting, memory_order_relaxed);
 }
 
+void requests_reopen(requests *r)
+{
+    atomic_store(&r->waiting, true);
+}
+
+void requests_taken(requests *r)
+{
+    atomic_store(&r->waiting, false);
+}
+
 static request *find(const requests *r, fr_str space, fr_str name)
 {
     request *q = r->first;

@@ -20,6 +20,7 @@ typedef struct snap_table {
     size_t first, count; /* its chunks in the snapshot's list: those that are left */
     uint64_t rows, rows_expected;
     bool dirty;
+    atomic_bool held; /* the source goes on without it: nothing more is read */
 } snap_table;
 
 struct snapshot {
@@ -198,6 +199,14 @@ fr_rc snapshot_produced(snapshot *s, fr_batch *b, fr_err *err)
     return FR_OK;
 }
 
+bool snapshot_held(snapshot *s, const fr_batch *b)
+{
+    snap_table *t = &s->tables[s->chunks[b->chunk - 1].table];
+    if (held_is(s->c->held_tables, t->space, t->name))
+        atomic_store(&t->held, true);
+    return atomic_load(&t->held);
+}
+
 static fr_record record_of(snapshot *s, fr_arena *a, size_t table)
 {
     snap_table *t = &s->tables[table];
@@ -245,6 +254,12 @@ static void pace(snapshot *s, size_t rows)
         fr_sleep_us(due - fr_now_us() < 100000 ? due - fr_now_us() : 100000);
 }
 
+static bool is_held(const snapshot *s, const fr_chunk *at)
+{
+    const chunk *c = (const chunk *)at; /* its first member */
+    return atomic_load(&s->tables[c->table].held);
+}
+
 static bool cancelled(snapshot *s)
 {
     bool any = false;
@@ -260,12 +275,14 @@ static bool cancelled(snapshot *s)
 static fr_rc pass(snapshot *s, bool inside, const fr_chunk *at, fr_err *err)
 {
     bool stays = inside && at->whole;
+    if (is_held(s, at))
+        return FR_IDLE;
     if (is_outbox(s, at->space, at->name))
         return stopping(s->c) || atomic_load(&s->stop) ? FR_IDLE : FR_OK;
     for (;;) {
         bool waits, leave;
         FR_TRY(throttle_look(s->c->throttle, inside, &waits, &leave, err));
-        if (stopping(s->c) || atomic_load(&s->stop))
+        if (stopping(s->c) || atomic_load(&s->stop) || is_held(s, at))
             return FR_IDLE;
         bool over = s->slice_over_us != 0 && fr_now_us() >= s->slice_over_us;
         bool go = (over && atomic_load(&s->moved)) || (waits && leave) || cancelled(s);
@@ -433,7 +450,7 @@ static fr_rc write_empty(snapshot *s, outlet *o, fr_err *err)
 static bool chunks_left(const snapshot *s)
 {
     for (size_t i = 0; i < s->chunk_count; i++)
-        if (s->chunks[i].state != CHUNK_DONE)
+        if (s->chunks[i].state != CHUNK_DONE && !atomic_load(&s->tables[s->chunks[i].table].held))
             return true;
     return false;
 }

@@ -64,7 +64,7 @@ static fr_rc confirm(stream *s, fr_reader *r, fr_err *err)
     pthread_mutex_lock(&c->lock);
     if (c->safe_version != s->confirmed_version) {
         s->confirming.len = 0;
-        fr_buf_str(&s->confirming, fr_buf_view(&c->safe));
+        fr_buf_str(&s->confirming, fr_buf_view(&c->confirmable));
         s->confirmed_version = c->safe_version;
         safe = fr_buf_view(&s->confirming);
     }
@@ -281,6 +281,8 @@ static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
     fr_capture *c = s->c;
     int64_t next_look_us = 0;
     for (;;) {
+        if (s->stop_lsn == 0)
+            FR_TRY(held_work(c->held_tables, o, err));
         bool open = outlet_due(o) != INT64_MAX;
         if (!open)
             look_around(s, o, &next_look_us);
@@ -348,6 +350,7 @@ static fr_rc run_threads(stream *s, fr_reader *r, outlet *o, fr_err *err)
         fr_pool_close(c->pool);
     pthread_join(thread, NULL);
     set_reader(c, NULL);
+    held_end(c->held_tables, o);
     for (fr_batch *b; (b = fr_queue_take(c->filled, 0)) != NULL;)
         fr_pool_give(c->pool, b);
     if (rc == FR_FAIL)

@@ -7,9 +7,10 @@
 #include "model/route.h"
 
 /* old and next: value schemas of the route's envelope, as registered and as they would be.
- * FR_OK when every column that was added, dropped or changed may be (on_change evolve);
- * SCHEMA error (schema.on_change) that names the columns and the key to set. A column that
- * was renamed is one dropped and one added where the source does not say more. The `source`
+ * FR_OK when every column that was added, dropped, renamed or changed may be (on_change
+ * evolve); SCHEMA error that names the columns and the key to set: schema.on_change where that says
+ * stop, schema.blocked where it says block. A column was renamed when at the place of one that went
+ * stands a new one of the same type. The `source`
  * record and the rest of the envelope are freshet's own and not judged. Pure. */
 fr_rc fr_change_allowed(fr_arena *a, const fr_route *route, fr_str old, fr_str next, fr_err *err);
 

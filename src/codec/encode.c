@@ -39,6 +39,7 @@ void fr_encoder_free(fr_encoder *e)
         return;
     fr_map_free(e->plans, fr_plan_free);
     fr_map_free(e->newest, NULL);
+    free(e->passing);
     fr_encoder_forget(e);
     fr_arena_free(e->arena);
     free(e->txn.collections);
@@ -67,24 +68,38 @@ static bool txn_known(const fr_encoder *e, const fr_txn *txn)
     return txn != NULL && e->txn.known && fr_str_is(txn->id, e->txn.id);
 }
 
-/* The count of the plan's table within this transaction. */
-static fr_collection *txn_collection(fr_encoder *e, fr_plan *p)
+static size_t find_collection(fr_txn_counts *c, fr_str name)
 {
-    fr_txn_counts *c = &e->txn;
-    if (p->collection_of == c->serial)
-        return &c->collections[p->collection_at];
     size_t i = 0;
-    while (i < c->count && !fr_str_eq(c->collections[i].name, p->collection))
+    while (i < c->count && !fr_str_eq(c->collections[i].name, name))
         i++;
     if (i == c->cap) {
         c->cap = c->cap == 0 ? 16 : 2 * c->cap;
         c->collections = fr_realloc(c->collections, c->cap * sizeof *c->collections);
     }
     if (i == c->count)
-        c->collections[c->count++] = (fr_collection){p->collection, 0};
+        c->collections[c->count++] = (fr_collection){name, 0};
+    return i;
+}
+
+/* The count of the plan's table within this transaction. */
+static fr_collection *txn_collection(fr_encoder *e, fr_plan *p)
+{
+    fr_txn_counts *c = &e->txn;
+    if (p->collection_of == c->serial)
+        return &c->collections[p->collection_at];
     p->collection_of = c->serial;
-    p->collection_at = i;
-    return &c->collections[i];
+    p->collection_at = find_collection(c, p->collection);
+    return &c->collections[p->collection_at];
+}
+
+void fr_encoder_count(fr_encoder *e, fr_str collection, const fr_event *event)
+{
+    if (!e->settings.source->transaction_metadata || !txn_known(e, event->txn))
+        return;
+    e->txn.total++;
+    if (collection.len > 0)
+        e->txn.collections[find_collection(&e->txn, collection)].count++;
 }
 
 /* ---- pieces of the envelope ---- */
@@ -541,6 +556,11 @@ static fr_rc encode_table_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *er
 {
     const fr_event *event = &b->events[i];
     fr_plan *p;
+    if (e->passing_count > 0 || e->beside) {
+        fr_rc rc = fr_encoder_passes(e, event, err);
+        if (rc != FR_OK)
+            return rc;
+    }
     FR_TRY(fr_plan_get(e, event->table, &p, err));
     if (p->route == NULL || event->op == FR_OP_TABLE)
         return FR_OK;
@@ -622,10 +642,14 @@ static fr_rc encode_boundary(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
     fr_side_plan *side = &e->transactions;
     if (!e->settings.source->transaction_metadata || txn == NULL)
         return FR_OK;
-    FR_TRY(fr_plan_side(e, side, "transaction", fr_schema_transaction, err));
     bool ends = event->op == FR_OP_COMMIT;
     if (!ends)
         txn_begin(e, txn);
+    if (e->beside) {
+        e->txn.known = e->txn.known && !ends;
+        return FR_OK;
+    }
+    FR_TRY(fr_plan_side(e, side, "transaction", fr_schema_transaction, err));
     size_t key_bound = FR_WIRE_HEADER + txn->id.len + 10;
     uint8_t *key = fr_arena_raw(b->arena, key_bound);
     fr_str key_bytes =
@@ -655,7 +679,7 @@ static fr_rc encode_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
     case FR_OP_COMMIT:
         return encode_boundary(e, b, i, err);
     case FR_OP_MESSAGE:
-        return encode_message(e, b, i, err);
+        return e->beside ? FR_OK : encode_message(e, b, i, err);
     case FR_OP_HEARTBEAT:
         return FR_OK;
     default:

@@ -48,6 +48,30 @@ fr_str fr_outbox_id(fr_arena *a, fr_str id);
 void fr_encoder_remember(fr_encoder *e, fr_str space, fr_str name);
 void fr_encoder_forget(fr_encoder *e); /* all of that */
 
+/* ---- held tables (decision 24) ---- */
+
+/* Events of this table whose position.lsn is below are passed over: no message is made of them and
+ * no schema asked for; they count for their transaction. UINT64_MAX: all. Once more: the new bound.
+ */
+void fr_encoder_pass(fr_encoder *e, fr_str space, fr_str name, uint64_t below);
+void fr_encoder_take(fr_encoder *e, fr_str space, fr_str name); /* none is passed over any more */
+/* False: nothing of this table is passed over. last_lsn: the greatest position.lsn of the changes
+ * that were; 0: none was. count: so many events were. */
+bool fr_encoder_passed(const fr_encoder *e, fr_str space, fr_str name, uint64_t *last_lsn,
+                       uint64_t *count);
+/* The id of the newest message's schema of this topic, as this encoder knows it; 0: it does not.
+ * And: it is this one now, for another encoder has published. */
+int32_t fr_encoder_newest(fr_encoder *e, fr_str topic);
+void fr_encoder_publishes(fr_encoder *e, fr_str topic, int32_t schema);
+/* An encoder of a second reader: all is passed over but what fr_encoder_only names, and
+ * transactions and logical messages make no messages. */
+void fr_encoder_beside(fr_encoder *e);
+/* Take the events of this table whose position.lsn is at or above from; the first `seen` of them,
+ * which must be of transaction txn, are passed over: they are published. POSITION (held.txn) from
+ * fr_encode when they are of another one. */
+void fr_encoder_only(fr_encoder *e, fr_str space, fr_str name, uint64_t from, fr_str txn,
+                     uint64_t seen);
+
 /* Forget the counts of the transaction in progress (after a rewind). Events that are skipped
  * because an earlier run published them (R17) pass through fr_encode all the same and their
  * messages are dropped, so that the counts are right; a transaction whose BEGIN was not seen

@@ -153,6 +153,16 @@ static int32_t *newest_of(fr_encoder *e, fr_str topic)
     return newest;
 }
 
+int32_t fr_encoder_newest(fr_encoder *e, fr_str topic)
+{
+    return *newest_of(e, topic);
+}
+
+void fr_encoder_publishes(fr_encoder *e, fr_str topic, int32_t schema)
+{
+    *newest_of(e, topic) = schema;
+}
+
 static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
 {
     const fr_route *route = p->route;

@@ -42,6 +42,14 @@ typedef struct fr_collection {
     int64_t count;
 } fr_collection;
 
+typedef struct fr_passing { /* of one table, of which some events are passed over */
+    fr_str space, name, collection;
+    uint64_t from, below; /* only those in [from, below) are not: beside; else the reverse */
+    fr_str txn;           /* the first `seen` at or above from are of this transaction */
+    uint64_t seen;
+    uint64_t last_lsn, count; /* of those that were */
+} fr_passing;
+
 typedef struct fr_txn_counts { /* of the transaction in progress */
     bool known;                /* its BEGIN was seen */
     uint64_t serial;
@@ -76,6 +84,9 @@ struct fr_encoder {
     fr_plan *last;
     fr_side_plan messages, transactions;
     fr_txn_counts txn;
+    fr_passing *passing; /* encode_pass.c */
+    size_t passing_count;
+    bool beside;
     fr_str source_head; /* source.version, .connector and .name, as Avro */
     fr_str source_db;
     bool binlog;     /* source has a binary log's fields */
@@ -99,6 +110,13 @@ void fr_plan_count(fr_encoder *e, fr_plan *p, const fr_event *event);
 /* DATA when a message of so many bytes is more than daemon.max_row_bytes. */
 fr_rc fr_plan_check_size(const fr_encoder *e, const fr_plan *p, const fr_event *event, size_t bytes,
                          fr_err *err);
+
+/* A row that makes no message counts for its transaction's metadata; collection empty: of a table
+ * whose count nobody asks for. The name is kept. */
+void fr_encoder_count(fr_encoder *e, fr_str collection, const fr_event *event);
+
+/* FR_END: this event is passed over (encode_pass.c). */
+fr_rc fr_encoder_passes(fr_encoder *e, const fr_event *event, fr_err *err);
 
 /* ---- outboxes (encode_outbox.c) ---- */
 

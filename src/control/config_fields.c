@@ -302,8 +302,10 @@ static const fr_option table_options[] = {
         "Rows of one chunk."),
     INT("snapshot.parallel", AT(fr_table_fields, s.snapshot_parallel), "2", 1, 100,
         "Readers at once."),
-    CHOICE("errors.mode", AT(fr_table_fields, s.errors_mode), "stop", errors_choices,
-           "A row that cannot be handled: stop ends the source there."),
+    CHOICE("errors.mode", AT(fr_table_fields, s.errors_mode), "block", errors_choices,
+           "A row that cannot be handled: block holds its table there, the others go on; stop ends "
+           "the "
+           "source; dlq sets the row and later ones of its key aside."),
     TEXT("errors.topic", AT(fr_table_fields, s.errors_topic), NULL,
          "Topic of dead letters; freshet.<name>.dlq if not set."),
     TEXT("owner", AT(fr_table_fields, s.owner), NULL,
@@ -319,13 +321,15 @@ static const fr_option table_options[] = {
            "Level of this table's subjects; registry: as registry.compatibility."),
     CHOICE("schema.on_change.add_column", AT(fr_table_fields, s.add_column), "evolve",
            change_choices,
-           "A column was added: evolve registers a new version, stop ends the source."),
-    CHOICE("schema.on_change.drop_column", AT(fr_table_fields, s.drop_column), "stop",
+           "A column was added: evolve registers a new version, block holds the table before its "
+           "first row of that shape, stop ends the source."),
+    CHOICE("schema.on_change.drop_column", AT(fr_table_fields, s.drop_column), "block",
            change_choices, "A column was dropped: as add_column."),
-    CHOICE("schema.on_change.change_type", AT(fr_table_fields, s.change_type), "stop",
+    CHOICE("schema.on_change.change_type", AT(fr_table_fields, s.change_type), "block",
            change_choices, "A column's type or nullability changed: as add_column."),
-    LATER_CHOICE("schema.on_change.rename_column", NULL, change_choices,
-                 "A column was renamed; now one dropped and one added."),
+    CHOICE("schema.on_change.rename_column", AT(fr_table_fields, s.rename_column), "block",
+           change_choices,
+           "A column was renamed (another name at its place, of the same type): as add_column."),
     LATER_CHOICE("schema.on_change.drop_table", NULL, change_choices, "The table was dropped."),
     MAP("columns.rename", AT(fr_table_fields, s.column_rename), "Column to field name."),
     MAP("columns.derive", AT(fr_table_fields, s.column_derive),
@@ -475,8 +479,6 @@ const fr_section *fr_section_find(const char *kind)
 #define CHANGES "use evolve or stop"
 static const fr_unbuilt unbuilt[] = {
     {"table", "envelope", "debezium", "use standard or state"},
-    {"table", "errors.mode", "block", "held tables are not built yet: use stop or dlq"},
-    {"table", "schema.on_change", "block", HELD},
     {"table", "schema.on_change", "ignore", CHANGES},
     {"table", "schema.on_change", "new_topic", CHANGES},
     {"table", "schema.on_change", "both", CHANGES},

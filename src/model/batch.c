@@ -35,7 +35,7 @@ void fr_batch_reset(fr_batch *b)
         fr_table_unref(b->tables[i]);
     b->count = b->message_count = b->table_count = 0;
     b->chunk = 0;
-    b->chunk_done = false;
+    b->chunk_done = b->beside = false;
     b->filled_us = 0;
     b->polled = b->progress = (fr_str){NULL, 0};
     fr_arena_reset(b->arena);

@@ -84,13 +84,13 @@ typedef struct fr_table_settings {
     int snapshot_mode; /* 0 initial, 1 never */
     const char *snapshot_where;
     int64_t snapshot_chunk, snapshot_parallel;
-    int errors_mode; /* fr_errors_mode; default stop */
+    int errors_mode; /* fr_errors_mode */
     const char *errors_topic;
     const char *owner;
     fr_texts tags, pii;
     const char *schema_name, *schema_doc;
     int schema_compat;                        /* fr_compat, or -1: the registry's */
-    int add_column, drop_column, change_type; /* fr_change */
+    int add_column, drop_column, rename_column, change_type; /* fr_change */
     fr_pairs column_types, column_defaults;
     /* Derived events (transform/derive.h); an expression is SQL over a row. */
     const char *filter;     /* NULL: all rows */

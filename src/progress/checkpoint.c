@@ -11,10 +11,11 @@ typedef struct folded {
     fr_checkpoint pub;
     fr_arena *stream, *claim;
     fr_map *snapshot_arenas; /* "space.table" -> fr_arena* */
+    fr_map *held_arenas;     /* the same */
 } folded;
 
 static const char SNAPSHOT[] = "snapshot/", TOPIC[] = "topic/", PARKED[] = "parked/",
-                  TABLE[] = "table/";
+                  TABLE[] = "table/", HELD[] = "held/";
 
 fr_checkpoint *fr_checkpoint_new(void)
 {
@@ -28,6 +29,8 @@ fr_checkpoint *fr_checkpoint_new(void)
     f->stream = fr_arena_new(1024);
     f->claim = fr_arena_new(256);
     f->snapshot_arenas = fr_map_new();
+    f->pub.held = fr_map_new();
+    f->held_arenas = fr_map_new();
     return &f->pub;
 }
 
@@ -48,6 +51,8 @@ void fr_checkpoint_free(fr_checkpoint *c)
     fr_map_free(c->parked, NULL);
     fr_map_free(c->tables, free);
     fr_map_free(f->snapshot_arenas, free_arena);
+    fr_map_free(c->held, NULL);
+    fr_map_free(f->held_arenas, free_arena);
     fr_arena_free(f->stream);
     fr_arena_free(f->claim);
     fr_arena_free(c->arena);
@@ -244,6 +249,42 @@ static fr_rc fold_snapshot(folded *f, fr_str name, const json_t *j, fr_err *err)
     return FR_OK;
 }
 
+static fr_rc take_held(fr_arena *a, const json_t *j, fr_held_fact *h, fr_err *err)
+{
+    const json_t *from = json_object_get(j, "from");
+    h->space = member_text(a, j, "space");
+    h->name = member_text(a, j, "table");
+    h->from = json_is_object(from) ? fr_json_text(a, from) : text_of(a, from);
+    h->txn = member_text(a, j, "txn");
+    h->joined = json_is_true(json_object_get(j, "joined"));
+    h->asked = json_is_true(json_object_get(j, "asked"));
+    h->code = member_text(a, j, "code");
+    h->why = member_text(a, j, "why");
+    bool seen = h->txn.len == 0 || take_u64(j, "seen", &h->seen);
+    if (h->name.len == 0 || !seen || !take_int(j, "since", INT64_MAX, &h->since_us)) {
+        return unreadable(err, "a held table without table, seen or since");
+    }
+    return FR_OK;
+}
+
+static fr_rc fold_held(folded *f, fr_str name, const json_t *j, fr_err *err)
+{
+    fr_map_remove(f->pub.held, name);
+    fr_arena_free(fr_map_remove(f->held_arenas, name));
+    if (j == NULL) {
+        return FR_OK;
+    }
+    fr_arena *a = fr_arena_new(512);
+    fr_held_fact *h = fr_arena_alloc(a, sizeof(*h));
+    if (take_held(a, j, h, err) == FR_FAIL) {
+        fr_arena_free(a);
+        return FR_FAIL;
+    }
+    fr_map_set(f->pub.held, name, h);
+    fr_map_set(f->held_arenas, name, a);
+    return FR_OK;
+}
+
 /* The operator took the topic back: what was acknowledged there no longer counts. */
 static void forget_ends(fr_checkpoint *c, fr_str topic)
 {
@@ -333,6 +374,9 @@ static fr_rc fold_key(folded *f, fr_str key, fr_str value, const json_t *j, fr_e
     }
     if (under(key, TABLE, &rest)) {
         return fold_table(&f->pub, rest, value);
+    }
+    if (under(key, HELD, &rest)) {
+        return fold_held(f, rest, j, err);
     }
     bool stream = fr_str_is(key, "stream"), claim = fr_str_is(key, "claim");
     if (!stream && !claim && !fr_str_is(key, "ends")) {

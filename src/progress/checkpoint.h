@@ -1,7 +1,7 @@
 /* The records of the checkpoint topic (docs/checkpoints.md): what they say, folded, and
  * how they are written. JSON, "v": 1; an unknown version refuses with POSITION. Pure: no
  * Kafka here. Keys: claim, stream, snapshot/<space.table>, topic/<topic>, ends,
- * parked/<topic>/<hash>, table/<space.table>. Owner's thread only. */
+ * parked/<topic>/<hash>, table/<space.table>, held/<space.table>. Owner's thread only. */
 #ifndef FR_PROGRESS_CHECKPOINT_H
 #define FR_PROGRESS_CHECKPOINT_H
 
@@ -47,6 +47,17 @@ typedef struct fr_split { /* R17; id empty: no split transaction is open */
     uint32_t crc;
 } fr_split;
 
+typedef struct fr_held_fact { /* a table that the source goes on without (decision 24) */
+    fr_str space, name;
+    fr_str from;      /* resume: what the log has from there on is not published; empty: polled */
+    fr_str txn;       /* the transaction that follows is published in part; empty: it is not */
+    uint64_t seen;    /* so many of the table's own rows in it are published */
+    bool joined;      /* it is caught up: the stream publishes what is at or after from */
+    bool asked;       /* somebody asked for it; else an error did */
+    fr_str code, why; /* of the error, and all that can be said in a line */
+    int64_t since_us;
+} fr_held_fact;
+
 typedef struct fr_checkpoint { /* what the topic says, folded */
     fr_arena *arena;           /* owns all of it */
     bool has_stream;
@@ -61,6 +72,7 @@ typedef struct fr_checkpoint { /* what the topic says, folded */
     fr_map *ends;      /* "topic/partition" -> fr_end* */
     fr_map *parked;    /* "topic/hash" -> itself */
     fr_map *tables;    /* "space.table", polled -> fr_str*: its record, as it was written */
+    fr_map *held;      /* "space.table" -> fr_held_fact* */
 } fr_checkpoint;
 
 fr_checkpoint *fr_checkpoint_new(void);
@@ -92,6 +104,8 @@ fr_record fr_checkpoint_topic_fact(fr_arena *a, const fr_topic_fact *t);
 fr_record fr_checkpoint_ends(fr_arena *a, const fr_end *ends, size_t count);
 /* table: "space.table"; progress: a JSON object with "v", which whoever polls it understands. */
 fr_record fr_checkpoint_table(fr_arena *a, fr_str table, fr_str progress);
+fr_record fr_checkpoint_held(fr_arena *a, const fr_held_fact *h);
+fr_record fr_checkpoint_released(fr_arena *a, fr_str space, fr_str name);
 fr_record fr_checkpoint_parked(fr_arena *a, fr_str topic, fr_str hash, bool released);
 /* The whole as JSON for `position show --json`. */
 fr_str fr_checkpoint_json(fr_arena *a, const fr_checkpoint *c);

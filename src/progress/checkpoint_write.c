@@ -34,9 +34,9 @@ static bool is_object(fr_str text)
 }
 
 /* As the object it is; anything else as a text, so that a record can always be read. */
-static void put_resume(fr_buf *b, fr_str resume)
+static void put_position(fr_buf *b, const char *name, fr_str resume)
 {
-    fr_buf_text(b, ",\"resume\":");
+    fr_buf_printf(b, ",\"%s\":", name);
     if (is_object(resume)) {
         fr_buf_str(b, resume);
     } else {
@@ -73,7 +73,7 @@ fr_record fr_checkpoint_stream(fr_arena *a, bool creating, fr_str resume, const 
         fr_buf_text(&b, ",\"state\":\"creating\"");
     }
     if (resume.len > 0) {
-        put_resume(&b, resume);
+        put_position(&b, "resume", resume);
     }
     if (split != NULL && split->id.len > 0) {
         fr_buf_text(&b, ",\"split\":{\"id\":");
@@ -107,7 +107,7 @@ static void put_snapshot(fr_buf *b, const fr_snapshot_progress *p)
     fr_buf_json(b, p->space);
     fr_buf_text(b, ",\"table\":");
     fr_buf_json(b, p->name);
-    put_resume(b, p->view_resume);
+    put_position(b, "resume", p->view_resume);
     fr_buf_printf(b, ",\"view_lsn\":\"%llu\",\"chunks\":%lu,\"rows\":\"%llu\",\"left\":[",
                   (unsigned long long)p->view_lsn, (unsigned long)p->chunks,
                   (unsigned long long)p->rows);
@@ -231,6 +231,41 @@ fr_record fr_checkpoint_table(fr_arena *a, fr_str table, fr_str progress)
     return (fr_record){joined(a, "table/", table, "", (fr_str){"", 0}), progress};
 }
 
+static void put_held(fr_buf *b, const fr_held_fact *h)
+{
+    fr_buf_text(b, "{\"v\":1,\"space\":");
+    fr_buf_json(b, h->space);
+    fr_buf_text(b, ",\"table\":");
+    fr_buf_json(b, h->name);
+    if (h->from.len > 0) {
+        put_position(b, "from", h->from);
+    }
+    if (h->txn.len > 0) {
+        fr_buf_text(b, ",\"txn\":");
+        fr_buf_json(b, h->txn);
+        fr_buf_printf(b, ",\"seen\":\"%llu\"", (unsigned long long)h->seen);
+    }
+    fr_buf_text(b, h->joined ? ",\"joined\":true" : "");
+    fr_buf_text(b, h->asked ? ",\"asked\":true" : "");
+    fr_buf_text(b, ",\"code\":");
+    fr_buf_json(b, h->code);
+    fr_buf_text(b, ",\"why\":");
+    fr_buf_json(b, h->why);
+    fr_buf_printf(b, ",\"since\":%lld}", (long long)h->since_us);
+}
+
+fr_record fr_checkpoint_held(fr_arena *a, const fr_held_fact *h)
+{
+    fr_buf b = {.arena = a};
+    put_held(&b, h);
+    return record(&b, joined(a, "held/", h->space, ".", h->name));
+}
+
+fr_record fr_checkpoint_released(fr_arena *a, fr_str space, fr_str name)
+{
+    return (fr_record){joined(a, "held/", space, ".", name), {NULL, 0}};
+}
+
 fr_record fr_checkpoint_parked(fr_arena *a, fr_str topic, fr_str hash, bool released)
 {
     fr_record r = {joined(a, "parked/", topic, "/", hash), FR_STR("{\"v\":1}")};
@@ -272,6 +307,11 @@ static void put_table_value(fr_buf *b, const void *value)
     fr_buf_str(b, *(const fr_str *)value);
 }
 
+static void put_held_value(fr_buf *b, const void *value)
+{
+    put_held(b, value);
+}
+
 static void put_end_value(fr_buf *b, const void *value)
 {
     fr_buf_printf(b, "%lld", (long long)((const fr_end *)value)->offset);
@@ -304,6 +344,7 @@ fr_str fr_checkpoint_json(fr_arena *a, const fr_checkpoint *c)
     put_map(&b, "snapshots", c->snapshots, put_snapshot_value);
     put_map(&b, "topics", c->topics, put_fact_value);
     put_map(&b, "tables", c->tables, put_table_value);
+    put_map(&b, "held", c->held, put_held_value);
     put_map(&b, "ends", c->ends, put_end_value);
     put_map(&b, "parked", c->parked, put_parked_value);
     fr_buf_text(&b, "}");

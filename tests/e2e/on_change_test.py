@@ -159,7 +159,7 @@ def unseen_between(p):
     down(p)
 
 
-@scenario("add_column: evolve, drop_column: stop")
+@scenario("add_column: evolve, drop_column: stop, change_type: stop")
 def killed(p):
     """What was not committed was not published: read again, it is judged again, and passes."""
     p.kill()

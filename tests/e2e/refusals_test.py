@@ -30,7 +30,7 @@ sources:
     log: {{publication: pub, slot: {slot}}}
     tables:
 """
-ONE = SOURCE + "      public.t: {{}}\n"
+ONE = SOURCE + "      public.t: {{}}\n" + harness.STOP
 CLOSED = "127.0.0.1:1"
 cases = []
 
@@ -110,7 +110,7 @@ files.name = "files"
 cases.append(files)
 
 
-@scenario(SOURCE + '      "/^public[.][tu]$/": {{topic: {id}.both}}\n', start=False)
+@scenario(SOURCE + '      "/^public[.][tu]$/": {{topic: {id}.both}}\n' + harness.STOP, start=False)
 def two_tables_of_a_pattern_one_topic(p):
     p.sql("create table u (id int primary key)")
     p.sql("insert into t values (1, 'x'); insert into u values (1)")
@@ -455,7 +455,8 @@ def incompatible_schema(p):
     assert got == {2: "zwei", 3: "drei"} and rows(p) == [1], got
 
 
-@scenario(table="create table t (id int primary key, v int)", start=False)
+@scenario(config=ONE.replace("public.t: {{}}", "public.t: {{schema: {{on_change: {{change_type: stop}}}}}}"),
+          table="create table t (id int primary key, v int)", start=False)
 def changed_type_stops(p):
     p.sql("insert into t values (1, 10)")
     p.start()

@@ -250,7 +250,8 @@ def transactions(p):
     assert not {3, 5} & set(keys) and keys[1] == [keys[1][0]] and [o[0] for o in keys[1150]] == ["c", "d"], keys.get(1150)
 
 
-@scenario(SOURCE + "      public.t: {{schema: {{compatibility: NONE, on_change: {{drop_column: evolve}}}}}}\n" + SINK, "create table t (id int primary key, a text, b text default 'd')", True)
+@scenario(SOURCE + "      public.t: {{schema: {{compatibility: NONE, on_change: {{drop_column: evolve, rename_column: evolve}}}}}}\n" + SINK,
+          "create table t (id int primary key, a text, b text default 'd')", True)
 def ddl_inside_a_transaction(p):
     p.sql("insert into t values (1, 'a1', 'b1')")
     p.start()

@@ -168,6 +168,9 @@ daemon: {{cache_dir: {dir}/cache}}
 """
 
 
+# For tests of what ends a source: by default its table would be held.
+STOP = "defaults: {{errors: {{mode: stop}}}}\n"
+
 # A source whose tables follow.
 PG_SOURCE = """
 sources:

@@ -107,6 +107,24 @@ static void every_record_is_as_it_was(void **state)
     same_as_golden(a, "v1-topic-schema", fr_checkpoint_topic_fact(a, &with));
     same_as_golden(a, "v1-ends", fr_checkpoint_ends(a, ends, 2));
     same_as_golden(a, "v1-parked", fr_checkpoint_parked(a, fact.topic, FR_STR("00ff"), false));
+    fr_held_fact held = {.space = FR_STR("public"),
+                         .name = FR_STR("or\"ders"),
+                         .from = resume,
+                         .txn = FR_STR("771"),
+                         .seen = UINT64_MAX,
+                         .code = FR_STR("schema.blocked"),
+                         .why = FR_STR("table public.or\"ders: ~grade"),
+                         .since_us = 1764143171402000};
+    same_as_golden(a, "v1-held", fr_checkpoint_held(a, &held));
+    fr_held_fact joined = {.space = held.space, .name = held.name, .from = resume, .joined = true};
+    same_as_golden(a, "v1-held-joined", fr_checkpoint_held(a, &joined));
+    fr_held_fact asked = {.space = held.space,
+                          .name = held.name,
+                          .asked = true,
+                          .code = FR_STR("operator"),
+                          .why = FR_STR("jane: month's end")};
+    same_as_golden(a, "v1-held-asked", fr_checkpoint_held(a, &asked));
+    same_as_golden(a, "v1-held-released", fr_checkpoint_released(a, held.space, held.name));
     same_as_golden(a, "v1-parked-released",
                    fr_checkpoint_parked(a, fact.topic, FR_STR("00ff"), true));
     fr_arena_free(a);
@@ -293,7 +311,10 @@ static void refuses_what_it_cannot_read(void **state)
          "{\"v\":1,\"table\":\"b\",\"view_lsn\":\"-1\",\"rows\":\"1\",\"chunks\":1,\"left\":[]}",
          "a snapshot without"},
         {"topic/", "{\"v\":1}", "does not know"},
-        {"held/a.b", "{\"v\":1}", "does not know"},
+        {"holding/a.b", "{\"v\":1}", "does not know"},
+        {"held/a.b", "{\"v\":1}", "a held table without"},
+        {"held/a.b", "{\"v\":1,\"table\":\"b\"}", "a held table without"},
+        {"held/a.b", "{\"v\":1,\"table\":\"b\",\"txn\":\"7\",\"since\":1}", "a held table without"},
         {"", "{\"v\":1}", "does not know"},
     };
     for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
@@ -327,13 +348,41 @@ static void any_resume_comes_back(void **state)
     fr_arena_free(a);
 }
 
+static void folds_what_is_held(void **state)
+{
+    (void)state;
+    fr_arena *a = fr_arena_new(0);
+    fr_checkpoint *c = fr_checkpoint_new();
+    fold_golden(a, c, "v1-held");
+    const fr_held_fact *h = fr_map_get(c->held, FR_STR("public.or\"ders"));
+    assert_non_null(h);
+    assert_str(h->space, "public");
+    assert_str(h->from, "{\"end_lsn\":\"0/20\",\"timeline\":1}");
+    assert_str(h->txn, "771");
+    assert_true(h->seen == UINT64_MAX && !h->joined && !h->asked);
+    assert_str(h->code, "schema.blocked");
+    assert_true(h->since_us == 1764143171402000);
+    fold_golden(a, c, "v1-held-joined");
+    h = fr_map_get(c->held, FR_STR("public.or\"ders"));
+    assert_true(h->joined && h->txn.len == 0);
+    fold_golden(a, c, "v1-held-asked");
+    h = fr_map_get(c->held, FR_STR("public.or\"ders"));
+    assert_true(h->asked && !h->joined && h->from.len == 0);
+    assert_str(h->why, "jane: month's end");
+    fold_golden(a, c, "v1-held-released");
+    assert_int_equal(fr_map_count(c->held), 0);
+    fr_checkpoint_free(c);
+    fr_arena_free(a);
+}
+
 static void shows_the_whole(void **state)
 {
     (void)state;
     fr_arena *a = fr_arena_new(0);
     fr_checkpoint *c = fr_checkpoint_new();
-    assert_str(fr_checkpoint_json(a, c), "{\"v\":1,\"stream\":null,\"claim\":null,\"snapshots\":{},"
-                                         "\"topics\":{},\"tables\":{},\"ends\":{},\"parked\":{}}");
+    assert_str(fr_checkpoint_json(a, c),
+               "{\"v\":1,\"stream\":null,\"claim\":null,\"snapshots\":{},"
+               "\"topics\":{},\"tables\":{},\"held\":{},\"ends\":{},\"parked\":{}}");
     fold_golden(a, c, "v1-stream-creating");
     fold_golden(a, c, "v1-claim");
     fold_golden(a, c, "v1-topic");
@@ -351,7 +400,7 @@ static void shows_the_whole(void **state)
         "\"at\":[\"2026-11-26 08:26:11.402+00\",\"17\"],\"cursor\":1795681571402000,"
         "\"bound\":1795681572000000,\"server\":1795681573000000,\"wall\":1795681573000001,"
         "\"settled\":7,\"candidate\":[9,1795681573000000],\"gaps\":[[8,8,0],[11,20,5]]}},"
-        "\"ends\":{\"erp.public.orders/0\":18,\"erp.public.orders/5\":7},"
+        "\"held\":{},\"ends\":{\"erp.public.orders/0\":18,\"erp.public.orders/5\":7},"
         "\"parked\":{\"erp.public.orders/00ff\":{\"v\":1}}}");
     fr_checkpoint_free(c);
     fr_arena_free(a);
@@ -363,6 +412,7 @@ int main(void)
         cmocka_unit_test(every_record_is_as_it_was),
         cmocka_unit_test(folds_what_every_record_says),
         cmocka_unit_test(folds_a_snapshot),
+        cmocka_unit_test(folds_what_is_held),
         cmocka_unit_test(snapshots_are_asked_for_and_cancelled),
         cmocka_unit_test(ends_only_rise_until_the_topic_is_given_up),
         cmocka_unit_test(memory_stays_what_is_true_at_the_end),

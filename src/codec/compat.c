@@ -1,58 +1,100 @@
-#include "codec/compat.h"
+#include "codec/compat_internal.h"
+
+#include "base/map.h"
 
 #include <string.h>
 
-enum { PATH_MAX_LEN = 400, REASONS_MAX = 20, PAIRS_MAX = 4096 };
+enum { REASONS_MAX = 20, LISTED_MAX = 1000, PAIRS_MAX = 4096, PASSES_MAX = 100 };
 
-/* A pair of named types that is being compared, or was. */
+/* How well a reader reads: the worst that was found. */
+typedef enum level { READS, READS_OTHERWISE, CANNOT } level;
+
+/* A pair of records that is being compared, or was. */
 typedef struct pair {
-    const fr_shape *reader, *writer;
-    bool bad, told; /* told: the reasons were given */
+    level level;   /* as far as it is known; only ever gets worse */
+    unsigned pass; /* the last in which it was looked into */
+    bool told;
 } pair;
 
+/* Records may contain themselves, so the levels of all pairs are found first, in passes, from
+ * "reads" on until a pass changes none. A last one tells: it goes into what breaks, and believes
+ * the rest. */
 typedef struct comparison {
     fr_arena *a;
-    pair *pairs;
-    size_t pair_count, pair_cap;
-    fr_buf *why; /* NULL while branches of a union are tried */
-    int reasons;
+    fr_map *pairs; /* numbers of both records -> pair */
+    unsigned pass;
+    bool changed, telling, complex;
+    fr_differences *out;            /* where to tell */
+    size_t limit;                   /* of it */
+    fr_str detail;                  /* of what is told next */
+    const fr_compat_path *union_at; /* the union that a registry would blame; NULL: none */
 } comparison;
 
-typedef struct path { /* of names, from the inside out */
-    const struct path *up;
-    fr_str name;
-} path;
+static level readable(comparison *c, const fr_compat_path *at, const fr_shape *r,
+                      const fr_shape *w);
 
-static bool readable(comparison *c, const path *at, const fr_shape *r, const fr_shape *w);
-
-static void write_path(fr_buf *b, const path *at)
+static level worse(level a, level b)
 {
-    if (at == NULL)
-        return;
-    write_path(b, at->up);
-    if (at->up != NULL)
-        fr_buf_text(b, ".");
-    fr_buf_str(b, at->name);
+    return a > b ? a : b;
 }
 
-/* Always false, so that refusing is one statement. Two types: "found -> wanted". */
-static bool refuse(comparison *c, const path *at, const char *code, const char *text,
-                   const fr_shape *w, const fr_shape *r)
-{
-    if (c->why == NULL || c->reasons >= REASONS_MAX)
-        return false;
-    fr_buf_text(c->why, c->why->len > 0 ? "; " : "");
-    write_path(c->why, at);
-    fr_buf_printf(c->why, "%s%s: %s", at != NULL ? ": " : "", code, text);
-    if (w != NULL && r != NULL) {
-        fr_buf_text(c->why, " ");
-        fr_shape_describe(c->why, w);
-        fr_buf_text(c->why, " as ");
-        fr_shape_describe(c->why, r);
+/* --- what is wrong ---------------------------------------------------------------------- */
+
+typedef struct problem {
+    const char *kind, *why, *what; /* what: the member that the registry points at */
+    fr_diff_verdict verdict;
+} problem;
+
+#define AVRO(kind, what, why)                                                                      \
+    &(const problem)                                                                               \
+    {                                                                                              \
+        kind, why, what, FR_DIFF_REGISTRY                                                          \
     }
-    c->reasons++;
-    return false;
+#define OURS(kind, why)                                                                            \
+    &(const problem)                                                                               \
+    {                                                                                              \
+        kind, why, NULL, FR_DIFF_STRICT                                                            \
+    }
+
+static void point(const comparison *c, const fr_compat_path *at, const problem *p, bool field,
+                  fr_difference *d)
+{
+    if (p->verdict != FR_DIFF_REGISTRY)
+        return;
+    d->registry_kind = c->union_at != NULL ? "MISSING_UNION_BRANCH" : p->kind;
+    d->pointer = c->union_at != NULL ? fr_compat_pointer(c->a, c->union_at, NULL, false)
+                                     : fr_compat_pointer(c->a, at, p->what, field);
 }
+
+/* w: NULL where the writer lacks the field. */
+static void tell(comparison *c, const fr_compat_path *at, const problem *p, const fr_shape *w,
+                 const fr_shape *r)
+{
+    if (c->out->count >= c->limit)
+        return;
+    fr_difference *d = fr_compat_add(c->out);
+    d->sign = w == NULL ? '+' : '~';
+    d->verdict = p->verdict;
+    d->kind = p->kind;
+    d->why = p->why;
+    d->detail = c->detail;
+    d->path = fr_compat_path_text(c->a, at);
+    if (w != NULL)
+        d->old_type = fr_compat_describe(c->a, w);
+    d->new_type = fr_compat_describe(c->a, r);
+    point(c, at, p, w == NULL, d);
+}
+
+static level refuse(comparison *c, const fr_compat_path *at, const problem *p, const fr_shape *w,
+                    const fr_shape *r)
+{
+    if (c->telling && c->out != NULL)
+        tell(c, at, p, w, r);
+    c->detail = (fr_str){"", 0};
+    return p->verdict == FR_DIFF_REGISTRY ? CANNOT : READS_OTHERWISE;
+}
+
+/* --- names and simple types ------------------------------------------------------------- */
 
 static fr_str short_name(fr_str full)
 {
@@ -62,10 +104,9 @@ static fr_str short_name(fr_str full)
     return (fr_str){full.ptr + at, full.len - at};
 }
 
-/* Avro 1.11: the unqualified names match; or an alias of the reader is the writer's name. */
-static bool same_name(const fr_shape *r, const fr_shape *w)
+bool fr_compat_full_name(const fr_shape *r, const fr_shape *w)
 {
-    if (fr_str_eq(short_name(r->name), short_name(w->name)))
+    if (fr_str_eq(r->name, w->name))
         return true;
     for (size_t i = 0; i < r->aliases.count; i++)
         if (fr_str_eq(r->aliases.items[i], w->name))
@@ -73,7 +114,18 @@ static bool same_name(const fr_shape *r, const fr_shape *w)
     return false;
 }
 
-static bool promotes(fr_shape_kind w, fr_shape_kind r)
+/* Avro 1.11 is content when the names without namespaces match. */
+static level names(comparison *c, const fr_compat_path *at, const fr_shape *r, const fr_shape *w)
+{
+    if (fr_compat_full_name(r, w))
+        return READS;
+    if (fr_str_eq(short_name(r->name), short_name(w->name)))
+        return refuse(c, at, OURS("name.only", "only the names without namespaces are the same"), w,
+                      r);
+    return refuse(c, at, AVRO("NAME_MISMATCH", "name", "cannot read"), w, r);
+}
+
+bool fr_compat_promotes(fr_shape_kind w, fr_shape_kind r)
 {
     if (w == r)
         return true;
@@ -93,128 +145,195 @@ static bool promotes(fr_shape_kind w, fr_shape_kind r)
     }
 }
 
-/* Stricter than Avro: 1.50 read as 150 passes there. A decimal may only grow in precision. */
-static bool same_meaning(comparison *c, const path *at, const fr_shape *r, const fr_shape *w)
+/* 16,777,217 read as a float is 16,777,216. */
+static bool rounds(fr_shape_kind w, fr_shape_kind r)
 {
-    if (!fr_str_eq(r->logical, w->logical))
-        return refuse(c, at, "LOGICAL_TYPE_MISMATCH", "cannot read", w, r);
-    if (r->scale != w->scale || r->precision < w->precision)
-        return refuse(c, at, "DECIMAL_RESCALED", "cannot read", w, r);
-    return true;
+    return (w == FR_SHAPE_LONG && (r == FR_SHAPE_FLOAT || r == FR_SHAPE_DOUBLE)) ||
+           (w == FR_SHAPE_INT && r == FR_SHAPE_FLOAT);
 }
 
-static const fr_shape_field *field_of(const fr_shape *w, const fr_shape_field *f)
+/* Avro looks at the base type only: 1.50 read as 150 passes there. */
+static level meanings(comparison *c, const fr_compat_path *at, const fr_shape *r, const fr_shape *w)
 {
-    for (size_t i = 0; i < w->field_count; i++)
+    if (!fr_str_eq(r->logical, w->logical) || !fr_str_eq(r->connect, w->connect) ||
+        !fr_str_eq(r->marker, w->marker))
+        return refuse(c, at, OURS("logical.changed", "the meaning of the bytes is another"), w, r);
+    if (r->scale != w->scale)
+        return refuse(c, at, OURS("decimal.rescaled", "the scale is another"), w, r);
+    if (r->precision < w->precision)
+        return refuse(c, at, OURS("decimal.narrowed", "values may have more digits than it says"),
+                      w, r);
+    if (rounds(w->kind, r->kind))
+        return refuse(c, at, OURS("number.rounded", "large values would be rounded"), w, r);
+    if (w->kind == FR_SHAPE_BYTES && r->kind == FR_SHAPE_STRING)
+        return refuse(c, at, OURS("bytes.as_text", "not all bytes are text"), w, r);
+    return READS;
+}
+
+static bool has_symbol(const fr_shape *s, fr_str symbol)
+{
+    for (size_t i = 0; i < s->symbols.count; i++)
+        if (fr_str_eq(s->symbols.items[i], symbol))
+            return true;
+    return false;
+}
+
+fr_str fr_compat_symbols_without(fr_arena *a, const fr_shape *these, const fr_shape *those,
+                                 const char *sign)
+{
+    fr_buf b = {.arena = a};
+    for (size_t i = 0; i < these->symbols.count; i++)
+        if (!has_symbol(those, these->symbols.items[i]))
+            fr_buf_printf(&b, "%s%s%.*s", b.len > 0 ? " " : "", sign,
+                          FR_ARG(these->symbols.items[i]));
+    return b.len > 0 ? fr_buf_view(&b) : (fr_str){"", 0};
+}
+
+static level enums(comparison *c, const fr_compat_path *at, const fr_shape *r, const fr_shape *w)
+{
+    level found = names(c, at, r, w);
+    fr_str missing = fr_compat_symbols_without(c->a, w, r, "");
+    if (missing.len == 0)
+        return found;
+    /* A default that is no symbol is none. */
+    const problem *p =
+        r->fallback.len > 0 && has_symbol(r, r->fallback)
+            ? OURS("enum.default", "symbols that the reader lacks would become its default")
+            : AVRO("MISSING_ENUM_SYMBOLS", "symbols", "the reader lacks symbols");
+    c->detail = missing;
+    return worse(found, refuse(c, at, p, w, r));
+}
+
+static level fixeds(comparison *c, const fr_compat_path *at, const fr_shape *r, const fr_shape *w)
+{
+    level found = names(c, at, r, w);
+    if (r->size != w->size)
+        return worse(found,
+                     refuse(c, at, AVRO("FIXED_SIZE_MISMATCH", "size", "cannot read"), w, r));
+    return worse(found, meanings(c, at, r, w));
+}
+
+/* --- records ---------------------------------------------------------------------------- */
+
+const fr_shape_field *fr_compat_field(const fr_shape *w, const fr_shape_field *f, bool *several)
+{
+    const fr_shape_field *found = NULL;
+    *several = false;
+    for (size_t i = 0; i < w->field_count && found == NULL; i++)
         if (fr_str_eq(w->fields[i].name, f->name))
-            return &w->fields[i];
+            found = &w->fields[i];
     for (size_t k = 0; k < f->aliases.count; k++)
-        for (size_t i = 0; i < w->field_count; i++)
-            if (fr_str_eq(w->fields[i].name, f->aliases.items[k]))
-                return &w->fields[i];
-    return NULL;
+        for (size_t i = 0; i < w->field_count; i++) {
+            if (!fr_str_eq(w->fields[i].name, f->aliases.items[k]) || &w->fields[i] == found)
+                continue;
+            *several = found != NULL;
+            found = found == NULL ? &w->fields[i] : found;
+        }
+    return found;
 }
 
-static bool records(comparison *c, const path *at, const fr_shape *r, const fr_shape *w)
+static level missing_field(comparison *c, const fr_compat_path *at, const fr_shape_field *f)
 {
-    bool good = true;
+    if (f->fallback.len == 0)
+        return refuse(c, at,
+                      AVRO("READER_FIELD_MISSING_DEFAULT_VALUE", NULL,
+                           "the writer lacks it and it has no default"),
+                      NULL, f->type);
+    if (!fr_shape_default_fits(f->type, f->fallback))
+        return refuse(c, at, OURS("default.invalid", "its default is no value of its type"), NULL,
+                      f->type);
+    return READS;
+}
+
+static bool has_aliases(const fr_shape *r)
+{
+    for (size_t i = 0; i < r->field_count; i++)
+        if (r->fields[i].aliases.count > 0)
+            return true;
+    return false;
+}
+
+/* Does one of the fields before this one take the same field of the writer? */
+static bool is_taken(const fr_shape *r, const fr_shape *w, size_t before, const fr_shape_field *old)
+{
+    bool several;
+    for (size_t i = 0; i < before; i++)
+        if (fr_compat_field(w, &r->fields[i], &several) == old)
+            return true;
+    return false;
+}
+
+static level records(comparison *c, const fr_compat_path *at, const fr_shape *r, const fr_shape *w)
+{
+    level found = READS;
+    bool aliases = has_aliases(r);
     for (size_t i = 0; i < r->field_count; i++) {
         const fr_shape_field *f = &r->fields[i];
-        const fr_shape_field *old = field_of(w, f);
-        path here = {at, f->name};
-        if (old != NULL)
-            good &= readable(c, &here, f->type, old->type);
-        else if (f->fallback.len == 0)
-            good = refuse(c, &here, "READER_FIELD_MISSING_DEFAULT_VALUE",
-                          "the writer lacks it and it has no default", NULL, NULL);
-        if (!good && c->why == NULL)
-            return false;
+        bool several;
+        const fr_shape_field *old = fr_compat_field(w, f, &several);
+        fr_compat_path here = fr_compat_field_path(at, r, i);
+        if (old == NULL) {
+            found = worse(found, missing_field(c, &here, f));
+            continue;
+        }
+        if (several || (aliases && is_taken(r, w, i, old)))
+            found = worse(found, refuse(c, &here,
+                                        OURS("alias.ambiguous",
+                                             "its name and aliases mean more than one field, or a "
+                                             "field that another one is, too"),
+                                        old->type, f->type));
+        found = worse(found, readable(c, &here, f->type, old->type));
     }
-    return good;
+    return found;
 }
 
 static pair *pair_of(comparison *c, const fr_shape *r, const fr_shape *w)
 {
-    for (size_t i = 0; i < c->pair_count; i++)
-        if (c->pairs[i].reader == r && c->pairs[i].writer == w)
-            return &c->pairs[i];
-    return NULL;
-}
-
-static void remember(comparison *c, const fr_shape *r, const fr_shape *w)
-{
-    if (c->pair_count == c->pair_cap) {
-        size_t cap = c->pair_cap == 0 ? 16 : 2 * c->pair_cap;
-        pair *grown = fr_arena_alloc(c->a, cap * sizeof(*grown));
-        if (c->pair_count > 0)
-            memcpy(grown, c->pairs, c->pair_count * sizeof(*grown));
-        c->pairs = grown;
-        c->pair_cap = cap;
+    uint64_t key = (uint64_t)r->number << 32 | w->number;
+    pair *p = fr_map_get_u64(c->pairs, key);
+    if (p == NULL && fr_map_count(c->pairs) < PAIRS_MAX) {
+        p = fr_arena_alloc(c->a, sizeof(*p));
+        fr_map_set_u64(c->pairs, key, p);
     }
-    c->pairs[c->pair_count++] = (pair){r, w, false, false};
+    return p;
 }
 
-/* A pair met again inside itself is as good as the rest of it: recursive types end here. */
-static bool records_once(comparison *c, const path *at, const fr_shape *r, const fr_shape *w)
+static level records_once(comparison *c, const fr_compat_path *at, const fr_shape *r,
+                          const fr_shape *w)
 {
-    const pair *known = pair_of(c, r, w);
-    if (known != NULL && (!known->bad || known->told || c->why == NULL))
-        return !known->bad;
-    if (!same_name(r, w))
-        return refuse(c, at, "NAME_MISMATCH", "cannot read", w, r);
-    if (known == NULL)
-        remember(c, r, w);
-    pair_of(c, r, w)->told = c->why != NULL;
-    bool good = records(c, at, r, w);
-    pair_of(c, r, w)->bad = !good;
-    return good;
-}
-
-static bool enums(comparison *c, const path *at, const fr_shape *r, const fr_shape *w)
-{
-    if (!same_name(r, w))
-        return refuse(c, at, "NAME_MISMATCH", "cannot read", w, r);
-    if (r->fallback.len > 0)
-        return true;
-    for (size_t i = 0; i < w->symbols.count; i++) {
-        bool found = false;
-        for (size_t k = 0; k < r->symbols.count && !found; k++)
-            found = fr_str_eq(r->symbols.items[k], w->symbols.items[i]);
-        if (!found)
-            return refuse(c, at, "MISSING_ENUM_SYMBOLS", "the reader lacks a symbol, reading", w,
-                          r);
+    pair *p = pair_of(c, r, w);
+    if (p == NULL) {
+        c->complex = true;
+        return refuse(c, at, OURS("too.complex", "more than 4096 pairs of records"), w, r);
     }
-    return true;
+    bool tells = c->telling && c->out != NULL;
+    if (tells ? p->told || p->level == READS : c->telling || p->pass == c->pass)
+        return p->level;
+    p->told = tells;
+    p->pass = c->pass;
+    level found = names(c, at, r, w);
+    if (found != CANNOT)
+        found = worse(found, records(c, at, r, w));
+    if (found > p->level) {
+        p->level = found;
+        c->changed = true;
+    }
+    return p->level;
 }
 
-static bool fixeds(comparison *c, const path *at, const fr_shape *r, const fr_shape *w)
+/* --- unions ----------------------------------------------------------------------------- */
+
+/* One branch, without telling. */
+static level tries(comparison *c, const fr_shape *r, const fr_shape *w)
 {
-    if (!same_name(r, w))
-        return refuse(c, at, "NAME_MISMATCH", "cannot read", w, r);
-    if (r->size != w->size)
-        return refuse(c, at, "FIXED_SIZE_MISMATCH", "cannot read", w, r);
-    return same_meaning(c, at, r, w);
+    fr_differences *out = c->out;
+    c->out = NULL;
+    level found = readable(c, NULL, r, w);
+    c->out = out;
+    return found;
 }
 
-/* One branch, without giving reasons. After a failure what was found good is forgotten, for it
- * may have leant on what failed; what was found bad stays so. */
-static bool tries(comparison *c, const fr_shape *r, const fr_shape *w)
-{
-    comparison silent = *c;
-    silent.why = NULL;
-    bool good = readable(&silent, NULL, r, w);
-    size_t kept = good ? silent.pair_count : c->pair_count;
-    for (size_t i = kept; i < silent.pair_count; i++)
-        if (silent.pairs[i].bad)
-            silent.pairs[kept++] = silent.pairs[i];
-    c->pairs = silent.pairs;
-    c->pair_cap = silent.pair_cap;
-    c->pair_count = kept;
-    return good;
-}
-
-/* The only branch that is not null; NULL: there are several. */
-static const fr_shape *only_branch(const fr_shape *s)
+const fr_shape *fr_compat_only_branch(const fr_shape *s)
 {
     const fr_shape *found = NULL;
     for (size_t i = 0; i < s->branch_count; i++) {
@@ -227,36 +346,85 @@ static const fr_shape *only_branch(const fr_shape *s)
     return found;
 }
 
-static bool reader_union(comparison *c, const path *at, const fr_shape *r, const fr_shape *w)
+static bool is_named(const fr_shape *s)
 {
-    for (size_t i = 0; i < r->branch_count; i++)
-        if (tries(c, r->branches[i], w))
-            return true;
-    const fr_shape *only = only_branch(r);
-    /* For "null or T" it is T that does not fit: say why it does not. */
-    if (only != NULL && w->kind != FR_SHAPE_NULL && c->why != NULL)
-        return readable(c, at, only, w);
-    return refuse(c, at, "MISSING_UNION_BRANCH", "cannot read", w, r);
+    return s->kind >= FR_SHAPE_RECORD && s->kind <= FR_SHAPE_FIXED;
 }
 
-static bool writer_union(comparison *c, const path *at, const fr_shape *r, const fr_shape *w)
+/* The branch that is meant: of the same type, and of the same full name where it has one. */
+static bool is_meant(const fr_shape *branch, const fr_shape *w)
 {
-    bool good = true;
-    for (size_t i = 0; i < w->branch_count; i++)
-        good &= readable(c, at, r, w->branches[i]);
-    return good;
+    return branch->kind == w->kind && (!is_named(w) || fr_compat_full_name(branch, w));
 }
 
-static bool readable(comparison *c, const path *at, const fr_shape *r, const fr_shape *w)
+/* No branch: for "null or T" it is T that does not fit, so say why it does not. */
+static level no_branch(comparison *c, const fr_compat_path *at, const fr_shape *r,
+                       const fr_shape *w)
 {
-    if (c->pair_count > PAIRS_MAX)
-        return refuse(c, at, "TOO_COMPLEX", "more than 4096 pairs of records", NULL, NULL);
+    const fr_shape *only = fr_compat_only_branch(r);
+    if (only == NULL || w->kind == FR_SHAPE_NULL || !c->telling || c->out == NULL)
+        return refuse(c, at, AVRO("MISSING_UNION_BRANCH", NULL, "cannot read"), w, r);
+    static const fr_compat_path whole = {.index = -1};
+    const fr_compat_path *outer = c->union_at;
+    if (outer == NULL)
+        c->union_at = at != NULL ? at : &whole;
+    readable(c, at, only, w);
+    c->union_at = outer;
+    return CANNOT;
+}
+
+/* Libraries differ in which branch they take: the first that could be read, or the one of the
+ * same type. They agree on what is read when the first is the same type, or loses nothing. */
+static level reader_union(comparison *c, const fr_compat_path *at, const fr_shape *r,
+                          const fr_shape *w)
+{
+    const fr_shape *first = NULL, *meant = NULL;
+    level first_level = CANNOT, meant_level = CANNOT;
+    for (size_t i = 0; i < r->branch_count; i++) {
+        const fr_shape *b = r->branches[i];
+        bool is = meant == NULL && is_meant(b, w);
+        level found = is || first == NULL ? tries(c, b, w) : CANNOT;
+        if (is) {
+            meant = b;
+            meant_level = found;
+        }
+        if (first == NULL && found != CANNOT) {
+            first = b;
+            first_level = found;
+        }
+    }
+    if (first == NULL)
+        return no_branch(c, at, r, w);
+    bool differ = meant != NULL && (meant_level == CANNOT || first_level > meant_level);
+    if (differ)
+        return refuse(c, at, OURS("union.ambiguous", "readers would take different branches"), w,
+                      r);
+    return readable(c, at, meant != NULL ? meant : first, w);
+}
+
+static level writer_union(comparison *c, const fr_compat_path *at, const fr_shape *r,
+                          const fr_shape *w)
+{
+    level found = READS;
+    for (size_t i = 0; i < w->branch_count; i++) {
+        fr_compat_path here = {.up = at, .index = (int)i};
+        found = worse(found, readable(c, &here, r, w->branches[i]));
+    }
+    return found;
+}
+
+/* --- all -------------------------------------------------------------------------------- */
+
+static level readable(comparison *c, const fr_compat_path *at, const fr_shape *r, const fr_shape *w)
+{
+    if (c->complex)
+        return READS_OTHERWISE;
     if (w->kind == FR_SHAPE_UNION)
         return writer_union(c, at, r, w);
     if (r->kind == FR_SHAPE_UNION)
         return reader_union(c, at, r, w);
-    if (!promotes(w->kind, r->kind))
-        return refuse(c, at, "TYPE_MISMATCH", "cannot read", w, r);
+    if (!fr_compat_promotes(w->kind, r->kind))
+        return refuse(c, at, AVRO("TYPE_MISMATCH", NULL, "cannot read"), w, r);
     switch (r->kind) {
     case FR_SHAPE_RECORD:
         return records_once(c, at, r, w);
@@ -266,178 +434,57 @@ static bool readable(comparison *c, const path *at, const fr_shape *r, const fr_
         return fixeds(c, at, r, w);
     case FR_SHAPE_ARRAY:
     case FR_SHAPE_MAP: {
-        path here = {at, r->kind == FR_SHAPE_ARRAY ? FR_STR("[]") : FR_STR("{}")};
+        fr_compat_path here = fr_compat_items_path(at, r);
         return readable(c, &here, r->branches[0], w->branches[0]);
     }
     default:
-        return same_meaning(c, at, r, w);
+        return meanings(c, at, r, w);
     }
+}
+
+fr_rc fr_compat_problems(fr_arena *a, const fr_shape *reader, const fr_shape *writer,
+                         fr_differences *out)
+{
+    fr_differences own = {.arena = a};
+    comparison c = {.a = a, .pairs = fr_map_new(), .out = out != NULL ? out : &own};
+    size_t before = c.out->count;
+    c.detail = (fr_str){"", 0};
+    c.limit = before + LISTED_MAX;
+    do {
+        c.pass++;
+        c.changed = false;
+        readable(&c, NULL, reader, writer);
+    } while (c.changed && !c.complex && c.pass < PASSES_MAX);
+    bool settled = !c.changed && !c.complex;
+    c.telling = true;
+    c.complex = false;
+    level found = readable(&c, NULL, reader, writer);
+    if ((found > READS || !settled) && c.out->count == before)
+        refuse(&c, NULL, OURS("too.complex", "the records contain each other in too many ways"),
+               writer, reader);
+    fr_map_free(c.pairs, NULL);
+    return c.out->count == before ? FR_OK : FR_END;
+}
+
+/* --- text ------------------------------------------------------------------------------- */
+
+void fr_compat_say(fr_buf *b, const fr_difference *d)
+{
+    fr_str from = d->ahead ? d->new_type : d->old_type, to = d->ahead ? d->old_type : d->new_type;
+    fr_buf_printf(b, "%.*s%s%s: %s", FR_ARG(d->path), d->path.len > 0 ? ": " : "", d->kind, d->why);
+    if (from.len > 0 && to.len > 0)
+        fr_buf_printf(b, " (%.*s as %.*s)", FR_ARG(from), FR_ARG(to));
+    if (d->detail.len > 0)
+        fr_buf_printf(b, " (%.*s)", FR_ARG(d->detail));
 }
 
 fr_rc fr_compat_read(fr_arena *a, const fr_shape *reader, const fr_shape *writer, fr_buf *why)
 {
-    comparison c = {.a = a, .why = why};
-    return readable(&c, NULL, reader, writer) ? FR_OK : FR_END;
-}
-
-/* --- levels ----------------------------------------------------------------------------- */
-
-static bool is_transitive(int level)
-{
-    return level == FR_COMPAT_BACKWARD_TRANSITIVE || level == FR_COMPAT_FORWARD_TRANSITIVE ||
-           level == FR_COMPAT_FULL_TRANSITIVE;
-}
-
-static bool looks_back(int level)
-{
-    return level != FR_COMPAT_FORWARD && level != FR_COMPAT_FORWARD_TRANSITIVE;
-}
-
-static bool looks_ahead(int level)
-{
-    return level != FR_COMPAT_BACKWARD && level != FR_COMPAT_BACKWARD_TRANSITIVE;
-}
-
-static fr_rc check_one(fr_arena *a, int level, const fr_shape *next, fr_str text, size_t version,
-                       fr_buf *why, fr_err *err)
-{
-    const fr_shape *old;
-    if (fr_shape_parse(a, text, &old, err) == FR_FAIL)
-        return fr_fail_in(err, "version %zu", version);
-    fr_buf back = {.arena = a}, ahead = {.arena = a};
-    fr_rc rc = FR_OK;
-    if (looks_back(level) && fr_compat_read(a, next, old, &back) == FR_END) {
-        fr_buf_printf(why, "%sthe new schema cannot read version %zu: %.*s",
-                      why->len > 0 ? "; " : "", version, (int)back.len, (const char *)back.ptr);
-        rc = FR_END;
-    }
-    if (looks_ahead(level) && fr_compat_read(a, old, next, &ahead) == FR_END) {
-        fr_buf_printf(why, "%sversion %zu cannot read the new schema: %.*s",
-                      why->len > 0 ? "; " : "", version, (int)ahead.len, (const char *)ahead.ptr);
-        rc = FR_END;
+    fr_differences list = {.arena = a};
+    fr_rc rc = fr_compat_problems(a, reader, writer, &list);
+    for (size_t i = 0; i < list.count && i < REASONS_MAX; i++) {
+        fr_buf_text(why, why->len > 0 ? "; " : "");
+        fr_compat_say(why, &list.items[i]);
     }
     return rc;
-}
-
-fr_rc fr_compat_check(fr_arena *a, int level, fr_str next, const fr_str *versions, size_t count,
-                      fr_str *why_out, fr_err *err)
-{
-    const fr_shape *shape;
-    fr_buf why = {.arena = a};
-    fr_rc verdict = FR_OK;
-    *why_out = (fr_str){"", 0};
-    FR_TRY(fr_shape_parse(a, next, &shape, err));
-    if (level == FR_COMPAT_NONE || count == 0)
-        return FR_OK;
-    size_t last = is_transitive(level) ? 0 : count - 1;
-    for (size_t i = count; i > last; i--) {
-        fr_rc rc = check_one(a, level, shape, versions[i - 1], i, &why, err);
-        if (rc == FR_FAIL)
-            return FR_FAIL;
-        if (rc == FR_END)
-            verdict = FR_END;
-    }
-    *why_out = fr_buf_view(&why);
-    return verdict;
-}
-
-/* --- what changed ----------------------------------------------------------------------- */
-
-typedef struct changes {
-    fr_arena *a;
-    fr_buf *out;
-    comparison seen; /* pairs of records already told */
-} changes;
-
-static void diff_types(changes *d, const path *at, const fr_shape *old, const fr_shape *next);
-
-static void begin_line(changes *d, const char *sign, const path *at)
-{
-    fr_buf_printf(d->out, "%s%s ", d->out->len > 0 ? "; " : "", sign);
-    write_path(d->out, at);
-}
-
-static void diff_default(changes *d, const path *at, const fr_shape_field *old,
-                         const fr_shape_field *next)
-{
-    if (fr_str_eq(old->fallback, next->fallback))
-        return;
-    begin_line(d, "~", at);
-    if (next->fallback.len == 0)
-        fr_buf_text(d->out, " lost its default");
-    else
-        fr_buf_printf(d->out, " default %.*s", FR_ARG(next->fallback));
-}
-
-static void diff_records(changes *d, const path *at, const fr_shape *old, const fr_shape *next)
-{
-    if (pair_of(&d->seen, next, old) != NULL)
-        return;
-    remember(&d->seen, next, old);
-    for (size_t i = 0; i < next->field_count; i++) {
-        const fr_shape_field *f = &next->fields[i];
-        const fr_shape_field *was = field_of(old, f);
-        path here = {at, f->name};
-        if (was != NULL) {
-            diff_types(d, &here, was->type, f->type);
-            diff_default(d, &here, was, f);
-            continue;
-        }
-        begin_line(d, "+", &here);
-        fr_buf_text(d->out, " ");
-        fr_shape_describe(d->out, f->type);
-        if (f->fallback.len > 0)
-            fr_buf_printf(d->out, " (default %.*s)", FR_ARG(f->fallback));
-        else
-            fr_buf_text(d->out, " (no default)");
-    }
-    for (size_t i = 0; i < old->field_count; i++) {
-        path here = {at, old->fields[i].name};
-        if (field_of(next, &old->fields[i]) == NULL)
-            begin_line(d, "-", &here);
-    }
-}
-
-/* Only what is not told by going inside. */
-static bool same_surface(const fr_shape *old, const fr_shape *next, fr_arena *a)
-{
-    fr_buf x = {.arena = a}, y = {.arena = a};
-    fr_shape_describe(&x, old);
-    fr_shape_describe(&y, next);
-    return fr_str_eq(fr_buf_view(&x), fr_buf_view(&y));
-}
-
-static void diff_types(changes *d, const path *at, const fr_shape *old, const fr_shape *next)
-{
-    const fr_shape *a = old->kind == FR_SHAPE_UNION ? only_branch(old) : old;
-    const fr_shape *b = next->kind == FR_SHAPE_UNION ? only_branch(next) : next;
-    if (!same_surface(old, next, d->a) || (a != NULL && b != NULL && a->size != b->size)) {
-        begin_line(d, "~", at);
-        fr_buf_text(d->out, at != NULL ? " " : "");
-        fr_shape_describe(d->out, old);
-        fr_buf_text(d->out, " -> ");
-        fr_shape_describe(d->out, next);
-    }
-    if (a == NULL || b == NULL || a->kind != b->kind)
-        return;
-    if (a->kind == FR_SHAPE_RECORD)
-        diff_records(d, at, a, b);
-    else if (a->kind == FR_SHAPE_ARRAY || a->kind == FR_SHAPE_MAP)
-        diff_types(d, at, a->branches[0], b->branches[0]);
-    else if (a->kind == FR_SHAPE_ENUM && a->symbols.count != b->symbols.count) {
-        begin_line(d, "~", at);
-        fr_buf_printf(d->out, " %zu -> %zu symbols", a->symbols.count, b->symbols.count);
-    }
-}
-
-fr_rc fr_compat_diff(fr_arena *a, fr_str old, fr_str next, fr_str *out, fr_err *err)
-{
-    const fr_shape *x, *y;
-    fr_buf text = {.arena = a};
-    FR_TRY(fr_shape_parse(a, old, &x, err));
-    FR_TRY(fr_shape_parse(a, next, &y, err));
-    changes d = {.a = a, .out = &text, .seen = {.a = a}};
-    diff_types(&d, NULL, x, y);
-    *out = fr_buf_view(&text);
-    return FR_OK;
 }

@@ -11,10 +11,19 @@ static const char *const kind_names[] = {"null",   "boolean", "int",    "long", 
                                          "double", "bytes",   "string", "record", "enum",
                                          "fixed",  "array",   "map",    "union"};
 
+#define COUNT_OF(list) (sizeof(list) / sizeof((list)[0]))
+
+static const char *const field_members[] = {"name", "type", "default", "doc", "aliases"};
+static const char *const named_members[] = {
+    "name",   "type",        "namespace",    "doc",          "aliases",
+    "fields", "symbols",     "size",         "default",      "precision",
+    "scale",  "logicalType", "connect.name", "freshet.type", "connect.version"};
+
 typedef struct parser {
     fr_arena *a;
     fr_map *names; /* full name -> fr_shape */
     int depth;
+    size_t records;
     fr_err *err;
 } parser;
 
@@ -31,6 +40,16 @@ static fr_str text_of(fr_arena *a, const json_t *j)
 {
     return json_is_string(j) ? fr_arena_copy(a, json_string_value(j), json_string_length(j))
                              : (fr_str){"", 0};
+}
+
+/* Objects in defaults and properties are the same in any order. */
+static fr_str sorted_text(fr_arena *a, const json_t *j)
+{
+    size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS;
+    size_t len = json_dumpb(j, NULL, 0, flags);
+    char *text = fr_arena_raw(a, len + 1);
+    json_dumpb(j, text, len, flags);
+    return (fr_str){text, len};
 }
 
 /* The name with its namespace, where it has none of its own. */
@@ -56,6 +75,17 @@ static fr_shape_names names_of(fr_arena *a, const json_t *list, fr_str space)
     for (size_t i = 0; i < n.count; i++)
         n.items[i] = full_name(a, text_of(a, json_array_get(list, i)), space);
     return n;
+}
+
+/* All members that have no meaning here, sorted. */
+static fr_str properties_of(fr_arena *a, const json_t *j, const char *const *known, size_t count)
+{
+    json_t *rest = json_copy((json_t *)(uintptr_t)j);
+    for (size_t i = 0; i < count; i++)
+        json_object_del(rest, known[i]);
+    fr_str text = json_object_size(rest) > 0 ? sorted_text(a, rest) : (fr_str){"", 0};
+    json_decref(rest);
+    return text;
 }
 
 static bool primitive_of(fr_str name, fr_shape_kind *out)
@@ -112,7 +142,9 @@ static fr_rc parse_fields(parser *p, const json_t *list, fr_str space, fr_shape 
             return fail(p, "a field without a name in record", s->name);
         f->aliases = names_of(p->a, json_object_get(j, "aliases"), (fr_str){"", 0});
         if (fallback != NULL)
-            f->fallback = fr_json_text(p->a, fallback);
+            f->fallback = sorted_text(p->a, fallback);
+        f->doc = text_of(p->a, json_object_get(j, "doc"));
+        f->properties = properties_of(p->a, j, field_members, COUNT_OF(field_members));
         if (parse(p, json_object_get(j, "type"), space, &f->type) == FR_FAIL)
             return fr_fail_in(p->err, "field %.*s", FR_ARG(f->name));
     }
@@ -128,10 +160,14 @@ static fr_rc parse_named(parser *p, const json_t *j, fr_str space, fr_shape *s)
     s->name = full_name(p->a, name, json_object_get(j, "namespace") != NULL ? own : space);
     space = space_of(s->name);
     s->aliases = names_of(p->a, json_object_get(j, "aliases"), space);
+    s->doc = text_of(p->a, json_object_get(j, "doc"));
+    s->properties = properties_of(p->a, j, named_members, COUNT_OF(named_members));
     if (fr_map_set(p->names, s->name, s) != NULL)
         return fail(p, "a name that is defined twice", s->name);
-    if (s->kind == FR_SHAPE_RECORD)
+    if (s->kind == FR_SHAPE_RECORD) {
+        s->number = ++p->records;
         return parse_fields(p, json_object_get(j, "fields"), space, s);
+    }
     if (s->kind == FR_SHAPE_ENUM) {
         s->symbols = names_of(p->a, json_object_get(j, "symbols"), (fr_str){"", 0});
         s->fallback = text_of(p->a, json_object_get(j, "default"));
@@ -146,6 +182,10 @@ static fr_rc parse_named(parser *p, const json_t *j, fr_str space, fr_shape *s)
 static void parse_logical(parser *p, const json_t *j, fr_shape *s)
 {
     s->logical = text_of(p->a, json_object_get(j, "logicalType"));
+    s->marker = text_of(p->a, json_object_get(j, "freshet.type"));
+    /* Debezium's meaning of a number. Of a record it is its name once more. */
+    if (s->kind != FR_SHAPE_RECORD)
+        s->connect = text_of(p->a, json_object_get(j, "connect.name"));
     if (!fr_str_is(s->logical, "decimal"))
         return;
     long long precision = fr_json_int(j, "precision", 0), scale = fr_json_int(j, "scale", 0);
@@ -237,11 +277,14 @@ static void write_shape(fr_buf *b, fr_map *seen, const fr_shape *s);
 
 static void write_logical(fr_buf *b, const fr_shape *s)
 {
-    if (s->logical.len == 0)
-        return;
-    fr_buf_printf(b, "/%.*s", FR_ARG(s->logical));
+    if (s->logical.len > 0)
+        fr_buf_printf(b, "/%.*s", FR_ARG(s->logical));
     if (s->precision > 0)
         fr_buf_printf(b, "(%d,%d)", s->precision, s->scale);
+    if (s->connect.len > 0)
+        fr_buf_printf(b, "/connect %.*s", FR_ARG(s->connect));
+    if (s->marker.len > 0)
+        fr_buf_printf(b, "/freshet %.*s", FR_ARG(s->marker));
 }
 
 static void write_named(fr_buf *b, fr_map *seen, const fr_shape *s)
@@ -285,8 +328,13 @@ fr_str fr_shape_text(fr_arena *a, const fr_shape *s)
     return fr_buf_view(&b);
 }
 
-static void describe_logical(fr_buf *b, const fr_shape *s)
+/* "decimal(10,2)", else the kind. */
+static void describe_kind(fr_buf *b, const fr_shape *s)
 {
+    if (s->logical.len == 0) {
+        fr_buf_text(b, kind_names[s->kind]);
+        return;
+    }
     fr_buf_str(b, s->logical);
     if (s->precision > 0)
         fr_buf_printf(b, "(%d,%d)", s->precision, s->scale);
@@ -301,15 +349,108 @@ void fr_shape_describe(fr_buf *b, const fr_shape *s)
         }
         return;
     }
-    if (s->logical.len > 0) {
-        describe_logical(b, s);
-        return;
-    }
-    fr_buf_text(b, kind_names[s->kind]);
-    if (s->name.len > 0)
+    describe_kind(b, s);
+    if (s->name.len > 0 && s->logical.len == 0)
         fr_buf_printf(b, " %.*s", FR_ARG(s->name));
+    if (s->connect.len > 0 || s->marker.len > 0)
+        fr_buf_printf(b, " (%.*s)", FR_ARG(s->connect.len > 0 ? s->connect : s->marker));
     if (s->branch_count > 0) {
         fr_buf_text(b, " of ");
         fr_shape_describe(b, s->branches[0]);
     }
+}
+
+/* --- defaults --------------------------------------------------------------------------- */
+
+static bool fits(const json_t *j, const fr_shape *s, int depth);
+
+/* Bytes stand as a string, one character of at most U+00FF a byte. */
+static bool bytes_fit(const json_t *j, int64_t size)
+{
+    int64_t count = 0;
+    if (!json_is_string(j))
+        return false;
+    const unsigned char *p = (const unsigned char *)json_string_value(j);
+    for (size_t i = 0; i < json_string_length(j); i++) {
+        if (p[i] > 0xc3)
+            return false;
+        count += (p[i] & 0xc0) != 0x80;
+    }
+    return size < 0 || count == size;
+}
+
+static bool record_fits(const json_t *j, const fr_shape *s, int depth)
+{
+    if (!json_is_object(j))
+        return false;
+    for (size_t i = 0; i < s->field_count; i++) {
+        const fr_shape_field *f = &s->fields[i];
+        const json_t *value = json_object_getn(j, f->name.ptr, f->name.len);
+        if (value == NULL ? f->fallback.len == 0 : !fits(value, f->type, depth + 1))
+            return false;
+    }
+    return true;
+}
+
+static bool all_fit(const json_t *j, const fr_shape *s, int depth)
+{
+    size_t i;
+    const char *key;
+    const json_t *item;
+    bool good = json_is_array(j) == (s->kind == FR_SHAPE_ARRAY) &&
+                json_is_object(j) == (s->kind == FR_SHAPE_MAP);
+    json_array_foreach(j, i, item) good = good && fits(item, s->branches[0], depth + 1);
+    json_object_foreach((json_t *)(uintptr_t)j, key, item) good =
+        good && fits(item, s->branches[0], depth + 1);
+    return good;
+}
+
+static bool enum_fits(const json_t *j, const fr_shape *s)
+{
+    bool found = false;
+    for (size_t i = 0; json_is_string(j) && i < s->symbols.count; i++)
+        found = found || fr_str_is(s->symbols.items[i], json_string_value(j));
+    return found;
+}
+
+static bool fits(const json_t *j, const fr_shape *s, int depth)
+{
+    if (depth > DEPTH_MAX)
+        return false;
+    switch (s->kind) {
+    case FR_SHAPE_NULL:
+        return json_is_null(j);
+    case FR_SHAPE_BOOLEAN:
+        return json_is_boolean(j);
+    case FR_SHAPE_INT:
+        return json_is_integer(j) && json_integer_value(j) >= INT32_MIN &&
+               json_integer_value(j) <= INT32_MAX;
+    case FR_SHAPE_LONG:
+        return json_is_integer(j);
+    case FR_SHAPE_FLOAT:
+    case FR_SHAPE_DOUBLE:
+        return json_is_number(j);
+    case FR_SHAPE_BYTES:
+        return bytes_fit(j, -1);
+    case FR_SHAPE_FIXED:
+        return bytes_fit(j, s->size);
+    case FR_SHAPE_STRING:
+        return json_is_string(j);
+    case FR_SHAPE_ENUM:
+        return enum_fits(j, s);
+    case FR_SHAPE_RECORD:
+        return record_fits(j, s, depth);
+    case FR_SHAPE_UNION: /* a default is of the first branch */
+        return s->branch_count > 0 && fits(j, s->branches[0], depth + 1);
+    default:
+        return all_fit(j, s, depth);
+    }
+}
+
+bool fr_shape_default_fits(const fr_shape *s, fr_str fallback)
+{
+    json_t *j = json_loadb(fallback.ptr, fallback.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    bool good = j != NULL && fits(j, s, 0);
+    json_decref(j);
+    return good;
 }

@@ -41,19 +41,21 @@ static level worse(level a, level b)
 /* --- what is wrong ---------------------------------------------------------------------- */
 
 typedef struct problem {
-    const char *kind, *why, *what; /* what: the member that the registry points at */
+    const char *kind, *why;
+    const char *what,
+        *registry; /* the member that a registry points at; its word, NULL: the same */
     fr_diff_verdict verdict;
 } problem;
 
 #define AVRO(kind, what, why)                                                                      \
     &(const problem)                                                                               \
     {                                                                                              \
-        kind, why, what, FR_DIFF_REGISTRY                                                          \
+        kind, why, what, NULL, FR_DIFF_REGISTRY                                                    \
     }
 #define OURS(kind, why)                                                                            \
     &(const problem)                                                                               \
     {                                                                                              \
-        kind, why, NULL, FR_DIFF_STRICT                                                            \
+        kind, why, NULL, NULL, FR_DIFF_STRICT                                                      \
     }
 
 static void point(const comparison *c, const fr_compat_path *at, const problem *p, bool field,
@@ -61,7 +63,9 @@ static void point(const comparison *c, const fr_compat_path *at, const problem *
 {
     if (p->verdict != FR_DIFF_REGISTRY)
         return;
-    d->registry_kind = c->union_at != NULL ? "MISSING_UNION_BRANCH" : p->kind;
+    d->registry_kind = c->union_at != NULL   ? "MISSING_UNION_BRANCH"
+                       : p->registry != NULL ? p->registry
+                                             : p->kind;
     d->pointer = c->union_at != NULL ? fr_compat_pointer(c->a, c->union_at, NULL, false)
                                      : fr_compat_pointer(c->a, at, p->what, field);
 }
@@ -189,10 +193,25 @@ fr_str fr_compat_symbols_without(fr_arena *a, const fr_shape *these, const fr_sh
     return b.len > 0 ? fr_buf_view(&b) : (fr_str){"", 0};
 }
 
+/* avro-c reads a symbol by its place. */
+static bool is_moved(const fr_shape *r, const fr_shape *w)
+{
+    for (size_t i = 0; i < w->symbols.count; i++)
+        if (i >= r->symbols.count || !fr_str_eq(r->symbols.items[i], w->symbols.items[i]))
+            return true;
+    return false;
+}
+
 static level enums(comparison *c, const fr_compat_path *at, const fr_shape *r, const fr_shape *w)
 {
     level found = names(c, at, r, w);
     fr_str missing = fr_compat_symbols_without(c->a, w, r, "");
+    if (missing.len == 0 && is_moved(r, w))
+        return worse(found,
+                     refuse(c, at,
+                            OURS("enum.reordered", "symbols have other places than before, and "
+                                                   "some readers go by the place"),
+                            w, r));
     if (missing.len == 0)
         return found;
     /* A default that is no symbol is none. */
@@ -234,11 +253,15 @@ const fr_shape_field *fr_compat_field(const fr_shape *w, const fr_shape_field *f
 
 static level missing_field(comparison *c, const fr_compat_path *at, const fr_shape_field *f)
 {
+    problem none = {"READER_FIELD_MISSING_DEFAULT_VALUE",
+                    "the writer lacks it and it has no default", NULL, NULL, FR_DIFF_REGISTRY};
+    /* Apache Avro compares an enum that has a default with the record that lacks the field. */
+    if (f->type->kind == FR_SHAPE_ENUM && f->type->fallback.len > 0) {
+        none.registry = "TYPE_MISMATCH";
+        none.what = "type";
+    }
     if (f->fallback.len == 0)
-        return refuse(c, at,
-                      AVRO("READER_FIELD_MISSING_DEFAULT_VALUE", NULL,
-                           "the writer lacks it and it has no default"),
-                      NULL, f->type);
+        return refuse(c, at, &none, NULL, f->type);
     if (!fr_shape_default_fits(f->type, f->fallback))
         return refuse(c, at, OURS("default.invalid", "its default is no value of its type"), NULL,
                       f->type);
@@ -312,8 +335,7 @@ static level records_once(comparison *c, const fr_compat_path *at, const fr_shap
     p->told = tells;
     p->pass = c->pass;
     level found = names(c, at, r, w);
-    if (found != CANNOT)
-        found = worse(found, records(c, at, r, w));
+    found = worse(found, records(c, at, r, w));
     if (found > p->level) {
         p->level = found;
         c->changed = true;

@@ -193,6 +193,9 @@ static void diff_symbols(changes *d, const fr_compat_path *at, const fr_shape *o
         note(d, '~', at, "symbols.changed", "its symbols are others")->detail =
             fr_arena_printf(d->a, "symbols %.*s%s%.*s", FR_ARG(came),
                             gone.len > 0 && came.len > 0 ? " " : "", FR_ARG(gone));
+    else if (!same_names(&old->symbols, &next->symbols))
+        note(d, '~', at, "symbols.changed", "its symbols are others")->detail =
+            FR_STR("symbols in another order");
     diff_default(d, at, old->fallback, next->fallback);
 }
 
@@ -406,6 +409,50 @@ static fr_rc list_version(fr_arena *a, int level, const fr_shape *next, fr_str t
     return back == FR_OK ? ahead : back;
 }
 
+static bool is_told(const fr_differences *list, const char *kind, fr_str path)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].kind, kind) == 0 && fr_str_eq(list->items[i].path, path))
+            return true;
+    return false;
+}
+
+static void check_defaults(changes *d, const fr_compat_path *at, const fr_shape *s, size_t version)
+{
+    for (size_t i = 0; i < s->branch_count; i++) {
+        fr_compat_path here = {.up = at, .index = (int)i};
+        if (s->kind != FR_SHAPE_UNION)
+            here = fr_compat_items_path(at, s);
+        check_defaults(d, &here, s->branches[i], version);
+    }
+    if (s->kind != FR_SHAPE_RECORD || fr_map_set_u64(d->seen, s->number, d) != NULL)
+        return;
+    for (size_t i = 0; i < s->field_count; i++) {
+        const fr_shape_field *f = &s->fields[i];
+        fr_compat_path here = fr_compat_field_path(at, s, i);
+        check_defaults(d, &here, f->type, version);
+        if (f->fallback.len == 0 || fr_shape_default_fits(f->type, f->fallback) ||
+            is_told(d->out, "default.invalid", fr_compat_path_text(d->a, &here)))
+            continue;
+        fr_difference *n =
+            note(d, '~', &here, "default.invalid", "its default is no value of its type");
+        n->verdict = FR_DIFF_STRICT;
+        n->version = version;
+        n->detail = default_text(d, f->fallback, "");
+    }
+}
+
+/* Registries take no schema with such a default, whatever the level, or lead readers to it later.
+ */
+static bool has_bad_default(fr_arena *a, const fr_shape *next, size_t version, fr_differences *out)
+{
+    size_t before = out->count;
+    changes d = {.a = a, .out = out, .seen = fr_map_new()};
+    check_defaults(&d, NULL, next, version);
+    fr_map_free(d.seen, NULL);
+    return out->count > before;
+}
+
 fr_rc fr_compat_list(fr_arena *a, int level, fr_str next, const fr_str *versions, size_t count,
                      fr_differences *out, fr_err *err)
 {
@@ -422,7 +469,7 @@ fr_rc fr_compat_list(fr_arena *a, int level, fr_str next, const fr_str *versions
         if (rc == FR_END)
             verdict = FR_END;
     }
-    return verdict;
+    return has_bad_default(a, shape, count, out) ? FR_END : verdict;
 }
 
 /* What breaks one version in one way. */

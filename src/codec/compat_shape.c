@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { DEPTH_MAX = 64, PRECISION_MAX = 1 << 20 };
+enum { DEPTH_MAX = 64, PRECISION_MAX = 1 << 20, DEFAULT_MAX = 100000 };
 
 static const char *const kind_names[] = {"null",   "boolean", "int",    "long",   "float",
                                          "double", "bytes",   "string", "record", "enum",
@@ -362,7 +362,12 @@ void fr_shape_describe(fr_buf *b, const fr_shape *s)
 
 /* --- defaults --------------------------------------------------------------------------- */
 
-static bool fits(const json_t *j, const fr_shape *s, int depth);
+/* How much may still be looked at: a default may need others, and these it again. */
+typedef struct filling {
+    int depth, left;
+} filling;
+
+static bool fits(filling *f, const json_t *j, const fr_shape *s);
 
 /* Bytes stand as a string, one character of at most U+00FF a byte. */
 static bool bytes_fit(const json_t *j, int64_t size)
@@ -379,29 +384,38 @@ static bool bytes_fit(const json_t *j, int64_t size)
     return size < 0 || count == size;
 }
 
-static bool record_fits(const json_t *j, const fr_shape *s, int depth)
+static bool text_fits(filling *f, fr_str fallback, const fr_shape *s)
+{
+    json_t *j = json_loadb(fallback.ptr, fallback.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    bool good = j != NULL && fits(f, j, s);
+    json_decref(j);
+    return good;
+}
+
+static bool record_fits(filling *f, const json_t *j, const fr_shape *s)
 {
     if (!json_is_object(j))
         return false;
     for (size_t i = 0; i < s->field_count; i++) {
-        const fr_shape_field *f = &s->fields[i];
-        const json_t *value = json_object_getn(j, f->name.ptr, f->name.len);
-        if (value == NULL ? f->fallback.len == 0 : !fits(value, f->type, depth + 1))
+        const fr_shape_field *field = &s->fields[i];
+        const json_t *value = json_object_getn(j, field->name.ptr, field->name.len);
+        if (value == NULL ? !text_fits(f, field->fallback, field->type)
+                          : !fits(f, value, field->type))
             return false;
     }
     return true;
 }
 
-static bool all_fit(const json_t *j, const fr_shape *s, int depth)
+static bool all_fit(filling *f, const json_t *j, const fr_shape *s)
 {
     size_t i;
     const char *key;
     const json_t *item;
     bool good = json_is_array(j) == (s->kind == FR_SHAPE_ARRAY) &&
                 json_is_object(j) == (s->kind == FR_SHAPE_MAP);
-    json_array_foreach(j, i, item) good = good && fits(item, s->branches[0], depth + 1);
+    json_array_foreach(j, i, item) good = good && fits(f, item, s->branches[0]);
     json_object_foreach((json_t *)(uintptr_t)j, key, item) good =
-        good && fits(item, s->branches[0], depth + 1);
+        good && fits(f, item, s->branches[0]);
     return good;
 }
 
@@ -413,10 +427,8 @@ static bool enum_fits(const json_t *j, const fr_shape *s)
     return found;
 }
 
-static bool fits(const json_t *j, const fr_shape *s, int depth)
+static bool fits_inside(filling *f, const json_t *j, const fr_shape *s)
 {
-    if (depth > DEPTH_MAX)
-        return false;
     switch (s->kind) {
     case FR_SHAPE_NULL:
         return json_is_null(j);
@@ -439,18 +451,26 @@ static bool fits(const json_t *j, const fr_shape *s, int depth)
     case FR_SHAPE_ENUM:
         return enum_fits(j, s);
     case FR_SHAPE_RECORD:
-        return record_fits(j, s, depth);
+        return record_fits(f, j, s);
     case FR_SHAPE_UNION: /* a default is of the first branch */
-        return s->branch_count > 0 && fits(j, s->branches[0], depth + 1);
+        return s->branch_count > 0 && fits(f, j, s->branches[0]);
     default:
-        return all_fit(j, s, depth);
+        return all_fit(f, j, s);
     }
+}
+
+static bool fits(filling *f, const json_t *j, const fr_shape *s)
+{
+    if (f->depth >= DEPTH_MAX || f->left-- <= 0)
+        return false;
+    f->depth++;
+    bool good = fits_inside(f, j, s);
+    f->depth--;
+    return good;
 }
 
 bool fr_shape_default_fits(const fr_shape *s, fr_str fallback)
 {
-    json_t *j = json_loadb(fallback.ptr, fallback.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    bool good = j != NULL && fits(j, s, 0);
-    json_decref(j);
-    return good;
+    filling f = {0, DEFAULT_MAX};
+    return text_fits(&f, fallback, s);
 }

@@ -17,12 +17,13 @@ static const struct {
 } cases[] = {
     {"\"int\"", "\"int\"", NULL},
     {"\"long\"", "\"int\"", NULL},
-    {"\"float\"", "\"int\"", NULL},
+    {"\"float\"", "\"int\"", "number.rounded"},
     {"\"double\"", "\"int\"", NULL},
-    {"\"float\"", "\"long\"", NULL},
+    {"\"float\"", "\"long\"", "number.rounded"},
+    {"\"double\"", "\"long\"", "number.rounded"},
     {"\"double\"", "\"float\"", NULL},
     {"\"bytes\"", "\"string\"", NULL},
-    {"\"string\"", "\"bytes\"", NULL},
+    {"\"string\"", "\"bytes\"", "bytes.as_text"},
     {"\"int\"", "\"long\"", "TYPE_MISMATCH"},
     {"\"float\"", "\"double\"", "TYPE_MISMATCH"},
     {"\"string\"", "\"int\"", "TYPE_MISMATCH"},
@@ -35,11 +36,11 @@ static const struct {
     {"{\"type\":\"map\",\"values\":\"long\"}", "{\"type\":\"map\",\"values\":\"int\"}", NULL},
     {"[\"null\",\"long\"]", "\"int\"", NULL},
     {"[\"null\",\"long\"]", "[\"null\",\"int\"]", NULL},
-    {"\"int\"", "[\"null\",\"int\"]", "TYPE_MISMATCH: cannot read null as int"},
-    {"[\"null\",\"int\"]", "[\"null\",\"string\"]", "TYPE_MISMATCH: cannot read string as int"},
+    {"\"int\"", "[\"null\",\"int\"]", "TYPE_MISMATCH: cannot read (null as int)"},
+    {"[\"null\",\"int\"]", "[\"null\",\"string\"]", "TYPE_MISMATCH: cannot read (string as int)"},
     {"[\"int\",\"boolean\"]", "\"string\"", "MISSING_UNION_BRANCH"},
     {"{\"type\":\"fixed\",\"name\":\"x.A\",\"size\":4}",
-     "{\"type\":\"fixed\",\"name\":\"y.A\",\"size\":4}", NULL},
+     "{\"type\":\"fixed\",\"name\":\"y.A\",\"size\":4}", "name.only"},
     {"{\"type\":\"fixed\",\"name\":\"A\",\"size\":4}",
      "{\"type\":\"fixed\",\"name\":\"A\",\"size\":5}", "FIXED_SIZE_MISMATCH"},
     {"{\"type\":\"fixed\",\"name\":\"A\",\"size\":4}",
@@ -51,12 +52,33 @@ static const struct {
     {"{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\"]}",
      "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}", "MISSING_ENUM_SYMBOLS"},
     {"{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\"],\"default\":\"A\"}",
-     "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}", NULL},
+     "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}", "enum.default"},
+    {"{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\"],\"default\":\"Z\"}",
+     "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}", "MISSING_ENUM_SYMBOLS"},
+    {"{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"B\",\"A\"]}",
+     "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\"]}", "enum.reordered"},
     {REC(F("a", "\"int\"")), REC(F("a", "\"int\"") "," F("b", "\"int\"")), NULL},
     {REC(F("a", "\"int\"") "," FD("b", "\"int\"", "0")), REC(F("a", "\"int\"")), NULL},
     {REC(F("a", "\"int\"") "," F("b", "\"int\"")), REC(F("a", "\"int\"")),
      "b: READER_FIELD_MISSING_DEFAULT_VALUE"},
+    {REC(F("a", "\"int\"") "," FD("b", "\"int\"", "\"x\"")), REC(F("a", "\"int\"")),
+     "b: default.invalid"},
+    {REC(FD("a", "[\"null\",\"int\"]", "0")), REC(""), "a: default.invalid"},
+    {REC(FD("a", "[\"int\",\"null\"]", "0")), REC(""), NULL},
+    {REC(FD("a", "\"int\"", "3000000000")), REC(""), "a: default.invalid"},
+    {REC(FD("a", "\"bytes\"", "\"\\u00ff\"")), REC(""), NULL},
+    {REC(FD("a", "\"bytes\"", "\"\\u0100\"")), REC(""), "a: default.invalid"},
+    {REC(FD("a", "{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}", "\"abc\"")), REC(""),
+     "a: default.invalid"},
+    {REC(FD("a", "{\"type\":\"array\",\"items\":\"R\"}", "[{}]")), REC(""), "a: default.invalid"},
     {REC("{\"name\":\"b\",\"aliases\":[\"a\"],\"type\":\"long\"}"), REC(F("a", "\"int\"")), NULL},
+    {REC("{\"name\":\"b\",\"aliases\":[\"a\"],\"type\":\"int\"}," F("a", "\"int\"")),
+     REC(F("a", "\"int\"")), "alias.ambiguous"},
+    {REC("{\"name\":\"c\",\"aliases\":[\"a\",\"b\"],\"type\":\"int\"}"),
+     REC(F("a", "\"int\"") "," F("b", "\"int\"")), "c: alias.ambiguous"},
+    {"[\"double\",\"long\"]", "\"long\"", "union.ambiguous"},
+    {"[\"long\",\"double\"]", "\"long\"", NULL},
+    {"[\"long\",\"int\"]", "\"int\"", NULL},
     {REC(F("a", REC(F("b", "\"int\"")))), REC(F("a", REC(F("b", "\"string\"")))),
      "NOT A SCHEMA"}, /* R inside R */
     {"{\"type\":\"record\",\"name\":\"Q\",\"fields\":[]}", REC(F("a", "\"int\"")), "NAME_MISMATCH"},
@@ -66,12 +88,15 @@ static const struct {
      REC(F("next", "[\"null\",\"R\"]") "," F("v", "\"string\"")), "v: TYPE_MISMATCH"},
     /* stricter than Avro */
     {DEC(12, 2), DEC(10, 2), NULL},
-    {DEC(10, 4), DEC(10, 2), "DECIMAL_RESCALED: cannot read decimal(10,2) as decimal(10,4)"},
-    {DEC(8, 2), DEC(10, 2), "DECIMAL_RESCALED"},
-    {"\"string\"", DEC(10, 2), "LOGICAL_TYPE_MISMATCH"},
-    {"\"int\"", "{\"type\":\"int\",\"logicalType\":\"date\"}", "LOGICAL_TYPE_MISMATCH"},
+    {DEC(10, 4), DEC(10, 2),
+     "decimal.rescaled: the scale is another (decimal(10,2) as decimal(10,4))"},
+    {DEC(8, 2), DEC(10, 2), "decimal.narrowed"},
+    {"\"string\"", DEC(10, 2), "logical.changed"},
+    {"\"int\"", "{\"type\":\"int\",\"logicalType\":\"date\"}", "logical.changed"},
     {"{\"type\":\"long\",\"logicalType\":\"timestamp-micros\"}",
-     "{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}", "LOGICAL_TYPE_MISMATCH"},
+     "{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}", "logical.changed"},
+    {"{\"type\":\"long\",\"connect.name\":\"io.debezium.time.Timestamp\"}",
+     "{\"type\":\"long\",\"connect.name\":\"io.debezium.time.MicroTimestamp\"}", "logical.changed"},
     /* no schemas */
     {"\"nope\"", "\"int\"", "NOT A SCHEMA"},
     {"{\"type\":\"record\",\"name\":\"R\"}", "\"int\"", "NOT A SCHEMA"},
@@ -158,6 +183,90 @@ static void differences_are_named_by_path(void **state)
     assert_str(diff, "~ int -> null | int");
 }
 
+static const fr_difference *find(const fr_differences *list, const char *path, const char *kind)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (fr_str_is(list->items[i].path, path) && strcmp(list->items[i].kind, kind) == 0)
+            return &list->items[i];
+    fail_msg("nothing of %s at %s", kind, path);
+    return NULL;
+}
+
+static void differences_are_data(void **state)
+{
+    (void)state;
+    fr_differences list;
+    const fr_str old = FR_STR("{\"type\":\"record\",\"name\":\"Row\",\"doc\":\"one\",\"fields\":"
+                              "[" F("grade", "[\"null\",\"int\"]") "," F("pay", DEC(10, 2)) "," F(
+                                  "note", "\"string\"") "," F("tags",
+                                                              "{\"type\":\"array\",\"items\":"
+                                                              "\"int\"}") "," F("was",
+                                                                                "\"int\"") "]}");
+    const fr_str next =
+        FR_STR("{\"type\":\"record\",\"name\":\"Row\",\"doc\":\"two\",\"owner\":\"x\",\"fields\":"
+               "[" F("grade", "[\"null\",\"string\"]") "," F("pay", DEC(10, 4)) "," F(
+                   "tags",
+                   "{\"type\":\"array\",\"items\":\"long\"}") ",{\"name\":\"now\",\"aliases\":["
+                                                              "\"was\"],"
+                                                              "\"type\":\"int\"}," FD(
+                                                                  "cost", "[\"null\",\"string\"]",
+                                                                  "null") "," F("req",
+                                                                                "\"int\"") "]}");
+    assert_int_equal(fr_compat_list(a, FR_COMPAT_FULL, next, &old, 1, &list, &err), FR_END);
+    const fr_difference *d = find(&list, "grade", "TYPE_MISMATCH");
+    assert_int_equal(d->verdict, FR_DIFF_REGISTRY);
+    assert_str(d->old_type, "null | int");
+    assert_str(d->new_type, "null | string");
+    assert_string_equal(d->registry_kind, "MISSING_UNION_BRANCH");
+    assert_str(d->pointer, "/fields/0/type/1");
+    assert_false(d->ahead);
+    d = find(&list, "pay", "decimal.rescaled");
+    assert_int_equal(d->verdict, FR_DIFF_STRICT);
+    assert_null(d->registry_kind);
+    d = find(&list, "req", "READER_FIELD_MISSING_DEFAULT_VALUE");
+    assert_int_equal(d->sign, '+');
+    assert_str(d->pointer, "/fields/5");
+    assert_str(d->detail, "no default");
+    d = find(&list, "note", "READER_FIELD_MISSING_DEFAULT_VALUE");
+    assert_true(d->ahead && d->sign == '-' && d->version == 1);
+    assert_str(d->pointer, "/fields/2");
+    d = find(&list, "tags[]", "TYPE_MISMATCH"); /* old readers take no long */
+    assert_true(d->ahead);
+    assert_str(d->old_type, "int");
+    assert_str(d->new_type, "long");
+    assert_int_equal(find(&list, "cost", "field.added")->verdict, FR_DIFF_NOTE);
+    assert_str(find(&list, "now", "field.renamed")->detail, "renamed from was");
+    find(&list, "", "doc.changed");
+    find(&list, "", "properties.changed");
+    /* Nobody is asked about: all is notes. */
+    assert_ok(fr_compat_list(a, FR_COMPAT_NONE, next, &old, 1, &list, &err));
+    assert_int_equal(find(&list, "grade", "type.changed")->verdict, FR_DIFF_NOTE);
+    assert_ok(fr_compat_list(a, FR_COMPAT_FULL_TRANSITIVE, old, &old, 1, &list, &err));
+    assert_int_equal(list.count, 0);
+}
+
+static void transitive_levels_ask_every_version(void **state)
+{
+    (void)state;
+    fr_differences list;
+    const fr_str versions[] = {FR_STR(REC(F("a", "\"string\""))),
+                               FR_STR(REC(FD("b", "\"int\"", "0"))), FR_STR(REC(""))};
+    const fr_str next = FR_STR(REC(FD("a", "\"int\"", "0")));
+    assert_ok(fr_compat_list(a, FR_COMPAT_FULL, next, versions, 3, &list, &err));
+    assert_int_equal(fr_compat_list(a, FR_COMPAT_FULL_TRANSITIVE, next, versions, 3, &list, &err),
+                     FR_END);
+    assert_int_equal(list.count, 3); /* the field is new; and both ways with version 1 */
+    assert_int_equal(list.items[0].version, 3);
+    assert_int_equal(list.items[1].version, 1);
+    assert_false(list.items[1].ahead);
+    assert_true(list.items[2].ahead);
+    /* A default that cannot be filled in is nobody's, whatever the level. */
+    assert_int_equal(fr_compat_list(a, FR_COMPAT_FORWARD, FR_STR(REC(FD("a", "\"int\"", "null"))),
+                                    versions, 3, &list, &err),
+                     FR_END);
+    find(&list, "a", "default.invalid");
+}
+
 /* Forty records that each refer twice to the next, by two ways: not 2^40 steps. */
 static void hostile_unions_end_soon(void **state)
 {
@@ -226,6 +335,8 @@ int main(void)
         cmocka_unit_test(resolution_follows_the_specification),
         cmocka_unit_test(levels_look_the_right_way),
         cmocka_unit_test(differences_are_named_by_path),
+        cmocka_unit_test(differences_are_data),
+        cmocka_unit_test(transitive_levels_ask_every_version),
         cmocka_unit_test(hostile_unions_end_soon),
         cmocka_unit_test(deep_nesting_is_refused),
     };

@@ -117,6 +117,8 @@ static fr_rc parse_use(parser *p, const char *word, fr_str space, const fr_avro_
     fr_str inner;
     fr_str full = fr_avro_full_name(p->arena, word, NULL, space, &inner);
     *out = fr_map_get(p->names, full);
+    if (*out == NULL) /* as Apache Avro: a name that the namespace lacks may be one without any */
+        *out = fr_map_get(p->names, fr_cstr(word));
     if (*out == NULL)
         return bad_schema(p->err, "type is not defined", full);
     return FR_OK;

@@ -1,4 +1,5 @@
 #include "base/bytes.h"
+#include "base/map.h"
 #include "codec/avro_parse.h"
 #include "codec/avro_type.h"
 #include "codec/registry.h"
@@ -20,6 +21,7 @@ static const char *const field_order[] = {"name", "type", "default", "doc", "ord
 typedef struct writer {
     fr_buf *b;
     fr_arena *arena;
+    fr_map *names; /* defined so far */
 } writer;
 
 static void put_schema(writer *w, const json_t *j, fr_str space);
@@ -193,6 +195,8 @@ static void put_word(writer *w, const char *word, fr_str space)
     fr_str inner, full = fr_cstr(word);
     if (tag < 0)
         full = fr_avro_full_name(w->arena, word, NULL, space, &inner);
+    if (tag < 0 && fr_map_get(w->names, full) == NULL)
+        full = fr_cstr(word); /* the parser found it so */
     fr_buf_json(w->b, full);
 }
 
@@ -202,6 +206,7 @@ static void put_named(writer *w, const json_t *j, fr_str space)
     fr_str full = fr_avro_full_name(w->arena, fr_json_str(j, "name", ""),
                                     fr_json_str(j, "namespace", NULL), space, &inner);
     fr_str last = full;
+    fr_map_set(w->names, full, w);
     if (inner.len > 0)
         last = (fr_str){full.ptr + inner.len + 1, full.len - inner.len - 1};
     fr_buf_text(w->b, ",\"name\":");
@@ -254,8 +259,9 @@ fr_rc fr_avro_canonical(fr_arena *a, fr_str schema, fr_str *out, fr_err *err)
     if (j == NULL)
         return FR_FAIL;
     fr_buf b = {.arena = a};
-    writer w = {.b = &b, .arena = a};
+    writer w = {.b = &b, .arena = a, .names = fr_map_new()};
     put_schema(&w, j, FR_STR(""));
+    fr_map_free(w.names, NULL);
     json_decref(j);
     *out = fr_buf_view(&b);
     return FR_OK;

@@ -245,12 +245,17 @@ static fr_rc verify(fr_registry *r, fr_arena *a, const char *subject, fr_str sch
 
 static fr_rc fail_missing(fr_registry *r, const char *subject, fr_err *err)
 {
-    fr_fail(err, FR_ERR_SCHEMA,
-            "subject %s: not in the registry %s, and registry.register does "
-            "not let this program make it",
-            subject, r->ops->place(r->self));
-    fr_fail_hint(err, "run `freshet apply`, which registers first schemas, or set "
-                      "registry.register: run");
+    bool deleted = r->ops->was_deleted != NULL && r->ops->was_deleted(r->self, subject);
+    fr_fail(
+        err, FR_ERR_SCHEMA,
+        "subject %s: %s in the registry %s, and registry.register does not let this program make "
+        "it",
+        subject, deleted ? "was deleted" : "not", r->ops->place(r->self));
+    fr_fail_hint(err, deleted
+                          ? "registering it again brings it back, with the ids that it had: run "
+                            "`freshet apply`, or set registry.register: run"
+                          : "run `freshet apply`, which registers first schemas, or set "
+                            "registry.register: run");
     return fr_fail_code(err, "registry.subject_missing");
 }
 

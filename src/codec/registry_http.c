@@ -1,7 +1,8 @@
 #include "codec/registry_internal.h"
 
 #include "base/json.h"
-#include "codec/registry_reply.h"
+#include "base/log.h"
+#include "codec/registry_refs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,56 @@ static fr_rc http_level(void *self, const char *subject, int *level_out, fr_err 
     return fr_reply_level(&r, level_out, err);
 }
 
+static const struct {
+    const char *mode, *hint;
+} modes[] = {
+    {"READONLY",
+     "whoever owns it has closed it: have its mode set to READWRITE (PUT /mode), or register "
+     "the schema by other means; known schemas go on meanwhile"},
+    {"READONLY_OVERRIDE",
+     "the whole registry is closed, whatever its subjects say (a standby, or a move "
+     "to another one): point registry.url to the one that is written to, or have "
+     "the mode set to READWRITE (PUT /mode)"},
+    {"IMPORT",
+     "it takes schemas with ids of another registry only (a copy is under way): have the mode "
+     "set to READWRITE (PUT /mode) when that is done"},
+    {"FORWARD", "it passes writes on to another registry: name that one in registry.url"},
+};
+
+static const char *hint_of_mode(fr_str mode)
+{
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+        if (fr_str_is(mode, modes[i].mode))
+            return modes[i].hint;
+    return "have the mode set to READWRITE (PUT /mode)";
+}
+
+/* What mode a subject is in; empty: it is not told. */
+static fr_str mode_of(http_registry *h, fr_arena *a, const char *subject)
+{
+    fr_reply r;
+    fr_err ignored;
+    fr_str mode = {"", 0};
+    const char *path = path_of(h, "/mode/", subject, "?defaultToGlobal=true");
+    if (get(h, path, &r, &ignored) == FR_FAIL || fr_reply_mode(&r, a, &mode, &ignored) == FR_FAIL)
+        return (fr_str){"", 0};
+    return mode;
+}
+
+static fr_rc fail_closed(http_registry *h, const char *subject, const fr_reply *r, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_str said = fr_reply_message(r, a), mode = mode_of(h, a, subject);
+    fr_fail(err, FR_ERR_SCHEMA, "subject %s: %s lets nothing be written: mode %.*s (%.*s)", subject,
+            fr_transport_url(h->transport), FR_ARG(mode.len > 0 ? mode : FR_STR("not told")),
+            FR_ARG(said));
+    err->native = 422;
+    fr_fail_hint(err, "%s", hint_of_mode(mode));
+    fr_arena_free(a);
+    fr_redact(err->text);
+    return fr_fail_code(err, "registry.mode");
+}
+
 /* Apicurio knows no settings of a subject that has no version yet. */
 static fr_rc http_set_level(void *self, const char *subject, int level, fr_err *err)
 {
@@ -114,6 +165,8 @@ static fr_rc http_set_level(void *self, const char *subject, int level, fr_err *
         return FR_END;
     if (r.status >= 200 && r.status <= 299)
         return FR_OK;
+    if (fr_reply_closed(&r))
+        return fail_closed(h, subject, &r, err);
     return fr_reply_fail(&r, "compatibility level", err);
 }
 
@@ -142,6 +195,8 @@ static fr_rc http_add(void *self, fr_arena *a, const char *subject, fr_str schem
     *why_out = (fr_str){"", 0};
     FR_TRY(fr_transport_call(h->transport, "POST", path_of(h, "/subjects/", subject, "/versions"),
                              schema_body(h, schema), &r, err));
+    if (fr_reply_closed(&r))
+        return fail_closed(h, subject, &r, err);
     if (r.status != 409)
         return fr_reply_id(&r, id_out, err);
     fr_str said = fr_reply_message(&r, a);
@@ -152,16 +207,34 @@ static fr_rc http_add(void *self, fr_arena *a, const char *subject, fr_str schem
     return FR_END;
 }
 
+/* A version of a subject; FR_END: there is none. */
+static fr_rc fetch(void *self, fr_arena *a, const char *subject, int version, fr_schema_text *out,
+                   fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    int32_t id;
+    char after[48];
+    snprintf(after, sizeof(after), "/versions/%d", version);
+    FR_TRY(get(h, path_of(h, "/subjects/", subject, after), &r, err));
+    if (fr_reply_absent(&r))
+        return FR_END;
+    return fr_reply_version(&r, a, &version, &id, out, err);
+}
+
 static fr_rc http_schema(void *self, fr_arena *a, int32_t id, fr_str *text_out, fr_err *err)
 {
     http_registry *h = self;
     fr_reply r;
+    fr_schema_text found = {0};
     char path[64];
+    fr_arena_reset(h->scratch);
     snprintf(path, sizeof(path), "/schemas/ids/%d", id);
     FR_TRY(get(h, path, &r, err));
     if (fr_reply_absent(&r))
         return FR_END;
-    return fr_reply_schema(&r, a, text_out, err);
+    FR_TRY(fr_reply_schema(&r, a, &found, err));
+    return fr_registry_whole(a, &found, fetch, h, text_out, err);
 }
 
 static fr_rc http_latest(void *self, fr_arena *a, const char *subject, int *version_out,
@@ -169,11 +242,25 @@ static fr_rc http_latest(void *self, fr_arena *a, const char *subject, int *vers
 {
     http_registry *h = self;
     fr_reply r;
+    fr_schema_text found = {0};
     fr_arena_reset(h->scratch);
     FR_TRY(get(h, path_of(h, "/subjects/", subject, "/versions/latest"), &r, err));
     if (fr_reply_absent(&r))
         return FR_END;
-    return fr_reply_version(&r, a, version_out, id_out, text_out, err);
+    FR_TRY(fr_reply_version(&r, a, version_out, id_out, &found, err));
+    return fr_registry_whole(a, &found, fetch, h, text_out, err);
+}
+
+/* Registries that know no soft deletion, or forget at once, do not list it. */
+static bool http_was_deleted(void *self, const char *subject)
+{
+    http_registry *h = self;
+    fr_reply r;
+    fr_err ignored;
+    fr_arena_reset(h->scratch);
+    const char *path = path_of(h, "/subjects/", subject, "/versions?deleted=true");
+    return get(h, path, &r, &ignored) == FR_OK && r.status == 200 &&
+           fr_reply_versions(&r, &ignored) == FR_OK;
 }
 
 /* An error of a check is a finding. */
@@ -203,8 +290,7 @@ static fr_rc check_mode(http_registry *h, fr_findings *out, fr_err *err)
     }
     fr_finding *f = fr_findings_add(out, FR_BLOCKER, "registry.mode",
                                     "mode is %.*s: no schema can be registered", FR_ARG(mode));
-    f->hint = FR_STR("have the mode set to READWRITE (PUT /mode), or register all schemas there by "
-                     "other means and set registry.register: never");
+    f->hint = fr_cstr(hint_of_mode(mode));
     return FR_OK;
 }
 
@@ -259,6 +345,7 @@ const fr_registry_ops fr_registry_http_ops = {
     .schema = http_schema,
     .compatible = http_compatible,
     .latest = http_latest,
+    .was_deleted = http_was_deleted,
     .check = http_check,
     .place = http_place,
     .interrupt = http_interrupt,

@@ -25,6 +25,9 @@ typedef struct fr_registry_ops {
                         fr_str *why_out, fr_err *err);
     fr_rc (*latest)(void *self, fr_arena *a, const char *subject, int *version_out, int32_t *id_out,
                     fr_str *text_out, fr_err *err);
+    /* A subject that is not there now: was it, and was it deleted so that it can come back? NULL:
+     * this back end deletes nothing. */
+    bool (*was_deleted)(void *self, const char *subject);
     fr_rc (*check)(void *self, fr_findings *out, fr_err *err);
     const char *(*place)(void *self); /* URL or directory, for messages */
     void (*interrupt)(void *self);    /* any thread */

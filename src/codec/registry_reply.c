@@ -53,6 +53,14 @@ bool fr_reply_absent(const fr_reply *r)
     return (code >= 40401 && code <= 40404) || code == 40408;
 }
 
+bool fr_reply_closed(const fr_reply *r)
+{
+    json_t *j = r->status == 422 ? object_of(r) : NULL;
+    bool closed = j != NULL && fr_json_int(j, "error_code", 0) == 42205;
+    json_decref(j);
+    return closed;
+}
+
 fr_str fr_reply_message(const fr_reply *r, fr_arena *a)
 {
     static const char *const keys[] = {"message", "detail", "title", "error"};
@@ -143,8 +151,27 @@ fr_rc fr_reply_id(const fr_reply *r, int32_t *id_out, fr_err *err)
     return good ? FR_OK : fail_unreadable(r, "schema id", "JSON without a usable `id`", err);
 }
 
-/* The member `schema`, of an Avro schema without references. */
-static fr_rc avro_of(const fr_reply *r, const json_t *j, fr_arena *a, fr_str *text_out, fr_err *err)
+static fr_rc references_of(const fr_reply *r, const json_t *list, fr_arena *a, fr_schema_text *out,
+                           fr_err *err)
+{
+    out->reference_count = json_array_size(list);
+    out->references = fr_arena_alloc(a, (out->reference_count + 1) * sizeof(*out->references));
+    for (size_t i = 0; i < out->reference_count; i++) {
+        const json_t *one = json_array_get(list, i);
+        const char *name = fr_json_str(one, "name", ""), *subject = fr_json_str(one, "subject", "");
+        long long version = fr_json_int(one, "version", 0);
+        if (name[0] == '\0' || subject[0] == '\0' || version < 1 || version > INT32_MAX)
+            return fail_unreadable(
+                r, "schema", "a reference without a usable `name`, `subject` and `version`", err);
+        out->references[i] = (fr_reference){fr_arena_str(a, fr_cstr(name)),
+                                            fr_arena_cstr(a, fr_cstr(subject)), (int)version};
+    }
+    return FR_OK;
+}
+
+/* The member `schema`, of an Avro schema. */
+static fr_rc avro_of(const fr_reply *r, const json_t *j, fr_arena *a, fr_schema_text *out,
+                     fr_err *err)
 {
     const json_t *schema = json_object_get(j, "schema");
     if (!json_is_string(schema) || json_string_length(schema) == 0)
@@ -155,19 +182,12 @@ static fr_rc avro_of(const fr_reply *r, const json_t *j, fr_arena *a, fr_str *te
                 r->path, FR_ARG(tame(a, type)));
         return fr_fail_code(err, "registry.schema_type");
     }
-    if (json_array_size(json_object_get(j, "references")) > 0) {
-        fr_fail(err, FR_ERR_DATA,
-                "%s%s: the schema refers to other subjects; freshet reads schemas that are whole",
-                r->url, r->path);
-        fr_fail_hint(err, "register the schema with its named types written out");
-        return fr_fail_code(err, "registry.references");
-    }
-    *text_out = fr_arena_copy(a, json_string_value(schema), json_string_length(schema));
-    return FR_OK;
+    out->text = fr_arena_copy(a, json_string_value(schema), json_string_length(schema));
+    return references_of(r, json_object_get(j, "references"), a, out, err);
 }
 
 fr_rc fr_reply_version(const fr_reply *r, fr_arena *a, int *version_out, int32_t *id_out,
-                       fr_str *text_out, fr_err *err)
+                       fr_schema_text *out, fr_err *err)
 {
     json_t *j;
     FR_TRY(body_of(r, "newest version", JSON_OBJECT, &j, err));
@@ -176,17 +196,17 @@ fr_rc fr_reply_version(const fr_reply *r, fr_arena *a, int *version_out, int32_t
     if (!id_of(j, id_out) || version < 0 || version > INT32_MAX)
         rc = fail_unreadable(r, "newest version", "JSON without a usable `id` and `version`", err);
     else
-        rc = avro_of(r, j, a, text_out, err);
+        rc = avro_of(r, j, a, out, err);
     json_decref(j);
     *version_out = rc == FR_OK ? (int)version : 0;
     return rc;
 }
 
-fr_rc fr_reply_schema(const fr_reply *r, fr_arena *a, fr_str *text_out, fr_err *err)
+fr_rc fr_reply_schema(const fr_reply *r, fr_arena *a, fr_schema_text *out, fr_err *err)
 {
     json_t *j;
     FR_TRY(body_of(r, "schema", JSON_OBJECT, &j, err));
-    fr_rc rc = avro_of(r, j, a, text_out, err);
+    fr_rc rc = avro_of(r, j, a, out, err);
     json_decref(j);
     return rc;
 }

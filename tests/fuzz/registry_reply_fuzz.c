@@ -1,14 +1,22 @@
 /* Replies of a schema registry, in every reading: byte 0 the reading, bytes 1 and 2 the status,
  * the rest the body. */
-#include "codec/compat.h"
-#include "codec/registry_reply.h"
+#include "codec/registry_refs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Whatever is referred to is the same reply again. */
+static fr_rc same(void *context, fr_arena *a, const char *subject, int version, fr_schema_text *out,
+                  fr_err *err)
+{
+    (void)subject;
+    return version == 7 ? FR_END : fr_reply_schema(context, a, out, err);
+}
 
 static void read_one(int reading, const fr_reply *r, fr_arena *a)
 {
     fr_err err;
     fr_str text;
+    fr_schema_text schema = {0};
     int number;
     int32_t id;
     switch (reading % 8) {
@@ -16,10 +24,11 @@ static void read_one(int reading, const fr_reply *r, fr_arena *a)
         fr_reply_id(r, &id, &err);
         break;
     case 1:
-        fr_reply_version(r, a, &number, &id, &text, &err);
+        fr_reply_version(r, a, &number, &id, &schema, &err);
         break;
     case 2:
-        fr_reply_schema(r, a, &text, &err);
+        if (fr_reply_schema(r, a, &schema, &err) == FR_OK)
+            fr_registry_whole(a, &schema, same, (void *)(uintptr_t)r, &text, &err);
         break;
     case 3:
         fr_reply_compatible(r, a, &text, &err);

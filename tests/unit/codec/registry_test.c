@@ -538,7 +538,9 @@ static void schemas_that_freshet_cannot_read_are_data_errors(void **state)
          "{\"schemaType\":\"PROTOBUF\",\"schema\":\"syntax\"}"},
         {.prefix = "GET /base/schemas/ids/3",
          200,
-         "{\"schema\":\"\\\"x.Y\\\"\",\"references\":[{\"name\":\"x.Y\"}]}"},
+         "{\"schema\":\"\\\"x.Y\\\"\",\"references\":[{\"name\":\"x.Y\",\"subject\":\"gone\","
+         "\"version\":1}]}"},
+        {.prefix = "GET /base/subjects/gone/versions/1", 404, ABSENT},
         {.prefix = "GET /base/schemas/ids/4",
          200,
          "{\"schema\":\"" V1_JSON "\",\"references\":[]}"},
@@ -554,6 +556,189 @@ static void schemas_that_freshet_cannot_read_are_data_errors(void **state)
     }
     assert_int_equal(fr_registry_schema(f.r, 4, &text, &f.err), FR_OK);
     assert_true(fr_str_is(text, V1));
+    stop(&f);
+}
+
+#define REFERENCE(name, subject, version)                                                          \
+    "{\"name\":\"" name "\",\"subject\":\"" subject "\",\"version\":" version "}"
+#define VERSION(schema, references)                                                                \
+    "{\"subject\":\"s\",\"version\":1,\"id\":50,\"schema\":\"" schema                              \
+    "\",\"references\":[" references "]}"
+
+/* Two ways to one schema, a name without namespace, and a circle. */
+static void what_a_schema_refers_to_is_written_in(void **state)
+{
+    (void)state;
+    static const fake_rule rules[] = {
+        {.prefix = "GET /base/schemas/ids/9",
+         200,
+         VERSION("{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"n.Top\\\",\\\"fields\\\":["
+                 "{\\\"name\\\":\\\"a\\\",\\\"type\\\":[\\\"null\\\",\\\"Money\\\"]},"
+                 "{\\\"name\\\":\\\"b\\\",\\\"type\\\":\\\"Code\\\"},"
+                 "{\\\"name\\\":\\\"c\\\",\\\"type\\\":\\\"n.Money\\\"}]}",
+                 REFERENCE("n.Money", "money/a b", "3") "," REFERENCE("Code", "code", "1"))},
+        {.prefix = "GET /base/subjects/money%2Fa%20b/versions/3",
+         200,
+         VERSION(
+             "{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"Money\\\",\\\"namespace\\\":\\\"n\\\","
+             "\\\"fields\\\":[{\\\"name\\\":\\\"code\\\",\\\"type\\\":{\\\"type\\\":\\\"array\\\","
+             "\\\"items\\\":"
+             "\\\"Code\\\"}}]}",
+             REFERENCE("Code", "code", "1"))},
+        {.prefix = "GET /base/subjects/code/versions/1",
+         200,
+         VERSION(
+             "{\\\"type\\\":\\\"enum\\\",\\\"name\\\":\\\"Code\\\",\\\"symbols\\\":[\\\"EUR\\\"]}",
+             REFERENCE("n.Money", "money/a b", "3"))},
+        {0}};
+    fixture f;
+    fr_str text, canonical;
+    start(&f, rules);
+    assert_int_equal(fr_registry_schema(f.r, 9, &text, &f.err), FR_OK);
+    assert_int_equal(fr_avro_canonical(f.a, text, &canonical, &f.err), FR_OK);
+    assert_str(
+        canonical,
+        "{\"type\":\"record\",\"name\":\"Top\",\"namespace\":\"n\",\"fields\":[{\"name\":\"a\","
+        "\"type\":[\"null\",{\"type\":\"record\",\"name\":\"Money\",\"namespace\":\"n\",\"fields\":"
+        "[{"
+        "\"name\":\"code\",\"type\":{\"type\":\"array\",\"items\":{\"type\":\"enum\",\"name\":"
+        "\"Code\","
+        "\"namespace\":\"\",\"symbols\":[\"EUR\"]}}}]}]},{\"name\":\"b\",\"type\":\"Code\"},{"
+        "\"name\":"
+        "\"c\",\"type\":\"n.Money\"}]}");
+    assert_int_equal(atomic_load(&f.server->requests), 3);
+    stop(&f);
+}
+
+/* Some write a schema their own way, and give that back. */
+static void another_text_of_the_same_schema_is_taken(void **state)
+{
+    (void)state;
+    static const fake_rule normal[] = {
+        {.prefix = "POST /base/subjects/a-value HTTP", 200, "{\"id\":7}"},
+        {.prefix = "GET /base/schemas/ids/7",
+         200,
+         "{\"schema\":\"{\\\"name\\\":\\\"Row\\\",\\\"fields\\\":[{\\\"type\\\":\\\"long\\\","
+         "\\\"name\\\":"
+         "\\\"id\\\"},{\\\"type\\\":[\\\"null\\\",{\\\"type\\\":\\\"string\\\"}],\\\"name\\\":"
+         "\\\"n\\\","
+         "\\\"default\\\":null}],\\\"type\\\":\\\"record\\\"}\"}"},
+        {0}};
+    static const fake_rule lossy[] = {
+        {.prefix = "POST /base/subjects/a-value HTTP", 200, "{\"id\":7}"},
+        {.prefix = "GET /base/schemas/ids/7",
+         200,
+         "{\"schema\":\"{\\\"name\\\":\\\"Row\\\",\\\"fields\\\":[{\\\"type\\\":\\\"long\\\","
+         "\\\"name\\\":"
+         "\\\"id\\\"},{\\\"type\\\":[\\\"null\\\",\\\"string\\\"],\\\"name\\\":\\\"n\\\"}],"
+         "\\\"type\\\":"
+         "\\\"record\\\"}\"}"},
+        {0}};
+    fixture f;
+    start(&f, normal);
+    assert_int_equal(reg(&f, V2, -1, true), FR_OK);
+    stop(&f);
+    start(&f, lossy); /* the default is gone: readers would be broken */
+    assert_int_equal(reg(&f, V2, -1, true), FR_FAIL);
+    assert_err(&f, FR_ERR_SCHEMA, "registry.wrong_id", "another");
+    stop(&f);
+}
+
+static void a_closed_subject_says_its_mode(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mode, *hint;
+    } cases[] = {{"READONLY", "closed it"},
+                 {"IMPORT", "ids of another registry"},
+                 {"READONLY_OVERRIDE", "whole registry"},
+                 {"NEW_ONE", "READWRITE"}};
+    for (size_t i = 0; i < 4; i++) {
+        char body[64];
+        snprintf(body, sizeof(body), "{\"mode\":\"%s\"}", cases[i].mode);
+        const fake_rule rules[] = {
+            {.prefix = "POST /base/subjects/a-value HTTP", 404, NO_SCHEMA},
+            {.prefix = "GET /base/subjects/a-value/versions HTTP", 200, "[1]"},
+            {.prefix = "POST /base/subjects/a-value/versions",
+             422,
+             "{\"error_code\":42205,\"message\":\"not now\"}"},
+            {.prefix = "GET /base/mode/a-value?defaultToGlobal=true", 200, body},
+            {0}};
+        fixture f;
+        start(&f, rules);
+        assert_int_equal(reg(&f, V1, -1, true), FR_FAIL);
+        assert_err(&f, FR_ERR_SCHEMA, "registry.mode", cases[i].mode);
+        assert_err(&f, FR_ERR_SCHEMA, "registry.mode", "a-value");
+        assert_non_null(strstr(f.err.hint, cases[i].hint));
+        stop(&f);
+    }
+    /* What is there already needs no writing. */
+    static const fake_rule known[] = {
+        {.prefix = "POST /base/subjects/a-value HTTP", 200, "{\"id\":7}"},
+        {.prefix = "GET /base/schemas/ids/7", 200, SCHEMA_REPLY},
+        {0}};
+    fixture f;
+    start(&f, known);
+    assert_int_equal(reg(&f, V1, -1, true), FR_OK);
+    stop(&f);
+}
+
+/* A subject that was deleted so that it can come back is as good as a new one, and said to be none.
+ */
+static void a_deleted_subject_is_told_apart(void **state)
+{
+    (void)state;
+    static const fake_rule rules[] = {
+        {.prefix = "POST /base/subjects/a-value HTTP", 404, ABSENT},
+        {.prefix = "GET /base/subjects/a-value/versions HTTP", 404, ABSENT},
+        {.prefix = "GET /base/subjects/a-value/versions?deleted=true", 200, "[1,2]"},
+        {.prefix = "GET /base/config/a-value", 200, LEVEL},
+        {.prefix = "POST /base/subjects/a-value/versions", 200, "{\"id\":7}"},
+        {.prefix = "GET /base/schemas/ids/7", 200, SCHEMA_REPLY},
+        {0}};
+    fixture f;
+    start(&f, rules);
+    assert_int_equal(reg(&f, V1, FR_COMPAT_BACKWARD, false), FR_FAIL);
+    assert_err(&f, FR_ERR_SCHEMA, "registry.subject_missing", "was deleted");
+    assert_non_null(strstr(f.err.hint, "brings it back"));
+    assert_int_equal(reg(&f, V1, FR_COMPAT_BACKWARD, true), FR_OK);
+    assert_int_equal(f.id, 7);
+    stop(&f);
+}
+
+static void *register_another(void *context)
+{
+    fixture *f = context;
+    fr_err err = {0};
+    int32_t id;
+    fr_registry_register(f->r, "b-value", FR_STR(V2), -1, true, &id, &err);
+    return NULL;
+}
+
+/* H05: the registry hangs, and what is known goes on beside it. */
+static void what_is_known_never_waits(void **state)
+{
+    (void)state;
+    static const fake_rule rules[] = {
+        {.prefix = "POST /base/subjects/a-value HTTP", 200, "{\"id\":7}"},
+        {.prefix = "GET /base/schemas/ids/7", 200, SCHEMA_REPLY},
+        {.prefix = "POST /base/subjects/b-value", 200, "{}", .hang = true},
+        {0}};
+    fixture f;
+    fr_str text;
+    pthread_t t;
+    start(&f, rules);
+    assert_int_equal(reg(&f, V1, -1, true), FR_OK);
+    pthread_create(&t, NULL, register_another, &f);
+    while (atomic_load(&f.server->requests) < 3)
+        usleep(5000);
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(reg(&f, V1, -1, true), FR_OK);
+        assert_int_equal(fr_registry_schema(f.r, 7, &text, &f.err), FR_OK);
+    }
+    assert_int_equal(atomic_load(&f.server->requests), 3); /* the other one still waits */
+    fr_registry_interrupt(f.r);
+    pthread_join(t, NULL);
     stop(&f);
 }
 
@@ -644,6 +829,11 @@ int main(void)
         cmocka_unit_test(credentials_are_sent),
         cmocka_unit_test(certificates_are_verified),
         cmocka_unit_test(subjects_are_escaped),
+        cmocka_unit_test(what_a_schema_refers_to_is_written_in),
+        cmocka_unit_test(another_text_of_the_same_schema_is_taken),
+        cmocka_unit_test(a_closed_subject_says_its_mode),
+        cmocka_unit_test(a_deleted_subject_is_told_apart),
+        cmocka_unit_test(what_is_known_never_waits),
         cmocka_unit_test(schemas_that_freshet_cannot_read_are_data_errors),
         cmocka_unit_test(compatibility_and_latest_of_an_unknown_subject),
         cmocka_unit_test(the_check_finds_modes_and_levels),

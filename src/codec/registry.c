@@ -251,11 +251,15 @@ static fr_rc fail_missing(fr_registry *r, const char *subject, fr_err *err)
         "subject %s: %s in the registry %s, and registry.register does not let this program make "
         "it",
         subject, deleted ? "was deleted" : "not", r->ops->place(r->self));
-    fr_fail_hint(err, deleted
-                          ? "registering it again brings it back, with the ids that it had: run "
-                            "`freshet apply`, or set registry.register: run"
-                          : "run `freshet apply`, which registers first schemas, or set "
-                            "registry.register: run");
+    const char *hint = "run `freshet apply`, which registers first schemas, or set "
+                       "registry.register: run";
+    if (deleted)
+        hint =
+            "registering it again brings it back, with the ids that it had: run `freshet apply`, "
+            "or set registry.register: run";
+    if (r->settings->register_when == FR_WHEN_NEVER)
+        hint = "register it by other means, or set registry.register: apply";
+    fr_fail_hint(err, "%s", hint);
     return fr_fail_code(err, "registry.subject_missing");
 }
 

@@ -10,6 +10,8 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -95,6 +97,115 @@ def with_a_real_registry(url):
     code, out, err = probe(url.rsplit("/apis", 1)[0] + "/nowhere", "lookup", RUN, V1)
     check("registry.wrong_path", code == 3 and "registry.reply" in err, err)
     known_ids_outlive_the_registry(url)
+    a_schema_that_refers_to_others(url)
+    a_deleted_version_is_still_read(url)
+    who_registers(url)
+
+
+def call(method, url, body=None):
+    r = urllib.request.Request(url, json.dumps(body).encode() if body is not None else None,
+                               {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(r, timeout=60) as answer:
+        return json.loads(answer.read())
+
+
+def subject_url(url, subject, rest=""):
+    return "%s/subjects/%s%s" % (url, urllib.parse.quote(subject, safe=""), rest)
+
+
+def a_schema_that_refers_to_others(url):
+    """Foreign: two subjects below one, two ways to the same type."""
+    space = "ref." + RUN
+    code = {"type": "enum", "name": "Code", "namespace": space, "symbols": ["EUR", "USD"]}
+    money = {"type": "record", "name": "Money", "namespace": space,
+             "fields": [{"name": "code", "type": "Code"}, {"name": "units", "type": "long"}]}
+    top = {"type": "record", "name": "Bill", "namespace": space,
+           "fields": [{"name": "total", "type": ["null", "Money"]}, {"name": "in", "type": "Code"}]}
+
+    def add(subject, schema, *references):
+        return call("POST", subject_url(url, subject, "/versions"), {
+            "schema": json.dumps(schema), "references": [
+                {"name": "%s.%s" % (space, name), "subject": where, "version": 1} for name, where in references]})["id"]
+
+    below, money_at, top_at = RUN + "/code", RUN + "-money", RUN + "-bill-value"
+    add(below, code)
+    add(money_at, money, ("Code", below))
+    ident = add(top_at, top, ("Money", money_at), ("Code", below))
+    status, text, err = probe(url, "schema", ident)
+    check("registry.references_are_written_in", status == 0, err)
+    whole = json.loads(text)
+    inside = whole["fields"][0]["type"][1]
+    check("registry.references_once", inside["name"] == "Money" and
+          inside["fields"][0]["type"]["symbols"] == ["EUR", "USD"] and whole["fields"][1]["type"] == "Code", text)
+    status, text, err = probe(url, "latest", top_at)
+    check("registry.references_of_the_newest", status == 0 and json.loads(text.split(" ", 2)[2]) == whole, (text, err))
+
+
+def a_deleted_version_is_still_read(url):
+    """H06: what messages carry the id of stays readable, and can be registered again."""
+    s = RUN + "-deleted-value"
+    one = probe(url, "register", s, V1, BACKWARD, "create")[1]
+    two = probe(url, "register", s, V2, -1, "exists")[1]
+    call("DELETE", subject_url(url, s, "/versions/2"))
+    check("registry.a_deleted_version_is_not_the_newest", probe(url, "latest", s)[1].startswith("1 "))
+    status, text, err = probe(url, "schema", two)
+    check("registry.a_deleted_version_is_still_read", status == 0 and json.loads(text) == json.loads(V2), err)
+    status, again, err = probe(url, "register", s, V2, -1, "exists")
+    check("registry.a_deleted_version_comes_back", status == 0, err)
+    status, text, err = probe(url, "schema", again)
+    check("registry.and_its_id_leads_to_it", status == 0 and json.loads(text) == json.loads(V2), err)
+    call("DELETE", subject_url(url, s))
+    status, out, err = probe(url, "register", s, V1, -1, "exists")
+    check("registry.a_deleted_subject_needs_leave", status == 6 and "registry.subject_missing" in err, err)
+    status, out, err = probe(url, "register", s, V1, BACKWARD, "create")
+    check("registry.a_deleted_subject_comes_back", status == 0, err)
+    check("registry.ids_are_found_again", probe(url, "lookup", s, V1)[1] == out != "none", (out, one))
+
+
+def who_registers(url):
+    """registry.register with the daemon: never and apply let it make no first version; later ones it makes."""
+    if "KAFKA_BOOTSTRAP" not in os.environ:
+        print("(without Kafka: not asked who registers)")
+        return
+    sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+    from harness import CONFIG, PG_SOURCE, Pipeline, case
+
+    def subjects(p):
+        try:
+            return call("GET", subject_url(url, p.id + ".public.t-value", "/versions"))
+        except urllib.error.HTTPError as e:
+            return [] if e.code == 404 else e.code
+
+    def write(p, when):
+        log = "    log: {{publication: pub, slot: {slot}}}\n"
+        p.write(PG_SOURCE.replace("    tables:", log + "    tables:") + "      public.t: {{}}\n", CONFIG.replace("register: run", "register: " + when))
+
+    global failed
+    p = Pipeline("", target=False)
+    seen = []
+    with case("registry.who_registers", p):
+        p.sql("create table t (id int primary key); create publication pub for table t; insert into t values (1)")
+        for when, hint in (("never", "by other means"), ("apply", "freshet apply")):
+            write(p, when)
+            p.start()
+            p.refused(6, "registry.subject_missing", hint)
+            assert subjects(p) == [] and p.messages("t") == [], when
+        write(p, "never")
+        code, out, err = p.verb("apply", "--yes")
+        assert code == 4 and subjects(p) == [], (code, out, err)
+        write(p, "apply")
+        code, out, err = p.verb("apply", "--yes")
+        assert code == 0 and subjects(p) == [1], (code, out, err)
+        write(p, "never")
+        p.start()
+        p.wait_events("t", 1)
+        p.sql("alter table t add note text; insert into t values (2, 'x')")
+        got = {e["after"]["id"]: e["after"] for e in p.wait_events("t", 2)}
+        assert got[2]["note"] == "x" and "note" not in got[1] and subjects(p) == [1, 2], got
+        assert p.stop() == 0
+        seen.append(True)
+    p.close()
+    failed += not seen
 
 
 def known_ids_outlive_the_registry(url):

@@ -114,16 +114,49 @@ static fr_rc parse_name(parser *p, const json_t *j, fr_str space, const fr_shape
     return *out != NULL ? FR_OK : fail(p, "a type that is not defined", name);
 }
 
+/* A union may hold each type once, and each name. */
+static fr_rc check_branch(parser *p, fr_map *names, unsigned *kinds, const fr_shape *branch)
+{
+    bool again = (*kinds & 1u << branch->kind) != 0;
+    if (branch->kind == FR_SHAPE_UNION)
+        return fail(p, "a union directly inside a union", (fr_str){"", 0});
+    if (branch->name.len > 0)
+        again = fr_map_set(names, branch->name, names) != NULL;
+    *kinds |= branch->name.len > 0 ? 0 : 1u << branch->kind;
+    return again ? fail(p, "a union that holds a type twice", branch->name) : FR_OK;
+}
+
 static fr_rc parse_branches(parser *p, const json_t *list, fr_str space, fr_shape *s)
 {
+    unsigned kinds = 0;
+    fr_map *names = fr_map_new();
+    fr_rc rc = FR_OK;
     s->branch_count = json_array_size(list);
     s->branches =
         (const fr_shape **)fr_arena_alloc(p->a, (s->branch_count + 1) * sizeof(*s->branches));
-    for (size_t i = 0; i < s->branch_count; i++) {
-        FR_TRY(parse(p, json_array_get(list, i), space, &s->branches[i]));
-        if (s->branches[i]->kind == FR_SHAPE_UNION)
-            return fail(p, "a union directly inside a union", (fr_str){"", 0});
+    for (size_t i = 0; rc == FR_OK && i < s->branch_count; i++) {
+        rc = parse(p, json_array_get(list, i), space, &s->branches[i]);
+        if (rc == FR_OK)
+            rc = check_branch(p, names, &kinds, s->branches[i]);
     }
+    fr_map_free(names, NULL);
+    return rc;
+}
+
+static fr_rc parse_field(parser *p, const json_t *j, fr_str space, const fr_shape *s,
+                         fr_shape_field *f)
+{
+    const json_t *fallback = json_object_get(j, "default");
+    f->name = text_of(p->a, json_object_get(j, "name"));
+    if (f->name.len == 0)
+        return fail(p, "a field without a name in record", s->name);
+    f->aliases = names_of(p->a, json_object_get(j, "aliases"), (fr_str){"", 0});
+    if (fallback != NULL)
+        f->fallback = sorted_text(p->a, fallback);
+    f->doc = text_of(p->a, json_object_get(j, "doc"));
+    f->properties = properties_of(p->a, j, field_members, COUNT_OF(field_members));
+    if (parse(p, json_object_get(j, "type"), space, &f->type) == FR_FAIL)
+        return fr_fail_in(p->err, "field %.*s", FR_ARG(f->name));
     return FR_OK;
 }
 
@@ -133,22 +166,15 @@ static fr_rc parse_fields(parser *p, const json_t *list, fr_str space, fr_shape 
         return fail(p, "a record without fields", s->name);
     s->field_count = json_array_size(list);
     s->fields = fr_arena_alloc(p->a, (s->field_count + 1) * sizeof(*s->fields));
-    for (size_t i = 0; i < s->field_count; i++) {
-        const json_t *j = json_array_get(list, i);
-        const json_t *fallback = json_object_get(j, "default");
-        fr_shape_field *f = &s->fields[i];
-        f->name = text_of(p->a, json_object_get(j, "name"));
-        if (f->name.len == 0)
-            return fail(p, "a field without a name in record", s->name);
-        f->aliases = names_of(p->a, json_object_get(j, "aliases"), (fr_str){"", 0});
-        if (fallback != NULL)
-            f->fallback = sorted_text(p->a, fallback);
-        f->doc = text_of(p->a, json_object_get(j, "doc"));
-        f->properties = properties_of(p->a, j, field_members, COUNT_OF(field_members));
-        if (parse(p, json_object_get(j, "type"), space, &f->type) == FR_FAIL)
-            return fr_fail_in(p->err, "field %.*s", FR_ARG(f->name));
+    fr_map *seen = fr_map_new();
+    fr_rc rc = FR_OK;
+    for (size_t i = 0; rc == FR_OK && i < s->field_count; i++) {
+        rc = parse_field(p, json_array_get(list, i), space, s, &s->fields[i]);
+        if (rc == FR_OK && fr_map_set(seen, s->fields[i].name, seen) != NULL)
+            rc = fail(p, "a field that is there twice", s->fields[i].name);
     }
-    return FR_OK;
+    fr_map_free(seen, NULL);
+    return rc;
 }
 
 static fr_rc parse_named(parser *p, const json_t *j, fr_str space, fr_shape *s)

@@ -4,7 +4,7 @@ registry says (REGISTRY_URL), or is stricter for a reason of the list below; and
 "compatible", what one schema wrote is read with the other by avro-c and by fastavro, as the same values.
 Needs compat_probe and avro_c_read (BUILD, default build/dev).
 
-    COMPAT_PAIRS  how many (default 500)        COMPAT_SEED  which (default 2)
+    COMPAT_PAIRS  how many (default 800)        COMPAT_SEED  which (default 2)
 """
 import collections
 import http.client
@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "tools"))
 import schema_pairs  # noqa: E402
 
 BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build", "dev"))
-PAIRS = int(os.environ.get("COMPAT_PAIRS", "500"))
+PAIRS = int(os.environ.get("COMPAT_PAIRS", "800"))
 SEED = os.environ.get("COMPAT_SEED", "2")
 WORKERS = 3
 VALUES = 3

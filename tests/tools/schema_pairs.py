@@ -514,9 +514,7 @@ def resolved(v, w, r, fill):
         return v.encode()
     if w.kind == "bytes" and r.kind == "string":
         return v.decode()
-    if w.kind in ("int", "long") and r.kind in ("float", "double"):
-        return float(v)
-    return v
+    return v  # a number is equal to what it was, whatever its type
 
 
 def of_field(v, w, f, fill):

@@ -192,26 +192,31 @@ static const fr_difference *find(const fr_differences *list, const char *path, c
     return NULL;
 }
 
+static fr_str quoted(const char *text)
+{
+    char *copy = fr_arena_cstr(a, fr_cstr(text));
+    for (char *p = copy; *p != '\0'; p++)
+        *p = *p == '\'' ? '"' : *p;
+    return fr_cstr(copy);
+}
+
 static void differences_are_data(void **state)
 {
     (void)state;
     fr_differences list;
-    const fr_str old = FR_STR("{\"type\":\"record\",\"name\":\"Row\",\"doc\":\"one\",\"fields\":"
-                              "[" F("grade", "[\"null\",\"int\"]") "," F("pay", DEC(10, 2)) "," F(
-                                  "note", "\"string\"") "," F("tags",
-                                                              "{\"type\":\"array\",\"items\":"
-                                                              "\"int\"}") "," F("was",
-                                                                                "\"int\"") "]}");
-    const fr_str next =
-        FR_STR("{\"type\":\"record\",\"name\":\"Row\",\"doc\":\"two\",\"owner\":\"x\",\"fields\":"
-               "[" F("grade", "[\"null\",\"string\"]") "," F("pay", DEC(10, 4)) "," F(
-                   "tags",
-                   "{\"type\":\"array\",\"items\":\"long\"}") ",{\"name\":\"now\",\"aliases\":["
-                                                              "\"was\"],"
-                                                              "\"type\":\"int\"}," FD(
-                                                                  "cost", "[\"null\",\"string\"]",
-                                                                  "null") "," F("req",
-                                                                                "\"int\"") "]}");
+    const fr_str old = quoted(
+        "{'type':'record','name':'Row','doc':'one','fields':["
+        "{'name':'grade','type':['null','int']},"
+        "{'name':'pay','type':{'type':'bytes','logicalType':'decimal','precision':10,'scale':2}},"
+        "{'name':'note','type':'string'},{'name':'tags','type':{'type':'array','items':'int'}},"
+        "{'name':'was','type':'int'}]}");
+    const fr_str next = quoted(
+        "{'type':'record','name':'Row','doc':'two','owner':'x','fields':["
+        "{'name':'grade','type':['null','string']},"
+        "{'name':'pay','type':{'type':'bytes','logicalType':'decimal','precision':10,'scale':4}},"
+        "{'name':'tags','type':{'type':'array','items':'long'}},"
+        "{'name':'now','aliases':['was'],'type':'int'},"
+        "{'name':'cost','type':['null','string'],'default':null},{'name':'req','type':'int'}]}");
     assert_int_equal(fr_compat_list(a, FR_COMPAT_FULL, next, &old, 1, &list, &err), FR_END);
     const fr_difference *d = find(&list, "grade", "TYPE_MISMATCH");
     assert_int_equal(d->verdict, FR_DIFF_REGISTRY);

@@ -35,7 +35,9 @@ static level readable(comparison *c, const fr_compat_path *at, const fr_shape *r
 
 static level worse(level a, level b)
 {
-    return a > b ? a : b;
+    if (a > b)
+        return a;
+    return b;
 }
 
 /* --- what is wrong ---------------------------------------------------------------------- */

@@ -100,6 +100,7 @@ def with_a_real_registry(url):
     a_schema_that_refers_to_others(url)
     a_deleted_version_is_still_read(url)
     who_registers(url)
+    it_is_down_while_a_table_changes(url)
 
 
 def call(method, url, body=None):
@@ -208,6 +209,50 @@ def who_registers(url):
     failed += not seen
 
 
+def it_is_down_while_a_table_changes(url):
+    """H01 with the daemon: what is known goes on; what is new waits, over a restart too, and nothing is lost."""
+    if "KAFKA_BOOTSTRAP" not in os.environ:
+        print("(without Kafka: not asked what goes on without a registry)")
+        return
+    sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+    from harness import CONFIG, PG_SOURCE, Pipeline, case
+    global failed
+    host, port = url.split("/")[2].split(":")
+    relay = Relay(host, int(port))
+    through = url.replace("%s:%s" % (host, port), "127.0.0.1:%d" % relay.port)
+    p = Pipeline("", target=False)
+    done = []
+    with case("registry.down_while_a_table_changes", p):
+        p.sql("create table t (id int primary key); create table u (id int primary key); create publication pub for all tables;"
+              "insert into t values (1); insert into u values (1)")
+        log = "    log: {{publication: pub, slot: {slot}}}\n"
+        p.write(PG_SOURCE.replace("    tables:", log + "    tables:") + "      public.t: {{}}\n      public.u: {{}}\n",
+                CONFIG.replace("{registry}", through))
+        p.start()
+        p.wait_events("t", 1)
+        p.wait_events("u", 1)
+        relay.down()
+        p.sql("insert into t values (2)")
+        p.wait_events("t", 2)  # known: no registry is needed
+        p.sql("alter table t add more int; insert into t values (3, 33)")
+        p.says("registry.connect")
+        p.sql("insert into u values (2)")
+        p.kill()
+        p.start()
+        p.says("registry.connect")
+        assert p.daemon.poll() is None and len(p.messages("t")) == 2, p.events("t")
+        relay.up()
+        got = {e["after"]["id"]: e["after"].get("more") for e in p.wait_events("t", 3)}
+        assert got == {1: None, 2: None, 3: 33}, got
+        p.wait_events("u", 2)
+        assert p.stop() == 0
+        ids = [[e["after"]["id"] for e in p.events(name)] for name in ("t", "u")]
+        assert sorted(ids[0]) == [1, 2, 3] and sorted(ids[1]) == [1, 2], ids
+        done.append(True)
+    p.close()
+    failed += not done
+
+
 def known_ids_outlive_the_registry(url):
     """H01, through a relay that can be cut."""
     host, port = url.split("/")[2].split(":")
@@ -254,12 +299,20 @@ class Relay:
             except OSError:
                 pass
 
-    def cut_when(self, flag):
-        while not os.path.exists(flag):
-            time.sleep(0.02)
+    def down(self):
         self.cut = True
         self.server.shutdown(socket.SHUT_RDWR)
         self.server.close()
+
+    def up(self):
+        self.cut = False
+        self.server = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def cut_when(self, flag):
+        while not os.path.exists(flag):
+            time.sleep(0.02)
+        self.down()
         open(flag + ".done", "w").close()
 
 

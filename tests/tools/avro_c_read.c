@@ -60,7 +60,7 @@ static char *fill(const pair *p, avro_reader_t in, avro_value_t *value, avro_val
 static char *read_one(const pair *p, const char *hex)
 {
     char *bytes = malloc(strlen(hex) / 2 + 1);
-    avro_value_t value, resolved;
+    avro_value_t value = {0}, resolved = {0};
     avro_reader_t in = avro_reader_memory(bytes, (int64_t)unhex(hex, bytes));
     avro_generic_value_new(p->class, &value);
     char *text = (p->by_reader ? look : fill)(p, in, &value, &resolved);

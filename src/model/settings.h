@@ -89,7 +89,7 @@ typedef struct fr_table_settings {
     const char *owner;
     fr_texts tags, pii;
     const char *schema_name, *schema_doc;
-    int schema_compat;                        /* fr_compat, or -1: the registry's */
+    int schema_compat;                                       /* fr_compat, or -1: the registry's */
     int add_column, drop_column, rename_column, change_type; /* fr_change */
     fr_pairs column_types, column_defaults;
     /* Derived events (transform/derive.h); an expression is SQL over a row. */

@@ -14,7 +14,7 @@ static char url[64];
 static const char *urls[] = {url};
 static fr_registry_settings registry = {.url = {urls, 1}, .register_when = FR_WHEN_RUN};
 static fr_kafka_settings kafka_settings;
-static fr_table_settings tables[] = {{.pattern = "public.t"}};
+static fr_table_settings tables[] = {{.pattern = "public.t", .errors_mode = FR_ERRORS_STOP}};
 static fr_source_settings settings = {.pipeline = "unit",
                                       .name = "erp",
                                       .type = "fake",

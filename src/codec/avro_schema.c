@@ -1,5 +1,6 @@
 #include "codec/avro_schema.h"
 #include "codec/avro_type.h"
+#include "codec/contract.h"
 
 #include <string.h>
 
@@ -83,6 +84,10 @@ static void put_properties(fr_buf *b, const fr_table_settings *s)
 static fr_rc put_row(fr_buf *b, fr_arena *a, const fr_route *route, fr_err *err)
 {
     const fr_table_settings *s = route->settings;
+    if (route->pin != NULL) { /* to the letter */
+        fr_buf_str(b, route->pin->record->text);
+        return FR_OK;
+    }
     put_name(b, route->schema_name);
     put_doc(b, s->schema_doc != NULL ? fr_cstr(s->schema_doc) : route->table->doc);
     fr_buf_text(b, ",\"fields\":[");
@@ -108,7 +113,9 @@ fr_rc fr_schema_key(fr_arena *a, const fr_route *route, fr_str *out, fr_err *err
         fr_avro_type t;
         FR_TRY(fr_avro_type_of(route, route->key[i], &t, err));
         fr_buf_text(&b, i > 0 ? ",{\"name\":" : "{\"name\":");
-        fr_buf_json(&b, fr_avro_name(a, route->table->columns[route->key[i]].name));
+        fr_buf_json(&b, t.field != NULL
+                            ? t.field->name
+                            : fr_avro_name(a, route->table->columns[route->key[i]].name));
         fr_buf_text(&b, ",\"type\":");
         fr_avro_type_write(&b, &t);
         fr_buf_text(&b, "}");
@@ -221,6 +228,19 @@ static fr_rc check_state(const fr_route *route, fr_err *err)
     return FR_OK;
 }
 
+/* Types that a contract defines stand beside those of the envelope. */
+static fr_rc check_pinned(fr_arena *a, const fr_route *route, fr_str text, fr_err *err)
+{
+    const fr_avro_node *n;
+    if (route->pin == NULL || fr_avro_parse(a, text, &n, err) == FR_OK)
+        return FR_OK;
+    err->kind = FR_ERR_CONFIG;
+    fr_fail_in(err, "contract %s within the envelope", route->pin->contract->path);
+    fr_fail_code(err, "contract.name");
+    return fr_fail_hint(err, "give its enums and fixed types other names: those that end in "
+                             "Envelope, event.block and freshet.*.Source are taken");
+}
+
 fr_rc fr_schema_value(fr_arena *a, const fr_route *route, const fr_origin *origin, fr_str *out,
                       fr_err *err)
 {
@@ -238,7 +258,7 @@ fr_rc fr_schema_value(fr_arena *a, const fr_route *route, const fr_origin *origi
         return fr_fail_hint(err, "use envelope: standard or envelope: state");
     }
     *out = fr_buf_view(&b);
-    return FR_OK;
+    return check_pinned(a, route, *out, err);
 }
 
 fr_rc fr_schema_message(fr_arena *a, const fr_origin *origin, fr_str *key_out, fr_str *value_out,

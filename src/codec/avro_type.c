@@ -1,5 +1,6 @@
 #include "codec/avro_type.h"
 #include "codec/avro_parse.h"
+#include "codec/contract.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -118,7 +119,7 @@ static bool is_nullable(const fr_route *route, uint16_t column)
     return (c->key_ordinal == 0 && !route->table->full_before) || fr_avro_may_be_absent(route, c);
 }
 
-fr_rc fr_avro_type_of(const fr_route *route, uint16_t column, fr_avro_type *out, fr_err *err)
+fr_rc fr_avro_type_base(const fr_route *route, uint16_t column, fr_avro_type *out, fr_err *err)
 {
     const fr_column *c = &route->table->columns[column];
     const char *asked =
@@ -136,8 +137,26 @@ fr_rc fr_avro_type_of(const fr_route *route, uint16_t column, fr_avro_type *out,
     return FR_OK;
 }
 
+fr_rc fr_avro_type_of(const fr_route *route, uint16_t column, fr_avro_type *out, fr_err *err)
+{
+    FR_TRY(fr_avro_type_base(route, column, out, err));
+    const fr_pin_column *pinned = route->pin == NULL ? NULL : &route->pin->columns[column];
+    if (pinned == NULL || pinned->field == NULL)
+        return FR_OK;
+    const fr_contract_field *f = pinned->field;
+    out->field = f;
+    out->kind = fr_pin_kind(f->type);
+    out->precision = f->precision;
+    out->scale = f->scale;
+    out->nullable = f->nullable;
+    out->cast = out->cast || pinned->convert != NULL;
+    return FR_OK;
+}
+
 void fr_avro_type_write(fr_buf *b, const fr_avro_type *t)
 {
+    if (t->field != NULL && fr_pin_key_type(b, t->field))
+        return;
     const char *avro = kinds[t->kind].avro, *logical = kinds[t->kind].logical;
     if (t->kind == FR_DECIMAL)
         fr_buf_printf(b,

@@ -1,6 +1,6 @@
-/* Column -> Avro type: what is written for a column under a route, with columns.types and
- * columns.defaults taken in. Shared by the schemas and the encoder, so that they cannot
- * disagree. Pure functions; from any thread. */
+/* Column -> Avro type: what is written for a column under a route, with columns.types,
+ * columns.defaults and the contract taken in. Shared by the schemas and the encoder, so that they
+ * cannot disagree. Pure functions; from any thread. */
 #ifndef FR_CODEC_AVRO_TYPE_H
 #define FR_CODEC_AVRO_TYPE_H
 
@@ -10,13 +10,17 @@
 typedef struct fr_avro_type {
     fr_kind kind; /* of what is written */
     int16_t precision, scale;
-    bool cast;     /* the column's kind is another one: columns.types */
-    bool span;     /* TIME: a length of time; said by "freshet.type" */
-    bool nullable; /* as a field of the row record */
+    bool cast;                             /* the column's kind is another one: columns.types */
+    bool span;                             /* TIME: a length of time; said by "freshet.type" */
+    bool nullable;                         /* as a field of the row record */
+    const struct fr_contract_field *field; /* of a contract: its type is another one. Then kind is
+                                              that of fr_pin_kind; NULL: there is none */
 } fr_avro_type;
 
 /* CONFIG error for a type of columns.types that the column cannot be written as. */
 fr_rc fr_avro_type_of(const fr_route *route, uint16_t column, fr_avro_type *out, fr_err *err);
+/* The same as if the route had no contract. */
+fr_rc fr_avro_type_base(const fr_route *route, uint16_t column, fr_avro_type *out, fr_err *err);
 /* The source may leave this column out of after, and no old row makes up for it. */
 bool fr_avro_may_be_absent(const fr_route *route, const fr_column *c);
 /* The type as JSON, without the union with null. */

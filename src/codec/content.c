@@ -197,11 +197,12 @@ fr_rc fr_key_is_plain(const fr_route *route, fr_err *err)
         if (!t.cast)
             continue;
         fr_fail(err, FR_ERR_CONFIG,
-                "column %.*s of the key has another type in columns.types, so that a published key "
-                "cannot be compared with the table",
+                "column %.*s of the key has another type in columns.types or its contract, so that "
+                "a published key cannot be compared with the table",
                 FR_ARG(route->table->columns[route->key[i]].name));
         fr_fail_code(err, "compare.key");
-        return fr_fail_hint(err, "remove it from columns.types, or make a view with that type");
+        return fr_fail_hint(err,
+                            "give it the column's own type there, or make a view with that type");
     }
     return FR_OK;
 }

@@ -463,6 +463,7 @@ static fr_rc encode_delete(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, con
         return fail_append_only(p, event, err);
     FR_TRY(fr_row_prepare(p, b->arena, event, true, &c.before, err));
     FR_TRY(place_of(e, p, b->arena, c.before, event, &where, err));
+    c.before = fr_row_old(p, c.before);
     return add_delete(e, p, b, &where, &c, err);
 }
 
@@ -502,6 +503,7 @@ static fr_rc encode_update(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, con
         return add_change(e, p, b, &to, &c, err);
     FR_TRY(fr_row_prepare(p, b->arena, event, true, &c.before, err));
     FR_TRY(place_of(e, p, b->arena, c.before, event, &from, err));
+    c.before = fr_row_old(p, c.before);
     if (same_place(&from, &to))
         return add_change(e, p, b, &to, &c, err);
     FR_TRY(check_whole(p, &c, err));

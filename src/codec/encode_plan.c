@@ -1,37 +1,81 @@
 #include "codec/encode_plan.h"
 #include "codec/avro_parse.h"
 #include "codec/change.h"
+#include "codec/contract.h"
 
 #include <string.h>
+
+static fr_rc set_step(fr_step *s, const fr_route *route, uint16_t column, bool may_be_null,
+                      fr_err *err)
+{
+    fr_avro_type t;
+    FR_TRY(fr_avro_type_of(route, column, &t, err));
+    s->column = column;
+    s->kind = (uint8_t)t.kind;
+    s->nullable = may_be_null && t.nullable;
+    s->null_last = s->nullable && t.field != NULL && t.field->null_last;
+    s->most = t.kind == FR_DECIMAL ? (uint32_t)fr_avro_decimal_bytes(t.precision) : 0;
+    return FR_OK;
+}
 
 static fr_rc add_steps(fr_arena *a, const fr_route *route, const uint16_t *columns, size_t count,
                        bool may_be_null, fr_steps *out, fr_err *err)
 {
     fr_step *steps = fr_arena_alloc(a, (count + 1) * sizeof *steps);
-    for (size_t i = 0; i < count; i++) {
-        fr_avro_type t;
-        FR_TRY(fr_avro_type_of(route, columns[i], &t, err));
-        steps[i].column = columns[i];
-        steps[i].kind = (uint8_t)t.kind;
-        steps[i].nullable = may_be_null && t.nullable;
-        steps[i].most = t.kind == FR_DECIMAL ? (uint32_t)fr_avro_decimal_bytes(t.precision) : 0;
-    }
+    for (size_t i = 0; i < count; i++)
+        FR_TRY(set_step(&steps[i], route, columns[i], may_be_null, err));
     out->items = steps;
     out->count = count;
     return FR_OK;
 }
 
+/* In the contract's order; what no column has is the same in every row. */
+static fr_rc add_pinned(fr_plan *p, fr_err *err)
+{
+    const fr_pin *pin = p->route->pin;
+    fr_step *steps = fr_arena_alloc(p->arena, (pin->record->field_count + 1) * sizeof *steps);
+    fr_buf constant = {.arena = p->arena};
+    p->row.items = steps;
+    for (size_t i = 0; i < pin->record->field_count; i++) {
+        int column = pin->by_field[i];
+        if (column < 0) {
+            fr_buf_str(&constant, pin->record->fields[i].fallback);
+            continue;
+        }
+        fr_step *step = &steps[p->row.count++];
+        FR_TRY(set_step(step, p->route, (uint16_t)column, true, err));
+        step->before = fr_buf_view(&constant);
+        p->row.always += constant.len;
+        constant = (fr_buf){.arena = p->arena};
+        if (pin->columns[column].convert != NULL)
+            p->pin = pin;
+    }
+    p->row.after = fr_buf_view(&constant);
+    p->row.always += constant.len;
+    return FR_OK;
+}
+
+static fr_rc add_row(fr_plan *p, fr_err *err)
+{
+    const fr_route *route = p->route;
+    if (route->pin != NULL)
+        return add_pinned(p, err);
+    return add_steps(p->arena, route, route->fields, route->field_count, true, &p->row, err);
+}
+
 static fr_rc add_columns(fr_plan *p, fr_err *err)
 {
     const fr_table *t = p->table;
+    const fr_pin *pin = p->route->pin;
     fr_avro_type *types = fr_arena_alloc(p->arena, (t->column_count + 1) * sizeof *types);
     fr_str *names = fr_arena_alloc(p->arena, (t->column_count + 1) * sizeof *names);
     bool casts = false;
     for (size_t i = 0; i < p->route->field_count; i++) {
         uint16_t column = p->route->fields[i];
-        FR_TRY(fr_avro_type_of(p->route, column, &types[column], err));
+        FR_TRY(fr_avro_type_base(p->route, column, &types[column], err));
         casts = casts || types[column].cast;
-        names[column] = fr_avro_name(p->arena, t->columns[column].name);
+        names[column] = pin != NULL ? pin->columns[column].field->name
+                                    : fr_avro_name(p->arena, t->columns[column].name);
     }
     p->casts = casts ? types : NULL;
     p->names = names;
@@ -111,7 +155,9 @@ static fr_rc register_value(fr_encoder *e, fr_arena *a, const fr_plan *p, const 
     if (known == FR_OK && (*p->newest == 0 || *p->newest == *id))
         return FR_OK;
     fr_rc rc = FR_END;
-    if (*p->newest != 0)
+    if (route->pin != NULL) /* schema.on_change is of the source's changes, and this is ours */
+        rc = FR_OK;
+    else if (*p->newest != 0)
         rc = fr_change_since(e->registry, a, route, *p->newest, schema, err);
     if (rc == FR_END && known == FR_END)
         rc = judge_newest(e, a, route, subject, schema, err);
@@ -174,7 +220,7 @@ static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
         return FR_OK;
     }
     FR_TRY(add_columns(p, err));
-    FR_TRY(add_steps(p->arena, route, route->fields, route->field_count, true, &p->row, err));
+    FR_TRY(add_row(p, err));
     FR_TRY(add_steps(p->arena, route, route->key, route->key_count, false, &p->key, err));
     FR_TRY(add_steps(p->arena, route, route->partition_by, route->partition_count, true,
                      &p->partition, err));
@@ -236,7 +282,7 @@ fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
     if (p == NULL) {
         FR_TRY(new_plan(e, t, &p, err));
         fr_map_set_u64(e->plans, t->serial, p);
-    } else if (p->route != NULL && *p->newest != p->value_id) {
+    } else if (p->route != NULL && p->route->pin == NULL && *p->newest != p->value_id) {
         FR_TRY(change_back(e, p, err));
     }
     if (p->route != NULL)

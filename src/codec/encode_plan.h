@@ -10,14 +10,17 @@
 
 typedef struct fr_step { /* one field of a record */
     uint16_t column;
-    uint8_t kind; /* fr_kind of what is written */
-    bool nullable;
+    uint8_t kind; /* fr_kind of what is written; FR_KIND_COUNT: the bytes of a fixed */
+    bool nullable, null_last;
     uint32_t most; /* DECIMAL: bytes that its precision can need */
+    fr_str before; /* fields of a contract that no column has, as Avro */
 } fr_step;
 
 typedef struct fr_steps {
     const fr_step *items;
     size_t count;
+    fr_str after;  /* such fields behind the last step */
+    size_t always; /* bytes of all of them */
 } fr_steps;
 
 typedef struct fr_plan {
@@ -26,7 +29,8 @@ typedef struct fr_plan {
     const fr_table *table;  /* as it is published: the route's */
     const fr_route *route;  /* NULL: not captured */
     fr_steps row, key, partition;
-    const fr_avro_type *casts; /* one per column; NULL: no column is cast */
+    const fr_avro_type *casts; /* of columns.types, one per column; NULL: no column is cast */
+    const struct fr_pin *pin;  /* the route's, where a value has to be converted for it */
     const fr_str *names;       /* Avro's, one per column */
     int32_t key_id, value_id;
     int32_t *newest;      /* the topic's newest value_id, shared by all plans of the topic */
@@ -127,9 +131,12 @@ fr_rc fr_outbox_encode(fr_encoder *e, fr_plan *p, fr_batch *b, size_t index, fr_
 /* ---- rows (encode_row.c) ---- */
 
 /* What the event says of a row, ready for steps: columns that after lacks are taken from
- * before where that has them, and casts are done. Points into the event or the arena. */
+ * before where that has them, and casts are done. Points into the event or the arena. A new row is
+ * judged by the route's rules. What of an old one does not fit its contract is ABSENT. */
 fr_rc fr_row_prepare(const fr_plan *p, fr_arena *a, const fr_event *event, bool old,
                      const fr_value **out, fr_err *err);
+/* The old row as `before` shows it; NULL: the contract has no way to say it. */
+const fr_value *fr_row_old(const fr_plan *p, const fr_value *values);
 /* True bound of the bytes that the steps write; DATA error that names table, column and
  * position for a value they cannot write. */
 fr_rc fr_row_bound(const fr_plan *p, const fr_steps *steps, const fr_value *values,

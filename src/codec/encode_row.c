@@ -1,3 +1,4 @@
+#include "codec/contract.h"
 #include "codec/encode_plan.h"
 
 #include <stdio.h>
@@ -22,13 +23,38 @@ fr_rc fr_row_fail(const fr_plan *p, const fr_event *event, uint16_t column, cons
     return fr_fail_code(err, "row.value");
 }
 
+static const fr_contract_field *field_of(const fr_plan *p, uint16_t column)
+{
+    return p->route->pin == NULL ? NULL : p->route->pin->columns[column].field;
+}
+
+/* A value that its contract has no room for; without one, as fr_row_fail. */
+static fr_rc fail_fit(const fr_plan *p, const fr_event *event, uint16_t column, const char *what,
+                      fr_err *err)
+{
+    const fr_contract_field *f = field_of(p, column);
+    if (f == NULL)
+        return fr_row_fail(p, event, column, what, err);
+    char text[600];
+    snprintf(text, sizeof text, "contract %s, field %.*s: %s", p->route->pin->contract->path,
+             FR_ARG(f->name), what);
+    ++*p->route->pin->broken;
+    fr_row_fail(p, event, column, text, err);
+    fr_fail_code(err, "contract.value");
+    return fr_fail_hint(err, "correct the row, or the contract; errors.mode: dlq sets such rows "
+                             "aside");
+}
+
 /* A value that cannot be written as its step says, named. */
 static fr_rc fail_value(const fr_plan *p, const fr_event *event, const fr_step *step,
                         const fr_value *v, fr_err *err)
 {
     char what[96];
     if (v->kind == FR_NULL)
-        return fr_row_fail(p, event, step->column, "NULL in a NOT NULL column", err);
+        return fail_fit(p, event, step->column,
+                        field_of(p, step->column) != NULL ? "NULL, and it is not nullable"
+                                                          : "NULL in a NOT NULL column",
+                        err);
     if (v->kind == FR_ABSENT) {
         fr_row_fail(p, event, step->column, "the source did not log its value", err);
         return fr_fail_hint(err, "ALTER TABLE %.*s.%.*s REPLICA IDENTITY FULL",
@@ -62,13 +88,13 @@ static const char *misfit(const fr_step *step, const fr_value *v)
 static bool has_bytes(uint8_t kind)
 {
     return kind == FR_DECIMAL || kind == FR_TEXT || kind == FR_BYTES || kind == FR_JSON ||
-           kind == FR_UUID;
+           kind == FR_UUID || kind == FR_KIND_COUNT;
 }
 
 fr_rc fr_row_bound(const fr_plan *p, const fr_steps *steps, const fr_value *values,
                    const fr_event *event, size_t *bound, fr_err *err)
 {
-    size_t sum = steps->count * 11; /* a branch and the longest integer, each */
+    size_t sum = steps->count * 11 + steps->always; /* a branch and the longest integer, each */
     for (size_t i = 0; i < steps->count; i++) {
         const fr_step *step = &steps->items[i];
         const fr_value *v = &values[step->column];
@@ -79,7 +105,7 @@ fr_rc fr_row_bound(const fr_plan *p, const fr_steps *steps, const fr_value *valu
         }
         const char *what = misfit(step, v);
         if (what != NULL)
-            return fr_row_fail(p, event, step->column, what, err);
+            return fail_fit(p, event, step->column, what, err);
         if (has_bytes(step->kind))
             sum += v->bytes.len;
     }
@@ -107,6 +133,8 @@ static uint8_t *put_value(uint8_t *at, uint8_t kind, const fr_value *v)
     case FR_JSON:
     case FR_UUID:
         return fr_put_bytes(at, v->bytes);
+    case FR_KIND_COUNT:
+        return fr_put_raw(at, v->bytes);
     default:
         return fr_put_long(at, v->integer);
     }
@@ -122,12 +150,14 @@ uint8_t *fr_row_write(uint8_t *at, const fr_steps *steps, const fr_value *values
         const fr_step *step = &steps->items[i];
         const fr_value *v = &values[step->column];
         bool there = v->kind > FR_NULL;
+        if (step->before.len > 0)
+            at = fr_put_raw(at, step->before);
         if (step->nullable)
-            at = fr_put_branch(at, there);
+            at = fr_put_branch(at, there != step->null_last);
         if (there)
             at = put_value(at, step->kind, v);
     }
-    return at;
+    return fr_put_raw(at, steps->after);
 }
 
 static fr_rc cast_value(const fr_plan *p, fr_arena *a, const fr_event *event, uint16_t column,
@@ -166,6 +196,45 @@ static bool known_before(const fr_plan *p, size_t column)
     return p->table->full_before || p->table->columns[column].key_ordinal > 0;
 }
 
+static bool is_key(const fr_plan *p, size_t column)
+{
+    for (size_t i = 0; i < p->key.count; i++)
+        if (p->key.items[i].column == column)
+            return true;
+    return false;
+}
+
+/* The value as its contract has it. */
+static fr_rc pin_value(const fr_plan *p, fr_arena *a, const fr_event *event, bool old,
+                       size_t column, fr_value *v, fr_err *err)
+{
+    const fr_pin_column *c = &p->pin->columns[column];
+    if (c->convert == NULL || v->kind <= FR_NULL)
+        return FR_OK;
+    if (v->kind != c->from.kind)
+        return fr_row_fail(p, event, (uint16_t)column, "a value of another kind than its column's",
+                           err);
+    const char *what = c->convert(a, c, v);
+    if (what == NULL)
+        return FR_OK;
+    if (!old || is_key(p, column))
+        return fail_fit(p, event, (uint16_t)column, what, err);
+    v->kind = FR_ABSENT;
+    return FR_OK;
+}
+
+/* after, with what it lacks from before. */
+static const fr_value *filled(const fr_plan *p, fr_arena *a, const fr_event *event)
+{
+    size_t count = p->table->column_count;
+    fr_value *copy = fr_arena_raw(a, count * sizeof *copy);
+    memcpy(copy, event->after.values, count * sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        if (copy[i].kind == FR_ABSENT && known_before(p, i))
+            copy[i] = event->before.values[i];
+    return copy;
+}
+
 fr_rc fr_row_prepare(const fr_plan *p, fr_arena *a, const fr_event *event, bool old,
                      const fr_value **out, fr_err *err)
 {
@@ -176,18 +245,32 @@ fr_rc fr_row_prepare(const fr_plan *p, fr_arena *a, const fr_event *event, bool 
         err->kind = FR_ERR_BUG;
         return FR_FAIL;
     }
-    bool fill = !old && event->before.count > 0 && any_absent(p, row);
     *out = row->values;
-    if (!fill && p->casts == NULL)
+    if (!old && event->before.count > 0 && any_absent(p, row))
+        *out = filled(p, a, event);
+    if (!old && p->route->judge != NULL)
+        FR_TRY(p->route->judge(p->route->rules, a, event, *out, err));
+    if (p->casts == NULL && p->pin == NULL)
         return FR_OK;
     fr_value *copy = fr_arena_raw(a, count * sizeof *copy);
-    memcpy(copy, row->values, count * sizeof *copy);
+    memcpy(copy, *out, count * sizeof *copy);
     for (size_t i = 0; i < count; i++) {
-        if (fill && copy[i].kind == FR_ABSENT && known_before(p, i))
-            copy[i] = event->before.values[i];
         if (p->casts != NULL)
             FR_TRY(cast_value(p, a, event, (uint16_t)i, &copy[i], err));
+        if (p->pin != NULL)
+            FR_TRY(pin_value(p, a, event, old, i, &copy[i], err));
     }
     *out = copy;
     return FR_OK;
+}
+
+const fr_value *fr_row_old(const fr_plan *p, const fr_value *values)
+{
+    for (size_t i = 0; p->route->pin != NULL && i < p->row.count; i++) {
+        const fr_step *step = &p->row.items[i];
+        fr_kind kind = values[step->column].kind;
+        if ((kind <= FR_NULL && !step->nullable) || (kind == FR_ABSENT && p->table->full_before))
+            return NULL;
+    }
+    return values;
 }

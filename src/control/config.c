@@ -10,8 +10,7 @@
 
 enum { longest_file = 8 * 1024 * 1024 };
 
-/* Reads a file whole; NULL after the problem was reported. */
-static const fr_text_file *read_file(fr_loader *l, const char *name, fr_place place)
+const fr_text_file *fr_file_read(fr_loader *l, const char *name, fr_place place)
 {
     FILE *in = fopen(name, "re");
     fr_text_file *file = fr_arena_alloc(l->a, sizeof(*file));
@@ -152,7 +151,7 @@ static void include_pattern(fr_loader *l, fr_node *root, const char *base, const
         fr_problem_hint(l, p, "paths are relative to the folder of %s", base);
     }
     for (size_t i = 0; rc == 0 && i < found.gl_pathc; i++) {
-        const fr_text_file *file = read_file(l, found.gl_pathv[i], place);
+        const fr_text_file *file = fr_file_read(l, found.gl_pathv[i], place);
         if (file == NULL)
             continue;
         note_file(l, file->name);
@@ -275,6 +274,8 @@ static void read_table(fr_loader *l, table_layers *t, const fr_member *m, const 
     fr_outbox_read(l, s, fields);
     fr_compare_read(l, s, &fields->s);
     fr_derive_read(l, s, &fields->s);
+    fr_contract_load(l, s, &fields->s);
+    fr_rules_read(l, s, &fields->s);
     t->scopes[index] = s;
     keep_scope(l, s);
 }
@@ -485,6 +486,7 @@ static const fr_scope *read_defaults(fr_loader *l, const fr_node *root)
     fr_scope_read(l, s, m == NULL ? NULL : m->value, NULL);
     fr_outbox_note(s, fields);
     fr_derive_read(l, s, &fields->s);
+    fr_rules_read(l, s, &fields->s);
     keep_scope(l, s);
     return s;
 }
@@ -503,6 +505,7 @@ static void read_sources_and_sinks(fr_loader *l, const fr_node *root)
     c->sink_ops = fr_arena_alloc(l->a, (c->sink_count + 1) * sizeof(*c->sink_ops));
     for (size_t i = 0; i < c->source_count; i++)
         read_source(l, &sources->value->members[i], i, defaults);
+    fr_contracts_find(l);
     for (size_t i = 0; i < c->sink_count; i++)
         read_sink(l, &sinks->value->members[i], i);
     if (c->source_count + c->sink_count > 0)
@@ -603,7 +606,7 @@ fr_rc fr_config_load(const char *file, const fr_connectors *connectors,
                      fr_problem **problems_out, size_t *problem_count, fr_config **out, fr_err *err)
 {
     fr_loader l = loader_new(file, connectors, flags, problems_arena);
-    const fr_text_file *text = read_file(&l, file, (fr_place){0});
+    const fr_text_file *text = fr_file_read(&l, file, (fr_place){0});
     if (text != NULL)
         read_root(&l, text);
     return finish(&l, problems_out, problem_count, out, err);

@@ -653,11 +653,16 @@ static const char *topic_of(fr_loader *l, const fr_source_settings *s, const fr_
     return legal;
 }
 
+static const char *table_path(fr_loader *l, const fr_source_settings *s, const fr_table_settings *t)
+{
+    return fr_path_join(l->a, fr_path_join(l->a, source_path(l, s), FR_STR("tables")),
+                        fr_cstr(t->pattern));
+}
+
 static void check_topic(fr_loader *l, const fr_source_settings *s, const fr_table_settings *t,
                         const char *topic, fr_map *topics)
 {
-    const char *path = fr_path_join(l->a, fr_path_join(l->a, source_path(l, s), FR_STR("tables")),
-                                    fr_cstr(t->pattern));
+    const char *path = table_path(l, s, t);
     const known_topic *first = fr_map_get(topics, fr_cstr(topic));
     if (first != NULL) {
         fr_problem *p = report(l, false, "config.topic_conflict", path, "topic",
@@ -685,6 +690,7 @@ static bool check_topics(fr_loader *l, fr_map *topics)
         for (size_t k = 0; k < s->table_count; k++) {
             const fr_table_settings *t = &s->tables[k];
             const char *topic = topic_of(l, s, t);
+            fr_contract_check(l, scope_at(l, table_path(l, s, t)), s, t, topic);
             if (topic != NULL)
                 check_topic(l, s, t, topic, topics);
             else if (t->method != FR_METHOD_SKIP)
@@ -739,6 +745,8 @@ void fr_config_check(fr_loader *l)
     check_slots(l);
     fr_map *topics = fr_map_new();
     bool complete = check_topics(l, topics);
+    if (complete)
+        fr_contracts_unused(l, topics);
     for (size_t i = 0; i < c->sink_count; i++)
         check_sink(l, &c->sinks[i], c->sink_ops[i], topics, complete);
     fr_map_free(topics, NULL);

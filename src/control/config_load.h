@@ -2,6 +2,7 @@
 #ifndef FR_CONTROL_CONFIG_LOAD_H
 #define FR_CONTROL_CONFIG_LOAD_H
 
+#include "base/map.h"
 #include "control/config.h"
 #include "control/config_fields.h"
 #include "control/config_tree.h"
@@ -90,6 +91,8 @@ const fr_node *fr_scope_set_by(const fr_scope *s, const char *name);
 /* An error of this option, at its place, and what to do. */
 void fr_scope_refuse(fr_loader *l, const fr_scope *s, const char *code, const char *name,
                      const char *what, const char *hint);
+/* A file whole; NULL after the problem was reported, at place or, if there is none, of the file. */
+const fr_text_file *fr_file_read(fr_loader *l, const char *name, fr_place place);
 const char *fr_place_text(fr_arena *a, fr_place place); /* "freshet.yaml:12" */
 
 /* A table's scope was read: is it an outbox, what follows from that where keys are not set, and
@@ -100,6 +103,19 @@ void fr_compare_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t
 /* The same: filter, columns.derive, .mask and poll.delete_when, as far as a file can be wrong about
  * them (config_derive.c). */
 void fr_derive_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t);
+/* The same: the contract's file, if it names one (config_contract.c). */
+void fr_contract_load(fr_loader *l, const fr_scope *s, fr_table_settings *t);
+/* An item of schema.rules, which may be a map: as one text, JSON. */
+const fr_node *fr_rule_node(fr_loader *l, const fr_option *o, const fr_node *n, const char *path);
+/* A table's schema.rules, as far as they alone can be wrong. */
+void fr_rules_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t);
+/* What is wrong with a table's contract and with rules for its fields. topic: of its events. */
+void fr_contract_check(fr_loader *l, const fr_scope *s, const fr_source_settings *source,
+                       const fr_table_settings *t, const char *topic);
+/* Files in schemas/ that are no topic's: topics are the keys. */
+void fr_contracts_unused(fr_loader *l, const fr_map *topics);
+/* The files that are contracts by their name: those of all sources. */
+void fr_contracts_find(fr_loader *l);
 /* Said of this very table or pattern, and not of all of them. */
 bool fr_scope_said_here(const fr_scope *s, const char *name);
 /* Of a scope that others inherit: an `outbox:` there is theirs. */

@@ -189,8 +189,11 @@ static void read_list(fr_loader *l, fr_fields *part, const fr_option *o, const f
         fr_problem_hint(l, p, "write [a, b], or one `- item` a line");
         return;
     }
+    bool rules = strcmp(o->name, "schema.rules") == 0;
     for (size_t i = 0; i < n->count; i++) {
         const fr_node *item = n->members[i].value;
+        if (rules)
+            item = fr_rule_node(l, o, item, path);
         if (text_of(l, item, path, o, &text) == FR_OK &&
             fr_option_add(o, l->a, part->target, (fr_str){NULL, 0}, text, &err) == FR_FAIL)
             report_value(l, item, path, o, &err);

@@ -50,6 +50,21 @@ static json_t *entry_schema(const fr_option *o)
                      "keep_last", reference());
 }
 
+/* schema.rules: each item a map, or the same as a text of JSON. */
+static json_t *rules_schema(void)
+{
+    json_t *word = json_pack("{s:s}", "type", "string");
+    json_t *list = json_pack("{s:s,s:i}", "type", "array", "minItems", 1);
+    json_t *rule = json_pack(
+        "{s:s,s:{s:O,s:O,s:O,s:O,s:O,s:O,s:o},s:b}", "type", "object", "properties", "field", word,
+        "name", word, "matches", word, "sql", word, "in", list, "range", list, "not_empty",
+        json_pack("{s:s}", "$ref", "#/definitions/bool"), "additionalProperties", 0);
+    json_decref(word);
+    json_decref(list);
+    return json_pack("{s:s,s:o}", "type", "array", "items",
+                     either(rule, json_pack("{s:s}", "type", "string")));
+}
+
 static json_t *option_schema(const char *kind, const fr_option *o)
 {
     switch (o->type) {
@@ -66,6 +81,8 @@ static json_t *option_schema(const char *kind, const fr_option *o)
     case FR_OPT_CHOICE:
         return choice_schema(kind, o);
     case FR_OPT_LIST:
+        if (strcmp(o->name, "schema.rules") == 0)
+            return rules_schema();
         return json_pack("{s:s}", "$ref", "#/definitions/list");
     case FR_OPT_MAP:
         return json_pack("{s:s,s:o}", "type", "object", "additionalProperties", entry_schema(o));

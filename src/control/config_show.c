@@ -46,7 +46,10 @@ static fr_str yaml_value(fr_arena *a, const fr_option *o, const void *target)
         fr_buf_text(&b, "[");
         for (size_t i = 0; i < list->count; i++) {
             fr_buf_text(&b, i > 0 ? ", " : "");
-            put_text(&b, fr_cstr(list->items[i]));
+            if (list->items[i][0] == '{') /* a rule: JSON is YAML, too */
+                fr_buf_text(&b, list->items[i]);
+            else
+                put_text(&b, fr_cstr(list->items[i]));
         }
         fr_buf_text(&b, "]");
     } else if (o->type == FR_OPT_MAP) {

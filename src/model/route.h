@@ -30,6 +30,15 @@ struct fr_derive;
 typedef fr_rc fr_derive_apply(struct fr_derive *d, fr_arena *a, const fr_event *in, fr_event *out,
                               fr_err *err);
 
+/* What rows are published as, where a contract says it (codec/contract.h). */
+struct fr_pin;
+/* Conditions on values (transform/rules.h). */
+struct fr_rules;
+/* What the rules say of the new row of an event; values: one per column of the published table, in
+ * its own kinds. DATA (rule.broken): it breaks one. */
+typedef fr_rc fr_rules_judge(struct fr_rules *r, fr_arena *a, const fr_event *event,
+                             const fr_value *values, fr_err *err);
+
 typedef struct fr_route {
     const fr_table *table;  /* what is published; holds a reference. The source's, where nothing is
                                renamed, masked or derived: columns of the same index are the same */
@@ -47,6 +56,9 @@ typedef struct fr_route {
     uint16_t *partition_by; /* 0 of them: by the key */
     size_t partition_count;
     const fr_outbox_route *outbox; /* NULL: it is none. Else key holds what orders its rows */
+    const struct fr_pin *pin;      /* NULL: rows are published as their columns are */
+    struct fr_rules *rules;        /* NULL: there are none */
+    fr_rules_judge *judge;
 } fr_route;
 
 /* What the configuration calls a column: the source's name, or that of a derived field. */

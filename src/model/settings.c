@@ -197,6 +197,17 @@ bool fr_table_messages(const fr_table_settings *t, fr_str *prefix_out)
     return true;
 }
 
+const fr_contract *fr_contract_file(const fr_source_settings *s, const fr_table_settings *t,
+                                    fr_str topic)
+{
+    if (t->schema_contract != NULL || t->outbox.on)
+        return t->outbox.on ? NULL : t->contract;
+    for (size_t i = 0; i < s->contract_count; i++)
+        if (fr_str_is(topic, s->contracts[i].topic))
+            return &s->contracts[i];
+    return NULL;
+}
+
 bool fr_table_polled(const fr_table_settings *t)
 {
     return t->method == FR_METHOD_QUERY || t->method == FR_METHOD_OUTBOX ||

@@ -68,6 +68,13 @@ typedef struct fr_outbox_settings {
     bool clean_up;     /* polled: delete rows once they are confirmed */
 } fr_outbox_settings;
 
+/* A file with a contract: an Avro record that rows are published as. */
+typedef struct fr_contract {
+    const char *path;  /* as errors name it */
+    const char *topic; /* of a file schemas/<topic>.avsc; NULL: a table names the file */
+    fr_str text;       /* as it is; nothing is checked yet */
+} fr_contract;
+
 typedef struct fr_table_settings {
     const char *pattern; /* "public.orders" or "/regex/" */
     void *regex;         /* compiled; NULL: exact */
@@ -91,6 +98,11 @@ typedef struct fr_table_settings {
     const char *schema_name, *schema_doc;
     int schema_compat;                                       /* fr_compat, or -1: the registry's */
     int add_column, drop_column, rename_column, change_type; /* fr_change */
+    /* What rows are published as (codec/contract.h), and what else holds for their values. */
+    const char *schema_contract; /* path of the contract; NULL: not named; "": there is none */
+    const fr_contract *contract; /* what is in that file; NULL: not named, or not readable */
+    int schema_extra;            /* columns that the contract lacks: 0 left out, 1 refused */
+    fr_texts schema_rules;       /* JSON objects (transform/rules.h) */
     fr_pairs column_types, column_defaults;
     /* Derived events (transform/derive.h); an expression is SQL over a row. */
     const char *filter;     /* NULL: all rows */
@@ -125,6 +137,8 @@ typedef struct fr_source_settings {
     const char *throttle_query;       /* NULL: none */
     int64_t max_row_bytes;            /* daemon.max_row_bytes */
     const char *mask_key;             /* daemon.mask_key; NULL: none */
+    const fr_contract *contracts;     /* schemas/<topic>.avsc beside the configuration */
+    size_t contract_count;
     fr_table_settings *tables;
     size_t table_count;
     const void *connector; /* the connector's own struct, filled from its option table */
@@ -184,6 +198,11 @@ const fr_table_settings *fr_source_match(const fr_source_settings *s, fr_str spa
  * table that is known only at the server can be asked about only there. */
 bool fr_source_ambiguous(const fr_source_settings *s, fr_str space, fr_str name,
                          const fr_table_settings **one, const fr_table_settings **other);
+/* The contract of a table whose events go to this topic: of the file that it names, else of
+ * schemas/<topic>.avsc beside the configuration. NULL: it has none. No I/O: files were read with
+ * the configuration. */
+const fr_contract *fr_contract_file(const fr_source_settings *s, const fr_table_settings *t,
+                                    fr_str topic);
 /* True when the table is asked (method query, snapshot, outbox, trigger) instead of read from the
  * log. */
 bool fr_table_polled(const fr_table_settings *t);

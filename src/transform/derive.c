@@ -28,6 +28,7 @@ void fr_derive_tools_close(fr_derive_tools *t)
 {
     fr_sandbox_close(t->sandbox);
     fr_hasher_close(t->hasher);
+    fr_matcher_close(t->matcher);
 }
 
 bool fr_derive_wanted(const fr_table_settings *s)

@@ -8,6 +8,7 @@
 #include "model/route.h"
 #include "transform/expr.h"
 #include "transform/mask.h"
+#include "transform/rule_text.h"
 
 typedef struct fr_derive fr_derive;
 
@@ -15,7 +16,8 @@ typedef struct fr_derive_tools { /* of one router; what is not needed is not mad
     const char *mask_key;        /* NULL: none */
     fr_sandbox *sandbox;
     fr_hasher *hasher;
-    uint64_t filtered; /* events that filters have left out */
+    fr_matcher *matcher; /* of rules */
+    uint64_t filtered;   /* events that filters have left out */
 } fr_derive_tools;
 void fr_derive_tools_close(fr_derive_tools *t);
 

@@ -1,8 +1,10 @@
 #include "transform/route.h"
 #include "base/bytes.h"
 #include "base/map.h"
+#include "codec/contract.h"
 #include "transform/derive.h"
 #include "transform/outbox.h"
+#include "transform/rules.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -410,21 +412,44 @@ static char *legal_parts(fr_arena *a, fr_str text)
     return fr_arena_cstr(a, fr_buf_view(&b));
 }
 
+#define USUAL_NAME "${prefix}.${space}.${table}"
+
+/* A contract names its record, and schema.name may only say the same. */
+static fr_rc check_pinned_name(const fr_route *route, const char *template, fr_str name,
+                               fr_err *err)
+{
+    const fr_table *t = route->table;
+    if (strcmp(template, USUAL_NAME) == 0 || fr_str_eq(route->schema_name, name))
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG,
+            "%s: table %.*s.%.*s: schema.name is %.*s, and contract %s has "
+            "record %.*s",
+            place_of(route->settings), FR_ARG(t->space), FR_ARG(t->name), FR_ARG(name),
+            route->pin->contract->path, FR_ARG(route->schema_name));
+    fr_fail_code(err, "contract.name");
+    return fr_fail_hint(err, "leave schema.name out: a contract names its record itself");
+}
+
 static fr_rc set_schema_name(fr_router *r, fr_route *route, fr_err *err)
 {
     const fr_source_settings *s = r->settings;
     const fr_table *t = route->table;
     const fr_table_settings *ts = route->settings;
+    fr_str name;
     const fr_pair vars[] = {{"source", legal_parts(r->arena, fr_cstr(s->name))},
                             {"prefix", legal_parts(r->arena, fr_cstr(s->prefix))},
                             {"space", fr_arena_cstr(r->arena, fr_avro_name(r->arena, t->space))},
                             {"table", fr_arena_cstr(r->arena, fr_avro_name(r->arena, t->name))}};
     const char *template = ts->schema_name;
     if (template == NULL)
-        template = "${prefix}.${space}.${table}";
-    if (fr_template_expand(r->arena, template, vars, sizeof vars / sizeof *vars,
-                           &route->schema_name, err) == FR_FAIL)
+        template = USUAL_NAME;
+    if (fr_template_expand(r->arena, template, vars, sizeof vars / sizeof *vars, &name, err) ==
+        FR_FAIL)
         return fr_fail_in(err, "%s: schema.name", place_of(ts));
+    if (route->pin != NULL)
+        FR_TRY(check_pinned_name(route, template, name, err));
+    else
+        route->schema_name = name;
     if (!fr_avro_fullname_legal(route->schema_name)) {
         fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: schema.name %.*s is no Avro name",
                 place_of(ts), FR_ARG(t->space), FR_ARG(t->name), FR_ARG(route->schema_name));
@@ -471,7 +496,11 @@ static fr_rc route_fill(fr_router *r, fr_route *route, fr_err *err)
     FR_TRY(set_topic(r, route, vars, count, err));
     FR_TRY(check_reserved(r, route, err));
     FR_TRY(claim_topic(r, route, err));
-    return set_schema_name(r, route, err);
+    const fr_contract *c = fr_contract_file(r->settings, route->settings, route->topic);
+    if (c != NULL)
+        FR_TRY(fr_contract_bind(r->arena, route, c, err));
+    FR_TRY(set_schema_name(r, route, err));
+    return fr_rules_compile(r->arena, &r->derive, route, err);
 }
 
 /* plan says the same of the tables there are; this one may have come since. */

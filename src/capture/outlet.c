@@ -263,6 +263,7 @@ static void acknowledged(outlet *o, fr_batch *keep)
     if (filtered > o->filtered)
         FR_TELL(ob, filtered, filtered - o->filtered);
     o->filtered = filtered;
+    fr_router_broken(c->router, ob->broken, ob->part);
     if (fr_map_count(o->unread) > 0) {
         fr_map_free(o->unread, NULL);
         o->unread = fr_map_new();
@@ -564,7 +565,10 @@ static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, 
     if (from == to)
         return FR_OK;
     size_t first, last;
-    FR_TRY(encode(o, b, from, to, &first, &last, err));
+    if (encode(o, b, from, to, &first, &last, err) == FR_FAIL) {
+        fr_router_broken(o->c->router, o->c->s.observer.broken, o->c->s.observer.part);
+        return FR_FAIL;
+    }
     return skip ? FR_OK : send(o, b, first, last, to - from, err);
 }
 

@@ -22,6 +22,9 @@ typedef struct fr_observer {
     void (*progress)(void *part); /* a commit, or proof that nothing waits */
     void (*dead_letters)(void *part, uint64_t n);
     void (*filtered)(void *part, uint64_t n); /* so many more events were left out by filters */
+    /* So many more rows were not published, because they broke this rule ("contract": they did not
+     * fit the table's contract). */
+    void (*broken)(void *part, fr_str space, fr_str table, fr_str rule, uint64_t n);
     void (*stage)(void *part, int which, double seconds); /* 0 read, 1 encode, 2 ack, 3 sink */
     void (*kafka)(void *part, uint64_t inflight, uint64_t transactions);
     void (*polled)(void *part, fr_str space, fr_str table, const fr_polled_status *s);

@@ -444,6 +444,27 @@ static void put_throttled(const metrics *m)
         }
 }
 
+static void put_broken(const metrics *m)
+{
+    put_head(m, "rule_violations_total", "counter",
+             "Rows that were not published, because they broke a rule or their contract.");
+    for (fr_part *p = fr_board_first(m->board); p != NULL; p = fr_board_next(p)) {
+        fr_str table, rule;
+        uint64_t count;
+        size_t i = 0;
+        pthread_mutex_lock(&p->lock);
+        while (fr_part_broken_next(p, &i, &table, &rule, &count)) {
+            fr_arena *a = fr_arena_new(256);
+            begin_sample(m, "rule_violations_total", p->sink, p->name);
+            more_label(m, "table", fr_arena_cstr(a, table));
+            more_label(m, "rule", fr_arena_cstr(a, rule));
+            end_count(m, count);
+            fr_arena_free(a);
+        }
+        pthread_mutex_unlock(&p->lock);
+    }
+}
+
 static void put_tasks(const metrics *m)
 {
     uint64_t counts[FR_STATES] = {0};
@@ -518,6 +539,7 @@ void fr_board_metrics(fr_board *b, size_t max_tables, fr_buf *out)
     put_tasks(&m);
     put_part_metrics(&m);
     put_throttled(&m);
+    put_broken(&m);
     put_states(&m);
     put_lags(&m);
     put_events(&m);

@@ -75,6 +75,10 @@ static void on_filtered(void *p, uint64_t n)
 {
     fr_part_filtered(p, n);
 }
+static void on_broken(void *p, fr_str space, fr_str table, fr_str rule, uint64_t n)
+{
+    fr_part_broken(p, space, table, rule, n);
+}
 static void on_stage(void *p, int which, double seconds)
 {
     fr_part_stage(p, which, seconds);
@@ -106,6 +110,7 @@ static fr_observer observer_of(fr_part *p)
                          .progress = on_progress,
                          .dead_letters = on_dead_letters,
                          .filtered = on_filtered,
+                         .broken = on_broken,
                          .stage = on_stage,
                          .kafka = on_kafka,
                          .polled = on_polled,

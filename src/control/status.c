@@ -36,6 +36,7 @@ static void free_table(void *value)
 static void free_part(fr_part *p)
 {
     fr_map_free(p->tables, free_table);
+    fr_map_free(p->broken, free);
     free(p->name);
     free(p->type);
     free(p->reason);

@@ -30,6 +30,8 @@ void fr_part_position(fr_part *p, fr_str resume);
 void fr_part_progress(fr_part *p); /* a commit, or a heartbeat that proves nothing waits */
 void fr_part_dead_letters(fr_part *p, uint64_t n);
 void fr_part_filtered(fr_part *p, uint64_t n);
+/* So many more rows broke this rule. */
+void fr_part_broken(fr_part *p, fr_str space, fr_str table, fr_str rule, uint64_t n);
 /* The poll's facts of a table that is asked; a copy is kept. */
 void fr_part_polled(fr_part *p, fr_str space, fr_str table, const fr_polled_status *s);
 enum { FR_STAGE_POLL = 4 };

@@ -67,6 +67,7 @@ struct fr_part {
     fr_histogram stages[FR_STAGES + 1]; /* the last: FR_STAGE_POLL */
     bool polled;                        /* its tables are asked */
     fr_map *tables;                     /* name -> fr_board_table */
+    fr_map *broken; /* "table/rule" -> uint64_t *: status_rules.c; NULL: no row broke any */
     uint64_t by_op[FR_OPS], bytes;
     fr_rate rate;
     int64_t commit_us;    /* newest of all tables */
@@ -99,5 +100,8 @@ double fr_table_eta(const fr_part *p, const fr_board_table *t);
 double fr_table_percent(const fr_board_table *t);
 /* NULL: it moves, or says why not. */
 const char *fr_part_stall(const fr_part *p);
+/* Rows that broke rules: begin with *i = 0; false: those were all. */
+bool fr_part_broken_next(const fr_part *p, size_t *i, fr_str *table, fr_str *rule, uint64_t *count);
+void fr_part_broken_json(fr_buf *b, const fr_part *p); /* ,"violations":[...] */
 
 #endif

@@ -192,6 +192,7 @@ static void put_part(fr_buf *b, const fr_part *p)
     put_events(b, p->by_op, p->bytes);
     put_number(b, "rate", fr_rate_now(&p->rate, p->board->now_us()));
     fr_buf_printf(b, ",\"dead_letters\":%" PRIu64, p->dead_letters);
+    fr_part_broken_json(b, p);
     put_connector(b, p);
     fr_buf_printf(b, ",\"kafka\":{\"inflight\":%" PRIu64 ",\"transactions\":%" PRIu64 "}",
                   p->inflight, p->transactions);

@@ -15,6 +15,7 @@ struct fr_router {
     fr_map *routes; /* by the table's serial */
     fr_map *topics; /* topic -> claim */
     fr_map *names;  /* full name of a record -> claim */
+    fr_map *judged; /* routes with rules or a contract, by the table's serial */
     fr_derive_tools derive;
 };
 
@@ -30,6 +31,7 @@ fr_router *fr_router_new(const fr_source_settings *settings)
     r->routes = fr_map_new();
     r->topics = fr_map_new();
     r->names = fr_map_new();
+    r->judged = fr_map_new();
     r->derive.mask_key = settings->mask_key;
     return r;
 }
@@ -49,6 +51,7 @@ void fr_router_free(fr_router *r)
     fr_map_free(r->routes, route_release);
     fr_map_free(r->topics, NULL);
     fr_map_free(r->names, NULL);
+    fr_map_free(r->judged, NULL);
     fr_derive_tools_close(&r->derive);
     fr_arena_free(r->arena);
     free(r);
@@ -534,9 +537,32 @@ fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out,
         }
         fr_table_ref(table);
         fr_map_set_u64(r->routes, table->serial, route);
+        if (route->pin != NULL || route->rules != NULL)
+            fr_map_set_u64(r->judged, table->serial, route);
     }
     *out = route;
     return FR_OK;
+}
+
+void fr_router_broken(fr_router *r,
+                      void (*tell)(void *part, fr_str space, fr_str table, fr_str rule, uint64_t n),
+                      void *part)
+{
+    size_t at = 0;
+    void *value;
+    while (tell != NULL && fr_map_next(r->judged, &at, NULL, &value)) {
+        const fr_route *route = value;
+        const fr_table *t = route->source;
+        fr_str rule;
+        uint64_t n;
+        if (route->pin != NULL && *route->pin->broken > 0) {
+            tell(part, t->space, t->name, FR_STR("contract"), *route->pin->broken);
+            *route->pin->broken = 0;
+        }
+        for (size_t i = 0; fr_rules_broken(route->rules, i, &rule, &n); i++)
+            if (n > 0)
+                tell(part, t->space, t->name, rule, n);
+    }
 }
 
 uint64_t fr_router_filtered(const fr_router *r)

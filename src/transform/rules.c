@@ -667,11 +667,12 @@ static fr_rc judge_row(fr_rules *rules, fr_arena *a, const fr_event *event, cons
     return FR_OK;
 }
 
-bool fr_rules_broken(const fr_rules *r, size_t i, fr_str *name, uint64_t *count)
+bool fr_rules_broken(fr_rules *r, size_t i, fr_str *name, uint64_t *count)
 {
     if (r == NULL || i >= r->count)
         return false;
     *name = r->items[i].name;
     *count = r->items[i].broken;
+    r->items[i].broken = 0;
     return true;
 }

@@ -19,7 +19,8 @@ fr_rc fr_rules_compile(fr_arena *a, fr_derive_tools *tools, fr_route *route, fr_
 fr_rc fr_rule_check(fr_arena *a, const fr_rule_text *t, const fr_column *c, fr_err *err);
 /* An operand of a rule as a value of such a column; false: it is none. */
 bool fr_rule_operand(fr_arena *a, const fr_column *c, fr_str text, fr_value *out);
-/* Rule number i and how many rows it has kept back; false: there is no such rule. */
-bool fr_rules_broken(const fr_rules *r, size_t i, fr_str *name, uint64_t *count);
+/* Rule number i, and how many rows it has kept back since this was asked last; false: there is no
+ * such rule. */
+bool fr_rules_broken(fr_rules *r, size_t i, fr_str *name, uint64_t *count);
 
 #endif

@@ -474,12 +474,14 @@ static fr_rc encode_rest(outlet *o, fr_batch *b, size_t to, fr_err *err)
 }
 
 /* The messages of events[from..to), with errors.mode dlq: a row that cannot be encoded, and
- * each later one of its key, becomes a dead letter instead. */
-static fr_rc encode_or_bury(outlet *o, fr_encoder *e, fr_batch *b, size_t from, size_t to,
+ * each later one of its key, becomes a dead letter instead. Few rows at a time: each that fails
+ * may park the key of those behind it, which are then looked at again. */
+static fr_rc encode_or_bury(outlet *o, fr_encoder *e, fr_batch *b, size_t from, size_t end,
                             fr_err *err)
 {
-    while (from < to) {
-        size_t stop = from, done = from;
+    enum { AT_ONCE = 64 };
+    while (from < end) {
+        size_t stop = from, done = from, to = end - from > AT_ONCE ? from + AT_ONCE : end;
         while (stop < to && !dead_parked(o->dead, &b->events[stop]))
             stop++;
         if (from < stop && fr_encode(e, b, from, stop, &done, err) == FR_FAIL) {

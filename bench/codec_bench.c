@@ -1,19 +1,9 @@
 /* Time of encoding and of decoding one row: 12 columns, envelope standard, one core.
  *     codec_bench [ROUNDS]
  * Prints nanoseconds and bytes a row. The batch is 4,096 rows, as the reader fills them. */
-#include "base/clock.h"
+#include "bench/codec_rows.h"
 #include "codec/decode.h"
-#include "codec/encode.h"
 
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-enum { ROWS = 4096, COLUMNS = 12 };
-
-static const fr_table *table;
 static fr_table_settings table_settings = {.tombstones = true, .schema_compat = -1};
 
 static fr_rc route(void *context, const fr_table *t, const fr_route **out, fr_err *err)
@@ -42,80 +32,6 @@ static fr_rc name_of(void *context, fr_arena *a, fr_str topic, fr_str *space, fr
     *space = FR_STR("");
     *name = FR_STR("orders");
     return FR_OK;
-}
-
-static void make_table(void)
-{
-    static const fr_kind kinds[COLUMNS] = {FR_INT64,   FR_TEXT, FR_TEXT,      FR_DECIMAL,
-                                           FR_INT32,   FR_BOOL, FR_TIMESTAMP, FR_DATE,
-                                           FR_FLOAT64, FR_TEXT, FR_UUID,      FR_INT32};
-    static const char *const names[COLUMNS] = {"id",     "customer", "note",   "amount",
-                                               "lines",  "paid",     "placed", "due",
-                                               "weight", "country",  "token",  "version"};
-    fr_column c[COLUMNS] = {{.key_ordinal = 1}};
-    for (size_t i = 0; i < COLUMNS; i++) {
-        c[i].name = fr_cstr(names[i]);
-        c[i].kind = kinds[i];
-        c[i].nullable = i > 0;
-        c[i].precision = 12;
-        c[i].scale = 2;
-    }
-    fr_table like = {.space = FR_STR("public"),
-                     .name = FR_STR("orders"),
-                     .full_before = true,
-                     .column_count = COLUMNS,
-                     .columns = c};
-    table = fr_table_new(&like);
-}
-
-static void fill(fr_batch *b, const fr_txn *txn)
-{
-    for (uint32_t i = 0; i < ROWS; i++) {
-        fr_event *event = fr_batch_add(b, FR_OP_INSERT, table);
-        fr_value *v = fr_batch_row(b, table, &event->after);
-        v[0] = (fr_value){.kind = FR_INT64, .integer = 1000000 + i};
-        v[1] = (fr_value){.kind = FR_TEXT, .bytes = FR_STR("Ada Lovelace & Co")};
-        v[2] = (fr_value){.kind = FR_TEXT, .bytes = FR_STR("deliver to the back door, please")};
-        v[3] = (fr_value){.kind = FR_DECIMAL, .bytes = {"\x01\xe2\x40", 3}};
-        v[4] = (fr_value){.kind = FR_INT32, .integer = i % 50};
-        v[5] = (fr_value){.kind = FR_BOOL, .boolean = i % 2 == 0};
-        v[6] = (fr_value){.kind = FR_TIMESTAMP, .integer = 1785578400123456 + i};
-        v[7] = (fr_value){.kind = FR_DATE, .integer = 20666};
-        v[8] = (fr_value){.kind = FR_FLOAT64, .real = 12.5 * i};
-        v[9] = (fr_value){.kind = FR_TEXT, .bytes = FR_STR("DE")};
-        v[10] =
-            (fr_value){.kind = FR_UUID, .bytes = FR_STR("00112233-4455-6677-8899-aabbccddeeff")};
-        v[11] = (fr_value){.kind = FR_NULL};
-        event->txn = txn;
-        event->position.lsn = UINT64_C(0x2F8A10B7C8);
-        event->position.row_lsn = UINT64_C(0x2F8A10B000) + i;
-        event->position.ordinal = i;
-    }
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static void check(fr_rc rc, const fr_err *err)
-{
-    if (rc == FR_OK)
-        return;
-    fprintf(stderr, "codec_bench: %s\n", err->text);
-    exit(1);
-}
-
-static int64_t run_encode(fr_encoder *e, fr_batch *b, const fr_txn *txn)
-{
-    fr_err err;
-    size_t done;
-    fr_batch_reset(b);
-    fill(b, txn);
-    int64_t began = fr_now_us();
-    check(fr_encode(e, b, 0, b->count, &done, &err), &err);
-    return fr_now_us() - began;
 }
 
 static int64_t run_decode(fr_decoder *d, const fr_batch *from, fr_batch *to)

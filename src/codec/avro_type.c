@@ -145,7 +145,8 @@ fr_rc fr_avro_type_of(const fr_route *route, uint16_t column, fr_avro_type *out,
         return FR_OK;
     const fr_contract_field *f = pinned->field;
     out->field = f;
-    out->kind = fr_pin_kind(f->type);
+    if (pinned->convert != NULL) /* else bytes are the same: an int's as a long */
+        out->kind = fr_pin_kind(f->type);
     out->precision = f->precision;
     out->scale = f->scale;
     out->nullable = f->nullable;

@@ -13,8 +13,7 @@ typedef struct fr_avro_type {
     bool cast;                             /* the column's kind is another one: columns.types */
     bool span;                             /* TIME: a length of time; said by "freshet.type" */
     bool nullable;                         /* as a field of the row record */
-    const struct fr_contract_field *field; /* of a contract: its type is another one. Then kind is
-                                              that of fr_pin_kind; NULL: there is none */
+    const struct fr_contract_field *field; /* of a contract, which says the type; NULL: none */
 } fr_avro_type;
 
 /* CONFIG error for a type of columns.types that the column cannot be written as. */

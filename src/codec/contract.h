@@ -69,9 +69,9 @@ struct fr_pin_column;
 typedef const char *fr_pin_convert(fr_arena *a, const struct fr_pin_column *c, fr_value *v);
 
 typedef struct fr_pin_column {
+    fr_pin_convert *convert;        /* NULL: its values are written as they are */
     const fr_contract_field *field; /* NULL: the column is left out */
     fr_column from;                 /* as it is without the contract, columns.types taken in */
-    fr_pin_convert *convert;        /* NULL: its values are written as they are */
 } fr_pin_column;
 
 typedef struct fr_pin { /* a contract, and the columns of one table version */

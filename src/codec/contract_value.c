@@ -31,7 +31,13 @@ static const char *to_text(fr_arena *a, const fr_pin_column *c, fr_value *v)
 
 static const char *to_enum(fr_arena *a, const fr_pin_column *c, fr_value *v)
 {
-    uintptr_t place = (uintptr_t)fr_map_get(c->field->symbols, v->bytes);
+    enum { FEW = 8 };
+    const fr_avro_node *n = c->field->node;
+    size_t place = 0;
+    if (n->count > FEW)
+        place = (uintptr_t)fr_map_get(c->field->symbols, v->bytes);
+    for (size_t i = 0; n->count <= FEW && place == 0 && i < n->count; i++)
+        place = fr_str_eq(n->symbols[i], v->bytes) ? i + 1 : 0;
     if (place == 0)
         return wrong(a, v, "that is no symbol of the enum");
     *v = (fr_value){.kind = FR_INT32, .integer = (int64_t)place - 1};
@@ -69,13 +75,6 @@ static const char *to_int(fr_arena *a, const fr_pin_column *c, fr_value *v)
     return NULL;
 }
 
-static const char *to_long(fr_arena *a, const fr_pin_column *c, fr_value *v)
-{
-    (void)a, (void)c;
-    v->kind = FR_INT64;
-    return NULL;
-}
-
 /* 2^53 and 2^24: up to there each integer has a number of its own. */
 static const char *int_to_real(fr_arena *a, const fr_pin_column *c, fr_value *v)
 {
@@ -102,15 +101,6 @@ static const char *to_float(fr_arena *a, const fr_pin_column *c, fr_value *v)
         return wrong(a, v, "that a float does not hold exactly");
     v->kind = FR_FLOAT32;
     return NULL;
-}
-
-/* Two's complement of at most 8 bytes. */
-static int64_t number_of(fr_str bytes)
-{
-    uint64_t n = bytes.len > 0 && (bytes.ptr[0] & 0x80) != 0 ? UINT64_MAX : 0;
-    for (size_t i = 0; i < bytes.len; i++)
-        n = n << 8 | (uint8_t)bytes.ptr[i];
-    return (int64_t)n;
 }
 
 static bool as_decimal(fr_arena *a, const fr_column *from, const fr_value *v, int precision,
@@ -152,7 +142,7 @@ static const char *decimal_to_integer(fr_arena *a, const fr_pin_column *c, fr_va
     bool good = c->from.scale == 0 || as_decimal(a, &c->from, v, 0, 0, &out);
     if (!good || out.len > sizeof(int64_t))
         return wrong(a, v, good ? "that 64 bits do not hold" : "with a fraction");
-    int64_t n = number_of(out);
+    int64_t n = fr_decimal_number(out);
     if (c->field->type == FR_PIN_INT && (n < INT32_MIN || n > INT32_MAX))
         return wrong(a, v, "that 32 bits do not hold");
     *v = (fr_value){.kind = fr_pin_kind(c->field->type), .integer = n};
@@ -216,7 +206,7 @@ static fit integer_fit(const fr_column *from, const fr_contract_field *f)
 {
     bool narrow = f->type == FR_PIN_INT;
     if (from->kind == FR_INT32)
-        return narrow ? as_it_is : (fit){FR_OK, to_long};
+        return as_it_is; /* an int's bytes are those of a long */
     if (from->kind == FR_INT64)
         return narrow ? (fit){FR_IDLE, to_int} : as_it_is;
     if (from->kind != FR_DECIMAL)
@@ -252,7 +242,9 @@ static fit text_fit(const fr_column *from, const fr_contract_field *f)
     bool text = from->kind == FR_TEXT;
     switch (f->type) {
     case FR_PIN_STRING:
-        return from->kind == FR_BYTES ? never : text ? as_it_is : (fit){FR_OK, to_text};
+        if (text || from->kind == FR_JSON || from->kind == FR_UUID)
+            return as_it_is;
+        return from->kind == FR_BYTES ? never : (fit){FR_OK, to_text};
     case FR_PIN_ENUM:
         return text ? (fit){FR_IDLE, to_enum} : never;
     case FR_PIN_UUID:

@@ -29,29 +29,45 @@ static fr_rc add_steps(fr_arena *a, const fr_route *route, const uint16_t *colum
     return FR_OK;
 }
 
+/* The defaults of fields in [from, to), which no column has. */
+static fr_str defaults_of(fr_arena *a, const fr_contract_record *r, size_t from, size_t to)
+{
+    fr_buf b = {.arena = a};
+    for (size_t i = from; i < to; i++)
+        fr_buf_str(&b, r->fields[i].fallback);
+    return fr_buf_view(&b);
+}
+
+static void end_constant(fr_plan *p, fr_constant *list, size_t *count, size_t from, size_t to)
+{
+    if (from == to)
+        return;
+    fr_str bytes = defaults_of(p->arena, p->route->pin->record, from, to);
+    list[(*count)++] = (fr_constant){p->row.count, bytes};
+    p->row.always += bytes.len;
+    p->row.constants = list;
+}
+
 /* In the contract's order; what no column has is the same in every row. */
 static fr_rc add_pinned(fr_plan *p, fr_err *err)
 {
     const fr_pin *pin = p->route->pin;
-    fr_step *steps = fr_arena_alloc(p->arena, (pin->record->field_count + 1) * sizeof *steps);
-    fr_buf constant = {.arena = p->arena};
+    size_t fields = pin->record->field_count, constants = 0, from = 0;
+    fr_step *steps = fr_arena_alloc(p->arena, (fields + 1) * sizeof *steps);
+    fr_constant *list = fr_arena_alloc(p->arena, (fields + 2) * sizeof *list);
     p->row.items = steps;
-    for (size_t i = 0; i < pin->record->field_count; i++) {
+    for (size_t i = 0; i < fields; i++) {
         int column = pin->by_field[i];
-        if (column < 0) {
-            fr_buf_str(&constant, pin->record->fields[i].fallback);
+        if (column < 0)
             continue;
-        }
-        fr_step *step = &steps[p->row.count++];
-        FR_TRY(set_step(step, p->route, (uint16_t)column, true, err));
-        step->before = fr_buf_view(&constant);
-        p->row.always += constant.len;
-        constant = (fr_buf){.arena = p->arena};
+        end_constant(p, list, &constants, from, i);
+        from = i + 1;
+        FR_TRY(set_step(&steps[p->row.count++], p->route, (uint16_t)column, true, err));
         if (pin->columns[column].convert != NULL)
             p->pin = pin;
     }
-    p->row.after = fr_buf_view(&constant);
-    p->row.always += constant.len;
+    end_constant(p, list, &constants, from, fields);
+    list[constants].at = SIZE_MAX;
     return FR_OK;
 }
 
@@ -80,6 +96,22 @@ static fr_rc add_columns(fr_plan *p, fr_err *err)
     p->casts = casts ? types : NULL;
     p->names = names;
     return FR_OK;
+}
+
+/* Which values of a row are not written as they come. */
+static void add_conversions(fr_plan *p)
+{
+    size_t count = p->table->column_count;
+    uint16_t *columns = fr_arena_alloc(p->arena, (count + 1) * sizeof *columns);
+    for (size_t i = 0; i < p->route->field_count; i++) {
+        uint16_t column = p->route->fields[i];
+        if ((p->casts != NULL && p->casts[column].cast) ||
+            (p->pin != NULL && p->pin->columns[column].convert != NULL))
+            columns[p->converted_count++] = column;
+    }
+    p->converted = columns;
+    for (size_t i = 0; i < 2 && p->converted_count > 0; i++)
+        p->rows[i] = fr_arena_alloc(p->arena, (count + 1) * sizeof *p->rows[i]);
 }
 
 static fr_str avro_text(fr_arena *a, fr_str first, fr_str second)
@@ -221,6 +253,7 @@ static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
     }
     FR_TRY(add_columns(p, err));
     FR_TRY(add_row(p, err));
+    add_conversions(p);
     FR_TRY(add_steps(p->arena, route, route->key, route->key_count, false, &p->key, err));
     FR_TRY(add_steps(p->arena, route, route->partition_by, route->partition_count, true,
                      &p->partition, err));

@@ -11,16 +11,20 @@
 typedef struct fr_step { /* one field of a record */
     uint16_t column;
     uint8_t kind; /* fr_kind of what is written; FR_KIND_COUNT: the bytes of a fixed */
-    bool nullable, null_last;
+    bool nullable : 1, null_last : 1;
     uint32_t most; /* DECIMAL: bytes that its precision can need */
-    fr_str before; /* fields of a contract that no column has, as Avro */
 } fr_step;
+
+typedef struct fr_constant { /* fields of a contract that no column has */
+    size_t at;               /* in front of this step, or behind the last; SIZE_MAX: the end */
+    fr_str bytes;            /* as Avro */
+} fr_constant;
 
 typedef struct fr_steps {
     const fr_step *items;
     size_t count;
-    fr_str after;  /* such fields behind the last step */
-    size_t always; /* bytes of all of them */
+    const fr_constant *constants; /* in their order; NULL: there are none */
+    size_t always;                /* bytes of all of them */
 } fr_steps;
 
 typedef struct fr_plan {
@@ -31,7 +35,10 @@ typedef struct fr_plan {
     fr_steps row, key, partition;
     const fr_avro_type *casts; /* of columns.types, one per column; NULL: no column is cast */
     const struct fr_pin *pin;  /* the route's, where a value has to be converted for it */
-    const fr_str *names;       /* Avro's, one per column */
+    const uint16_t *converted; /* the columns whose values change: by casts, or for the contract */
+    size_t converted_count;
+    fr_value *rows[2];   /* room for a new row and an old one of such values, one event at a time */
+    const fr_str *names; /* Avro's, one per column */
     int32_t key_id, value_id;
     int32_t *newest;      /* the topic's newest value_id, shared by all plans of the topic */
     fr_str source_place;  /* source.schema and source.table, as Avro */
@@ -131,8 +138,9 @@ fr_rc fr_outbox_encode(fr_encoder *e, fr_plan *p, fr_batch *b, size_t index, fr_
 /* ---- rows (encode_row.c) ---- */
 
 /* What the event says of a row, ready for steps: columns that after lacks are taken from
- * before where that has them, and casts are done. Points into the event or the arena. A new row is
- * judged by the route's rules. What of an old one does not fit its contract is ABSENT. */
+ * before where that has them, and casts are done. Points into the event, the arena or the plan,
+ * where the next row of its kind replaces it. A new row is judged by the route's rules. What of an
+ * old one does not fit its contract is ABSENT. */
 fr_rc fr_row_prepare(const fr_plan *p, fr_arena *a, const fr_event *event, bool old,
                      const fr_value **out, fr_err *err);
 /* The old row as `before` shows it; NULL: the contract has no way to say it. */

@@ -146,18 +146,22 @@ static uint8_t *put_value(uint8_t *at, uint8_t kind, const fr_value *v)
 
 uint8_t *fr_row_write(uint8_t *at, const fr_steps *steps, const fr_value *values)
 {
+    const fr_constant *constant = steps->constants;
+    size_t next = constant == NULL ? SIZE_MAX : constant->at;
     for (size_t i = 0; i < steps->count; i++) {
         const fr_step *step = &steps->items[i];
         const fr_value *v = &values[step->column];
         bool there = v->kind > FR_NULL;
-        if (step->before.len > 0)
-            at = fr_put_raw(at, step->before);
+        if (i == next) {
+            at = fr_put_raw(at, constant->bytes);
+            next = (++constant)->at;
+        }
         if (step->nullable)
             at = fr_put_branch(at, there != step->null_last);
         if (there)
             at = put_value(at, step->kind, v);
     }
-    return fr_put_raw(at, steps->after);
+    return next == steps->count ? fr_put_raw(at, constant->bytes) : at;
 }
 
 static fr_rc cast_value(const fr_plan *p, fr_arena *a, const fr_event *event, uint16_t column,
@@ -250,15 +254,16 @@ fr_rc fr_row_prepare(const fr_plan *p, fr_arena *a, const fr_event *event, bool 
         *out = filled(p, a, event);
     if (!old && p->route->judge != NULL)
         FR_TRY(p->route->judge(p->route->rules, a, event, *out, err));
-    if (p->casts == NULL && p->pin == NULL)
+    if (p->converted_count == 0)
         return FR_OK;
-    fr_value *copy = fr_arena_raw(a, count * sizeof *copy);
+    fr_value *copy = p->rows[old];
     memcpy(copy, *out, count * sizeof *copy);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < p->converted_count; i++) {
+        uint16_t column = p->converted[i];
         if (p->casts != NULL)
-            FR_TRY(cast_value(p, a, event, (uint16_t)i, &copy[i], err));
+            FR_TRY(cast_value(p, a, event, column, &copy[column], err));
         if (p->pin != NULL)
-            FR_TRY(pin_value(p, a, event, old, i, &copy[i], err));
+            FR_TRY(pin_value(p, a, event, old, column, &copy[column], err));
     }
     *out = copy;
     return FR_OK;

@@ -65,6 +65,14 @@ const char *fr_kind_name(fr_kind kind); /* "INT32"; ABSENT and NULL too */
 fr_rc fr_decimal_from_text(fr_arena *a, fr_str text, int precision, int scale, fr_str *out,
                            fr_err *err);
 fr_str fr_decimal_to_text(fr_arena *a, fr_str unscaled, int scale);
+/* Of at most 8 bytes: the unscaled number itself. */
+static inline int64_t fr_decimal_number(fr_str unscaled)
+{
+    uint64_t n = unscaled.len > 0 && (unscaled.ptr[0] & 0x80) != 0 ? UINT64_MAX : 0;
+    for (size_t i = 0; i < unscaled.len; i++)
+        n = n << 8 | (uint8_t)unscaled.ptr[i];
+    return (int64_t)n;
+}
 /* "decimal(10,2)": at most 1000 digits. False: it is none. */
 bool fr_decimal_type(const char *text, int16_t *precision, int16_t *scale);
 

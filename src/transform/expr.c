@@ -562,11 +562,9 @@ static const double tens[EXACT_DIGITS + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  
 
 static int bind_decimal(sqlite3_stmt *stmt, int at, const fr_column *c, const fr_value *v)
 {
-    int64_t n = v->bytes.len > 0 && (v->bytes.ptr[0] & 0x80) != 0 ? -1 : 0;
-    for (size_t i = 0; i < v->bytes.len; i++)
-        n = (int64_t)((uint64_t)n << 8 | (uint8_t)v->bytes.ptr[i]);
-    if (v->bytes.len > sizeof n)
+    if (v->bytes.len > sizeof(int64_t))
         return SQLITE_TOOBIG; /* more than its column says */
+    int64_t n = fr_decimal_number(v->bytes);
     if (c->scale == 0)
         return sqlite3_bind_int64(stmt, at, n);
     return sqlite3_bind_double(stmt, at, (double)n / tens[c->scale]); /* both exact */

@@ -250,6 +250,11 @@ fr_rc fr_rule_pattern(fr_arena *a, fr_str pattern, void **out, fr_err *err)
 fr_rc fr_matcher_run(fr_matcher *m, void *pattern, fr_str text)
 {
     PCRE2_SPTR subject = (PCRE2_SPTR)(text.ptr == NULL ? "" : text.ptr);
-    int rc = pcre2_match(pattern, subject, text.len, 0, 0, m->data, m->context);
+    /* The same, without the questions that a pattern of rules need not be asked. */
+    int rc = PCRE2_ERROR_JIT_BADOPTION;
+    if (m->stack != NULL)
+        rc = pcre2_jit_match(pattern, subject, text.len, 0, 0, m->data, m->context);
+    if (rc == PCRE2_ERROR_JIT_BADOPTION) /* this machine does not compile patterns */
+        rc = pcre2_match(pattern, subject, text.len, 0, 0, m->data, m->context);
     return rc >= 0 ? FR_OK : rc == PCRE2_ERROR_NOMATCH ? FR_END : FR_IDLE;
 }

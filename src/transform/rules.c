@@ -17,16 +17,21 @@ typedef struct operand {
     fr_str text;
 } operand;
 
-typedef struct rule {
+/* What can be seen to hold at a glance, which is nearly every value. */
+typedef enum glance { FR_LOOK, FR_NOT_EMPTY, FR_WHOLE, FR_SMALL_DECIMAL, FR_FEW_TEXTS } glance;
+
+typedef struct rule { /* what each row asks for comes first */
+    glance glance;
     fr_rule_word word;
-    fr_str name, field;
     uint16_t column;
+    int64_t low, high; /* WHOLE, SMALL_DECIMAL: both within */
     const operand *operands;
     size_t count;
-    fr_map *set; /* IN of texts; NULL: they are compared one by one */
     void *pattern;
+    fr_map *set; /* IN of texts; NULL: they are compared one by one */
     fr_expr *e;
     uint64_t broken;
+    fr_str name, field;
 } rule;
 
 static fr_rules_judge judge_row;
@@ -172,10 +177,7 @@ static bool read_integer(fr_arena *a, fr_str text, int64_t *out)
     fr_str bytes;
     if (fr_decimal_from_text(a, text, 0, 0, &bytes, &ignored) == FR_FAIL || bytes.len > sizeof *out)
         return false;
-    uint64_t n = (bytes.ptr[0] & 0x80) != 0 ? UINT64_MAX : 0;
-    for (size_t i = 0; i < bytes.len; i++)
-        n = n << 8 | (uint8_t)bytes.ptr[i];
-    *out = (int64_t)n;
+    *out = fr_decimal_number(bytes);
     return true;
 }
 
@@ -305,6 +307,32 @@ static void compile_operands(const compiler *c, rule *r, const fr_rule_text *tex
     set_members(c, r);
 }
 
+/* An end of a range as a number; false: it needs more than that. */
+static bool whole_of(const operand *o, int64_t open, int64_t *out)
+{
+    *out = open;
+    if (!o->there)
+        return true;
+    if (o->value.kind != FR_DECIMAL)
+        *out = o->value.integer;
+    else if (o->value.bytes.len <= sizeof *out)
+        *out = fr_decimal_number(o->value.bytes);
+    return o->exact && (o->value.kind != FR_DECIMAL || o->value.bytes.len <= sizeof *out);
+}
+
+static void set_glance(rule *r, fr_kind kind)
+{
+    enum { FEW = 8 };
+    bool numbers = kind != FR_FLOAT32 && kind != FR_FLOAT64;
+    if (r->word == FR_RULE_NOT_EMPTY)
+        r->glance = FR_NOT_EMPTY;
+    else if (r->word == FR_RULE_IN && is_text(kind) && r->count <= FEW)
+        r->glance = FR_FEW_TEXTS;
+    else if (r->word == FR_RULE_RANGE && numbers && whole_of(&r->operands[0], INT64_MIN, &r->low) &&
+             whole_of(&r->operands[1], INT64_MAX, &r->high))
+        r->glance = kind == FR_DECIMAL ? FR_SMALL_DECIMAL : FR_WHOLE;
+}
+
 /* ---- one rule ---- */
 
 static fr_rc compile_sql(const compiler *c, rule *r, const fr_rule_text *text)
@@ -372,6 +400,7 @@ static fr_rc compile_rule(const compiler *c, const fr_rule_text *text)
     if (text->word == FR_RULE_MATCHES)
         return compile_pattern(c, r, text);
     compile_operands(c, r, text);
+    set_glance(r, c->rules->row->columns[column].kind);
     return FR_OK;
 }
 
@@ -658,12 +687,49 @@ static fr_rc judge_one(const judging *j, rule *r, const fr_value *values)
     }
 }
 
+static bool is_listed(const rule *r, fr_str text)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        fr_str one = r->operands[i].text;
+        if (one.len == text.len && (text.len == 0 || (one.ptr[0] == text.ptr[0] &&
+                                                      memcmp(one.ptr, text.ptr, text.len) == 0)))
+            return true;
+    }
+    return false;
+}
+
+/* False says nothing yet: the rule is then asked itself. */
+static inline bool holds(const rule *r, const fr_value *v)
+{
+    int64_t n;
+    if (r->glance == FR_LOOK || v->kind <= FR_NULL)
+        return false;
+    switch (r->glance) {
+    case FR_WHOLE:
+        return v->integer >= r->low && v->integer <= r->high;
+    case FR_SMALL_DECIMAL:
+        if (v->bytes.len > sizeof n)
+            return false;
+        n = fr_decimal_number(v->bytes);
+        return n >= r->low && n <= r->high;
+    case FR_FEW_TEXTS:
+        return is_listed(r, v->bytes);
+    default:
+        return !(is_text(v->kind) || v->kind == FR_BYTES) || v->bytes.len > 0;
+    }
+}
+
 static fr_rc judge_row(fr_rules *rules, fr_arena *a, const fr_event *event, const fr_value *values,
                        fr_err *err)
 {
-    judging j = {rules, a, event, err};
-    for (size_t i = 0; i < rules->count; i++)
-        FR_TRY(judge_one(&j, &rules->items[i], values));
+    for (size_t i = 0; i < rules->count; i++) {
+        rule *r = &rules->items[i];
+        const fr_value *v = &values[r->column];
+        if (holds(r, v))
+            continue;
+        judging j = {rules, a, event, err};
+        FR_TRY(judge_one(&j, r, values));
+    }
     return FR_OK;
 }
 

@@ -19,7 +19,7 @@ import my_figures  # noqa: E402
 import poll_figures  # noqa: E402
 from flow import (bare_latency, budget, catch_up, check_topic, latency_once, said_of_commits, sink_figures,  # noqa: E402
                   snapshot_figures, snapshots, stopped)
-from lib import FRESHET, N, ROOT, ROW, ROWS, TABLE, Daemon, Results, bare, database, idle, say, sql  # noqa: E402
+from lib import BUILD, FRESHET, N, ROOT, ROW, ROWS, TABLE, Daemon, Results, bare, database, idle, say, sql  # noqa: E402
 
 SETTLE, QUIET = 2, 3  # seconds, before each figure
 PLAIN = '"public.orders": {snapshot: {mode: never}}'
@@ -172,7 +172,21 @@ def tables(r):
     r.add("memory_5000_tables", f"resident memory with {count:,} tables", "MB", [idle], digits=1)
 
 
-ALL = {f.__name__: f for f in [catchup, giant, snapshot, latency, sink, tables, *my_figures.FIGURES,
+def contract_cost(r):
+    """What the encoder takes longer with a contract, and with three value rules beside it: no server."""
+    contract, both = [], []
+    for _ in range(N):
+        said = subprocess.run([os.path.join(BUILD, "contract_cost")], capture_output=True, text=True, check=True).stdout
+        contract.append(float(said.split("contract ")[-1].split(" ")[0]))
+        both.append(float(said.split("both ")[-1].split(" ")[0]))
+    r.add("contract_cost", "encoding with a contract and three value rules, on top of encoding without", "%", both, 15, at_least=False,
+          digits=1)
+    r.add("contract_alone_cost", "the same with the contract alone", "%", contract, digits=1)
+    r.note("contract_cost", f"12 columns, of which one becomes an enum, one is wider, one has another name, and one field has no column; "
+           f"rules not_empty, range and in. Last: {said.strip()}.")
+
+
+ALL = {f.__name__: f for f in [catchup, giant, snapshot, latency, sink, tables, contract_cost, *my_figures.FIGURES,
                                  *poll_figures.FIGURES]}
 
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # scripts/bench.sh [NAME...]: measures what docs/benchmarks.md shows, on servers of its own, and writes
-# bench/results.json and the page; some 35 minutes. With NAMEs (catchup giant snapshot latency sink tables
+# bench/results.json and the page; some 35 minutes. With NAMEs (catchup giant snapshot latency sink tables contract_cost
 # mariadb_binlog mariadb_small mariadb_giant mariadb_wide mariadb_snapshot mariadb_latency mariadb_sink
 # mysql_binlog mysql_sink outbox outbox_latency poll_backlog mariadb_poll_backlog poll_idle compare; patterns
 # too: 'm*', '*snapshot') only those, into build/bench-results.json, and no page: what is committed comes
@@ -31,7 +31,7 @@ fi
 export STACK
 cmake --preset bench
 cmake --build build/bench --target freshet sink_methods my_sink_methods bare_receiver bare_copy bare_producer \
-    bare_transactions latency my_latency my_bare_binlog my_bare_select no_kafka
+    bare_transactions latency my_latency my_bare_binlog my_bare_select no_kafka contract_cost
 export FRESHET=$root/build/bench/freshet BENCH_BUILD=$root/build/bench
 set -f
 # shellcheck disable=SC2086 # names, with blanks between

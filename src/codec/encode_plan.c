@@ -13,7 +13,8 @@ static fr_rc set_step(fr_step *s, const fr_route *route, uint16_t column, bool m
     s->column = column;
     s->kind = (uint8_t)t.kind;
     s->nullable = may_be_null && t.nullable;
-    s->null_last = s->nullable && t.field != NULL && t.field->null_last;
+    if (s->nullable != 0 && t.field != NULL && t.field->null_last)
+        s->nullable = 2;
     s->most = t.kind == FR_DECIMAL ? (uint32_t)fr_avro_decimal_bytes(t.precision) : 0;
     return FR_OK;
 }

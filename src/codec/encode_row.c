@@ -156,8 +156,8 @@ uint8_t *fr_row_write(uint8_t *at, const fr_steps *steps, const fr_value *values
             at = fr_put_raw(at, constant->bytes);
             next = (++constant)->at;
         }
-        if (step->nullable)
-            at = fr_put_branch(at, there != step->null_last);
+        if (step->nullable != 0)
+            at = fr_put_branch(at, there == (step->nullable == 1));
         if (there)
             at = put_value(at, step->kind, v);
     }

@@ -177,14 +177,19 @@ static bool known(const fr_loader *l, const char *text)
     return !l->flags->offline || strstr(text, "${") == NULL;
 }
 
+/* Where a rule stands; what was not read has left none. */
+static const fr_node *rule_at(const fr_node *n, size_t i, size_t count)
+{
+    return n->kind == FR_NODE_LIST && n->count == count ? n->members[i].value : n;
+}
+
 void fr_rules_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t)
 {
     const fr_node *n = fr_scope_set_by(s, "schema.rules");
     if (n == NULL || !fr_scope_said_here(s, "schema.rules"))
         return;
-    bool each = n->kind == FR_NODE_LIST && n->count == t->schema_rules.count;
     for (size_t i = 0; i < t->schema_rules.count; i++) {
-        const fr_node *item = each ? n->members[i].value : n;
+        const fr_node *item = rule_at(n, i, t->schema_rules.count);
         fr_rule_text text;
         fr_err err;
         if (!known(l, t->schema_rules.items[i]))
@@ -205,12 +210,14 @@ typedef struct checking {
     const fr_table_settings *t;
     const fr_contract *c;
     const fr_contract_record *r;
+    const fr_node *rule; /* of schema.rules; NULL: the contract itself is looked at */
 } checking;
 
 static void complain(const checking *k, const fr_err *err)
 {
-    fr_place place = fr_scope_place(k->s, "schema.contract");
-    fr_str path = fr_arena_printf(k->l->a, "%s.schema.contract", k->s->path);
+    const char *key = k->rule != NULL ? "schema.rules" : "schema.contract";
+    fr_place place = k->rule != NULL ? k->rule->place : fr_scope_place(k->s, key);
+    fr_str path = fr_arena_printf(k->l->a, "%s.%s", k->s->path, key);
     fr_problem_of(k->l, place, fr_arena_cstr(k->l->a, path), err);
 }
 
@@ -353,7 +360,7 @@ static void check_field_rule(const checking *k, const fr_rule_text *t)
             names[i] = fr_arena_cstr(k->l->a, k->r->fields[i].name);
         const char *near = fr_nearest(t->field, names, k->r->field_count);
         fr_str hint = fr_arena_printf(k->l->a, "did you mean %s?", near);
-        complain_of(k, "rule.field", t->field, "a rule is for it, and there is no such field",
+        complain_of(k, "rule.field", t->field, "there is no such field",
                     near != NULL ? fr_arena_cstr(k->l->a, hint) : "correct the rule");
     } else if (f != NULL && column_for(f, &c) && fr_rule_check(k->l->a, t, &c, &err) == FR_FAIL) {
         complain_of(k, err.code, f->name, err.text, fr_err_hint(&err));
@@ -385,12 +392,15 @@ static void check_rules(const checking *k)
     check_rules_of(k, k->r->rules, FR_STR(""));
     for (size_t i = 0; i < k->r->field_count; i++)
         check_rules_of(k, k->r->fields[i].rules, k->r->fields[i].name);
-    for (size_t i = 0; i < k->t->schema_rules.count; i++) {
+    const fr_node *n = fr_scope_set_by(k->s, "schema.rules");
+    for (size_t i = 0; n != NULL && i < k->t->schema_rules.count; i++) {
+        checking of_rule = *k;
         fr_rule_text text;
         fr_err ignored;
+        of_rule.rule = rule_at(n, i, k->t->schema_rules.count);
         if (known(k->l, k->t->schema_rules.items[i]) &&
             fr_rule_parse(k->l->a, fr_cstr(k->t->schema_rules.items[i]), &text, &ignored) == FR_OK)
-            check_field_rule(k, &text);
+            check_field_rule(&of_rule, &text);
     }
 }
 

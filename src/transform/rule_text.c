@@ -33,9 +33,12 @@ static fr_rc refuse(fr_err *err, const char *what, const char *hint)
 /* A key that is no word of a rule. */
 static fr_rc unknown_word(fr_arena *a, const char *word, fr_err *err)
 {
-    fr_column known[FR_RULE_WORDS + 2] = {{.name = FR_STR("field")}, {.name = FR_STR("name")}};
+    fr_column known[FR_RULE_WORDS + 2];
+    memset(known, 0, sizeof known);
     for (size_t i = 0; i < FR_RULE_WORDS; i++)
-        known[i + 2].name = fr_cstr(words[i]);
+        known[i].name = fr_cstr(words[i]);
+    known[FR_RULE_WORDS].name = FR_STR("field");
+    known[FR_RULE_WORDS + 1].name = FR_STR("name");
     fr_table all = {.columns = known, .column_count = FR_RULE_WORDS + 2};
     const fr_column *near = fr_table_nearest(&all, fr_cstr(word));
     fr_str what = fr_arena_printf(a, "a rule has no key `%.60s`", word);

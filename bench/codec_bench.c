@@ -54,26 +54,20 @@ int main(int argc, char **argv)
 {
     static fr_source_settings source = {.prefix = "erp", .max_row_bytes = 16 << 20};
     static fr_kafka_settings kafka;
-    char dir[] = "/tmp/fr_bench_XXXXXX", url[64];
-    const char *urls[1] = {url};
+    scratch place;
     fr_txn txn = {.id = FR_STR("99182"), .commit_us = 1785578400123456};
-    fr_err err;
     long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 200;
-    if (mkdtemp(dir) == NULL || rounds < 1)
+    if (rounds < 1)
         return 1;
-    snprintf(url, sizeof url, "file:%s/registry", dir);
-    fr_registry_settings rs = {.url = {urls, 1}, .register_when = FR_WHEN_RUN};
-    fr_registry *registry;
-    check(fr_registry_open(&rs, &registry, &err), &err);
+    open_scratch(&place);
     fr_encoder_settings s = {.source = &source,
-                             .registry_settings = &rs,
+                             .registry_settings = &place.settings,
                              .kafka = &kafka,
                              .route = route,
-                             .origin = {FR_STR("0.1.0"), FR_STR("postgres"), FR_STR("postgresql"),
-                                        FR_STR("erp"), FR_STR("shop")}};
+                             .origin = bench_origin};
     make_table();
-    fr_encoder *e = fr_encoder_new(&s, registry);
-    fr_decoder *d = fr_decoder_new(registry, 16 << 20, name_of, NULL);
+    fr_encoder *e = fr_encoder_new(&s, place.registry);
+    fr_decoder *d = fr_decoder_new(place.registry, 16 << 20, name_of, NULL);
     fr_batch *b = fr_batch_new(ROWS, SIZE_MAX), *back = fr_batch_new(ROWS + 1, SIZE_MAX);
     int64_t encode = INT64_MAX, decode = INT64_MAX;
     for (long i = 0; i < rounds; i++) {
@@ -90,8 +84,7 @@ int main(int argc, char **argv)
     fr_decoder_free(d);
     fr_batch_free(b);
     fr_batch_free(back);
-    fr_registry_close(registry);
     fr_table_unref(table);
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    close_scratch(&place);
     return 0;
 }

@@ -90,4 +90,36 @@ static inline int64_t run_encode(fr_encoder *e, fr_batch *b, const fr_txn *txn)
     return fr_now_us() - began;
 }
 
+/* A registry in a directory of its own. */
+typedef struct scratch {
+    char dir[32], url[64];
+    const char *urls[1];
+    fr_registry_settings settings;
+    fr_registry *registry;
+} scratch;
+
+static inline void open_scratch(scratch *s)
+{
+    fr_err err;
+    strcpy(s->dir, "/tmp/fr_bench_XXXXXX");
+    if (mkdtemp(s->dir) == NULL)
+        exit(1);
+    snprintf(s->url, sizeof s->url, "file:%s/registry", s->dir);
+    s->urls[0] = s->url;
+    s->settings = (fr_registry_settings){.url = {s->urls, 1}, .register_when = FR_WHEN_RUN};
+    check(fr_registry_open(&s->settings, &s->registry, &err), &err);
+}
+
+static inline void close_scratch(scratch *s)
+{
+    fr_registry_close(s->registry);
+    nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static const fr_origin bench_origin = {.version = {"0.1.0", 5},
+                                       .type = {"postgres", 8},
+                                       .connector = {"postgresql", 10},
+                                       .prefix = {"erp", 3},
+                                       .db = {"shop", 4}};
+
 #endif

@@ -41,8 +41,7 @@ static fr_rc route(void *context, const fr_table *t, const fr_route **out, fr_er
     return fr_router_route(((way *)context)->router, t, out, err);
 }
 
-static void open_way(way *w, const fr_registry_settings *rs, fr_registry *registry,
-                     const char *topic)
+static void open_way(way *w, const scratch *place, const char *topic)
 {
     static fr_kafka_settings kafka;
     w->table.pattern = "public.orders";
@@ -58,13 +57,12 @@ static void open_way(way *w, const fr_registry_settings *rs, fr_registry *regist
                                      .table_count = 1};
     w->router = fr_router_new(&w->source);
     fr_encoder_settings s = {.source = &w->source,
-                             .registry_settings = rs,
+                             .registry_settings = &place->settings,
                              .kafka = &kafka,
                              .route = route,
                              .context = w,
-                             .origin = {FR_STR("0.1.0"), FR_STR("postgres"), FR_STR("postgresql"),
-                                        FR_STR("erp"), FR_STR("shop")}};
-    w->e = fr_encoder_new(&s, registry);
+                             .origin = bench_origin};
+    w->e = fr_encoder_new(&s, place->registry);
     w->best = INT64_MAX;
 }
 
@@ -78,22 +76,17 @@ static void pin(way *w, bool judge)
 
 int main(int argc, char **argv)
 {
-    char dir[] = "/tmp/fr_bench_XXXXXX", url[64];
-    const char *urls[1] = {url};
+    scratch place;
     fr_txn txn = {.id = FR_STR("99182"), .commit_us = 1785578400123456};
-    fr_err err;
     long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 300;
-    if (mkdtemp(dir) == NULL || rounds < 1)
+    if (rounds < 1)
         return 1;
-    snprintf(url, sizeof url, "file:%s/registry", dir);
-    fr_registry_settings rs = {.url = {urls, 1}, .register_when = FR_WHEN_RUN};
-    fr_registry *registry;
-    check(fr_registry_open(&rs, &registry, &err), &err);
+    open_scratch(&place);
     make_table();
     static const char *const topics[] = {"erp.plain", "erp.pinned", "erp.judged"};
     way *ways = calloc(3, sizeof *ways);
     for (size_t k = 0; k < 3; k++) {
-        open_way(&ways[k], &rs, registry, topics[k]);
+        open_way(&ways[k], &place, topics[k]);
         if (k > 0)
             pin(&ways[k], k == 2);
     }
@@ -116,8 +109,7 @@ int main(int argc, char **argv)
     }
     free(ways);
     fr_batch_free(b);
-    fr_registry_close(registry);
     fr_table_unref(table);
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    close_scratch(&place);
     return 0;
 }

@@ -259,18 +259,10 @@ static void check_keys(const checking *k)
 /* A derived field whose type is said. */
 static bool derived_column(const checking *k, const char *field, fr_column *out)
 {
-    static const struct {
-        const char *type;
-        fr_kind kind;
-    } types[] = {{"boolean", FR_BOOL},   {"int", FR_INT32},   {"long", FR_INT64},
-                 {"double", FR_FLOAT64}, {"string", FR_TEXT}, {"bytes", FR_BYTES}};
     const char *type = fr_pairs_get(&k->t->column_types, fr_cstr(field));
     *out = (fr_column){.name = fr_cstr(field), .kind = FR_NULL};
-    for (size_t i = 0; type != NULL && i < sizeof(types) / sizeof(types[0]); i++)
-        if (strcmp(type, types[i].type) == 0)
-            out->kind = types[i].kind;
-    if (type != NULL && fr_decimal_type(type, &out->precision, &out->scale))
-        out->kind = FR_DECIMAL;
+    if (type != NULL)
+        out->kind = fr_derive_kind(type, &out->precision, &out->scale);
     return out->kind != FR_NULL;
 }
 

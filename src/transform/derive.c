@@ -157,20 +157,23 @@ static fr_rc set_masks(compiler *c)
     return FR_OK;
 }
 
-static fr_rc set_kind(compiler *c, derived *f)
+fr_kind fr_derive_kind(const char *type, int16_t *precision, int16_t *scale)
 {
     static const struct {
         const char *type;
         fr_kind kind;
     } types[] = {{"boolean", FR_BOOL},   {"int", FR_INT32},   {"long", FR_INT64},
                  {"double", FR_FLOAT64}, {"string", FR_TEXT}, {"bytes", FR_BYTES}};
-    const char *type = fr_pairs_get(&c->route->settings->column_types, fr_cstr(f->field));
-    f->kind = type == NULL ? fr_expr_kind(f->e) : FR_NULL;
-    for (size_t i = 0; type != NULL && i < sizeof types / sizeof *types; i++)
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (strcmp(type, types[i].type) == 0)
-            f->kind = types[i].kind;
-    if (type != NULL && f->kind == FR_NULL && fr_decimal_type(type, &f->precision, &f->scale))
-        f->kind = FR_DECIMAL;
+            return types[i].kind;
+    return fr_decimal_type(type, precision, scale) ? FR_DECIMAL : FR_NULL;
+}
+
+static fr_rc set_kind(compiler *c, derived *f)
+{
+    const char *type = fr_pairs_get(&c->route->settings->column_types, fr_cstr(f->field));
+    f->kind = type == NULL ? fr_expr_kind(f->e) : fr_derive_kind(type, &f->precision, &f->scale);
     if (f->kind != FR_NULL)
         return FR_OK;
     return refuse(c, "derive.type", "columns.derive", f->field,

@@ -21,6 +21,8 @@ typedef struct fr_derive_tools { /* of one router; what is not needed is not mad
 } fr_derive_tools;
 void fr_derive_tools_close(fr_derive_tools *t);
 
+/* The kind of a field of columns.derive whose columns.types says this; FR_NULL: it is none. */
+fr_kind fr_derive_kind(const char *type, int16_t *precision, int16_t *scale);
 /* Something of all this is set for the table. */
 bool fr_derive_wanted(const fr_table_settings *s);
 /* Sets route->derive, ->apply, and ->table to the published one (with a reference for the route);

@@ -349,10 +349,11 @@ static const fr_option table_options[] = {
           "Errors per events, 10/1000: above it the table is held."),
     LATER("freshness.warn", FR_OPT_TIME, NULL, "Lag at which status warns."),
     LATER("freshness.error", FR_OPT_TIME, NULL, "Lag at which status says error."),
-    PATH("schema.contract", AT(fr_table_fields, s.schema_contract), NULL,
-         "File with the Avro record that rows are published as (docs/contracts.md), relative to the "
-         "file that names it; schemas/<topic>.avsc beside the configuration if not set and there; "
-         "empty: none."),
+    PATH(
+        "schema.contract", AT(fr_table_fields, s.schema_contract), NULL,
+        "File with the Avro record that rows are published as (docs/contracts.md), relative to the "
+        "file that names it; schemas/<topic>.avsc beside the configuration if not set and there; "
+        "empty: none."),
     CHOICE("schema.extra", AT(fr_table_fields, s.schema_extra), "leave_out",
            CHOICES("leave_out", "refuse"), "Columns that the contract has no field for."),
     LIST("schema.rules", AT(fr_table_fields, s.schema_rules), NULL,

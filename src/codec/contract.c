@@ -45,16 +45,16 @@ static fr_pin_type string_type(const fr_avro_node *n)
 static fr_pin_type time_type(const fr_avro_node *n)
 {
     static const struct {
-        fr_avro_tag tag;
         const char *logical;
+        fr_avro_tag tag;
         fr_pin_type type;
-    } types[] = {{FR_AVRO_INT, "date", FR_PIN_DATE},
-                 {FR_AVRO_INT, "time-millis", FR_PIN_TIME_MILLIS},
-                 {FR_AVRO_LONG, "time-micros", FR_PIN_TIME},
-                 {FR_AVRO_LONG, "timestamp-millis", FR_PIN_TIMESTAMP_MILLIS},
-                 {FR_AVRO_LONG, "timestamp-micros", FR_PIN_TIMESTAMP},
-                 {FR_AVRO_LONG, "local-timestamp-millis", FR_PIN_DATETIME_MILLIS},
-                 {FR_AVRO_LONG, "local-timestamp-micros", FR_PIN_DATETIME}};
+    } types[] = {{"date", FR_AVRO_INT, FR_PIN_DATE},
+                 {"time-millis", FR_AVRO_INT, FR_PIN_TIME_MILLIS},
+                 {"time-micros", FR_AVRO_LONG, FR_PIN_TIME},
+                 {"timestamp-millis", FR_AVRO_LONG, FR_PIN_TIMESTAMP_MILLIS},
+                 {"timestamp-micros", FR_AVRO_LONG, FR_PIN_TIMESTAMP},
+                 {"local-timestamp-millis", FR_AVRO_LONG, FR_PIN_DATETIME_MILLIS},
+                 {"local-timestamp-micros", FR_AVRO_LONG, FR_PIN_DATETIME}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (n->tag == types[i].tag && fr_str_is(n->logical, types[i].logical))
             return types[i].type;

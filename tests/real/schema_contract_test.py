@@ -218,8 +218,17 @@ def changes():
         p.sql("alter table t alter column id type bigint; insert into t values (5000000000, 5, 'e', 'z'), (6, 6, 'f', 'z')")
         p.refused(7, "contract ", "field id: INT64 that 32 bits do not hold")
         assert [e["after"]["id"] for e in sorted(p.events("t"), key=lambda e: e["after"]["id"])] == [1, 2, 3, 4]
-        put_contract(p, dict(SMALL, fields=[dict(SMALL["fields"][0]), dict(SMALL["fields"][1], aliases=["amount_net"])]), name)
-        p.sql("delete from t where id = 5000000000")
+        put_contract(p, dict(SMALL, fields=[dict(SMALL["fields"][0], type="long"), SMALL["fields"][1]]), name)
+        ends(p, 6, "the key is another one")  # a key never changes under a topic
+        p.write(config.replace("REST", "topic: {id}.second"))
+        os.rename(os.path.join(p.dir, "schemas", name + ".avsc"), os.path.join(p.dir, "schemas", p.id + ".second.avsc"))
+        put_contract(p, dict(SMALL, fields=[dict(SMALL["fields"][0], type="long"), dict(SMALL["fields"][1], aliases=["amount_net"]),
+                                            {"name": "note", "type": ["null", "string"]}]), p.id + ".second")
+        p.start()
+        rows = eventually("all of it in the new topic", lambda: (lambda d: d if 6 in d else None)(
+            {e["after"]["id"]: e["after"] for e in (p.registry.decode(m.value()) for m in read_topics(p.bootstrap, [p.id + ".second"]))}))
+        assert rows[5000000000] == {"id": 5000000000, "amount": 5, "note": "e"}, rows
+        assert p.stop() == 0
     p.close()
 
 

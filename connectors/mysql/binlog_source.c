@@ -366,6 +366,7 @@ const fr_source_ops fr_mysql_binlog_source = {
     .summary = "MySQL 5.5 and later, by its binary log, as a replica reads it.",
     .open = mysql_open,
     .sql = &fr_mysql_sql,
+    .declared = fr_my_declared,
     BINLOG_OPERATIONS,
 };
 const fr_source_ops fr_mariadb_binlog_source = {
@@ -374,5 +375,6 @@ const fr_source_ops fr_mariadb_binlog_source = {
     .summary = "MariaDB 5.5 and later, by its binary log, as a replica reads it.",
     .open = mariadb_open,
     .sql = &fr_mariadb_sql,
+    .declared = fr_my_declared,
     BINLOG_OPERATIONS,
 };

@@ -17,6 +17,9 @@ extern const char fr_my_ddl_no_new_accounts[];
 /* `user`@'%', by the source's dsn; empty: it names none. */
 fr_str fr_my_ddl_account(fr_arena *a, const fr_source_settings *source);
 
+/* my_declared.c: fr_source_ops.declared. */
+fr_rc fr_my_declared(fr_arena *a, const char *type, const char *asked, fr_column *out, fr_err *err);
+
 /* my_ddl_triggers.c */
 fr_rc fr_my_put_triggers(fr_sql *c, fr_buf *b, const fr_ddl_triggers *o, fr_err *err);
 

@@ -682,4 +682,5 @@ const fr_source_ops fr_postgres_wal_source = {
     .apply_objects = wal_apply_objects,
     .close = wal_close,
     .sql = &fr_postgres_sql,
+    .declared = fr_pg_declared,
 };

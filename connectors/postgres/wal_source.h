@@ -160,6 +160,9 @@ fr_rc fr_wal_read_beside(fr_source *base, fr_str resume, fr_reader **out, fr_err
 /* wal_busy.c */
 fr_rc fr_wal_busy(fr_source *base, fr_arena *a, fr_str *why_out, fr_err *err);
 
+/* pg_declared.c */
+fr_rc fr_pg_declared(fr_arena *a, const char *type, const char *asked, fr_column *out, fr_err *err);
+
 /* wal_check.c */
 fr_rc fr_wal_check(const fr_source_settings *settings, fr_findings *out, fr_err *err);
 

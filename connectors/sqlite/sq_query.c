@@ -317,4 +317,5 @@ const fr_source_ops fr_sqlite_source = {
     .options = fr_sqlite_options,
     .config_size = sizeof(fr_sqlite_config),
     .sql = &fr_sqlite_sql,
+    .declared = fr_sq_declared_column,
 };

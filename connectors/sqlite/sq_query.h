@@ -51,6 +51,10 @@ fr_rc fr_sq_rows_read(fr_sq_sql *c, fr_sq_relation *r, fr_str sql, bool stays, f
 fr_rc fr_sq_verify(fr_sql *base, const fr_source_settings *settings, fr_err *err);
 void fr_sq_check(fr_sql *base, const fr_source_settings *settings, fr_findings *out);
 
+/* sq_declared.c: fr_source_ops.declared. */
+fr_rc fr_sq_declared_column(fr_arena *a, const char *type, const char *asked, fr_column *out,
+                            fr_err *err);
+
 /* sq_ddl.c */
 fr_rc fr_sq_put_outbox(fr_buf *b, const fr_ddl_outbox *o, fr_err *err);
 

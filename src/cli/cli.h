@@ -108,6 +108,8 @@ int fr_cmd_demo(fr_cli *cli);
 int fr_cmd_position(fr_cli *cli);
 int fr_cmd_snapshot(fr_cli *cli);
 int fr_cmd_ddl(fr_cli *cli);
+int fr_cmd_lineage(fr_cli *cli);
+int fr_cmd_test(fr_cli *cli);
 int fr_cmd_config(fr_cli *cli);
 int fr_cmd_doctor(fr_cli *cli);
 int fr_cmd_connectors(fr_cli *cli);

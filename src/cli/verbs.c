@@ -66,6 +66,16 @@ static const fr_flag doctor_flags[] = {
 static const fr_flag docs_flags[] = {
     {"man", 0, "VERB", NULL, "the man page of a verb, or of freshet"}, END};
 
+static const fr_flag lineage_flags[] = {
+    {"dot", 0, NULL, NULL, "a graph for Graphviz"},
+    {"mermaid", 0, NULL, NULL, "a graph for Mermaid"},
+    {"openlineage", 0, NULL, NULL, "OpenLineage events, one a line"},
+    {"dbt-sources", 0, NULL, NULL, "sources.yml of dbt: the sinks' tables"},
+    {"offline", 0, NULL, NULL, "ask no source: what the configuration alone says"},
+    END,
+};
+static const fr_flag test_flags[] = {{"junit", 0, "FILE", NULL, "write the results as JUnit XML"},
+                                     END};
 static const fr_flag demo_flags[] = {
     {"seconds", 0, "N", NULL, "how long it lasts; 12"},
     {"keep", 0, NULL, NULL, "leave its folder, with the configuration and the log"},
@@ -169,6 +179,25 @@ const fr_verb fr_verbs[] = {
          "the table has been altered: what the change table holds stays.\n"
          "grants, signal: not in this version.",
      .run = fr_cmd_ddl},
+    {.name = "lineage",
+     .args = "[TABLE]",
+     .max_args = 1,
+     .flags = lineage_flags,
+     .help = "which column becomes which field, where it is masked, who owns it",
+     .more =
+         "TABLE is source/space.table or a topic, also as a glob. A source that answers is asked\n"
+         "what its tables are; of others, and with --offline, it shows what the configuration\n"
+         "names: keys, renamed, masked and derived fields, filters. It says which it was.",
+     .run = fr_cmd_lineage},
+    {.name = "test",
+     .args = "[FILE...]",
+     .max_args = FR_MOST_ARGS,
+     .flags = test_flags,
+     .help = "run the tests: of the configuration: given a row, expect these events",
+     .more = "No server is asked. Rows go through the real filters, expressions, masks, contracts\n"
+             "and encoder, and come back through the decoder that sinks have. Exit 4: a test\n"
+             "failed; exit 2: a test, or the configuration, is wrong.",
+     .run = fr_cmd_test},
     {.name = "demo",
      .args = "",
      .flags = demo_flags,

@@ -66,6 +66,10 @@ static fr_rc put_field(fr_buf *b, fr_arena *a, const fr_route *route, uint16_t c
 
 static void put_properties(fr_buf *b, const fr_table_settings *s)
 {
+    if (s->deprecated != NULL) {
+        fr_buf_text(b, ",\"freshet.deprecated\":");
+        fr_buf_json(b, fr_cstr(s->deprecated));
+    }
     if (s->owner != NULL) {
         fr_buf_text(b, ",\"freshet.owner\":");
         fr_buf_json(b, fr_cstr(s->owner));

@@ -149,6 +149,12 @@ typedef struct fr_source_ops {
     /* The same database, asked in SQL: for tables whose method is query (connect/sql.h). All of
      * the above but name to config_size is for the log, and not used then. NULL: it cannot be. */
     const struct fr_sql_ops *sql;
+    /* What a column is that is declared with this type ("numeric(10,2)"), as CREATE TABLE has it:
+     * kind, precision, scale, span and native_type of *out, whose name is there; texts in the
+     * arena. asked: columns.types of it, or NULL. Without a server, for tests of configurations.
+     * CONFIG: no type that is known so. Optional. */
+    fr_rc (*declared)(fr_arena *a, const char *type, const char *asked, fr_column *out,
+                      fr_err *err);
 } fr_source_ops;
 struct fr_source {
     const fr_source_ops *ops;

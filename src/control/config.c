@@ -106,7 +106,7 @@ static void merge_file(fr_loader *l, fr_node *root, const fr_node *more)
     static const char *const allowed[] = {"sources", "sinks", "tests"};
     if (more->kind != FR_NODE_MAP) {
         fr_problem_add(l, false, "config.bad_value", more->place, NULL,
-                       "an included file holds sources: and sinks:");
+                       "an included file holds sources:, sinks: and tests:");
         return;
     }
     for (size_t i = 0; i < more->count; i++) {
@@ -119,12 +119,16 @@ static void merge_file(fr_loader *l, fr_node *root, const fr_node *more)
             fr_problem *p =
                 fr_problem_add(l, false, "config.include_key", m->place, NULL,
                                "`%.*s` cannot stand in an included file", FR_ARG(m->key));
-            fr_problem_hint(l, p, "included files hold sources: and sinks:; move it to %s",
+            fr_problem_hint(l, p, "included files hold sources:, sinks: and tests:; move it to %s",
                             l->files[0]);
         } else if (there == NULL) {
             fr_node_add(l->a, root, m->key, m->place, m->value);
         } else if (there->value->kind == FR_NODE_MAP && m->value->kind == FR_NODE_MAP) {
             merge_maps(l, there->value, m->value, fr_arena_cstr(l->a, m->key), 2);
+        } else if (there->value->kind == FR_NODE_LIST && m->value->kind == FR_NODE_LIST) {
+            for (size_t k = 0; k < m->value->count; k++) /* tests: one after the other */
+                fr_node_add(l->a, there->value, FR_STR(""), m->value->members[k].place,
+                            m->value->members[k].value);
         } else {
             fr_problem_add(l, false, "config.duplicate_key", m->place, NULL,
                            "`%.*s` is already set", FR_ARG(m->key));
@@ -470,12 +474,6 @@ static void read_sections(fr_loader *l, const fr_node *root)
     c->kafka.max_row_bytes = c->daemon.max_row_bytes;
     /* Half for librdkafka's queues; the pools of batches get the rest. */
     c->kafka.memory = c->daemon.memory / 2;
-    const fr_member *tests = fr_node_find(root, FR_STR("tests"));
-    if (tests != NULL) {
-        fr_problem *p = fr_problem_add(l, false, "config.not_built", tests->place, "tests",
-                                       "this version does not do `tests`");
-        fr_problem_hint(l, p, "leave it out");
-    }
 }
 
 static const fr_scope *read_defaults(fr_loader *l, const fr_node *root)
@@ -546,6 +544,7 @@ static void read_root(fr_loader *l, const fr_text_file *file)
         include_pattern(l, root, file->name, top->include.items[i], fr_scope_place(s, "include"));
     read_sections(l, root);
     read_sources_and_sinks(l, root);
+    fr_tests_read(l, root);
     fr_config_check(l);
 }
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "connect/sink.h"
 #include "connect/source.h"
+#include "control/config_tests.h"
 
 typedef struct fr_problem { /* one thing wrong in a file */
     bool warning;
@@ -47,6 +48,8 @@ typedef struct fr_config {
     fr_sink_settings *sinks;
     const fr_sink_ops **sink_ops;
     size_t sink_count;
+    const fr_test *tests;
+    size_t test_count;
     fr_arena *arena; /* owns it all, regexes too */
     void *tree;      /* the merged nodes with their places, for config show and explain */
 } fr_config;

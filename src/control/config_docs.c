@@ -141,6 +141,8 @@ static const fr_section *section_of(fr_arena *a, const char *key, const char **r
         kind = "sink", skip = 2;
     else if (fr_str_is(head, "defaults"))
         kind = "table";
+    else if (first >= 5 && strncmp(key, "tests", 5) == 0 && (first == 5 || key[5] == '['))
+        kind = "test";
     else if (fr_section_find(fr_arena_cstr(a, head)) != NULL)
         kind = fr_section_find(fr_arena_cstr(a, head))->kind;
     else

@@ -313,6 +313,9 @@ static const fr_option table_options[] = {
     LIST("tags", AT(fr_table_fields, s.tags), NULL, "Labels; travel with the schema."),
     LIST("pii", AT(fr_table_fields, s.pii), NULL,
          "Columns that hold personal data; travel with the schema."),
+    TEXT("deprecated", AT(fr_table_fields, s.deprecated), NULL,
+         "What to use instead of this stream; travels with the schema. plan and status warn of "
+         "sinks that read it."),
     TEXT("schema.name", AT(fr_table_fields, s.schema_name), "${prefix}.${space}.${table}",
          "Full name of the row record; envelope and key add Envelope and Key."),
     TEXT("schema.doc", AT(fr_table_fields, s.schema_doc), NULL,
@@ -461,6 +464,43 @@ static const fr_option sink_options[] = {
     END,
 };
 
+static const fr_option test_options[] = {
+    {.name = "name",
+     .type = FR_OPT_TEXT,
+     .offset = AT(fr_test_fields, name),
+     .help = "What must be so, in a few words.",
+     .flags = FR_REQUIRED},
+    {.name = "table",
+     .type = FR_OPT_TEXT,
+     .offset = AT(fr_test_fields, table),
+     .help = "Which table: source/space.table.",
+     .flags = FR_REQUIRED},
+    CHOICE("given.op", AT(fr_test_fields, op), "insert",
+           CHOICES("insert", "update", "delete", "read"),
+           "What happens to the row; read: a snapshot meets it."),
+    MAP("given.types", AT(fr_test_fields, types),
+        "Column to type, as a CREATE TABLE of the source's database has it: numeric(10,2), "
+        "bigint primary key, text not null."),
+    MAP("given.before", AT(fr_test_fields, before),
+        "Column to value; null is NULL. Only key columns: the source logs no more of old rows."),
+    MAP("given.after", AT(fr_test_fields, after),
+        "Column to value; null is NULL, as is a column that is not named."),
+    INT("expect.events", AT(fr_test_fields, events), NULL, 0, 1000,
+        "How many events come out; without it one, unless error is expected."),
+    CHOICE("expect.op", AT(fr_test_fields, want_op), "any",
+           CHOICES("any", "insert", "update", "delete", "read"), "Op of an event."),
+    TEXT("expect.topic", AT(fr_test_fields, topic), NULL, "Its topic, or ~regex."),
+    MAP("expect.key", AT(fr_test_fields, want_key), "Field to value, or ~regex, of its key."),
+    MAP("expect.before", AT(fr_test_fields, want_before),
+        "Field to value, or ~regex, of the row before; other fields are not looked at."),
+    MAP("expect.after", AT(fr_test_fields, want_after),
+        "Field to value, or ~regex, of the row after; other fields are not looked at."),
+    LIST("expect.absent", AT(fr_test_fields, absent), NULL, "Fields that no event may have."),
+    TEXT("expect.error", AT(fr_test_fields, error), NULL,
+         "The error's code, or ~regex of its text: nothing is published."),
+    END,
+};
+
 const fr_section fr_sections[] = {
     {"", "", "The file", top_options, sizeof(fr_top_fields)},
     {"daemon", "daemon", "The process", daemon_options, sizeof(fr_daemon_settings)},
@@ -473,6 +513,7 @@ const fr_section fr_sections[] = {
     {"table", "sources.<s>.tables.<t>", "Tables, and defaults", table_options,
      sizeof(fr_table_fields)},
     {"sink", "sinks.<k>", "Sinks", sink_options, sizeof(fr_sink_settings)},
+    {"test", "tests[]", "Tests", test_options, sizeof(fr_test_fields)},
     {.kind = NULL},
 };
 

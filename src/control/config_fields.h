@@ -19,6 +19,17 @@ typedef struct fr_table_fields {
     int compat; /* 0: the registry's */
 } fr_table_fields;
 
+typedef struct fr_test_fields {
+    const char *name, *table;
+    int op;
+    fr_pairs types, before, after;
+    int64_t events;
+    int want_op;
+    const char *topic, *error;
+    fr_pairs want_key, want_before, want_after;
+    fr_texts absent;
+} fr_test_fields;
+
 typedef struct fr_section {
     const char *kind;   /* "kafka" */
     const char *prefix; /* "kafka", "sources.<s>.tables.<t>"; "" at the top */

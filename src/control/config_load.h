@@ -121,6 +121,9 @@ bool fr_scope_said_here(const fr_scope *s, const char *name);
 /* Of a scope that others inherit: an `outbox:` there is theirs. */
 void fr_outbox_note(const fr_scope *s, fr_table_fields *fields);
 
+/* tests: of the whole file, once sources are known (config_tests.c). */
+void fr_tests_read(fr_loader *l, const fr_node *root);
+
 void fr_config_check(fr_loader *l); /* what needs more than one key */
 
 #endif

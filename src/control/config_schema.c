@@ -42,6 +42,8 @@ static json_t *choice_schema(const char *kind, const fr_option *o)
 
 static json_t *entry_schema(const fr_option *o)
 {
+    if (strncmp(o->name, "given.", 6) == 0 || strncmp(o->name, "expect.", 7) == 0)
+        return either(scalar(), json_pack("{s:s}", "type", "null"));
     if (strcmp(o->name, "columns.mask") != 0)
         return scalar();
     return json_pack("{s:[{s:[s,s,s,n]},{s:s,s:{s:{s:s,s:i,s:i}},s:b,s:[s]},o]}", "anyOf", "enum",
@@ -205,6 +207,9 @@ static json_t *definitions(const fr_connectors *connectors)
                                   reference()));
     json_object_set_new(
         d, "list", either(json_pack("{s:s,s:o}", "type", "array", "items", scalar()), scalar()));
+    json_t *test = new_object();
+    add_options(test, "test", fr_section_find("test")->options);
+    json_object_set_new(d, "test", test);
     json_object_set_new(d, "table", table);
     json_object_set_new(d, "defaults", defaults);
     json_object_set_new(d, "source", connector_schema(connectors, false));
@@ -225,7 +230,7 @@ void fr_config_schema(fr_buf *b, const fr_connectors *connectors)
     json_object_set_new(root, "title", json_string("freshet.yaml"));
     add_options(root, "", fr_section_find("")->options);
     for (const fr_section *s = fr_sections; s->kind != NULL; s++) {
-        if (*s->prefix == 0 || strchr(s->prefix, '.') != NULL)
+        if (*s->prefix == 0 || strpbrk(s->prefix, ".[") != NULL)
             continue;
         json_t *object = new_object();
         add_options(object, s->kind, s->options);
@@ -239,6 +244,9 @@ void fr_config_schema(fr_buf *b, const fr_connectors *connectors)
                         json_pack("{s:s}", "$ref", "#/definitions/defaults"));
     json_object_set_new(properties, "sources", named("#/definitions/source"));
     json_object_set_new(properties, "sinks", named("#/definitions/sink"));
+    json_object_set_new(
+        properties, "tests",
+        json_pack("{s:s,s:{s:s}}", "type", "array", "items", "$ref", "#/definitions/test"));
     json_object_set_new(root, "definitions", definitions(connectors));
     char *text = json_dumps(root, JSON_INDENT(2));
     fr_buf_text(b, text);

@@ -259,7 +259,9 @@ bool fr_secret_name(const char *name)
 
 bool fr_secret_pair(const fr_option *o, const char *name)
 {
-    return strncmp(o->name, "columns.", 8) != 0 && fr_secret_name(name);
+    bool columns = strncmp(o->name, "columns.", 8) == 0 || strncmp(o->name, "given.", 6) == 0 ||
+                   strncmp(o->name, "expect.", 7) == 0;
+    return !columns && fr_secret_name(name);
 }
 
 static void guard_secret(fr_loader *l, const fr_node *n, const char *path, bool referred,

@@ -95,6 +95,7 @@ typedef struct fr_table_settings {
     const char *errors_topic;
     const char *owner;
     fr_texts tags, pii;
+    const char *deprecated; /* NULL: it is not; else what to use instead */
     const char *schema_name, *schema_doc;
     int schema_compat;                                       /* fr_compat, or -1: the registry's */
     int add_column, drop_column, rename_column, change_type; /* fr_change */

@@ -1,6 +1,7 @@
 /* freshet status: the daemon's own document; without a daemon, what Kafka holds. */
 #include "base/clock.h"
 #include "cli/ask.h"
+#include "cli/lineage.h"
 #include <fnmatch.h>
 #include <string.h>
 
@@ -115,6 +116,29 @@ static int show_from_kafka(fr_cli *cli, const fr_config *config, const fr_err *d
     return fr_cli_fail(cli, down);
 }
 
+/* As far as this file writes the streams; plan knows of others, too. */
+static void warn_of_deprecated(fr_cli *cli, const fr_config *config)
+{
+    json_t *list = json_array();
+    fr_lineage l;
+    fr_err ignored;
+    if (fr_lineage_make(config, cli->arena, false, &l, &ignored) == FR_FAIL)
+        l.count = 0; /* plan says what is wrong */
+    for (size_t i = 0; i < l.count; i++)
+        for (size_t k = 0; l.streams[i].deprecated != NULL && k < l.streams[i].target_count; k++) {
+            const fr_lineage_stream *s = &l.streams[i];
+            const char *sink = config->sinks[s->targets[k].sink].name;
+            fr_buf_printf(&cli->out, "  %ssink %s reads %.*s, which is deprecated: %s\n",
+                          fr_cli_glyph(cli, FR_GLYPH_WARN), sink, FR_ARG(s->topic), s->deprecated);
+            json_array_append_new(list,
+                                  json_pack("{s:s,s:s#,s:s}", "sink", sink, "topic", s->topic.ptr,
+                                            (int)s->topic.len, "deprecated", s->deprecated));
+        }
+    if (json_array_size(list) > 0)
+        json_object_set(fr_cli_result(cli), "deprecated", list);
+    json_decref(list);
+}
+
 int fr_cmd_status(fr_cli *cli)
 {
     fr_err down, err;
@@ -128,6 +152,8 @@ int fr_cmd_status(fr_cli *cli)
     int code = rc == FR_OK      ? show_document(cli, document)
                : config == NULL ? fr_cli_fail(cli, &down)
                                 : show_from_kafka(cli, config, &down);
+    if (config != NULL && cli->arg_count == 0)
+        warn_of_deprecated(cli, config);
     fr_config_free(config);
     return code;
 }

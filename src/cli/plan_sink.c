@@ -30,11 +30,23 @@ static void drop_repeats(fr_findings *f, size_t from)
     f->count = kept;
 }
 
+static void say_deprecated(sink_look *w, fr_str topic, fr_str value)
+{
+    const char *instead = fr_schema_deprecated(w->l->arena, value);
+    if (instead == NULL)
+        return;
+    fr_finding *f =
+        fr_findings_add(w->findings, FR_WARNING, "sink.deprecated",
+                        "topic %.*s is deprecated by those who write it", FR_ARG(topic));
+    f->hint = fr_cstr(instead);
+}
+
 static fr_rc look_at_target(sink_look *w, fr_str topic, fr_str key, fr_str value, fr_err *err)
 {
     fr_look *l = w->l;
     fr_str space, name;
     const fr_table *table = NULL;
+    say_deprecated(w, topic, value);
     FR_TRY(fr_sink_target(w->settings, l->arena, topic, &space, &name, err));
     fr_rc rc = fr_decoder_table(space, name, key, value, &table, err);
     if (rc != FR_OK)

@@ -45,6 +45,9 @@ fr_rc fr_registry_check(fr_registry *r, fr_findings *out, fr_err *err);
  * to ask. What is cached is still answered, so that a batch can be finished. */
 void fr_registry_interrupt(fr_registry *r);
 
+/* What a stream's schema says to use instead of it, in the arena; NULL: it is not deprecated. */
+const char *fr_schema_deprecated(fr_arena *a, fr_str schema);
+
 /* One canonical text per schema: our own key order, no spaces. Parses any Avro schema. */
 fr_rc fr_avro_canonical(fr_arena *a, fr_str schema, fr_str *out, fr_err *err);
 

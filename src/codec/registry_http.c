@@ -10,6 +10,7 @@
 typedef struct http_registry {
     fr_transport *transport;
     fr_arena *scratch; /* paths and bodies of the call under way */
+    bool plain;        /* it refuses `metadata`: not sent again */
 } http_registry;
 
 fr_rc fr_registry_http_open(const fr_registry_settings *settings, void **self_out, fr_err *err)
@@ -50,12 +51,15 @@ static char *path_of(http_registry *h, const char *before, const char *subject, 
     return fr_arena_cstr(h->scratch, path);
 }
 
-/* schemaType stays away: Avro is the default, and old registries do not know the member. */
-static fr_str schema_body(http_registry *h, fr_str schema)
+/* schemaType stays away: Avro is the default, and old registries do not know the member. metadata:
+ * empty for none. */
+static fr_str schema_body(http_registry *h, fr_str schema, fr_str metadata)
 {
     fr_buf b = {.arena = h->scratch};
     fr_buf_text(&b, "{\"schema\":");
     fr_buf_json(&b, schema);
+    fr_buf_text(&b, metadata.len > 0 ? ",\"metadata\":" : "");
+    fr_buf_str(&b, metadata);
     fr_buf_text(&b, "}");
     return fr_buf_view(&b);
 }
@@ -65,14 +69,38 @@ static fr_rc get(http_registry *h, const char *path, fr_reply *out, fr_err *err)
     return fr_transport_call(h->transport, "GET", path, (fr_str){NULL, 0}, out, err);
 }
 
+/* POST of a schema with what it says of its stream. Not every registry knows `metadata`, and some
+ * then refuse the request: without it the question is the same. */
+static fr_rc post_schema(http_registry *h, const char *path, fr_str schema, fr_str metadata,
+                         fr_reply *out, fr_err *err)
+{
+    static const fr_str none = {"", 0};
+    FR_TRY(
+        fr_transport_call(h->transport, "POST", path, schema_body(h, schema, metadata), out, err));
+    if (metadata.len == 0 || (out->status != 400 && out->status != 422))
+        return FR_OK;
+    FR_TRY(fr_transport_call(h->transport, "POST", path, schema_body(h, schema, none), out, err));
+    h->plain = out->status >= 200 && out->status <= 299;
+    return FR_OK;
+}
+
+static fr_str metadata_of(http_registry *h, fr_str schema)
+{
+    return h->plain ? (fr_str){"", 0} : fr_registry_metadata(h->scratch, schema);
+}
+
 static fr_rc http_lookup(void *self, const char *subject, fr_str schema, int32_t *id_out,
                          fr_err *err)
 {
     http_registry *h = self;
     fr_reply r;
     fr_arena_reset(h->scratch);
-    FR_TRY(fr_transport_call(h->transport, "POST", path_of(h, "/subjects/", subject, ""),
-                             schema_body(h, schema), &r, err));
+    const char *path = path_of(h, "/subjects/", subject, "");
+    fr_str metadata = metadata_of(h, schema);
+    FR_TRY(post_schema(h, path, schema, metadata, &r, err));
+    /* Where it is part of what a schema is, one that was registered without it is another. */
+    if (metadata.len > 0 && !h->plain && fr_reply_absent(&r))
+        FR_TRY(post_schema(h, path, schema, (fr_str){"", 0}, &r, err));
     if (fr_reply_absent(&r))
         return FR_END;
     return fr_reply_id(&r, id_out, err);
@@ -180,7 +208,7 @@ static fr_rc http_compatible(void *self, fr_arena *a, const char *subject, fr_st
     *why_out = (fr_str){"", 0};
     const char *path =
         path_of(h, "/compatibility/subjects/", subject, "/versions/latest?verbose=true");
-    FR_TRY(fr_transport_call(h->transport, "POST", path, schema_body(h, schema), &r, err));
+    FR_TRY(post_schema(h, path, schema, (fr_str){"", 0}, &r, err));
     if (fr_reply_absent(&r))
         return FR_OK;
     return fr_reply_compatible(&r, a, why_out, err);
@@ -193,8 +221,8 @@ static fr_rc http_add(void *self, fr_arena *a, const char *subject, fr_str schem
     fr_reply r;
     fr_arena_reset(h->scratch);
     *why_out = (fr_str){"", 0};
-    FR_TRY(fr_transport_call(h->transport, "POST", path_of(h, "/subjects/", subject, "/versions"),
-                             schema_body(h, schema), &r, err));
+    FR_TRY(post_schema(h, path_of(h, "/subjects/", subject, "/versions"), schema,
+                       metadata_of(h, schema), &r, err));
     if (fr_reply_closed(&r))
         return fail_closed(h, subject, &r, err);
     if (r.status != 409)

@@ -40,6 +40,10 @@ extern const fr_registry_ops fr_registry_http_ops;
 fr_rc fr_registry_file_open(const char *dir, void **self_out, fr_err *err);
 extern const fr_registry_ops fr_registry_file_ops;
 
+/* {"properties":{"owner":...},"tags":{"**.email":["PII"]}}: what the schema says of its stream.
+ * Empty: nothing. In the arena. */
+fr_str fr_registry_metadata(fr_arena *a, fr_str schema);
+
 /* "BACKWARD_TRANSITIVE"; and back, -1 for a word we do not know. */
 const char *fr_compat_name(int level);
 int fr_compat_of(const char *name);

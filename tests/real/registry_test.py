@@ -52,6 +52,13 @@ def same_answers(kind, url):
     check(kind + ".unknown_has_no_latest", probe(url, "latest", s)[1] == "none")
     code, one, err = probe(url, "register", s, V1, BACKWARD, "create")
     check(kind + ".register", code == 0 and int(one) >= 0, err)
+    owned = dict(json.loads(row(ID, dict(NOTE, **{"freshet.pii": True}))), doc="Rows",
+                 **{"freshet.owner": "team", "freshet.tags": ["a", "b"], "freshet.deprecated": "v2"})
+    told = json.dumps(owned)
+    code, meta, err = probe(url, "register", s + "-owned", told, BACKWARD, "create")
+    check(kind + ".metadata_does_not_matter", code == 0 and int(meta) >= 0, err)
+    check(kind + ".metadata_same_id", probe(url, "register", s + "-owned", told, BACKWARD, "create")[1] == meta
+          == probe(url, "lookup", s + "-owned", told)[1])
     spaced = json.dumps(json.loads(V1), indent=1)
     check(kind + ".spacing_is_nothing", probe(url, "register", s, spaced, BACKWARD, "create")[1] == one)
     check(kind + ".same_schema_same_id",

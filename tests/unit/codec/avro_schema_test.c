@@ -74,6 +74,7 @@ static void goldens(void **state)
     const fr_table *t = every_column(false), *full = every_column(true);
     f->ts.owner = "team-erp";
     f->ts.tags = (fr_texts){tags, 2};
+    f->ts.deprecated = "use erp.public.types2";
     f->ts.pii = (fr_texts){pii, 1};
     fr_route *r = route(f, t);
     assert_ok(fr_schema_key(f->a, r, &key, &err));

@@ -810,6 +810,117 @@ static void the_check_finds_modes_and_levels(void **state)
     stop(&f);
 }
 
+/* --- what a schema says of its stream ------------------------------------------------------ */
+
+#define OWNED                                                                                      \
+    "{\"type\":\"record\",\"name\":\"Env\",\"fields\":[{\"name\":\"before\",\"type\":[\"null\","   \
+    "{\"type\":\"record\",\"name\":\"Row\",\"doc\":\"Rows\",\"fields\":[{\"name\":\"id\","         \
+    "\"type\":\"long\"},{\"name\":\"mail\",\"type\":\"string\",\"freshet.pii\":true}],"            \
+    "\"freshet.deprecated\":\"use v2\",\"freshet.owner\":\"a\\\"b\","                              \
+    "\"freshet.tags\":[\"x\",\"y\"]}]}]}"
+#define METADATA                                                                                   \
+    ",\"metadata\":{\"properties\":{\"owner\":\"a\\\"b\",\"tags\":\"x, y\",\"deprecated\":"        \
+    "\"use v2\",\"description\":\"Rows\"},\"tags\":{\"**.mail\":[\"PII\"]}}"
+
+static void metadata_goes_with_the_schema(void **state)
+{
+    (void)state;
+    fixture f;
+    static char reply[2048];
+    fr_arena *a = fr_arena_new(0);
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, "{\"schema\":");
+    fr_buf_json(&b, FR_STR(OWNED));
+    fr_buf_text(&b, "}");
+    snprintf(reply, sizeof(reply), "%.*s", FR_ARG(fr_buf_view(&b)));
+    const fake_rule rules[] = {
+        {.prefix = "POST /base/subjects/a-value HTTP", 404, ABSENT},
+        {.prefix = "GET /base/subjects/a-value/versions", 404, ABSENT},
+        {.prefix = "POST /base/subjects/a-value/versions", 200, "{\"id\":9}", .want = METADATA},
+        {.prefix = "GET /base/config", 200, LEVEL},
+        {.prefix = "GET /base/schemas/ids/9", 200, reply},
+        {0}};
+    start(&f, rules);
+    assert_int_equal(reg(&f, OWNED, FR_COMPAT_BACKWARD, true), FR_OK);
+    assert_int_equal(f.id, 9);
+    stop(&f);
+
+    /* One that was registered without it keeps its id. */
+    const fake_rule older[] = {{.prefix = "POST /base/subjects/a-value HTTP",
+                                404,
+                                NO_SCHEMA,
+                                .times = 1,
+                                .want = METADATA},
+                               {.prefix = "POST /base/subjects/a-value HTTP", 200, "{\"id\":4}"},
+                               {.prefix = "GET /base/schemas/ids/4", 200, reply},
+                               {0}};
+    start(&f, older);
+    assert_int_equal(reg(&f, OWNED, FR_COMPAT_BACKWARD, true), FR_OK);
+    assert_int_equal(f.id, 4);
+    assert_null(strstr(f.server->trail, "versions"));
+    stop(&f);
+    fr_arena_free(a);
+}
+
+/* A registry that does not know the member gets the schema alone. */
+static void metadata_that_is_refused_is_left_out(void **state)
+{
+    (void)state;
+    fixture f;
+    static char reply[2048];
+    fr_arena *a = fr_arena_new(0);
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, "{\"schema\":");
+    fr_buf_json(&b, FR_STR(OWNED));
+    fr_buf_text(&b, "}");
+    snprintf(reply, sizeof(reply), "%.*s", FR_ARG(fr_buf_view(&b)));
+    static const char unknown[] = "{\"error_code\":42201,\"message\":\"Unrecognized field\"}";
+    const fake_rule rules[] = {
+        {.prefix = "POST /base/subjects/a-value HTTP", 422, unknown, .times = 1, .want = METADATA},
+        {.prefix = "POST /base/subjects/a-value HTTP", 404, ABSENT},
+        {.prefix = "GET /base/subjects/a-value/versions", 404, ABSENT},
+        {.prefix = "GET /base/config", 200, LEVEL},
+        {.prefix = "POST /base/subjects/a-value/versions",
+         422,
+         unknown,
+         .times = 1,
+         .want = METADATA},
+        {.prefix = "POST /base/subjects/a-value/versions", 200, "{\"id\":9}"},
+        {.prefix = "GET /base/schemas/ids/9", 200, reply},
+        {.prefix = "POST /base/subjects/b-value HTTP", 200, "{\"id\":9}"},
+        {0}};
+    start(&f, rules);
+    assert_int_equal(reg(&f, OWNED, FR_COMPAT_BACKWARD, true), FR_OK);
+    assert_int_equal(f.id, 9);
+    assert_null(strstr(f.server->last, "metadata"));
+    /* And it is not asked again. */
+    int before = atomic_load(&f.server->requests);
+    assert_int_equal(fr_registry_lookup(f.r, "b-value", FR_STR(OWNED), &f.id, &f.err), FR_OK);
+    assert_int_equal(atomic_load(&f.server->requests), before + 1);
+    stop(&f);
+
+    /* A schema that is refused is refused, whatever came with it. */
+    static const fake_rule bad[] = {{.prefix = "POST /base/subjects/a-value HTTP",
+                                     422,
+                                     "{\"error_code\":42201,\"message\":\"Invalid schema\"}"},
+                                    {0}};
+    start(&f, bad);
+    assert_int_equal(reg(&f, OWNED, FR_COMPAT_BACKWARD, true), FR_FAIL);
+    assert_err(&f, FR_ERR_SCHEMA, "registry.invalid_schema", "Invalid schema");
+    stop(&f);
+    fr_arena_free(a);
+}
+
+static void a_schema_says_what_to_use_instead(void **state)
+{
+    (void)state;
+    fr_arena *a = fr_arena_new(0);
+    assert_string_equal(fr_schema_deprecated(a, FR_STR(OWNED)), "use v2");
+    assert_null(fr_schema_deprecated(a, FR_STR(V1)));
+    assert_null(fr_schema_deprecated(a, FR_STR("no schema")));
+    fr_arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -837,6 +948,9 @@ int main(void)
         cmocka_unit_test(schemas_that_freshet_cannot_read_are_data_errors),
         cmocka_unit_test(compatibility_and_latest_of_an_unknown_subject),
         cmocka_unit_test(the_check_finds_modes_and_levels),
+        cmocka_unit_test(metadata_goes_with_the_schema),
+        cmocka_unit_test(metadata_that_is_refused_is_left_out),
+        cmocka_unit_test(a_schema_says_what_to_use_instead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

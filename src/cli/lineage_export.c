@@ -65,7 +65,7 @@ static dataset topic_of(const fr_lineage *l, const fr_lineage_stream *s)
 
 static json_t *schema_facet(const fr_lineage_stream *s, bool of_table)
 {
-    json_t *f = facet("1-1-1", "SchemaDatasetFacet"), *fields = json_array();
+    json_t *f = facet("1-2-0", "SchemaDatasetFacet"), *fields = json_array();
     for (size_t i = 0; i < s->field_count; i++) {
         const fr_lineage_field *field = &s->fields[i];
         if (of_table && field->expression != NULL)
@@ -176,7 +176,7 @@ static json_t *dataset_json(const fr_lineage_stream *s, const dataset *d, bool o
         json_object_set_new(facets, "ownership", f);
     }
     if (s->doc.len > 0) {
-        json_t *f = facet("1-0-1", "DocumentationDatasetFacet");
+        json_t *f = facet("1-1-0", "DocumentationDatasetFacet");
         json_object_set_new(f, "description", text(s->doc));
         json_object_set_new(facets, "documentation", f);
     }
@@ -191,7 +191,7 @@ static void put_event(fr_buf *b, const fr_lineage *l, int64_t now_us, fr_str job
 {
     char when[32];
     fr_time_text(when, now_us);
-    json_t *type = facet("2-0-3", "JobTypeJobFacet");
+    json_t *type = facet("2-0-4", "JobTypeJobFacet");
     json_object_set_new(type, "processingType", json_string("STREAMING"));
     json_object_set_new(type, "integration", json_string("FRESHET"));
     json_t *j =

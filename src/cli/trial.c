@@ -112,15 +112,28 @@ static void tear_down(stage *s)
 
 /* ---- in ------------------------------------------------------------------------------------ */
 
-/* what is not said: NULL, or not logged. */
-static fr_rc fill_row(stage *s, const char *which, const fr_cells *cells, fr_kind other,
-                      fr_row *out)
+static fr_rc check_nulls(stage *s, const char *which, const fr_value *values)
+{
+    for (size_t i = 0; i < s->table->column_count; i++) {
+        if (values[i].kind != FR_NULL || s->table->columns[i].nullable)
+            continue;
+        fr_fail(s->err, FR_ERR_CONFIG, "%s: %s.given.%s: column %.*s is NULL, and cannot be",
+                s->t->test->place, s->t->test->path, which, FR_ARG(s->table->columns[i].name));
+        fr_fail_code(s->err, "test.value");
+        return fr_fail_hint(s->err, "give it a value, or leave not null out of given.types");
+    }
+    return FR_OK;
+}
+
+/* What is not said is NULL. Where only the key of an old row is logged, that says nothing: so does
+ * the table (full_before). */
+static fr_rc fill_row(stage *s, const char *which, const fr_cells *cells, fr_row *out)
 {
     if (!cells->said)
         return FR_OK;
     fr_value *values = fr_batch_row(s->b, s->table, out);
     for (size_t i = 0; i < s->table->column_count; i++)
-        values[i].kind = other;
+        values[i].kind = FR_NULL;
     for (size_t i = 0; i < cells->count; i++) {
         const fr_cell *c = &cells->items[i];
         int at = fr_table_find(s->table, fr_cstr(c->name));
@@ -131,14 +144,8 @@ static fr_rc fill_row(stage *s, const char *which, const fr_cells *cells, fr_kin
             return fr_fail_in(s->err, "%s: %s.given.%s.%s", s->t->test->place, s->t->test->path,
                               which, c->name);
     }
-    for (size_t i = 0; i < s->table->column_count; i++)
-        if (values[i].kind == FR_NULL && !s->table->columns[i].nullable) {
-            fr_fail(s->err, FR_ERR_CONFIG, "%s: %s.given.%s: column %.*s is NULL, and cannot be",
-                    s->t->test->place, s->t->test->path, which, FR_ARG(s->table->columns[i].name));
-            fr_fail_code(s->err, "test.value");
-            return fr_fail_hint(s->err, "give it a value, or leave not null out of given.types");
-        }
-    return FR_OK;
+    bool key_only = cells == &s->t->test->before && !s->table->full_before;
+    return key_only ? FR_OK : check_nulls(s, which, values);
 }
 
 static fr_rc fill(stage *s)
@@ -147,9 +154,8 @@ static fr_rc fill(stage *s)
     fr_batch_add(s->b, FR_OP_TABLE, s->table);
     fr_event *e = fr_batch_add(s->b, test->op, s->table);
     e->position = (fr_position){.lsn = 1, .resume = FR_STR("{}")};
-    /* Values that a log lacks are NULL where only its key is logged: the table says so. */
-    FR_TRY(fill_row(s, "before", &test->before, FR_NULL, &e->before));
-    return fill_row(s, "after", &test->after, FR_NULL, &e->after);
+    FR_TRY(fill_row(s, "before", &test->before, &e->before));
+    return fill_row(s, "after", &test->after, &e->after);
 }
 
 /* ---- out ----------------------------------------------------------------------------------- */

@@ -74,6 +74,12 @@ extern const fr_connectors fr_cli_connectors;
 void fr_cli_problem(const fr_cli *cli, fr_buf *b, const fr_problem *p);
 json_t *fr_cli_problem_json(const fr_problem *p);
 
+/* A text of somebody else's, on one line: what a terminal would obey becomes '?'. */
+void fr_cli_shown(fr_buf *b, fr_str s);
+json_t *fr_cli_json_text(fr_str s); /* the same for --json; it need not be UTF-8 */
+/* All of a file. CONFIG: it cannot be written. */
+fr_rc fr_cli_write_file(const char *name, fr_str text, fr_err *err);
+
 /* A finding as one line of `plan` and `doctor`; its hint below. */
 void fr_cli_finding(fr_cli *cli, const fr_finding *f);
 json_t *fr_cli_finding_json(const fr_finding *f);

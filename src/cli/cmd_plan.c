@@ -1,21 +1,7 @@
 /* freshet plan: what is so, what blocks, what apply would make. */
 #include "cli/plan.h"
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static fr_rc write_file(const char *name, const fr_buf *text, fr_err *err)
-{
-    FILE *out = fopen(name, "we");
-    bool good = out != NULL && fwrite(text->ptr, 1, text->len, out) == text->len;
-    good = (out == NULL || fclose(out) == 0) && good;
-    if (good)
-        return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG, "%s: %s", name, strerror(errno));
-    fr_fail_code(err, "cli.unwritable");
-    return fr_fail_hint(err, "choose a file that can be written");
-}
 
 static fr_rc write_files(fr_cli *cli, const fr_look *l, fr_err *err)
 {
@@ -24,7 +10,7 @@ static fr_rc write_files(fr_cli *cli, const fr_look *l, fr_err *err)
     fr_rc rc = FR_OK;
     if (sql != NULL) {
         fr_look_sql(&text, l);
-        rc = write_file(sql, &text, err);
+        rc = fr_cli_write_file(sql, fr_buf_view(&text), err);
     }
     if (out != NULL && rc == FR_OK) {
         json_t *j = fr_look_json(l);
@@ -33,7 +19,7 @@ static fr_rc write_files(fr_cli *cli, const fr_look *l, fr_err *err)
         fr_buf_printf(&text, "%s\n", dump);
         free(dump);
         json_decref(j);
-        rc = write_file(out, &text, err);
+        rc = fr_cli_write_file(out, fr_buf_view(&text), err);
     }
     fr_buf_free(&text);
     return rc;

@@ -1,7 +1,6 @@
 /* freshet test: given a row, are the events those that are expected? */
 #include "cli/cli.h"
 #include "cli/trial.h"
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,13 +15,6 @@ typedef struct report {
 
 /* ---- text ---------------------------------------------------------------------------------- */
 
-/* One line, and nothing that a terminal would obey. */
-static void put_shown(fr_buf *b, fr_str s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        fr_buf_u8(b, (unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7F ? '?' : (uint8_t)s.ptr[i]);
-}
-
 static void put_cells(fr_buf *b, const char *label, const fr_trial_cells *cells)
 {
     if (cells->count == 0)
@@ -30,9 +22,9 @@ static void put_cells(fr_buf *b, const char *label, const fr_trial_cells *cells)
     fr_buf_printf(b, " %s {", label);
     for (size_t i = 0; i < cells->count; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
-        put_shown(b, cells->items[i].name);
+        fr_cli_shown(b, cells->items[i].name);
         fr_buf_text(b, ": ");
-        put_shown(b, cells->items[i].null ? FR_STR("null") : cells->items[i].text);
+        fr_cli_shown(b, cells->items[i].null ? FR_STR("null") : cells->items[i].text);
     }
     fr_buf_text(b, "}");
 }
@@ -44,7 +36,7 @@ static void put_events(fr_buf *b, const fr_trial *t)
     for (size_t i = 0; i < t->event_count; i++) {
         const fr_trial_event *e = &t->events[i];
         fr_buf_printf(b, "      came: %s ", e->op);
-        put_shown(b, e->topic);
+        fr_cli_shown(b, e->topic);
         put_cells(b, "key", &e->key);
         put_cells(b, "before", &e->before);
         put_cells(b, "after", &e->after);
@@ -57,11 +49,11 @@ static void put_differences(fr_buf *b, const fr_trial *t)
     for (size_t i = 0; i < t->difference_count; i++) {
         const fr_difference *d = &t->differences[i];
         fr_buf_text(b, "      ");
-        put_shown(b, fr_cstr(d->what));
+        fr_cli_shown(b, fr_cstr(d->what));
         fr_buf_text(b, "\n        expected  ");
-        put_shown(b, d->expected);
+        fr_cli_shown(b, d->expected);
         fr_buf_text(b, "\n        got       ");
-        put_shown(b, d->got);
+        fr_cli_shown(b, d->got);
         fr_buf_text(b, "\n");
     }
 }
@@ -69,9 +61,9 @@ static void put_differences(fr_buf *b, const fr_trial *t)
 static void put_error(fr_buf *b, const fr_trial *t)
 {
     fr_buf_text(b, "      ");
-    put_shown(b, fr_cstr(t->err.text));
+    fr_cli_shown(b, fr_cstr(t->err.text));
     fr_buf_text(b, "\n      → ");
-    put_shown(b, fr_cstr(fr_err_hint(&t->err)));
+    fr_cli_shown(b, fr_cstr(fr_err_hint(&t->err)));
     fr_buf_text(b, "\n");
 }
 
@@ -80,7 +72,7 @@ static void put_trial(report *r, const fr_trial *t)
     fr_buf *b = &r->cli->out;
     bool good = t->verdict == FR_TRIAL_PASSED;
     fr_buf_text(b, fr_cli_glyph(r->cli, good ? FR_GLYPH_FINE : FR_GLYPH_FAIL));
-    put_shown(b, fr_cstr(t->test->name));
+    fr_cli_shown(b, fr_cstr(t->test->name));
     if (!good)
         fr_buf_printf(b, "   %s", t->test->place);
     fr_buf_text(b, "\n");
@@ -95,18 +87,13 @@ static void put_trial(report *r, const fr_trial *t)
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
-static json_t *text(fr_str s)
-{
-    json_t *j = json_stringn(s.ptr == NULL ? "" : s.ptr, s.len);
-    return j != NULL ? j : json_string("(no UTF-8)");
-}
-
 static json_t *cells_json(const fr_trial_cells *cells)
 {
     json_t *j = json_object();
     for (size_t i = 0; i < cells->count; i++)
         json_object_setn_new(j, cells->items[i].name.ptr, cells->items[i].name.len,
-                             cells->items[i].null ? json_null() : text(cells->items[i].text));
+                             cells->items[i].null ? json_null()
+                                                  : fr_cli_json_text(cells->items[i].text));
     return j;
 }
 
@@ -116,16 +103,16 @@ static json_t *trial_json(const report *r, const fr_trial *t)
     json_t *events = json_array(), *differences = json_array();
     for (size_t i = 0; i < t->event_count; i++) {
         const fr_trial_event *e = &t->events[i];
-        json_array_append_new(events,
-                              json_pack("{s:s,s:o,s:o,s:o,s:o}", "op", e->op, "topic",
-                                        text(e->topic), "key", cells_json(&e->key), "before",
-                                        cells_json(&e->before), "after", cells_json(&e->after)));
+        json_array_append_new(
+            events, json_pack("{s:s,s:o,s:o,s:o,s:o}", "op", e->op, "topic",
+                              fr_cli_json_text(e->topic), "key", cells_json(&e->key), "before",
+                              cells_json(&e->before), "after", cells_json(&e->after)));
     }
     for (size_t i = 0; i < t->difference_count; i++)
         json_array_append_new(differences,
                               json_pack("{s:s,s:o,s:o}", "what", t->differences[i].what, "expected",
-                                        text(t->differences[i].expected), "got",
-                                        text(t->differences[i].got)));
+                                        fr_cli_json_text(t->differences[i].expected), "got",
+                                        fr_cli_json_text(t->differences[i].got)));
     json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o}", "file", r->file, "name", t->test->name,
                           "table", t->test->table, "place", t->test->place, "verdict",
                           verdicts[t->verdict], "differences", differences, "events", events);
@@ -188,7 +175,6 @@ static void put_case(report *r, const fr_trial *t)
 
 static fr_rc write_junit(const report *r, const char *name, fr_err *err)
 {
-    FILE *out = fopen(name, "we");
     fr_buf b = {0};
     fr_buf_printf(&b,
                   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"freshet\" "
@@ -196,14 +182,9 @@ static fr_rc write_junit(const report *r, const char *name, fr_err *err)
                   r->passed + r->failed + r->bad, r->failed, r->bad, (double)r->took_us / 1e6);
     fr_buf_str(&b, fr_buf_view(&r->junit));
     fr_buf_text(&b, "</testsuite>\n");
-    bool good = out != NULL && fwrite(b.ptr, 1, b.len, out) == b.len;
-    good = (out == NULL || fclose(out) == 0) && good;
+    fr_rc rc = fr_cli_write_file(name, fr_buf_view(&b), err);
     fr_buf_free(&b);
-    if (good)
-        return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG, "%s: %s", name, strerror(errno));
-    fr_fail_code(err, "cli.unwritable");
-    return fr_fail_hint(err, "choose a file that can be written");
+    return rc;
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */

@@ -9,12 +9,6 @@
 #define PRODUCER "urn:freshet:" FR_VERSION
 #define SPEC "https://openlineage.io/spec/"
 
-static json_t *text(fr_str s)
-{
-    json_t *j = json_stringn(s.ptr == NULL ? "" : s.ptr, s.len);
-    return j != NULL ? j : json_string("(no UTF-8)");
-}
-
 /* An empty facet; file: of its schema, "1-2-0/ColumnLineageDatasetFacet". */
 static json_t *facet(const char *version, const char *name)
 {
@@ -70,11 +64,12 @@ static json_t *schema_facet(const fr_lineage_stream *s, bool of_table)
         const fr_lineage_field *field = &s->fields[i];
         if (of_table && field->expression != NULL)
             continue;
-        json_t *j = json_pack("{s:o}", "name", text(of_table ? field->from[0] : field->name));
+        json_t *j =
+            json_pack("{s:o}", "name", fr_cli_json_text(of_table ? field->from[0] : field->name));
         if (of_table && field->type.len > 0)
-            json_object_set_new(j, "type", text(field->type));
+            json_object_set_new(j, "type", fr_cli_json_text(field->type));
         if (field->doc.len > 0)
-            json_object_set_new(j, "description", text(field->doc));
+            json_object_set_new(j, "description", fr_cli_json_text(field->doc));
         json_array_append_new(fields, j);
     }
     json_object_set_new(f, "fields", fields);
@@ -89,13 +84,14 @@ static json_t *transformation(const fr_lineage_field *f)
                  : f->mask != NULL     ? (fr_str){f->mask, strcspn(f->mask, ":")}
                                        : FR_STR("");
     return json_pack("{s:s,s:s,s:o,s:b}", "type", "DIRECT", "subtype", subtype, "description",
-                     text(how), "masking", f->mask != NULL);
+                     fr_cli_json_text(how), "masking", f->mask != NULL);
 }
 
 static json_t *input_field(const dataset *from, fr_str field, json_t *how)
 {
-    return json_pack("{s:o,s:o,s:o,s:[o]}", "namespace", text(from->namespace), "name",
-                     text(from->name), "field", text(field), "transformations", how);
+    return json_pack("{s:o,s:o,s:o,s:[o]}", "namespace", fr_cli_json_text(from->namespace), "name",
+                     fr_cli_json_text(from->name), "field", fr_cli_json_text(field),
+                     "transformations", how);
 }
 
 /* From a table into a stream. */
@@ -139,10 +135,10 @@ static json_t *copy_facet(const fr_lineage_stream *s, const dataset *from)
 
 static void add_tag(json_t *tags, fr_str key, fr_str value, fr_str field)
 {
-    json_t *j =
-        json_pack("{s:o,s:o,s:s}", "key", text(key), "value", text(value), "source", "FRESHET");
+    json_t *j = json_pack("{s:o,s:o,s:s}", "key", fr_cli_json_text(key), "value",
+                          fr_cli_json_text(value), "source", "FRESHET");
     if (field.len > 0)
-        json_object_set_new(j, "field", text(field));
+        json_object_set_new(j, "field", fr_cli_json_text(field));
     json_array_append_new(tags, j);
 }
 
@@ -170,18 +166,19 @@ static json_t *dataset_json(const fr_lineage_stream *s, const dataset *d, bool o
     json_object_set_new(facets, "tags", tags_facet(s, of_table));
     if (s->settings != NULL && s->settings->owner != NULL) {
         json_t *f = facet("1-0-1", "OwnershipDatasetFacet");
-        json_object_set_new(
-            f, "owners",
-            json_pack("[{s:o,s:s}]", "name", text(fr_cstr(s->settings->owner)), "type", "OWNER"));
+        json_object_set_new(f, "owners",
+                            json_pack("[{s:o,s:s}]", "name",
+                                      fr_cli_json_text(fr_cstr(s->settings->owner)), "type",
+                                      "OWNER"));
         json_object_set_new(facets, "ownership", f);
     }
     if (s->doc.len > 0) {
         json_t *f = facet("1-1-0", "DocumentationDatasetFacet");
-        json_object_set_new(f, "description", text(s->doc));
+        json_object_set_new(f, "description", fr_cli_json_text(s->doc));
         json_object_set_new(facets, "documentation", f);
     }
-    return json_pack("{s:o,s:o,s:o}", "namespace", text(d->namespace), "name", text(d->name),
-                     "facets", facets);
+    return json_pack("{s:o,s:o,s:o}", "namespace", fr_cli_json_text(d->namespace), "name",
+                     fr_cli_json_text(d->name), "facets", facets);
 }
 
 /* ---- events -------------------------------------------------------------------------------- */
@@ -197,8 +194,8 @@ static void put_event(fr_buf *b, const fr_lineage *l, int64_t now_us, fr_str job
     json_t *j =
         json_pack("{s:s,s:s,s:s,s:{s:s,s:o,s:{s:o}},s:[o],s:[o]}", "eventTime", when, "producer",
                   PRODUCER, "schemaURL", SPEC "2-0-2/OpenLineage.json#/$defs/JobEvent", "job",
-                  "namespace", l->config->name, "name", text(job), "facets", "jobType", type,
-                  "inputs", input, "outputs", output);
+                  "namespace", l->config->name, "name", fr_cli_json_text(job), "facets", "jobType",
+                  type, "inputs", input, "outputs", output);
     char *dump = json_dumps(j, JSON_COMPACT);
     fr_buf_printf(b, "%s\n", dump);
     free(dump);

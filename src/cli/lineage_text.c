@@ -2,23 +2,11 @@
 #include "cli/lineage.h"
 #include <string.h>
 
-/* A name of somebody else's: what a terminal would obey is not shown. */
-static void put_clean(fr_buf *b, fr_str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        bool second = c == 0xC2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] >= 0x80 &&
-                      (unsigned char)s.ptr[i + 1] <= 0x9F;
-        fr_buf_u8(b, c < 0x20 || c == 0x7F || second ? '?' : c);
-        i += second ? 1 : 0;
-    }
-}
-
 static void put_list(fr_buf *b, const fr_str *items, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
-        put_clean(b, items[i]);
+        fr_cli_shown(b, items[i]);
     }
 }
 
@@ -26,25 +14,25 @@ static void put_texts(fr_buf *b, const char *label, const fr_texts *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         fr_buf_text(b, i > 0 ? ", " : label);
-        put_clean(b, fr_cstr(list->items[i]));
+        fr_cli_shown(b, fr_cstr(list->items[i]));
     }
 }
 
 static void put_head(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s)
 {
-    put_clean(b, fr_lineage_table(l, s));
+    fr_cli_shown(b, fr_lineage_table(l, s));
     if (s->source == FR_LINEAGE_FOREIGN) {
         fr_buf_text(b, "   a topic that no source of this file writes\n");
         return;
     }
     fr_buf_text(b, " → ");
     if (s->topic.len > 0)
-        put_clean(b, s->topic);
+        fr_cli_shown(b, s->topic);
     else
         fr_buf_text(b, s->pattern ? "a topic a table" : "the topic that each row names");
     if (s->settings->owner != NULL) {
         fr_buf_text(b, "   owner ");
-        put_clean(b, fr_cstr(s->settings->owner));
+        fr_cli_shown(b, fr_cstr(s->settings->owner));
     }
     put_texts(b, "   tags ", &s->settings->tags);
     fr_buf_text(b, "\n");
@@ -55,12 +43,12 @@ static void put_notes(fr_cli *cli, fr_buf *b, const fr_lineage *l, const fr_line
 {
     if (s->deprecated != NULL) {
         fr_buf_printf(b, "  %sdeprecated: ", fr_cli_glyph(cli, FR_GLYPH_WARN));
-        put_clean(b, fr_cstr(s->deprecated));
+        fr_cli_shown(b, fr_cstr(s->deprecated));
         fr_buf_text(b, "\n");
     }
     if (s->doc.len > 0 && cli->verbose) {
         fr_buf_text(b, "  ");
-        put_clean(b, s->doc);
+        fr_cli_shown(b, s->doc);
         fr_buf_text(b, "\n");
     }
     if (s->source == FR_LINEAGE_FOREIGN)
@@ -89,9 +77,9 @@ static void put_targets(fr_buf *b, const fr_lineage *l, const fr_lineage_stream 
     for (size_t i = 0; i < s->target_count; i++) {
         const fr_lineage_target *t = &s->targets[i];
         fr_buf_printf(b, "%s %s ", i > 0 ? "," : " ─→", l->config->sinks[t->sink].name);
-        put_clean(b, fr_lineage_target_name(l, t));
+        fr_cli_shown(b, fr_lineage_target_name(l, t));
         fr_buf_text(b, field.len > 0 ? "." : "");
-        put_clean(b, field);
+        fr_cli_shown(b, field);
     }
     fr_buf_text(b, "\n");
 }
@@ -104,22 +92,22 @@ static void put_field(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s
     fr_buf_text(b, "  ");
     for (size_t i = 0; i < f->from_count; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
-        put_clean(b, table);
+        fr_cli_shown(b, table);
         fr_buf_text(b, ".");
-        put_clean(b, f->from[i]);
+        fr_cli_shown(b, f->from[i]);
     }
     fr_buf_text(b, f->from_count > 0 ? " ─" : "─");
     if (f->mask != NULL)
-        put_clean(b, mask_word(f));
+        fr_cli_shown(b, mask_word(f));
     if (f->expression != NULL) {
         fr_buf_text(b, "[");
-        put_clean(b, fr_cstr(f->expression));
+        fr_cli_shown(b, fr_cstr(f->expression));
         fr_buf_text(b, "]");
     }
     fr_buf_text(b, "→ ");
-    put_clean(b, s->topic);
+    fr_cli_shown(b, s->topic);
     fr_buf_text(b, s->topic.len > 0 ? "." : "");
-    put_clean(b, f->name);
+    fr_cli_shown(b, f->name);
     fr_buf_text(b, f->pii ? " (PII)" : "");
     fr_buf_text(b, f->key ? " (key)" : "");
     put_targets(b, l, s, f->name);
@@ -136,7 +124,7 @@ void fr_lineage_text(fr_cli *cli, const fr_lineage *l)
             put_field(b, l, s, &s->fields[k]);
         if (s->field_count == 0 || !s->whole) {
             fr_buf_text(b, "  ");
-            put_clean(b, fr_lineage_table(l, s));
+            fr_cli_shown(b, fr_lineage_table(l, s));
             fr_buf_text(b, s->source == FR_LINEAGE_FOREIGN ? "" : ".*");
             put_targets(b, l, s, FR_STR(""));
         }
@@ -146,23 +134,17 @@ void fr_lineage_text(fr_cli *cli, const fr_lineage *l)
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
-static json_t *text(fr_str s)
-{
-    json_t *j = json_stringn(s.ptr == NULL ? "" : s.ptr, s.len);
-    return j != NULL ? j : json_string("(no UTF-8)");
-}
-
 static void set(json_t *j, const char *name, fr_str s)
 {
     if (s.len > 0)
-        json_object_set_new(j, name, text(s));
+        json_object_set_new(j, name, fr_cli_json_text(s));
 }
 
 static json_t *texts(const fr_texts *list)
 {
     json_t *out = json_array();
     for (size_t i = 0; i < list->count; i++)
-        json_array_append_new(out, text(fr_cstr(list->items[i])));
+        json_array_append_new(out, fr_cli_json_text(fr_cstr(list->items[i])));
     return out;
 }
 
@@ -170,14 +152,14 @@ static json_t *strs(const fr_str *items, size_t count)
 {
     json_t *out = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(out, text(items[i]));
+        json_array_append_new(out, fr_cli_json_text(items[i]));
     return out;
 }
 
 static json_t *field_json(const fr_lineage_field *f)
 {
     json_t *j = json_object();
-    json_object_set_new(j, "field", text(f->name));
+    json_object_set_new(j, "field", fr_cli_json_text(f->name));
     json_object_set_new(j, "from", strs(f->from, f->from_count));
     if (f->expression != NULL)
         set(j, "expression", fr_cstr(f->expression));
@@ -208,7 +190,7 @@ static json_t *stream_json(const fr_lineage *l, const fr_lineage_stream *s)
 {
     json_t *j = json_object(), *fields = json_array(), *targets = json_array();
     if (s->source != FR_LINEAGE_FOREIGN)
-        json_object_set_new(j, "table", text(fr_lineage_table(l, s)));
+        json_object_set_new(j, "table", fr_cli_json_text(fr_lineage_table(l, s)));
     set(j, "topic", s->topic);
     set(j, "description", s->doc);
     if (s->deprecated != NULL)
@@ -218,9 +200,10 @@ static json_t *stream_json(const fr_lineage *l, const fr_lineage_stream *s)
     for (size_t i = 0; i < s->field_count; i++)
         json_array_append_new(fields, field_json(&s->fields[i]));
     for (size_t i = 0; i < s->target_count; i++)
-        json_array_append_new(targets, json_pack("{s:s,s:o}", "sink",
-                                                 l->config->sinks[s->targets[i].sink].name, "table",
-                                                 text(fr_lineage_target_name(l, &s->targets[i]))));
+        json_array_append_new(
+            targets,
+            json_pack("{s:s,s:o}", "sink", l->config->sinks[s->targets[i].sink].name, "table",
+                      fr_cli_json_text(fr_lineage_target_name(l, &s->targets[i]))));
     json_object_set_new(j, "fields", fields);
     json_object_set_new(j, "sinks", targets);
     return j;

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "connectors/list.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,6 +70,36 @@ void fr_cli_problem(const fr_cli *cli, fr_buf *b, const fr_problem *p)
 {
     fr_buf_text(b, fr_cli_glyph(cli, p->warning ? FR_GLYPH_WARN : FR_GLYPH_FAIL));
     fr_problem_text(b, p);
+}
+
+/* Controls of both kinds, U+0000 to U+001F and U+007F to U+009F. */
+void fr_cli_shown(fr_buf *b, fr_str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        bool second = c == 0xC2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] >= 0x80 &&
+                      (unsigned char)s.ptr[i + 1] <= 0x9F;
+        fr_buf_u8(b, c < 0x20 || c == 0x7F || second ? '?' : c);
+        i += second ? 1 : 0;
+    }
+}
+
+json_t *fr_cli_json_text(fr_str s)
+{
+    json_t *j = json_stringn(s.ptr == NULL ? "" : s.ptr, s.len);
+    return j != NULL ? j : json_string("(no UTF-8)");
+}
+
+fr_rc fr_cli_write_file(const char *name, fr_str text, fr_err *err)
+{
+    FILE *out = fopen(name, "we");
+    bool good = out != NULL && fwrite(text.ptr, 1, text.len, out) == text.len;
+    good = (out == NULL || fclose(out) == 0) && good;
+    if (good)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "%s: %s", name, strerror(errno));
+    fr_fail_code(err, "cli.unwritable");
+    return fr_fail_hint(err, "choose a file that can be written");
 }
 
 static void set_text(json_t *j, const char *name, const char *text)

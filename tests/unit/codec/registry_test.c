@@ -822,17 +822,21 @@ static void the_check_finds_modes_and_levels(void **state)
     ",\"metadata\":{\"properties\":{\"owner\":\"a\\\"b\",\"tags\":\"x, y\",\"deprecated\":"        \
     "\"use v2\",\"description\":\"Rows\"},\"tags\":{\"**.mail\":[\"PII\"]}}"
 
-static void metadata_goes_with_the_schema(void **state)
+static const char *owned_reply(fr_arena *a)
 {
-    (void)state;
-    fixture f;
-    static char reply[2048];
-    fr_arena *a = fr_arena_new(0);
     fr_buf b = {.arena = a};
     fr_buf_text(&b, "{\"schema\":");
     fr_buf_json(&b, FR_STR(OWNED));
     fr_buf_text(&b, "}");
-    snprintf(reply, sizeof(reply), "%.*s", FR_ARG(fr_buf_view(&b)));
+    return fr_arena_cstr(a, fr_buf_view(&b));
+}
+
+static void metadata_goes_with_the_schema(void **state)
+{
+    (void)state;
+    fixture f;
+    fr_arena *a = fr_arena_new(0);
+    const char *reply = owned_reply(a);
     const fake_rule rules[] = {
         {.prefix = "POST /base/subjects/a-value HTTP", 404, ABSENT},
         {.prefix = "GET /base/subjects/a-value/versions", 404, ABSENT},
@@ -867,13 +871,8 @@ static void metadata_that_is_refused_is_left_out(void **state)
 {
     (void)state;
     fixture f;
-    static char reply[2048];
     fr_arena *a = fr_arena_new(0);
-    fr_buf b = {.arena = a};
-    fr_buf_text(&b, "{\"schema\":");
-    fr_buf_json(&b, FR_STR(OWNED));
-    fr_buf_text(&b, "}");
-    snprintf(reply, sizeof(reply), "%.*s", FR_ARG(fr_buf_view(&b)));
+    const char *reply = owned_reply(a);
     static const char unknown[] = "{\"error_code\":42201,\"message\":\"Unrecognized field\"}";
     const fake_rule rules[] = {
         {.prefix = "POST /base/subjects/a-value HTTP", 422, unknown, .times = 1, .want = METADATA},

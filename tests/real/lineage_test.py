@@ -2,11 +2,14 @@
 """freshet lineage: what it says of a configuration, of a catalog, and whether that is what a pipeline
 then publishes and applies. Forms for other programs are read by rules of their own. With FRESHET_REGEN_GOLDEN
 tests/golden/lineage is written instead of compared."""
+import contextlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import FRESHET, ROOT, PG_SOURCE, Pipeline, case, eventually, finish  # noqa: E402
@@ -145,6 +148,18 @@ with case("lineage.openlineage"):
     till = by['sales.shop.odd "name"]--><b>{|}\\\n#;`&']["inputs"][0]
     assert (till["namespace"], till["name"].split(".")[0]) == ("mysql://till-db:3306", "shop")
     assert by["copy.erp.orders"]["outputs"][0]["namespace"] == "file:/var/lib/copy.db"
+
+with case("lineage.of_a_polled_source"):
+    with tempfile.TemporaryDirectory() as tmp:
+        with contextlib.closing(sqlite3.connect(os.path.join(tmp, "x.db"))) as c:
+            c.execute("create table t (id integer primary key, at timestamp, v text)")
+        box = os.path.join(tmp, "freshet.yaml")
+        with open(box, "w") as g:
+            g.write("version: 1\nname: box\nkafka: {brokers: ['127.0.0.1:1']}\nregistry: {url: 'file:/nowhere'}\nsources: {box: "
+                    "{type: sqlite, path: %s/x.db, tables: {main.t: {method: query, poll: {column: at}, pii: [v]}}}}\n" % tmp)
+        (s,) = document(config=box)["streams"]
+        assert s["columns"] == "catalog" and [(f["field"], f["key"], f["pii"]) for f in s["fields"]] == \
+            [("id", True, False), ("at", False, False), ("v", False, True)], s
 
 p = Pipeline(PG_SOURCE + """
       public.orders:

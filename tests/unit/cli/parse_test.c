@@ -28,6 +28,8 @@ VERB(completion)
 VERB(help)
 VERB(docs)
 VERB(demo)
+VERB(lineage)
+VERB(test)
 
 static fr_err err;
 static fr_cli cli;

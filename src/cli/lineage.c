@@ -1,4 +1,5 @@
 #include "cli/lineage.h"
+#include "codec/contract.h"
 #include "poll/poll.h"
 #include "transform/derive.h"
 #include "transform/expr_text.h"
@@ -157,6 +158,14 @@ static bool is_key(const fr_route *r, size_t column)
     return false;
 }
 
+/* A contract has names of its own. */
+static void set_pinned(work *w, const fr_route *r, size_t column, fr_lineage_field *f)
+{
+    const fr_contract_field *field = r->pin == NULL ? NULL : r->pin->columns[column].field;
+    if (field != NULL)
+        f->name = fr_arena_str(w->a, fr_avro_name_back(w->a, field->name));
+}
+
 /* A table as it is. */
 static fr_rc fields_of_route(work *w, const fr_route *r, fr_lineage_stream *s)
 {
@@ -168,9 +177,11 @@ static fr_rc fields_of_route(work *w, const fr_route *r, fr_lineage_stream *s)
         if (fr_route_derived(r, r->fields[i])) {
             const fr_pair *pair = &derive->items[r->fields[i] - r->source->column_count];
             FR_TRY(set_derived(w, r->source, r->settings, pair, f));
+            set_pinned(w, r, r->fields[i], f);
             continue;
         }
         set_column(w, r->settings, fr_route_name(r, r->fields[i]), f);
+        set_pinned(w, r, r->fields[i], f);
         f->key = is_key(r, r->fields[i]);
         f->type = fr_arena_str(w->a, c->native_type);
         f->doc = fr_arena_str(w->a, c->doc);
@@ -226,6 +237,52 @@ static fr_rc fields_of_settings(work *w, const fr_table_settings *t, fr_lineage_
     return set_filter(w, NULL, s);
 }
 
+/* ---- contracts ---- */
+
+/* A field of the contract that no column is known for: one of its name. */
+static void set_unmet(work *w, const fr_table_settings *t, fr_str name, fr_lineage_field *f)
+{
+    fr_str column = name;
+    for (size_t i = 0; i < t->column_rename.count; i++)
+        if (fr_str_is(name, t->column_rename.items[i].value))
+            column = fr_cstr(t->column_rename.items[i].name);
+    set_column(w, t, column, f);
+    f->name = name;
+    if (fr_texts_have(&t->columns_exclude, column))
+        f->from_count = 0; /* its default is written */
+}
+
+/* Of a table whose columns nobody has told: its contract has all fields that are published. */
+static fr_rc pin_named(work *w, fr_lineage_stream *s)
+{
+    const fr_contract *c = s->topic.len == 0 || s->settings->outbox.on
+                               ? NULL
+                               : fr_contract_file(w->settings, s->settings, s->topic);
+    const fr_contract_record *r;
+    if (c == NULL)
+        return FR_OK;
+    FR_TRY(fr_contract_parse(w->a, c, &r, w->err));
+    fr_lineage_field *old = s->fields;
+    size_t count = s->field_count;
+    s->fields = fr_arena_alloc(w->a, (r->field_count + 1) * sizeof(*s->fields));
+    s->field_count = 0;
+    for (size_t i = 0; i < r->field_count; i++) {
+        fr_lineage_field *f = &s->fields[s->field_count++];
+        fr_str name = fr_avro_name_back(w->a, r->fields[i].name);
+        bool met = false;
+        for (size_t k = 0; k < count && !met; k++) {
+            met = fr_contract_find(r, fr_avro_name(w->a, old[k].name)) == &r->fields[i];
+            if (met)
+                *f = old[k];
+        }
+        if (!met)
+            set_unmet(w, s->settings, name, f);
+        f->name = name;
+    }
+    s->whole = true;
+    return FR_OK;
+}
+
 /* ---- streams ----------------------------------------------------------------------------- */
 
 static void set_meta(fr_lineage_stream *s, int source, const fr_table_settings *t, fr_str doc)
@@ -258,15 +315,15 @@ static fr_rc add_looked_up(work *w, const fr_table *t)
 }
 
 /* As the router would have it, of a table of which only the name is known. */
-static fr_rc topic_of(work *w, fr_router *plain, fr_lineage_stream *s)
+static fr_rc plain_topic(fr_router *plain, fr_arena *a, fr_str space, fr_str name, fr_str *out,
+                         fr_err *err)
 {
     static const fr_column any = {.name = {"any", 3}, .kind = FR_TEXT};
     const fr_route *r;
-    fr_table like = {.space = s->space, .name = s->name, .column_count = 1, .columns = &any};
+    fr_table like = {.space = space, .name = name, .column_count = 1, .columns = &any};
     const fr_table *t = fr_table_new(&like);
-    fr_rc rc = fr_router_route(plain, t, &r, w->err);
-    if (rc == FR_OK)
-        s->topic = rows_say(s->settings) ? FR_STR("") : fr_arena_str(w->a, r->topic);
+    fr_rc rc = fr_router_route(plain, t, &r, err);
+    *out = rc == FR_OK ? fr_arena_str(a, r->topic) : FR_STR("");
     fr_table_unref(t);
     return rc;
 }
@@ -283,20 +340,23 @@ static fr_rc add_named(work *w, fr_router *plain, const fr_table_settings *t)
     if (!s->pattern && dot != NULL) {
         s->space = (fr_str){t->pattern, (size_t)(dot - t->pattern)};
         s->name = fr_cstr(dot + 1);
-        FR_TRY(topic_of(w, plain, s));
+        if (!rows_say(t))
+            FR_TRY(plain_topic(plain, w->a, s->space, s->name, &s->topic, w->err));
     }
-    return fields_of_settings(w, t, s);
+    FR_TRY(fields_of_settings(w, t, s));
+    return pin_named(w, s);
 }
 
 /* Settings that leave nothing but where events go, so that a table is routed whose columns nobody
  * has told. */
-static const fr_source_settings *plain_settings(work *w)
+static const fr_source_settings *plain_settings(const fr_source_settings *settings, fr_arena *a)
 {
-    fr_source_settings *s = fr_arena_alloc(w->a, sizeof(*s));
-    *s = *w->settings;
-    s->tables = fr_arena_alloc(w->a, (s->table_count + 1) * sizeof(*s->tables));
+    fr_source_settings *s = fr_arena_alloc(a, sizeof(*s));
+    *s = *settings;
+    s->contract_count = 0;
+    s->tables = fr_arena_alloc(a, (s->table_count + 1) * sizeof(*s->tables));
     for (size_t i = 0; i < s->table_count; i++) {
-        const fr_table_settings *t = &w->settings->tables[i];
+        const fr_table_settings *t = &settings->tables[i];
         s->tables[i] = (fr_table_settings){.pattern = t->pattern,
                                            .regex = t->regex,
                                            .place = t->place,
@@ -312,10 +372,19 @@ static const fr_source_settings *plain_settings(work *w)
 
 static fr_rc add_all_named(work *w)
 {
-    fr_router *plain = fr_router_new(plain_settings(w));
+    fr_router *plain = fr_router_new(plain_settings(w->settings, w->a));
     fr_rc rc = FR_OK;
     for (size_t i = 0; i < w->settings->table_count && rc != FR_FAIL; i++)
         rc = add_named(w, plain, &w->settings->tables[i]);
+    fr_router_free(plain);
+    return rc == FR_FAIL ? FR_FAIL : FR_OK;
+}
+
+fr_rc fr_lineage_topic(const fr_source_settings *s, fr_arena *a, fr_str space, fr_str name,
+                       fr_str *out, fr_err *err)
+{
+    fr_router *plain = fr_router_new(plain_settings(s, a));
+    fr_rc rc = plain_topic(plain, a, space, name, out, err);
     fr_router_free(plain);
     return rc == FR_FAIL ? FR_FAIL : FR_OK;
 }

@@ -65,6 +65,10 @@ fr_str fr_lineage_target_name(const fr_lineage *l, const fr_lineage_target *t);
 fr_str fr_lineage_server(fr_arena *a, const char *type, const char *name, const fr_option *options,
                          const void *settings, fr_str *database);
 
+/* The topic of a table of which only the name is known: as the router has it. CONFIG. */
+fr_rc fr_lineage_topic(const fr_source_settings *s, fr_arena *a, fr_str space, fr_str name,
+                       fr_str *out, fr_err *err);
+
 /* How it is shown. */
 void fr_lineage_text(fr_cli *cli, const fr_lineage *l);
 json_t *fr_lineage_json(const fr_lineage *l);

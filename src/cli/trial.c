@@ -1,6 +1,7 @@
 #include "cli/trial.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "cli/lineage.h"
 #include "cli/plan.h"
 #include "codec/decode.h"
 #include "codec/encode.h"
@@ -74,7 +75,11 @@ static fr_rc set_up(stage *s)
 {
     FR_TRY(fr_config_table(s->config, s->t->test->table, &s->place, s->err));
     s->source = &s->config->sources[s->place.source];
-    FR_TRY(fr_trial_table(s->config, &s->place, s->t->test, s->t->arena, &s->table, s->err));
+    fr_str topic;
+    FR_TRY(fr_lineage_topic(s->source, s->t->arena, s->place.space, s->place.name, &topic, s->err));
+    const fr_contract *contract = fr_contract_file(s->source, s->place.table, topic);
+    FR_TRY(
+        fr_trial_table(s->config, &s->place, s->t->test, contract, s->t->arena, &s->table, s->err));
     FR_TRY(open_registry(s));
     s->router = fr_router_new(s->source);
     fr_encoder_settings set = {.source = s->source,

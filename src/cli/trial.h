@@ -54,9 +54,10 @@ void fr_trial_close(fr_trial *t);
 
 /* The test's parts (trial_table.c, trial_value.c, trial_match.c). */
 
-/* A table with the columns that the test's rows have; the caller's reference. CONFIG. */
+/* A table with the columns that the test's rows have; the caller's reference. contract: the
+ * table's, or NULL. CONFIG. */
 fr_rc fr_trial_table(const fr_config *config, const fr_config_place *place, const fr_test *test,
-                     fr_arena *a, const fr_table **out, fr_err *err);
+                     const fr_contract *contract, fr_arena *a, const fr_table **out, fr_err *err);
 /* A value as it is written in a test, of a column's kind. CONFIG: it is none. */
 fr_rc fr_trial_value(fr_arena *a, const fr_column *c, fr_str text, fr_value *out, fr_err *err);
 /* As it would be written; bytes as hex. */

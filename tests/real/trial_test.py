@@ -128,6 +128,42 @@ with case("trial.types_of_other_databases"):
          "after: {id: 1, at: '2026-11-26T08:26:11Z', price: 2.5}}", "{after: {price: 2.50}}"),
     ], {"mariadb": "{after: {p: 1.51}}", "sqlite": "{after: {v: y}}", "odbc, in words of Avro": "{after: {price: 2.51}}"})
 
+PINNED = """
+sources:
+  erp:
+    type: postgres
+    dsn: postgresql://127.0.0.1:1/erp
+    tables:
+      public.orders:
+        key: [id]
+        topic: erp.orders
+        columns: {rename: {sum: total}}
+        schema: {contract: order.avsc, rules: [{field: total, range: [0, 1000]}]}
+"""
+CONTRACT = {"type": "record", "name": "Order", "namespace": "com.acme", "fields": [
+    {"name": "order_id", "type": "long", "aliases": ["id"]},
+    {"name": "total", "type": {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}},
+    {"name": "state", "type": {"type": "enum", "name": "State", "symbols": ["new", "paid"]}},
+    {"name": "currency", "type": "string", "default": "EUR"},
+    {"name": "note", "type": ["null", "string"], "default": None}]}
+
+with case("trial.types_from_a_contract"):
+    write("order.avsc", json.dumps(CONTRACT))
+    judged(PINNED, [
+        ("it fits", "erp/public.orders", "{after: {id: 1, sum: 12.5, state: paid}}",
+         "{topic: erp.orders, key: {order_id: 1}, after: {order_id: 1, total: 12.50, state: paid, currency: EUR, note: null}}"),
+        ("no symbol", "erp/public.orders", "{after: {id: 1, sum: 12.5, state: lost, currency: CHF}}", "{error: '~state'}"),
+        ("a rule", "erp/public.orders", "{after: {id: 1, sum: 1200, state: new, currency: CHF}}", "{error: rule.broken}"),
+        ("an own type", "erp/public.orders", "{types: {state: text, id: bigint, sum: 'numeric(10,2)', currency: text}, "
+         "after: {id: 1, sum: 5, state: new, currency: EUR}}", "{after: {total: 5.00}}"),
+    ], {"it fits": "{after: {currency: CHF}}", "no symbol": "{events: 1}", "a rule": "{events: 1}", "an own type": "{after: {total: 5.01}}"})
+    p = subprocess.run([FRESHET, "lineage", "--offline", "--json", "--config", write("good.yaml", HEAD, PINNED)],
+                       capture_output=True, text=True)
+    (s,) = json.loads(p.stdout)["result"]["streams"]
+    assert s["whole"] and [(f["field"], f["from"], f["key"]) for f in s["fields"]] == [
+        ("order_id", ["id"], True), ("total", ["sum"], False), ("state", ["state"], False),
+        ("currency", ["currency"], False), ("note", ["note"], False)], s["fields"]
+
 with case("trial.bad_tests"):
     for what, table, given, expect, code in [
         ("no type", "erp/public.orders", "{types: {id: bigint primary key}, after: {id: 1, status: x}}", "{events: 1}", "test.type"),

@@ -36,10 +36,13 @@ static fr_rc flush_at(pass *p, size_t i, fr_err *err)
 {
     fr_my_sink_table *t = p->waiting[i];
     p->waiting[i] = p->waiting[--p->waiting_count];
+    size_t first = t->changes.count > 0 ? t->changes.items[0].event : p->failed;
     fr_rc rc = t->ordered || t->append
                    ? fr_my_sink_write(p->s, t, t->changes.items, t->changes.count, err)
                    : write_by_form(p, t, err);
     t->changes.count = 0;
+    if (rc == FR_FAIL)
+        p->failed = first;
     return rc;
 }
 
@@ -255,9 +258,12 @@ fr_rc fr_my_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t
     free(p.waiting);
     fr_buf_free(&p.key);
     fr_arena_reset(s->arena);
-    *applied = rc == FR_OK ? to : p.failed;
+    *applied = to;
     if (rc == FR_OK)
         return FR_OK;
     name_table(batch, p.failed, err);
-    return fr_my_sink_failed(s, err);
+    fr_my_sink_failed(s, err);
+    if (fr_target_of_table(err))
+        *applied = p.failed;
+    return FR_FAIL;
 }

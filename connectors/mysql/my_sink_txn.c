@@ -246,6 +246,8 @@ static const struct {
     {ER_NO_DEFAULT_FOR_FIELD, "sink.not_null", "ALTER TABLE ... MODIFY ... NULL at the target"},
     {3819, "sink.check", "drop the CHECK constraint at the target, or correct the row"},
     {4025, "sink.check", "drop the CHECK constraint at the target, or correct the row"},
+    {ER_LOCK_WAIT_TIMEOUT, "sink.locked",
+     "another session keeps the table or rows of it locked: it passes once that one ends"},
     {ER_NET_PACKET_TOO_LARGE, "sink.packet", "raise max_allowed_packet at the server"},
     {ER_TABLEACCESS_DENIED_ERROR, "sink.grants",
      "GRANT SELECT, INSERT, UPDATE, DELETE on the target to this user"},

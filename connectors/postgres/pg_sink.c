@@ -99,6 +99,8 @@ static const struct {
     {"23502", "sink.not_null", "ALTER TABLE ... ALTER COLUMN ... DROP NOT NULL at the target"},
     {"23514", "sink.check", "drop the CHECK constraint at the target, or correct the row"},
     {"22", "sink.value", "the target's column is too narrow for the value, or of another type"},
+    {"55P03", "sink.locked",
+     "another session keeps the table or rows of it locked: it passes once that one ends"},
     {"42501", "sink.grants", "GRANT SELECT, INSERT, UPDATE, DELETE on the target to this user"},
     {"42", "sink.table", "the target was changed: freshet plan says what it lacks"},
 };

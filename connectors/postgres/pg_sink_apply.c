@@ -318,9 +318,12 @@ fr_rc fr_pg_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t
     free(p.waiting);
     fr_buf_free(&p.key);
     fr_arena_reset(s->arena);
-    *applied = rc == FR_OK ? to : p.failed;
+    *applied = to;
     if (rc == FR_OK)
         return FR_OK;
     name_table(batch, p.failed, err);
-    return fr_pg_sink_failed(s, err);
+    fr_pg_sink_failed(s, err);
+    if (fr_target_of_table(err))
+        *applied = p.failed;
+    return FR_FAIL;
 }

@@ -126,7 +126,7 @@ static void compare_missing_column(comparison *k, const fr_column *c)
         f = fr_findings_add(k->out, FR_CHANGE, "sink.table", "%.*s: add column %.*s %.*s",
                             FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(type));
     } else {
-        f = blocker(k, "sink.table", text,
+        f = blocker(k, "sink.add_column", text,
                     FR_STR("add it, or set on_change.add_column to evolve or ignore"));
     }
     f->sql = add_sql(k, ident, type);

@@ -150,7 +150,7 @@ static fr_rc write_arrays(fr_pg_sink *s, fr_pg_sink_table *t, const fr_pg_change
         lengths[i] = (int)s->columns[i].len;
     }
     return fr_pg_pipe_run(&s->pipe, statement_name(name, sizeof(name), t, form, true), values,
-                          lengths, (int)columns, (size_t)FR_PG_NO_TAG, err);
+                          lengths, (int)columns, items[0].event, err);
 }
 
 fr_rc fr_pg_sink_write(fr_pg_sink *s, fr_pg_sink_table *t, const fr_pg_change *items, size_t count,

@@ -147,6 +147,21 @@ void fr_target_lost_columns(const fr_sink_settings *set, const fr_table *t, cons
     }
 }
 
+bool fr_target_of_table(const fr_err *err)
+{
+    static const char *const codes[] = {
+        "sink.table",       "sink.add_column", "sink.drop_column", "sink.types",
+        "sink.name",        "sink.key",        "sink.delete",      "sink.grants",
+        "sink.value",       "sink.unique",     "sink.packet",      "sink.not_null",
+        "sink.foreign_key", "sink.check",      "sink.locked",      "sink.altered"};
+    if (err->kind == FR_ERR_DATA)
+        return true;
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (strcmp(err->code, codes[i]) == 0)
+            return true;
+    return false;
+}
+
 void fr_target_finding(fr_findings *out, const char *code, const fr_err *err)
 {
     fr_finding *f = fr_findings_add(out, FR_BLOCKER, code, "%s", err->text);

@@ -56,6 +56,9 @@ fr_str fr_target_key_list(fr_arena *a, const fr_table *t, fr_target_ident ident)
  * not, unless on_change.drop_column lets them go. */
 void fr_target_lost_columns(const fr_sink_settings *set, const fr_table *t, const fr_table *before,
                             fr_str qualified, fr_target_ident ident, fr_findings *out);
+/* True of what one table, or one row, is at fault for: DATA, and what is in the way of a table.
+ * Everything else is the whole target's. */
+bool fr_target_of_table(const fr_err *err);
 /* An error as a blocker. */
 void fr_target_finding(fr_findings *out, const char *code, const fr_err *err);
 

@@ -265,6 +265,7 @@ static fr_rc add_event(fr_sq_sink *s, const fr_event *e, fr_err *err)
 static fr_rc add_events(fr_sq_sink *s, const fr_batch *batch, size_t from, size_t to, size_t *at,
                         fr_err *err)
 {
+    *at = to; /* what fails before the first event is of none */
     if (FR_FAILPOINT("sink_before_begin"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint sink_before_begin");
     FR_TRY(fr_sq_sink_begin(s, err));
@@ -282,6 +283,6 @@ fr_rc fr_sq_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t
     size_t at = from;
     fr_rc rc = add_events(s, batch, from, to, &at, err);
     fr_arena_reset(s->arena);
-    *applied = at;
+    *applied = rc == FR_FAIL && fr_target_of_table(err) ? at : to;
     return rc == FR_OK ? FR_OK : fr_sq_sink_failed(s, err);
 }

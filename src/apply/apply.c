@@ -175,6 +175,7 @@ fr_apply *fr_apply_start(const fr_apply_settings *settings)
     snprintf(a->who, sizeof(a->who), "sink %s", settings->sink->name);
     pthread_mutex_init(&a->lock, NULL);
     fr_cond_init(&a->drained);
+    a->holds = fr_holds_new(a->who, &a->s.observer);
     a->runner = (fr_runner){.thread_name = "consumer",
                             .who = a->who,
                             .observer = &a->s.observer,
@@ -206,6 +207,19 @@ void fr_apply_abandon(fr_apply *a)
     pthread_mutex_unlock(&a->lock);
 }
 
+void fr_apply_hold(fr_apply *a, fr_str topic, fr_str why)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "%.*s", FR_ARG(why));
+    const fr_cause cause = {.code = "operator", .why = text, .partition = -1, .operators = true};
+    fr_holds_put(a->holds, topic, &cause);
+}
+
+void fr_apply_release(fr_apply *a, fr_str topic)
+{
+    fr_holds_ask(a->holds, topic);
+}
+
 bool fr_apply_done(fr_apply *a, bool *failed_out, fr_err *err_out)
 {
     return fr_runner_done(&a->runner, failed_out, err_out);
@@ -219,5 +233,6 @@ void fr_apply_free(fr_apply *a)
     fr_runner_end(&a->runner);
     pthread_mutex_destroy(&a->lock);
     pthread_cond_destroy(&a->drained);
+    fr_holds_free(a->holds);
     free(a);
 }

@@ -1,5 +1,7 @@
 #include "apply/internal.h"
 
+enum { COUNT_EVERY_US = 30000000 };
+
 static fr_rc target_name(void *context, fr_arena *arena, fr_str topic, fr_str *space_out,
                          fr_str *name_out, fr_err *err)
 {
@@ -35,6 +37,7 @@ static void revoked(void *context, const fr_offsets *offsets)
 {
     fr_apply *a = context;
     (void)drain(a); /* what cannot be drained is rolled back: the run is over then */
+    fr_holds_left(a->holds, offsets);
     a->partitions -= offsets->count < a->partitions ? offsets->count : a->partitions;
     fr_log(FR_LOG_INFO, a->who, "%zu partitions revoked", offsets->count);
 }
@@ -56,6 +59,81 @@ static const char **topics_of(const fr_sink_settings *s, fr_arena *arena)
     }
     return topics;
 }
+
+/* ---- topics that wait ---- */
+
+/* The consumer gives nothing of them. */
+static void hold_back(fr_apply *a)
+{
+    if (!fr_holds_any(a->holds))
+        return;
+    fr_arena *arena = fr_arena_new(0);
+    fr_str *topics;
+    size_t count = fr_holds_list(a->holds, arena, &topics);
+    for (size_t i = 0; i < count; i++)
+        fr_consumer_hold(a->consumer, topics[i]);
+    fr_arena_free(arena);
+}
+
+static bool is_ours(void *context, fr_str topic, int32_t partition)
+{
+    return fr_consumer_has(((fr_apply *)context)->consumer, topic, partition);
+}
+
+/* The writer has nothing of it that was not committed or left out: read on from where the target
+ * has it. */
+static fr_rc let_go(fr_apply *a, fr_arena *arena, fr_str topic, fr_err *err)
+{
+    if (!drain(a))
+        return FR_OK; /* the run is over */
+    fr_offsets places = fr_consumer_places(a->consumer, arena, topic);
+    if (places.count > 0)
+        FR_TRY(writer_claim(a->writer, &places, err));
+    fr_consumer_hold(a->consumer, topic); /* held after we last looked, and released at once */
+    if (!fr_holds_let_go(a->holds, topic, is_ours, a))
+        return FR_OK;
+    fr_decoder_rewind(a->decoder, topic);
+    return fr_consumer_release(a->consumer, topic, &places, err);
+}
+
+static fr_rc let_go_those_due(fr_apply *a, fr_err *err)
+{
+    fr_arena *arena = fr_arena_new(0);
+    fr_str topic;
+    fr_rc rc = FR_OK;
+    while (rc == FR_OK && !stopping(a) && !atomic_load(&a->run_over) &&
+           fr_holds_due(a->holds, fr_now_us(), arena, &topic))
+        rc = let_go(a, arena, topic, err);
+    fr_arena_free(arena);
+    return rc;
+}
+
+static void count_waiting(fr_apply *a)
+{
+    fr_arena *arena = fr_arena_new(0);
+    fr_str *topics;
+    size_t count = fr_holds_list(a->holds, arena, &topics);
+    int64_t behind = 0;
+    for (size_t i = 0; i < count && behind >= 0; i++) {
+        behind = fr_consumer_behind(a->consumer, topics[i]);
+        fr_holds_count(a->holds, topics[i], 0, behind);
+    }
+    fr_arena_free(arena);
+}
+
+static fr_rc tend_holds(fr_apply *a, int64_t now, int64_t *next_count_us, fr_err *err)
+{
+    if (!fr_holds_any(a->holds))
+        return FR_OK;
+    hold_back(a);
+    if (now >= *next_count_us) {
+        *next_count_us = now + COUNT_EVERY_US;
+        count_waiting(a);
+    }
+    return let_go_those_due(a, err);
+}
+
+/* ---- open and run ---- */
 
 fr_rc consume_open(fr_apply *a, fr_err *err)
 {
@@ -79,11 +157,13 @@ fr_rc consume_open(fr_apply *a, fr_err *err)
     pthread_mutex_lock(&a->lock);
     a->consumer = consumer;
     pthread_mutex_unlock(&a->lock);
+    hold_back(a);
     a->decoder = fr_decoder_new(a->registry, a->s.sink->max_row_bytes, target_name, a);
     return FR_OK;
 }
 
-/* A message that cannot be decoded keeps its place in the order, as an event that is bad. */
+/* A message that cannot be decoded keeps its place in the order, as an event that is bad. Its code
+ * and the remedy are in name and body. */
 static void add_bad(fr_batch *b, size_t m, const fr_err *err)
 {
     const fr_message *msg = &b->messages[m];
@@ -92,6 +172,8 @@ static void add_bad(fr_batch *b, size_t m, const fr_err *err)
     e->partition = msg->partition;
     e->offset = msg->offset;
     e->bad = fr_arena_str(b->arena, fr_cstr(err->text));
+    e->name = fr_arena_str(b->arena, fr_cstr(err->code));
+    e->body = fr_arena_str(b->arena, fr_cstr(err->hint));
 }
 
 static fr_rc decode_all(fr_apply *a, fr_batch *b, fr_err *err)
@@ -101,7 +183,7 @@ static fr_rc decode_all(fr_apply *a, fr_batch *b, fr_err *err)
     for (size_t m = 0; m < b->message_count; m++) {
         if (fr_decode(a->decoder, b, m, err) != FR_FAIL)
             continue;
-        if (err->kind != FR_ERR_DATA || a->s.sink->errors_mode != FR_ERRORS_DLQ)
+        if (err->kind != FR_ERR_DATA || a->s.sink->errors_mode == FR_ERRORS_STOP)
             return FR_FAIL;
         add_bad(b, m, err);
     }
@@ -164,16 +246,18 @@ static bool nothing_waits(fr_apply *a)
 
 fr_rc consume_run(fr_apply *a, fr_err *err)
 {
-    int64_t next_lag_us = 0;
+    int64_t next_lag_us = 0, next_count_us = 0;
     while (!stopping(a) && !atomic_load(&a->run_over)) {
-        if (consume_one(a, err) == FR_FAIL)
-            return FR_FAIL;
+        FR_TRY(consume_one(a, err));
         int64_t now = fr_now_us();
+        FR_TRY(tend_holds(a, now, &next_count_us, err));
         if (now < next_lag_us)
             continue;
         next_lag_us = now + 1000000;
-        if (nothing_waits(a))
-            FR_TELL(&a->s.observer, progress);
+        if (!nothing_waits(a))
+            continue;
+        fr_holds_passed(a->holds, NULL);
+        FR_TELL(&a->s.observer, progress);
     }
     tell_group(a);
     return FR_OK;

@@ -3,6 +3,7 @@
 #define FR_APPLY_INTERNAL_H
 
 #include "apply/apply.h"
+#include "apply/holds.h"
 #include "base/bytes.h"
 #include "base/cancel.h"
 #include "base/clock.h"
@@ -42,7 +43,10 @@ struct fr_apply {
     size_t uncommitted;   /* under lock: batches queued or applied, not committed */
     fr_offsets advisory;  /* under lock: committed in the target, to be told to the group */
     fr_arena *advisory_arena;
-    int64_t replaced_us; /* over all runs: when another last joined under our name; 0 never */
+    /* Over all runs. */
+    fr_holds *holds;
+    char locked[256];    /* topic whose table was locked last, since the last commit */
+    int64_t replaced_us; /* when another last joined under our name; 0 never */
 };
 
 static inline bool stopping(fr_apply *a)
@@ -60,7 +64,7 @@ void writer_free(writer *w);
 /* The writer thread's body. */
 fr_rc writer_run(writer *w, fr_err *err);
 /* While nothing is uncommitted: own the partitions, learn where they stand and which keys
- * are parked. */
+ * are parked. What was left out of them is forgotten: it is read again. */
 fr_rc writer_claim(writer *w, fr_offsets *offsets, fr_err *err);
 
 #endif

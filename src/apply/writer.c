@@ -1,4 +1,8 @@
+#include "apply/cuts.h"
+#include "apply/fault.h"
 #include "apply/internal.h"
+
+#define LOCKED "sink.locked"
 
 /* A key whose messages go to the dead letters from now on: all of them once it is stored in
  * the target; until then those behind the message that was set aside, because what is before
@@ -26,6 +30,7 @@ struct writer {
     fr_map *parked;            /* topic NUL key -> parked_key */
     parked_key **new_keys;     /* to be stored with the next commit */
     size_t new_count, new_cap;
+    fr_cuts cuts; /* of topics that wait */
     fr_dlq *dlq;
     uint64_t dead;
 };
@@ -36,6 +41,7 @@ writer *writer_new(fr_apply *a)
     w->a = a;
     w->arena = fr_arena_new(0);
     w->parked = fr_map_new();
+    w->cuts.arena = w->arena;
     return w;
 }
 
@@ -59,6 +65,7 @@ void writer_free(writer *w)
     free(w->pending);
     free(w->new_keys);
     fr_map_free(w->parked, NULL);
+    fr_cuts_free(&w->cuts);
     fr_dlq_close(w->dlq);
     fr_arena_free(w->arena);
     free(w);
@@ -93,6 +100,7 @@ fr_rc writer_claim(writer *w, fr_offsets *offsets, fr_err *err)
 {
     fr_sink *s = w->a->sink;
     FR_TRY(s->ops->claim(s, offsets, err));
+    fr_cuts_forget(&w->cuts, offsets);
     for (size_t i = 0; i < offsets->count; i++) {
         bool seen = false;
         for (size_t k = 0; k < i && !seen; k++)
@@ -181,9 +189,75 @@ static bool is_parked(writer *w, fr_arena *scratch, size_t batch, size_t event, 
     return k != NULL && (k->stored || batch > k->batch || (batch == k->batch && event > k->event));
 }
 
+/* ---- topics that wait ---- */
+
+/* What is pending of this topic, from a message on, is as if it had not come yet. */
+static void leave_out(writer *w, fr_str topic, size_t batch, size_t message)
+{
+    size_t left = 0;
+    for (size_t i = batch; i < w->count; i++)
+        left += fr_cuts_leave_out(&w->cuts, w->pending[i], topic, i == batch ? message : 0);
+    w->rows -= left < w->rows ? left : w->rows;
+    fr_holds_count(w->a->holds, topic, left, -1);
+}
+
+/* The event's topic waits from it on. */
+static fr_rc hold_from(writer *w, size_t batch, const fr_event *e, const fr_err *why, fr_err *err)
+{
+    size_t message = 0;
+    const fr_message *m = message_of(w->pending[batch], e, &message);
+    if (m == NULL)
+        return fr_fail(err, FR_ERR_BUG, "no message for an event of %.*s", FR_ARG(e->topic));
+    char text[sizeof(why->text) + sizeof(why->hint) + 8];
+    snprintf(text, sizeof(text), "%s → %s", why->text, fr_err_hint(why));
+    const fr_cause cause = {.code = why->code[0] != '\0' ? why->code : "message.bad",
+                            .why = text,
+                            .partition = m->partition,
+                            .offset = m->offset,
+                            .stays = strcmp(why->code, "sink.drop_column") == 0,
+                            .costly = strcmp(why->code, LOCKED) == 0};
+    fr_str topic = m->topic;
+    fr_holds_put(w->a->holds, topic, &cause);
+    leave_out(w, topic, batch, message);
+    return FR_OK;
+}
+
+/* What could not even be decoded. */
+static fr_rc hold_undecoded(writer *w, size_t batch, fr_err *err)
+{
+    const fr_batch *b = w->pending[batch];
+    for (size_t i = 0; i < b->count; i++) {
+        const fr_event *e = &b->events[i];
+        if (e->op != FR_OP_HEARTBEAT || e->bad.len == 0)
+            continue;
+        fr_err why;
+        fr_fail(&why, FR_ERR_DATA, "%.*s", FR_ARG(e->bad));
+        snprintf(why.code, sizeof(why.code), "%.*s", FR_ARG(e->name));
+        snprintf(why.hint, sizeof(why.hint), "%.*s", FR_ARG(e->body));
+        FR_TRY(hold_from(w, batch, e, &why, err));
+    }
+    return FR_OK;
+}
+
+/* One table that stays locked is its topic's trouble, and not the sink's: the second time. */
+static bool stays_locked(writer *w, fr_str topic, const fr_err *err)
+{
+    char *last = w->a->locked;
+    if (err->kind != FR_ERR_BUSY || strcmp(err->code, LOCKED) != 0 ||
+        w->a->s.sink->errors_mode != FR_ERRORS_BLOCK)
+        return false;
+    bool again = fr_str_is(topic, last);
+    snprintf(last, sizeof(w->a->locked), "%.*s", FR_ARG(topic));
+    return again;
+}
+
+/* ---- one batch ---- */
+
 /* Bad events, and those of parked keys, leave the batch before it is applied. */
 static fr_rc set_aside(writer *w, size_t batch, fr_err *err)
 {
+    if (w->a->s.sink->errors_mode == FR_ERRORS_BLOCK)
+        return hold_undecoded(w, batch, err);
     if (w->a->s.sink->errors_mode != FR_ERRORS_DLQ)
         return FR_OK;
     fr_batch *b = w->pending[batch];
@@ -217,29 +291,45 @@ static fr_rc fail_at(const fr_event *e, fr_err *err)
                       (long long)e->offset);
 }
 
-/* Apply what is pending and not yet applied. A bad row is set aside and all since the last
- * commit is applied again, because the target has rolled it back. */
+/* The event that the target does not take: it or its topic leaves what is pending, or the run
+ * ends. */
+static fr_rc handle(writer *w, fr_event *e, fr_err *err)
+{
+    size_t at = 0;
+    char reason[1200];
+    fr_fault fault = fr_fault_of(w->a->s.sink, err);
+    if (e->topic.len == 0)
+        return FR_FAIL;
+    if (fault == FR_FAULT_HOLDS || stays_locked(w, e->topic, err)) {
+        fail_at(e, err);
+        fr_err why = *err;
+        return hold_from(w, w->applied, e, &why, err);
+    }
+    if (fault == FR_FAULT_STOPS)
+        return err->kind == FR_ERR_DATA ? fail_at(e, err) : FR_FAIL;
+    snprintf(reason, sizeof(reason), "%s", err->text);
+    fr_log(FR_LOG_WARN, w->a->who, "%.*s[%d] offset %lld goes to the dead letters: %s",
+           FR_ARG(e->topic), e->partition, (long long)e->offset, reason);
+    return dead_letter(w, w->applied, e, message_of(w->pending[w->applied], e, &at), reason, false,
+                       err);
+}
+
+/* Apply what is pending and not yet applied. After a bad row all since the last commit is applied
+ * again without it, because the target has rolled it back. */
 static fr_rc apply_pending(writer *w, fr_err *err)
 {
     fr_sink *s = w->a->sink;
     while (w->applied < w->count) {
         fr_batch *b = w->pending[w->applied];
-        size_t applied = 0, at = 0;
+        size_t applied = 0;
         FR_TRY(set_aside(w, w->applied, err));
         if (s->ops->apply(s, b, 0, b->count, &applied, err) != FR_FAIL) {
             w->applied++;
             continue;
         }
-        if (err->kind != FR_ERR_DATA || applied >= b->count)
+        if (applied >= b->count)
             return FR_FAIL;
-        fr_event *e = &b->events[applied];
-        if (w->a->s.sink->errors_mode != FR_ERRORS_DLQ)
-            return fail_at(e, err);
-        char reason[1200];
-        snprintf(reason, sizeof(reason), "%s", err->text);
-        fr_log(FR_LOG_WARN, w->a->who, "%.*s[%d] offset %lld goes to the dead letters: %s",
-               FR_ARG(e->topic), e->partition, (long long)e->offset, reason);
-        FR_TRY(dead_letter(w, w->applied, e, message_of(b, e, &at), reason, false, err));
+        FR_TRY(handle(w, &b->events[applied], err));
         FR_TRY(s->ops->rollback(s, err));
         w->applied = 0;
     }
@@ -264,10 +354,12 @@ static fr_offsets offsets_of(writer *w, fr_arena *arena)
     size_t most = 0;
     for (size_t i = 0; i < w->count; i++)
         most += w->pending[i]->message_count;
+    most += w->cuts.count;
     fr_offsets o = {.items = fr_arena_alloc(arena, (most + 1) * sizeof(fr_offset))};
     for (size_t i = 0; i < w->count; i++)
         for (size_t m = 0; m < w->pending[i]->message_count; m++)
             note_offset(&o, &w->pending[i]->messages[m]);
+    fr_cuts_add_to(&w->cuts, &o);
     for (size_t i = 0; i < o.count; i++)
         o.items[i].topic = fr_arena_str(arena, o.items[i].topic);
     return o;
@@ -330,7 +422,9 @@ static void leave_advice(fr_apply *a, const fr_offsets *o, fr_arena *arena)
     fr_arena_free(old);
 }
 
-/* Dead letters are acknowledged first, then rows, parked keys and offsets in one. */
+/* Dead letters are acknowledged first, then rows, parked keys and offsets in one. Of held topics
+ * the offset is that of the first message left out: where there is none yet, `start: latest` would
+ * pass it over later. */
 static fr_rc commit(writer *w, fr_err *err)
 {
     fr_sink *s = w->a->sink;
@@ -350,11 +444,31 @@ static fr_rc commit(writer *w, fr_err *err)
     for (size_t i = 0; i < w->new_count; i++)
         w->new_keys[i]->stored = true;
     w->new_count = 0;
+    fr_cuts_stored(&w->cuts);
+    w->a->locked[0] = '\0';
     w->a->runner.progressed = true;
+    fr_holds_passed(w->a->holds, &o);
     report(w, began);
     leave_advice(w->a, &o, arena);
     give_back(w);
     return FR_OK;
+}
+
+static void leave_out_held(writer *w)
+{
+    size_t last = w->count - 1;
+    const fr_batch *b = w->pending[last];
+    fr_str seen = {NULL, 0};
+    for (size_t m = 0; fr_holds_any(w->a->holds) && m < b->message_count; m++) {
+        fr_str topic = b->messages[m].topic;
+        if (fr_str_eq(topic, seen))
+            continue;
+        seen = topic;
+        if (!fr_holds_has(w->a->holds, topic))
+            continue;
+        leave_out(w, topic, last, 0);
+        m--; /* another one is in this place now */
+    }
 }
 
 static void take(writer *w, fr_batch *b)
@@ -368,6 +482,7 @@ static void take(writer *w, fr_batch *b)
     w->pending[w->count++] = b;
     w->weight += b->weight;
     w->rows += b->message_count;
+    leave_out_held(w);
 }
 
 static bool due(writer *w)

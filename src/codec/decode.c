@@ -67,17 +67,16 @@ void fr_decoder_free(fr_decoder *d)
     free(d);
 }
 
-void fr_decoder_rewind(fr_decoder *d)
+void fr_decoder_rewind(fr_decoder *d, fr_str name)
 {
-    size_t i = 0, j;
+    size_t i = 0;
     fr_str key;
-    void *t, *v;
-    while (fr_map_next(d->topics, &i, &key, &t)) {
-        for (j = 0; fr_map_next(((topic *)t)->readings, &j, &key, &v);)
-            ((fr_reading *)v)->announced = false;
-        for (j = 0; fr_map_next(((topic *)t)->parts, &j, &key, &v);)
-            *(part *)v = (part){0};
-    }
+    void *v;
+    topic *t = fr_map_get(d->topics, name);
+    while (t != NULL && fr_map_next(t->readings, &i, &key, &v))
+        ((fr_reading *)v)->announced = false;
+    for (i = 0; t != NULL && fr_map_next(t->parts, &i, &key, &v);)
+        *(part *)v = (part){0};
 }
 
 static topic *topic_of(fr_decoder *d, fr_str name)

@@ -27,9 +27,9 @@ void fr_decoder_free(fr_decoder *d);
  * batch is full, nothing was appended. */
 fr_rc fr_decode(fr_decoder *d, fr_batch *b, size_t m, fr_err *err);
 
-/* After a batch was dropped: TABLE events are made again, and nothing is known of the
- * messages before the next one. */
-void fr_decoder_rewind(fr_decoder *d);
+/* This topic is read again from where its messages were dropped: TABLE events are made again,
+ * and nothing is known of the messages before the next one. */
+void fr_decoder_rewind(fr_decoder *d, fr_str topic);
 
 /* The table of the events that messages with these schemas make (key empty: no key), for plan
  * and apply. The caller's reference. FR_END: they are logical messages, of no table. */

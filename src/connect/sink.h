@@ -40,9 +40,9 @@ typedef struct fr_sink_ops {
     /* Apply events in order, inside the open target transaction (begun if need be). READ,
      * INSERT, UPDATE upsert (or append), DELETE and TRUNCATE by settings, TABLE calls
      * prepare; others are passed over. FR_ABSENT values are left as they are in the target.
-     * Must bear repeats. On FR_FAIL *applied is how many were applied: events[*applied] is
-     * the one that failed where that is known (a DATA error always knows); the transaction
-     * is then rolled back and all since the last commit must be applied again. */
+     * Must bear repeats. On FR_FAIL events[*applied] is the one that failed, or one of its table
+     * (a DATA error always knows which); *applied == to: it is no single table's fault. The
+     * transaction is then rolled back and all since the last commit must be applied again. */
     fr_rc (*apply)(fr_sink *s, const fr_batch *batch, size_t from, size_t to, size_t *applied,
                    fr_err *err);
     /* Make all that was applied durable, and offsets with it, in one transaction. FENCED

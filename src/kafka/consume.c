@@ -36,7 +36,8 @@ static void add_place(fr_consumer *c, const char *topic, int32_t partition)
     fr_place *p = fr_malloc(sizeof(*p));
     p->topic = fr_strdup(topic);
     p->partition = partition;
-    p->next = -1;
+    p->next = p->left_out = -1;
+    p->held = fr_consumer_holds(c, fr_cstr(topic));
     if (c->place_count == c->place_cap) {
         c->place_cap = c->place_cap == 0 ? 16 : c->place_cap * 2;
         c->places = fr_realloc(c->places, c->place_cap * sizeof(fr_place *));
@@ -114,10 +115,19 @@ static void assigned(fr_consumer *c, rd_kafka_topic_partition_list_t *list)
         return;
     }
     for (int i = 0; i < list->cnt; i++) {
-        add_place(c, list->elems[i].topic, list->elems[i].partition);
+        const rd_kafka_topic_partition_t *p = &list->elems[i];
+        add_place(c, p->topic, p->partition);
+        if (p->offset >= 0) {
+            fr_consumer_place(c, p->topic, p->partition)->next = p->offset;
+        }
     }
     c->assigned = true;
     take_error(c, rd_kafka_incremental_assign(c->client.rk, list), "assign partitions");
+    for (int i = 0; i < list->cnt; i++) {
+        if (fr_consumer_holds(c, fr_cstr(list->elems[i].topic))) {
+            fr_consumer_keep_paused(c, fr_cstr(list->elems[i].topic));
+        }
+    }
 }
 
 static bool is_in(const rd_kafka_topic_partition_list_t *list, const fr_message *m)
@@ -229,13 +239,15 @@ static fr_rc take(fr_consumer *c, fr_batch *b, const rd_kafka_message_t *m, fr_e
     fr_place *place = topic == NULL ? NULL : fr_consumer_place(c, topic, m->partition);
     char what[300];
     if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (place != NULL) {
+        if (place != NULL && place->held) {
+            place->left_out = place->left_out < 0 ? m->offset : place->left_out;
+        } else if (place != NULL) {
             take_message(b, m, place);
         }
         return FR_OK;
     }
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        if (place != NULL) {
+        if (place != NULL && !place->held) {
             place->next = m->offset;
             place->at_end = true;
         }
@@ -269,6 +281,11 @@ static void resume_if_paused(fr_consumer *c)
     rd_kafka_topic_partition_list_t *list = NULL;
     if (!c->paused || rd_kafka_assignment(c->client.rk, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return;
+    }
+    for (int i = list->cnt - 1; i >= 0; i--) {
+        if (fr_consumer_holds(c, fr_cstr(list->elems[i].topic))) {
+            rd_kafka_topic_partition_list_del_by_idx(list, i);
+        }
     }
     (void)rd_kafka_resume_partitions(c->client.rk, list);
     rd_kafka_topic_partition_list_destroy(list);
@@ -385,6 +402,9 @@ int64_t fr_consumer_lag(fr_consumer *c)
     for (size_t i = 0; i < c->place_count; i++) {
         const fr_place *p = c->places[i];
         int64_t low = -1, high = -1;
+        if (p->held) {
+            continue;
+        }
         if (p->next < 0 ||
             rd_kafka_get_watermark_offsets(c->client.rk, p->topic, p->partition, &low, &high) !=
                 0 ||
@@ -399,7 +419,7 @@ int64_t fr_consumer_lag(fr_consumer *c)
 bool fr_consumer_at_end(fr_consumer *c)
 {
     for (size_t i = 0; i < c->place_count; i++) {
-        if (!c->places[i]->at_end) {
+        if (!c->places[i]->at_end && !c->places[i]->held) {
             return false;
         }
     }
@@ -589,6 +609,7 @@ void fr_consumer_close(fr_consumer *c)
         free_place(c->places[i]);
     }
     free(c->places);
+    fr_map_free(c->held, NULL);
     fr_arena_free(c->arena);
     free(c);
 }

@@ -40,10 +40,25 @@ fr_rc fr_consume(fr_consumer *c, fr_batch *b, int64_t deadline_us, fr_err *err);
 void fr_consumer_committed(fr_consumer *c, const fr_offsets *offsets);
 /* Keep the group membership while the target is slow (pause, poll, resume). */
 fr_rc fr_consumer_heartbeat(fr_consumer *c, fr_err *err);
-/* High watermarks minus our positions, summed; -1 unknown. */
+/* High watermarks minus our positions, summed; -1 unknown. Held topics do not count. */
 int64_t fr_consumer_lag(fr_consumer *c);
-/* True when every assigned partition has been read to its end (as of the last poll). */
+/* True when every assigned partition has been read to its end (as of the last poll). Those of held
+ * topics do not count. */
 bool fr_consumer_at_end(fr_consumer *c);
 void fr_consumer_interrupt(fr_consumer *c); /* any thread */
+
+/* ---- topics that wait; with a group only ---- */
+
+/* From now on nothing is given of this topic's partitions, of those that are assigned later
+ * neither. They stay ours. What was given before is the caller's to drop. */
+void fr_consumer_hold(fr_consumer *c, fr_str topic);
+/* Its partitions that are ours, next -1; in the arena. */
+fr_offsets fr_consumer_places(const fr_consumer *c, fr_arena *a, fr_str topic);
+/* Go on from these offsets; next -1: from where it stood. Fails with BUSY where Kafka did not
+ * take them: the topic is still held then. */
+fr_rc fr_consumer_release(fr_consumer *c, fr_str topic, const fr_offsets *from, fr_err *err);
+bool fr_consumer_has(fr_consumer *c, fr_str topic, int32_t partition); /* it is ours */
+/* How many messages of it wait behind our position (aborted ones count); -1 unknown. Asks. */
+int64_t fr_consumer_behind(fr_consumer *c, fr_str topic);
 
 #endif

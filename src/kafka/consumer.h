@@ -2,6 +2,7 @@
 #ifndef FR_KAFKA_CONSUMER_H
 #define FR_KAFKA_CONSUMER_H
 
+#include "base/map.h"
 #include "kafka/client.h"
 #include "kafka/consume.h"
 
@@ -10,6 +11,8 @@ typedef struct fr_place { /* one assigned partition */
     int32_t partition;
     int64_t next; /* our position; -1 nothing read yet */
     bool at_end;
+    bool held;        /* its topic waits */
+    int64_t left_out; /* the first message that came all the same; -1 none */
 } fr_place;
 
 struct fr_consumer {
@@ -20,6 +23,7 @@ struct fr_consumer {
     fr_place **places;
     size_t place_count, place_cap;
     fr_place *newest; /* the last one looked up */
+    fr_map *held;     /* topics that wait; NULL: none ever did */
     bool assigned;    /* at least once */
     bool paused;
     bool broken; /* error holds why; only ever closed from then on */
@@ -34,6 +38,10 @@ struct fr_consumer {
 };
 
 fr_place *fr_consumer_place(fr_consumer *c, const char *topic, int32_t partition);
+
+/* consume_hold.c */
+bool fr_consumer_holds(const fr_consumer *c, fr_str topic);
+void fr_consumer_keep_paused(fr_consumer *c, fr_str topic);
 
 /* consume_all.c: all partitions of the named topics, without a group. */
 fr_rc fr_consumer_expand(fr_consumer *c, rd_kafka_topic_partition_list_t **out, fr_err *err);

@@ -237,7 +237,11 @@ static void table_is_told_once_a_version(void **state)
     fr_batch_reset(f->back);
     decode_all(f);
     assert_int_equal(f->back->count, 5);
-    fr_decoder_rewind(f->decoder);
+    fr_decoder_rewind(f->decoder, FR_STR("another"));
+    fr_batch_reset(f->back);
+    decode_all(f);
+    assert_int_equal(f->back->count, 5);
+    fr_decoder_rewind(f->decoder, f->back->messages[0].topic);
     fr_batch_reset(f->back);
     decode_all(f);
     assert_int_equal(f->back->count, 7);

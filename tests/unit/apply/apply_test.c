@@ -14,11 +14,15 @@
 
 enum { MOST = 20000, PATIENCE_US = 60000000 };
 
-/* A message is its key and what becomes of it: g good, b refused by the target, u undecodable. */
+/* A message is its key, what becomes of it (g good, b refused by the target, u undecodable, m makes
+ * nothing) and its topic: 0 t, 1 u. Its offset is its place in the script. */
 typedef struct script_message {
     char key[8];
     char what;
+    char topic;
 } script_message;
+enum { TOPICS = 2 };
+static const fr_str topic_names[TOPICS] = {{"t", 1}, {"u", 1}};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const fr_table *table;
@@ -38,9 +42,16 @@ static size_t rebalance_every; /* messages; 0: never */
 struct fr_consumer {
     fr_consumer_settings s;
     bool mine;
-    int64_t next;
+    int64_t next[TOPICS];
+    bool held[TOPICS];
     size_t since;
 };
+static atomic_size_t seeks;
+
+static size_t topic_of(fr_str name)
+{
+    return fr_str_eq(name, topic_names[0]) ? 0 : 1;
+}
 
 fr_rc fr_consumer_open(const fr_consumer_settings *s, fr_consumer **out, fr_err *err)
 {
@@ -55,41 +66,100 @@ void fr_consumer_close(fr_consumer *c)
     free(c);
 }
 
+static fr_offsets all_places(fr_offset items[TOPICS])
+{
+    for (size_t i = 0; i < TOPICS; i++)
+        items[i] = (fr_offset){topic_names[i], 0, -1};
+    return (fr_offsets){items, TOPICS};
+}
+
 static fr_rc join(fr_consumer *c, fr_err *err)
 {
-    fr_offset item = {FR_STR("t"), 0, -1};
-    fr_offsets o = {&item, 1};
+    fr_offset items[TOPICS];
+    fr_offsets o = all_places(items);
     if (c->mine)
         c->s.revoked(c->s.context, &o);
     c->mine = false;
-    item.next = -1;
+    o = all_places(items);
     FR_TRY(c->s.assigned(c->s.context, &o, err));
     c->mine = true;
-    c->next = item.next < 0 ? 0 : item.next;
+    for (size_t i = 0; i < TOPICS; i++)
+        c->next[i] = items[i].next < 0 ? 0 : items[i].next;
     c->since = 0;
     return FR_OK;
+}
+
+/* The next message of the script that is neither read nor of a held topic. */
+static bool next_message(fr_consumer *c, size_t *out)
+{
+    int64_t from_here = c->held[0]   ? c->next[1]
+                        : c->held[1] ? c->next[0]
+                                     : (c->next[0] < c->next[1] ? c->next[0] : c->next[1]);
+    for (size_t i = (size_t)from_here; i < script_count; i++) {
+        size_t t = (size_t)script[i].topic;
+        if (!c->held[t] && (int64_t)i >= c->next[t]) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
 }
 
 fr_rc fr_consume(fr_consumer *c, fr_batch *b, int64_t deadline_us, fr_err *err)
 {
     (void)deadline_us;
+    size_t i;
     if (!c->mine || (rebalance_every > 0 && c->since >= rebalance_every))
         FR_TRY(join(c, err));
-    if (c->next == (int64_t)script_count) {
+    if (!next_message(c, &i)) {
         fr_sleep_us(1000);
         return FR_IDLE;
     }
-    while (c->next < (int64_t)script_count && b->message_count < b->max_events) {
-        const script_message *from_script = &script[c->next];
+    while (b->message_count < b->max_events && next_message(c, &i)) {
         fr_message *m = fr_batch_message(b);
-        m->topic = FR_STR("t");
-        m->key = fr_cstr(from_script->key);
-        m->payload = (fr_str){&from_script->what, 1};
+        m->topic = topic_names[(size_t)script[i].topic];
+        m->key = fr_cstr(script[i].key);
+        m->payload = (fr_str){&script[i].what, 1};
         m->partition = 0;
-        m->offset = c->next++;
+        m->offset = (int64_t)i;
+        c->next[(size_t)script[i].topic] = (int64_t)i + 1;
         c->since++;
     }
     return FR_OK;
+}
+
+void fr_consumer_hold(fr_consumer *c, fr_str topic)
+{
+    c->held[topic_of(topic)] = true;
+}
+
+fr_offsets fr_consumer_places(const fr_consumer *c, fr_arena *a, fr_str topic)
+{
+    fr_offset *item = fr_arena_alloc(a, sizeof(*item));
+    (void)c;
+    *item = (fr_offset){topic, 0, -1};
+    return (fr_offsets){item, 1};
+}
+
+fr_rc fr_consumer_release(fr_consumer *c, fr_str topic, const fr_offsets *from_here, fr_err *err)
+{
+    (void)err;
+    c->held[topic_of(topic)] = false;
+    c->next[topic_of(topic)] = from_here->items[0].next < 0 ? 0 : from_here->items[0].next;
+    atomic_fetch_add(&seeks, 1);
+    return FR_OK;
+}
+
+bool fr_consumer_has(fr_consumer *c, fr_str topic, int32_t partition)
+{
+    (void)topic;
+    return c->mine && partition == 0;
+}
+
+int64_t fr_consumer_behind(fr_consumer *c, fr_str topic)
+{
+    (void)c, (void)topic;
+    return 3;
 }
 
 void fr_consumer_committed(fr_consumer *c, const fr_offsets *offsets)
@@ -105,7 +175,8 @@ fr_rc fr_consumer_heartbeat(fr_consumer *c, fr_err *err)
 
 bool fr_consumer_at_end(fr_consumer *c)
 {
-    return c->mine && c->next == (int64_t)script_count;
+    size_t i;
+    return c->mine && !next_message(c, &i);
 }
 
 void fr_consumer_interrupt(fr_consumer *c)
@@ -127,12 +198,19 @@ void fr_decoder_free(fr_decoder *d)
     (void)d;
 }
 
+void fr_decoder_rewind(fr_decoder *d, fr_str topic)
+{
+    (void)d, (void)topic;
+}
+
 fr_rc fr_decode(fr_decoder *d, fr_batch *b, size_t m, fr_err *err)
 {
     (void)d;
     const fr_message *message = &b->messages[m];
     if (message->payload.ptr[0] == 'u')
         return fr_fail(err, FR_ERR_DATA, "not Avro");
+    if (message->payload.ptr[0] == 'm')
+        return FR_OK;
     fr_event *e = fr_batch_add(b, FR_OP_INSERT, table);
     fr_value *v = fr_batch_row(b, table, &e->after);
     v[0] = (fr_value){.kind = FR_TEXT, .bytes = message->key};
@@ -181,13 +259,16 @@ fr_rc fr_dlq_flush(fr_dlq *d, fr_err *err)
 
 static struct target {
     int64_t rows[MOST], open[MOST]; /* offsets of rows that are durable; of the transaction */
+    bool there[MOST];
     size_t row_count, open_count;
-    int64_t next;
+    int64_t next[TOPICS];
     char parked[MOST][8], open_parked[64][8];
     size_t parked_count, open_parked_count;
     size_t fail_commit, lose_reply, fence; /* the n-th commit from now; 0: none */
     int64_t takes_us;
     size_t claims;
+    const char *refuses;   /* a code: bad ones are CONFIG errors with it */
+    atomic_bool mended;    /* bad ones are taken */
     atomic_size_t applied; /* rows, ever */
     atomic_int busy;
     atomic_bool two_at_once;
@@ -220,7 +301,8 @@ static fr_rc target_claim(fr_sink *s, fr_offsets *offsets, fr_err *err)
     (void)s, (void)err;
     enter();
     target.claims++;
-    offsets->items[0].next = target.next;
+    for (size_t i = 0; i < offsets->count; i++)
+        offsets->items[i].next = target.next[topic_of(offsets->items[i].topic)];
     leave();
     return FR_OK;
 }
@@ -243,9 +325,11 @@ static fr_rc target_apply(fr_sink *s, const fr_batch *b, size_t from_event, size
         *applied = i;
         if (e->op != FR_OP_INSERT)
             continue;
-        if (script[e->offset].what == 'b') {
+        if (script[e->offset].what == 'b' && !atomic_load(&target.mended)) {
             target_rollback(s, err);
-            rc = fr_fail(err, FR_ERR_DATA, "the target does not want it");
+            rc = fr_fail(err, target.refuses != NULL ? FR_ERR_CONFIG : FR_ERR_DATA,
+                         "the target does not want it");
+            fr_fail_code(err, target.refuses != NULL ? target.refuses : "");
         } else {
             target.open[target.open_count++] = e->offset;
             atomic_fetch_add(&target.applied, 1);
@@ -257,14 +341,25 @@ static fr_rc target_apply(fr_sink *s, const fr_batch *b, size_t from_event, size
     return rc;
 }
 
+static void twice(int64_t offset)
+{
+    fprintf(stderr, "the row of offset %lld is there twice\n", (long long)offset);
+    abort();
+}
+
 static void make_durable(const fr_offsets *o)
 {
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < target.open_count; i++)
+    for (size_t i = 0; i < target.open_count; i++) {
+        if (target.there[target.open[i]])
+            twice(target.open[i]);
+        target.there[target.open[i]] = true;
         target.rows[target.row_count++] = target.open[i];
+    }
     for (size_t i = 0; i < target.open_parked_count; i++)
         memcpy(target.parked[target.parked_count++], target.open_parked[i], 8);
-    target.next = o->items[0].next;
+    for (size_t i = 0; i < o->count; i++)
+        target.next[topic_of(o->items[i].topic)] = o->items[i].next;
     target.open_count = target.open_parked_count = 0;
     pthread_mutex_unlock(&lock);
 }
@@ -343,9 +438,42 @@ static const fr_sink_ops ops = {.name = "fake",
 
 /* ---- running ---- */
 
+/* What the observer was told of topics that wait. */
+static struct told {
+    bool held, catching_up;
+    char code[48], why[800];
+    uint64_t waiting;
+    size_t times;
+} told[TOPICS];
+
+static void on_held(void *part, fr_str space, fr_str name, const fr_held_status *h)
+{
+    (void)part;
+    struct told *t = &told[topic_of(name)];
+    pthread_mutex_lock(&lock);
+    t->held = space.len == 0 && h != NULL;
+    t->times++;
+    if (h != NULL) {
+        t->catching_up = h->catching_up;
+        t->waiting = h->waiting;
+        snprintf(t->code, sizeof(t->code), "%s", h->code);
+        snprintf(t->why, sizeof(t->why), "%s", h->why);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static struct told told_of(size_t topic)
+{
+    pthread_mutex_lock(&lock);
+    struct told t = told[topic];
+    pthread_mutex_unlock(&lock);
+    return t;
+}
+
 static fr_apply *start(void)
 {
-    fr_apply_settings s = {.sink = &settings,
+    fr_apply_settings s = {.observer = {.held = on_held},
+                           .sink = &settings,
                            .ops = &ops,
                            .kafka = &kafka,
                            .registry = &registry,
@@ -354,12 +482,17 @@ static fr_apply *start(void)
     return fr_apply_start(&s);
 }
 
-static int64_t committed(void)
+static int64_t committed_of(size_t topic)
 {
     pthread_mutex_lock(&lock);
-    int64_t n = target.next;
+    int64_t n = target.next[topic];
     pthread_mutex_unlock(&lock);
     return n;
+}
+
+static int64_t committed(void)
+{
+    return committed_of(0);
 }
 
 #define WAIT_UNTIL(what)                                                                           \
@@ -408,7 +541,10 @@ static int setup(void **state)
 {
     (void)state;
     memset(&target, 0, sizeof(target));
-    target.next = -1;
+    memset(&told, 0, sizeof(told));
+    memset(script, 0, sizeof(script));
+    target.next[0] = target.next[1] = -1;
+    atomic_store(&seeks, 0);
     dead_count = script_count = rebalance_every = 0;
     settings = (fr_sink_settings){.pipeline = "unit",
                                   .name = "warehouse",
@@ -478,9 +614,9 @@ static void a_stop_commits_what_was_applied(void **state)
  * applied again because the target rolled them back. */
 static void only_later_messages_of_a_bad_key_are_parked(void **state)
 {
-    static const script_message messages[] = {{"a", 'g'}, {"b", 'g'}, {"a", 'b'}, {"a", 'g'},
-                                              {"b", 'g'}, {"c", 'u'}, {"c", 'g'}, {"b", 'b'},
-                                              {"b", 'g'}, {"d", 'g'}};
+    static const script_message messages[] = {
+        {"a", 'g', 0}, {"b", 'g', 0}, {"a", 'b', 0}, {"a", 'g', 0}, {"b", 'g', 0},
+        {"c", 'u', 0}, {"c", 'g', 0}, {"b", 'b', 0}, {"b", 'g', 0}, {"d", 'g', 0}};
     static const int64_t rows[] = {0, 1, 4, 9};
     static const dead_message letters[] = {{5, false}, {6, true},  {2, false},
                                            {3, true},  {7, false}, {8, true}};
@@ -499,8 +635,8 @@ static void only_later_messages_of_a_bad_key_are_parked(void **state)
     }
     assert_int_equal(target.parked_count, 3);
 
-    script[10] = (script_message){"c", 'g'}; /* remembered in the target */
-    script[11] = (script_message){"d", 'g'};
+    script[10] = (script_message){"c", 'g', 0}; /* remembered in the target */
+    script[11] = (script_message){"d", 'g', 0};
     script_count = 12;
     run_to_the_end();
     assert_int_equal(target.row_count, 5);
@@ -521,12 +657,172 @@ static void a_bad_row_stops_the_sink_before_it(void **state)
     assert_true(failed);
     assert_int_equal(err.kind, FR_ERR_DATA);
     assert_non_null(strstr(err.text, "offset 700"));
-    assert_true(target.next <= 700);
-    assert_int_equal(target.row_count, target.next < 0 ? 0 : target.next);
+    assert_true(target.next[0] <= 700);
+    assert_int_equal(target.row_count, target.next[0] < 0 ? 0 : target.next[0]);
+}
+
+/* ---- topics that wait ---- */
+
+/* Of a topic: as many rows as the script has, each once, in order. */
+static size_t rows_of(size_t topic)
+{
+    size_t n = 0;
+    int64_t last = -1;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < target.row_count; i++) {
+        if ((size_t)script[target.rows[i]].topic != topic)
+            continue;
+        assert_true(target.rows[i] > last);
+        last = target.rows[i];
+        n++;
+    }
+    pthread_mutex_unlock(&lock);
+    return n;
+}
+
+/* Every second message is of u; the first bad one is at 701, of u. */
+static void two_topics(size_t n, char what)
+{
+    good_ones(n);
+    for (size_t i = 0; i < n; i++)
+        script[i].topic = (char)(i % 2);
+    script[701].what = what;
+    settings.errors_mode = FR_ERRORS_BLOCK;
+}
+
+static void one_waits_while_the_other_goes_on(char what)
+{
+    two_topics(2000, what);
+    fr_apply *a = start();
+    WAIT_UNTIL(committed_of(0) == 1999 && told_of(1).held);
+    WAIT_UNTIL(committed_of(1) == 701);
+    assert_int_equal(rows_of(0), 1000);
+    assert_int_equal(rows_of(1), 350); /* what was before it, and nothing behind */
+    script[2000] = (script_message){"x", 'g', 0};
+    script[2001] = (script_message){"x", 'g', 1};
+    script_count = 2002;
+    WAIT_UNTIL(committed_of(0) == 2001);
+    WAIT_UNTIL(told_of(1).waiting > 3 || atomic_load(&seeks) > 0); /* tried by itself */
+    assert_int_equal(rows_of(1), 350);
+    assert_int_equal(committed_of(1), 701);
+    stop(a);
+}
+
+static void a_bad_row_holds_its_topic(void **state)
+{
+    (void)state;
+    one_waits_while_the_other_goes_on('b');
+    memset(&told, 0, sizeof(told));
+    fr_apply *a = start(); /* a restart tries again, and it is the same */
+    WAIT_UNTIL(told_of(1).held);
+    assert_non_null(strstr(told_of(1).why, "offset 701"));
+    assert_int_equal(rows_of(1), 350);
+    atomic_store(&target.mended, true);
+    WAIT_UNTIL(committed_of(1) == 2002);
+    WAIT_UNTIL(!told_of(1).held);
+    stop(a);
+    assert_int_equal(rows_of(0), 1001);
+    assert_int_equal(rows_of(1), 1001);
+    assert_false(told_of(0).held);
+}
+
+static void a_message_that_cannot_be_decoded_holds_its_topic(void **state)
+{
+    (void)state;
+    one_waits_while_the_other_goes_on('u');
+    assert_string_equal(told_of(1).code, "message.bad");
+    script[701].what = 'g';
+    memset(&told, 0, sizeof(told));
+    fr_apply *a = start();
+    WAIT_UNTIL(committed_of(1) == 2002 && !told_of(1).held);
+    stop(a);
+    assert_int_equal(rows_of(1), 1001);
+}
+
+/* The first message of all, twice, and one that makes nothing behind it. */
+static void nothing_was_committed_before_it(void **state)
+{
+    (void)state;
+    two_topics(1000, 'g');
+    script[1].what = 'b';
+    script[3].what = 'm';
+    script[5].what = 'b';
+    fr_apply *a = start();
+    WAIT_UNTIL(committed_of(0) == 999 && committed_of(1) == 1);
+    assert_int_equal(rows_of(1), 0);
+    atomic_store(&target.mended, true);
+    fr_apply_release(a, topic_names[1]);
+    WAIT_UNTIL(committed_of(1) == 1000 && !told_of(1).held);
+    stop(a);
+    assert_int_equal(rows_of(1), 499);
+}
+
+static void rebalances_and_failures_while_it_waits(void **state)
+{
+    (void)state;
+    two_topics(MOST, 'b');
+    rebalance_every = 900;
+    target.fail_commit = 9;
+    fr_apply *a = start();
+    WAIT_UNTIL(committed_of(0) == MOST - 1 && committed_of(1) == 701);
+    assert_int_equal(rows_of(0), MOST / 2);
+    assert_int_equal(rows_of(1), 350);
+    atomic_store(&target.mended, true);
+    WAIT_UNTIL(committed_of(1) == MOST && !told_of(1).held);
+    stop(a);
+    assert_int_equal(rows_of(0), MOST / 2);
+    assert_int_equal(rows_of(1), MOST / 2);
+}
+
+static void an_operator_holds_and_releases(void **state)
+{
+    (void)state;
+    two_topics(1000, 'g');
+    fr_apply *a = start();
+    WAIT_UNTIL(committed_of(1) == 1000);
+    fr_apply_hold(a, topic_names[1], FR_STR("a migration"));
+    assert_string_equal(told_of(1).code, "operator");
+    for (size_t i = 1000; i < 3000; i++)
+        script[i] = (script_message){"x", 'g', (char)(i % 2)};
+    script_count = 3000;
+    WAIT_UNTIL(committed_of(0) == 2999);
+    fr_sleep_us(1500000); /* by itself it would be tried again by now */
+    assert_true(told_of(1).held);
+    size_t before = rows_of(1);
+    fr_apply_release(a, topic_names[1]);
+    WAIT_UNTIL(committed_of(1) == 3000 && !told_of(1).held);
+    stop(a);
+    assert_true(before < 1500);
+    assert_int_equal(rows_of(1), 1500);
+    assert_int_equal(rows_of(0), 1500);
+}
+
+/* on_change decides over changes of the table, whatever errors.mode says. */
+static void on_change_blocks_or_stops(void **state)
+{
+    (void)state;
+    bool failed = false;
+    fr_err err;
+    two_topics(1000, 'b');
+    settings.errors_mode = FR_ERRORS_STOP;
+    settings.add_column = FR_CHANGE_BLOCK;
+    target.refuses = "sink.add_column";
+    fr_apply *a = start();
+    WAIT_UNTIL(committed_of(0) == 999 && committed_of(1) == 701);
+    stop(a);
+    settings.errors_mode = FR_ERRORS_BLOCK;
+    settings.add_column = FR_CHANGE_STOP;
+    a = start();
+    WAIT_UNTIL(fr_apply_done(a, &failed, &err));
+    fr_apply_free(a);
+    assert_true(failed);
+    assert_string_equal(err.code, "sink.add_column");
+    assert_int_equal(rows_of(1), 350);
 }
 
 int main(void)
 {
+    cmocka_set_test_filter(getenv("ONLY"));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(rows_and_offsets_survive_failed_and_unanswered_commits, setup),
         cmocka_unit_test_setup(one_that_was_fenced_joins_again, setup),
@@ -534,6 +830,12 @@ int main(void)
         cmocka_unit_test_setup(a_stop_commits_what_was_applied, setup),
         cmocka_unit_test_setup(only_later_messages_of_a_bad_key_are_parked, setup),
         cmocka_unit_test_setup(a_bad_row_stops_the_sink_before_it, setup),
+        cmocka_unit_test_setup(a_bad_row_holds_its_topic, setup),
+        cmocka_unit_test_setup(a_message_that_cannot_be_decoded_holds_its_topic, setup),
+        cmocka_unit_test_setup(nothing_was_committed_before_it, setup),
+        cmocka_unit_test_setup(rebalances_and_failures_while_it_waits, setup),
+        cmocka_unit_test_setup(an_operator_holds_and_releases, setup),
+        cmocka_unit_test_setup(on_change_blocks_or_stops, setup),
     };
     fr_column column = {.name = FR_STR("id"), .kind = FR_TEXT, .key_ordinal = 1};
     fr_table like = {.name = FR_STR("t"), .version = 1, .column_count = 1, .columns = &column};

@@ -123,11 +123,7 @@ static void assigned(fr_consumer *c, rd_kafka_topic_partition_list_t *list)
     }
     c->assigned = true;
     take_error(c, rd_kafka_incremental_assign(c->client.rk, list), "assign partitions");
-    for (int i = 0; i < list->cnt; i++) {
-        if (fr_consumer_holds(c, fr_cstr(list->elems[i].topic))) {
-            fr_consumer_keep_paused(c, fr_cstr(list->elems[i].topic));
-        }
-    }
+    fr_consumer_set_paused(c, list);
 }
 
 static bool is_in(const rd_kafka_topic_partition_list_t *list, const fr_message *m)
@@ -282,12 +278,7 @@ static void resume_if_paused(fr_consumer *c)
     if (!c->paused || rd_kafka_assignment(c->client.rk, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return;
     }
-    for (int i = list->cnt - 1; i >= 0; i--) {
-        if (fr_consumer_holds(c, fr_cstr(list->elems[i].topic))) {
-            rd_kafka_topic_partition_list_del_by_idx(list, i);
-        }
-    }
-    (void)rd_kafka_resume_partitions(c->client.rk, list);
+    fr_consumer_set_paused(c, list);
     rd_kafka_topic_partition_list_destroy(list);
     c->paused = false;
 }

@@ -1,0 +1,233 @@
+/* The pure parts of topics that wait: what is left out of a batch, what follows from an error, when
+ * one is tried again. */
+#include "apply/cuts.h"
+#include "apply/fault.h"
+#include "apply/holds.h"
+#include "base/clock.h"
+#include "tests/unit/test.h"
+
+/* ---- cuts ---- */
+
+typedef struct item { /* of a batch: topic, partition, offset, events */
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    size_t events;
+} item;
+
+static fr_batch *batch_of(const item *items, size_t count)
+{
+    fr_batch *b = fr_batch_new(100, 1 << 20);
+    for (size_t i = 0; i < count; i++) {
+        fr_message *m = fr_batch_message(b);
+        m->topic = fr_cstr(items[i].topic);
+        m->partition = items[i].partition;
+        m->offset = items[i].offset;
+        for (size_t n = 0; n < items[i].events; n++) {
+            fr_event *e = fr_batch_add(b, FR_OP_BEGIN, NULL);
+            e->topic = m->topic;
+            e->partition = m->partition;
+            e->offset = m->offset;
+        }
+    }
+    return b;
+}
+
+static size_t live(const fr_batch *b)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < b->count; i++)
+        n += b->events[i].op != FR_OP_HEARTBEAT && b->events[i].topic.len > 0;
+    return n;
+}
+
+static void from_a_message_on(void **state)
+{
+    static const item items[] = {{"t", 0, 10, 1}, {"u", 0, 5, 2},  {"t", 1, 20, 1}, {"t", 0, 11, 0},
+                                 {"t", 0, 12, 2}, {"t", 1, 21, 0}, {"u", 0, 6, 1},  {"t", 0, 13, 0},
+                                 {"t", 1, 22, 1}, {"t", 2, 7, 0}};
+    static const int64_t stay[] = {10, 5, 20, 11, 21, 6, 7};
+    (void)state;
+    fr_batch *b = batch_of(items, 10);
+    fr_cuts c = {.arena = fr_arena_new(0)};
+    assert_int_equal(fr_cuts_leave_out(&c, b, FR_STR("t"), 4), 3);
+    assert_int_equal(b->message_count, 7);
+    for (size_t i = 0; i < 7; i++)
+        assert_int_equal(b->messages[i].offset, stay[i]);
+    assert_int_equal(live(b), 5);
+    assert_int_equal(fr_cuts_leave_out(&c, b, FR_STR("t"), 4), 1); /* 21 lies behind no longer */
+    assert_int_equal(fr_cuts_leave_out(&c, b, FR_STR("t"), 0), 3);
+    assert_int_equal(live(b), 3); /* those of u */
+    fr_cuts_free(&c);
+    fr_arena_free(c.arena);
+    fr_batch_free(b);
+}
+
+static void offsets_for_the_target(void **state)
+{
+    static const item items[] = {{"t", 0, 10, 1}, {"t", 1, 20, 1}, {"t", 1, 21, 1}};
+    (void)state;
+    fr_batch *b = batch_of(items, 3);
+    fr_cuts c = {.arena = fr_arena_new(0)};
+    assert_int_equal(fr_cuts_leave_out(&c, b, FR_STR("t"), 0), 3);
+    fr_offset room[4] = {{FR_STR("t"), 0, 10}};
+    fr_offsets o = {room, 1};
+    assert_true(fr_cuts_news(&c));
+    fr_cuts_add_to(&c, &o); /* 0 is known to the target by what stays */
+    assert_int_equal(o.count, 2);
+    assert_int_equal(o.items[1].partition, 1);
+    assert_int_equal(o.items[1].next, 20);
+    fr_cuts_stored(&c);
+    assert_false(fr_cuts_news(&c));
+    fr_cuts_add_to(&c, &o);
+    assert_int_equal(o.count, 2);
+    fr_cuts_forget(&c, &o);
+    assert_int_equal(c.count, 0);
+    fr_cuts_free(&c);
+    fr_arena_free(c.arena);
+    fr_batch_free(b);
+}
+
+/* ---- faults ---- */
+
+static void policies(void **state)
+{
+    static const struct {
+        fr_err_kind kind;
+        const char *code;
+        int mode, policy;
+        fr_fault want;
+    } cases[] = {
+        {FR_ERR_DATA, "sink.check", FR_ERRORS_BLOCK, FR_CHANGE_STOP, FR_FAULT_HOLDS},
+        {FR_ERR_DATA, "sink.check", FR_ERRORS_STOP, FR_CHANGE_BLOCK, FR_FAULT_STOPS},
+        {FR_ERR_DATA, "sink.check", FR_ERRORS_DLQ, FR_CHANGE_BLOCK, FR_FAULT_SETS_ASIDE},
+        {FR_ERR_CONFIG, "sink.add_column", FR_ERRORS_STOP, FR_CHANGE_BLOCK, FR_FAULT_HOLDS},
+        {FR_ERR_CONFIG, "sink.drop_column", FR_ERRORS_DLQ, FR_CHANGE_BLOCK, FR_FAULT_HOLDS},
+        {FR_ERR_CONFIG, "sink.types", FR_ERRORS_BLOCK, FR_CHANGE_STOP, FR_FAULT_STOPS},
+        {FR_ERR_CONFIG, "sink.types", FR_ERRORS_BLOCK, FR_CHANGE_EVOLVE, FR_FAULT_HOLDS},
+        {FR_ERR_CONFIG, "sink.table", FR_ERRORS_BLOCK, FR_CHANGE_STOP, FR_FAULT_HOLDS},
+        {FR_ERR_CONFIG, "sink.table", FR_ERRORS_DLQ, FR_CHANGE_BLOCK, FR_FAULT_STOPS},
+        {FR_ERR_AUTH, "sink.grants", FR_ERRORS_BLOCK, FR_CHANGE_BLOCK, FR_FAULT_HOLDS},
+        {FR_ERR_CONNECT, "", FR_ERRORS_BLOCK, FR_CHANGE_BLOCK, FR_FAULT_STOPS},
+        {FR_ERR_BUSY, "sink.locked", FR_ERRORS_BLOCK, FR_CHANGE_BLOCK, FR_FAULT_STOPS},
+        {FR_ERR_BUG, "", FR_ERRORS_BLOCK, FR_CHANGE_BLOCK, FR_FAULT_STOPS},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int p = cases[i].policy;
+        fr_sink_settings s = {
+            .errors_mode = cases[i].mode, .add_column = p, .drop_column = p, .change_type = p};
+        fr_err err;
+        fr_fail(&err, cases[i].kind, "x");
+        fr_fail_code(&err, cases[i].code);
+        assert_int_equal(fr_fault_of(&s, &err), cases[i].want);
+    }
+}
+
+/* ---- when ---- */
+
+static size_t told;
+static bool holds_now;
+
+static void on_held(void *part, fr_str space, fr_str name, const fr_held_status *s)
+{
+    (void)part, (void)space, (void)name;
+    told++;
+    holds_now = s != NULL;
+}
+
+static const fr_observer observer = {.held = on_held};
+
+static bool ours(void *context, fr_str topic, int32_t partition)
+{
+    (void)topic, (void)partition;
+    return context != NULL;
+}
+
+static bool due(fr_holds *h, int64_t in_us)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_str topic;
+    bool is = fr_holds_due(h, fr_now_us() + in_us, a, &topic);
+    fr_arena_free(a);
+    return is;
+}
+
+static void an_error_is_tried_again_ever_later(void **state)
+{
+    const fr_cause cause = {"sink.check", "why", 1, 100, false, false, false};
+    fr_offset behind = {FR_STR("t"), 1, 100}, past = {FR_STR("t"), 1, 101};
+    fr_offsets o = {&behind, 1};
+    int64_t at = 0, wait = 0;
+    (void)state;
+    fr_holds *h = fr_holds_new("sink x", &observer);
+    for (int i = 0; i < 14; i++) {
+        fr_holds_put(h, FR_STR("t"), &cause);
+        assert_true(fr_holds_has(h, FR_STR("t")));
+        for (wait = 0; !due(h, at + wait); wait += 100000)
+            assert_true(wait < 700000000);
+        at += wait;
+        assert_true(fr_holds_let_go(h, FR_STR("t"), ours, &told));
+        assert_false(fr_holds_has(h, FR_STR("t")));
+        fr_holds_passed(h, &o); /* not past it */
+        assert_true(holds_now && fr_holds_any(h));
+    }
+    assert_true(wait > 290000000); /* of at most ten minutes */
+    o.items = &past;
+    fr_holds_passed(h, &o);
+    assert_false(holds_now || fr_holds_any(h));
+    fr_holds_free(h);
+}
+
+static void an_operators_word_stands(void **state)
+{
+    const fr_cause error = {"sink.check", "why", 1, 100, false, false, false};
+    const fr_cause asked = {"operator", "a migration", -1, 0, true, false, false};
+    (void)state;
+    fr_holds *h = fr_holds_new("sink x", &observer);
+    fr_holds_put(h, FR_STR("t"), &asked);
+    fr_holds_put(h, FR_STR("t"), &error);
+    assert_false(due(h, 10000000000));
+    fr_holds_ask(h, FR_STR("t"));
+    assert_true(due(h, 0));
+    fr_holds_put(h, FR_STR("t"), &asked); /* again, before it was let go */
+    assert_false(fr_holds_let_go(h, FR_STR("t"), ours, &told));
+    fr_holds_ask(h, FR_STR("t"));
+    assert_true(due(h, 0));
+    assert_true(fr_holds_let_go(h, FR_STR("t"), ours, &told));
+    assert_false(holds_now || fr_holds_any(h));
+    fr_holds_ask(h, FR_STR("t")); /* nothing happens to one that is not held */
+    assert_false(fr_holds_any(h));
+    fr_holds_free(h);
+}
+
+static void what_left_took_its_fault_along(void **state)
+{
+    const fr_cause error = {"sink.check", "why", 1, 100, false, false, false};
+    fr_offset other = {FR_STR("t"), 0, -1}, faulty = {FR_STR("t"), 1, -1};
+    fr_offsets o = {&other, 1};
+    (void)state;
+    fr_holds *h = fr_holds_new("sink x", &observer);
+    fr_holds_put(h, FR_STR("t"), &error);
+    fr_holds_left(h, &o);
+    assert_false(due(h, 0));
+    o.items = &faulty;
+    fr_holds_left(h, &o);
+    assert_true(due(h, 0));
+    assert_true(fr_holds_let_go(h, FR_STR("t"), ours, NULL));
+    assert_false(fr_holds_any(h));
+    fr_holds_free(h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(from_a_message_on),
+        cmocka_unit_test(offsets_for_the_target),
+        cmocka_unit_test(policies),
+        cmocka_unit_test(an_error_is_tried_again_ever_later),
+        cmocka_unit_test(an_operators_word_stands),
+        cmocka_unit_test(what_left_took_its_fault_along),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

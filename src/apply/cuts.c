@@ -79,9 +79,12 @@ void fr_cuts_add_to(const fr_cuts *c, fr_offsets *o)
     for (size_t i = 0; i < c->count; i++) {
         const fr_cut *cut = &c->items[i];
         bool there = cut->stored;
-        for (size_t k = 0; k < known && !there; k++)
-            there =
-                o->items[k].partition == cut->partition && fr_str_eq(o->items[k].topic, cut->topic);
+        for (size_t k = 0; k < known && !there; k++) {
+            fr_offset *x = &o->items[k];
+            there = x->partition == cut->partition && fr_str_eq(x->topic, cut->topic);
+            if (there)
+                x->next = cut->offset; /* between the two there was nothing */
+        }
         if (!there)
             o->items[o->count++] = (fr_offset){cut->topic, cut->partition, cut->offset};
     }

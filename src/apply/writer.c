@@ -1,8 +1,10 @@
 #include "apply/cuts.h"
 #include "apply/fault.h"
 #include "apply/internal.h"
+#include "apply/limit.h"
 
 #define LOCKED "sink.locked"
+#define LIMIT "errors.limit"
 
 /* A key whose messages go to the dead letters from now on: all of them once it is stored in
  * the target; until then those behind the message that was set aside, because what is before
@@ -31,6 +33,7 @@ struct writer {
     parked_key **new_keys;     /* to be stored with the next commit */
     size_t new_count, new_cap;
     fr_cuts cuts; /* of topics that wait */
+    fr_limit *limit;
     fr_dlq *dlq;
     uint64_t dead;
 };
@@ -42,6 +45,7 @@ writer *writer_new(fr_apply *a)
     w->arena = fr_arena_new(0);
     w->parked = fr_map_new();
     w->cuts.arena = w->arena;
+    w->limit = fr_limit_new(a->s.sink->errors_limit);
     return w;
 }
 
@@ -66,6 +70,7 @@ void writer_free(writer *w)
     free(w->new_keys);
     fr_map_free(w->parked, NULL);
     fr_cuts_free(&w->cuts);
+    fr_limit_free(w->limit);
     fr_dlq_close(w->dlq);
     fr_arena_free(w->arena);
     free(w);
@@ -101,6 +106,7 @@ fr_rc writer_claim(writer *w, fr_offsets *offsets, fr_err *err)
     fr_sink *s = w->a->sink;
     FR_TRY(s->ops->claim(s, offsets, err));
     fr_cuts_forget(&w->cuts, offsets);
+    fr_limit_forget(w->limit, offsets);
     for (size_t i = 0; i < offsets->count; i++) {
         bool seen = false;
         for (size_t k = 0; k < i && !seen; k++)
@@ -214,7 +220,8 @@ static fr_rc hold_from(writer *w, size_t batch, const fr_event *e, const fr_err 
                             .why = text,
                             .partition = m->partition,
                             .offset = m->offset,
-                            .stays = strcmp(why->code, "sink.drop_column") == 0,
+                            .stays = strcmp(why->code, "sink.drop_column") == 0 ||
+                                     strcmp(why->code, LIMIT) == 0,
                             .costly = strcmp(why->code, LOCKED) == 0};
     fr_str topic = m->topic;
     fr_holds_put(w->a->holds, topic, &cause);
@@ -251,6 +258,25 @@ static bool stays_locked(writer *w, fr_str topic, const fr_err *err)
     return again;
 }
 
+/* A bad message where there are dead letters; above errors.limit it is held all the same. reason:
+ * without values. */
+static fr_rc bury(writer *w, size_t batch, fr_event *e, const char *reason, fr_err *err)
+{
+    size_t at = 0;
+    fr_err why;
+    bool buried = !fr_limit_exceeded(w->limit, e->topic);
+    if (buried && e->bad.len == 0)
+        fr_log(FR_LOG_WARN, w->a->who, "%.*s[%d] offset %lld goes to the dead letters: %s",
+               FR_ARG(e->topic), e->partition, (long long)e->offset, reason);
+    if (buried)
+        return dead_letter(w, batch, e, message_of(w->pending[batch], e, &at), reason, false, err);
+    fr_fail(&why, FR_ERR_DATA, "more errors than %s; the last: %s", w->a->s.sink->errors_limit,
+            reason);
+    fr_fail_code(&why, LIMIT);
+    fr_fail_hint(&why, "see the dead letters before it, mend the cause, then resume the topic");
+    return hold_from(w, batch, e, &why, err);
+}
+
 /* ---- one batch ---- */
 
 /* Bad events, and those of parked keys, leave the batch before it is applied. */
@@ -268,7 +294,7 @@ static fr_rc set_aside(writer *w, size_t batch, fr_err *err)
         char reason[1200];
         if (e->bad.len > 0) {
             snprintf(reason, sizeof(reason), "%.*s", FR_ARG(e->bad));
-            rc = dead_letter(w, batch, e, message_of(b, e, &at), reason, false, err);
+            rc = bury(w, batch, e, reason, err);
             continue;
         }
         if (fr_map_count(w->parked) == 0 || e->topic.len == 0 || e->op > FR_OP_DELETE)
@@ -295,7 +321,6 @@ static fr_rc fail_at(const fr_event *e, fr_err *err)
  * ends. */
 static fr_rc handle(writer *w, fr_event *e, fr_err *err)
 {
-    size_t at = 0;
     char reason[1200];
     fr_fault fault = fr_fault_of(w->a->s.sink, err);
     if (e->topic.len == 0)
@@ -308,10 +333,7 @@ static fr_rc handle(writer *w, fr_event *e, fr_err *err)
     if (fault == FR_FAULT_STOPS)
         return err->kind == FR_ERR_DATA ? fail_at(e, err) : FR_FAIL;
     snprintf(reason, sizeof(reason), "%s", err->text);
-    fr_log(FR_LOG_WARN, w->a->who, "%.*s[%d] offset %lld goes to the dead letters: %s",
-           FR_ARG(e->topic), e->partition, (long long)e->offset, reason);
-    return dead_letter(w, w->applied, e, message_of(w->pending[w->applied], e, &at), reason, false,
-                       err);
+    return bury(w, w->applied, e, reason, err);
 }
 
 /* Apply what is pending and not yet applied. After a bad row all since the last commit is applied
@@ -483,6 +505,7 @@ static void take(writer *w, fr_batch *b)
     w->weight += b->weight;
     w->rows += b->message_count;
     leave_out_held(w);
+    fr_limit_count(w->limit, b);
 }
 
 static bool due(writer *w)

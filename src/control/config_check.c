@@ -724,6 +724,13 @@ static void check_sink(fr_loader *l, const fr_sink_settings *s, const fr_sink_op
                                "a %s sink cannot set keys aside", s->type);
         fr_problem_hint(l, p, "use stop");
     }
+    int64_t errors, events;
+    if (s->errors_limit != NULL && !unresolved(s->errors_limit) &&
+        !fr_limit_parse(s->errors_limit, &errors, &events)) {
+        fr_problem *p = report(l, false, "config.bad_value", path, "errors.limit",
+                               "`%s` is no number of errors per messages", s->errors_limit);
+        fr_problem_hint(l, p, "write 10/1000: more than 10 errors in 1,000 messages of a topic");
+    }
     for (size_t i = 0; complete && l->config->source_count > 0 && i < s->from.count; i++) {
         if (s->from_regex == NULL || unresolved(s->from.items[i]) || takes_any(s, i, topics))
             continue;

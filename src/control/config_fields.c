@@ -459,8 +459,9 @@ static const fr_option sink_options[] = {
            "stop ends the sink; dlq sets the key's messages aside."),
     TEXT("errors.topic", AT(fr_sink_settings, errors_topic), NULL,
          "Topic of dead letters; freshet.<name>.dlq if not set."),
-    LATER("errors.limit", FR_OPT_TEXT, NULL,
-          "Errors per events, 10/1000: above it the sink is held."),
+    TEXT("errors.limit", AT(fr_sink_settings, errors_limit), NULL,
+         "Errors per messages of a topic, 10/1000: above it dlq holds the topic. Not set: no "
+         "limit."),
     LATER_CHOICE("on_change.rename_column", NULL, change_choices, "A column was renamed."),
     LATER_CHOICE("on_change.drop_table", NULL, change_choices, "The table was dropped."),
     END,

@@ -102,6 +102,21 @@ fr_rc fr_pattern_for_topics(const char *pattern, fr_err *err)
                              "the topics");
 }
 
+bool fr_limit_parse(const char *text, int64_t *errors_out, int64_t *events_out)
+{
+    static const char digits[] = "0123456789";
+    size_t left = strspn(text, digits),
+           right = text[left] == '/' ? strspn(text + left + 1, digits) : 0;
+    if (left == 0 || left > 5 || right == 0 || right > 8 || text[left + 1 + right] != '\0')
+        return false;
+    int64_t errors = strtoll(text, NULL, 10), events = strtoll(text + left + 1, NULL, 10);
+    if (errors < 1 || errors > 10000 || events <= errors || events > 10000000)
+        return false;
+    *errors_out = errors;
+    *events_out = events;
+    return true;
+}
+
 bool fr_load_parse(const char *text, fr_str *name_out, int64_t *most_out)
 {
     size_t name = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");

@@ -160,6 +160,7 @@ typedef struct fr_sink_settings {
     int add_column, drop_column, change_type; /* fr_change */
     int errors_mode;
     const char *errors_topic;
+    const char *errors_limit; /* NULL: none; "10/1000" (fr_limit_parse) */
     int64_t max_row_bytes;
     const void *connector;
     const char *place;
@@ -233,6 +234,8 @@ fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_st
 /* "active=25": a measure of the server's load and the most that is fine. False: not that. name_out
  * is borrowed from text. */
 bool fr_load_parse(const char *text, fr_str *name_out, int64_t *most_out);
+/* "10/1000": errors (1 to 10,000) per events (up to 10,000,000). False: it is something else. */
+bool fr_limit_parse(const char *text, int64_t *errors_out, int64_t *events_out);
 /* Compile "/.../" into *out (PCRE2, anchored nowhere); a plain name leaves *out NULL. */
 fr_rc fr_pattern_compile(const char *pattern, void **out, fr_err *err);
 /* Topic patterns are matched by librdkafka, which has the C library's POSIX extended syntax: CONFIG

@@ -41,7 +41,7 @@ def columns_by_policy(c):
     c.table([ID], as_="t3")
     ok(c.apply([["c", "t1", {"id": 1, "v": "a"}]], "block"))
     ok(c.commit(1, "block"))
-    r = fails(c.apply([["c", "t1", {"id": 2, "v": "a"}], ["TABLE", "t2"]], "block"), "CONFIG", "sink.table")
+    r = fails(c.apply([["c", "t1", {"id": 2, "v": "a"}], ["TABLE", "t2"]], "block"), "CONFIG", "sink.add_column")
     assert 'ADD COLUMN IF NOT EXISTS "w" bigint' in r["error"]["hint"], r
     same(r["applied"], 1)
     fails(c.apply([["TABLE", "t3"]], "block"), "CONFIG", "sink.drop_column")
@@ -187,7 +187,7 @@ def altered_under_way(c):
     c.open("never2", create=NEVER, add_column=BLOCK)
     c.claim("never2")
     ok(c.probe("rollback", sink="never"))
-    r = fails(c.apply([["c", "t", {"id": 9, "v": "9", "n": 1}]], "never2"), "CONFIG", "sink.table")
+    r = fails(c.apply([["c", "t", {"id": 9, "v": "9", "n": 1}]], "never2"), "CONFIG", "sink.add_column")
     assert "ADD COLUMN" in r["error"]["hint"], r
 
 

@@ -242,7 +242,7 @@ def what_a_given_table_lacks(c):
             ("TABLE t (id int PRIMARY KEY, v text, must int NOT NULL)", "hard", "sink.table", "cannot change a column"),
             ("TABLE t (id int PRIMARY KEY, v text)", "a", "sink.table", "_freshet_deleted"), ("TABLE t (id int PRIMARY KEY, v text, _freshet_position text)", "hard", "sink.table", "freshet's own"),
             ("VIEW t AS SELECT 1 AS id, 'x' AS v", "hard", "sink.key", ""), ("VIRTUAL TABLE t USING fts4(id, v)", "hard", "sink.key", ""),
-            ("TABLE t (id int PRIMARY KEY)", "block", "sink.table", "ADD COLUMN"), ("TABLE t (id int PRIMARY KEY, v blob) STRICT", "hard", "sink.types", "TEXT"),
+            ("TABLE t (id int PRIMARY KEY)", "block", "sink.add_column", "ADD COLUMN"), ("TABLE t (id int PRIMARY KEY, v blob) STRICT", "hard", "sink.types", "TEXT"),
             ("TABLE t (id int PRIMARY KEY, v int)", "hard", "sink.types", "TEXT"), ("TABLE t (id real PRIMARY KEY, v int)", "hard", "sink.types", "TEXT")]:
         c.q("CREATE " + ddl)
         c.table([ID, col("v")])

@@ -820,6 +820,32 @@ static void on_change_blocks_or_stops(void **state)
     assert_int_equal(rows_of(1), 350);
 }
 
+/* errors.limit: the fifth one in 1,500 messages is one too many. */
+static void too_many_dead_letters_hold_the_topic(void **state)
+{
+    (void)state;
+    two_topics(4000, 'g');
+    settings.errors_mode = FR_ERRORS_DLQ;
+    settings.errors_limit = "4/1500";
+    settings.batch_rows = 100;
+    for (size_t i = 0; i < 5; i++) {
+        script[2001 + 2 * i].what = 'b';
+        snprintf(script[2001 + 2 * i].key, sizeof(script[0].key), "bad%zu", i);
+    }
+    fr_apply *a = start();
+    WAIT_UNTIL(committed_of(0) == 3999 && committed_of(1) == 2009);
+    assert_string_equal(told_of(1).code, "errors.limit");
+    assert_int_equal(dead_count, 4);
+    fr_sleep_us(1500000);
+    assert_int_equal(committed_of(1), 2009); /* not tried by itself */
+    fr_apply_release(a, topic_names[1]);
+    WAIT_UNTIL(committed_of(1) == 4000 && !told_of(1).held);
+    stop(a);
+    assert_int_equal(dead_count, 5);
+    assert_int_equal(rows_of(1), 1995);
+    assert_int_equal(rows_of(0), 2000);
+}
+
 int main(void)
 {
     cmocka_set_test_filter(getenv("ONLY"));
@@ -836,6 +862,7 @@ int main(void)
         cmocka_unit_test_setup(rebalances_and_failures_while_it_waits, setup),
         cmocka_unit_test_setup(an_operator_holds_and_releases, setup),
         cmocka_unit_test_setup(on_change_blocks_or_stops, setup),
+        cmocka_unit_test_setup(too_many_dead_letters_hold_the_topic, setup),
     };
     fr_column column = {.name = FR_STR("id"), .kind = FR_TEXT, .key_ordinal = 1};
     fr_table like = {.name = FR_STR("t"), .version = 1, .column_count = 1, .columns = &column};

@@ -3,6 +3,7 @@
 #include "apply/cuts.h"
 #include "apply/fault.h"
 #include "apply/holds.h"
+#include "apply/limit.h"
 #include "base/clock.h"
 #include "tests/unit/test.h"
 
@@ -124,6 +125,47 @@ static void policies(void **state)
     }
 }
 
+/* ---- errors.limit ---- */
+
+static void limits_as_text(void **state)
+{
+    static const char *const bad[] = {"",      "10",          "10/",        "/10",
+                                      "0/10",  "10/10",       "11/10",      "-1/10",
+                                      "1/10 ", "1 /10",       "1/2/3",      "x",
+                                      "1/1e3", "10001/20000", "1/10000001", "999999999/9999999999"};
+    int64_t errors, events;
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(fr_limit_parse(bad[i], &errors, &events));
+    assert_true(fr_limit_parse("10/1000", &errors, &events));
+    assert_true(errors == 10 && events == 1000);
+}
+
+static void a_window_slides(void **state)
+{
+    static const item one[] = {{"t", 0, 1, 1}};
+    (void)state;
+    fr_batch *b = batch_of(one, 1);
+    fr_limit *l = fr_limit_new("2/10");
+    for (size_t i = 0; i < 100; i++) {
+        fr_limit_count(l, b);
+        if (i % 5 == 0) /* 2 in 10, for good */
+            assert_false(fr_limit_exceeded(l, FR_STR("t")));
+    }
+    assert_false(fr_limit_exceeded(l, FR_STR("u")));
+    assert_true(fr_limit_exceeded(l, FR_STR("t")));
+    assert_true(fr_limit_exceeded(l, FR_STR("t"))); /* and stays so while nothing comes */
+    fr_limit_forget(l, &(fr_offsets){&(fr_offset){FR_STR("t"), 0, 5}, 1});
+    assert_false(fr_limit_exceeded(l, FR_STR("t")));
+    fr_limit_free(l);
+    l = fr_limit_new(NULL);
+    fr_limit_count(l, b);
+    for (size_t i = 0; i < 100; i++)
+        assert_false(fr_limit_exceeded(l, FR_STR("t")));
+    fr_limit_free(l);
+    fr_batch_free(b);
+}
+
 /* ---- when ---- */
 
 static size_t told;
@@ -225,6 +267,8 @@ int main(void)
         cmocka_unit_test(from_a_message_on),
         cmocka_unit_test(offsets_for_the_target),
         cmocka_unit_test(policies),
+        cmocka_unit_test(limits_as_text),
+        cmocka_unit_test(a_window_slides),
         cmocka_unit_test(an_error_is_tried_again_ever_later),
         cmocka_unit_test(an_operators_word_stands),
         cmocka_unit_test(what_left_took_its_fault_along),

@@ -92,13 +92,19 @@ static fr_rc load_parked(writer *w, fr_str topic, fr_err *err)
     size_t count;
     if (s->ops->parked == NULL)
         return FR_OK;
-    FR_TRY(s->ops->parked(s, w->arena, topic, &keys, &count, err));
-    for (size_t i = 0; i < count; i++) {
-        parked_key *k = fr_arena_alloc(w->arena, sizeof(*k));
+    fr_arena *a = fr_arena_new(0);
+    fr_rc rc = s->ops->parked(s, a, topic, &keys, &count, err);
+    for (size_t i = 0; rc == FR_OK && i < count; i++) {
+        fr_str name = parked_name(a, topic, keys[i]);
+        parked_key *k = fr_map_get(w->parked, name);
+        if (k == NULL) {
+            k = fr_arena_alloc(w->arena, sizeof(*k));
+            fr_map_set(w->parked, name, k);
+        }
         k->stored = true;
-        fr_map_set(w->parked, parked_name(w->arena, topic, keys[i]), k);
     }
-    return FR_OK;
+    fr_arena_free(a);
+    return rc;
 }
 
 fr_rc writer_claim(writer *w, fr_offsets *offsets, fr_err *err)

@@ -123,7 +123,7 @@ static void assigned(fr_consumer *c, rd_kafka_topic_partition_list_t *list)
     }
     c->assigned = true;
     take_error(c, rd_kafka_incremental_assign(c->client.rk, list), "assign partitions");
-    fr_consumer_set_paused(c, list);
+    fr_consumer_pause_held(c, list);
 }
 
 static bool is_in(const rd_kafka_topic_partition_list_t *list, const fr_message *m)
@@ -162,6 +162,7 @@ static void revoked(fr_consumer *c, rd_kafka_topic_partition_list_t *list)
     for (int i = 0; i < list->cnt; i++) {
         remove_place(c, list->elems[i].topic, list->elems[i].partition);
     }
+    fr_consumer_resume_leaving(c, list);
     take_error(c, rd_kafka_incremental_unassign(c->client.rk, list), "give partitions back");
 }
 
@@ -278,7 +279,12 @@ static void resume_if_paused(fr_consumer *c)
     if (!c->paused || rd_kafka_assignment(c->client.rk, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return;
     }
-    fr_consumer_set_paused(c, list);
+    for (int i = list->cnt - 1; i >= 0; i--) {
+        if (fr_consumer_holds(c, fr_cstr(list->elems[i].topic))) {
+            rd_kafka_topic_partition_list_del_by_idx(list, i);
+        }
+    }
+    (void)rd_kafka_resume_partitions(c->client.rk, list);
     rd_kafka_topic_partition_list_destroy(list);
     c->paused = false;
 }

@@ -20,33 +20,39 @@ bool fr_consumer_holds(const fr_consumer *c, fr_str topic)
     return c->held != NULL && fr_map_get(c->held, topic) != NULL;
 }
 
-/* Kafka drops what it has fetched of those that it pauses; should it give some all the same, take()
- * leaves them out. A partition stays paused when it is taken from us and given back: hence both
- * ways. */
-void fr_consumer_set_paused(fr_consumer *c, const rd_kafka_topic_partition_list_t *list)
+/* Kafka drops what it has fetched of them; should it give some all the same, take() leaves it out.
+ */
+void fr_consumer_pause_held(fr_consumer *c, const rd_kafka_topic_partition_list_t *list)
 {
     rd_kafka_topic_partition_list_t *held = rd_kafka_topic_partition_list_new(8);
-    rd_kafka_topic_partition_list_t *others = rd_kafka_topic_partition_list_new(8);
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *p = &list->elems[i];
-        bool waits = fr_consumer_holds(c, fr_cstr(p->topic));
-        rd_kafka_topic_partition_list_add(waits ? held : others, p->topic, p->partition);
+        if (c->paused || fr_consumer_holds(c, fr_cstr(p->topic))) {
+            rd_kafka_topic_partition_list_add(held, p->topic, p->partition);
+        }
     }
     if (held->cnt > 0) {
         (void)rd_kafka_pause_partitions(c->client.rk, held);
     }
-    if (others->cnt > 0) {
-        (void)rd_kafka_resume_partitions(c->client.rk, others);
-    }
     rd_kafka_topic_partition_list_destroy(held);
-    rd_kafka_topic_partition_list_destroy(others);
 }
 
-static void set_topic_paused(fr_consumer *c, fr_str topic)
+/* A partition stays paused when it is taken from us and given back: hence before it goes. Only
+ * those that are paused: a resume that changes nothing has librdkafka drop answers that it waits
+ * for. */
+void fr_consumer_resume_leaving(fr_consumer *c, const rd_kafka_topic_partition_list_t *list)
 {
-    rd_kafka_topic_partition_list_t *list = list_of(c, topic);
-    fr_consumer_set_paused(c, list);
-    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_topic_partition_list_t *paused = rd_kafka_topic_partition_list_new(8);
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *p = &list->elems[i];
+        if (c->paused || fr_consumer_holds(c, fr_cstr(p->topic))) {
+            rd_kafka_topic_partition_list_add(paused, p->topic, p->partition);
+        }
+    }
+    if (paused->cnt > 0) {
+        (void)rd_kafka_resume_partitions(c->client.rk, paused);
+    }
+    rd_kafka_topic_partition_list_destroy(paused);
 }
 
 /* Polled while the target was slow, and not given yet. */
@@ -81,7 +87,9 @@ void fr_consumer_hold(fr_consumer *c, fr_str topic)
         }
     }
     leave_out_spare(c, topic);
-    set_topic_paused(c, topic);
+    rd_kafka_topic_partition_list_t *list = list_of(c, topic);
+    fr_consumer_pause_held(c, list);
+    rd_kafka_topic_partition_list_destroy(list);
 }
 
 fr_offsets fr_consumer_places(const fr_consumer *c, fr_arena *a, fr_str topic)
@@ -145,9 +153,11 @@ fr_rc fr_consumer_release(fr_consumer *c, fr_str topic, const fr_offsets *from, 
             c->places[i]->held = false;
         }
     }
-    if (!c->paused) {
-        set_topic_paused(c, topic);
+    rd_kafka_topic_partition_list_t *list = list_of(c, topic);
+    if (!c->paused && list->cnt > 0) {
+        (void)rd_kafka_resume_partitions(c->client.rk, list);
     }
+    rd_kafka_topic_partition_list_destroy(list);
     return FR_OK;
 }
 

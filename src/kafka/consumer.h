@@ -41,8 +41,8 @@ fr_place *fr_consumer_place(fr_consumer *c, const char *topic, int32_t partition
 
 /* consume_hold.c */
 bool fr_consumer_holds(const fr_consumer *c, fr_str topic);
-/* Pauses those of held topics and resumes the others. */
-void fr_consumer_set_paused(fr_consumer *c, const rd_kafka_topic_partition_list_t *list);
+void fr_consumer_pause_held(fr_consumer *c, const rd_kafka_topic_partition_list_t *list);
+void fr_consumer_resume_leaving(fr_consumer *c, const rd_kafka_topic_partition_list_t *list);
 
 /* consume_all.c: all partitions of the named topics, without a group. */
 fr_rc fr_consumer_expand(fr_consumer *c, rd_kafka_topic_partition_list_t **out, fr_err *err);

@@ -28,7 +28,8 @@ enum {
     OPEN_FILES = 16
 };
 
-static const char *const topics[] = {"shop.main.orders", "freshet.demo.checkpoint.shop"};
+static const char *const topics[] = {"shop.main.orders", "freshet.demo.checkpoint.shop",
+                                     "freshet.demo.control"};
 
 static const char configuration[] =
     "# freshet demo wrote this. The broker lives as long as the demo does.\n"

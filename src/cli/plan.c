@@ -316,6 +316,7 @@ static void look_at_position(fr_look *l, size_t source)
 static void look_at_own_topics(fr_look *l, fr_findings *f)
 {
     const fr_config *c = l->config;
+    look_at_topic(l, f, fr_arena_printf(l->arena, "freshet.%s.control", c->name), true, false);
     for (size_t i = 0; i < c->source_count; i++) {
         const fr_source_settings *s = &c->sources[i];
         size_t todos = l->todo_count, known = fr_look_blockers(f);

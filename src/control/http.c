@@ -141,10 +141,21 @@ static bool is_read(const char *method)
     return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }
 
+static bool is_will(const char *path)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_http_will q;
+    fr_will w;
+    bool will = fr_http_read_will(path, a, &q, &w);
+    fr_arena_free(a);
+    return will;
+}
+
 static bool is_change(const char *path, const char *method)
 {
     return strcmp(method, "POST") == 0 &&
-           (strcmp(path, fr_http_snapshots) == 0 || strcmp(path, fr_http_snapshots_cancel) == 0);
+           (strcmp(path, fr_http_snapshots) == 0 || strcmp(path, fr_http_snapshots_cancel) == 0 ||
+            is_will(path));
 }
 
 /* True: *out is a refusal. */
@@ -219,14 +230,26 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, fr_answer *a)
     return rc;
 }
 
+static const char *argument(struct MHD_Connection *c, const char *name)
+{
+    return MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+}
+
 static void about_snapshot(const listener *l, struct MHD_Connection *c, const char *path,
                            const char *method, fr_answer *out)
 {
-    fr_http_snapshot q = {.table = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "table"),
-                          .where = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "where")};
+    fr_http_snapshot q = {.table = argument(c, "table"), .where = argument(c, "where")};
     if (is_change(path, method))
         q.verb = strcmp(path, fr_http_snapshots) == 0 ? FR_SNAPSHOT_START : FR_SNAPSHOT_CANCEL;
     fr_http_route_snapshot(l->http->actions, &q, out);
+}
+
+static void about_will(const listener *l, struct MHD_Connection *c, const char *path,
+                       fr_answer *out)
+{
+    const fr_http_said said = {
+        .by = argument(c, "by"), .why = argument(c, "why"), .anew = argument(c, "anew")};
+    fr_http_route_will(l->http->actions, path, &said, out);
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const char *path,
@@ -245,6 +268,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
     } else if (*body_size > 0) {
         *body_size = 0;
         return MHD_YES;
+    } else if (is_change(path, method) && is_will(path)) {
+        about_will(l, c, path, &a);
     } else if (strcmp(path, fr_http_snapshots) == 0 || is_change(path, method)) {
         about_snapshot(l, c, path, method, &a);
     } else {

@@ -1,12 +1,14 @@
 /* /healthz /readyz /metrics /version /v1/status /v1/sources /v1/sinks /v1/tables /v1/snapshots, on
  * a TCP address and a unix socket (libmicrohttpd). Changes nothing but by POST /v1/snapshots (and
- * its :cancel), which needs the socket or http.token. S13: Host checked, headers at most 8 kB, 32
- * connections, 5 s; off loopback only with TLS and token. Threads of its own. */
+ * its :cancel) and POST /v1/tables/NAME:pause and its like, which need the socket or http.token.
+ * S13: Host checked, headers at most 8 kB, 32 connections, 5 s; off loopback only with TLS and
+ * token. Threads of its own. */
 #ifndef FR_CONTROL_HTTP_H
 #define FR_CONTROL_HTTP_H
 
 #include "control/config.h"
 #include "control/status.h"
+#include "control/target.h"
 
 /* What is asked about a table's snapshot. */
 typedef struct fr_http_snapshot {
@@ -15,6 +17,12 @@ typedef struct fr_http_snapshot {
     const char *where; /* of START; "" none */
 } fr_http_snapshot;
 
+/* What is wanted of a source, a sink, a table or a topic. */
+typedef struct fr_http_will {
+    fr_target_of of;
+    const char *name; /* "erp", "erp/public.orders", "warehouse/erp.public.orders" */
+} fr_http_will;
+
 /* What the daemon does for a request. Called on HTTP's threads. */
 typedef struct fr_http_actions {
     void *context;
@@ -22,6 +30,9 @@ typedef struct fr_http_actions {
      * unknown, refused (*why says why). CONFIG: there is no such table; BUSY: we start or stop. */
     fr_rc (*snapshot)(void *context, const fr_http_snapshot *q, const char **state_out, fr_err *why,
                       fr_err *err);
+    /* w: all but target and at_us, which it fills in. FR_OK: it is written into the control topic
+     * now. CONFIG: there is no such target, or no such will of it. */
+    fr_rc (*will)(void *context, const fr_http_will *q, fr_will *w, fr_err *err);
 } fr_http_actions;
 
 typedef struct fr_http fr_http;

@@ -18,6 +18,15 @@ void fr_http_route(const fr_http_settings *settings, fr_board *board, const char
 extern const char fr_http_snapshots[], fr_http_snapshots_cancel[];
 /* q->table and q->where: the arguments, NULL when they are missing. */
 void fr_http_route_snapshot(const fr_http_actions *actions, fr_http_snapshot *q, fr_answer *out);
+/* /v1/tables/NAME:pause|resume|restart, /v1/sources/NAME and /v1/sinks/NAME:...|stop, which take
+ * POST; false: it is none of them. name: in the arena, and borrowed by *out. */
+bool fr_http_read_will(const char *path, fr_arena *a, fr_http_will *out, fr_will *will);
+/* by, why, anew: the arguments, NULL when they are missing. */
+typedef struct fr_http_said {
+    const char *by, *why, *anew;
+} fr_http_said;
+void fr_http_route_will(const fr_http_actions *actions, const char *path, const fr_http_said *said,
+                        fr_answer *out);
 /* {"error":{"code","text","hint"}} */
 void fr_http_error(fr_answer *out, int status, const char *code, const char *text,
                    const char *hint);

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "progress/checkpoint.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 void fr_http_error(fr_answer *out, int status, const char *code, const char *text, const char *hint)
@@ -219,6 +220,92 @@ void fr_http_route_snapshot(const fr_http_actions *actions, fr_http_snapshot *q,
     }
 }
 
+/* ---- what the operator wants ---- */
+
+static bool read_verb(const char *verb, bool table, fr_will *out)
+{
+    static const struct {
+        const char *name;
+        fr_will_state state;
+        bool restart, of_tables;
+    } verbs[] = {{"pause", FR_WILL_PAUSED, false, true},
+                 {"resume", FR_WILL_RUNNING, false, true},
+                 {"restart", FR_WILL_RUNNING, true, true},
+                 {"stop", FR_WILL_STOPPED, false, false}};
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if (strcmp(verb, verbs[i].name) == 0 && (!table || verbs[i].of_tables)) {
+            *out = (fr_will){.state = verbs[i].state, .restart = verbs[i].restart};
+            return true;
+        }
+    return false;
+}
+
+bool fr_http_read_will(const char *path, fr_arena *a, fr_http_will *out, fr_will *will)
+{
+    static const struct {
+        const char *prefix;
+        fr_target_of of;
+    } groups[] = {{"/v1/tables/", FR_OF_TABLES},
+                  {"/v1/sources/", FR_OF_SOURCES},
+                  {"/v1/sinks/", FR_OF_SINKS}};
+    const char *colon = strrchr(path, ':');
+    for (size_t i = 0; colon != NULL && i < sizeof(groups) / sizeof(groups[0]); i++) {
+        size_t len = strlen(groups[i].prefix);
+        if (strncmp(path, groups[i].prefix, len) != 0 || colon <= path + len)
+            continue;
+        fr_str name = {path + len, (size_t)(colon - path) - len};
+        out->of = groups[i].of;
+        out->name = fr_arena_cstr(a, name);
+        return read_verb(colon + 1, out->of == FR_OF_TABLES, will);
+    }
+    return false;
+}
+
+static void put_will(fr_buf *b, const fr_will *w)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_buf_text(b, "{\"target\":");
+    fr_buf_json(b, fr_will_key(a, &w->target));
+    fr_buf_printf(b, ",\"state\":\"%s\",\"at_us\":%" PRId64 "}\n", fr_will_state_name(w->state),
+                  w->at_us);
+    fr_arena_free(a);
+}
+
+static void no_will(fr_answer *out, const fr_err *err)
+{
+    bool unknown = strncmp(err->code, "cli.no_", 7) == 0;
+    int status = err->kind != FR_ERR_CONFIG ? 503 : unknown ? 404 : 400;
+    fr_http_error(out, status, err->code, err->text, fr_err_hint(err));
+}
+
+void fr_http_route_will(const fr_http_actions *actions, const char *path, const fr_http_said *said,
+                        fr_answer *out)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_http_will q = {.name = ""};
+    fr_will w = {.state = FR_WILL_RUNNING};
+    fr_err err;
+    out->status = 202;
+    out->type = "application/json";
+    fr_http_read_will(path, a, &q, &w);
+    w.by = fr_cstr(said->by == NULL || said->by[0] == '\0' ? "http" : said->by);
+    w.why = fr_cstr(said->why == NULL ? "" : said->why);
+    w.anew = said->anew != NULL && strcmp(said->anew, "true") == 0;
+    if (strlen(q.name) > TABLE_MAX || !fr_utf8_valid(fr_cstr(q.name)))
+        fr_http_error(out, 400, "http.bad_table",
+                      "this can be no target's name: too long, or no UTF-8",
+                      "/v1/tables/source/space.table:pause, percent-encoded UTF-8");
+    else if (w.anew && w.state != FR_WILL_RUNNING)
+        fr_http_error(out, 400, "control.verb", "anew= goes with :resume", "leave it out");
+    else if (actions == NULL || actions->will == NULL)
+        fr_http_error(out, 503, "http.no_sources", "nothing runs here", "");
+    else if (actions->will(actions->context, &q, &w, &err) == FR_FAIL)
+        no_will(out, &err);
+    else
+        put_will(&out->body, &w);
+    fr_arena_free(a);
+}
+
 void fr_http_route(const fr_http_settings *settings, fr_board *board, const char *path,
                    fr_answer *out)
 {
@@ -246,5 +333,6 @@ void fr_http_route(const fr_http_settings *settings, fr_board *board, const char
     else
         fr_http_error(out, 404, "http.no_such_path", "there is nothing here",
                       "paths: /healthz /readyz /version /metrics /v1/status /v1/sources /v1/sinks "
-                      "/v1/tables /v1/snapshots /v1/snapshots:cancel");
+                      "/v1/tables /v1/snapshots /v1/snapshots:cancel, and POST to "
+                      "/v1/tables/NAME:pause and its like");
 }

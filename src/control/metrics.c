@@ -23,6 +23,10 @@ typedef struct row {
     int64_t nulls;
     double waits; /* seconds; 0: for nobody */
     char waits_for[128];
+    bool held, by_schema;
+    char held_code[48];
+    double held_seconds;
+    uint64_t held_events;
 } row;
 
 typedef struct metrics {
@@ -136,6 +140,16 @@ static void take_poll(row *r, const fr_part *p, const fr_polled_status *s)
     snprintf(r->waits_for, sizeof(r->waits_for), "%s", s->waits);
 }
 
+static void take_held(row *r, const fr_part *p, const fr_board_table *t)
+{
+    double age = (double)(p->board->wall_us() - t->held.since_us) / 1e6;
+    r->held = true;
+    r->by_schema = r->by_schema || fr_held_by_schema(t);
+    r->held_seconds = age > r->held_seconds ? age : r->held_seconds;
+    r->held_events += t->held.waiting;
+    snprintf(r->held_code, sizeof(r->held_code), "%s", t->held.code);
+}
+
 static void take_table(metrics *m, const fr_part *p, const fr_board_table *t)
 {
     row *r = row_for(m, p, t);
@@ -152,6 +166,8 @@ static void take_table(metrics *m, const fr_part *p, const fr_board_table *t)
     r->chunks += t->chunks;
     if (t->polled)
         take_poll(r, p, &t->poll);
+    if (t->is_held)
+        take_held(r, p, t);
 }
 
 static void take(metrics *m)
@@ -178,11 +194,36 @@ static void put_states(const metrics *m)
             more_label(m, "state", fr_state_name((fr_state)s));
             end_count(m, m->rows[i].states[s]);
         }
-    put_head(m, "table_schema_blocked", "gauge", "1 while a table is held (state blocked).");
+}
+
+/* A table that is not held has a sample as well, so that an alert ends. */
+static void put_held(const metrics *m)
+{
+    put_head(m, "table_held", "gauge", "1 while a table waits (code: why), and the others go on.");
+    for (size_t i = 0; i < m->count; i++) {
+        begin_row(m, "table_held", &m->rows[i]);
+        more_label(m, "code", m->rows[i].held_code);
+        end_count(m, m->rows[i].held);
+    }
+    put_head(m, "table_schema_blocked", "gauge",
+             "1 while a table is held because of its schema (a code that begins with schema.).");
     for (size_t i = 0; i < m->count; i++) {
         begin_row(m, "table_schema_blocked", &m->rows[i]);
-        end_count(m, m->rows[i].states[FR_STATE_BLOCKED]);
+        end_count(m, m->rows[i].by_schema);
     }
+    put_head(m, "table_held_seconds", "gauge", "Since a table is held; absent while it is not.");
+    for (size_t i = 0; i < m->count; i++)
+        if (m->rows[i].held) {
+            begin_row(m, "table_held_seconds", &m->rows[i]);
+            end_number(m, m->rows[i].held_seconds);
+        }
+    put_head(m, "table_held_events", "gauge",
+             "Events that a held table has waiting, as far as this process has counted.");
+    for (size_t i = 0; i < m->count; i++)
+        if (m->rows[i].held) {
+            begin_row(m, "table_held_events", &m->rows[i]);
+            end_count(m, m->rows[i].held_events);
+        }
 }
 
 static void put_lags(const metrics *m)
@@ -541,6 +582,7 @@ void fr_board_metrics(fr_board *b, size_t max_tables, fr_buf *out)
     put_throttled(&m);
     put_broken(&m);
     put_states(&m);
+    put_held(&m);
     put_lags(&m);
     put_events(&m);
     put_snapshots(&m);

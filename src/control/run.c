@@ -1,9 +1,10 @@
 #include "control/run.h"
-#include "apply/apply.h"
 #include "base/clock.h"
-#include "capture/capture.h"
+#include "control/follow.h"
 #include "control/http.h"
-#include "control/status.h"
+#include "control/parts.h"
+#include "control/target.h"
+#include "kafka/control.h"
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -16,106 +17,26 @@
 #include <unistd.h>
 
 /* The end of daemon.drain is for those that did not end by themselves. */
-enum { WIND_UP_US = 2000000 };
+enum { WIND_UP_US = 2000000, SECOND_US = 1000000, MINUTE_US = 60000000 };
+enum { LOOK_NS = 200000000, LOOK_SOON_NS = 20000000 };
 
 typedef struct daemon_state {
     const fr_run_settings *s;
     const fr_config *config;
     fr_board *board;
     fr_http *http;
-    fr_capture **captures;
-    fr_apply **applies;
+    fr_parts *parts;
+    fr_follow *follow;
+    fr_wills *wills;
+    char topic[300]; /* of the operator's will */
+    bool begun;      /* the parts: what is wanted of them was read */
+    bool refused;    /* it cannot be: err says why */
+    fr_err err;
+    int64_t told_us; /* wall: the next try that the board was told of */
     char instance[160], worker[100], member[200];
     int64_t stop_deadline_us; /* 0: nobody asked */
     bool abandoned;
-    pthread_mutex_t lock; /* of parts_run: HTTP's threads live longer than the parts */
-    bool parts_run;
 } daemon_state;
-
-/* The drivers know an observer, the board knows parts: one adapter for each function. */
-static void on_state(void *p, fr_state s, const char *reason)
-{
-    fr_part_state(p, s, reason);
-}
-static void on_error(void *p, fr_state s, const fr_err *err, int64_t next_try_wall_us)
-{
-    fr_part_error(p, s, err, next_try_wall_us);
-}
-static void on_count(void *p, fr_str space, fr_str table, const uint64_t by_op[5], uint64_t bytes,
-                     int64_t commit_us)
-{
-    fr_part_count(p, space, table, by_op, bytes, commit_us);
-}
-static void on_table(void *p, fr_str space, fr_str table, fr_state s)
-{
-    fr_part_table(p, space, table, s);
-}
-static void on_snapshot(void *p, fr_str space, fr_str table, uint32_t done, uint32_t chunks,
-                        uint64_t rows, uint64_t expected)
-{
-    fr_part_snapshot(p, space, table, done, chunks, rows, expected);
-}
-static void on_connector(void *p, const fr_status *s)
-{
-    fr_part_connector(p, s);
-}
-static void on_position(void *p, fr_str resume)
-{
-    fr_part_position(p, resume);
-}
-static void on_progress(void *p)
-{
-    fr_part_progress(p);
-}
-static void on_dead_letters(void *p, uint64_t n)
-{
-    fr_part_dead_letters(p, n);
-}
-static void on_filtered(void *p, uint64_t n)
-{
-    fr_part_filtered(p, n);
-}
-static void on_broken(void *p, fr_str space, fr_str table, fr_str rule, uint64_t n)
-{
-    fr_part_broken(p, space, table, rule, n);
-}
-static void on_stage(void *p, int which, double seconds)
-{
-    fr_part_stage(p, which, seconds);
-}
-static void on_kafka(void *p, uint64_t inflight, uint64_t transactions)
-{
-    fr_part_kafka(p, inflight, transactions);
-}
-
-static void on_polled(void *p, fr_str space, fr_str table, const fr_polled_status *s)
-{
-    fr_part_polled(p, space, table, s);
-}
-static void on_poll(void *p, double seconds)
-{
-    fr_part_stage(p, FR_STAGE_POLL, seconds);
-}
-
-static fr_observer observer_of(fr_part *p)
-{
-    return (fr_observer){.part = p,
-                         .state = on_state,
-                         .error = on_error,
-                         .count = on_count,
-                         .table = on_table,
-                         .snapshot = on_snapshot,
-                         .connector = on_connector,
-                         .position = on_position,
-                         .progress = on_progress,
-                         .dead_letters = on_dead_letters,
-                         .filtered = on_filtered,
-                         .broken = on_broken,
-                         .stage = on_stage,
-                         .kafka = on_kafka,
-                         .polled = on_polled,
-                         .poll = on_poll};
-}
 
 static void name_ourselves(daemon_state *d)
 {
@@ -148,74 +69,6 @@ static void keep_memory_small(void)
     (void)mallopt(M_MMAP_THRESHOLD, 512 << 10);
     (void)mallopt(M_TRIM_THRESHOLD, 2 << 20);
 #endif
-}
-
-static void start_parts(daemon_state *d)
-{
-    const fr_config *c = d->config;
-    size_t parts = c->source_count + c->sink_count;
-    int64_t memory = c->daemon.memory / (int64_t)(parts == 0 ? 1 : parts);
-    d->captures = fr_malloc((c->source_count + 1) * sizeof(*d->captures));
-    d->applies = fr_malloc((c->sink_count + 1) * sizeof(*d->applies));
-    for (size_t i = 0; i < c->source_count; i++) {
-        fr_capture_settings s = {.source = &c->sources[i],
-                                 .ops = c->source_ops[i],
-                                 .kafka = &c->kafka,
-                                 .registry = &c->registry,
-                                 .memory = memory,
-                                 .instance = d->instance,
-                                 .cache_dir = c->daemon.cache_dir};
-        s.observer =
-            observer_of(fr_board_part(d->board, false, c->sources[i].name, c->sources[i].type));
-        d->captures[i] = fr_capture_start(&s);
-    }
-    for (size_t i = 0; i < c->sink_count; i++) {
-        fr_apply_settings s = {.sink = &c->sinks[i],
-                               .ops = c->sink_ops[i],
-                               .kafka = &c->kafka,
-                               .registry = &c->registry,
-                               .memory = memory,
-                               .member = d->member};
-        s.observer = observer_of(fr_board_part(d->board, true, c->sinks[i].name, c->sinks[i].type));
-        d->applies[i] = fr_apply_start(&s);
-    }
-}
-
-static void stop_parts(daemon_state *d)
-{
-    for (size_t i = 0; i < d->config->source_count; i++)
-        fr_capture_stop(d->captures[i]);
-    for (size_t i = 0; i < d->config->sink_count; i++)
-        fr_apply_stop(d->applies[i]);
-}
-
-static void abandon_parts(daemon_state *d)
-{
-    for (size_t i = 0; i < d->config->source_count; i++)
-        fr_capture_abandon(d->captures[i]);
-    for (size_t i = 0; i < d->config->sink_count; i++)
-        fr_apply_abandon(d->applies[i]);
-}
-
-/* True once every part has ended; worst: the exit code of the worst one. */
-static bool all_done(daemon_state *d, int *worst)
-{
-    bool done = true, failed = false;
-    fr_err err;
-    *worst = 0;
-    for (size_t i = 0; i < d->config->source_count; i++) {
-        done = fr_capture_done(d->captures[i], &failed, &err) && done;
-        if (failed && fr_err_exit(err.kind) > *worst)
-            *worst = fr_err_exit(err.kind);
-        failed = false;
-    }
-    for (size_t i = 0; i < d->config->sink_count; i++) {
-        done = fr_apply_done(d->applies[i], &failed, &err) && done;
-        if (failed && fr_err_exit(err.kind) > *worst)
-            *worst = fr_err_exit(err.kind);
-        failed = false;
-    }
-    return done;
 }
 
 /* The first line that differs, but for the log's settings, which may change while we run. */
@@ -285,7 +138,7 @@ static void on_signal(daemon_state *d, int signal_number)
                signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
         fr_notify("STOPPING=1");
         d->stop_deadline_us = fr_now_us() + d->config->daemon.drain_us;
-        stop_parts(d);
+        fr_parts_stop(d->parts);
     }
 }
 
@@ -320,52 +173,122 @@ static bool out_of_time(daemon_state *d)
     if (!d->abandoned) {
         fr_log(FR_LOG_WARN, "freshet", "drain time is nearly over: giving up what is under way");
         d->abandoned = true;
-        abandon_parts(d);
+        fr_parts_abandon(d->parts);
     }
     return now >= d->stop_deadline_us;
+}
+
+/* ---- the operator's will ---- */
+
+static void take_record(daemon_state *d, fr_follow_record *r)
+{
+    const fr_will *w = fr_wills_fold(d->wills, r->key, r->value, r->offset);
+    if (d->begun && w->understood)
+        fr_parts_obey(d->parts, w);
+    free(r);
+}
+
+static void refuse(daemon_state *d, const fr_err *err)
+{
+    d->refused = true;
+    d->err = *err;
+    fr_log_err(FR_LOG_ERROR, "control", err);
+    fr_parts_wait(d->parts, err, 0);
+}
+
+/* What a later record says wrong stops nothing: what was wanted before it stays so. */
+static void tell_trouble(daemon_state *d, fr_follow_state state, const fr_err *trouble, bool news)
+{
+    fr_err bad;
+    bool wrong = fr_wills_check(d->wills, d->topic, &bad) == FR_FAIL;
+    if (wrong && news)
+        fr_log_err(FR_LOG_ERROR, "control", &bad);
+    fr_board_control(d->board, wrong ? &bad : state == FR_FOLLOW_TROUBLE ? trouble : NULL);
+}
+
+/* Nothing runs before all that is wanted is known. */
+static void begin(daemon_state *d, fr_follow_state state, const fr_err *err, int64_t next_try_us)
+{
+    fr_err bad;
+    if (state == FR_FOLLOW_FAILED) {
+        d->refused = true;
+        d->err = *err;
+    } else if (state == FR_FOLLOW_RETRIES && next_try_us != d->told_us) {
+        d->told_us = next_try_us;
+        fr_parts_wait(d->parts, err, next_try_us);
+    } else if (state == FR_FOLLOW_READY || state == FR_FOLLOW_TROUBLE) {
+        if (fr_wills_check(d->wills, d->topic, &bad) == FR_FAIL) {
+            refuse(d, &bad);
+            return;
+        }
+        fr_parts_start(d->parts, d->wills);
+        d->begun = true;
+    }
+}
+
+static void obey(daemon_state *d)
+{
+    fr_err err;
+    int64_t next_try_us = 0;
+    bool news = false;
+    /* Looked at first: what was read before it was ready is there then. */
+    fr_follow_state state = fr_follow_look(d->follow, &err, &next_try_us);
+    for (fr_follow_record *r; (r = fr_follow_next(d->follow)) != NULL; news = true)
+        take_record(d, r);
+    if (d->begun)
+        tell_trouble(d, state, &err, news);
+    else if (d->stop_deadline_us == 0)
+        begin(d, state, &err, next_try_us);
+    fr_parts_step(d->parts);
+}
+
+static bool over(daemon_state *d, int *worst)
+{
+    obey(d);
+    if (!d->refused)
+        return fr_parts_over(d->parts, worst);
+    *worst = fr_err_exit(d->err.kind);
+    return true;
 }
 
 static int watch(daemon_state *d, const sigset_t *signals)
 {
     int worst;
-    int64_t next_line_us = fr_now_us() + 60000000;
-    while (!all_done(d, &worst)) {
-        struct timespec wait = {.tv_sec = d->stop_deadline_us == 0 ? 1 : 0,
-                                .tv_nsec = d->stop_deadline_us == 0 ? 0 : 20000000};
+    int64_t next_line_us = fr_now_us() + MINUTE_US, next_tick_us = 0;
+    while (!over(d, &worst)) {
+        bool soon = d->stop_deadline_us != 0 || !d->begun;
+        struct timespec wait = {.tv_nsec = soon ? LOOK_SOON_NS : LOOK_NS};
         int signal_number = sigtimedwait(signals, NULL, &wait);
         if (signal_number > 0)
             on_signal(d, signal_number);
         if (out_of_time(d))
             _exit(0);
+        if (fr_now_us() < next_tick_us)
+            continue;
+        next_tick_us = fr_now_us() + SECOND_US;
         tick(d, &next_line_us);
     }
     return worst;
 }
 
-static void let_in(daemon_state *d, bool parts_run)
-{
-    pthread_mutex_lock(&d->lock);
-    d->parts_run = parts_run;
-    pthread_mutex_unlock(&d->lock);
-}
+/* ---- what is asked over HTTP ---- */
 
-static void free_parts(daemon_state *d)
-{
-    for (size_t i = 0; i < d->config->source_count; i++)
-        fr_capture_free(d->captures[i]);
-    for (size_t i = 0; i < d->config->sink_count; i++)
-        fr_apply_free(d->applies[i]);
-    free(d->captures);
-    free(d->applies);
-}
+typedef struct snapshot_asked {
+    const fr_config_place *place;
+    const fr_http_snapshot *q;
+    fr_request_state state;
+    fr_err *why;
+} snapshot_asked;
 
-static void tell_capture(daemon_state *d, const fr_config_place *p, const fr_http_snapshot *q)
+static void tell_capture(void *context, fr_capture *c)
 {
-    fr_capture *c = d->captures[p->source];
-    if (q->verb == FR_SNAPSHOT_START)
-        fr_capture_snapshot(c, p->space, p->name, fr_cstr(q->where));
-    else if (q->verb == FR_SNAPSHOT_CANCEL)
+    snapshot_asked *s = context;
+    const fr_config_place *p = s->place;
+    if (s->q->verb == FR_SNAPSHOT_START)
+        fr_capture_snapshot(c, p->space, p->name, fr_cstr(s->q->where));
+    else if (s->q->verb == FR_SNAPSHOT_CANCEL)
         fr_capture_cancel(c, p->space, p->name);
+    s->state = fr_capture_requested(c, p->space, p->name, s->why);
 }
 
 static fr_rc on_snapshot_asked(void *context, const fr_http_snapshot *q, const char **state_out,
@@ -374,20 +297,49 @@ static fr_rc on_snapshot_asked(void *context, const fr_http_snapshot *q, const c
     static const char *const states[] = {"none", "asked", "taken", "unknown", "refused"};
     daemon_state *d = context;
     fr_config_place p;
+    snapshot_asked s = {.place = &p, .q = q, .why = why};
     if (fr_config_snapshot_table(d->config, q->table, &p, err) == FR_FAIL)
         return fr_fail_code(err, "snapshot.no_table");
-    fr_rc rc = FR_OK;
-    pthread_mutex_lock(&d->lock);
-    if (d->parts_run) {
-        tell_capture(d, &p, q);
-        *state_out = states[fr_capture_requested(d->captures[p.source], p.space, p.name, why)];
-    } else {
-        rc = fr_fail(err, FR_ERR_BUSY, "freshet is starting or stopping");
-        fr_fail_code(err, "snapshot.not_now");
-        fr_fail_hint(err, "ask again in a moment");
+    if (fr_parts_source(d->parts, p.source, tell_capture, &s) == FR_OK) {
+        *state_out = states[s.state];
+        return FR_OK;
     }
-    pthread_mutex_unlock(&d->lock);
-    return rc;
+    fr_fail(err, FR_ERR_BUSY, "its source does not run: freshet starts or stops, or it is paused");
+    fr_fail_code(err, "snapshot.not_now");
+    return fr_fail_hint(err, "ask again in a moment, or after: freshet resume %s",
+                        d->config->sources[p.source].name);
+}
+
+/* Is written into the topic, and obeyed once it is read there. */
+static fr_rc on_will_asked(void *context, const fr_http_will *q, fr_will *w, fr_err *err)
+{
+    daemon_state *d = context;
+    w->at_us = fr_wall_us();
+    FR_TRY(fr_target_find(d->config, q->name, q->of, &w->target, err));
+    FR_TRY(fr_will_sound(w, err));
+    fr_arena *a = fr_arena_new(0);
+    fr_follow_ask(d->follow, fr_will_key(a, &w->target), fr_will_value(a, w));
+    fr_arena_free(a);
+    return FR_OK;
+}
+
+static void start_all(daemon_state *d)
+{
+    const fr_parts_settings s = {
+        .config = d->config, .board = d->board, .instance = d->instance, .member = d->member};
+    d->parts = fr_parts_new(&s);
+    d->wills = fr_wills_new();
+    fr_control_topic(&d->config->kafka, d->topic, sizeof(d->topic));
+    d->follow = fr_follow_start(&d->config->kafka);
+}
+
+static void end_all(daemon_state *d)
+{
+    fr_http_stop(d->http);
+    fr_parts_free(d->parts);
+    fr_follow_stop(d->follow);
+    fr_wills_free(d->wills);
+    fr_board_free(d->board);
 }
 
 int fr_run(const fr_run_settings *settings, fr_err *err)
@@ -405,23 +357,18 @@ int fr_run(const fr_run_settings *settings, fr_err *err)
     keep_memory_small();
     name_ourselves(&d);
     d.board = fr_board_new(d.config->name, d.worker);
-    pthread_mutex_init(&d.lock, NULL);
-    const fr_http_actions actions = {.context = &d, .snapshot = on_snapshot_asked};
+    start_all(&d);
+    const fr_http_actions actions = {
+        .context = &d, .snapshot = on_snapshot_asked, .will = on_will_asked};
     if (fr_http_start(&d.config->http, d.board, &actions, &d.http, err) == FR_FAIL) {
-        fr_board_free(d.board);
+        end_all(&d);
         return fr_err_exit(err->kind);
     }
     fr_log(FR_LOG_INFO, "freshet", "%s: %zu sources, %zu sinks, instance %s", d.config->name,
            d.config->source_count, d.config->sink_count, d.instance);
-    start_parts(&d);
-    let_in(&d, true);
     fr_notify("READY=1");
     int code = watch(&d, &signals);
-    let_in(&d, false);
-    free_parts(&d);
-    fr_http_stop(d.http);
-    pthread_mutex_destroy(&d.lock);
-    fr_board_free(d.board);
+    end_all(&d);
     fr_log(FR_LOG_INFO, "freshet", "stopped, exit code %d", code);
     return code;
 }

@@ -29,6 +29,8 @@ static void free_table(void *value)
 {
     fr_board_table *t = value;
     free((char *)t->poll.waits);
+    fr_board_forget_held(t);
+    fr_board_forget_will(&t->will);
     free(t->name);
     free(t);
 }
@@ -41,6 +43,7 @@ static void free_part(fr_part *p)
     free(p->type);
     free(p->reason);
     free(p->position);
+    fr_board_forget_will(&p->will);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }
@@ -124,6 +127,15 @@ void fr_part_state(fr_part *p, fr_state s, const char *reason)
     pthread_mutex_unlock(&p->lock);
 }
 
+void fr_part_rests(fr_part *p, fr_state s, const char *reason)
+{
+    fr_part_state(p, s, reason);
+    pthread_mutex_lock(&p->lock);
+    p->connector.connected = false;
+    p->inflight = 0;
+    pthread_mutex_unlock(&p->lock);
+}
+
 void fr_part_error(fr_part *p, fr_state s, const fr_err *err, int64_t next_try_wall_us)
 {
     pthread_mutex_lock(&p->lock);
@@ -138,8 +150,8 @@ void fr_part_error(fr_part *p, fr_state s, const fr_err *err, int64_t next_try_w
     pthread_mutex_unlock(&p->lock);
 }
 
-/* The table's entry, made when it is new. The key is the name as it is shown. */
-static fr_board_table *table_of(fr_part *p, fr_str space, fr_str table)
+/* The key is the name as it is shown. */
+fr_board_table *fr_board_table_of(fr_part *p, fr_str space, fr_str table)
 {
     fr_buf name = {0};
     fr_buf_str(&name, space);
@@ -174,7 +186,7 @@ void fr_part_count(fr_part *p, fr_str space, fr_str table, const uint64_t by_op[
     int64_t now = p->board->now_us();
     uint64_t n = 0;
     pthread_mutex_lock(&p->lock);
-    fr_board_table *t = table_of(p, space, table);
+    fr_board_table *t = fr_board_table_of(p, space, table);
     for (int i = 0; i < FR_OPS; i++) {
         n += by_op[i];
         t->by_op[i] += by_op[i];
@@ -196,7 +208,7 @@ void fr_part_count(fr_part *p, fr_str space, fr_str table, const uint64_t by_op[
 void fr_part_table(fr_part *p, fr_str space, fr_str table, fr_state s)
 {
     pthread_mutex_lock(&p->lock);
-    fr_board_table *t = table_of(p, space, table);
+    fr_board_table *t = fr_board_table_of(p, space, table);
     t->state = s;
     t->state_set = true;
     pthread_mutex_unlock(&p->lock);
@@ -206,7 +218,7 @@ void fr_part_snapshot(fr_part *p, fr_str space, fr_str table, uint32_t chunks_do
                       uint64_t rows, uint64_t rows_expected)
 {
     pthread_mutex_lock(&p->lock);
-    fr_board_table *t = table_of(p, space, table);
+    fr_board_table *t = fr_board_table_of(p, space, table);
     /* A second snapshot starts its own clock. */
     if (t->snapshot_began_us == 0 || rows < t->rows)
         t->snapshot_began_us = p->board->now_us();
@@ -220,7 +232,7 @@ void fr_part_snapshot(fr_part *p, fr_str space, fr_str table, uint32_t chunks_do
 void fr_part_polled(fr_part *p, fr_str space, fr_str table, const fr_polled_status *s)
 {
     pthread_mutex_lock(&p->lock);
-    fr_board_table *t = table_of(p, space, table);
+    fr_board_table *t = fr_board_table_of(p, space, table);
     const char *had = t->poll.waits;
     bool same = had != NULL && s->waits != NULL && strcmp(had, s->waits) == 0;
     p->polled = t->polled = true;
@@ -245,6 +257,8 @@ static void growth_add(fr_growth *g, int64_t bytes, int64_t now_us)
 void fr_part_connector(fr_part *p, const fr_status *s)
 {
     pthread_mutex_lock(&p->lock);
+    if (!p->has_connector || s->read_lsn > p->connector.read_lsn)
+        p->read_us = p->board->now_us();
     p->has_connector = true;
     p->connector = *s;
     growth_add(&p->growth, s->retained_bytes, p->board->now_us());

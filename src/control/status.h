@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "connect/status.h"
+#include "control/will.h"
 #include "model/event.h"
 
 typedef struct fr_part fr_part; /* one source or sink */
@@ -34,6 +35,17 @@ void fr_part_filtered(fr_part *p, uint64_t n);
 void fr_part_broken(fr_part *p, fr_str space, fr_str table, fr_str rule, uint64_t n);
 /* The poll's facts of a table that is asked; a copy is kept. */
 void fr_part_polled(fr_part *p, fr_str space, fr_str table, const fr_polled_status *s);
+/* The table waits while the others go on, or goes on itself (h NULL); a copy is kept. Of a sink:
+ * space is empty, table is the topic. */
+void fr_part_held(fr_part *p, fr_str space, fr_str table, const fr_held_status *h);
+/* True: the table (by its name as it is shown) is held. *by_operator: somebody asked for it. */
+bool fr_part_is_held(fr_part *p, fr_str table, bool *by_operator, int64_t *since_us);
+/* What the operator wants of the part (table empty) or of one of its tables; a copy is kept. */
+void fr_part_will(fr_part *p, fr_str table, const fr_will *w);
+/* It was ended because that is wanted: PAUSED or STOPPED. */
+void fr_part_rests(fr_part *p, fr_state s, const char *reason);
+/* The operator's will cannot be read now (NULL: it can): the newest that is known holds. */
+void fr_board_control(fr_board *b, const fr_err *err);
 enum { FR_STAGE_POLL = 4 };
 /* seconds; which: 0 read, 1 encode, 2 ack, 3 sink, FR_STAGE_POLL */
 void fr_part_stage(fr_part *p, int which, double seconds);

@@ -23,7 +23,8 @@ static double polled_lag(const fr_part *p)
     size_t i = 0;
     void *table;
     while (fr_map_next(p->tables, &i, NULL, &table)) {
-        double lag = ((fr_board_table *)table)->polled ? whole_lag(p, table) : -1;
+        const fr_board_table *t = table;
+        double lag = t->polled && !t->is_held ? whole_lag(p, t) : -1;
         most = lag > most ? lag : most;
     }
     return most;
@@ -53,6 +54,8 @@ fr_state fr_table_state(const fr_part *p, const fr_board_table *t)
 {
     /* What holds the part holds its tables, unless theirs is worse. */
     bool part_stands = p->state >= FR_STATE_THROTTLED || p->state == FR_STATE_PENDING;
+    if (t->is_held && !(part_stands && t->held.catching_up))
+        return fr_held_state(t);
     if (!t->state_set || (part_stands && t->state < FR_STATE_THROTTLED))
         return p->state;
     return t->state;
@@ -67,10 +70,11 @@ double fr_table_lag(const fr_part *p, const fr_board_table *t)
         return whole_lag(p, t);
     if (s == FR_STATE_PENDING || s == FR_STATE_SNAPSHOTTING)
         return -1;
-    bool held = t->state_set && t->state >= FR_STATE_THROTTLED;
+    bool held = t->is_held || (t->state_set && t->state >= FR_STATE_THROTTLED);
     if (!held)
         return fr_part_lag(p);
-    return t->commit_us == 0 ? -1 : seconds(p->board->wall_us() - t->commit_us);
+    int64_t last = t->commit_us != 0 ? t->commit_us : t->is_held ? t->held.since_us : 0;
+    return last == 0 ? -1 : seconds(p->board->wall_us() - last);
 }
 
 double fr_rate_now(const fr_rate *r, int64_t now_us)
@@ -132,17 +136,30 @@ double fr_table_eta(const fr_part *p, const fr_board_table *t)
 
 /* --- verdicts --------------------------------------------------------------------------- */
 
+/* A table that is held keeps the source from being confirmed, and has nothing to commit: then it
+ * is read on that counts. */
+static bool source_stands(const fr_part *p, int64_t now)
+{
+    const fr_status *s = &p->connector;
+    bool commits = now - p->progress_us <= FR_STALL_PROGRESS_US;
+    if (p->held_count == 0)
+        return s->server_lsn > s->confirmed_lsn && !commits;
+    bool reads = now - p->read_us <= FR_STALL_PROGRESS_US;
+    return s->server_lsn > s->read_lsn && s->read_lsn != 0 && !commits && !reads;
+}
+
 const char *fr_part_stall(const fr_part *p)
 {
     const fr_status *s = &p->connector;
     int64_t now = p->board->now_us();
     bool reads = p->state == FR_STATE_CATCHING_UP || p->state == FR_STATE_STREAMING;
-    /* A sink has no log to compare with: it reports progress whenever nothing waits. */
-    if (p->sink && reads && now - p->progress_us > FR_STALL_PROGRESS_US)
+    /* A sink has no log to compare with: it reports progress whenever nothing waits. What waits in
+     * a topic that is held has its reason, and nobody knows of the others' then. */
+    if (p->sink && reads && p->held_count == 0 && now - p->progress_us > FR_STALL_PROGRESS_US)
         return "messages wait and nothing was committed for more than 60 s";
     if ((!reads && p->state != FR_STATE_SNAPSHOTTING) || !p->has_connector)
         return NULL;
-    if (s->server_lsn > s->confirmed_lsn && now - p->progress_us > FR_STALL_PROGRESS_US)
+    if (!p->sink && source_stands(p, now))
         return "the server is ahead and nothing was committed for more than 60 s";
     int64_t heard = s->last_byte_us > p->moving_us ? s->last_byte_us : p->moving_us;
     if (reads && !p->sink && now - heard > FR_STALL_BYTES_US)

@@ -13,6 +13,8 @@ enum { FR_RATE_SLOTS = 7, FR_RATE_SLOT_US = 10000000 };                 /* six w
 enum { FR_GROWTH_SAMPLES = 60, FR_GROWTH_EVERY_US = 60000000 };         /* an hour */
 enum { FR_STALL_PROGRESS_US = 60000000, FR_STALL_BYTES_US = 25000000 }; /* R41 */
 
+#define FR_HELD_OPERATOR "operator" /* fr_held_status.code: somebody asked for it */
+
 extern const char *const fr_op_letters[FR_OPS];     /* "c" "u" "d" "r" "t" */
 extern const char *const fr_stage_names[FR_STAGES]; /* "read" ... */
 extern const double fr_stage_buckets[FR_BUCKETS];   /* upper bounds in seconds */
@@ -22,6 +24,13 @@ typedef struct fr_rate { /* events of the last minute, in slots of ten seconds *
     int64_t slot;  /* number of the newest */
     int64_t first; /* number of the first ever; 0: none yet */
 } fr_rate;
+
+typedef struct fr_board_will { /* what the operator wants */
+    bool said;
+    fr_will_state state;
+    char *by, *why; /* NULL: not said */
+    int64_t at_us;
+} fr_board_will;
 
 typedef struct fr_board_table {
     char *name; /* "public.orders" */
@@ -36,6 +45,9 @@ typedef struct fr_board_table {
     int64_t snapshot_began_us; /* monotonic; 0: no snapshot */
     bool polled;               /* it is asked: poll holds */
     fr_polled_status poll;     /* waits: our copy */
+    bool is_held;              /* held holds */
+    fr_held_status held;       /* its texts: our copies, or NULL */
+    fr_board_will will;
 } fr_board_table;
 
 typedef struct fr_histogram {
@@ -72,9 +84,12 @@ struct fr_part {
     fr_rate rate;
     int64_t commit_us;    /* newest of all tables */
     int64_t caught_up_us; /* wall: at this time nothing waited */
-    bool counted;         /* since the last progress */
-    int64_t moving_us;    /* monotonic: when it began to move */
-    int64_t progress_us;  /* monotonic, of the last progress, or as above */
+    size_t held_count;    /* tables that are held */
+    int64_t read_us;      /* monotonic: when read_lsn last rose */
+    fr_board_will will;
+    bool counted;        /* since the last progress */
+    int64_t moving_us;   /* monotonic: when it began to move */
+    int64_t progress_us; /* monotonic, of the last progress, or as above */
     fr_part *next;
 };
 
@@ -82,12 +97,23 @@ struct fr_board {
     pthread_mutex_t lock; /* the list of parts, which only grows */
     char *pipeline, *worker;
     int64_t up_since_wall_us;
+    bool has_control_error; /* under the lock, as the next */
+    fr_err control_error;
     fr_part *first, *last;
     int64_t (*now_us)(void), (*wall_us)(void); /* tests set these */
 };
 
 fr_part *fr_board_first(fr_board *b);
 fr_part *fr_board_next(fr_part *p); /* NULL: that was the last */
+
+/* The table's entry, made when it is new; the part's lock is held. */
+fr_board_table *fr_board_table_of(fr_part *p, fr_str space, fr_str table);
+/* What a held table says, and what an operator wants, given back. */
+void fr_board_forget_held(fr_board_table *t);
+void fr_board_forget_will(fr_board_will *w);
+/* Of a table that is held: PAUSED, BLOCKED, or CATCHING_UP. */
+fr_state fr_held_state(const fr_board_table *t);
+bool fr_held_by_schema(const fr_board_table *t);
 
 /* All of these: the part's lock is held. Seconds; negative: unknown. */
 double fr_part_lag(const fr_part *p);

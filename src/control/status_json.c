@@ -114,6 +114,66 @@ static void put_poll(fr_buf *b, const fr_part *p, const fr_board_table *t)
     fr_buf_text(b, "}");
 }
 
+/* The connector's own JSON, where it is that. */
+static void put_position(fr_buf *b, const char *name, const char *position)
+{
+    fr_err ignored;
+    json_t *j;
+    if (position == NULL || position[0] == '\0' ||
+        fr_json_parse(fr_cstr(position), &j, &ignored) == FR_FAIL) {
+        put_member(b, name, position);
+        return;
+    }
+    fr_arena *a = fr_arena_new(0);
+    fr_buf_printf(b, ",\"%s\":", name);
+    fr_buf_str(b, fr_json_text(a, j));
+    fr_arena_free(a);
+    json_decref(j);
+}
+
+/* What to type: of a schema's change there is something to look at first. */
+static void put_next(fr_buf *b, const fr_part *p, const fr_board_table *t)
+{
+    fr_buf next = {0};
+    if (fr_held_by_schema(t) && !p->sink)
+        fr_buf_printf(&next, "freshet schema diff %s/%s; then ", p->name, t->name);
+    fr_buf_printf(&next, "freshet resume %s/%s", p->name, t->name);
+    fr_buf_u8(&next, 0);
+    put_member(b, "next", t->held.catching_up ? NULL : (char *)next.ptr);
+    fr_buf_free(&next);
+}
+
+static void put_held(fr_buf *b, const fr_part *p, const fr_board_table *t)
+{
+    if (!t->is_held) {
+        fr_buf_text(b, ",\"held\":null");
+        return;
+    }
+    fr_buf_text(b, ",\"held\":{\"code\":");
+    put_text(b, t->held.code);
+    put_member(b, "why", t->held.why);
+    put_position(b, "from", t->held.from);
+    put_time(b, "since", t->held.since_us);
+    fr_buf_printf(b, ",\"waiting\":%" PRIu64 ",\"catching_up\":%s", t->held.waiting,
+                  t->held.catching_up ? "true" : "false");
+    put_next(b, p, t);
+    fr_buf_text(b, "}");
+}
+
+static void put_will(fr_buf *b, const fr_board_will *w)
+{
+    if (!w->said) {
+        fr_buf_text(b, ",\"will\":null");
+        return;
+    }
+    fr_buf_printf(b, ",\"will\":{\"state\":\"%s\"", fr_will_state_name(w->state));
+    put_member(b, "by", w->by);
+    put_time(b, "at", w->at_us);
+    fr_buf_printf(b, ",\"at_us\":%" PRId64, w->at_us);
+    put_member(b, "why", w->why);
+    fr_buf_text(b, "}");
+}
+
 static void put_table(fr_buf *b, const fr_part *p, const fr_board_table *t)
 {
     fr_buf_text(b, "{\"name\":");
@@ -125,38 +185,25 @@ static void put_table(fr_buf *b, const fr_part *p, const fr_board_table *t)
     put_time(b, "last_event", t->last_wall_us);
     put_snapshot(b, p, t);
     put_poll(b, p, t);
+    put_held(b, p, t);
+    put_will(b, &t->will);
     fr_buf_text(b, "}");
 }
 
-static void put_error(fr_buf *b, const fr_part *p)
+/* NULL: null. */
+static void put_error(fr_buf *b, const char *name, const fr_err *err)
 {
-    if (!p->has_error) {
-        fr_buf_text(b, ",\"error\":null");
+    fr_buf_printf(b, ",\"%s\":", name);
+    if (err == NULL) {
+        fr_buf_text(b, "null");
         return;
     }
-    fr_buf_text(b, ",\"error\":{\"kind\":");
-    put_text(b, fr_err_kind_name(p->error.kind));
-    put_member(b, "code", p->error.code);
-    put_member(b, "text", p->error.text);
-    put_member(b, "hint", fr_err_hint(&p->error));
+    fr_buf_text(b, "{\"kind\":");
+    put_text(b, fr_err_kind_name(err->kind));
+    put_member(b, "code", err->code);
+    put_member(b, "text", err->text);
+    put_member(b, "hint", fr_err_hint(err));
     fr_buf_text(b, "}");
-}
-
-/* The connector's own JSON, where it is that. */
-static void put_position(fr_buf *b, const fr_part *p)
-{
-    fr_err ignored;
-    json_t *j;
-    if (p->position == NULL || p->position[0] == '\0' ||
-        fr_json_parse(fr_cstr(p->position), &j, &ignored) == FR_FAIL) {
-        put_member(b, "position", p->position);
-        return;
-    }
-    fr_arena *a = fr_arena_new(0);
-    fr_buf_text(b, ",\"position\":");
-    fr_buf_str(b, fr_json_text(a, j));
-    fr_arena_free(a);
-    json_decref(j);
 }
 
 static void put_connector(fr_buf *b, const fr_part *p)
@@ -184,10 +231,11 @@ static void put_part(fr_buf *b, const fr_part *p)
     put_member(b, "state", fr_state_name(p->state));
     put_time(b, "since", p->since_wall_us);
     put_member(b, "reason", p->reason);
-    put_error(b, p);
+    put_error(b, "error", p->has_error ? &p->error : NULL);
     put_time(b, "next_try", p->next_try_wall_us);
     put_member(b, "stalled", fr_part_stall(p));
-    put_position(b, p);
+    put_will(b, &p->will);
+    put_position(b, "position", p->position);
     put_number(b, "lag_seconds", fr_part_lag(p));
     put_events(b, p->by_op, p->bytes);
     put_number(b, "rate", fr_rate_now(&p->rate, p->board->now_us()));
@@ -242,7 +290,11 @@ void fr_board_json(fr_board *b, fr_buf *out)
                           counts[s]);
             first = false;
         }
-    fr_buf_text(out, "},\"parts\":[");
+    fr_buf_text(out, "}");
+    pthread_mutex_lock(&b->lock);
+    put_error(out, "control_error", b->has_control_error ? &b->control_error : NULL);
+    pthread_mutex_unlock(&b->lock);
+    fr_buf_text(out, ",\"parts\":[");
     for (fr_part *p = fr_board_first(b); p != NULL; p = fr_board_next(p)) {
         fr_buf_text(out, p == b->first ? "" : ",");
         pthread_mutex_lock(&p->lock);

@@ -255,6 +255,43 @@ static void put_note(writer *w, const char *label, const char *text)
     fr_buf_text(w->b, "\n");
 }
 
+static void put_next(writer *w, const char *text)
+{
+    put_note(w, w->color ? "    → " : "    -> ", text);
+}
+
+/* A part that rests because somebody wants it: how it goes on. */
+static void put_resume(writer *w, const json_t *part)
+{
+    const char *wanted = fr_json_str(json_object_get(part, "will"), "state", "running");
+    char text[200];
+    snprintf(text, sizeof(text), "freshet resume %s", fr_json_str(part, "name", "?"));
+    if (strcmp(wanted, "running") != 0 && mark_of(fr_json_str(part, "state", "")) != GOOD)
+        put_next(w, text);
+}
+
+/* "held back by public.employee and 2 more": why a source's log is kept. */
+static void put_held_back(writer *w, const json_t *part)
+{
+    size_t i, n = 0;
+    const json_t *table;
+    char text[300] = "";
+    json_array_foreach(json_object_get(part, "tables"), i, table)
+    {
+        if (!json_is_object(json_object_get(table, "held")))
+            continue;
+        if (n++ == 0)
+            snprintf(text, sizeof(text), "%s", fr_json_str(table, "name", "?"));
+    }
+    if (n == 0 || isnan(number(json_object_get(part, "connector"), "retained_bytes")))
+        return;
+    fr_buf_text(w->b, "    log held back by ");
+    put_clean(w->b, text);
+    if (n > 1)
+        fr_buf_printf(w->b, " and %zu more", n - 1);
+    fr_buf_text(w->b, "\n");
+}
+
 static void put_part(writer *w, const json_t *part)
 {
     char text[48];
@@ -278,8 +315,101 @@ static void put_part(writer *w, const json_t *part)
     put_note(w, "    why: ", fr_json_str(part, "reason", NULL));
     put_note(w, "    stalled: ", fr_json_str(part, "stalled", NULL));
     put_note(w, "    error: ", fr_json_str(error, "text", NULL));
-    put_note(w, w->color ? "    → " : "    -> ", fr_json_str(error, "hint", NULL));
+    put_next(w, fr_json_str(error, "hint", NULL));
     put_note(w, "    next try: ", next);
+    put_held_back(w, part);
+    put_resume(w, part);
+}
+
+/* --- held ------------------------------------------------------------------------------- */
+
+static mark held_mark(const json_t *table)
+{
+    return mark_of(fr_json_str(table, "state", ""));
+}
+
+/* "1.2k events wait, log kept 31.0 GB of 50.0 GB, +2.1 GB/h: limit in 9h00m" */
+static void put_piled_up(writer *w, const json_t *part, const json_t *held)
+{
+    char text[48];
+    bool sink = strcmp(fr_json_str(part, "kind", ""), "sink") == 0;
+    bool catches_up = json_is_true(json_object_get(held, "catching_up"));
+    count_text(text, sizeof(text), number(held, "waiting"));
+    fr_buf_printf(w->b, "    %s events %s", text, catches_up ? "to catch up" : "wait");
+    fr_buf_text(w->b, sink ? " in Kafka, as long as the topic keeps them" : "");
+    put_retained(w, part);
+    fr_buf_text(w->b, "\n");
+}
+
+static void put_from(writer *w, const json_t *held)
+{
+    const json_t *from = json_object_get(held, "from");
+    fr_arena *a = fr_arena_new(0);
+    const char *text = json_is_string(from)   ? json_string_value(from)
+                       : json_is_object(from) ? fr_arena_cstr(a, fr_json_text(a, from))
+                                              : NULL;
+    put_note(w, "    from ", text);
+    fr_arena_free(a);
+}
+
+/* Since when, why, what piles up meanwhile, and what to type next. */
+static void put_held(writer *w, const json_t *part, const json_t *table)
+{
+    char text[48];
+    const json_t *held = json_object_get(table, "held");
+    size_t from;
+    put_mark(w, held_mark(table));
+    fr_buf_text(w->b, " ");
+    from = w->b->len;
+    put_clean(w->b, fr_json_str(part, "name", "?"));
+    fr_buf_text(w->b, "/");
+    put_clean(w->b, fr_json_str(table, "name", "?"));
+    pad_to(w->b, from, NAME_WIDTH);
+    fr_buf_text(w->b, " ");
+    put_clean(w->b, fr_json_str(table, "state", "?"));
+    duration_text(text, sizeof(text), age_of(fr_json_str(held, "since", NULL)));
+    fr_buf_printf(w->b, " %s  ", text);
+    put_clean(w->b, fr_json_str(held, "code", "?"));
+    fr_buf_text(w->b, "  ");
+    put_clean(w->b, fr_json_str(held, "why", ""));
+    fr_buf_text(w->b, "\n");
+    put_piled_up(w, part, held);
+    put_from(w, held);
+    put_next(w, fr_json_str(held, "next", NULL));
+}
+
+static void put_held_of(writer *w, const json_t *part, mark m)
+{
+    size_t i;
+    const json_t *table;
+    json_array_foreach(json_object_get(part, "tables"), i, table)
+    {
+        if (json_is_object(json_object_get(table, "held")) && held_mark(table) == m)
+            put_held(w, part, table);
+    }
+}
+
+static void put_all_held(writer *w, const json_t *doc, mark m)
+{
+    size_t i;
+    const json_t *part;
+    json_array_foreach(json_object_get(doc, "parts"), i, part)
+    {
+        put_held_of(w, part, m);
+    }
+}
+
+/* What is wanted cannot be read at the moment. */
+static void put_control(writer *w, const json_t *doc)
+{
+    const json_t *error = json_object_get(doc, "control_error");
+    if (!json_is_object(error))
+        return;
+    put_mark(w, WARN);
+    fr_buf_text(w->b, " what the operator wants is not followed: ");
+    put_clean(w->b, fr_json_str(error, "text", "?"));
+    fr_buf_text(w->b, "\n");
+    put_next(w, fr_json_str(error, "hint", NULL));
 }
 
 /* --- tables ----------------------------------------------------------------------------- */
@@ -417,10 +547,13 @@ static void put_parts(writer *w, const json_t *doc, mark m)
 
 static void put_document(writer *w, const json_t *doc)
 {
+    static const mark order[] = {BAD, WARN, GOOD};
     put_head(w, doc);
-    put_parts(w, doc, BAD);
-    put_parts(w, doc, WARN);
-    put_parts(w, doc, GOOD);
+    put_control(w, doc);
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        put_all_held(w, doc, order[i]);
+        put_parts(w, doc, order[i]);
+    }
     if (!has_tables(doc))
         return;
     fr_buf_printf(w->b, "\n  %-*s %-*s %8s %8s %8s  %s\n", NAME_WIDTH, "TABLE", STATE_WIDTH,

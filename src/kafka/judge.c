@@ -24,7 +24,7 @@ static size_t judge_ours(const fr_topic_state *t, fr_findings *out)
         refused++;
         hint(out,
              fr_findings_add(out, FR_BLOCKER, "kafka.topic.partitions",
-                             "topic %s has %d partitions; a checkpoint needs exactly 1", t->name,
+                             "topic %s has %d partitions; it needs exactly 1", t->name,
                              (int)t->partitions),
              "Its order is its meaning: stop, copy its records into a topic of one partition.");
     }
@@ -32,7 +32,7 @@ static size_t judge_ours(const fr_topic_state *t, fr_findings *out)
         refused++;
         hint(out,
              fr_findings_add(out, FR_BLOCKER, "kafka.topic.cleanup",
-                             "topic %s is not only compacted: checkpoints would expire", t->name),
+                             "topic %s is not only compacted: its records would expire", t->name),
              "kafka-configs --alter --entity-type topics --entity-name TOPIC --add-config "
              "cleanup.policy=compact");
     }

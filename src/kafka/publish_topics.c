@@ -142,82 +142,9 @@ static fr_rc check_fact(const fr_target *t, const fr_topic_state *now, const cha
     return FR_OK;
 }
 
-/* A source that is opened again (after an error, for each slice of a snapshot) has said it. */
-static void log_findings(fr_publisher *p, const char *topic, const fr_findings *f)
-{
-    bool *news = fr_arena_alloc(f->arena, (f->count + 1) * sizeof(*news));
-    fr_said_news(p->said, fr_cstr(topic), f, news);
-    for (size_t i = 0; i < f->count; i++) {
-        if (f->items[i].severity == FR_WARNING && news[i]) {
-            fr_log(FR_LOG_INFO, p->client.who, "%.*s (%s)", FR_ARG(f->items[i].text),
-                   f->items[i].code);
-        }
-    }
-}
-
-static fr_rc refuse(const fr_findings *f, fr_err *err)
-{
-    for (size_t i = 0; i < f->count; i++) {
-        if (f->items[i].severity == FR_BLOCKER) {
-            fr_fail(err, FR_ERR_CONFIG, "kafka: %.*s", FR_ARG(f->items[i].text));
-            fr_fail_code(err, f->items[i].code);
-            return fr_fail_hint(err, "%.*s", FR_ARG(f->items[i].hint));
-        }
-    }
-    return FR_OK;
-}
-
-static fr_rc check_state(fr_publisher *p, const fr_topic_state *now, bool ours, fr_err *err)
-{
-    fr_arena *a = fr_arena_new(0);
-    fr_findings f = {.arena = a};
-    size_t refused = fr_topics_judge(p->settings, now, ours, false, &f);
-    log_findings(p, now->name, &f);
-    fr_rc rc = refused > 0 ? refuse(&f, err) : FR_OK;
-    fr_arena_free(a);
-    return rc;
-}
-
-static fr_rc missing(const fr_publisher *p, const char *topic, bool known, fr_err *err)
-{
-    if (known) {
-        return refuse_position(err, "kafka.topic.deleted", topic,
-                               "was deleted: what was published is gone");
-    }
-    fr_fail(err, FR_ERR_CONFIG, "kafka: topic %s does not exist", topic);
-    fr_fail_code(err, "kafka.topic.missing");
-    if (p->settings->topics_create == FR_WHEN_NEVER) {
-        return fr_fail_hint(err, "Create it (kafka.topics.create is never), or set "
-                                 "kafka.topics.create: apply and run: freshet apply");
-    }
-    return fr_fail_hint(err, "Create it with: freshet apply   (or set kafka.topics.create: run)");
-}
-
-static fr_rc describe_or_create(fr_publisher *p, fr_arena *a, const char *name, bool known,
-                                bool create, bool ours, fr_topic_state *now, fr_err *err)
-{
-    FR_TRY(fr_topics_describe(&p->client, a, &name, 1, now, err));
-    if (now->exists) {
-        return FR_OK;
-    }
-    if (known || !create) {
-        return missing(p, name, known, err);
-    }
-    FR_TRY(fr_topics_create(&p->client, name, ours, err));
-    fr_log(FR_LOG_INFO, p->client.who, "created topic %s", name);
-    FR_TRY(fr_topics_describe(&p->client, a, &name, 1, now, err));
-    if (now->exists) {
-        return FR_OK;
-    }
-    /* Another broker answered, one that does not know of it yet. */
-    fr_fail(err, FR_ERR_CONNECT, "kafka: topic %s was created, but is not known everywhere yet",
-            name);
-    return fr_fail_code(err, "kafka.connect");
-}
-
 static fr_rc open_target(fr_publisher *p, fr_target *t, const fr_topic_state *now, fr_err *err)
 {
-    FR_TRY(check_state(p, now, false, err));
+    FR_TRY(fr_topics_check(&p->client, p->said, now, false, err));
     if (t->recorded) {
         FR_TRY(check_fact(t, now, partitioner_name(p->settings), err));
     } else {
@@ -245,8 +172,18 @@ fr_rc fr_publisher_target(fr_publisher *p, fr_str topic, fr_target **out, fr_err
     fr_arena *a = fr_arena_new(0);
     fr_topic_state now;
     bool known = t->recorded || t->slot_count > 0;
-    fr_rc rc = describe_or_create(p, a, t->name, known, p->settings->topics_create == FR_WHEN_RUN,
-                                  false, &now, err);
+    fr_rc rc;
+    if (known) {
+        const char *name = t->name;
+        rc = fr_topics_describe(&p->client, a, &name, 1, &now, err);
+        if (rc == FR_OK && !now.exists) {
+            rc = refuse_position(err, "kafka.topic.deleted", name,
+                                 "was deleted: what was published is gone");
+        }
+    } else {
+        bool create = p->settings->topics_create == FR_WHEN_RUN;
+        rc = fr_topics_need(&p->client, a, t->name, create, false, &now, err);
+    }
     if (rc == FR_OK) {
         rc = open_target(p, t, &now, err);
     }
@@ -264,15 +201,7 @@ fr_rc fr_publisher_topic(fr_publisher *p, fr_str topic, int32_t *partitions_out,
 
 fr_rc fr_publisher_own_topic(fr_publisher *p, fr_err *err)
 {
-    fr_arena *a = fr_arena_new(0);
-    fr_topic_state now;
-    fr_rc rc = describe_or_create(p, a, p->topic, false,
-                                  p->settings->topics_create != FR_WHEN_NEVER, true, &now, err);
-    if (rc == FR_OK) {
-        rc = check_state(p, &now, true, err);
-    }
-    fr_arena_free(a);
-    return rc;
+    return fr_topics_own(&p->client, p->said, p->topic, err);
 }
 
 static void take_facts(fr_publisher *p, const fr_checkpoint *c)

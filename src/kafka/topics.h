@@ -34,6 +34,16 @@ fr_rc fr_topics_log_ends(fr_client *c, const fr_end *places, size_t count, int64
 /* R16: appends what is not as it should be; returns how many of them refuse to run. */
 size_t fr_topics_judge(const fr_kafka_settings *settings, const fr_topic_state *t, bool ours,
                        bool null_keys, fr_findings *out);
+/* The same of one topic: what refuses is the error, warnings are logged. said: what was logged
+ * before; NULL: all is news. */
+fr_rc fr_topics_check(const fr_client *c, fr_said *said, const fr_topic_state *t, bool ours,
+                      fr_err *err);
+/* Describes the topic, after it was made where it was missing and create allows that. CONFIG
+ * (kafka.topic.missing) where not. */
+fr_rc fr_topics_need(fr_client *c, fr_arena *a, const char *name, bool create, bool ours,
+                     fr_topic_state *out, fr_err *err);
+/* A topic of ours: there (made unless kafka.topics.create is never), and checked. */
+fr_rc fr_topics_own(fr_client *c, fr_said *said, const char *name, fr_err *err);
 /* "freshet.<pipeline>.checkpoint.<source>" */
 void fr_topics_checkpoint_name(const fr_kafka_settings *settings, const char *source, char *out,
                                size_t size);

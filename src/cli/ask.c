@@ -1,9 +1,12 @@
 #include "cli/ask.h"
 #include "base/clock.h"
+#include "kafka/control.h"
 #include "model/name.h"
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { READ_US = 500000 };
 
 typedef struct question {
     bool post;
@@ -91,6 +94,50 @@ fr_rc fr_ask_checkpoint(const fr_config *config, size_t source, fr_checkpoint **
     FR_TRY(fr_admin_open(&config->kafka, &admin, err));
     fr_rc rc = fr_admin_checkpoint(admin, config->sources[source].name, out, err);
     fr_admin_close(admin);
+    return rc;
+}
+
+static fr_rc fold_all(fr_control *c, fr_wills *wills, fr_err *err)
+{
+    while (!fr_control_at_end(c)) {
+        const fr_batch *b;
+        FR_TRY(fr_control_read(c, fr_now_us() + READ_US, &b, err));
+        for (size_t i = 0; i < b->message_count; i++) {
+            const fr_message *m = &b->messages[i];
+            fr_wills_fold(wills, m->key, m->payload, m->offset);
+        }
+    }
+    return FR_OK;
+}
+
+/* Opening it would make the topic. */
+static fr_rc has_control(const fr_config *config, fr_err *err)
+{
+    char topic[300];
+    int32_t partitions;
+    fr_admin *admin;
+    fr_control_topic(&config->kafka, topic, sizeof(topic));
+    FR_TRY(fr_admin_open(&config->kafka, &admin, err));
+    fr_rc rc = fr_admin_partitions(admin, topic, &partitions, err);
+    fr_admin_close(admin);
+    return rc;
+}
+
+fr_rc fr_ask_wills(const fr_config *config, fr_wills **out, fr_err *err)
+{
+    fr_control *c;
+    *out = NULL;
+    fr_rc rc = has_control(config, err);
+    if (rc != FR_OK)
+        return rc == FR_END ? FR_OK : rc;
+    FR_TRY(fr_control_open(&config->kafka, &c, err));
+    fr_wills *wills = fr_wills_new();
+    rc = fold_all(c, wills, err);
+    fr_control_close(c);
+    if (rc == FR_FAIL)
+        fr_wills_free(wills);
+    else
+        *out = wills;
     return rc;
 }
 

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "control/http.h"
+#include "control/will.h"
 #include "kafka/admin.h"
 #include "kafka/publish.h"
 
@@ -23,6 +24,9 @@ fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const
 size_t fr_ask_snapshots_left(const fr_checkpoint *c);
 /* What Kafka holds of this source; NULL: nothing. The caller frees it. */
 fr_rc fr_ask_checkpoint(const fr_config *config, size_t source, fr_checkpoint **out, fr_err *err);
+/* What the operator wants, as the control topic says; NULL: there is no such topic. The caller
+ * frees it. */
+fr_rc fr_ask_wills(const fr_config *config, fr_wills **out, fr_err *err);
 /* Takes the source over for one transaction, in which write puts its records: for verbs that change
  * a checkpoint while no daemon runs. what: the verb, for the claim's name. */
 fr_rc fr_ask_write(fr_cli *cli, const fr_config *config, size_t source, const char *what,

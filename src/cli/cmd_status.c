@@ -33,15 +33,32 @@ static size_t keep_tables(json_t *document, const char *glob)
     return kept;
 }
 
-/* 4 when a part needs somebody. */
+static bool needs_somebody(const json_t *j)
+{
+    const char *state = fr_json_str(j, "state", "");
+    return strcmp(state, "failed") == 0 || strcmp(state, "blocked") == 0;
+}
+
+static bool any_table_needs_somebody(const json_t *part)
+{
+    size_t i;
+    const json_t *table;
+    json_array_foreach(json_object_get(part, "tables"), i, table)
+    {
+        if (needs_somebody(table))
+            return true;
+    }
+    return false;
+}
+
+/* 4 when a part or a table needs somebody. */
 static int verdict(const json_t *document)
 {
     size_t i;
     const json_t *part;
     json_array_foreach(json_object_get(document, "parts"), i, part)
     {
-        const char *state = fr_json_str(part, "state", "");
-        if (strcmp(state, "failed") == 0 || strcmp(state, "blocked") == 0)
+        if (needs_somebody(part) || any_table_needs_somebody(part))
             return FR_EXIT_NO;
     }
     return json_is_true(json_object_get(document, "stalled")) ? FR_EXIT_NO : 0;
@@ -107,11 +124,38 @@ static fr_rc show_checkpoints(fr_cli *cli, const fr_config *config, fr_err *err)
     return rc;
 }
 
+/* What the next run will not do. */
+static fr_rc show_wills(fr_cli *cli, const fr_config *config, fr_err *err)
+{
+    fr_wills *wills;
+    const fr_will *w;
+    size_t i = 0;
+    json_t *list = json_array();
+    json_object_set_new(fr_cli_result(cli), "wills", list);
+    FR_TRY(fr_ask_wills(config, &wills, err));
+    while (wills != NULL && fr_wills_next(wills, &i, &w)) {
+        fr_str key = fr_will_key(cli->arena, &w->target);
+        char when[32];
+        if (w->state == FR_WILL_RUNNING)
+            continue;
+        fr_time_text(when, w->at_us);
+        fr_buf_printf(&cli->out, "  %s%.*s is %s since %s, by %.*s%s%.*s\n",
+                      fr_cli_glyph(cli, FR_GLYPH_WARN), FR_ARG(key), fr_will_state_name(w->state),
+                      when, FR_ARG(w->by), w->why.len > 0 ? ": " : "", FR_ARG(w->why));
+        json_array_append_new(list,
+                              json_pack("{s:s%,s:s,s:s,s:s%,s:s%}", "target", key.ptr, key.len,
+                                        "state", fr_will_state_name(w->state), "at", when, "by",
+                                        w->by.ptr, w->by.len, "why", w->why.ptr, w->why.len));
+    }
+    fr_wills_free(wills);
+    return FR_OK;
+}
+
 static int show_from_kafka(fr_cli *cli, const fr_config *config, const fr_err *down)
 {
     fr_err err;
     fr_buf_printf(&cli->out, "%s is not running here; this is what Kafka knows:\n", config->name);
-    if (show_checkpoints(cli, config, &err) == FR_FAIL)
+    if (show_checkpoints(cli, config, &err) == FR_FAIL || show_wills(cli, config, &err) == FR_FAIL)
         return fr_cli_fail(cli, &err);
     return fr_cli_fail(cli, down);
 }

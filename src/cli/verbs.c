@@ -53,6 +53,17 @@ static const fr_flag snapshot_flags[] = {
     {"dry-run", 0, NULL, NULL, "show what would be done"},
     END,
 };
+#define WILL_FLAGS                                                                                 \
+    {"why", 0, "TEXT", NULL, "for those who find it so: status shows it"},                         \
+        {"source", 0, NULL, NULL, "TARGET is a source's, where a sink goes by its name"},          \
+        {"sink", 0, NULL, NULL, "TARGET is a sink's, where a source goes by its name"},            \
+        {"dry-run", 0, NULL, NULL, "show what would be done"}
+static const fr_flag will_flags[] = {WILL_FLAGS, END};
+static const fr_flag resume_flags[] = {
+    {"anew", 0, NULL, NULL, "a table: by a new snapshot, and not by what has piled up"},
+    WILL_FLAGS,
+    END,
+};
 static const fr_flag ddl_flags[] = {
     {"table", 0, "TABLE", NULL, "which: source/space.table"},
     {"contract", 0, "FILE", NULL,
@@ -160,6 +171,47 @@ const fr_verb fr_verbs[] = {
          "not published, but for those that change; a restart does not go on with it.\n"
          "status reads the checkpoint in Kafka: the snapshots under way, or that of TABLE.",
      .run = fr_cmd_snapshot},
+    {.name = "pause",
+     .args = "TARGET...",
+     .min_args = 1,
+     .max_args = FR_MOST_ARGS,
+     .flags = will_flags,
+     .help = "let a table, a source or a sink wait, until it is resumed",
+     .more =
+         "TARGET is source/space.table (globs in quotes: 'erp/public.*'), a source, a sink, or\n"
+         "sink/topic. Says first what will pile up, and for how long that is safe. What is paused\n"
+         "stays so over restarts. A paused table waits while the others of its source go on. A\n"
+         "paused source reads nothing; what its server keeps for it is still watched.\n"
+         "Without a running daemon it is written down in Kafka, and the next run obeys.",
+     .run = fr_cmd_will},
+    {.name = "resume",
+     .args = "TARGET...",
+     .min_args = 1,
+     .max_args = FR_MOST_ARGS,
+     .flags = resume_flags,
+     .help = "let it go on: what was paused, stopped, or held by an error or a schema",
+     .more =
+         "A table is caught up beside the others, from where it was held; nothing is missed\n"
+         "and nothing comes twice. With --anew a new snapshot of it is taken instead. Where the\n"
+         "cause of an error is still there, the table is held again.",
+     .run = fr_cmd_will},
+    {.name = "stop",
+     .args = "TARGET...",
+     .min_args = 1,
+     .max_args = FR_MOST_ARGS,
+     .flags = will_flags,
+     .help = "end a source or a sink, until it is resumed; no connection of it is left",
+     .more = "As pause, but the server is left alone: for its own restart, or position set and\n"
+             "reset. What it keeps for us is not watched meanwhile.",
+     .run = fr_cmd_will},
+    {.name = "restart",
+     .args = "TARGET...",
+     .min_args = 1,
+     .max_args = FR_MOST_ARGS,
+     .flags = will_flags,
+     .help = "end a source or a sink, also one that failed, and start it again; try a held table",
+     .more = "It goes on from its checkpoint. The others do not notice.",
+     .run = fr_cmd_will},
     {.name = "ddl",
      .args = "outbox|triggers|grants|signal",
      .min_args = 1,

@@ -1,9 +1,9 @@
 /* The document as a person reads it: what is wrong first, the source's disk next, then a line
  * for each table. The document may come from the network, so nothing in it is trusted: any
  * member may be missing or of another type, and control characters never reach a terminal. */
+#include "control/status_text.h"
 #include "base/clock.h"
 #include "base/json.h"
-#include "control/status.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -232,6 +232,19 @@ static void put_retained(writer *w, const json_t *part)
         duration_text(text, sizeof(text), left);
         fr_buf_printf(w->b, ": limit in %s", text);
     }
+}
+
+bool fr_status_retained(const json_t *part, fr_buf *out)
+{
+    writer w = {out, false};
+    fr_buf b = {0};
+    w.b = &b;
+    put_retained(&w, part);
+    bool known = b.len > 2;
+    if (known)
+        fr_buf_put(out, b.ptr + 2, b.len - 2);
+    fr_buf_free(&b);
+    return known;
 }
 
 static mark part_mark(const json_t *part)

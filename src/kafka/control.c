@@ -34,7 +34,8 @@ static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaq
     w->result = fr_delivery_result(m);
 }
 
-/* The topic is there and as it must be; w->client is open, also after a failure. */
+/* The topic is there (whoever follows it checks what it is like); w->client is open, also after a
+ * failure. */
 static fr_rc open_client(writing *w, const fr_kafka_settings *settings, const char *topic,
                          fr_err *err)
 {
@@ -50,7 +51,12 @@ static fr_rc open_client(writing *w, const fr_kafka_settings *settings, const ch
                                        .delivered = on_delivered};
     FR_TRY(fr_client_open(&w->client, settings, &options, err));
     FR_TRY(fr_client_ready(&w->client, READY_US, NULL, err));
-    return fr_topics_own(&w->client, NULL, topic, err);
+    fr_arena *a = fr_arena_new(0);
+    fr_topic_state now;
+    bool create = settings->topics_create != FR_WHEN_NEVER;
+    fr_rc rc = fr_topics_need(&w->client, a, topic, create, true, &now, err);
+    fr_arena_free(a);
+    return rc;
 }
 
 static void close_client(writing *w)
@@ -113,6 +119,7 @@ static fr_rc open_consumer(fr_control *c, const fr_kafka_settings *settings, fr_
     const char *topics[] = {c->topic};
     const fr_consumer_settings consumer = {.kafka = settings, .topics = topics, .topic_count = 1};
     FR_TRY(fr_consumer_open(&consumer, &c->consumer, err));
+    snprintf(c->consumer->client.who, sizeof(c->consumer->client.who), "control");
     return fr_topics_own(&c->consumer->client, NULL, c->topic, err);
 }
 

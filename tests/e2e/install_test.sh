@@ -21,7 +21,7 @@ files_are_there() {
     for f in bin/freshet share/man/man1/freshet.1 share/man/man1/freshet-run.1 share/man/man5/freshet.yaml.5 \
         share/bash-completion/completions/freshet share/zsh/vendor-completions/_freshet \
         share/fish/vendor_completions.d/freshet.fish share/freshet/freshet.schema.json \
-        share/freshet/schemas/checkpoint.schema.json share/doc/freshet/examples/freshet.yaml \
+        share/freshet/schemas/checkpoint.schema.json share/freshet/schemas/control.schema.json share/doc/freshet/examples/freshet.yaml \
         share/doc/freshet/LICENSE lib/systemd/system/freshet.service lib/sysusers.d/freshet.conf; do
         [ -s "$to/usr/$f" ] || { echo "$f is missing or empty"; missing=1; }
     done

@@ -74,6 +74,10 @@ def ids(p):
     return [e["after"]["id"] for e in p.events("t")]
 
 
+def held(p, table="public.t"):
+    return [t for t in part(p, "source")["tables"] if t["name"] == table][0]
+
+
 def exact(p, upto):
     """Every row once, in Kafka; and once the sink follows, there."""
     want = list(range(1, upto + 1))
@@ -172,6 +176,58 @@ def a_sink():
     p.close()
 
 
+def a_table():
+    """B09: a paused table waits while the other goes on, over a kill; then its rows come once, in order. What was said while
+    nothing ran is obeyed."""
+    p = pipeline()
+    with case("control.table", p):
+        p.start()
+        exact(p, 20)
+        out = ok(p, "pause", "src/public.t", "--why", "night shift", "-y")
+        assert "src/public.t is paused." in out and "the other tables go on" in out, out
+        p.sql("insert into t select n, 'y' from generate_series(21, 40) n; insert into u select n, 'y' from generate_series(1, 30) n")
+        p.wait_events("u", 30)  # the control: what came after is there
+        assert len(ids(p)) == 20, "a paused table was published"
+        t = held(p)
+        assert t["state"] == "paused" and t["held"]["code"] == "operator" and "night shift" in t["held"]["why"], t
+        assert t["held"]["next"] == "freshet resume src/public.t" and t["will"]["state"] == "paused", t
+        eventually("what waits is counted", lambda: held(p)["held"]["waiting"] >= 20)
+        assert metric(p, "table_held", 'table="public.t"', 'code="operator"') == 1
+        assert metric(p, "table_held", 'table="public.u"', 'code=""') == 0
+        assert metric(p, "table_schema_blocked", 'table="public.t"') == 0
+        text = ok(p, "status")
+        assert "freshet resume src/public.t" in text and "events wait, log kept" in text, text
+        p.kill()
+        p.start()
+        p.sql("insert into u values (31, 'z')")
+        p.wait_events("u", 31)
+        assert len(ids(p)) == 20 and held(p)["state"] == "paused"
+        assert "goes on" in ok(p, "resume", "src/public.*", "-y")
+        exact(p, 40)
+        eventually("it is as the others", lambda: held(p)["held"] is None and held(p)["state"] == "streaming")
+        p.sql("update t set v = 'new' where id = 1")
+        p.wait_events("t", 41)
+        ok(p, "pause", "src/public.t", "-y")
+        p.sql("insert into t select n, 'y' from generate_series(41, 50) n")
+        eventually("they wait", lambda: held(p)["held"]["waiting"] >= 10)
+        assert p.stop() == 0
+        assert "written down" in ok(p, "resume", "src/public.t", "-y")
+        p.start()
+        p.wait_events("t", 51)
+        assert sorted(e["after"]["id"] for e in p.events("t") if e["op"] != "u") == list(range(1, 51))
+        assert p.stop() == 0
+        ok(p, "pause", "src/public.t", "-y")
+        p.start()
+        p.sql("insert into t values (51, 'y'); insert into u values (32, 'z')")
+        p.wait_events("u", 32)
+        assert len(p.events("t")) == 51
+        assert "goes on" in ok(p, "resume", "src/public.t", "--anew", "-y")
+        got = p.wait_events("t", 51 + 51)
+        assert sorted(e["after"]["id"] for e in got if e["op"] == "r").count(51) == 1, "a new snapshot has it"
+        assert p.stop() == 0
+    p.close()
+
+
 def hostile():
     """A record that nobody understands: refused at a start, said while running, and mended by a newer one."""
     p = pipeline()
@@ -207,7 +263,7 @@ def hostile():
 
 
 if __name__ == "__main__":
-    chosen = [f for f in (a_source, a_sink, hostile) if len(sys.argv) < 2 or f.__name__ in sys.argv[1:]]
+    chosen = [f for f in (a_source, a_sink, a_table, hostile) if len(sys.argv) < 2 or f.__name__ in sys.argv[1:]]
     began = time.time()
     together(chosen)
     if len(sys.argv) > 1:

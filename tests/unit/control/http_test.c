@@ -381,6 +381,83 @@ static void a_change_needs_the_socket_or_the_token(void **state)
     assert_int_equal(asked, 2);
 }
 
+typedef struct wished {
+    int count;
+    fr_target_of of;
+    char name[64], by[32], why[64];
+    fr_will_state state;
+    bool restart, anew;
+} wished;
+
+/* Keeps what was wanted; "erp/gone" is not there, "erp/odd" makes no sense. */
+static fr_rc fake_will(void *context, const fr_http_will *q, fr_will *w, fr_err *e)
+{
+    wished *got = context;
+    if (strcmp(q->name, "erp/gone") == 0 || strcmp(q->name, "erp/odd") == 0) {
+        fr_fail(e, FR_ERR_CONFIG, "not \"%s\"", q->name);
+        return fr_fail_code(e, q->name[4] == 'g' ? "cli.no_table" : "control.why");
+    }
+    *got = (wished){.count = got->count + 1,
+                    .of = q->of,
+                    .state = w->state,
+                    .restart = w->restart,
+                    .anew = w->anew};
+    snprintf(got->name, sizeof(got->name), "%s", q->name);
+    snprintf(got->by, sizeof(got->by), "%.*s", FR_ARG(w->by));
+    snprintf(got->why, sizeof(got->why), "%.*s", FR_ARG(w->why));
+    w->target = (fr_will_target){FR_WILL_TABLE, FR_STR("erp"), FR_STR("p.\"t")};
+    w->at_us = 42;
+    return FR_OK;
+}
+
+static void what_is_wanted_is_asked_for_by_post(void **state)
+{
+    fixture *f = *state;
+    static const struct {
+        const char *path;
+        fr_target_of of;
+        const char *name;
+        fr_will_state state;
+        bool restart, anew;
+    } good[] = {
+        {"/v1/tables/erp/public.t:pause", FR_OF_TABLES, "erp/public.t", FR_WILL_PAUSED, 0, 0},
+        {"/v1/tables/erp%2Fpublic.a%3Ab:resume", FR_OF_TABLES, "erp/public.a:b", 0, 0, 0},
+        {"/v1/tables/erp/public.t:resume?anew=true", FR_OF_TABLES, "erp/public.t", 0, 0, 1},
+        {"/v1/tables/erp/public.t:restart", FR_OF_TABLES, "erp/public.t", 0, 1, 0},
+        {"/v1/sources/erp:stop", FR_OF_SOURCES, "erp", FR_WILL_STOPPED, 0, 0},
+        {"/v1/sinks/wh:pause", FR_OF_SINKS, "wh", FR_WILL_PAUSED, 0, 0},
+    };
+    wished got = {0};
+    char *text;
+    fr_str body;
+    const fr_http_actions actions = {.context = &got, .will = fake_will};
+    serve(f, &actions);
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_int_equal(post(f, f->socket, good[i].path, NULL, &text), 202);
+        assert_non_null(strstr(text, "{\"target\":\"table/erp/p.\\\"t\",\"state\":\""));
+        assert_non_null(strstr(text, "\"at_us\":42}"));
+        if (got.of != good[i].of || strcmp(got.name, good[i].name) != 0 ||
+            got.state != good[i].state || got.restart != good[i].restart ||
+            got.anew != good[i].anew || strcmp(got.by, "http") != 0)
+            fail_msg("%s: %s %d", good[i].path, got.name, (int)got.state);
+    }
+    assert_int_equal(
+        post(f, f->socket, "/v1/sources/erp:pause?by=ana%40db1&why=a%20b", NULL, &text), 202);
+    assert_string_equal(got.by, "ana@db1");
+    assert_string_equal(got.why, "a b");
+    int before = got.count;
+    assert_int_equal(post(f, f->socket, "/v1/tables/erp/gone:pause", NULL, &text), 404);
+    assert_int_equal(post(f, f->socket, "/v1/tables/erp/odd:pause", NULL, &text), 400);
+    assert_int_equal(post(f, f->socket, "/v1/tables/erp/t:pause?anew=true", NULL, &text), 400);
+    assert_int_equal(post(f, f->socket, "/v1/tables/e%ff/p.t:pause", NULL, &text), 400);
+    refuses(f, "POST /v1/tables/erp/p.t:stop", "HTTP/1.1 405", "http.method");
+    refuses(f, "POST /v1/tables/erp/p.t:drop", "HTTP/1.1 405", "http.method");
+    refuses(f, "POST /v1/sources/:pause", "HTTP/1.1 405", "http.method");
+    refuses(f, "POST /v1/sources/erp:pause", "HTTP/1.1 403", "http.no_token");
+    assert_int_equal(get(f, f->socket, "/v1/tables/erp/public.t:pause", &body), 404);
+    assert_int_equal(got.count, before);
+}
+
 static void unsafe_listeners_are_refused(void **state)
 {
     fixture *f = *state;
@@ -523,6 +600,7 @@ int main(void)
         T(a_token_is_asked_for_over_tcp),
         T(a_condition_has_a_length),
         T(a_change_needs_the_socket_or_the_token),
+        T(what_is_wanted_is_asked_for_by_post),
         T(unsafe_listeners_are_refused),
         T(a_taken_port_is_told),
         T(the_socket_is_replaced_only_when_nobody_serves_it),

@@ -425,7 +425,8 @@ static void too_many_tables_fold(void **state)
         snprintf(name, sizeof(name), "t%d", i);
         count(erp, name, 2, i);
     }
-    fr_part_table(erp, FR_STR("public"), FR_STR("t9"), FR_STATE_BLOCKED);
+    const fr_held_status held = {.code = "schema.on_change", .why = "", .from = ""};
+    fr_part_held(erp, FR_STR("public"), FR_STR("t9"), &held);
     fr_board_metrics(b, 4, &out);
     const char *text = text_of(&out);
     assert_true(has_line(text, "freshet_events_total" BASE ",table=\"public.t3\",op=\"c\"} 2"));

@@ -124,6 +124,8 @@ static void rest(fr_parts *p, part *t)
            reason);
     if (!t->sink && paused)
         fr_watch_source(p->watch, t->index, t->board);
+    else if (!t->sink)
+        fr_watch_leave(p->watch, t->index);
 }
 
 /* ---- tables and topics ---- */

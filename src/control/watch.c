@@ -5,7 +5,7 @@
 #include "base/thread.h"
 #include <stdlib.h>
 
-enum { EVERY_US = 10000000 };
+enum { EVERY_US = 5000000 };
 
 typedef struct watched {
     fr_part *board;    /* NULL: it is not; under the lock */

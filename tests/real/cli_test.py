@@ -52,7 +52,8 @@ with case("cli.plan_blocks_and_changes_nothing"):
     assert "pg.publication" in findings(d, "blocker"), d
     kinds = [(c["kind"], c["name"]) for c in d["result"]["plan"]["changes"]]
     assert kinds == [
-        ("topic", f"freshet.{p.id}.checkpoint.src"), ("topic", f"{p.id}.message"),
+        ("topic", f"freshet.{p.id}.control"), ("topic", f"freshet.{p.id}.checkpoint.src"),
+        ("topic", f"{p.id}.message"),
         ("topic", f"{p.id}.public.orders"),
         ("subject", f"{p.id}.public.orders-key"), ("subject", f"{p.id}.public.orders-value"),
         ("subject", f"{p.id}.message-key"), ("subject", f"{p.id}.message-value"),

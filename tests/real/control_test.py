@@ -265,7 +265,7 @@ def hostile():
 if __name__ == "__main__":
     chosen = [f for f in (a_source, a_sink, a_table, hostile) if len(sys.argv) < 2 or f.__name__ in sys.argv[1:]]
     began = time.time()
-    together(chosen)
+    together(chosen, workers=4)
     if len(sys.argv) > 1:
         print(f"{time.time() - began:.1f} s")
     finish()

@@ -1,44 +1,12 @@
 /* Tables that wait, and parts that rest: on the board, in the document, as text and as metrics. */
-#include "base/json.h"
-#include "control/status_internal.h"
-#include "tests/unit/test.h"
+#include "tests/unit/control/board.h"
 
 #include <string.h>
 
-static fr_err err;
-static int64_t now = 1000000000, wall = 1700000000000000;
-static fr_board *b;
-static fr_part *erp;
-
-static int64_t test_now(void)
+static int begin(void **state)
 {
-    return now;
-}
-static int64_t test_wall(void)
-{
-    return wall;
-}
-static void pass(int64_t s)
-{
-    now += s * 1000000;
-    wall += s * 1000000;
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    b = fr_board_new("legacy-erp", "worker-a");
-    b->now_us = test_now;
-    b->wall_us = test_wall;
-    erp = fr_board_part(b, false, "erp", "postgres");
+    set_up(state);
     fr_part_state(erp, FR_STATE_STREAMING, NULL);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fr_board_free(b);
     return 0;
 }
 
@@ -58,26 +26,10 @@ static void release(const char *table)
     fr_part_held(erp, FR_STR("public"), fr_cstr(table), NULL);
 }
 
-static json_t *document(void)
-{
-    fr_buf out = {0};
-    json_t *j = NULL;
-    fr_board_json(b, &out);
-    assert_ok(fr_json_parse(fr_buf_view(&out), &j, &err));
-    fr_buf_free(&out);
-    return j;
-}
-
 static json_t *table_at(json_t *doc, size_t i)
 {
     json_t *part = json_array_get(json_object_get(doc, "parts"), 0);
     return json_array_get(json_object_get(part, "tables"), i);
-}
-
-static char *text_of(fr_buf *out)
-{
-    fr_buf_u8(out, 0);
-    return (char *)out->ptr;
 }
 
 static char *status(fr_buf *out, bool color)
@@ -280,14 +232,14 @@ static void metrics_tell_what_is_held(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_held_table_has_a_state_of_its_own, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(held_ones_stand_first_and_say_what_to_type, set_up,
+        cmocka_unit_test_setup_teardown(a_held_table_has_a_state_of_its_own, begin, tear_down),
+        cmocka_unit_test_setup_teardown(held_ones_stand_first_and_say_what_to_type, begin,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_part_that_rests_says_who_wants_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(trouble_with_the_will_is_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_hold_is_a_reason_and_no_excuse, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_held_topic_is_no_stall, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(metrics_tell_what_is_held, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_part_that_rests_says_who_wants_it, begin, tear_down),
+        cmocka_unit_test_setup_teardown(trouble_with_the_will_is_told, begin, tear_down),
+        cmocka_unit_test_setup_teardown(a_hold_is_a_reason_and_no_excuse, begin, tear_down),
+        cmocka_unit_test_setup_teardown(a_held_topic_is_no_stall, begin, tear_down),
+        cmocka_unit_test_setup_teardown(metrics_tell_what_is_held, begin, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,60 +1,12 @@
-#include "base/json.h"
-#include "control/status_internal.h"
-#include "tests/unit/test.h"
+#include "tests/unit/control/board.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-static fr_err err;
-static int64_t now = 1000000000, wall = 1700000000000000;
-static fr_board *b;
-static fr_part *erp;
-
-static int64_t test_now(void)
-{
-    return now;
-}
-static int64_t test_wall(void)
-{
-    return wall;
-}
-static void pass(int64_t s)
-{
-    now += s * 1000000;
-    wall += s * 1000000;
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    b = fr_board_new("legacy-erp", "worker-a");
-    b->now_us = test_now;
-    b->wall_us = test_wall;
-    erp = fr_board_part(b, false, "erp", "postgres");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fr_board_free(b);
-    return 0;
-}
 
 static void count(fr_part *p, const char *table, uint64_t inserts, int64_t age_s)
 {
     const uint64_t by_op[5] = {inserts, 0, 0, 0, 0};
     fr_part_count(p, FR_STR("public"), fr_cstr(table), by_op, inserts * 10, wall - age_s * 1000000);
-}
-
-static json_t *document(void)
-{
-    fr_buf out = {0};
-    json_t *j = NULL;
-    fr_board_json(b, &out);
-    assert_ok(fr_json_parse(fr_buf_view(&out), &j, &err));
-    fr_buf_free(&out);
-    return j;
 }
 
 static json_t *part_at(json_t *doc, size_t i)
@@ -66,12 +18,6 @@ static double number(const json_t *obj, const char *key)
 {
     const json_t *j = json_object_get(obj, key);
     return json_is_number(j) ? json_number_value(j) : -1;
-}
-
-static char *text_of(fr_buf *b_)
-{
-    fr_buf_u8(b_, 0);
-    return (char *)b_->ptr;
 }
 
 /* --- the document ----------------------------------------------------------------------- */

@@ -92,7 +92,7 @@ with case("cli.apply_refuses_a_stale_plan"):
 with case("cli.apply_makes_what_plan_showed"):
     d = answer("plan", "--out", saved, code=0)
     d = answer("apply", saved, "-y", code=0)
-    assert [x["kind"] for x in d["result"]["done"]] == ["topic"] * 3 + ["subject"] * 4 + ["table"], d
+    assert [x["kind"] for x in d["result"]["done"]] == ["topic"] * 4 + ["subject"] * 4 + ["table"], d
     assert topics_of(p.bootstrap, p.id) == [f"{p.id}.message", f"{p.id}.public.orders"]
     assert p.sql("select count(*) from orders", on=p.target) == [(0,)]
     d = answer("plan", code=0)

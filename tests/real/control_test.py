@@ -24,8 +24,8 @@ sinks:
 """
 
 
-def pipeline():
-    p = Pipeline(CONFIG)
+def pipeline(config=CONFIG):
+    p = Pipeline(config)
     p.sql(f"create publication p{p.id} for all tables; create table t (id int primary key, v text); create table u (id int primary key, v text);"
           "insert into t select n, 'x' from generate_series(1, 20) n")
     return p
@@ -228,6 +228,36 @@ def a_table():
     p.close()
 
 
+def a_topic():
+    """B09: a paused topic of a sink waits in Kafka while another goes on, over a kill; then its rows come."""
+    p = pipeline(CONFIG.replace('"{id}.public.t"', '"{id}.public.t", "{id}.public.u"'))
+
+    def others():
+        return [r[0] for r in p.sql("select id from u order by 1", on=p.target)] if p.sql("select to_regclass('u')", on=p.target)[0][0] else []
+
+    def topic():
+        return ([t for t in part(p, "sink")["tables"] if t["held"]] or [None])[0]
+    with case("control.topic", p):
+        p.sql("insert into u values (1, 'x')")
+        p.start()
+        want = exact(p, 20)
+        eventually("the sink follows", lambda: target(p) == want and others() == [1])
+        assert "is paused" in ok(p, "pause", f"dst/{p.id}.public.t", "-y")
+        p.sql("insert into t select n, 'y' from generate_series(21, 40) n; insert into u values (2, 'y')")
+        eventually("the other goes on", lambda: others() == [1, 2])
+        assert target(p) == want and topic()["state"] == "paused" and topic()["held"]["code"] == "operator", topic()
+        p.kill()
+        p.start()
+        p.sql("insert into u values (3, 'y')")
+        eventually("the other goes on", lambda: others() == [1, 2, 3])
+        assert target(p) == want
+        ok(p, "resume", f"dst/{p.id}.public.*", "-y")
+        eventually("they come", lambda: target(p) == list(range(1, 41)))
+        eventually("it is as the other", lambda: topic() is None)
+        assert p.stop() == 0
+    p.close()
+
+
 def hostile():
     """A record that nobody understands: refused at a start, said while running, and mended by a newer one."""
     p = pipeline()
@@ -263,9 +293,9 @@ def hostile():
 
 
 if __name__ == "__main__":
-    chosen = [f for f in (a_source, a_sink, a_table, hostile) if len(sys.argv) < 2 or f.__name__ in sys.argv[1:]]
+    chosen = [f for f in (a_source, a_sink, a_table, a_topic, hostile) if len(sys.argv) < 2 or f.__name__ in sys.argv[1:]]
     began = time.time()
-    together(chosen, workers=4)
+    together(chosen, workers=5)
     if len(sys.argv) > 1:
         print(f"{time.time() - began:.1f} s")
     finish()

@@ -153,9 +153,9 @@ const char *fr_part_stall(const fr_part *p)
     const fr_status *s = &p->connector;
     int64_t now = p->board->now_us();
     bool reads = p->state == FR_STATE_CATCHING_UP || p->state == FR_STATE_STREAMING;
-    /* A sink has no log to compare with: it reports progress whenever nothing waits. What waits in
-     * a topic that is held has its reason, and nobody knows of the others' then. */
-    if (p->sink && reads && p->held_count == 0 && now - p->progress_us > FR_STALL_PROGRESS_US)
+    /* A sink has no log to compare with: it reports progress whenever nothing waits but what is
+     * held. */
+    if (p->sink && reads && now - p->progress_us > FR_STALL_PROGRESS_US)
         return "messages wait and nothing was committed for more than 60 s";
     if ((!reads && p->state != FR_STATE_SNAPSHOTTING) || !p->has_connector)
         return NULL;

@@ -117,7 +117,9 @@ def a_source():
         p.says("source src is paused by")
         assert p.sql("select active from pg_replication_slots where database = current_database()")[0][0] is False
         assert sorted(ids(p)) == want, "it read although it is paused"
+        assert p.verb("position", "reset", "src", "--dry-run")[0] == 2, "a paused source is the daemon's"
         assert "is stopped" in ok(p, "stop", "src", "-y")
+        assert "would start over" in ok(p, "position", "reset", "src", "--dry-run")
         eventually("no connection is left", lambda: p.sql(
             "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")[0][0] == 0)
         assert "src goes on." in ok(p, "resume", "src", "-y")

@@ -179,7 +179,7 @@ def a_sink():
 
 
 def a_table():
-    """B09: a paused table waits while the other goes on, over a kill; then its rows come once, in order. What was said while
+    """A paused table waits while the other goes on, over a kill; then its rows come once, in order. What was said while
     nothing ran is obeyed."""
     p = pipeline()
     with case("control.table", p):
@@ -231,7 +231,7 @@ def a_table():
 
 
 def a_topic():
-    """B09: a paused topic of a sink waits in Kafka while another goes on, over a kill; then its rows come."""
+    """A paused topic of a sink waits in Kafka while another goes on, over a kill; then its rows come."""
     p = pipeline(CONFIG.replace('"{id}.public.t"', '"{id}.public.t", "{id}.public.u"'))
 
     def others():

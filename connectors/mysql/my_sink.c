@@ -200,7 +200,7 @@ static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_e
 }
 
 /* Both types name the same: which server it is, is asked. */
-#define OPS(ops_name, ops_type)                                                                    \
+#define OPS(ops_name, ops_type, ops_draft)                                                         \
     {                                                                                              \
         .name = ops_name,                                                                          \
         .type = ops_type,                                                                          \
@@ -212,6 +212,7 @@ static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_e
         .check = sink_check,                                                                       \
         .claim = fr_my_sink_claim,                                                                 \
         .prepare = fr_my_sink_prepare,                                                             \
+        .draft = ops_draft,                                                                        \
         .apply = fr_my_sink_apply,                                                                 \
         .commit = fr_my_sink_commit,                                                               \
         .rollback = sink_rollback,                                                                 \
@@ -222,5 +223,5 @@ static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_e
         .close = sink_close,                                                                       \
     }
 
-const fr_sink_ops fr_mysql_sink = OPS("mysql-sink", "mysql");
-const fr_sink_ops fr_mariadb_sink = OPS("mariadb-sink", "mariadb");
+const fr_sink_ops fr_mysql_sink = OPS("mysql-sink", "mysql", fr_mysql_sink_draft);
+const fr_sink_ops fr_mariadb_sink = OPS("mariadb-sink", "mariadb", fr_mariadb_sink_draft);

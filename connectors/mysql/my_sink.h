@@ -166,6 +166,8 @@ typedef struct fr_my_sink {
 /* A connection as the sink uses it, and what its server can do. */
 fr_rc fr_my_sink_connect(const fr_sink_settings *set, int64_t frozen_seconds, fr_my **out,
                          fr_my_abilities *can, fr_err *err);
+/* What a server of this version can do, as far as the version tells. */
+fr_my_abilities fr_my_sink_abilities(uint32_t version, bool mariadb);
 fr_rc fr_my_sink_exec(fr_my_sink *s, const char *doing, const char *sql, fr_err *err);
 /* Begins the transaction if there is none. */
 fr_rc fr_my_sink_begin(fr_my_sink *s, fr_err *err);
@@ -215,6 +217,11 @@ typedef struct fr_my_relation {
 } fr_my_relation;
 fr_rc fr_my_relation_read(fr_my_sink *s, fr_arena *a, const fr_table *t, fr_my_relation *out,
                           fr_err *err);
+/* Of fr_sink_ops.draft: MySQL 8.4, MariaDB 11.4. */
+fr_rc fr_mysql_sink_draft(const fr_sink_settings *settings, const fr_table *table,
+                          fr_findings *out, fr_err *err);
+fr_rc fr_mariadb_sink_draft(const fr_sink_settings *settings, const fr_table *table,
+                            fr_findings *out, fr_err *err);
 const fr_my_target_column *fr_my_relation_find(const fr_my_relation *r, fr_str name);
 /* The unique index on exactly the key columns of t, or NULL. */
 const fr_my_index *fr_my_relation_key(const fr_my_relation *r, const fr_table *t);

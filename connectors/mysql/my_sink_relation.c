@@ -247,6 +247,28 @@ fr_rc fr_my_relation_read(fr_my_sink *s, fr_arena *a, const fr_table *t, fr_my_r
     return FR_OK;
 }
 
+static fr_rc draft(const fr_sink_settings *settings, const fr_table *t, fr_my_abilities can,
+                   fr_findings *out, fr_err *err)
+{
+    fr_my_sink s = {.settings = settings, .can = can};
+    fr_my_relation r = {.space_there = t->space.len == 0};
+    FR_TRY(place(&s, out->arena, t, &r, err));
+    fr_my_sink_compare(&s, &r, t, NULL, true, out);
+    return FR_OK;
+}
+
+fr_rc fr_mysql_sink_draft(const fr_sink_settings *settings, const fr_table *table, fr_findings *out,
+                          fr_err *err)
+{
+    return draft(settings, table, fr_my_sink_abilities(80400, false), out, err);
+}
+
+fr_rc fr_mariadb_sink_draft(const fr_sink_settings *settings, const fr_table *table,
+                            fr_findings *out, fr_err *err)
+{
+    return draft(settings, table, fr_my_sink_abilities(110400, true), out, err);
+}
+
 const fr_my_target_column *fr_my_relation_find(const fr_my_relation *r, fr_str name)
 {
     for (size_t i = 0; i < r->column_count; i++)

@@ -44,24 +44,29 @@ static unsigned key_bytes(const fr_my_abilities *can, uint64_t page)
     return page == 8192 ? 1536 : page == 4096 ? 768 : 3072;
 }
 
-static fr_my_abilities abilities_of(fr_my *my, const fr_my_rows *settings)
+fr_my_abilities fr_my_sink_abilities(uint32_t v, bool m)
 {
-    uint32_t v = my->version;
-    bool m = my->mariadb;
     fr_my_abilities can = {.version = v,
                            .mariadb = m,
                            .fractions = m || v >= 50604,
                            .uuid = m && v >= 100700,
-                           .bulk = takes_arrays(my),
                            .stamp_keys = !m || v >= SOUND_SINCE,
                            .row_alias = !m && v >= 80019,
-                           .watches_txn = m && v >= 100300,
-                           .packet = fr_my_uint(settings, 0, 0, 1 << 20),
-                           .folds_tables = fr_my_uint(settings, 0, 1, 0) != 0};
+                           .watches_txn = m && v >= 100300};
     can.exact = m && v >= 100202   ? "utf8mb4_nopad_bin"
                 : !m && v >= 80017 ? "utf8mb4_0900_bin"
                                    : "utf8mb4_bin";
     can.exact_pads = strcmp(can.exact, "utf8mb4_bin") == 0;
+    can.key_bytes = key_bytes(&can, 0);
+    return can;
+}
+
+static fr_my_abilities abilities_of(fr_my *my, const fr_my_rows *settings)
+{
+    fr_my_abilities can = fr_my_sink_abilities(my->version, my->mariadb);
+    can.bulk = takes_arrays(my);
+    can.packet = fr_my_uint(settings, 0, 0, 1 << 20);
+    can.folds_tables = fr_my_uint(settings, 0, 1, 0) != 0;
     return can;
 }
 

@@ -317,6 +317,7 @@ const fr_sink_ops fr_postgres_sink = {
     .check = sink_check,
     .claim = fr_pg_sink_claim,
     .prepare = fr_pg_sink_prepare,
+    .draft = fr_pg_sink_draft,
     .apply = fr_pg_sink_apply,
     .commit = fr_pg_sink_commit,
     .rollback = sink_rollback,

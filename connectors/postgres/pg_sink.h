@@ -220,6 +220,8 @@ fr_rc fr_pg_sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **keys_
 /* pg_sink_table.c and pg_sink_apply.c: of fr_sink_ops. */
 fr_rc fr_pg_sink_prepare(fr_sink *base, const fr_table *table, bool create, bool plan_only,
                          fr_findings *out, fr_err *err);
+fr_rc fr_pg_sink_draft(const fr_sink_settings *settings, const fr_table *table, fr_findings *out,
+                       fr_err *err);
 fr_rc fr_pg_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
                        size_t *applied, fr_err *err);
 

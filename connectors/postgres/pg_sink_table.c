@@ -110,6 +110,22 @@ static fr_rc name_of(fr_arena *a, const fr_table *t, fr_str *space, fr_str *name
     return FR_OK;
 }
 
+static void qualify(fr_arena *a, fr_pg_relation *r)
+{
+    r->qualified =
+        r->space.len > 0 ? fr_pg_qualified(a, r->space, r->name) : fr_pg_ident(a, r->name, NULL);
+}
+
+fr_rc fr_pg_sink_draft(const fr_sink_settings *settings, const fr_table *table, fr_findings *out,
+                       fr_err *err)
+{
+    fr_pg_relation r = {.oid = 0};
+    FR_TRY(name_of(out->arena, table, &r.space, &r.name, err));
+    qualify(out->arena, &r);
+    fr_pg_sink_compare(settings, &r, table, NULL, true, out);
+    return FR_OK;
+}
+
 static void read_head(fr_arena *a, const PGresult *res, fr_pg_relation *r)
 {
     r->oid = (uint32_t)fr_pg_int(res, 0, 0, 0);
@@ -131,8 +147,7 @@ fr_rc fr_pg_relation_read(PGconn *conn, fr_arena *a, const fr_table *t, fr_pg_re
 {
     fr_pg_relation r = {.user = fr_pg_ident(a, fr_cstr(PQuser(conn)), NULL)};
     FR_TRY(name_of(a, t, &r.space, &r.name, err));
-    r.qualified =
-        r.space.len > 0 ? fr_pg_qualified(a, r.space, r.name) : fr_pg_ident(a, r.name, NULL);
+    qualify(a, &r);
     const char *name = fr_arena_cstr(a, r.qualified);
     PGresult *res = NULL;
     FR_TRY(fr_pg_query(conn, "look for the target", relation_sql, &name, 1, &res, err));

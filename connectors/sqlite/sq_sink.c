@@ -145,6 +145,7 @@ const fr_sink_ops fr_sqlite_sink = {
     .check = sink_check,
     .claim = fr_sq_sink_claim,
     .prepare = fr_sq_sink_prepare,
+    .draft = fr_sq_sink_draft,
     .apply = fr_sq_sink_apply,
     .commit = fr_sq_sink_commit,
     .rollback = sink_rollback,

@@ -158,6 +158,10 @@ fr_rc fr_sq_sink_table_of(fr_sq_sink *s, const fr_table *t, fr_sq_sink_table **o
 fr_rc fr_sq_sink_prepare(fr_sink *base, const fr_table *table, bool create, bool plan_only,
                          fr_findings *out, fr_err *err);
 
+/* sq_sink_relation.c: of fr_sink_ops. */
+fr_rc fr_sq_sink_draft(const fr_sink_settings *settings, const fr_table *table, fr_findings *out,
+                       fr_err *err);
+
 /* ---- sq_sink_relation.c: a target as the file has it; arena-owned ---- */
 
 typedef struct fr_sq_index { /* unique, of all rows */

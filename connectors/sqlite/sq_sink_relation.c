@@ -15,7 +15,7 @@ static const char uniques_sql[] =
 
 /* ---- where it is ---- */
 
-static fr_rc place(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_target *r, fr_err *err)
+static fr_rc name_of(const fr_table *t, fr_sq_target *r, fr_err *err)
 {
     fr_str reserved = FR_STR("sqlite_");
     if (t->space.len > 0 && !fr_target_same_name(t->space, FR_STR("main"))) {
@@ -35,6 +35,12 @@ static fr_rc place(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_target *
         return fr_fail_hint(err, "give the table another name by into");
     }
     r->name = t->name;
+    return FR_OK;
+}
+
+static fr_rc place(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_target *r, fr_err *err)
+{
+    FR_TRY(name_of(t, r, err));
     return fr_target_check_folded(s->folded, s->home, FR_STR(""), fr_target_lower(a, t->name), t,
                                   "SQLite takes them for one", err);
 }
@@ -165,6 +171,16 @@ fr_rc fr_sq_target_read(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_tar
     }
     r.qualified = fr_sq_sink_ident(a, r.name);
     *out = r;
+    return FR_OK;
+}
+
+fr_rc fr_sq_sink_draft(const fr_sink_settings *settings, const fr_table *table, fr_findings *out,
+                       fr_err *err)
+{
+    fr_sq_target r = {.there = false};
+    FR_TRY(name_of(table, &r, err));
+    r.qualified = fr_sq_sink_ident(out->arena, r.name);
+    fr_sq_sink_compare(settings, &r, table, NULL, true, out);
     return FR_OK;
 }
 

@@ -37,6 +37,11 @@ typedef struct fr_sink_ops {
      * out (FR_CHANGE for what would be done). out may be NULL. */
     fr_rc (*prepare)(fr_sink *s, const fr_table *table, bool create, bool plan_only,
                      fr_findings *out, fr_err *err);
+    /* What prepare would say and do where there is no such table yet: FR_CHANGE with sql, blockers
+     * for what is in the way. Asks no server, and means the newest that this sink knows; of
+     * settings only what tables are made by is read. For `schema export`. Optional. */
+    fr_rc (*draft)(const fr_sink_settings *settings, const fr_table *table, fr_findings *out,
+                   fr_err *err);
     /* Apply events in order, inside the open target transaction (begun if need be). READ,
      * INSERT, UPDATE upsert (or append), DELETE and TRUNCATE by settings, TABLE calls
      * prepare; others are passed over. FR_ABSENT values are left as they are in the target.

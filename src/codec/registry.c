@@ -434,6 +434,69 @@ fr_rc fr_registry_latest(fr_registry *r, fr_arena *a, const char *subject, int *
     return end(r, NULL, r->ops->latest(r->self, a, subject, version_out, id_out, text_out, err));
 }
 
+fr_rc fr_registry_versions(fr_registry *r, fr_arena *a, const char *subject,
+                           fr_registry_version **out, size_t *count, fr_err *err)
+{
+    FR_TRY(begin(r, err));
+    return end(r, NULL, r->ops->versions(r->self, a, subject, out, count, err));
+}
+
+fr_rc fr_registry_level(fr_registry *r, const char *subject, int *level_out, fr_err *err)
+{
+    FR_TRY(begin(r, err));
+    return end(r, NULL, r->ops->level(r->self, subject, level_out, err));
+}
+
+static fr_rc put_back(fr_registry *r, const char *subject, bool had, int own, fr_err *err)
+{
+    fr_err failed;
+    fr_rc rc = had ? r->ops->set_level(r->self, subject, own, &failed)
+                   : r->ops->drop_level(r->self, subject, &failed);
+    if (rc != FR_FAIL)
+        return FR_OK;
+    fr_fail(err, FR_ERR_SCHEMA, "subject %s: its compatibility could not be put back: %s", subject,
+            failed.text);
+    fr_fail_hint(err, "by hand: %s /config/%s%s%s", had ? "PUT" : "DELETE", subject,
+                 had ? " with " : "", had ? fr_compat_name(own) : "");
+    return fr_fail_code(err, "registry.level");
+}
+
+static fr_rc force_locked(fr_registry *r, fr_arena *a, const char *subject, fr_str schema,
+                          int level, int32_t *id_out, fr_err *err)
+{
+    int own = -1;
+    fr_err lost;
+    fr_rc had = r->ops->own_level(r->self, subject, &own, err);
+    if (had == FR_OK && own < 0) {
+        fr_fail(err, FR_ERR_SCHEMA, "subject %s: it has a level that freshet could not put back",
+                subject);
+        return fr_fail_code(err, "registry.level");
+    }
+    if (had == FR_FAIL || r->ops->set_level(r->self, subject, level, err) == FR_FAIL)
+        return FR_FAIL;
+    fr_rc rc = add_version(r, a, subject, schema, id_out, err);
+    if (rc == FR_OK)
+        rc = verify(r, a, subject, schema, *id_out, err);
+    if (put_back(r, subject, had == FR_OK, own, &lost) == FR_OK)
+        return rc;
+    *err = lost;
+    return FR_FAIL;
+}
+
+fr_rc fr_registry_force(fr_registry *r, const char *subject, fr_str schema, int level,
+                        int32_t *id_out, fr_err *err)
+{
+    fr_str text;
+    FR_TRY(begin(r, err));
+    fr_arena *a = fr_arena_new(0);
+    fr_rc rc = fr_avro_canonical(a, schema, &text, err);
+    if (rc == FR_OK)
+        rc = force_locked(r, a, subject, text, level, id_out, err);
+    if (rc == FR_OK)
+        keep_id(r, subject, schema, *id_out);
+    return end(r, a, rc);
+}
+
 static fr_rc fail_unknown_id(fr_registry *r, int32_t id, fr_err *err)
 {
     fr_fail(err, FR_ERR_DATA, "schema id %d: the registry %s does not know it", id,

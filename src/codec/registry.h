@@ -37,6 +37,22 @@ fr_rc fr_registry_compatible(fr_registry *r, fr_arena *a, const char *subject, f
 /* Newest version; FR_END when the subject is unknown. text is in the arena. */
 fr_rc fr_registry_latest(fr_registry *r, fr_arena *a, const char *subject, int *version_out,
                          int32_t *id_out, fr_str *text_out, fr_err *err);
+typedef struct fr_registry_version {
+    int number;
+    int32_t id;
+    fr_str text;
+} fr_registry_version;
+
+/* All versions that are there, oldest first, in the arena; FR_END when the subject is unknown. */
+fr_rc fr_registry_versions(fr_registry *r, fr_arena *a, const char *subject,
+                           fr_registry_version **out, size_t *count, fr_err *err);
+/* The level that applies to a subject now: an fr_compat, -1: one that we do not know. */
+fr_rc fr_registry_level(fr_registry *r, const char *subject, int *level_out, fr_err *err);
+/* Registers under another level, which the subject has for this moment only: it gets its own back,
+ * or none where it had none, also after a failure (SCHEMA, registry.level, when that fails). The
+ * subject has a version already. Errors else as those of fr_registry_register. */
+fr_rc fr_registry_force(fr_registry *r, const char *subject, fr_str schema, int level,
+                        int32_t *id_out, fr_err *err);
 /* The schema of an id; text lives as long as the registry. DATA error when unknown. */
 fr_rc fr_registry_schema(fr_registry *r, int32_t id, fr_str *text_out, fr_err *err);
 /* registry.connect, .auth, .mode, .compat findings. */

@@ -249,10 +249,7 @@ static void unlock(file_registry *f)
 
 /* --- what is stored --------------------------------------------------------------------- */
 
-typedef struct version {
-    int32_t number, id;
-    fr_str schema;
-} version;
+typedef fr_registry_version version;
 
 static fr_rc read_version(file_registry *f, fr_arena *a, const char *subject, int32_t number,
                           version *out, fr_err *err)
@@ -354,7 +351,7 @@ static fr_rc write_version(file_registry *f, fr_arena *a, const char *subject, c
     fr_buf_text(&b, "{\"subject\":");
     fr_buf_json(&b, fr_cstr(subject));
     fr_buf_printf(&b, ",\"version\":%d,\"id\":%d,\"schema\":", v->number, v->id);
-    fr_buf_json(&b, v->schema);
+    fr_buf_json(&b, v->text);
     fr_buf_text(&b, "}\n");
     snprintf(rest, sizeof(rest), "/versions/%d.json", v->number);
     FR_TRY(subject_path(f, a, subject, rest, &path, err));
@@ -367,7 +364,7 @@ static fr_rc check_versions(file_registry *f, fr_arena *a, const char *subject, 
     int level;
     fr_str *texts = fr_arena_alloc(a, (count + 1) * sizeof(*texts));
     for (size_t i = 0; i < count; i++)
-        texts[i] = all[i].schema;
+        texts[i] = all[i].text;
     FR_TRY(level_of(f, a, subject, &level, err));
     return fr_compat_check(a, level, schema, texts, count, why_out, err);
 }
@@ -381,7 +378,7 @@ static fr_rc lookup_locked(file_registry *f, fr_arena *a, const char *subject, f
     size_t count;
     FR_TRY(read_versions(f, a, subject, &all, &count, err));
     for (size_t i = count; i > 0; i--)
-        if (fr_str_eq(all[i - 1].schema, schema)) {
+        if (fr_str_eq(all[i - 1].text, schema)) {
             *id_out = all[i - 1].id;
             return FR_OK;
         }
@@ -413,8 +410,18 @@ static fr_rc file_latest(void *self, fr_arena *a, const char *subject, int *vers
         return rc == FR_FAIL ? FR_FAIL : FR_END;
     *version_out = all[count - 1].number;
     *id_out = all[count - 1].id;
-    *text_out = all[count - 1].schema;
+    *text_out = all[count - 1].text;
     return FR_OK;
+}
+
+static fr_rc file_versions(void *self, fr_arena *a, const char *subject, fr_registry_version **out,
+                           size_t *count, fr_err *err)
+{
+    file_registry *f = self;
+    FR_TRY(lock(f, LOCK_SH, err));
+    fr_rc rc = read_versions(f, a, subject, out, count, err);
+    unlock(f);
+    return rc == FR_OK && *count == 0 ? FR_END : rc;
 }
 
 static fr_rc file_exists(void *self, const char *subject, fr_err *err)
@@ -461,6 +468,36 @@ static fr_rc file_set_level(void *self, const char *subject, int level, fr_err *
     return rc;
 }
 
+static fr_rc file_own_level(void *self, const char *subject, int *level_out, fr_err *err)
+{
+    file_registry *f = self;
+    char *path = NULL;
+    FR_TRY(lock(f, LOCK_SH, err));
+    fr_arena *a = fr_arena_new(0);
+    fr_rc rc = subject_path(f, a, subject, "/config.json", &path, err);
+    if (rc == FR_OK)
+        rc = read_level(a, path, level_out, err);
+    fr_arena_free(a);
+    unlock(f);
+    return rc;
+}
+
+static fr_rc file_drop_level(void *self, const char *subject, fr_err *err)
+{
+    file_registry *f = self;
+    char *path = NULL;
+    FR_TRY(lock(f, LOCK_EX, err));
+    fr_arena *a = fr_arena_new(0);
+    fr_rc rc = subject_path(f, a, subject, "/config.json", &path, err);
+    if (rc == FR_OK && unlink(path) != 0)
+        rc = errno == ENOENT ? FR_END : fail_file(err, "remove", path);
+    if (rc == FR_OK)
+        rc = sync_dir_of(path, err);
+    fr_arena_free(a);
+    unlock(f);
+    return rc;
+}
+
 static fr_rc add_locked(file_registry *f, fr_arena *a, const char *subject, fr_str schema,
                         int32_t *id_out, fr_str *why_out, fr_err *err)
 {
@@ -474,7 +511,7 @@ static fr_rc add_locked(file_registry *f, fr_arena *a, const char *subject, fr_s
     rc = check_versions(f, a, subject, schema, all, count, why_out, err);
     if (rc != FR_OK)
         return rc;
-    version v = {.number = (int32_t)count + 1, .schema = schema};
+    version v = {.number = (int)count + 1, .text = schema};
     FR_TRY(id_for(f, a, schema, &v.id, err));
     *id_out = v.id;
     return write_version(f, a, subject, &v, err);
@@ -575,6 +612,9 @@ const fr_registry_ops fr_registry_file_ops = {
     .schema = file_schema,
     .compatible = file_compatible,
     .latest = file_latest,
+    .versions = file_versions,
+    .own_level = file_own_level,
+    .drop_level = file_drop_level,
     .check = file_check,
     .place = file_place,
     .interrupt = file_interrupt,

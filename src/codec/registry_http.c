@@ -291,6 +291,69 @@ static bool http_was_deleted(void *self, const char *subject)
            fr_reply_versions(&r, &ignored) == FR_OK;
 }
 
+static fr_rc http_version(http_registry *h, fr_arena *a, const char *subject, int number,
+                          fr_registry_version *out, fr_err *err)
+{
+    fr_reply r;
+    fr_schema_text found = {0};
+    char after[48];
+    snprintf(after, sizeof(after), "/versions/%d", number);
+    fr_arena_reset(h->scratch);
+    FR_TRY(get(h, path_of(h, "/subjects/", subject, after), &r, err));
+    if (fr_reply_absent(&r)) /* deleted since */
+        return FR_END;
+    FR_TRY(fr_reply_version(&r, a, &out->number, &out->id, &found, err));
+    return fr_registry_whole(a, &found, fetch, h, &out->text, err);
+}
+
+static fr_rc http_versions(void *self, fr_arena *a, const char *subject, fr_registry_version **out,
+                           size_t *count, fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    int *numbers;
+    size_t all, kept = 0;
+    fr_arena_reset(h->scratch);
+    FR_TRY(get(h, path_of(h, "/subjects/", subject, "/versions"), &r, err));
+    if (fr_reply_absent(&r))
+        return FR_END;
+    FR_TRY(fr_reply_numbers(&r, a, &numbers, &all, err));
+    *out = fr_arena_alloc(a, (all + 1) * sizeof(**out));
+    for (size_t i = 0; i < all; i++) {
+        fr_rc rc = http_version(h, a, subject, numbers[i], &(*out)[kept], err);
+        if (rc == FR_FAIL)
+            return FR_FAIL;
+        kept += rc == FR_OK;
+    }
+    *count = kept;
+    return kept > 0 ? FR_OK : FR_END;
+}
+
+/* 404 also where a registry cannot say what is the subject's own. */
+static fr_rc http_own_level(void *self, const char *subject, int *level_out, fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    fr_arena_reset(h->scratch);
+    FR_TRY(get(h, path_of(h, "/config/", subject, ""), &r, err));
+    if (r.status == 404)
+        return FR_END;
+    return fr_reply_level(&r, level_out, err);
+}
+
+static fr_rc http_drop_level(void *self, const char *subject, fr_err *err)
+{
+    http_registry *h = self;
+    fr_reply r;
+    fr_arena_reset(h->scratch);
+    FR_TRY(fr_transport_call(h->transport, "DELETE", path_of(h, "/config/", subject, ""),
+                             (fr_str){NULL, 0}, &r, err));
+    if (fr_reply_absent(&r))
+        return FR_END;
+    return r.status >= 200 && r.status <= 299 ? FR_OK
+                                              : fr_reply_fail(&r, "compatibility level", err);
+}
+
 /* An error of a check is a finding. */
 static fr_rc find_error(fr_findings *out, const char *code, const fr_err *e)
 {
@@ -374,6 +437,9 @@ const fr_registry_ops fr_registry_http_ops = {
     .compatible = http_compatible,
     .latest = http_latest,
     .was_deleted = http_was_deleted,
+    .versions = http_versions,
+    .own_level = http_own_level,
+    .drop_level = http_drop_level,
     .check = http_check,
     .place = http_place,
     .interrupt = http_interrupt,

@@ -28,6 +28,12 @@ typedef struct fr_registry_ops {
     /* A subject that is not there now: was it, and was it deleted so that it can come back? NULL:
      * this back end deletes nothing. */
     bool (*was_deleted)(void *self, const char *subject);
+    fr_rc (*versions)(void *self, fr_arena *a, const char *subject, fr_registry_version **out,
+                      size_t *count, fr_err *err);
+    /* The level that is the subject's own. */
+    fr_rc (*own_level)(void *self, const char *subject, int *level_out, fr_err *err);
+    /* From now on the level of all others is its. */
+    fr_rc (*drop_level)(void *self, const char *subject, fr_err *err);
     fr_rc (*check)(void *self, fr_findings *out, fr_err *err);
     const char *(*place)(void *self); /* URL or directory, for messages */
     void (*interrupt)(void *self);    /* any thread */

@@ -277,3 +277,28 @@ fr_rc fr_reply_versions(const fr_reply *r, fr_err *err)
     json_decref(j);
     return rc;
 }
+
+static int compare_numbers(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+fr_rc fr_reply_numbers(const fr_reply *r, fr_arena *a, int **out, size_t *count, fr_err *err)
+{
+    json_t *j;
+    fr_rc rc = FR_OK;
+    FR_TRY(body_of(r, "versions", JSON_ARRAY, &j, err));
+    *count = json_array_size(j);
+    *out = fr_arena_alloc(a, (*count + 1) * sizeof(**out));
+    for (size_t i = 0; i < *count && rc == FR_OK; i++) {
+        const json_t *n = json_array_get(j, i);
+        if (!json_is_integer(n) || json_integer_value(n) < 0 || json_integer_value(n) > INT32_MAX)
+            rc = fail_unreadable(r, "versions", "JSON of other things than versions", err);
+        else
+            (*out)[i] = (int)json_integer_value(n);
+    }
+    json_decref(j);
+    qsort(*out, *count, sizeof(**out), compare_numbers);
+    return rc;
+}

@@ -44,5 +44,7 @@ fr_rc fr_reply_level(const fr_reply *r, int *level_out, fr_err *err);
 fr_rc fr_reply_mode(const fr_reply *r, fr_arena *a, fr_str *mode_out, fr_err *err);
 /* FR_OK: the list of versions has at least one; FR_END: it is empty. */
 fr_rc fr_reply_versions(const fr_reply *r, fr_err *err);
+/* The list itself, lowest first, in the arena. */
+fr_rc fr_reply_numbers(const fr_reply *r, fr_arena *a, int **out, size_t *count, fr_err *err);
 
 #endif

@@ -162,32 +162,52 @@ fr_rc fr_ask_write(fr_cli *cli, const fr_config *config, size_t source, const ch
     return rc == FR_FAIL ? rc : FR_OK;
 }
 
+fr_rc fr_ask_table_topic(const fr_config *config, fr_arena *a, const fr_config_place *p,
+                         fr_str *out, fr_err *err)
+{
+    const fr_source_settings *s = &config->sources[p->source];
+    const fr_pair vars[] = {{"source", s->name},
+                            {"prefix", s->prefix},
+                            {"space", fr_arena_cstr(a, p->space)},
+                            {"table", fr_arena_cstr(a, p->name)}};
+    fr_str topic;
+    fr_rc rc = fr_template_expand(a, p->table->topic, vars, 4, &topic, err);
+    if (rc == FR_OK && p->table->outbox.on && p->table->outbox.route != NULL &&
+        fr_template_expand(a, p->table->outbox.route, vars, 4, &topic, err) == FR_FAIL) {
+        fr_fail(err, FR_ERR_CONFIG, "rows of outbox `%s/%.*s.%.*s` name their topics: %s", s->name,
+                FR_ARG(p->space), FR_ARG(p->name), p->table->outbox.route);
+        fr_fail_code(err, "cli.no_table");
+        return fr_fail_hint(err, "give the name of one of the topics");
+    }
+    FR_TRY(rc);
+    *out = fr_topic_legal(a, topic);
+    return FR_OK;
+}
+
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err)
 {
     fr_config_place p;
+    fr_str topic;
     if (strchr(word, '/') == NULL) {
         *out = word;
         return FR_OK;
     }
     FR_TRY(fr_config_table(config, word, &p, err));
-    const fr_source_settings *s = &config->sources[p.source];
-    const fr_pair vars[] = {{"source", s->name},
-                            {"prefix", s->prefix},
-                            {"space", fr_arena_cstr(a, p.space)},
-                            {"table", fr_arena_cstr(a, p.name)}};
-    fr_str topic;
-    fr_rc rc = fr_template_expand(a, p.table->topic, vars, 4, &topic, err);
-    if (rc == FR_OK && p.table->outbox.on && p.table->outbox.route != NULL &&
-        fr_template_expand(a, p.table->outbox.route, vars, 4, &topic, err) == FR_FAIL) {
-        fr_fail(err, FR_ERR_CONFIG, "rows of outbox `%s` name their topics: %s", word,
-                p.table->outbox.route);
-        fr_fail_code(err, "cli.no_table");
-        return fr_fail_hint(err, "give the name of one of the topics");
-    }
-    FR_TRY(rc);
-    *out = fr_arena_cstr(a, fr_topic_legal(a, topic));
+    FR_TRY(fr_ask_table_topic(config, a, &p, &topic, err));
+    *out = fr_arena_cstr(a, topic);
     return FR_OK;
+}
+
+const char *fr_ask_subject(const fr_config *config, fr_arena *a, fr_str topic, fr_str record,
+                           const char *side)
+{
+    fr_str s = fr_arena_printf(a, "%.*s-%s", FR_ARG(topic), side);
+    if (config->registry.subject == 1)
+        s = record;
+    else if (config->registry.subject == 2)
+        s = fr_arena_printf(a, "%.*s-%.*s", FR_ARG(topic), FR_ARG(record));
+    return fr_arena_cstr(a, s);
 }
 
 size_t fr_ask_snapshots_left(const fr_checkpoint *c)

@@ -21,6 +21,12 @@ bool fr_ask_nobody(const fr_err *err);
 /* The topic of "source/space.table", or the word itself where it has no slash. */
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err);
+/* What a topic is made of, and who writes it: `config`'s own names for a table. */
+fr_rc fr_ask_table_topic(const fr_config *config, fr_arena *a, const fr_config_place *p,
+                         fr_str *out, fr_err *err);
+/* By registry.subject; side: "key" or "value". In the arena. */
+const char *fr_ask_subject(const fr_config *config, fr_arena *a, fr_str topic, fr_str record,
+                           const char *side);
 size_t fr_ask_snapshots_left(const fr_checkpoint *c);
 /* What Kafka holds of this source; NULL: nothing. The caller frees it. */
 fr_rc fr_ask_checkpoint(const fr_config *config, size_t source, fr_checkpoint **out, fr_err *err);

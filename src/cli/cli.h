@@ -93,6 +93,8 @@ typedef enum { FR_GLYPH_FINE, FR_GLYPH_WARN, FR_GLYPH_FAIL, FR_GLYPH_CHANGE } fr
 const char *fr_cli_glyph(const fr_cli *cli, fr_glyph g);
 /* An error as three lines: code and text, then what to do. */
 void fr_cli_error(const fr_cli *cli, fr_buf *b, const fr_err *err);
+/* The whole of a file. CONFIG (cli.unwritable) naming it. */
+fr_rc fr_cli_write(const char *name, fr_str text, fr_err *err);
 /* Yes or no from the terminal, once; true at once with -y. CONFIG error without a terminal
  * or with --no-input. */
 fr_rc fr_cli_ask(fr_cli *cli, const char *question, bool *yes_out, fr_err *err);
@@ -117,6 +119,7 @@ int fr_cmd_will(fr_cli *cli); /* pause, resume, stop, restart */
 int fr_cmd_ddl(fr_cli *cli);
 int fr_cmd_lineage(fr_cli *cli);
 int fr_cmd_test(fr_cli *cli);
+int fr_cmd_schema(fr_cli *cli);
 int fr_cmd_config(fr_cli *cli);
 int fr_cmd_doctor(fr_cli *cli);
 int fr_cmd_connectors(fr_cli *cli);

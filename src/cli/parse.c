@@ -123,13 +123,16 @@ static fr_rc read_letters(fr_cli *cli, const char *word, words *w, fr_err *err)
 {
     for (; *word != 0; word++) {
         const fr_flag *f = find_letter(fr_global_flags, *word);
+        bool global = f != NULL;
+        if (!global && cli->verb != NULL)
+            f = find_letter(cli->verb->flags, *word);
         if (f == NULL) {
             fr_fail(err, FR_ERR_CONFIG, "there is no flag -%c", *word);
             fr_fail_code(err, "cli.unknown_flag");
             return fr_fail_hint(err, "freshet help");
         }
         bool rest = f->value != NULL && word[1] != 0;
-        FR_TRY(set_flag(cli, f, true, rest ? word + 1 : NULL, w, err));
+        FR_TRY(set_flag(cli, f, global, rest ? word + 1 : NULL, w, err));
         if (f->value != NULL)
             break;
     }

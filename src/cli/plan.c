@@ -1,6 +1,7 @@
 #include "cli/plan.h"
 #include "capture/capture.h"
 #include "capture/compare.h"
+#include "cli/ask.h"
 #include "codec/avro_schema.h"
 #include "codec/change.h"
 #include "poll/poll.h"
@@ -48,16 +49,6 @@ fr_todo *fr_look_todo(fr_look *l, fr_todo_kind kind, fr_str name)
 
 /* ---- sources ---------------------------------------------------------------------------- */
 
-static const char *subject_of(fr_look *l, fr_str topic, fr_str record, const char *side)
-{
-    fr_str s = fr_arena_printf(l->arena, "%.*s-%s", FR_ARG(topic), side);
-    if (l->config->registry.subject == 1)
-        s = record;
-    else if (l->config->registry.subject == 2)
-        s = fr_arena_printf(l->arena, "%.*s-%.*s", FR_ARG(topic), FR_ARG(record));
-    return fr_arena_cstr(l->arena, s);
-}
-
 fr_origin fr_look_origin(const fr_source_settings *s)
 {
     bool postgres = strcmp(s->type, "postgres") == 0;
@@ -80,11 +71,11 @@ static fr_rc plan_table(fr_look *l, fr_planned *p, fr_err *err)
     FR_TRY(fr_schema_value(l->arena, r, &origin, &p->value, err));
     const char *suffix = r->envelope == FR_ENVELOPE_STATE ? "" : "Envelope";
     fr_str name = fr_arena_printf(l->arena, "%.*s%s", FR_ARG(r->schema_name), suffix);
-    p->value_subject = subject_of(l, r->topic, name, "value");
+    p->value_subject = fr_ask_subject(l->config, l->arena, r->topic, name, "value");
     fr_rc rc = fr_schema_key(l->arena, r, &p->key, err);
     if (rc == FR_OK) {
         name = fr_arena_printf(l->arena, "%.*sKey", FR_ARG(r->schema_name));
-        p->key_subject = subject_of(l, r->topic, name, "key");
+        p->key_subject = fr_ask_subject(l->config, l->arena, r->topic, name, "key");
     }
     p->good = rc != FR_FAIL;
     return rc;

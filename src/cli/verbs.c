@@ -72,6 +72,27 @@ static const fr_flag ddl_flags[] = {
     {"drop", 0, NULL, NULL, "the SQL that takes it all away again"},
     END,
 };
+static const char *const at_choices[] = {"source", "contract", "registry", NULL};
+static const fr_flag schema_flags[] = {
+    {"at", 0, "WHERE", at_choices,
+     "show, export, sample: source (show's usual), contract, registry (the others')"},
+    {"offline", 0, NULL, NULL, "diff: the contract instead of the source"},
+    {"against", 0, "WHAT", NULL,
+     "check: DIR with the older files, git:REF (git:HEAD if not given), or registry"},
+    {"level", 0, "LEVEL", NULL, "diff, check: this compatibility instead of the table's"},
+    {"compatibility", 0, "LEVEL", NULL,
+     "register: under this level, which is put back afterwards; asks twice"},
+    {"dry-run", 0, NULL, NULL, "register, sample: show what would be done"},
+    {"as", 0, "FORM", NULL,
+     "export: avro, contract, jsonschema, odcs, sql:postgres, sql:mysql, sql:mariadb, sql:sqlite"},
+    {"output", 'o', "FILE", NULL, "export: into a file"},
+    {"count", 'n', "N", NULL, "sample: so many events; 10"},
+    {"seed", 0, "S", NULL, "sample: another seed makes other events; 1"},
+    {"to", 0, "TOPIC", NULL, "sample: onto a topic that no source of the configuration writes"},
+    {"edge", 0, NULL, NULL, "sample: smallest, largest, empty and odd values"},
+    {"allow-exec", 0, NULL, NULL, "let ${exec:command} in the configuration run commands"},
+    END,
+};
 static const fr_flag doctor_flags[] = {
     {"check", 0, "NAME", NULL, "only checks whose code begins with NAME"}, END};
 static const fr_flag docs_flags[] = {
@@ -94,6 +115,8 @@ static const fr_flag demo_flags[] = {
 };
 
 static const char *const ddl_actions[] = {"outbox", "triggers", "grants", "signal", NULL};
+static const char *const schema_actions[] = {"show",    "diff",   "check",  "register",
+                                             "history", "export", "sample", NULL};
 static const char *const snapshot_actions[] = {"start", "cancel", "status", NULL};
 static const char *const position_actions[] = {"show", "set", "reset", NULL};
 static const char *const config_actions[] = {"show", "schema", "explain", NULL};
@@ -250,6 +273,30 @@ const fr_verb fr_verbs[] = {
              "and encoder, and come back through the decoder that sinks have. Exit 4: a test\n"
              "failed; exit 2: a test, or the configuration, is wrong.",
      .run = fr_cmd_test},
+    {.name = "schema",
+     .args = "show|diff|check|register|history|export|sample [TABLE...]",
+     .min_args = 1,
+     .max_args = FR_MOST_ARGS,
+     .actions = schema_actions,
+     .flags = schema_flags,
+     .help = "the Avro schemas of a table's stream: now, against the registry, over time, in other "
+             "words",
+     .more =
+         "TABLE is source/space.table.\n"
+         "show: key and value schema with fingerprints, id and version.\n"
+         "diff TABLE: the registry's newest against the source now (or the contract, offline), or\n"
+         "of two files: diff OLD.avsc NEW.avsc. Exit 4: consumers would break.\n"
+         "check [TABLE...]: all contracts against their older versions, for a user's own CI, with "
+         "no\n"
+         "server. Exit 4: consumers would break; exit 2: one is no schema.\n"
+         "register TABLE: the next version now; asks once, or twice under another level.\n"
+         "history TABLE: every version, and what changed.\n"
+         "export TABLE --as FORM: Avro, the row alone as a contract, JSON Schema, a data contract\n"
+         "(ODCS), or the table as a sink of that type makes it.\n"
+         "sample TABLE|FILE: random events that fit the schema, the same for the same seed, as "
+         "JSON\n"
+         "lines or onto a topic.",
+     .run = fr_cmd_schema},
     {.name = "demo",
      .args = "",
      .flags = demo_flags,

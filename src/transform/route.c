@@ -433,22 +433,26 @@ static fr_rc check_pinned_name(const fr_route *route, const char *template, fr_s
     return fr_fail_hint(err, "leave schema.name out: a contract names its record itself");
 }
 
+fr_rc fr_route_record(fr_arena *a, const fr_source_settings *s, const fr_table_settings *ts,
+                      fr_str space, fr_str table, fr_str *out, fr_err *err)
+{
+    const fr_pair vars[] = {{"source", legal_parts(a, fr_cstr(s->name))},
+                            {"prefix", legal_parts(a, fr_cstr(s->prefix))},
+                            {"space", fr_arena_cstr(a, fr_avro_name(a, space))},
+                            {"table", fr_arena_cstr(a, fr_avro_name(a, table))}};
+    const char *template = ts->schema_name == NULL ? USUAL_NAME : ts->schema_name;
+    if (fr_template_expand(a, template, vars, sizeof vars / sizeof *vars, out, err) == FR_FAIL)
+        return fr_fail_in(err, "%s: schema.name", place_of(ts));
+    return FR_OK;
+}
+
 static fr_rc set_schema_name(fr_router *r, fr_route *route, fr_err *err)
 {
-    const fr_source_settings *s = r->settings;
     const fr_table *t = route->table;
     const fr_table_settings *ts = route->settings;
+    const char *template = ts->schema_name == NULL ? USUAL_NAME : ts->schema_name;
     fr_str name;
-    const fr_pair vars[] = {{"source", legal_parts(r->arena, fr_cstr(s->name))},
-                            {"prefix", legal_parts(r->arena, fr_cstr(s->prefix))},
-                            {"space", fr_arena_cstr(r->arena, fr_avro_name(r->arena, t->space))},
-                            {"table", fr_arena_cstr(r->arena, fr_avro_name(r->arena, t->name))}};
-    const char *template = ts->schema_name;
-    if (template == NULL)
-        template = USUAL_NAME;
-    if (fr_template_expand(r->arena, template, vars, sizeof vars / sizeof *vars, &name, err) ==
-        FR_FAIL)
-        return fr_fail_in(err, "%s: schema.name", place_of(ts));
+    FR_TRY(fr_route_record(r->arena, r->settings, ts, t->space, t->name, &name, err));
     if (route->pin != NULL)
         FR_TRY(check_pinned_name(route, template, name, err));
     else

@@ -20,6 +20,10 @@ fr_rc fr_router_claim(fr_router *r, const fr_route *route, fr_str topic, fr_err 
 void fr_router_broken(fr_router *r,
                       void (*tell)(void *part, fr_str space, fr_str table, fr_str rule, uint64_t n),
                       void *part);
+/* The full name of a table's row record by schema.name alone: without a contract, which has its
+ * own. In the arena. */
+fr_rc fr_route_record(fr_arena *a, const fr_source_settings *s, const fr_table_settings *ts,
+                      fr_str space, fr_str table, fr_str *out, fr_err *err);
 uint64_t fr_router_filtered(const fr_router *r); /* events that filters have left out so far */
 
 #endif

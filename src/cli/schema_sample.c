@@ -4,6 +4,7 @@
 #include "codec/decode.h"
 #include "codec/sample.h"
 #include "kafka/put.h"
+#include "model/name.h"
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>

@@ -295,9 +295,11 @@ fr_rc fr_git_list(fr_git *g, fr_arena *a, const char *folder, const char ***out,
         names += text.ptr[i] == 0;
     *out = (const char **)fr_arena_alloc(a, (names + 1) * sizeof **out);
     fr_in in = fr_in_of(fr_buf_view(&text));
-    while (*count < names)
+    while (*count < names) {
+        fr_str below = fr_in_cstr(&in);
         (*out)[(*count)++] =
-            fr_arena_cstr(a, fr_arena_printf(a, "%s/%.*s", folder, FR_ARG(fr_in_cstr(&in))));
+            fr_arena_cstr(a, fr_arena_printf(a, "%s/%.*s", folder, FR_ARG(below)));
+    }
     fr_buf_free(&text);
     fr_buf_free(&log);
     return code < 0 ? no_git(err) : FR_OK;

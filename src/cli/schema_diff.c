@@ -210,8 +210,12 @@ static fr_rc put_head(fr_schema_verb *v, const two *t, fr_err *err)
     fr_buf_printf(b, "%s", t->old_name);
     if (t->version > 0)
         fr_buf_printf(b, "   registered v%d (id %d)", t->version, (int)t->old.id);
-    fr_buf_printf(b, "   vs   %s   compatibility %s\n  crc64 %s → %s\n", t->new_name,
-                  fr_compat_name(t->level), was.crc64, is.crc64);
+    fr_buf_printf(b, "   vs   %s   compatibility %s\n  crc64 %s", t->new_name,
+                  fr_compat_name(t->level), was.crc64);
+    if (strcmp(was.crc64, is.crc64) == 0)
+        fr_buf_text(b, ", the same: logical types, docs and defaults do not count in it\n");
+    else
+        fr_buf_printf(b, " → %s\n", is.crc64);
     return FR_OK;
 }
 

@@ -86,6 +86,28 @@ static fr_str shown(fr_str type)
     return type.len > 0 ? type : FR_STR("-");
 }
 
+/* Types where there are any; whom it breaks, and why. */
+static void put_difference(fr_cli *cli, const fr_difference *x, const char *indent, int path,
+                           int old, int next)
+{
+    fr_buf *b = &cli->out;
+    bool fine = x->verdict == FR_DIFF_NOTE;
+    fr_str was = shown(x->old_type), is = shown(x->new_type);
+    fr_buf_printf(b, "%s%c %-*.*s  ", indent, x->sign, path, FR_ARG(x->path));
+    if (x->old_type.len + x->new_type.len > 0)
+        fr_buf_printf(b, "%-*.*s  →  %-*.*s  ", old, FR_ARG(was), next, FR_ARG(is));
+    fr_buf_printf(b, "%s%s", fr_cli_glyph(cli, fine ? FR_GLYPH_FINE : FR_GLYPH_FAIL), x->kind);
+    if (x->detail.len > 0)
+        fr_buf_printf(b, ": %.*s", FR_ARG(x->detail));
+    if (!fine)
+        fr_buf_printf(b, ": %s, %s%s", x->why,
+                      x->ahead ? "for readers of the old schema" : "for readers of the new schema",
+                      x->verdict == FR_DIFF_STRICT
+                          ? " (a registry would let it pass; freshet does not)"
+                          : "");
+    fr_buf_u8(b, '\n');
+}
+
 void fr_schema_put_differences(fr_cli *cli, const fr_differences *d, const char *indent)
 {
     size_t path = 0, old = 0, next = 0;
@@ -95,21 +117,6 @@ void fr_schema_put_differences(fr_cli *cli, const fr_differences *d, const char 
         old = shown(x->old_type).len > old ? shown(x->old_type).len : old;
         next = shown(x->new_type).len > next ? shown(x->new_type).len : next;
     }
-    for (size_t i = 0; i < d->count; i++) {
-        const fr_difference *x = &d->items[i];
-        fr_str was = shown(x->old_type), is = shown(x->new_type);
-        bool fine = x->verdict == FR_DIFF_NOTE;
-        fr_buf_printf(&cli->out, "%s%c %-*.*s  %-*.*s  →  %-*.*s  %s", indent, x->sign, room(path),
-                      FR_ARG(x->path), room(old), FR_ARG(was), room(next), FR_ARG(is),
-                      fr_cli_glyph(cli, fine ? FR_GLYPH_FINE : FR_GLYPH_FAIL));
-        fr_buf_printf(&cli->out, "%s", fine && x->detail.len > 0 ? "" : x->kind);
-        if (x->detail.len > 0)
-            fr_buf_printf(&cli->out, "%s%.*s", fine ? "" : ": ", FR_ARG(x->detail));
-        if (!fine)
-            fr_buf_printf(&cli->out, ": %s%s", x->why,
-                          x->verdict == FR_DIFF_STRICT
-                              ? " (a registry would let it pass; freshet does not)"
-                              : "");
-        fr_buf_u8(&cli->out, '\n');
-    }
+    for (size_t i = 0; i < d->count; i++)
+        put_difference(cli, &d->items[i], indent, room(path), room(old), room(next));
 }

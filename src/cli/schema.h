@@ -51,6 +51,10 @@ fr_rc fr_schema_read(fr_schema_verb *v, fr_stream *s, fr_at at, fr_sides *out, f
 fr_rc fr_schema_source(fr_schema_verb *v, fr_stream *s, fr_sides *out, fr_err *err);
 /* FR_END: the subject is unknown. */
 fr_rc fr_schema_newest(fr_schema_verb *v, const char *subject, fr_side *out, fr_err *err);
+/* The level that the registry enforces; the table's own where the registry's is NONE, or not known:
+ * Apicurio says NONE of a subject that has none of its own. */
+fr_rc fr_schema_enforced(fr_schema_verb *v, const fr_stream *s, const char *subject, int *out,
+                         fr_err *err);
 /* What the registry has of a text: version and id stay 0 where it has not. */
 fr_rc fr_schema_find(fr_schema_verb *v, const char *subject, fr_side *side, fr_err *err);
 /* The record of a row: of an envelope's schema, or the schema itself. */

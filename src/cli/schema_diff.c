@@ -154,16 +154,12 @@ static fr_rc take_versions(fr_schema_verb *v, const fr_stream *s, bool rows, two
     return FR_OK;
 }
 
-/* The registry's own level is what will be enforced. */
 static fr_rc take_level(fr_schema_verb *v, const fr_stream *s, two *t, fr_err *err)
 {
     const char *asked = fr_cli_flag(v->cli, "level");
-    int level = -1;
     if (asked != NULL)
         return fr_schema_level(asked, &t->level, err);
-    FR_TRY(fr_registry_level(v->registry, s->value_subject, &level, err));
-    t->level = level >= 0 ? level : s->level;
-    return FR_OK;
+    return fr_schema_enforced(v, s, s->value_subject, &t->level, err);
 }
 
 /* Rows are compared, so that paths are those of fields; the whole, where that tells more. */

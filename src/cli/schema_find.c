@@ -90,6 +90,15 @@ fr_rc fr_schema_newest(fr_schema_verb *v, const char *subject, fr_side *out, fr_
                               &out->text, err);
 }
 
+fr_rc fr_schema_enforced(fr_schema_verb *v, const fr_stream *s, const char *subject, int *out,
+                         fr_err *err)
+{
+    FR_TRY(fr_registry_level(v->registry, subject, out, err));
+    if (*out < 0 || *out == FR_COMPAT_NONE)
+        *out = s->level;
+    return FR_OK;
+}
+
 fr_rc fr_schema_find(fr_schema_verb *v, const char *subject, fr_side *side, fr_err *err)
 {
     fr_registry_version *all;

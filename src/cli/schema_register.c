@@ -80,9 +80,7 @@ static fr_rc put_steps(work *w, fr_err *err)
         fr_buf_printf(&cli->out, "  %ssubject %s: version %d\n", fr_cli_glyph(cli, FR_GLYPH_CHANGE),
                       x->subject, x->version + 1);
         if (!x->first)
-            FR_TRY(fr_registry_level(w->v->registry, x->subject, &level, err));
-        if (level < 0)
-            level = w->s.level;
+            FR_TRY(fr_schema_enforced(w->v, &w->s, x->subject, &level, err));
         fr_rc rc = judge(w, x, level, err);
         if (rc == FR_FAIL)
             return rc;

@@ -39,13 +39,12 @@ static fr_rc number_of(const fr_cli *cli, const char *flag, int64_t most, int64_
 
 /* ---- topics that are not ours to fill ---- */
 
+/* As fr_topic_legal spells it; nothing that is left means anything to fnmatch. */
 static void put_literal(fr_buf *b, fr_str text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        if (strchr("*?[\\", text.ptr[i]) != NULL)
-            fr_buf_u8(b, '\\');
-        fr_buf_u8(b, (uint8_t)text.ptr[i]);
-    }
+    static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    for (size_t i = 0; i < text.len; i++)
+        fr_buf_u8(b, strchr(legal, text.ptr[i]) != NULL ? (uint8_t)text.ptr[i] : '_');
 }
 
 /* All that a template may become, as a pattern of fnmatch; what is known is taken in. */
@@ -60,14 +59,15 @@ static const char *pattern_of(fr_arena *a, const char *template, const fr_source
         fr_str piece = fr_template_piece(template, &variable);
         template = piece.ptr + piece.len + (variable ? 1 : 0);
         if (!variable)
-            put_literal(&b, fr_topic_legal(a, piece));
-        else if (fr_str_is(piece, "prefix") || fr_str_is(piece, "source"))
-            put_literal(
-                &b, fr_topic_legal(a, fr_cstr(fr_str_is(piece, "prefix") ? s->prefix : s->name)));
+            put_literal(&b, piece);
+        else if (fr_str_is(piece, "prefix"))
+            put_literal(&b, fr_cstr(s->prefix));
+        else if (fr_str_is(piece, "source"))
+            put_literal(&b, fr_cstr(s->name));
         else if (dot != NULL && fr_str_is(piece, "space"))
-            put_literal(&b, fr_topic_legal(a, space));
+            put_literal(&b, space);
         else if (dot != NULL && fr_str_is(piece, "table"))
-            put_literal(&b, fr_topic_legal(a, fr_cstr(dot + 1)));
+            put_literal(&b, fr_cstr(dot + 1));
         else
             fr_buf_u8(&b, '*');
     }

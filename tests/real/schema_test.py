@@ -14,6 +14,7 @@ import jsonschema
 import yaml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import mysql  # noqa: E402
 from harness import FRESHET, Pipeline, case, finish, read_topics  # noqa: E402
 
 CONFIG = """
@@ -197,10 +198,7 @@ with case("schema.export", p):
 
 if os.environ.get("MYSQL_DSN"):
     with case("schema.export_mysql", p):
-        import pymysql
-        from mysql import parse_dsn
-        m = pymysql.connect(**parse_dsn(os.environ["MYSQL_DSN"]))
-        q = m.cursor()
+        q = mysql.connect(os.environ["MYSQL_DSN"]).cursor()
         q.execute(f"create database {p.id}")
         q.execute(f"use {p.id}")
         q.execute(text("export", T, "--as", "sql:mysql").rstrip(";\n"))

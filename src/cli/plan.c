@@ -4,6 +4,7 @@
 #include "cli/ask.h"
 #include "codec/avro_schema.h"
 #include "codec/change.h"
+#include "codec/fingerprint.h"
 #include "poll/poll.h"
 #include "poll/sorter.h"
 #include <inttypes.h>
@@ -402,6 +403,15 @@ static fr_rc look_at_change(fr_look *l, fr_findings *f, const fr_route *route, f
     return FR_END;
 }
 
+/* Its fingerprint; every schema here is one of ours, so that it has one. */
+static const char *crc_of(fr_look *l, fr_str schema)
+{
+    fr_fingerprint print = {.crc64 = "?"};
+    fr_err ignored;
+    (void)fr_fingerprint_of(l->arena, schema, &print, &ignored);
+    return fr_arena_cstr(l->arena, fr_cstr(print.crc64));
+}
+
 /* A version that is new to a subject; route NULL: no table's. */
 static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subject, fr_str schema,
                                    bool key, const fr_route *route, fr_str old, int version,
@@ -430,8 +440,8 @@ static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subje
         bad->hint = FR_STR("set columns.defaults or schema.compatibility, or a new topic");
         return FR_OK;
     }
-    fr_findings_add(f, FR_CHANGE, "registry.subject", "subject %s: version %d -> %d", subject,
-                    version, version + 1);
+    fr_findings_add(f, FR_CHANGE, "registry.subject", "subject %s: version %d -> %d, crc64 %s",
+                    subject, version, version + 1, crc_of(l, schema));
     return FR_OK;
 }
 
@@ -451,7 +461,8 @@ static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr
         if (!key && route != NULL)
             rc = look_at_change(l, f, route, schema, id, text, err);
         if (rc == FR_OK)
-            fr_findings_add(f, FR_FINE, "registry.subject", "subject %s: id %d", subject, (int)id);
+            fr_findings_add(f, FR_FINE, "registry.subject", "subject %s: id %d, crc64 %s", subject,
+                            (int)id, crc_of(l, schema));
         return rc == FR_FAIL ? rc : FR_OK;
     }
     size_t before = f->count;
@@ -463,8 +474,8 @@ static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr
                                           "subject %s does not exist", subject);
         bad->hint = FR_STR("register it, or set registry.register to apply");
     } else if (rc == FR_END)
-        fr_findings_add(f, FR_CHANGE, "registry.subject", "subject %s: version 1 (%s)", subject,
-                        levels[compat]);
+        fr_findings_add(f, FR_CHANGE, "registry.subject", "subject %s: version 1 (%s), crc64 %s",
+                        subject, levels[compat], crc_of(l, schema));
     if (rc == FR_FAIL || f->count == before || f->items[f->count - 1].severity != FR_CHANGE)
         return rc == FR_FAIL ? rc : FR_OK;
     fr_todo *t = fr_look_todo(l, FR_TODO_SUBJECT, fr_cstr(subject));

@@ -284,10 +284,12 @@ void fr_holds_left(fr_holds *h, const fr_offsets *revoked)
         hold *x = fr_map_get(h->by_topic, o->topic);
         if (x == NULL || x->partition != o->partition)
             continue;
-        if (!x->waits)
+        if (!x->waits) {
             over(h, x);
-        else if (!x->operators)
+        } else if (!x->operators) {
             x->next_us = x->stays = 0;
+            fr_backoff_reset(&x->backoff); /* a try for this says nothing of the cause */
+        }
     }
     pthread_mutex_unlock(&h->lock);
 }

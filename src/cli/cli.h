@@ -77,7 +77,7 @@ json_t *fr_cli_problem_json(const fr_problem *p);
 /* A text of somebody else's, on one line: what a terminal would obey becomes '?'. */
 void fr_cli_shown(fr_buf *b, fr_str s);
 json_t *fr_cli_json_text(fr_str s); /* the same for --json; it need not be UTF-8 */
-/* All of a file. CONFIG: it cannot be written. */
+/* The whole of a file. CONFIG (cli.unwritable) naming it. */
 fr_rc fr_cli_write_file(const char *name, fr_str text, fr_err *err);
 
 /* A finding as one line of `plan` and `doctor`; its hint below. */
@@ -93,8 +93,6 @@ typedef enum { FR_GLYPH_FINE, FR_GLYPH_WARN, FR_GLYPH_FAIL, FR_GLYPH_CHANGE } fr
 const char *fr_cli_glyph(const fr_cli *cli, fr_glyph g);
 /* An error as three lines: code and text, then what to do. */
 void fr_cli_error(const fr_cli *cli, fr_buf *b, const fr_err *err);
-/* The whole of a file. CONFIG (cli.unwritable) naming it. */
-fr_rc fr_cli_write(const char *name, fr_str text, fr_err *err);
 /* Yes or no from the terminal, once; true at once with -y. CONFIG error without a terminal
  * or with --no-input. */
 fr_rc fr_cli_ask(fr_cli *cli, const char *question, bool *yes_out, fr_err *err);

@@ -213,15 +213,3 @@ fr_rc fr_cli_ask(fr_cli *cli, const char *question, bool *yes_out, fr_err *err)
     *yes_out = strcmp(line, "y\n") == 0 || strcmp(line, "yes\n") == 0;
     return FR_OK;
 }
-
-fr_rc fr_cli_write(const char *name, fr_str text, fr_err *err)
-{
-    FILE *out = fopen(name, "we");
-    bool good = out != NULL && fwrite(text.ptr, 1, text.len, out) == text.len;
-    good = (out == NULL || fclose(out) == 0) && good;
-    if (good)
-        return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG, "%s: %s", name, strerror(errno));
-    fr_fail_code(err, "cli.unwritable");
-    return fr_fail_hint(err, "choose a file that can be written");
-}

@@ -184,7 +184,7 @@ static fr_rc export(work *w, fr_err *err)
     FR_TRY(put_form(w, as, err));
     json_object_set_new(fr_cli_result(cli), "as", json_string(as));
     if (file != NULL) {
-        FR_TRY(fr_cli_write(file, fr_buf_view(&w->out), err));
+        FR_TRY(fr_cli_write_file(file, fr_buf_view(&w->out), err));
         json_object_set_new(fr_cli_result(cli), "file", json_string(file));
         fr_cli_summary(cli, "Wrote %s.", file);
         return FR_OK;

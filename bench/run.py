@@ -12,11 +12,13 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import my_figures  # noqa: E402
 import poll_figures  # noqa: E402
+import schema_files  # noqa: E402
 from flow import (bare_latency, budget, catch_up, check_topic, latency_once, said_of_commits, sink_figures,  # noqa: E402
                   snapshot_figures, snapshots, stopped)
 from lib import BUILD, FRESHET, N, ROOT, ROW, ROWS, TABLE, Daemon, Results, bare, database, idle, say, sql  # noqa: E402
@@ -186,7 +188,21 @@ def contract_cost(r):
            f"rules not_empty, range and in. Last: {said.strip()}.")
 
 
-ALL = {f.__name__: f for f in [catchup, giant, snapshot, latency, sink, tables, contract_cost, *my_figures.FIGURES,
+def schema_check(r):
+    """`schema check` of 1,000 contracts against the commit before, of which each has changed: no server."""
+    took = []
+    with tempfile.TemporaryDirectory() as d:
+        schema_files.write(d, 1000)
+        for _ in range(N + 1):
+            at = time.time()
+            p = subprocess.run([FRESHET, "schema", "check"], cwd=d, capture_output=True, text=True)
+            took.append(time.time() - at)
+            if p.returncode != 0 or "1000 changed" not in p.stdout:
+                sys.exit(f"bench: schema check said {p.stdout[-300:]} {p.stderr[-300:]}")
+    r.add("schema_check", "schema check of 1,000 contracts of 12 fields against git:HEAD, offline", "s", took[1:], 2, at_least=False)
+
+
+ALL = {f.__name__: f for f in [catchup, giant, snapshot, latency, sink, tables, contract_cost, schema_check, *my_figures.FIGURES,
                                  *poll_figures.FIGURES]}
 
 

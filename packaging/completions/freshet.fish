@@ -30,27 +30,6 @@ complete -c freshet -n '__fish_seen_subcommand_from snapshot' -a cancel
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -a status
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -l where -x -d 'start: only rows for which this condition of the database holds'
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -l dry-run -d 'show what would be done'
-complete -c freshet -n __fish_use_subcommand -a pause -d 'let a table, a source or a sink wait, until it is resumed'
-complete -c freshet -n '__fish_seen_subcommand_from pause' -l why -x -d 'for those who find it so: status shows it'
-complete -c freshet -n '__fish_seen_subcommand_from pause' -l source -d 'TARGET is a source\'s, where a sink goes by its name'
-complete -c freshet -n '__fish_seen_subcommand_from pause' -l sink -d 'TARGET is a sink\'s, where a source goes by its name'
-complete -c freshet -n '__fish_seen_subcommand_from pause' -l dry-run -d 'show what would be done'
-complete -c freshet -n __fish_use_subcommand -a resume -d 'let it go on: what was paused, stopped, or held by an error or a schema'
-complete -c freshet -n '__fish_seen_subcommand_from resume' -l anew -d 'a table: by a new snapshot, and not by what has piled up'
-complete -c freshet -n '__fish_seen_subcommand_from resume' -l why -x -d 'for those who find it so: status shows it'
-complete -c freshet -n '__fish_seen_subcommand_from resume' -l source -d 'TARGET is a source\'s, where a sink goes by its name'
-complete -c freshet -n '__fish_seen_subcommand_from resume' -l sink -d 'TARGET is a sink\'s, where a source goes by its name'
-complete -c freshet -n '__fish_seen_subcommand_from resume' -l dry-run -d 'show what would be done'
-complete -c freshet -n __fish_use_subcommand -a stop -d 'end a source or a sink, until it is resumed; no connection of it is left'
-complete -c freshet -n '__fish_seen_subcommand_from stop' -l why -x -d 'for those who find it so: status shows it'
-complete -c freshet -n '__fish_seen_subcommand_from stop' -l source -d 'TARGET is a source\'s, where a sink goes by its name'
-complete -c freshet -n '__fish_seen_subcommand_from stop' -l sink -d 'TARGET is a sink\'s, where a source goes by its name'
-complete -c freshet -n '__fish_seen_subcommand_from stop' -l dry-run -d 'show what would be done'
-complete -c freshet -n __fish_use_subcommand -a restart -d 'end a source or a sink, also one that failed, and start it again; try a held table'
-complete -c freshet -n '__fish_seen_subcommand_from restart' -l why -x -d 'for those who find it so: status shows it'
-complete -c freshet -n '__fish_seen_subcommand_from restart' -l source -d 'TARGET is a source\'s, where a sink goes by its name'
-complete -c freshet -n '__fish_seen_subcommand_from restart' -l sink -d 'TARGET is a sink\'s, where a source goes by its name'
-complete -c freshet -n '__fish_seen_subcommand_from restart' -l dry-run -d 'show what would be done'
 complete -c freshet -n __fish_use_subcommand -a ddl -d 'the SQL that makes an outbox, or triggers that capture a table, and that removes them; runs nothing'
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -a outbox
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -a triggers
@@ -59,14 +38,27 @@ complete -c freshet -n '__fish_seen_subcommand_from ddl' -a signal
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -l table -x -d 'which: source/space.table'
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -l contract -rF -d 'outbox: the database refuses payloads (JSON) that do not fit this Avro schema'
 complete -c freshet -n '__fish_seen_subcommand_from ddl' -l drop -d 'the SQL that takes it all away again'
-complete -c freshet -n __fish_use_subcommand -a lineage -d 'which column becomes which field, where it is masked, who owns it'
-complete -c freshet -n '__fish_seen_subcommand_from lineage' -l dot -d 'a graph for Graphviz'
-complete -c freshet -n '__fish_seen_subcommand_from lineage' -l mermaid -d 'a graph for Mermaid'
-complete -c freshet -n '__fish_seen_subcommand_from lineage' -l openlineage -d 'OpenLineage events, one a line'
-complete -c freshet -n '__fish_seen_subcommand_from lineage' -l dbt-sources -d 'sources.yml of dbt: the sinks\' tables'
-complete -c freshet -n '__fish_seen_subcommand_from lineage' -l offline -d 'ask no source: what the configuration alone says'
-complete -c freshet -n __fish_use_subcommand -a test -d 'run the tests: of the configuration: given a row, expect these events'
-complete -c freshet -n '__fish_seen_subcommand_from test' -l junit -rF -d 'write the results as JUnit XML'
+complete -c freshet -n __fish_use_subcommand -a schema -d 'the Avro schemas of a table\'s stream: now, against the registry, over time, in other words'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -a show
+complete -c freshet -n '__fish_seen_subcommand_from schema' -a diff
+complete -c freshet -n '__fish_seen_subcommand_from schema' -a check
+complete -c freshet -n '__fish_seen_subcommand_from schema' -a register
+complete -c freshet -n '__fish_seen_subcommand_from schema' -a history
+complete -c freshet -n '__fish_seen_subcommand_from schema' -a export
+complete -c freshet -n '__fish_seen_subcommand_from schema' -a sample
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l at -x -d 'show, export, sample: source (show\'s usual), contract, registry (the others\')'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l offline -d 'diff: the contract instead of the source'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l against -x -d 'check: DIR with the older files, git:REF (git:HEAD if not given), or registry'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l level -x -d 'diff, check: this compatibility instead of the table\'s'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l compatibility -x -d 'register: under this level, which is put back afterwards; asks twice'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l dry-run -d 'register, sample: show what would be done'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l as -x -d 'export: avro, contract, jsonschema, odcs, sql:postgres, sql:mysql, sql:mariadb, sql:sqlite'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l output -s o -rF -d 'export: into a file'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l count -s n -x -d 'sample: so many events; 10'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l seed -x -d 'sample: another seed makes other events; 1'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l to -x -d 'sample: onto a topic that no source of the configuration writes'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l edge -d 'sample: smallest, largest, empty and odd values'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l allow-exec -d 'let ${exec:command} in the configuration run commands'
 complete -c freshet -n __fish_use_subcommand -a demo -d 'a pipeline with nothing installed: changes of a SQLite file become events here'
 complete -c freshet -n '__fish_seen_subcommand_from demo' -l seconds -x -d 'how long it lasts; 12'
 complete -c freshet -n '__fish_seen_subcommand_from demo' -l keep -d 'leave its folder, with the configuration and the log'

@@ -32,8 +32,7 @@ static const struct {
      "{\"name\":\"foo\",\"type\":\"enum\",\"symbols\":[\"A1\"]}", -6342190197741309591},
     {"{\"name\":\"foo\",\"type\":\"fixed\",\"size\":15}",
      "{\"name\":\"foo\",\"type\":\"fixed\",\"size\":15}", 1756455273707447556},
-    {"{\"type\":\"map\", \"values\":\"string\"}", "{\"type\":\"map\",\"values\":\"string\"}",
-     -1},
+    {"{\"type\":\"map\", \"values\":\"string\"}", "{\"type\":\"map\",\"values\":\"string\"}", -1},
 };
 
 static void published_vectors(void **state)
@@ -66,7 +65,8 @@ static void sha256_is_of_the_form(void **state)
 }
 
 #define ROW(more)                                                                                  \
-    "{\"type\":\"record\",\"name\":\"R\",\"namespace\":\"s\",\"fields\":[{\"name\":\"a\",\"type\":"  \
+    "{\"type\":\"record\",\"name\":\"R\",\"namespace\":\"s\",\"fields\":[{\"name\":\"a\","         \
+    "\"type\":"                                                                                    \
     "\"int\"" more "}]}"
 
 static void what_readers_do_not_need_does_not_count(void **state)

@@ -218,8 +218,8 @@ typedef struct fr_my_relation {
 fr_rc fr_my_relation_read(fr_my_sink *s, fr_arena *a, const fr_table *t, fr_my_relation *out,
                           fr_err *err);
 /* Of fr_sink_ops.draft: MySQL 8.4, MariaDB 11.4. */
-fr_rc fr_mysql_sink_draft(const fr_sink_settings *settings, const fr_table *table,
-                          fr_findings *out, fr_err *err);
+fr_rc fr_mysql_sink_draft(const fr_sink_settings *settings, const fr_table *table, fr_findings *out,
+                          fr_err *err);
 fr_rc fr_mariadb_sink_draft(const fr_sink_settings *settings, const fr_table *table,
                             fr_findings *out, fr_err *err);
 const fr_my_target_column *fr_my_relation_find(const fr_my_relation *r, fr_str name);

@@ -297,8 +297,7 @@ fr_rc fr_git_list(fr_git *g, fr_arena *a, const char *folder, const char ***out,
     fr_in in = fr_in_of(fr_buf_view(&text));
     while (*count < names) {
         fr_str below = fr_in_cstr(&in);
-        (*out)[(*count)++] =
-            fr_arena_cstr(a, fr_arena_printf(a, "%s/%.*s", folder, FR_ARG(below)));
+        (*out)[(*count)++] = fr_arena_cstr(a, fr_arena_printf(a, "%s/%.*s", folder, FR_ARG(below)));
     }
     fr_buf_free(&text);
     fr_buf_free(&log);

@@ -15,29 +15,41 @@ static fr_arena *a;
     "{\"type\":\"record\",\"name\":\"R\",\"fields\":[" FIELD("id", "\"long\"") "," FIELD("note", "[\"null\",\"string\"]") "," FIELD( \
         "price",                                                                                                                     \
         "{\"type\":\"bytes\",\"logicalType\":"                                                                                       \
-        "\"decimal\",\"precision\":5,\"scale\":2}") "," FIELD("kind", "{\"type\":\"enum\","                                          \
-                                                                      "\"name\":\"E\","                                              \
-                                                                      "\"symbols\":[\"A\",\"B\"]"                                    \
-                                                                      "}") "," FIELD("tags",                                         \
-                                                                                     "{\"type\":"                                    \
-                                                                                     "\"array\","                                    \
-                                                                                     "\"items\":"                                    \
-                                                                                     "\"string\""                                    \
-                                                                                     "}") "," FIELD("f",                             \
-                                                                                                    "{\"type\":\"fixed\",\"name\":\"F\",\"size\":3}") "]}"
-#define ENVELOPE                                                                                                \
-    "{\"type\":\"record\",\"name\":\"V\",\"freshet.before\":\"key\",\"fields\":[" FIELD(                        \
-        "before",                                                                                               \
-        "[\"null\"," ROW                                                                                        \
-        "]") "," FIELD("after",                                                                                 \
-                       "[\"null\",\"R\"]") "," FIELD("source",                                                  \
-                                                     "{\"type\":\"record\",\"name\":\"S\","                     \
-                                                     "\"fields\":[" FIELD("lsn", "[\"null\","                   \
-                                                                                 "\"long\"]") "," FIELD(        \
-                                                         "epoch",                                               \
-                                                         "\"int\"") "," FIELD("ordinal",                        \
-                                                                              "\"long\"") "]}") "," FIELD("op", \
-                                                                                                          "\"string\"") "]}"
+        "\"decimal\",\"precision\":5,\"scale\":2}") "," FIELD("kind",                                                                \
+                                                              "{\"type\":\"enum\","                                                  \
+                                                              "\"name\":\"E\","                                                      \
+                                                              "\"symbols\":[\"A\",\"B\"]"                                            \
+                                                              "}") "," FIELD("tags",                                                 \
+                                                                             "{\"type\":"                                            \
+                                                                             "\"array\","                                            \
+                                                                             "\"items\":"                                            \
+                                                                             "\"string\""                                            \
+                                                                             "}") "," FIELD("f",                                     \
+                                                                                            "{\"t"                                   \
+                                                                                            "ype"                                    \
+                                                                                            "\":"                                    \
+                                                                                            "\"fi"                                   \
+                                                                                            "xed"                                    \
+                                                                                            "\","                                    \
+                                                                                            "\"na"                                   \
+                                                                                            "me\""                                   \
+                                                                                            ":\"F"                                   \
+                                                                                            "\","                                    \
+                                                                                            "\"si"                                   \
+                                                                                            "ze\""                                   \
+                                                                                            ":3}") "]}"
+#define ENVELOPE                                                                                                                   \
+    "{\"type\":\"record\",\"name\":\"V\",\"freshet.before\":\"key\",\"fields\":[" FIELD("before", "[\"null\"," ROW "]") "," FIELD( \
+        "after",                                                                                                                   \
+        "[\"null\",\"R\"]") "," FIELD("source",                                                                                    \
+                                      "{\"type\":\"record\",\"name\":\"S\","                                                       \
+                                      "\"fields\":[" FIELD(                                                                        \
+                                          "lsn",                                                                                   \
+                                          "[\"null\","                                                                             \
+                                          "\"long\"]") "," FIELD("epoch",                                                          \
+                                                                 "\"int\"") "," FIELD("ordinal",                                   \
+                                                                                      "\"long\"") "]}") "," FIELD("op",            \
+                                                                                                                  "\"string\"") "]}"
 
 static json_t *json_of(fr_str schema, fr_str data)
 {

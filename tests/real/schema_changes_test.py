@@ -22,6 +22,7 @@ from mysql import connect as my_connect  # noqa: E402
 
 FIRST = 60 * 1000000  # ids of rows of the snapshot are below
 NO_SUCH = {"42703", "42P01", 1054, 1146}  # column, table
+AGAIN = {1020, 1205, 1213, 1412}  # MySQL: a deadlock, or a table that was altered since our view: the transaction begins again
 
 
 class Change:
@@ -110,14 +111,15 @@ class Writer(threading.Thread):
         self.count = 0
 
     def run(self):
+        self.connection = connect(self.p.source) if self.server == "postgres" else my_connect(self.p.root, database=self.p.id)
         try:
-            self.connection = connect(self.p.source) if self.server == "postgres" else my_connect(self.p.root, database=self.p.id)
             while not self.stopping:
                 self.transaction(self.random.sample(self.names, 2))
                 time.sleep(0.01)
-            self.connection.close()
         except Exception as e:  # shown by whoever joins us
             self.error = e
+        finally:
+            self.connection.close()  # no lock of ours keeps an ALTER waiting
 
     def states(self, q, table):
         """A new row, and an older one changed; NO_SUCH: the table or c is gone."""
@@ -132,21 +134,29 @@ class Writer(threading.Thread):
             for row in q.fetchall():
                 yield i, {d[0]: value for d, value in zip(q.description, row)}
 
+    def of_table(self, q, table):
+        q.execute("savepoint s")
+        try:
+            return [(table, i, row) for i, row in self.states(q, table)]
+        except (psycopg2.Error, pymysql.Error) as e:
+            code = getattr(e, "pgcode", None) or e.args[0]
+            if code not in NO_SUCH:
+                raise
+            q.execute("rollback to savepoint s")
+            if code in ("42703", 1054):
+                self.with_c[table] = False
+            return []
+
     def transaction(self, names):
         q = self.connection.cursor()
-        done = []
         q.execute("begin")
-        for table in names:
-            q.execute("savepoint s")
-            try:
-                done += [(table, i, row) for i, row in self.states(q, table)]
-            except (psycopg2.Error, pymysql.Error) as e:
-                code = getattr(e, "pgcode", None) or e.args[0]
-                if code not in NO_SUCH:
-                    raise
-                q.execute("rollback to savepoint s")
-                if code in ("42703", 1054):
-                    self.with_c[table] = False
+        try:
+            done = [row for table in names for row in self.of_table(q, table)]
+        except pymysql.Error as e:
+            if e.args[0] not in AGAIN:
+                raise
+            q.execute("rollback")
+            return
         q.execute("commit")
         for table, i, row in done:
             self.rows.setdefault(table, {}).setdefault(i, []).append(row)

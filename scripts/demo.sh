@@ -2,6 +2,7 @@
 # scripts/demo.sh: servers, real data, freshet, and a comparison at the end. KEEP=1 leaves it running.
 # DEMO=mysql: a MariaDB shop into PostgreSQL, and MariaDB and MySQL 5.5 into MySQL 9 (examples/shop).
 # DEMO=outbox: two outboxes, one read from the log and one polled, under the same writers (examples/outbox).
+# DEMO=contracts: tables that are altered under load, by each policy, and one with a contract (examples/contracts).
 # DEMO=query: polling, with 50 writers that commit late, and naive pollers beside it (examples/polling).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -26,8 +27,9 @@ debian) STACK="pg pg2 kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" e
 mysql) STACK="pg2 mariadb kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/shop/demo.py' ;;
 query) STACK="pg pg2 kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/polling/demo.py' ;;
 outbox) STACK="pg kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/outbox/demo.py' ;;
+contracts) STACK="pg pg2 kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/contracts/demo.py' ;;
 *)
-    echo "demo: there is no DEMO=$DEMO: debian (the default), mysql, outbox or query" >&2
+    echo "demo: there is no DEMO=$DEMO: debian (the default), mysql, outbox, query or contracts" >&2
     exit 2
     ;;
 esac

@@ -282,9 +282,8 @@ class Demo:
         self.go_on("orders")
         say(f"orders, a contract: margin is left out. The registry has {self.topics.versions('orders')} version, "
             f"the sink {'has' if self.sink_has('orders', 'margin') else 'has no'} column margin")
+        self.f.wait("both rules to be broken", lambda: {"email.matches", "total.range"} - set(self.f.status()[1]))
         broken = self.f.status()[1]
-        if set(broken) != {"email.matches", "total.range"}:
-            self.f.fail(f"status counts other rules: {broken}")
         say("orders that break a rule are dead letters. Status: " + ", ".join(f"{n} of {rule}" for rule, n in sorted(broken.items())))
 
     def held(self, table, key, what, statement):
@@ -328,7 +327,8 @@ class Demo:
         self.f.start()
         self.f.hear("customers to be caught up", "public.customers goes on: caught up")
         self.go_on("customers", "stock")
-        say(f"customers and stock: evolve: caught up. The registry has {self.topics.versions('customers')} and {self.topics.versions('stock')} versions")
+        say(f"customers and stock: evolve: caught up. "
+            f"The registry has {self.topics.versions('customers')} and {self.topics.versions('stock')} versions")
 
     def work(self):
         self.topics = Topics()
@@ -348,7 +348,6 @@ class Demo:
             w.join()
         self.written = self.seeds + [x for w in writers for x in w.written]
         say(f"the applications are done: {len(self.written)} changes were committed")
-
 
     def judge(self):
         """What has to be published, and what must not be: rows that break a rule, and what comes of their key later."""
@@ -377,38 +376,52 @@ class Demo:
 
     @staticmethod
     def columns(q, table):
-        q.execute("select column_name from information_schema.columns where table_schema = 'public' and table_name = %s order by ordinal_position", (table,))
+        q.execute("select column_name from information_schema.columns where table_schema = 'public' and table_name = %s"
+                  " order by ordinal_position", (table,))
         return [r[0] for r in q.fetchall()]
 
     def finish(self):
         good, letters = self.judge()
-        self.f.wait("all events", lambda: f"{self.topics.total()} of {len(good)}" if self.topics.total() < len(good) else None, 40)
-        self.f.wait("all dead letters", lambda: None if self.topics.count(LETTERS) >= len(letters) else f"{self.topics.count(LETTERS)} of {len(letters)}", 40)
-        self.f.wait("the sink to be equal", self.targets_differ, 40)
+        for what, have, want in (("events", self.topics.total, len(good)), ("dead letters", lambda: self.topics.count(LETTERS), len(letters))):
+            self.f.wait(f"all {what}", lambda: None if have() >= want else f"{have()} of {want}", 60)
+        self.f.wait("the sink to be equal", self.targets_differ, 60)
         time.sleep(1)  # what is there twice may come late
         got, (dead, parked) = self.topics.events(), self.topics.letters()
-        faults = compare(good, got) + (out_of_order(got),)
-        of_dead = (sum((collections.Counter(letters) - collections.Counter(dead)).values()), sum((collections.Counter(dead) - collections.Counter(letters)).values()))
+        lost, twice, wrong = compare(good, got)
+        faults = lost, twice, wrong + self.too_wide(), out_of_order(got)
+        want, have = collections.Counter(letters), collections.Counter(dead)
+        of_dead = sum((want - have).values()), sum((have - want).values())
         print(f"\n{'':<44}{'events':>8}{'lost':>8}{'twice':>8}{'wrong':>8}{'out of order':>14}")
         print(f"{'freshet: each by the schema it names':<44}{len(got):>8}" + "{:>8}{:>8}{:>8}{:>14}".format(*faults))
-        print(f"{'freshet: dead letters':<44}{len(dead):>8}{of_dead[0]:>8}{of_dead[1]:>8}")
+        print(f"{'freshet: dead letters of orders':<44}{len(dead):>8}{of_dead[0]:>8}{of_dead[1]:>8}")
         caught = self.controls(good, got)
         ids = {t: len({self.topics.version(m) for m in self.topics.messages[t]}) for t in SHAPES}
         print("schemas in use: " + ", ".join(f"{t} {n}" for t, n in ids.items()), flush=True)
-        if any(faults) or any(of_dead) or not caught or ids != {"visits": 2, "payments": 2, "customers": 2, "stock": 2, "orders": 1} or not parked:
+        if any(faults) or any(of_dead) or not caught or ids != {t: 1 if t == "orders" else 2 for t in SHAPES} or not parked:
             self.f.fail("that is not how it should be")
         self.f.look()
         print(f"each event once, in order, by the schema that its row had; the sink is equal; peak memory {self.f.peak / 1024:.0f} MiB", flush=True)
 
+    def newer(self, table):
+        """The schema that the table began with, and the messages that do not name it."""
+        old = self.topics.version(self.topics.messages[table][0])
+        return old, [m for m in self.topics.messages[table] if self.topics.version(m) != old]
+
+    def too_wide(self):
+        """Payments of the schema that says int, which are none; a reader in Python would not mind."""
+        old, _ = self.newer("payments")
+        rows = [self.topics.registry.decode(m.value())["after"] for m in self.topics.messages["payments"] if self.topics.version(m) == old]
+        return sum(row is not None and row["amount"] >= 1 << 31 for row in rows)
+
     def controls(self, good, got):
-        """The comparison must see what is wrong, or it shows nothing: one event taken away, one put in twice, one changed;
-        and the customers, read by the schema of before."""
-        spoiled = got[1:-1] + [got[5], got[-1][:3] + (tuple((n, v if n == "rev" else "x") for n, v in got[-1][3] or ()) or (("rev", "x"),),)]
+        """The comparison must see what is wrong, or it shows nothing: one event taken away, one put in twice, one changed; and
+        the customers, read by the schema of before."""
+        at = next(n for n, i in enumerate(got) if n > 5 and i[3])
+        changed = got[at][:3] + (tuple((n, v if n == "rev" else "x") for n, v in got[at][3]),)
+        spoiled = got[1:at] + [changed, got[5]] + got[at + 1:]
         seen = compare(good, spoiled)
-        print(f"{'control: one lost, one twice, one changed':<44}{len(spoiled):>8}{seen[0]:>8}{seen[1]:>8}{seen[2]:>8}")
-        old = self.topics.version(self.topics.messages["customers"][0])
-        newer = [m for m in self.topics.messages["customers"] if self.topics.version(m) != old]
-        wrong = 0
+        print(f"{'control: one lost, one twice, one changed':<44}{len(spoiled):>8}" + "{:>8}{:>8}{:>8}".format(*seen))
+        (old, newer), wrong = self.newer("customers"), 0
         for m in newer:
             e = self.topics.registry.decode(m.value()[:1] + old.to_bytes(4, "big") + m.value()[5:])
             wrong += e["op"] != "d" and "full_name" not in e["after"]

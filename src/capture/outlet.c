@@ -473,7 +473,26 @@ static fr_rc encode_rest(outlet *o, fr_batch *b, size_t to, fr_err *err)
     return FR_OK;
 }
 
-/* The messages of events[from..to), with errors.mode dlq: a row that cannot be encoded, and
+/* This row's key is parked; what a held table leaves to its second reader, or has published before
+ * it was held, is nobody's here. later: it depends on those before it. */
+static bool is_parked(const outlet *o, const fr_encoder *e, const fr_event *event, bool *later)
+{
+    return !fr_encoder_leaves(e, event, later) && dead_parked(o->dead, event);
+}
+
+/* How many of events[from..to) can be encoded together, the first of which is not parked. */
+static size_t stop_at(const outlet *o, const fr_encoder *e, const fr_batch *b, size_t from,
+                      size_t to)
+{
+    bool later;
+    (void)is_parked(o, e, &b->events[from], &later);
+    size_t i = from + 1;
+    while (!later && i < to && !is_parked(o, e, &b->events[i], &later))
+        i += !later;
+    return i;
+}
+
+/* The messages of events[from..end), with errors.mode dlq: a row that cannot be encoded, and
  * each later one of its key, becomes a dead letter instead. Few rows at a time: each that fails
  * may park the key of those behind it, which are then looked at again. */
 static fr_rc encode_or_bury(outlet *o, fr_encoder *e, fr_batch *b, size_t from, size_t end,
@@ -481,25 +500,27 @@ static fr_rc encode_or_bury(outlet *o, fr_encoder *e, fr_batch *b, size_t from, 
 {
     enum { AT_ONCE = 64 };
     while (from < end) {
-        size_t stop = from, done = from, to = end - from > AT_ONCE ? from + AT_ONCE : end;
-        while (stop < to && !dead_parked(o->dead, &b->events[stop]))
-            stop++;
-        if (from < stop && fr_encode(e, b, from, stop, &done, err) == FR_FAIL) {
-            if (err->kind != FR_ERR_DATA || !dead_wanted(o->dead, &b->events[done])) {
-                FR_TRY(hold_from(o, b, done, err));
-                from = done;
-                continue;
-            }
-            fr_err why = *err;
-            while (b->message_count > 0 && b->messages[b->message_count - 1].event == done)
-                b->message_count--; /* half of a changed key is no event */
-            FR_TRY(dead_put(o->dead, b, done, &why, err));
-            from = done + 1;
+        bool later;
+        if (is_parked(o, e, &b->events[from], &later)) {
+            FR_TRY(dead_put(o->dead, b, from++, NULL, err));
             continue;
         }
-        if (stop < to)
-            FR_TRY(dead_put(o->dead, b, stop, NULL, err));
-        from = stop < to ? stop + 1 : stop;
+        size_t done = from;
+        size_t stop = stop_at(o, e, b, from, end - from > AT_ONCE ? from + AT_ONCE : end);
+        if (fr_encode(e, b, from, stop, &done, err) == FR_OK) {
+            from = stop;
+            continue;
+        }
+        if (err->kind != FR_ERR_DATA || !dead_wanted(o->dead, &b->events[done])) {
+            FR_TRY(hold_from(o, b, done, err));
+            from = done;
+            continue;
+        }
+        fr_err why = *err;
+        while (b->message_count > 0 && b->messages[b->message_count - 1].event == done)
+            b->message_count--; /* half of a changed key is no event */
+        FR_TRY(dead_put(o->dead, b, done, &why, err));
+        from = done + 1;
     }
     return FR_OK;
 }

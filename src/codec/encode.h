@@ -72,6 +72,9 @@ void fr_encoder_beside(fr_encoder *e);
 void fr_encoder_only(fr_encoder *e, fr_str space, fr_str name, uint64_t from, fr_str txn,
                      uint64_t seen);
 
+/* Will fr_encode pass over this event, as things stand? later: it depends on those before it. */
+bool fr_encoder_leaves(const fr_encoder *e, const fr_event *event, bool *later);
+
 /* Forget the counts of the transaction in progress (after a rewind). Events that are skipped
  * because an earlier run published them (R17) pass through fr_encode all the same and their
  * messages are dropped, so that the counts are right; a transaction whose BEGIN was not seen

@@ -86,6 +86,21 @@ static fr_rc pass_seen(fr_passing *p, const fr_event *event, fr_err *err)
     return FR_END;
 }
 
+bool fr_encoder_leaves(const fr_encoder *e, const fr_event *event, bool *later)
+{
+    *later = false;
+    if (event->table == NULL || (e->passing_count == 0 && !e->beside))
+        return false;
+    const fr_passing *p = find(e, event->table->space, event->table->name);
+    uint64_t lsn = event->position.lsn;
+    if (!e->beside)
+        return p != NULL && lsn < p->below;
+    if (p == NULL || lsn < p->from || lsn >= p->below)
+        return true;
+    *later = p->seen > 0; /* the next of them may be one that is not */
+    return *later && is_change(event->op);
+}
+
 fr_rc fr_encoder_passes(fr_encoder *e, const fr_event *event, fr_err *err)
 {
     fr_passing *p = find(e, event->table->space, event->table->name);

@@ -115,7 +115,7 @@ class Writer(threading.Thread):
         try:
             while not self.stopping:
                 self.transaction(self.random.sample(self.names, 2))
-                time.sleep(0.01)
+                time.sleep(0.03)
         except Exception as e:  # shown by whoever joins us
             self.error = e
         finally:

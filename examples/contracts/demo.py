@@ -218,8 +218,7 @@ class Contracts(Freshet):
     def status(self):
         """The tables of the source by name, and how many rows broke each rule."""
         p = subprocess.run([FRESHET, "--config", self.config, "status", "--json"], stdout=subprocess.PIPE, text=True)
-        document = json.loads(p.stdout)
-        source = next(s for s in document.get("result", document)["parts"] if s["kind"] == "source")
+        source = next(s for s in json.loads(p.stdout)["result"]["status"]["parts"] if s["kind"] == "source")
         return {t["name"]: t for t in source["tables"]}, {v["rule"]: v["count"] for v in source["violations"]}
 
     def hear(self, what, *words):

@@ -8,7 +8,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Pipeline, case, connect, eventually, finish, together  # noqa: E402
+from harness import Pipeline, case, connect, eventually, finish, read_topics, together  # noqa: E402
 
 SOURCE = """
 sources:
@@ -290,7 +290,37 @@ def read_once():
     p.close()
 
 
-CASES = [polled, read_once, ddl_under_load, killed_while_catching_up, within_a_transaction, in_a_snapshot, truncated]
+def dead_letters():
+    """A key was parked before its table was held, and has more rows meanwhile: each is one dead letter."""
+    p = Pipeline(rows_config("errors: {{mode: dlq}}"), target=False)
+    texts(p)
+    with case("held.dead_letters", p):
+        def letters():
+            return [json.loads(m.value()) for m in read_topics(p.bootstrap, [f"freshet.{p.id}.dlq"])]
+        p.start()
+        p.says("stream from")
+        p.sql("insert into a values (1, 'x'); insert into a values (2, '2'); insert into b values (1, 1)")
+        p.wait_events("a", 1)
+        eventually("a dead letter", lambda: len(letters()) == 1)
+        p.sql("begin; update a set v = '3' where id = 1; insert into a values (5, '5'); truncate a; insert into a values (1, '4'), (3, '3'); insert into b values (2, 2); commit")
+        p.says("public.a is held, the others go on", "[table.truncated]")
+        p.sql("insert into a values (4, '4'); update a set v = '5' where id = 1; insert into b values (3, 3)")
+        p.wait_events("b", 3)
+        assert len(letters()) == 2, letters()  # that of the update before TRUNCATE is the second
+        assert p.stop() == 0
+        p.write(rows_config("truncate: ignore, errors: {{mode: dlq}}"))
+        p.start()
+        p.says("public.a goes on: caught up")
+        p.wait_events("a", 4)
+        eventually("all dead letters", lambda: len(letters()) >= 4)
+        got = [(d["op"], int(d["after"]["id"]), d["after"]["v"]) for d in letters()]
+        assert got == [("c", 1, "x"), ("u", 1, "3"), ("c", 1, "4"), ("u", 1, "5")], got
+        assert values(p) == [(2, 2), (3, 3), (4, 4), (5, 5)], values(p)
+        assert p.stop() == 0
+    p.close()
+
+
+CASES = [dead_letters, polled, read_once, ddl_under_load, killed_while_catching_up, within_a_transaction, in_a_snapshot, truncated]
 
 if __name__ == "__main__":
     together([globals()[n] for n in sys.argv[1:]] or CASES)

@@ -528,7 +528,6 @@ const fr_section *fr_section_find(const char *kind)
     return s->kind == NULL ? NULL : s;
 }
 
-#define HELD "held tables are not built yet: use stop"
 #define CHANGES "use evolve or stop"
 static const fr_unbuilt unbuilt[] = {
     {"table", "envelope", "debezium", "use standard or state"},

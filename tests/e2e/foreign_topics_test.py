@@ -64,7 +64,7 @@ with case("foreign_topics.not_there_yet"):
     said = plan(0, "warning", "sink.topic.missing")
     assert len(said) == 2 and f"topic {p.id}.public.t does not exist yet" in said[0][1], said
     assert "no topic matches /^" in said[1][1], said
-    assert changes() == [], "something would be made of nothing"
+    assert [c for c in changes() if c[1] != f"freshet.{p.id}.control"] == [], "something would be made of nothing"
 with case("foreign_topics.of_this_file_are_not_missing", p):
     p.write(SOURCE + sink(literal, pattern))
     assert plan(0, "warning", "sink.topic.missing") == []

@@ -325,7 +325,7 @@ for name, columns in TABLES.items():
         assert len(a) == len(b) == 2 * ROWS and not bad, "; ".join(bad)
 with case("types.infinity_is_an_error", p):
     p.sql("insert into binary_types (id, ts) values (9999, 'infinity')")
-    p.says("public.binary_types", "column ts", "columns.types")
-    assert p.stop() == 7, p.daemon.returncode
+    p.says("public.binary_types is held, the others go on", "column ts", "columns.types")
+    assert p.stop() == 0, p.daemon.returncode
 p.close()
 finish()

@@ -166,6 +166,7 @@ with case("cli.position_set_from_slot", p):
 
 with case("cli.on_change_stop", p):
     p.sql("alter table orders drop column note; insert into orders values (6, 6)")
+    p.write(SOURCE.replace("public.orders: {{}}", "public.orders: {{schema: {{on_change: {{drop_column: stop}}}}}}"), BASE)
     d = answer("plan", code=4)
     assert "schema.on_change" in findings(d, "blocker"), d
     p.start()

@@ -36,7 +36,7 @@ static fr_sink_settings settings;
 /* ---- the topic ---- */
 
 static script_message script[MOST];
-static size_t script_count;
+static atomic_size_t script_count; /* the script may grow while it is read */
 static size_t rebalance_every; /* messages; 0: never */
 
 struct fr_consumer {
@@ -545,7 +545,8 @@ static int setup(void **state)
     memset(script, 0, sizeof(script));
     target.next[0] = target.next[1] = -1;
     atomic_store(&seeks, 0);
-    dead_count = script_count = rebalance_every = 0;
+    dead_count = rebalance_every = 0;
+    script_count = 0;
     settings = (fr_sink_settings){.pipeline = "unit",
                                   .name = "warehouse",
                                   .type = "fake",

@@ -178,6 +178,17 @@ static fr_rc my_list(fr_sql *base, fr_arena *a, fr_sql_name **out, size_t *count
 
 /* ---- what a relation is ---- */
 
+static fr_rc fail_shape(fr_my *my, fr_str qualified, fr_err *err)
+{
+    bool gone = mysql_errno(my->mysql) == 1146; /* ER_NO_SUCH_TABLE */
+    fr_my_fail(my, "look at the columns", err);
+    if (!gone)
+        return FR_FAIL;
+    fr_fail_code(err, "my.table");
+    return fr_fail_hint(err, "make %.*s again, or take it out of the configuration",
+                        FR_ARG(qualified));
+}
+
 /* The shape that a SELECT * says itself, under the lock that it takes. */
 static fr_rc read_shape(fr_my *my, fr_str qualified, fr_buf *out, fr_err *err)
 {
@@ -187,7 +198,7 @@ static fr_rc read_shape(fr_my *my, fr_str qualified, fr_buf *out, fr_err *err)
     fr_rc rc = FR_OK;
     if (mysql_real_query(my->mysql, sql.ptr, sql.len) != 0 ||
         (res = mysql_store_result(my->mysql)) == NULL)
-        rc = fr_my_fail(my, "look at the columns", err);
+        rc = fail_shape(my, qualified, err);
     unsigned n = rc == FR_OK ? mysql_num_fields(res) : 0;
     for (unsigned i = 0; i < n; i++) {
         const MYSQL_FIELD *f = mysql_fetch_field_direct(res, i);

@@ -15,7 +15,8 @@ enum {
     HELD_US = 1000000,
     TURN_US = 50000,
     SETTLE_US = 2000,
-    RETRY_US = 300000000
+    RETRY_US = 300000000,
+    SAY_AGAIN_US = 60000000
 };
 
 void polls_wake(polls *p)
@@ -330,6 +331,22 @@ static void compare_over(polls *p)
     pthread_mutex_unlock(&p->c->lock);
 }
 
+/* A small table may be compared several times a second: the same reason is said once a minute. */
+static void say_not_compared(const polls *p, polled *t, int64_t wait, const fr_err *err)
+{
+    uint64_t what = fr_hash64(err->text, strlen(err->text));
+    int64_t now = fr_now_us();
+    if (what == t->not_compared && now - t->not_compared_us < SAY_AGAIN_US)
+        return;
+    t->not_compared = what;
+    t->not_compared_us = now;
+    fr_log(FR_LOG_ERROR, p->c->who,
+           "%.*s.%.*s cannot be compared with what was published of it, and is tried again every "
+           "%.1f s: %s [%s]; %s",
+           FR_ARG(t->space), FR_ARG(t->name), (double)wait / 1e6, err->text, err->code,
+           fr_err_hint(err));
+}
+
 static fr_rc compare(polls *p, polled *t, fr_sql *sql, fr_err *err)
 {
     compared x = {p, t};
@@ -348,11 +365,7 @@ static fr_rc compare(polls *p, polled *t, fr_sql *sql, fr_err *err)
     if (rc == FR_END) {
         int64_t wait = t->compares_us < RETRY_US ? t->compares_us : RETRY_US;
         t->retry_us = fr_now_us() + wait;
-        fr_log(FR_LOG_ERROR, p->c->who,
-               "%.*s.%.*s cannot be compared with what was published of it, and is tried again in "
-               "%" PRId64 " s: %s [%s]; %s",
-               FR_ARG(t->space), FR_ARG(t->name), wait / 1000000, err->text, err->code,
-               fr_err_hint(err));
+        say_not_compared(p, t, wait, err);
     }
     return FR_OK;
 }

@@ -27,9 +27,11 @@ typedef struct polled {
     bool failed; /* it could not be read: why says so, and the publisher is to hold it */
     fr_err why;
     const fr_table_settings *settings;
-    bool whole;          /* method snapshot: it is compared, and not polled */
-    int64_t whole_us;    /* wall clock: what was committed before that was compared; 0: never */
-    int64_t retry_us;    /* monotonic: no comparison before that; 0: none has failed */
+    bool whole;            /* method snapshot: it is compared, and not polled */
+    int64_t whole_us;      /* wall clock: what was committed before that was compared; 0: never */
+    int64_t retry_us;      /* monotonic: no comparison before that; 0: none has failed */
+    uint64_t not_compared; /* of what was said of a comparison that failed, and when (monotonic) */
+    int64_t not_compared_us;
     int64_t compared_us; /* wall clock; 0: never */
     int64_t compares_us; /* time between comparisons; 0: it is not compared */
 } polled;

@@ -436,7 +436,7 @@ def main():
     if os.environ.get("KEEP") == "1":
         d.f.keep_running(("KAFKA_BOOTSTRAP", "REGISTRY_URL", "SOURCE_DSN", "TARGET_DSN", "DEMO_SOCKET", "DEMO_CACHE", "DEMO_LISTEN"),
                          [f"{FRESHET} -c {d.f.config} tap shop/public.orders",
-                          f"psql {d.source} -c \"alter table visits drop column page\" -c \"insert into visits values (1, 0)\""])
+                          f"psql {d.source} -c \"alter table visits drop column page\" -c \"insert into visits values (999001, 0)\""])
     else:
         d.f.stop()
 

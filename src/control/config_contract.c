@@ -417,6 +417,17 @@ void fr_contract_check(fr_loader *l, const fr_scope *s, const fr_source_settings
     check_rules(&k);
 }
 
+static bool is_named(const fr_config *c, const char *path)
+{
+    for (size_t i = 0; i < c->source_count; i++)
+        for (size_t k = 0; k < c->sources[i].table_count; k++) {
+            const char *named = c->sources[i].tables[k].schema_contract;
+            if (named != NULL && strcmp(named, path) == 0)
+                return true;
+        }
+    return false;
+}
+
 /* A file that nothing looks at is a contract that nobody keeps. */
 void fr_contracts_unused(fr_loader *l, const fr_map *topics)
 {
@@ -428,7 +439,7 @@ void fr_contracts_unused(fr_loader *l, const fr_map *topics)
     while (fr_map_next(topics, &at, &topic, NULL))
         names[n++] = fr_arena_cstr(l->a, topic);
     for (size_t i = 0; i < count; i++) {
-        if (fr_map_get(topics, fr_cstr(list[i].topic)) != NULL)
+        if (fr_map_get(topics, fr_cstr(list[i].topic)) != NULL || is_named(c, list[i].path))
             continue;
         const char *near = fr_nearest(fr_cstr(list[i].topic), names, n);
         fr_problem *p =

@@ -200,8 +200,13 @@ static bool begins(const char *code, const char *with)
 
 bool held_wants_read(const fr_table_settings *t, const fr_err *why)
 {
+    /* What a poll asks of the server, and not of the table. */
+    static const char *const others[] = {"pg.throttle", "my.throttle",       "query.replica",
+                                         "query.bound", "query.processlist", "query.stale"};
     bool kind =
         why->kind == FR_ERR_DATA || why->kind == FR_ERR_SCHEMA || why->kind == FR_ERR_CONFIG;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        kind = kind && strcmp(why->code, others[i]) != 0;
     return kind && t->errors_mode != FR_ERRORS_STOP;
 }
 

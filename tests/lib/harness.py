@@ -270,6 +270,11 @@ class Pipeline:
         for canary in ("Sanitizer", "runtime error"):
             assert canary not in log, log[-3000:]
 
+    def holds(self, *texts):
+        """The table is held for this reason, and the daemon, which goes on, is stopped."""
+        self.says("is held, the others go on", *texts)
+        assert self.stop() == 0, self.log(True)[-800:]
+
     def verb(self, *words, timeout=60, env=None):
         """freshet WORDS with this configuration: (exit code, stdout, stderr)."""
         p = subprocess.run([FRESHET, *words, "--config", self.config], capture_output=True, text=True,

@@ -353,7 +353,7 @@ def refused(server):
         with case("outbox_poll_refused_" + name, p):
             p.write(base % (table, "id", "", ""))
             p.start()
-            p.refused(code, *texts)
+            p.holds(*texts) if code in (2, 7) else p.refused(code, *texts)
     one("no_order", "public.u", 2, "outbox.id is no number", "poll.column")
     one("view", "public.v", 2, "an outbox whose rows are deleted is a table")
     with case("outbox_poll_plan", p):
@@ -385,7 +385,7 @@ def refused(server):
               "create trigger no before delete on outbox for each row execute function no()")
         p.sql(INSERT, "order", "k", "t", "two")
         p.start()
-        p.refused(2, "1 rows are published and do not go when they are deleted", "BEFORE DELETE")
+        p.holds("1 rows are published and do not go when they are deleted", "BEFORE DELETE")
         assert len(got(p, "x")) == 2
         p.sql("drop trigger no on outbox")
         p.start()

@@ -308,7 +308,7 @@ def from_nothing_to_nothing(server):
     with case(f"trigger_{server}_ddl", p):
         assert "trigger.missing" in of_table(p)[0], "the control: plan does not miss the triggers"
         p.start()
-        p.refused(2, "trigger.missing", "freshet ddl triggers")
+        p.holds("trigger.missing", "freshet ddl triggers")
         run_ddl(p)
         wrong, found = of_table(p)
         assert not wrong and any(f["code"] == "trigger.there" for f in found), (wrong, found)
@@ -354,7 +354,7 @@ def altered(server):
         p.sql("insert into t values (1, 1)")
         p.wait_events("t", 1, p.space)
         p.sql("alter table t add column b int not null default 7")
-        p.refused(2, "trigger.shape", "column b", "freshet ddl triggers")
+        p.holds("trigger.shape", "column b", "freshet ddl triggers")
         assert "trigger.shape" in of_table(p)[0]
         p.sql("update t set a = 2, b = 8")
         p.sql("insert into t values (2, 2, 9)")
@@ -410,7 +410,7 @@ def refused(server):
             assert of_table(p)[0] == {"my.fk_cascade"}, of_table(p)
             p.sql("drop trigger freshet_d_t")
             p.start()
-            p.refused(2, "trigger.missing", "freshet ddl triggers")
+            p.holds("trigger.missing", "freshet ddl triggers")
     p.close()
 
 
@@ -432,7 +432,7 @@ def partitions(server):
         assert [(e["op"], (e["after"] or e["before"])["part"]) for e in got] == [("c", 1), ("d", 1), ("c", 2), ("d", 2)], got
         is_empty(p)
         p.sql('alter table t1 disable trigger "!freshet_changes"')
-        p.refused(2, "trigger.disabled")
+        p.holds("trigger.disabled")
     p.close()
 
 

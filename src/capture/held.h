@@ -64,6 +64,8 @@ void held_released(const held *h, const held_table *t, const char *how);
 void held_second_begin(held *h);
 void held_second_stop(held *h); /* asks it to end */
 void held_second_end(held *h);  /* once it has; what it failed with is seen to */
+/* Those that the stream may publish again, as things stand. */
+void held_join(held *h);
 void held_end_encoder(held *h);
 /* Where a source cannot be read twice the run begins anew, and its tables are caught up before the
  * stream begins. */

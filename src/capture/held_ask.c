@@ -228,6 +228,8 @@ static fr_rc work(held *h, outlet *o, fr_err *err)
     bool moved = true;
     while (moved && h->waiting_count > 0)
         FR_TRY(held_advance(h, o, &moved, err));
+    if (s->started && h->waiting_count == 0)
+        held_join(h); /* also where nothing has come since: then there is nothing to read */
     if (s->started && !held_any_is(h, CATCHES_UP))
         held_second_stop(h);
     if (s->started && atomic_load(&s->over) && h->waiting_count == 0 && atomic_load(&s->ahead) == 0)

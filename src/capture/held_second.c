@@ -350,6 +350,12 @@ static bool is_behind(const held *h, const held_table *t)
     return held_compare(h, fr_buf_view(&h->resume), fr_buf_view(&t->from)) < 0;
 }
 
+/* At its own place, of which a part is published that has not been read again yet. */
+static bool is_within(const held *h, const held_table *t)
+{
+    return t->seen > 0 && held_compare(h, fr_buf_view(&h->resume), fr_buf_view(&t->from)) == 0;
+}
+
 static void walk(held *h, const fr_batch *b, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
@@ -415,7 +421,7 @@ static void join(held *h, held_table *t)
     uint64_t last = 0, count, lsn = c->source->ops->resume_lsn(c->source, place);
     (void)fr_encoder_passed(c->encoder, t->space, t->name, &last, &count);
     if (h->txn_id[0] != '\0' || lsn <= last || held_compare(h, place, fr_buf_view(&h->began)) < 0 ||
-        is_behind(h, t))
+        is_behind(h, t) || is_within(h, t))
         return;
     note_place(h, t);
     t->state = JOINED;
@@ -438,7 +444,7 @@ static void share_schema(held *h, const fr_batch *b, size_t from, size_t to)
     }
 }
 
-static void join_all(held *h)
+void held_join(held *h)
 {
     for (size_t i = 0; i < h->count; i++)
         if (h->tables[i]->state == CATCHES_UP)
@@ -480,7 +486,7 @@ fr_rc held_advance(held *h, outlet *o, bool *moved, fr_err *err)
     if (place == to && to < b->count && h->txn_id[0] == '\0' &&
         held_compare(h, fr_buf_view(&h->resume), position) < 0)
         held_set(&h->resume, position);
-    join_all(h);
+    held_join(h);
     FR_TRY(publish(h, o, b, place, to, err));
     note_places(h);
     *moved = to == b->count;

@@ -425,6 +425,7 @@ static void join(held *h, held_table *t)
         return;
     note_place(h, t);
     t->state = JOINED;
+    t->dirty = true;
     fr_encoder_take(h->encoder, t->space, t->name);
     fr_encoder_pass(c->encoder, t->space, t->name, lsn);
     h->retry_us = FIRST_RETRY_US;

@@ -275,6 +275,14 @@ class Pipeline:
         self.says("is held, the others go on", *texts)
         assert self.stop() == 0, self.log(True)[-800:]
 
+    def ends_or_holds(self, code, *texts):
+        """For each of the texts the daemon ends with this exit code, or its table is held, as fits the error."""
+        eventually("an end, or a held table", lambda: self.daemon.poll() is not None or "is held, the others go on" in self.log(True))
+        if self.daemon.poll() is None:
+            self.holds(*texts)
+        else:
+            self.refused(code, *texts)
+
     def verb(self, *words, timeout=60, env=None):
         """freshet WORDS with this configuration: (exit code, stdout, stderr)."""
         p = subprocess.run([FRESHET, *words, "--config", self.config], capture_output=True, text=True,

@@ -353,7 +353,7 @@ def refused(server):
         with case("outbox_poll_refused_" + name, p):
             p.write(base % (table, "id", "", ""))
             p.start()
-            p.holds(*texts) if code in (2, 7) else p.refused(code, *texts)
+            p.ends_or_holds(code, *texts)
     one("no_order", "public.u", 2, "outbox.id is no number", "poll.column")
     one("view", "public.v", 2, "an outbox whose rows are deleted is a table")
     with case("outbox_poll_plan", p):

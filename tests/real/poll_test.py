@@ -251,7 +251,7 @@ def refused():
         with case("poll_refused_" + name, p):
             p.write(PG_SOURCE + tables)
             p.start()
-            p.holds(*texts) if code in (2, 7) else p.refused(code, *texts)
+            p.ends_or_holds(code, *texts)
 
     def query(table, poll, more=""):
         return "      %s: {{method: query, %spoll: {{%s}}}}\n" % (table, more, poll)

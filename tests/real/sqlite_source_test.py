@@ -312,7 +312,7 @@ def refused():
         def says(code, tables, *texts, source=SQ_SOURCE):
             p.write(source + tables)
             p.start()
-            p.holds(*texts) if code in (2, 7) else p.refused(code, *texts)
+            p.ends_or_holds(code, *texts)
         said = "      main.%s: {{method: query, poll: {{column: %s}}}}\n"
         says(2, said % ("n", "id"), "its number is given to the next one", "AUTOINCREMENT", "append_only")
         says(2, said % ("nope", "id"), "there is no table or view main.nope")

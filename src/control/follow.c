@@ -211,6 +211,8 @@ fr_follow *fr_follow_start(const fr_kafka_settings *kafka)
     fr_cond_init(&f->wake);
     f->started = fr_thread_start(&f->thread, follow_thread, f, &f->err) == FR_OK;
     f->failed = f->has_err = !f->started;
+    if (!f->started)
+        fr_log_err(FR_LOG_ERROR, "control", &f->err);
     return f;
 }
 

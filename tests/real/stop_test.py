@@ -191,14 +191,14 @@ def frozen_at_work(own):
 
 def no_thread():
     """Whichever thread cannot be made: an error with a remedy, and it goes on once it can."""
-    for nth in (1, 2, 3):  # its own, the status, the reader
+    for nth in (1, 2, 3, 4):  # that of the control topic, its own, the status, the reader
         p = Pipeline(CONFIG)
         try:
             p.sql("create table t (id int primary key, v text); insert into t values (1, 'a');"
                   "create publication pub for table t")
             with case("thread.none_to_be_had.%d" % nth, p):
                 p.start(failpoint="thread:err:%d" % nth)
-                if nth == 1:
+                if nth <= 2:
                     p.refused(3, "thread: a thread cannot be made", "LimitNPROC")
                 else:
                     p.says("thread: a thread cannot be made", "LimitNPROC", "trying again")

@@ -18,7 +18,7 @@ typedef enum { FR_RETRY_NEVER, FR_RETRY_BACKOFF, FR_RETRY_POLICY } fr_retry;
     X(BUSY, BACKOFF, 3, "deadlock, lock wait or overload: passes by itself")                       \
     X(POSITION, NEVER, 5, "continuity cannot be proved: take a new snapshot or move the position") \
     X(SCHEMA, NEVER, 6, "register a compatible schema for this subject")                           \
-    X(DATA, POLICY, 7, "see errors.mode: block, stop or dlq")                                             \
+    X(DATA, POLICY, 7, "see errors.mode: block, stop or dlq")                                      \
     X(FENCED, NEVER, 8, "another instance owns this source")                                       \
     X(AUTH, NEVER, 9, "check user, password and grants")                                           \
     X(CANCELLED, NEVER, 0, "shutdown was requested")

@@ -37,7 +37,7 @@ static fr_sink_settings settings;
 
 static script_message script[MOST];
 static atomic_size_t script_count; /* the script may grow while it is read */
-static size_t rebalance_every; /* messages; 0: never */
+static size_t rebalance_every;     /* messages; 0: never */
 
 struct fr_consumer {
     fr_consumer_settings s;

@@ -251,8 +251,11 @@ void held_put(held *h, fr_str space, fr_str name, const held_place *at, const fr
     bool asked = strcmp(why->code, "operator") == 0;
     char text[sizeof(why->text) + sizeof(why->hint) + 8];
     snprintf(text, sizeof(text), "%s%s%s", why->text, why->hint[0] == '\0' ? "" : "; ", why->hint);
+    if (t->state == JOINED)
+        t->since_us = 0; /* it goes on since; now it is held anew */
     t->state = STAYS;
     t->dirty = true;
+    held_mark_released(h, t, false);
     t->asked = asked;
     t->unread = t->unread || at->unread;
     t->seen = at->seen;

@@ -60,6 +60,8 @@ void held_tell_all(held *h); /* now and then */
 void held_log(const held *h, const held_table *t, const fr_err *why);
 void held_released(const held *h, const held_table *t, const char *how);
 
+/* It was released, and is caught up in later runs, too; or no longer. */
+void held_mark_released(held *h, const held_table *t, bool released);
 /* Begins the second reader for all tables that wait, where there is none. */
 void held_second_begin(held *h);
 void held_second_stop(held *h); /* asks it to end */

@@ -14,13 +14,16 @@ struct holds {
     hold *first, **last;
     atomic_bool waiting;
     bool tried; /* this process has released what errors held */
-    bool alone; /* the next run catches tables up before it follows the log */
+    fr_map
+        *released; /* "space.table" -> not NULL: to be caught up, whatever ends a run meanwhile */
+    bool alone;    /* the next run catches tables up before it follows the log */
 };
 
 holds *holds_new(void)
 {
     holds *q = fr_malloc(sizeof(*q));
     q->last = &q->first;
+    q->released = fr_map_new();
     return q;
 }
 
@@ -39,7 +42,32 @@ void holds_free(holds *q)
         q->first = a->next;
         hold_free(a);
     }
+    fr_map_free(q->released, NULL);
     free(q);
+}
+
+static fr_str key_of(fr_arena *a, const held_table *t)
+{
+    return fr_arena_printf(a, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
+}
+
+void held_mark_released(held *h, const held_table *t, bool released)
+{
+    fr_arena *a = fr_arena_new(256);
+    holds *q = h->c->holds;
+    if (released)
+        fr_map_set(q->released, key_of(a, t), q);
+    else
+        (void)fr_map_remove(q->released, key_of(a, t));
+    fr_arena_free(a);
+}
+
+static bool is_released(const held *h, const held_table *t)
+{
+    fr_arena *a = fr_arena_new(256);
+    bool wanted = fr_map_get(h->c->holds->released, key_of(a, t)) != NULL;
+    fr_arena_free(a);
+    return wanted;
 }
 
 bool held_asked(fr_capture *c)
@@ -101,6 +129,7 @@ static void hold_asked(held *h, const outlet *o, const hold *a)
             fr_encoder_take(h->encoder, t->space, t->name);
         t->state = STAYS;
         t->asked = t->dirty = true;
+        held_mark_released(h, t, false);
         held_set_text(&t->code, FR_STR("operator"));
         held_set_text(&t->why, fr_cstr(a->why));
         held_tell(h, t);
@@ -128,6 +157,7 @@ static fr_rc begin_anew(held *h, outlet *o, held_table *t, fr_err *err)
         return FR_FAIL;
     t->state = GONE;
     t->dirty = false;
+    held_mark_released(h, t, false);
     fr_encoder_take(h->c->encoder, t->space, t->name);
     held_released(h, t,
                   "a new snapshot of it is taken; rows that were deleted meanwhile stay in its "
@@ -149,6 +179,7 @@ static fr_rc release_asked(held *h, outlet *o, const hold *a, fr_err *err)
     h->next_try_us = 0;
     t->asked = false;
     t->dirty = true;
+    held_mark_released(h, t, true);
     if (t->from.len == 0) { /* polled: it goes on from its own record */
         t->state = GONE;
         held_released(h, t, "it is polled again");
@@ -211,7 +242,9 @@ void held_begin(held *h)
                                    : UINT64_MAX);
         if (joined)
             continue;
-        if (!c->holds->tried && !t->asked) {
+        if (!c->holds->tried && !t->asked)
+            held_mark_released(h, t, true);
+        if (is_released(h, t)) {
             t->state = t->from.len > 0 ? WAITS : GONE;
             t->dirty = t->state == GONE;
         }
@@ -273,9 +306,6 @@ fr_rc held_before(held *h, outlet *o, fr_err *err)
     if (!c->holds->alone)
         return FR_OK;
     c->holds->alone = false;
-    for (size_t i = 0; i < h->count; i++) /* what was released before the run began anew */
-        if (h->tables[i]->state == STAYS && !h->tables[i]->asked && h->tables[i]->from.len > 0)
-            h->tables[i]->state = WAITS;
     FR_TELL(&c->s.observer, state, FR_STATE_CATCHING_UP, NULL);
     held_set(&h->began, outlet_position(o));
     c->filled = fr_queue_new(fr_pool_size(c->pool));

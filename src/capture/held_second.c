@@ -99,9 +99,16 @@ static void *second_thread(void *context)
     pthread_setname_np(pthread_self(), "second reader");
     fr_cancel_by(&s->stop);
     s->failed = fill_loop(s, &s->err) == FR_FAIL;
-    s->reader->ops->close(s->reader);
     atomic_store(&s->over, true);
     return NULL;
+}
+
+/* The reader is closed here, and not by its thread: until then it may be interrupted. */
+static void join_thread(second *s)
+{
+    pthread_join(s->thread, NULL);
+    s->reader->ops->close(s->reader);
+    s->started = false;
 }
 
 /* ---- its beginning and end ---- */
@@ -159,6 +166,7 @@ static void give_up(held *h, held_state was, const fr_err *why)
             continue;
         t->state = STAYS;
         t->dirty = true;
+        held_mark_released(h, t, false);
         held_set_text(&t->code, fr_cstr(why->code));
         held_set_text(&t->why, fr_cstr(why->text));
         held_log(h, t, why);
@@ -184,22 +192,11 @@ static void try_later(held *h, held_state was, fr_err *why)
     h->retry_us = 2 * h->retry_us > LAST_RETRY_US ? LAST_RETRY_US : 2 * h->retry_us;
 }
 
+/* The stream knows what was published last, also of this table. */
 static int32_t published_here(void *context, fr_str topic)
 {
-    held *h = context;
-    return fr_encoder_newest(h->c->encoder, topic);
-}
-
-static fr_rc route_here(void *context, const fr_table *table, const fr_route **out, fr_err *err)
-{
-    held *h = context;
-    return h->c->encoding.route(h->c->encoding.context, table, out, err);
-}
-
-static fr_rc claim_here(void *context, const fr_route *route, fr_str topic, fr_err *err)
-{
-    held *h = context;
-    return h->c->encoding.claim(h->c->encoding.context, route, topic, err);
+    fr_capture *c = context;
+    return fr_encoder_newest(c->encoder, topic);
 }
 
 /* The stream's own reader, while there is no stream; else one beside it. */
@@ -220,9 +217,6 @@ static void make_encoder(held *h)
 {
     fr_encoder_settings settings = h->c->encoding;
     settings.published = published_here;
-    settings.route = route_here;
-    settings.claim = claim_here;
-    settings.context = h;
     held_end_encoder(h);
     h->encoder = fr_encoder_new(&settings, h->c->registry);
     fr_encoder_beside(h->encoder);
@@ -265,15 +259,13 @@ void held_second_stop(held *h)
     if (!s->started || atomic_load(&s->stop))
         return;
     atomic_store(&s->stop, true);
-    if (!atomic_load(&s->over))
-        s->reader->ops->interrupt(s->reader);
+    s->reader->ops->interrupt(s->reader);
 }
 
 void held_second_end(held *h)
 {
     second *s = &h->second;
-    pthread_join(s->thread, NULL);
-    s->started = false;
+    join_thread(s);
     if (s->failed)
         try_later(h, CATCHES_UP, &s->err);
 }
@@ -291,8 +283,7 @@ void held_end(held *h, outlet *o)
     second *s = &h->second;
     if (s->started) {
         held_second_stop(h);
-        pthread_join(s->thread, NULL);
-        s->started = false;
+        join_thread(s);
     }
     for (size_t i = 0; i < h->waiting_count; i++)
         outlet_keep(o, h->waiting[i]); /* messages may still point into it */
@@ -426,6 +417,7 @@ static void join(held *h, held_table *t)
     note_place(h, t);
     t->state = JOINED;
     t->dirty = true;
+    held_mark_released(h, t, false);
     fr_encoder_take(h->encoder, t->space, t->name);
     fr_encoder_pass(c->encoder, t->space, t->name, lsn);
     h->retry_us = FIRST_RETRY_US;

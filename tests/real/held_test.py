@@ -269,6 +269,32 @@ def polled():
     p.close()
 
 
+def cut_while_catching_up():
+    """Its connections end while the table is caught up: it is released still, and nothing comes twice."""
+    p = pipeline(config("block"))
+    with case("held.cut_while_catching_up", p):
+        prepared(p)
+        w = Writers(p)
+        p.sql("alter table a alter column v type bigint")
+        held(p)
+        before = len(p.events("b"))
+        eventually("b goes on", lambda: len(p.events("b")) > before + 300)
+        assert p.stop() == 0
+        p.write(config("evolve"))
+        p.start()
+        cut = 0
+        for _ in range(8):
+            cut += len(p.sql("select pg_terminate_backend(active_pid) from pg_replication_slots where database = %s and active", p.id))
+            time.sleep(0.1)
+        assert cut > 0
+        p.says("public.a goes on: caught up")
+        rows = w.end()
+        p.wait_events("a", 50 + 2 * len(rows))
+        p.wait_events("b", 50 + len(rows))
+        exact(p, rows)
+    p.close()
+
+
 def read_once():
     """A server that cannot be read twice (PostgreSQL before 12): the stream stands still while the table is caught up."""
     p = pipeline(config("block"))
@@ -320,7 +346,7 @@ def dead_letters():
     p.close()
 
 
-CASES = [dead_letters, polled, read_once, ddl_under_load, killed_while_catching_up, within_a_transaction, in_a_snapshot, truncated]
+CASES = [cut_while_catching_up, dead_letters, polled, read_once, ddl_under_load, killed_while_catching_up, within_a_transaction, in_a_snapshot, truncated]
 
 if __name__ == "__main__":
     together([globals()[n] for n in sys.argv[1:]] or CASES)

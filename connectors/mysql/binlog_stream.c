@@ -228,7 +228,7 @@ static fr_rc way_on(const stream_reader *r, fr_err *err)
     if (r->beside && strcmp(err->code, "my.server_id_clash") == 0)
         err->kind = FR_ERR_BUSY;
     if (r->beside && err->kind == FR_ERR_POSITION)
-        fr_fail_hint(err, "freshet snapshot start TABLE reads the table that was held anew");
+        fr_fail_hint(err, "freshet resume TABLE --anew takes a new snapshot of it instead");
     return FR_FAIL;
 }
 

@@ -33,7 +33,7 @@ static const char rest[] =
     "captured columns have a `yes`, and for text when one has not. It is a matter of speed only.\n"
     "\n"
     "A type that is not built in is looked up in the server's catalog when it is first met. A\n"
-    "pseudo-type or a type that was dropped stops the table with `pg.type_unsupported` or\n"
+    "pseudo-type or a type that was dropped ends the source (polled: holds the table) with `pg.type_unsupported` or\n"
     "`pg.type_unknown`; no type is left out silently.\n"
     "\n"
     "## Numbers\n"

@@ -325,7 +325,7 @@ static fr_rc stream_ended(stream_reader *r, fr_err *err)
 static fr_rc way_on(const stream_reader *r, fr_err *err)
 {
     if (r->beside && err->kind == FR_ERR_POSITION)
-        fr_fail_hint(err, "freshet snapshot start TABLE reads the table that was held anew");
+        fr_fail_hint(err, "freshet resume TABLE --anew takes a new snapshot of it instead");
     return FR_FAIL;
 }
 

@@ -91,6 +91,8 @@ bool ahead_work(ahead *a)
     w->encoded = 0;
     a->stuck = b->beside || /* that has an encoder of its own */
                fr_encode(a->c->encoder, b, 0, b->count, &w->encoded, &ignored) == FR_FAIL;
+    if (a->stuck)
+        fr_router_broken(a->c->router, NULL, NULL); /* it is counted in its turn */
     FR_TELL(&a->c->s.observer, stage, 1, (double)(fr_now_us() - began) / 1e6);
     return true;
 }

@@ -19,7 +19,7 @@ static fr_str table_key(fr_arena *a, fr_str space, fr_str name)
     return fr_arena_printf(a, "%.*s.%.*s", FR_ARG(space), FR_ARG(name));
 }
 
-static const fr_snapshot_progress *progress_of(fr_capture *c, fr_str space, fr_str name)
+const fr_snapshot_progress *capture_progress(const fr_capture *c, fr_str space, fr_str name)
 {
     fr_arena *a = fr_arena_new(256);
     const fr_snapshot_progress *p = fr_map_get(c->checkpoint->snapshots, table_key(a, space, name));
@@ -35,7 +35,7 @@ static bool wants(void *context, fr_str space, fr_str name)
         return false;
     if (w->first)
         return true;
-    const fr_snapshot_progress *p = progress_of(w->c, space, name);
+    const fr_snapshot_progress *p = capture_progress(w->c, space, name);
     return p == NULL || p->left_count > 0;
 }
 
@@ -107,7 +107,7 @@ static fr_rc collect(fr_capture *c, outlet *o, snapshot *s, const fr_plan *plan,
         if (outbox != (i < count) || !wants(w, t->space, t->name))
             continue;
         snapshot_add(s, plan, t->space, t->name,
-                     w->first ? NULL : progress_of(c, t->space, t->name));
+                     w->first ? NULL : capture_progress(c, t->space, t->name));
         outlet_known(o, t->space, t->name);
         w->outboxes += outbox;
         if (outbox && !w->first)
@@ -132,7 +132,7 @@ static bool lost_its_place(const fr_snapshot_progress *p)
  * the log is read from where the first view was taken: nobody remembers more. */
 static fr_rc check_outbox(fr_capture *c, fr_str space, fr_str name, fr_err *err)
 {
-    const fr_snapshot_progress *p = progress_of(c, space, name);
+    const fr_snapshot_progress *p = capture_progress(c, space, name);
     if (p == NULL)
         return FR_OK;
     bool lost = lost_its_place(p);
@@ -391,7 +391,7 @@ static fr_rc follow(fr_capture *c, outlet *o, fr_str resume, bool unfinished, fr
     bool waits = false, leave;
     if (unfinished)
         FR_TRY(throttle_look(c->throttle, false, &waits, &leave, err));
-    c->held = waits;
+    c->snapshot_waits = waits;
     if ((unfinished && !waits) || requests_waiting(c->requests))
         return FR_IDLE;
     FR_TRY(held_before(c->held_tables, o, err));
@@ -400,7 +400,7 @@ static fr_rc follow(fr_capture *c, outlet *o, fr_str resume, bool unfinished, fr
     FR_TRY(stream_run(c, o, resume, 0, err));
     if (stopping(c))
         return FR_OK;
-    return c->held || requests_waiting(c->requests) ? FR_IDLE : FR_OK;
+    return c->snapshot_waits || requests_waiting(c->requests) ? FR_IDLE : FR_OK;
 }
 
 /* A slip in an expression is said at the start, and not with the first row that needs it. */
@@ -432,7 +432,7 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
     fr_checkpoint *k = c->checkpoint;
     fr_str resume = k->resume;
     fr_rc rc = FR_OK;
-    c->held = false;
+    c->snapshot_waits = false;
     FR_TRY(check_derived(c, a, err));
     if (!k->has_stream || k->creating) {
         rc = first_start(c, o, a, &resume, err);

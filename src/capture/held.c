@@ -45,6 +45,11 @@ bool held_polled(const held *h, fr_str table)
     return false;
 }
 
+size_t held_waiting(const held *h)
+{
+    return h->waiting_count;
+}
+
 bool held_dirty(const held *h)
 {
     for (size_t i = 0; i < h->count; i++)
@@ -70,6 +75,14 @@ void held_set_text(fr_buf *b, fr_str text)
     }
 }
 
+void held_set_why(held_table *t, const fr_err *why)
+{
+    char text[sizeof(why->text) + sizeof(why->hint) + 8];
+    snprintf(text, sizeof(text), "%s%s%s", why->text, why->hint[0] == '\0' ? "" : "; ", why->hint);
+    held_set_text(&t->code, fr_cstr(why->code));
+    held_set_text(&t->why, fr_cstr(text));
+}
+
 static held_table *add(held *h, fr_str space, fr_str name)
 {
     held_table *t = held_find(h, space, name);
@@ -86,13 +99,11 @@ static held_table *add(held *h, fr_str space, fr_str name)
     return t;
 }
 
-static bool has_unread(const fr_capture *c, const fr_held_fact *f)
+bool held_has_unread(const fr_capture *c, fr_str space, fr_str name)
 {
-    fr_arena *a = fr_arena_new(256);
-    fr_str key = fr_arena_printf(a, "%.*s.%.*s", FR_ARG(f->space), FR_ARG(f->name));
-    const fr_snapshot_progress *p = fr_map_get(c->checkpoint->snapshots, key);
-    fr_arena_free(a);
-    return p == NULL || p->left_count > 0;
+    const fr_table_settings *s = fr_source_match(c->s.source, space, name);
+    const fr_snapshot_progress *p = capture_progress(c, space, name);
+    return s != NULL && s->snapshot_mode == 0 && (p == NULL || p->left_count > 0);
 }
 
 held *held_new(fr_capture *c)
@@ -114,7 +125,7 @@ held *held_new(fr_capture *c)
         t->seen = f->seen;
         t->asked = f->asked;
         t->since_us = f->since_us;
-        t->unread = f->from.len > 0 && has_unread(c, f);
+        t->unread = f->from.len > 0 && held_has_unread(c, f->space, f->name);
     }
     return h;
 }
@@ -146,6 +157,7 @@ void held_free(held *h)
     free(h->taken);
     fr_buf_free(&h->began);
     fr_buf_free(&h->resume);
+    fr_buf_free(&h->txn_id);
     fr_arena_free(h->arena);
     free(h);
 }
@@ -217,6 +229,8 @@ bool held_wants(const held *h, const fr_event *e, const fr_err *why)
     const fr_table_settings *t = fr_source_match(h->c->s.source, e->table->space, e->table->name);
     if (t == NULL)
         return false;
+    if (strcmp(why->code, "held.txn") == 0)
+        return true; /* what is published of it cannot be told: it waits for --anew */
     if (strcmp(why->code, "schema.blocked") == 0)
         return true; /* schema.on_change says so, whatever errors.mode says of rows */
     if (t->errors_mode == FR_ERRORS_STOP)
@@ -239,18 +253,21 @@ bool held_wants(const held *h, const fr_event *e, const fr_err *why)
 
 void held_log(const held *h, const held_table *t, const fr_err *why)
 {
+    fr_buf then = {0};
+    if (strcmp(why->code, "schema.blocked") != 0) /* that is mended in the configuration alone */
+        fr_buf_printf(&then, "; then: freshet resume %s/%.*s.%.*s", h->c->s.source->name,
+                      FR_ARG(t->space), FR_ARG(t->name));
     fr_log(t->asked ? FR_LOG_INFO : FR_LOG_ERROR, h->c->who,
-           "%.*s.%.*s is held, the others go on: %s [%s]; %s; then: freshet resume %s/%.*s.%.*s",
-           FR_ARG(t->space), FR_ARG(t->name), why->text, why->code, fr_err_hint(why),
-           h->c->s.source->name, FR_ARG(t->space), FR_ARG(t->name));
+           "%.*s.%.*s is held, the others go on: %s [%s]; %s%.*s", FR_ARG(t->space),
+           FR_ARG(t->name), why->text, why->code, fr_err_hint(why), (int)then.len,
+           (const char *)then.ptr);
+    fr_buf_free(&then);
 }
 
 void held_put(held *h, fr_str space, fr_str name, const held_place *at, const fr_err *why)
 {
     held_table *t = add(h, space, name);
     bool asked = strcmp(why->code, "operator") == 0;
-    char text[sizeof(why->text) + sizeof(why->hint) + 8];
-    snprintf(text, sizeof(text), "%s%s%s", why->text, why->hint[0] == '\0' ? "" : "; ", why->hint);
     if (t->state == JOINED)
         t->since_us = 0; /* it goes on since; now it is held anew */
     t->state = STAYS;
@@ -262,17 +279,11 @@ void held_put(held *h, fr_str space, fr_str name, const held_place *at, const fr
     t->since_us = t->since_us == 0 ? fr_wall_us() : t->since_us;
     held_set(&t->from, at->from);
     held_set(&t->txn, at->seen > 0 ? at->txn : (fr_str){"", 0});
-    held_set_text(&t->code, fr_cstr(why->code));
-    held_set_text(&t->why, fr_cstr(text));
+    held_set_why(t, why);
     if (h->c->encoder != NULL)
         fr_encoder_pass(h->c->encoder, t->space, t->name, UINT64_MAX);
     held_log(h, t, why);
     held_tell(h, t);
-}
-
-bool held_is_change(fr_op op)
-{
-    return op == FR_OP_INSERT || op == FR_OP_UPDATE || op == FR_OP_DELETE || op == FR_OP_TRUNCATE;
 }
 
 held_place held_place_before(const fr_batch *b, size_t index, fr_str before, const fr_map *rows)
@@ -297,10 +308,21 @@ held_place held_place_before(const fr_batch *b, size_t index, fr_str before, con
         at.txn = b->events[k].txn != NULL ? b->events[k].txn->id : at.txn;
     for (; i < index; i++) {
         const fr_table *t = b->events[i].table;
-        at.seen += t != NULL && held_is_change(b->events[i].op) &&
+        at.seen += t != NULL && fr_op_is_change(b->events[i].op) &&
                    fr_str_eq(t->name, e->table->name) && fr_str_eq(t->space, e->table->space);
     }
     return at;
+}
+
+static void add_rows(fr_map *rows, const fr_table *t, uintptr_t more)
+{
+    if (t == NULL)
+        return;
+    fr_arena *a = fr_arena_new(256);
+    fr_str key = fr_arena_printf(a, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
+    uintptr_t n = (uintptr_t)fr_map_get(rows, key);
+    fr_map_set(rows, key, (void *)(n + more)); /* NOLINT: a number */
+    fr_arena_free(a);
 }
 
 void held_count_rows(fr_map **rows, const fr_batch *b, size_t from, bool in_txn)
@@ -310,17 +332,18 @@ void held_count_rows(fr_map **rows, const fr_batch *b, size_t from, bool in_txn)
         fr_map_free(*rows, NULL);
         *rows = fr_map_new();
     }
-    fr_arena *a = fr_arena_new(256);
+    const fr_table *last = NULL;
+    uintptr_t run = 0; /* rows of one table often come together */
     for (size_t i = from; in_txn && i < b->count; i++) {
         const fr_table *t = b->events[i].table;
-        if (t == NULL || !held_is_change(b->events[i].op))
+        if (t == NULL || !fr_op_is_change(b->events[i].op))
             continue;
-        fr_str key = fr_arena_printf(a, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name));
-        uintptr_t n = (uintptr_t)fr_map_get(*rows, key);
-        fr_map_set(*rows, key, (void *)(n + 1)); /* NOLINT: a number */
-        fr_arena_reset(a);
+        if (t != last)
+            add_rows(*rows, last, run);
+        run = t == last ? run + 1 : 1;
+        last = t;
     }
-    fr_arena_free(a);
+    add_rows(*rows, last, run);
 }
 
 /* ---- records ---- */

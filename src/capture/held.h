@@ -40,7 +40,7 @@ struct held {
     second second;
     fr_buf began;       /* where the stream began in this run */
     fr_buf resume;      /* the second reader's newest whole transaction that is taken in */
-    char txn_id[64];    /* that it is in; empty: none */
+    fr_buf txn_id;      /* that it is in; empty: none */
     fr_batch **waiting; /* its batches, in order */
     size_t *taken;      /* of each: so many events are produced */
     size_t waiting_count, waiting_cap;
@@ -49,12 +49,14 @@ struct held {
 };
 
 held_table *held_find(const held *h, fr_str space, fr_str name);
-bool held_is_change(fr_op op);
 bool held_any_is(const held *h, held_state state);
 /* Orders two places of the source's log. */
 int held_compare(const held *h, fr_str a, fr_str b);
 void held_set(fr_buf *b, fr_str text);
 void held_set_text(fr_buf *b, fr_str text); /* of an error: what is no text is not kept */
+void held_set_why(held_table *t, const fr_err *why);
+/* Its snapshot is not through, or was asked for. */
+bool held_has_unread(const fr_capture *c, fr_str space, fr_str name);
 void held_tell(const held *h, const held_table *t);
 void held_tell_all(held *h); /* now and then */
 void held_log(const held *h, const held_table *t, const fr_err *why);

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct hold { /* what somebody asked for */
-    struct hold *next;
+typedef struct ask { /* what somebody asked for */
+    struct ask *next;
     char *space, *name, *why; /* why NULL: to release it */
     bool anew;
-} hold;
+} ask;
 
 struct holds {
-    hold *first, **last;
+    ask *first, **last;
     atomic_bool waiting;
     bool tried; /* this process has released what errors held */
     fr_map
@@ -27,7 +27,7 @@ holds *holds_new(void)
     return q;
 }
 
-static void hold_free(hold *a)
+static void ask_free(ask *a)
 {
     free(a->space);
     free(a->name);
@@ -38,9 +38,9 @@ static void hold_free(hold *a)
 void holds_free(holds *q)
 {
     while (q->first != NULL) {
-        hold *a = q->first;
+        ask *a = q->first;
         q->first = a->next;
-        hold_free(a);
+        ask_free(a);
     }
     fr_map_free(q->released, NULL);
     free(q);
@@ -82,9 +82,9 @@ static char *text_of(fr_str s)
     return text;
 }
 
-static void ask(fr_capture *c, fr_str space, fr_str name, const fr_str *why, bool anew)
+static void note(fr_capture *c, fr_str space, fr_str name, const fr_str *why, bool anew)
 {
-    hold *a = fr_malloc(sizeof(*a));
+    ask *a = fr_malloc(sizeof(*a));
     a->space = text_of(space);
     a->name = text_of(name);
     a->why = why == NULL ? NULL : text_of(*why);
@@ -100,12 +100,12 @@ static void ask(fr_capture *c, fr_str space, fr_str name, const fr_str *why, boo
 
 void fr_capture_hold(fr_capture *c, fr_str space, fr_str name, fr_str why)
 {
-    ask(c, space, name, &why, false);
+    note(c, space, name, &why, false);
 }
 
 void fr_capture_release(fr_capture *c, fr_str space, fr_str name, bool anew)
 {
-    ask(c, space, name, NULL, anew);
+    note(c, space, name, NULL, anew);
 }
 
 /* ---- what was asked for ---- */
@@ -119,7 +119,7 @@ static fr_str next_place(const held *h, const outlet *o, const held_table *t)
     return at;
 }
 
-static void hold_asked(held *h, const outlet *o, const hold *a)
+static void hold_asked(held *h, const outlet *o, const ask *a)
 {
     fr_err why;
     fr_str space = fr_cstr(a->space), name = fr_cstr(a->name);
@@ -166,11 +166,26 @@ static fr_rc begin_anew(held *h, outlet *o, held_table *t, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc release_asked(held *h, outlet *o, const hold *a, fr_err *err)
+/* As `snapshot start` has it. */
+static bool can_begin_anew(const held *h, const held_table *t)
+{
+    const fr_table_settings *s = fr_source_match(h->c->s.source, t->space, t->name);
+    return s != NULL && s->snapshot_mode == 0 && !s->outbox.on;
+}
+
+static fr_rc release_asked(held *h, outlet *o, const ask *a, fr_err *err)
 {
     held_table *t = held_find(h, fr_cstr(a->space), fr_cstr(a->name));
     if (t == NULL || t->state == JOINED)
         return FR_OK;
+    if (a->anew && t->from.len > 0 && !can_begin_anew(h, t)) {
+        fr_log(
+            FR_LOG_WARN, h->c->who,
+            "%.*s.%.*s stays held: there is no new snapshot of an outbox, or where snapshot.mode "
+            "is never",
+            FR_ARG(t->space), FR_ARG(t->name));
+        return FR_OK;
+    }
     if (a->anew && t->from.len > 0) {
         if (t->state == CATCHES_UP)
             fr_encoder_take(h->encoder, t->space, t->name);
@@ -192,9 +207,9 @@ static fr_rc release_asked(held *h, outlet *o, const hold *a, fr_err *err)
 }
 
 /* This run has failed: the next one is asked again, before what came meanwhile. */
-static void put_back(fr_capture *c, hold *all)
+static void put_back(fr_capture *c, ask *all)
 {
-    hold *last = all;
+    ask *last = all;
     while (last->next != NULL)
         last = last->next;
     pthread_mutex_lock(&c->lock);
@@ -210,13 +225,13 @@ static fr_rc take_asked(held *h, outlet *o, fr_err *err)
 {
     fr_capture *c = h->c;
     pthread_mutex_lock(&c->lock);
-    hold *all = c->holds->first;
+    ask *all = c->holds->first;
     c->holds->first = NULL;
     c->holds->last = &c->holds->first;
     atomic_store(&c->holds->waiting, false);
     pthread_mutex_unlock(&c->lock);
     while (all != NULL) {
-        hold *a = all;
+        ask *a = all;
         if (a->why != NULL) {
             hold_asked(h, o, a);
         } else if (release_asked(h, o, a, err) == FR_FAIL) {
@@ -224,7 +239,7 @@ static fr_rc take_asked(held *h, outlet *o, fr_err *err)
             return FR_FAIL;
         }
         all = a->next;
-        hold_free(a);
+        ask_free(a);
     }
     return FR_OK;
 }

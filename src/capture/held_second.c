@@ -167,8 +167,7 @@ static void give_up(held *h, held_state was, const fr_err *why)
         t->state = STAYS;
         t->dirty = true;
         held_mark_released(h, t, false);
-        held_set_text(&t->code, fr_cstr(why->code));
-        held_set_text(&t->why, fr_cstr(why->text));
+        held_set_why(t, why);
         held_log(h, t, why);
         held_tell(h, t);
     }
@@ -178,7 +177,8 @@ static void give_up(held *h, held_state was, const fr_err *why)
 static void try_later(held *h, held_state was, fr_err *why)
 {
     if (why->kind == FR_ERR_POSITION || why->kind == FR_ERR_CONFIG || why->kind == FR_ERR_DATA) {
-        fr_fail_hint(why, "freshet resume TABLE --anew takes a new snapshot of it instead");
+        if (why->hint[0] == '\0')
+            fr_fail_hint(why, "freshet resume TABLE --anew takes a new snapshot of it instead");
         give_up(h, was, why);
         return;
     }
@@ -243,7 +243,7 @@ void held_second_begin(held *h)
     }
     make_encoder(h);
     held_set(&h->resume, fr_buf_view(&first->from));
-    h->txn_id[0] = '\0';
+    h->txn_id.len = 0;
     choose(h, first);
     if (fr_thread_start(&s->thread, second_thread, s, &err) == FR_FAIL) {
         s->reader->ops->close(s->reader);
@@ -288,6 +288,7 @@ void held_end(held *h, outlet *o)
     for (size_t i = 0; i < h->waiting_count; i++)
         outlet_keep(o, h->waiting[i]); /* messages may still point into it */
     h->waiting_count = 0;
+    atomic_store(&s->ahead, 0); /* what is in the queue goes back with it */
     free(s->keys);
     s->keys = NULL;
     for (size_t i = 0; i < h->count; i++)
@@ -330,7 +331,7 @@ static void note_place(held *h, held_table *t)
         t->now_seen <= t->seen)
         return;
     held_set(&t->from, fr_buf_view(&h->resume));
-    held_set(&t->txn, t->now_seen > 0 ? fr_cstr(h->txn_id) : (fr_str){"", 0});
+    held_set(&t->txn, t->now_seen > 0 ? fr_buf_view(&h->txn_id) : (fr_str){"", 0});
     t->seen = t->now_seen;
     t->dirty = true;
 }
@@ -351,8 +352,9 @@ static void walk(held *h, const fr_batch *b, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
         const fr_event *e = &b->events[i];
-        if (e->table != NULL && held_is_change(e->op) && e->txn != NULL) {
-            snprintf(h->txn_id, sizeof(h->txn_id), "%.*s", FR_ARG(e->txn->id));
+        if (e->table != NULL && fr_op_is_change(e->op) && e->txn != NULL) {
+            if (!fr_str_eq(fr_buf_view(&h->txn_id), e->txn->id))
+                held_set(&h->txn_id, e->txn->id);
             held_table *t = held_find(h, e->table->space, e->table->name);
             if (t != NULL)
                 t->now_seen++;
@@ -360,7 +362,7 @@ static void walk(held *h, const fr_batch *b, size_t from, size_t to)
         if (!is_place(e))
             continue;
         held_set(&h->resume, e->position.resume);
-        h->txn_id[0] = '\0';
+        h->txn_id.len = 0;
         for (size_t k = 0; k < h->count; k++)
             h->tables[k]->now_seen = 0;
     }
@@ -378,7 +380,7 @@ void held_again(held *h, const fr_batch *b, size_t index, const fr_err *why)
     const fr_table *table = b->events[index].table;
     held_table *t = held_find(h, table->space, table->name);
     size_t from = h->taken[0];
-    fr_str resume = fr_buf_view(&h->resume), txn = fr_cstr(h->txn_id);
+    fr_str resume = fr_buf_view(&h->resume), txn = fr_buf_view(&h->txn_id);
     uint64_t seen = t->now_seen;
     for (size_t i = from; i < index; i++) {
         const fr_event *e = &b->events[i];
@@ -388,7 +390,7 @@ void held_again(held *h, const fr_batch *b, size_t index, const fr_err *why)
             resume = e->position.resume;
             seen = 0;
         }
-        seen += e->table != NULL && held_is_change(e->op) && fr_str_eq(e->table->name, t->name) &&
+        seen += e->table != NULL && fr_op_is_change(e->op) && fr_str_eq(e->table->name, t->name) &&
                 fr_str_eq(e->table->space, t->space);
     }
     if (held_compare(h, resume, fr_buf_view(&t->from)) == 0 && seen < t->seen) {
@@ -411,7 +413,7 @@ static void join(held *h, held_table *t)
     fr_str place = fr_buf_view(&h->resume);
     uint64_t last = 0, count, lsn = c->source->ops->resume_lsn(c->source, place);
     (void)fr_encoder_passed(c->encoder, t->space, t->name, &last, &count);
-    if (h->txn_id[0] != '\0' || lsn <= last || held_compare(h, place, fr_buf_view(&h->began)) < 0 ||
+    if (h->txn_id.len > 0 || lsn <= last || held_compare(h, place, fr_buf_view(&h->began)) < 0 ||
         is_behind(h, t) || is_within(h, t))
         return;
     note_place(h, t);
@@ -422,7 +424,7 @@ static void join(held *h, held_table *t)
     fr_encoder_pass(c->encoder, t->space, t->name, lsn);
     h->retry_us = FIRST_RETRY_US;
     held_released(h, t, "caught up, and published by the stream again");
-    if (t->unread) {
+    if (t->unread || held_has_unread(c, t->space, t->name)) {
         t->unread = false;
         requests_reopen(c->requests); /* the rest of its snapshot */
     }
@@ -476,7 +478,7 @@ fr_rc held_advance(held *h, outlet *o, bool *moved, fr_err *err)
         place--;
     FR_TRY(publish(h, o, b, from, place, err));
     /* What comes next is behind the stream's position: all that is before it has been read. */
-    if (place == to && to < b->count && h->txn_id[0] == '\0' &&
+    if (place == to && to < b->count && h->txn_id.len == 0 &&
         held_compare(h, fr_buf_view(&h->resume), position) < 0)
         held_set(&h->resume, position);
     held_join(h);

@@ -46,7 +46,7 @@ struct fr_capture {
     held *held_tables;  /* of this run; the publisher's */
     fr_said *said;      /* about topics, over all runs */
     int64_t run_began_us;
-    bool held;              /* a snapshot waits: the stream is followed until it may go on */
+    bool snapshot_waits;    /* a snapshot waits: the stream is followed until it may go on */
     fr_queue *filled;       /* batches, reader -> publisher */
     fr_reader *reader;      /* the stream's, while there is one; for interrupt */
     atomic_bool committing; /* the publisher waits for the broker, and not for batches */
@@ -69,6 +69,8 @@ static inline bool stopping(fr_capture *c)
 
 /* capture.c */
 fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err);
+/* Of the table's snapshot, as of the start of this run; NULL: none. */
+const fr_snapshot_progress *capture_progress(const fr_capture *c, fr_str space, fr_str name);
 fr_rc capture_next_epoch(fr_str resume, uint32_t *out, fr_err *err);
 
 /* outlet.c: from filled batches to committed Kafka transactions. */
@@ -231,7 +233,7 @@ void requests_taken(requests *r); /* the run has begun anew, where nothing else 
 fr_rc requests_take(fr_capture *c, outlet *o, fr_err *err);
 
 /* held.c: tables that the source goes on without (decision 24), and what catches them up beside it
- * (decision 42). The publisher's thread, but for held_fill's. */
+ * (decision 42). The publisher's thread. */
 held *held_new(fr_capture *c); /* as the checkpoint has them */
 void held_free(held *h);
 bool held_any(const held *h);
@@ -239,6 +241,7 @@ bool held_any(const held *h);
 bool held_is(const held *h, fr_str space, fr_str name);
 bool held_polled(const held *h, fr_str table); /* the same of "space.table" */
 bool held_dirty(const held *h);                /* some record waits for a commit */
+size_t held_waiting(const held *h);            /* batches that wait for the stream to come as far */
 /* The encoder of this run is there; tables that an error held are released at the first run of a
  * process: what stood in their way may be mended. */
 void held_begin(held *h);
@@ -283,8 +286,8 @@ holds *holds_new(void);
 void holds_free(holds *q);
 
 /* stream.c: follow the log from resume. stop_lsn 0: until stopping, until a snapshot is asked
- * for, or, when one is held back (c->held), until that may go on; else until all commits below it
- * were taken. */
+ * for, or, when one is held back (c->snapshot_waits), until that may go on; else until all commits
+ * below it were taken. */
 fr_rc stream_run(fr_capture *c, outlet *o, fr_str resume, uint64_t stop_lsn, fr_err *err);
 
 #endif

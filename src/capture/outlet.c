@@ -4,8 +4,8 @@
 
 struct outlet {
     fr_capture *c;
-    fr_batch **held; /* all that the open Kafka transaction, or the last batch, points to */
-    size_t held_count, held_cap, held_weight; /* weight: in ordinary batches */
+    fr_batch **kept; /* all that the open Kafka transaction, or the last batch, points to */
+    size_t kept_count, kept_cap, kept_weight; /* weight: in ordinary batches */
     uint64_t events, bytes;                   /* in the open Kafka transaction */
     int64_t opened_us;                        /* 0: none is open */
     int64_t last_close_us, commit_us;         /* commit_us: how long one takes, smoothed */
@@ -69,9 +69,9 @@ void outlet_free(outlet *o)
     if (o == NULL)
         return;
     ahead_free(o->ahead);
-    for (size_t i = 0; i < o->held_count; i++)
-        fr_pool_give(o->c->pool, o->held[i]);
-    free(o->held);
+    for (size_t i = 0; i < o->kept_count; i++)
+        fr_pool_give(o->c->pool, o->kept[i]);
+    free(o->kept);
     fr_buf_free(&o->resume);
     fr_buf_free(&o->before);
     fr_map_free(o->rows, NULL);
@@ -228,14 +228,14 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
     return fr_publisher_record(p, &r, err);
 }
 
-static void hold(outlet *o, fr_batch *b)
+static void keep_batch(outlet *o, fr_batch *b)
 {
-    if (o->held_count == o->held_cap) {
-        o->held_cap = o->held_cap == 0 ? 32 : 2 * o->held_cap;
-        o->held = fr_realloc(o->held, o->held_cap * sizeof(*o->held));
+    if (o->kept_count == o->kept_cap) {
+        o->kept_cap = o->kept_cap == 0 ? 32 : 2 * o->kept_cap;
+        o->kept = fr_realloc(o->kept, o->kept_cap * sizeof(*o->kept));
     }
-    o->held[o->held_count++] = b;
-    o->held_weight += b->weight;
+    o->kept[o->kept_count++] = b;
+    o->kept_weight += b->weight;
 }
 
 /* After a commit: what was in it is acknowledged. */
@@ -243,12 +243,12 @@ static void acknowledged(outlet *o, fr_batch *keep)
 {
     fr_capture *c = o->c;
     const fr_observer *ob = &c->s.observer;
-    for (size_t i = 0; i < o->held_count; i++)
-        if (o->held[i] != keep)
-            fr_pool_give(c->pool, o->held[i]);
-    o->held_count = o->held_weight = 0;
+    for (size_t i = 0; i < o->kept_count; i++)
+        if (o->kept[i] != keep)
+            fr_pool_give(c->pool, o->kept[i]);
+    o->kept_count = o->kept_weight = 0;
     if (keep != NULL)
-        hold(o, keep);
+        keep_batch(o, keep);
     pthread_mutex_lock(&c->lock);
     c->safe.len = 0;
     fr_buf_str(&c->safe, fr_buf_view(&o->resume));
@@ -360,8 +360,7 @@ fr_rc outlet_ends(outlet *o, fr_err *err)
 
 static bool is_row(fr_op op)
 {
-    return op == FR_OP_INSERT || op == FR_OP_UPDATE || op == FR_OP_DELETE || op == FR_OP_TRUNCATE ||
-           op == FR_OP_MESSAGE;
+    return fr_op_is_change(op) || op == FR_OP_MESSAGE;
 }
 
 static void count_event(outlet *o, const fr_event *e)
@@ -443,6 +442,7 @@ static fr_rc hold_from(outlet *o, fr_batch *b, size_t index, fr_err *err)
     const fr_event *e = &b->events[index];
     if (o->skipping || !held_wants(h, e, err))
         return FR_FAIL;
+    fr_router_broken(o->c->router, o->c->s.observer.broken, o->c->s.observer.part);
     if (b->beside) {
         held_again(h, b, index, err);
         return FR_OK;
@@ -466,8 +466,10 @@ static fr_rc encode_rest(outlet *o, fr_batch *b, size_t to, fr_err *err)
 {
     while (o->encoded < b->count &&
            fr_encode(o->c->encoder, b, o->encoded, b->count, &o->encoded, err) == FR_FAIL) {
-        if (o->encoded >= to)
+        if (o->encoded >= to) {
+            fr_router_broken(o->c->router, NULL, NULL);
             return FR_OK;
+        }
         FR_TRY(hold_from(o, b, o->encoded, err));
     }
     return FR_OK;
@@ -622,14 +624,14 @@ static bool must_split(const outlet *o)
            ((o->txn_events >= (uint64_t)k->max_events && o->events >= (uint64_t)k->max_events) ||
             (o->txn_bytes >= (uint64_t)k->max_bytes && o->bytes >= (uint64_t)k->max_bytes) ||
             fr_now_us() - o->opened_us >= 15000000 ||
-            o->held_weight + 1 >= fr_pool_size(o->c->pool));
+            o->kept_weight + held_waiting(o->c->held_tables) + 1 >= fr_pool_size(o->c->pool));
 }
 
 /* Between two source transactions: closed early enough that the next one has room to fit. */
 static bool should_close(const outlet *o)
 {
-    return over_limit(o) || (o->opened_us != 0 && o->held_count > 1 &&
-                             2 * o->held_weight >= fr_pool_size(o->c->pool));
+    return over_limit(o) || (o->opened_us != 0 && o->kept_count > 1 &&
+                             2 * o->kept_weight >= fr_pool_size(o->c->pool));
 }
 
 static void note_before(outlet *o)
@@ -747,7 +749,7 @@ void outlet_keep(outlet *o, fr_batch *b)
     if (o->opened_us == 0)
         fr_pool_give(o->c->pool, b); /* it made no message */
     else
-        hold(o, b);
+        keep_batch(o, b);
 }
 
 fr_rc outlet_take(outlet *o, fr_batch *b, fr_err *err)
@@ -756,14 +758,14 @@ fr_rc outlet_take(outlet *o, fr_batch *b, fr_err *err)
         held_take(o->c->held_tables, b);
         return FR_OK;
     }
-    hold(o, b);
+    keep_batch(o, b);
     FR_TRY(b->polled.len > 0 ? take_polled(o, b, err)
            : b->chunk != 0   ? take_chunk(o, b, err)
                              : take_stream(o, b, err));
-    if (o->opened_us == 0 && o->held_count > 0) { /* it made no message: nothing points to it */
-        for (size_t i = 0; i < o->held_count; i++)
-            fr_pool_give(o->c->pool, o->held[i]);
-        o->held_count = o->held_weight = 0;
+    if (o->opened_us == 0 && o->kept_count > 0) { /* it made no message: nothing points to it */
+        for (size_t i = 0; i < o->kept_count; i++)
+            fr_pool_give(o->c->pool, o->kept[i]);
+        o->kept_count = o->kept_weight = 0;
     }
     return FR_OK;
 }

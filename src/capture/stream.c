@@ -236,7 +236,7 @@ static void *status_thread(void *context)
 /* While a snapshot is held back the state says so, and why. */
 static void tell_streaming(stream *s)
 {
-    if (s->stop_lsn != 0 || s->streaming || s->c->held)
+    if (s->stop_lsn != 0 || s->streaming || s->c->snapshot_waits)
         return;
     s->streaming = true;
     FR_TELL(&s->c->s.observer, state, FR_STATE_STREAMING, NULL);
@@ -268,7 +268,7 @@ static fr_rc look_at_snapshots(stream *s, fr_err *err)
         return FR_OK;
     if (requests_waiting(s->c->requests))
         atomic_store(&s->stop, true);
-    if (!s->c->held)
+    if (!s->c->snapshot_waits)
         return FR_OK;
     FR_TRY(throttle_look(s->c->throttle, false, &waits, &leave, err));
     if (!waits)
@@ -373,7 +373,7 @@ fr_rc stream_run(fr_capture *c, outlet *o, fr_str resume, uint64_t stop_lsn, fr_
     stream s = {.c = c, .stop_lsn = stop_lsn};
     fr_reader *r = NULL;
     FR_TRY(c->source->ops->read_stream(c->source, resume, &r, err));
-    if (!c->held || stop_lsn != 0)
+    if (!c->snapshot_waits || stop_lsn != 0)
         FR_TELL(&c->s.observer, state, FR_STATE_CATCHING_UP, NULL);
     fr_log(FR_LOG_INFO, c->who, "stream from %.*s", FR_ARG(resume));
     c->filled = fr_queue_new(fr_pool_size(c->pool));

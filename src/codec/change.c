@@ -33,7 +33,9 @@ static fr_rc refuse(const fr_route *route, const char *key, int policy, fr_str c
     fr_fail(err, FR_ERR_SCHEMA, "table %.*s.%.*s: %.*s: schema.on_change.%s says %s",
             FR_ARG(t->space), FR_ARG(t->name), FR_ARG(columns), key, stop ? "stop" : "block");
     fr_fail_code(err, stop ? "schema.on_change" : "schema.blocked");
-    return fr_fail_hint(err, "tell the consumers, then set schema.on_change.%s: evolve", key);
+    return fr_fail_hint(
+        err, "tell the consumers, then set schema.on_change.%s: evolve, and start freshet again",
+        key);
 }
 
 static fr_str listed(fr_arena *a, fr_str list, const char *sign, fr_str name)

@@ -65,11 +65,6 @@ void fr_encoder_only(fr_encoder *e, fr_str space, fr_str name, uint64_t from, fr
     p->seen = seen;
 }
 
-static bool is_change(fr_op op)
-{
-    return op == FR_OP_INSERT || op == FR_OP_UPDATE || op == FR_OP_DELETE || op == FR_OP_TRUNCATE;
-}
-
 /* What is published of a transaction that was left in its middle. */
 static fr_rc pass_seen(fr_passing *p, const fr_event *event, fr_err *err)
 {
@@ -80,7 +75,8 @@ static fr_rc pass_seen(fr_passing *p, const fr_event *event, fr_err *err)
                 FR_ARG(p->space), FR_ARG(p->name), FR_ARG(p->txn),
                 event->txn == NULL ? 0 : (int)event->txn->id.len,
                 event->txn == NULL ? "" : event->txn->id.ptr);
-        return fr_fail_code(err, "held.txn");
+        fr_fail_code(err, "held.txn");
+        return fr_fail_hint(err, "freshet resume TABLE --anew takes a new snapshot of it");
     }
     p->seen--;
     return FR_END;
@@ -98,14 +94,14 @@ bool fr_encoder_leaves(const fr_encoder *e, const fr_event *event, bool *later)
     if (p == NULL || lsn < p->from || lsn >= p->below)
         return true;
     *later = p->seen > 0; /* the next of them may be one that is not */
-    return *later && is_change(event->op);
+    return *later && fr_op_is_change(event->op);
 }
 
 fr_rc fr_encoder_passes(fr_encoder *e, const fr_event *event, fr_err *err)
 {
     fr_passing *p = find(e, event->table->space, event->table->name);
     uint64_t lsn = event->position.lsn;
-    bool change = is_change(event->op);
+    bool change = fr_op_is_change(event->op);
     fr_rc rc = FR_OK;
     if (e->beside) {
         if (p == NULL || lsn < p->from || lsn >= p->below)

@@ -51,7 +51,7 @@ typedef struct fr_polled_status {
 /* A table of a source, or a topic of a sink, that waits while the others go on. Texts are borrowed.
  */
 typedef struct fr_held_status {
-    const char *code; /* of the error, "schema.on_change"; "operator": somebody asked for it */
+    const char *code; /* of the error, "schema.blocked"; "operator": somebody asked for it */
     const char *why;  /* what it waits for, and what to do: one line */
     const char *from; /* the position from which it is caught up */
     int64_t since_us; /* wall */

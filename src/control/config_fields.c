@@ -440,7 +440,7 @@ static const fr_option sink_options[] = {
     CHOICE("write.deletes", AT(fr_sink_settings, deletes), "hard",
            CHOICES("hard", "soft", "ignore"), "What a delete does to the row."),
     CHOICE("write.truncate", AT(fr_sink_settings, truncate), "block",
-           CHOICES("block", "apply", "ignore"), "What op t does: block is an error."),
+           CHOICES("block", "apply", "ignore"), "What op t does: block (an error, errors.mode decides), apply (empty the target), ignore."),
     INT("write.batch", AT(fr_sink_settings, batch_rows), "1000", 1, 10000000,
         "Rows of one target transaction."),
     TIME("write.every", AT(fr_sink_settings, every_us), "1s", MS, HOUR, "Or earlier."),
@@ -480,7 +480,7 @@ static const fr_option test_options[] = {
      .flags = FR_REQUIRED},
     CHOICE("given.op", AT(fr_test_fields, op), "insert",
            CHOICES("insert", "update", "delete", "read"),
-           "What happens to the row; read: a snapshot meets it."),
+           "What happens to the row; read: a snapshot or a poll meets it."),
     MAP("given.types", AT(fr_test_fields, types),
         "Column to type, as a CREATE TABLE of the source's database has it: numeric(10,2), "
         "bigint primary key, text not null."),

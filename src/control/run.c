@@ -317,6 +317,9 @@ static fr_rc on_will_asked(void *context, const fr_http_will *q, fr_will *w, fr_
     w->at_us = fr_wall_us();
     FR_TRY(fr_target_find(d->config, q->name, q->of, &w->target, err));
     FR_TRY(fr_will_sound(w, err));
+    fr_config_place place;
+    if (w->anew)
+        FR_TRY(fr_config_snapshot_table(d->config, q->name, &place, err));
     fr_arena *a = fr_arena_new(0);
     fr_follow_ask(d->follow, fr_will_key(a, &w->target), fr_will_value(a, w));
     fr_arena_free(a);

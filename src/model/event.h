@@ -19,6 +19,12 @@ typedef enum fr_op {
     FR_OP_HEARTBEAT, /* nothing changed, but the position (resume) moved             */
 } fr_op;
 
+/* A change of a table's rows. */
+static inline bool fr_op_is_change(fr_op op)
+{
+    return op == FR_OP_INSERT || op == FR_OP_UPDATE || op == FR_OP_DELETE || op == FR_OP_TRUNCATE;
+}
+
 typedef struct fr_txn { /* copied into each batch that the transaction reaches */
     fr_str id;          /* xid or GTID */
     int64_t commit_us;  /* when the source committed; microseconds since 1970 */

@@ -554,17 +554,18 @@ void fr_router_broken(fr_router *r,
 {
     size_t at = 0;
     void *value;
-    while (tell != NULL && fr_map_next(r->judged, &at, NULL, &value)) {
+    while (fr_map_next(r->judged, &at, NULL, &value)) {
         const fr_route *route = value;
         const fr_table *t = route->source;
         fr_str rule;
         uint64_t n;
         if (route->pin != NULL && *route->pin->broken > 0) {
-            tell(part, t->space, t->name, FR_STR("contract"), *route->pin->broken);
+            if (tell != NULL)
+                tell(part, t->space, t->name, FR_STR("contract"), *route->pin->broken);
             *route->pin->broken = 0;
         }
         for (size_t i = 0; fr_rules_broken(route->rules, i, &rule, &n); i++)
-            if (n > 0)
+            if (n > 0 && tell != NULL)
                 tell(part, t->space, t->name, rule, n);
     }
 }

@@ -15,8 +15,8 @@ fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out,
 /* A row of this outbox names a topic: DATA when it may not write there, which is when the topic is
  * one of freshet's or Kafka's own, takes dead letters, or belongs to another table. */
 fr_rc fr_router_claim(fr_router *r, const fr_route *route, fr_str topic, fr_err *err);
-/* What rules and contracts have kept back since the last call; the contract's rule is called
- * "contract". */
+/* What rules and contracts have kept back since the last call (tell NULL: that did not count, and
+ * is forgotten); the contract's rule is called "contract". */
 void fr_router_broken(fr_router *r,
                       void (*tell)(void *part, fr_str space, fr_str table, fr_str rule, uint64_t n),
                       void *part);

@@ -145,6 +145,8 @@ static bool read_date(fr_str *text, int64_t *days)
         t.ptr[7] != '-' || m < 1 || m > 12 || d < 1 || d > most[m - 1])
         return false;
     *days = fr_days_from_civil(y, m, d);
+    if (m == 2 && d == 29 && *days == fr_days_from_civil(y, 3, 1))
+        return false; /* no leap year */
     *text = (fr_str){t.ptr + 10, t.len - 10};
     return true;
 }

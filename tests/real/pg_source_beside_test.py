@@ -78,7 +78,7 @@ def first_goes_on_confirming(d):
     r = p.fine()
     expect([x["after"]["id"] for x in said(r.lines, "beside") if x["op"] == "c"], list(range(5, 40)), "rows")
     refused = d.probe("beside-only").fails("POSITION", "pg.slot_ahead")
-    expect("freshet snapshot start" in refused["hint"], True, refused["hint"])
+    expect("freshet resume TABLE --anew" in refused["hint"], True, refused["hint"])
     no_copies(d, "after a refusal")
 
 
@@ -177,7 +177,7 @@ def a_slot_that_was_lost():
         until("the slot is lost", lambda: d.one("SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s",
                                                 d.slot) == "lost")
         e = d.probe("beside-only").fails("POSITION", "pg.slot_lost")
-        expect("freshet snapshot start" in e["hint"], True, e)
+        expect("freshet resume TABLE --anew" in e["hint"], True, e)
         d.conn.close()
     finally:
         s.close()

@@ -67,7 +67,7 @@ static void example_is_understood(void **state)
     assert_non_null(t);
     assert_string_equal(t->topic, "erp.orders");
     assert_int_equal(t->schema_compat, FR_COMPAT_FULL_TRANSITIVE);
-    assert_int_equal(t->errors_mode, FR_ERRORS_STOP);
+    assert_int_equal(t->errors_mode, FR_ERRORS_BLOCK);
     assert_string_equal(t->errors_topic, "freshet.legacy-erp.dlq");
     assert_int_equal(t->snapshot_chunk, 20000);
     assert_int_equal(t->pii.count, 2);

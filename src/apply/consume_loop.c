@@ -137,6 +137,7 @@ static fr_rc tend_holds(fr_apply *a, int64_t now, int64_t *next_count_us, fr_err
 
 fr_rc consume_open(fr_apply *a, fr_err *err)
 {
+    fr_holds_uncount(a->holds, NULL); /* of a run before */
     fr_arena *arena = fr_arena_new(0);
     char group[192];
     snprintf(group, sizeof(group), "freshet.%s.%s", a->s.sink->pipeline, a->s.sink->name);

@@ -90,14 +90,6 @@ void fr_cuts_add_to(const fr_cuts *c, fr_offsets *o)
     }
 }
 
-bool fr_cuts_news(const fr_cuts *c)
-{
-    for (size_t i = 0; i < c->count; i++)
-        if (!c->items[i].stored)
-            return true;
-    return false;
-}
-
 void fr_cuts_stored(fr_cuts *c)
 {
     for (size_t i = 0; i < c->count; i++)

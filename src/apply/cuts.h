@@ -23,11 +23,11 @@ void fr_cuts_free(fr_cuts *c);
  * that made no event (the tombstone of a delete) only those behind one that was taken out. The
  * order of what stays is kept; events that go become heartbeats without a topic. How many. */
 size_t fr_cuts_leave_out(fr_cuts *c, fr_batch *b, fr_str topic, size_t from_message);
+bool fr_cuts_is_of(const fr_event *e, const fr_message *m); /* it was made of this message */
 /* The offsets that the target does not know yet: o, which has room for all, says the same or
  * less of them. */
 void fr_cuts_add_to(const fr_cuts *c, fr_offsets *o);
-bool fr_cuts_news(const fr_cuts *c); /* there are some */
-void fr_cuts_stored(fr_cuts *c);     /* they were committed */
+void fr_cuts_stored(fr_cuts *c); /* they were committed */
 /* These partitions are read again from where the target has them. */
 void fr_cuts_forget(fr_cuts *c, const fr_offsets *claimed);
 

@@ -53,8 +53,12 @@ static void free_hold(void *value)
 
 void fr_holds_free(fr_holds *h)
 {
+    size_t i = 0;
+    fr_str topic;
     if (h == NULL)
         return;
+    while (fr_map_next(h->by_topic, &i, &topic, NULL))
+        FR_TELL(h->observer, held, FR_STR(""), topic, NULL);
     fr_map_free(h->by_topic, free_hold);
     pthread_mutex_destroy(&h->lock);
     free(h);
@@ -304,6 +308,24 @@ void fr_holds_count(fr_holds *h, fr_str topic, uint64_t passed_over, int64_t beh
             x->behind = behind;
         if (behind >= 0 && x->waits)
             tell(h, x);
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
+void fr_holds_uncount(fr_holds *h, const fr_offsets *claimed)
+{
+    size_t i = 0;
+    fr_str key;
+    void *value;
+    if (!fr_holds_any(h))
+        return;
+    pthread_mutex_lock(&h->lock);
+    while (fr_map_next(h->by_topic, &i, &key, &value)) {
+        bool again = claimed == NULL;
+        for (size_t k = 0; !again && k < claimed->count; k++)
+            again = fr_str_eq(claimed->items[k].topic, key);
+        if (again)
+            ((hold *)value)->passed_over = 0;
     }
     pthread_mutex_unlock(&h->lock);
 }

@@ -10,7 +10,7 @@
 typedef struct fr_holds fr_holds;
 
 typedef struct fr_cause { /* texts are borrowed */
-    const char *code;     /* of the error; "operator" */
+    const char *code;     /* of the error; FR_HELD_OPERATOR */
     const char *why;      /* what it waits for, and what to do: one line */
     int32_t partition;    /* of the message at fault; -1: there is none */
     int64_t offset;
@@ -21,7 +21,8 @@ typedef struct fr_cause { /* texts are borrowed */
 
 /* who and observer are borrowed. */
 fr_holds *fr_holds_new(const char *who, const fr_observer *observer);
-void fr_holds_free(fr_holds *h); /* NULL is fine */
+/* None of them waits any more, as far as the observer knows. NULL is fine. */
+void fr_holds_free(fr_holds *h);
 
 /* This topic waits from now on. Of one that waits already only the word changes; of one that was
  * let go and met its cause again, `since` stays and the next try is later. An operator's hold is
@@ -46,5 +47,7 @@ void fr_holds_passed(fr_holds *h, const fr_offsets *committed);
 void fr_holds_left(fr_holds *h, const fr_offsets *revoked);
 /* So many more messages of it were passed over; and so many wait in Kafka (-1: as before). */
 void fr_holds_count(fr_holds *h, fr_str topic, uint64_t passed_over, int64_t behind);
+/* What was passed over of these topics waits in Kafka again, and is counted there; NULL: of all. */
+void fr_holds_uncount(fr_holds *h, const fr_offsets *claimed);
 
 #endif

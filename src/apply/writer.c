@@ -112,6 +112,7 @@ fr_rc writer_claim(writer *w, fr_offsets *offsets, fr_err *err)
     fr_sink *s = w->a->sink;
     FR_TRY(s->ops->claim(s, offsets, err));
     fr_cuts_forget(&w->cuts, offsets);
+    fr_holds_uncount(w->a->holds, offsets);
     fr_limit_forget(w->limit, offsets);
     for (size_t i = 0; i < offsets->count; i++) {
         bool seen = false;

@@ -73,13 +73,11 @@ static void offsets_for_the_target(void **state)
     assert_int_equal(fr_cuts_leave_out(&c, b, FR_STR("t"), 0), 3);
     fr_offset room[4] = {{FR_STR("t"), 0, 10}};
     fr_offsets o = {room, 1};
-    assert_true(fr_cuts_news(&c));
     fr_cuts_add_to(&c, &o); /* 0 is known to the target by what stays */
     assert_int_equal(o.count, 2);
     assert_int_equal(o.items[1].partition, 1);
     assert_int_equal(o.items[1].next, 20);
     fr_cuts_stored(&c);
-    assert_false(fr_cuts_news(&c));
     fr_cuts_add_to(&c, &o);
     assert_int_equal(o.count, 2);
     fr_cuts_forget(&c, &o);
@@ -170,12 +168,14 @@ static void a_window_slides(void **state)
 
 static size_t told;
 static bool holds_now;
+static uint64_t waiting;
 
 static void on_held(void *part, fr_str space, fr_str name, const fr_held_status *s)
 {
     (void)part, (void)space, (void)name;
     told++;
     holds_now = s != NULL;
+    waiting = s == NULL ? 0 : s->waiting;
 }
 
 static const fr_observer observer = {.held = on_held};
@@ -261,6 +261,49 @@ static void what_left_took_its_fault_along(void **state)
     fr_holds_free(h);
 }
 
+/* Its sink is ended, by an operator's word: what waited waits no more. */
+static void nothing_waits_once_the_sink_is_gone(void **state)
+{
+    const fr_cause error = {"sink.check", "why", 1, 100, false, false, false};
+    (void)state;
+    fr_holds *h = fr_holds_new("sink x", &observer);
+    fr_holds_put(h, FR_STR("t"), &error);
+    fr_holds_put(h, FR_STR("u"), &error);
+    assert_true(due(h, 10000000000)); /* one is being tried */
+    assert_true(holds_now);
+    told = 0;
+    fr_holds_free(h);
+    assert_int_equal(told, 2);
+    assert_false(holds_now);
+    fr_holds_free(NULL);
+}
+
+/* What was passed over is read again after a failure, or when its partition comes back. */
+static void what_comes_again_is_not_counted_twice(void **state)
+{
+    const fr_cause error = {"sink.check", "why", 1, 100, false, false, false};
+    fr_offset u = {FR_STR("u"), 1, 100}, t = {FR_STR("t"), 1, 100};
+    fr_offsets o = {&u, 1};
+    (void)state;
+    fr_holds *h = fr_holds_new("sink x", &observer);
+    fr_holds_uncount(h, NULL);
+    fr_holds_put(h, FR_STR("t"), &error);
+    fr_holds_count(h, FR_STR("t"), 7, 3);
+    assert_int_equal(waiting, 10);
+    fr_holds_uncount(h, &o); /* another's */
+    fr_holds_count(h, FR_STR("t"), 0, 4);
+    assert_int_equal(waiting, 11);
+    o.items = &t;
+    fr_holds_uncount(h, &o);
+    fr_holds_count(h, FR_STR("t"), 0, 10);
+    assert_int_equal(waiting, 10);
+    fr_holds_count(h, FR_STR("t"), 5, 10);
+    fr_holds_uncount(h, NULL);
+    fr_holds_count(h, FR_STR("t"), 0, 15);
+    assert_int_equal(waiting, 15);
+    fr_holds_free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +315,8 @@ int main(void)
         cmocka_unit_test(an_error_is_tried_again_ever_later),
         cmocka_unit_test(an_operators_word_stands),
         cmocka_unit_test(what_left_took_its_fault_along),
+        cmocka_unit_test(nothing_waits_once_the_sink_is_gone),
+        cmocka_unit_test(what_comes_again_is_not_counted_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ static void note(fr_cuts *c, const fr_message *m)
     cut->stored = false;
 }
 
-static bool is_of(const fr_event *e, const fr_message *m)
+bool fr_cuts_is_of(const fr_event *e, const fr_message *m)
 {
     return e->offset == m->offset && e->partition == m->partition && fr_str_eq(e->topic, m->topic);
 }
@@ -55,7 +55,7 @@ size_t fr_cuts_leave_out(fr_cuts *c, fr_batch *b, fr_str topic, size_t from_mess
         bool made = false;
         /* Events are in the order of their messages; those without a topic have left. */
         for (; at < b->count; at++) {
-            if (b->events[at].topic.len > 0 && !is_of(&b->events[at], msg))
+            if (b->events[at].topic.len > 0 && !fr_cuts_is_of(&b->events[at], msg))
                 break;
             made = made || b->events[at].topic.len > 0;
         }

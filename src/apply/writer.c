@@ -15,6 +15,15 @@ typedef struct parked_key {
     size_t batch, event; /* of pending: the message that was set aside */
 } parked_key;
 
+/* Goes to the dead letters right before the commit: until then its topic may be held before it,
+ * and then it is read again. */
+typedef struct letter {
+    fr_message message; /* with the texts of its pending batch */
+    const char *reason; /* in the arena of that batch */
+    bool parked;
+    size_t batch, event;
+} letter;
+
 typedef struct tally {
     fr_str space, name;
     uint64_t by_op[5], bytes;
@@ -32,6 +41,8 @@ struct writer {
     fr_map *parked;            /* topic NUL key -> parked_key */
     parked_key **new_keys;     /* to be stored with the next commit */
     size_t new_count, new_cap;
+    letter *letters; /* of pending; in the order in which they were set aside */
+    size_t letter_count, letter_cap;
     fr_cuts cuts; /* of topics that wait */
     fr_limit *limit;
     fr_dlq *dlq;
@@ -58,7 +69,7 @@ static void give_back(writer *w)
     if (w->a->uncommitted == 0)
         pthread_cond_broadcast(&w->a->drained);
     pthread_mutex_unlock(&w->a->lock);
-    w->count = w->applied = w->rows = w->weight = 0;
+    w->count = w->applied = w->rows = w->weight = w->letter_count = 0;
 }
 
 void writer_free(writer *w)
@@ -68,6 +79,7 @@ void writer_free(writer *w)
     give_back(w);
     free(w->pending);
     free(w->new_keys);
+    free(w->letters);
     fr_map_free(w->parked, NULL);
     fr_cuts_free(&w->cuts);
     fr_limit_free(w->limit);
@@ -129,8 +141,7 @@ static const fr_message *message_of(const fr_batch *b, const fr_event *e, size_t
 {
     for (size_t n = 0; n < b->message_count; n++) {
         const fr_message *m = &b->messages[(*at + n) % b->message_count];
-        if (m->partition == e->partition && m->offset == e->offset &&
-            fr_str_eq(m->topic, e->topic)) {
+        if (fr_cuts_is_of(e, m)) {
             *at = (*at + n) % b->message_count;
             return m;
         }
@@ -151,13 +162,18 @@ static fr_rc open_dlq(writer *w, fr_err *err)
     return fr_dlq_open(w->a->s.kafka, topic, &w->dlq, err);
 }
 
+/* An event of pending is behind another one. */
+static bool is_behind(size_t batch, size_t event, size_t other_batch, size_t other_event)
+{
+    return batch > other_batch || (batch == other_batch && event > other_event);
+}
+
 static void park_new(writer *w, fr_str topic, fr_str key, size_t batch, size_t event)
 {
     fr_str name = parked_name(w->arena, topic, key);
     parked_key *k = fr_map_get(w->parked, name);
     if (k != NULL) {
-        bool earlier = batch < k->batch || (batch == k->batch && event < k->event);
-        if (!k->stored && earlier) {
+        if (!k->stored && is_behind(k->batch, k->event, batch, event)) {
             k->batch = batch;
             k->event = event;
         }
@@ -183,12 +199,21 @@ static fr_rc dead_letter(writer *w, size_t batch, fr_event *e, const fr_message 
     if (m == NULL)
         return fr_fail(err, FR_ERR_BUG, "no message for a bad event of %.*s", FR_ARG(e->topic));
     FR_TRY(open_dlq(w, err));
-    FR_TRY(fr_dlq_put(w->dlq, w->a->who, m, reason, parked, err));
-    w->dead++;
+    size_t event = (size_t)(e - w->pending[batch]->events);
+    if (w->letter_count == w->letter_cap) {
+        w->letter_cap = w->letter_cap == 0 ? 8 : 2 * w->letter_cap;
+        w->letters = fr_realloc(w->letters, w->letter_cap * sizeof(*w->letters));
+    }
+    w->letters[w->letter_count++] =
+        (letter){.message = *m,
+                 .reason = fr_arena_cstr(w->pending[batch]->arena, fr_cstr(reason)),
+                 .parked = parked,
+                 .batch = batch,
+                 .event = event};
     e->op = FR_OP_HEARTBEAT;
     e->bad = FR_STR("");
     if (!parked && m->key.ptr != NULL)
-        park_new(w, e->topic, m->key, batch, (size_t)(e - w->pending[batch]->events));
+        park_new(w, e->topic, m->key, batch, event);
     return FR_OK;
 }
 
@@ -199,7 +224,7 @@ static bool is_parked(writer *w, fr_arena *scratch, size_t batch, size_t event, 
         return false;
     fr_arena_reset(scratch);
     const parked_key *k = fr_map_get(w->parked, parked_name(scratch, topic, m->key));
-    return k != NULL && (k->stored || batch > k->batch || (batch == k->batch && event > k->event));
+    return k != NULL && (k->stored || is_behind(batch, event, k->batch, k->event));
 }
 
 /* ---- topics that wait ---- */
@@ -212,6 +237,35 @@ static void leave_out(writer *w, fr_str topic, size_t batch, size_t message)
         left += fr_cuts_leave_out(&w->cuts, w->pending[i], topic, i == batch ? message : 0);
     w->rows -= left < w->rows ? left : w->rows;
     fr_holds_count(w->a->holds, topic, left, -1);
+}
+
+/* What was set aside of this topic from an event on is read again, and judged then. */
+static void take_back(writer *w, fr_str topic, size_t batch, size_t event)
+{
+    size_t keys = 0, letters = 0;
+    for (size_t i = 0; i < w->new_count; i++) {
+        parked_key *k = w->new_keys[i];
+        if (fr_str_eq(k->topic, topic) && !is_behind(batch, event, k->batch, k->event))
+            fr_map_remove(w->parked, parked_name(w->arena, topic, k->key));
+        else
+            w->new_keys[keys++] = k;
+    }
+    for (size_t i = 0; i < w->letter_count; i++) {
+        const letter *l = &w->letters[i];
+        if (!fr_str_eq(l->message.topic, topic) || is_behind(batch, event, l->batch, l->event))
+            w->letters[letters++] = *l;
+    }
+    w->new_count = keys;
+    w->letter_count = letters;
+}
+
+/* The first event of this message. */
+static size_t first_event(const fr_batch *b, const fr_message *m)
+{
+    size_t i = 0;
+    while (i < b->count && !fr_cuts_is_of(&b->events[i], m))
+        i++;
+    return i;
 }
 
 /* The event's topic waits from it on. */
@@ -231,8 +285,10 @@ static fr_rc hold_from(writer *w, size_t batch, const fr_event *e, const fr_err 
                                      strcmp(why->code, LIMIT) == 0,
                             .costly = strcmp(why->code, LOCKED) == 0};
     fr_str topic = m->topic;
+    size_t event = first_event(w->pending[batch], m);
     fr_holds_put(w->a->holds, topic, &cause);
     leave_out(w, topic, batch, message);
+    take_back(w, topic, batch, event);
     return FR_OK;
 }
 
@@ -451,6 +507,20 @@ static void leave_advice(fr_apply *a, const fr_offsets *o, fr_arena *arena)
     fr_arena_free(old);
 }
 
+static fr_rc send_letters(writer *w, fr_err *err)
+{
+    if (w->dlq == NULL)
+        return FR_OK;
+    for (size_t i = 0; i < w->letter_count; i++) {
+        const letter *l = &w->letters[i];
+        FR_TRY(fr_dlq_put(w->dlq, w->a->who, &l->message, l->reason, l->parked, err));
+    }
+    FR_TRY(fr_dlq_flush(w->dlq, err));
+    w->dead += w->letter_count;
+    w->letter_count = 0;
+    return FR_OK;
+}
+
 /* Dead letters are acknowledged first, then rows, parked keys and offsets in one. Of held topics
  * the offset is that of the first message left out: where there is none yet, `start: latest` would
  * pass it over later. */
@@ -460,8 +530,7 @@ static fr_rc commit(writer *w, fr_err *err)
     if (w->count == 0)
         return FR_OK;
     int64_t began = fr_now_us();
-    if (w->dlq != NULL)
-        FR_TRY(fr_dlq_flush(w->dlq, err));
+    FR_TRY(send_letters(w, err));
     for (size_t i = 0; i < w->new_count; i++)
         FR_TRY(s->ops->park(s, w->new_keys[i]->topic, w->new_keys[i]->key, err));
     fr_arena *arena = fr_arena_new(0);

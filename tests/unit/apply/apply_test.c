@@ -847,6 +847,58 @@ static void too_many_dead_letters_hold_the_topic(void **state)
     assert_int_equal(rows_of(0), 2000);
 }
 
+/* Letters behind the place from which a topic is held are written once it goes on, and their keys
+ * are not set aside before that. */
+static void what_is_behind_a_held_place_is_set_aside_later(void **state)
+{
+    (void)state;
+    static const script_message messages[] = {
+        {"a", 'u', 1}, {"a", 'g', 1}, {"b", 'b', 1}, {"x", 'g', 1}, {"x", 'u', 1},
+        {"y", 'u', 0}, {"y", 'g', 0}, {"x", 'g', 1}, {"a", 'u', 1}, {"z", 'g', 1}};
+    static const dead_message letters[] = {{0, false}, {1, true}, {5, false}, {6, true},
+                                           {4, false}, {7, true}, {8, false}};
+    memcpy(script, messages, sizeof(messages));
+    script_count = 10;
+    settings.errors_mode = FR_ERRORS_DLQ;
+    settings.add_column = FR_CHANGE_BLOCK;
+    target.refuses = "sink.add_column";
+    fr_apply *a = start();
+    WAIT_UNTIL(committed_of(1) == 2 && told_of(1).held);
+    assert_int_equal(dead_count, 4);
+    assert_int_equal(target.parked_count, 2);
+    atomic_store(&target.mended, true);
+    fr_apply_release(a, topic_names[1]);
+    WAIT_UNTIL(committed_of(1) == 10 && !told_of(1).held);
+    stop(a);
+    assert_int_equal(dead_count, 7);
+    for (size_t i = 0; i < 7; i++) {
+        assert_int_equal(dead[i].offset, letters[i].offset);
+        assert_int_equal(dead[i].parked, letters[i].parked);
+    }
+    assert_int_equal(target.parked_count, 3); /* a, y, x */
+    assert_int_equal(target.row_count, 3);    /* b, the first x, z */
+}
+
+/* What a run passed over is not counted by the next one, too. */
+static void what_waits_is_counted_once_over_runs(void **state)
+{
+    (void)state;
+    two_topics(1000, 'b');
+    settings.drop_column = FR_CHANGE_BLOCK;
+    target.refuses = "sink.drop_column"; /* it is not tried by itself */
+    fr_apply *a = start();
+    WAIT_UNTIL(committed_of(0) == 999 && committed_of(1) == 701 && told_of(1).waiting >= 3);
+    pthread_mutex_lock(&lock);
+    told[1].waiting = UINT64_MAX;
+    target.fail_commit = 1;
+    pthread_mutex_unlock(&lock);
+    script[1000] = (script_message){"x", 'g', 0};
+    script_count = 1001;
+    WAIT_UNTIL(committed_of(0) == 1001 && told_of(1).waiting != UINT64_MAX);
+    assert_int_equal(told_of(1).waiting, 3);
+    stop(a);
+}
+
 int main(void)
 {
     cmocka_set_test_filter(getenv("ONLY"));
@@ -864,6 +916,8 @@ int main(void)
         cmocka_unit_test_setup(an_operator_holds_and_releases, setup),
         cmocka_unit_test_setup(on_change_blocks_or_stops, setup),
         cmocka_unit_test_setup(too_many_dead_letters_hold_the_topic, setup),
+        cmocka_unit_test_setup(what_is_behind_a_held_place_is_set_aside_later, setup),
+        cmocka_unit_test_setup(what_waits_is_counted_once_over_runs, setup),
     };
     fr_column column = {.name = FR_STR("id"), .kind = FR_TEXT, .key_ordinal = 1};
     fr_table like = {.name = FR_STR("t"), .version = 1, .column_count = 1, .columns = &column};

@@ -209,10 +209,13 @@ void fr_apply_abandon(fr_apply *a)
 
 void fr_apply_hold(fr_apply *a, fr_str topic, fr_str why)
 {
-    char text[512];
-    snprintf(text, sizeof(text), "%.*s", FR_ARG(why));
-    const fr_cause cause = {.code = "operator", .why = text, .partition = -1, .operators = true};
+    fr_arena *arena = fr_arena_new(1024);
+    const fr_cause cause = {.code = FR_HELD_OPERATOR,
+                            .why = fr_arena_cstr(arena, why),
+                            .partition = -1,
+                            .operators = true};
     fr_holds_put(a->holds, topic, &cause);
+    fr_arena_free(arena);
 }
 
 void fr_apply_release(fr_apply *a, fr_str topic)

@@ -267,7 +267,7 @@ void held_log(const held *h, const held_table *t, const fr_err *why)
 void held_put(held *h, fr_str space, fr_str name, const held_place *at, const fr_err *why)
 {
     held_table *t = add(h, space, name);
-    bool asked = strcmp(why->code, "operator") == 0;
+    bool asked = strcmp(why->code, FR_HELD_OPERATOR) == 0;
     if (t->state == JOINED)
         t->since_us = 0; /* it goes on since; now it is held anew */
     t->state = STAYS;

@@ -130,13 +130,13 @@ static void hold_asked(held *h, const outlet *o, const ask *a)
         t->state = STAYS;
         t->asked = t->dirty = true;
         held_mark_released(h, t, false);
-        held_set_text(&t->code, FR_STR("operator"));
+        held_set_text(&t->code, FR_STR(FR_HELD_OPERATOR));
         held_set_text(&t->why, fr_cstr(a->why));
         held_tell(h, t);
         return;
     }
     fr_fail(&why, FR_ERR_CANCELLED, "%s", a->why);
-    fr_fail_code(&why, "operator");
+    fr_fail_code(&why, FR_HELD_OPERATOR);
     held_place at = {.from = h->c->source == NULL ? (fr_str){"", 0} : next_place(h, o, t)};
     held_put(h, space, name, &at, &why);
 }

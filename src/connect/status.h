@@ -48,10 +48,12 @@ typedef struct fr_polled_status {
     int64_t whole_us;         /* wall: what was stamped before is in Kafka; 0 unknown */
 } fr_polled_status;
 
+#define FR_HELD_OPERATOR "operator" /* fr_held_status.code: somebody asked for it */
+
 /* A table of a source, or a topic of a sink, that waits while the others go on. Texts are borrowed.
  */
 typedef struct fr_held_status {
-    const char *code; /* of the error, "schema.blocked"; "operator": somebody asked for it */
+    const char *code; /* of the error, "schema.blocked"; or FR_HELD_OPERATOR */
     const char *why;  /* what it waits for, and what to do: one line */
     const char *from; /* the position from which it is caught up */
     int64_t since_us; /* wall */

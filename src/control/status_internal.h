@@ -13,8 +13,6 @@ enum { FR_RATE_SLOTS = 7, FR_RATE_SLOT_US = 10000000 };                 /* six w
 enum { FR_GROWTH_SAMPLES = 60, FR_GROWTH_EVERY_US = 60000000 };         /* an hour */
 enum { FR_STALL_PROGRESS_US = 60000000, FR_STALL_BYTES_US = 25000000 }; /* R41 */
 
-#define FR_HELD_OPERATOR "operator" /* fr_held_status.code: somebody asked for it */
-
 extern const char *const fr_op_letters[FR_OPS];     /* "c" "u" "d" "r" "t" */
 extern const char *const fr_stage_names[FR_STAGES]; /* "read" ... */
 extern const double fr_stage_buckets[FR_BUCKETS];   /* upper bounds in seconds */

@@ -781,8 +781,12 @@ static void an_operator_holds_and_releases(void **state)
     two_topics(1000, 'g');
     fr_apply *a = start();
     WAIT_UNTIL(committed_of(1) == 1000);
-    fr_apply_hold(a, topic_names[1], FR_STR("a migration"));
+    char why[703];
+    memset(why, 'w', sizeof(why) - 1);
+    why[sizeof(why) - 1] = '\0';
+    fr_apply_hold(a, topic_names[1], fr_cstr(why));
     assert_string_equal(told_of(1).code, "operator");
+    assert_string_equal(told_of(1).why, why);
     for (size_t i = 1000; i < 3000; i++)
         script[i] = (script_message){"x", 'g', (char)(i % 2)};
     script_count = 3000;

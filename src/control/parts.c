@@ -205,21 +205,27 @@ static void release_late(fr_parts *p, const fr_will *w)
     bool by_operator = false;
     int64_t since_us = 0;
     if (t == NULL || w->target.name.len == 0 || w->state != FR_WILL_RUNNING || !runs(t) ||
-        is_settled(p, w) || !fr_part_is_held(t->board, w->target.name, &by_operator, &since_us))
+        t->ending || !fr_part_is_held(t->board, w->target.name, &by_operator, &since_us) ||
+        is_settled(p, w))
         return;
     if (by_operator || since_us <= w->at_us)
         release(t, w);
     settle(p, w, true);
 }
 
-/* All that is wanted of tables of a part that begins. */
-static void hold_all(fr_parts *p, part *t)
+/* All that is wanted of tables of a part that begins. What was told to the one before may have
+ * ended with it. */
+static void tell_all(fr_parts *p, part *t)
 {
     size_t i = 0;
     const fr_will *w;
-    while (fr_wills_next(p->wills, &i, &w))
-        if (find(p, &w->target) == t && w->target.name.len > 0 && w->state != FR_WILL_RUNNING)
+    while (fr_wills_next(p->wills, &i, &w)) {
+        if (find(p, &w->target) != t || w->target.name.len == 0)
+            continue;
+        settle(p, w, false);
+        if (w->state != FR_WILL_RUNNING)
             hold(t, w);
+    }
 }
 
 /* ---- all of them ---- */
@@ -281,7 +287,7 @@ static void start(fr_parts *p, part *t)
         start_sink(p, t);
     else
         start_source(p, t);
-    hold_all(p, t);
+    tell_all(p, t);
 }
 
 static void want(fr_parts *p, const fr_will *w)

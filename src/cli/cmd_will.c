@@ -261,19 +261,29 @@ static const char *path_of(wish *w, const goal *g)
     return fr_arena_cstr(a, fr_buf_view(&b));
 }
 
-static fr_rc tell(wish *w, goal *g, fr_err *err)
+static fr_rc tell_daemon(wish *w, fr_err *err)
 {
-    json_t *answer = NULL;
-    if (w->document != NULL) {
+    for (size_t i = 0; i < w->count; i++) {
+        goal *g = &w->goals[i];
+        json_t *answer = NULL;
         FR_TRY(fr_tell_daemon(w->cli, w->config, path_of(w, g), &answer, err));
         g->at_us = fr_json_int(answer, "at_us", 0);
         json_decref(answer);
-        return FR_OK;
     }
-    w->will.target = g->target;
-    w->will.at_us = g->at_us = fr_wall_us();
-    return fr_control_write(&w->config->kafka, fr_will_key(w->cli->arena, &g->target),
-                            fr_will_value(w->cli->arena, &w->will), err);
+    return FR_OK;
+}
+
+static fr_rc write_down(wish *w, fr_err *err)
+{
+    fr_arena *a = w->cli->arena;
+    fr_control_record *records = fr_arena_alloc(a, w->count * sizeof(*records));
+    for (size_t i = 0; i < w->count; i++) {
+        goal *g = &w->goals[i];
+        w->will.target = g->target;
+        w->will.at_us = g->at_us = fr_wall_us();
+        records[i] = (fr_control_record){fr_will_key(a, &g->target), fr_will_value(a, &w->will)};
+    }
+    return fr_control_write(&w->config->kafka, records, w->count, err);
 }
 
 /* ---- has it happened? ---- */
@@ -419,8 +429,7 @@ static fr_rc do_all(wish *w, fr_err *err)
         fr_cli_summary(w->cli, "Nothing was changed.");
         return FR_OK;
     }
-    for (size_t i = 0; i < w->count; i++)
-        FR_TRY(tell(w, &w->goals[i], err));
+    FR_TRY(w->document != NULL ? tell_daemon(w, err) : write_down(w, err));
     if (w->document != NULL)
         FR_TRY(await(w, err));
     sum_up(w);

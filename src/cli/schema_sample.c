@@ -244,7 +244,8 @@ static fr_rc write_topic(work *w, fr_err *err)
     FR_TRY(take_id(w, &w->sides.key, "key", &w->key_id, err));
     FR_TRY(take_id(w, &w->sides.value, "value", &w->value_id, err));
     FR_TRY(make_topic(w, &there, true, err));
-    FR_TRY(fr_putter_open(&w->v->config->kafka, w->to, &p, err));
+    const fr_putter_settings s = {.kafka = &w->v->config->kafka, .topic = w->to, .millis = "60000"};
+    FR_TRY(fr_putter_open(&s, &p, err));
     fr_rc rc = put_all(w, p, NULL, err);
     if (rc == FR_OK)
         rc = fr_putter_flush(p, err);

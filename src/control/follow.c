@@ -64,12 +64,21 @@ static fr_follow_record *take(records *list)
     return r;
 }
 
-static void put_back(records *list, fr_follow_record *r)
+static records take_all(records *list)
 {
-    r->next = list->first;
-    list->first = r;
-    if (r->next == NULL)
-        list->last = &r->next;
+    records all = *list;
+    list->first = NULL;
+    list->last = &list->first;
+    return all;
+}
+
+/* In front of what came since. */
+static void put_back(records *list, const records *taken)
+{
+    *taken->last = list->first;
+    if (list->first == NULL)
+        list->last = taken->last;
+    list->first = taken->first;
 }
 
 static void free_records(records *list)
@@ -80,34 +89,46 @@ static void free_records(records *list)
 
 /* ---- the thread ---- */
 
-/* What was asked for goes to Kafka, and comes back with all the others' records. One that it does
- * not take for good is left, and said. */
+static fr_rc write_all(fr_follow *f, const records *list, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    size_t count = 0, i = 0;
+    for (const fr_follow_record *r = list->first; r != NULL; r = r->next)
+        count++;
+    fr_control_record *all = fr_arena_alloc(a, count * sizeof(*all));
+    for (const fr_follow_record *r = list->first; r != NULL; r = r->next)
+        all[i++] = (fr_control_record){r->key, r->value};
+    fr_rc rc = fr_control_write(f->kafka, all, count, err);
+    fr_arena_free(a);
+    return rc;
+}
+
+/* What was asked for goes to Kafka, and comes back with all the others' records. What it does not
+ * take for good is left, and said. */
 static fr_rc write_asked(fr_follow *f, fr_err *err)
 {
-    for (;;) {
-        pthread_mutex_lock(&f->lock);
-        fr_follow_record *r = take(&f->asked);
-        pthread_mutex_unlock(&f->lock);
-        if (r == NULL)
-            return FR_OK;
-        fr_rc rc = fr_control_write(f->kafka, r->key, r->value, err);
-        bool again = rc == FR_FAIL &&
-                     (fr_err_retry(err->kind) == FR_RETRY_BACKOFF || err->kind == FR_ERR_CANCELLED);
-        pthread_mutex_lock(&f->lock);
-        if (again)
-            put_back(&f->asked, r);
-        f->write_failed = rc == FR_FAIL;
-        f->has_err = rc == FR_FAIL;
-        if (rc == FR_FAIL)
-            f->err = *err;
-        pthread_mutex_unlock(&f->lock);
-        if (!again)
-            free(r);
-        if (again)
-            return FR_FAIL;
-        if (rc == FR_FAIL)
-            fr_log_err(FR_LOG_ERROR, "control", err);
-    }
+    pthread_mutex_lock(&f->lock);
+    records mine = take_all(&f->asked);
+    pthread_mutex_unlock(&f->lock);
+    if (mine.first == NULL)
+        return FR_OK;
+    fr_rc rc = write_all(f, &mine, err);
+    bool again = rc == FR_FAIL &&
+                 (fr_err_retry(err->kind) == FR_RETRY_BACKOFF || err->kind == FR_ERR_CANCELLED);
+    pthread_mutex_lock(&f->lock);
+    if (again)
+        put_back(&f->asked, &mine);
+    f->write_failed = rc == FR_FAIL;
+    f->has_err = rc == FR_FAIL;
+    if (rc == FR_FAIL)
+        f->err = *err;
+    pthread_mutex_unlock(&f->lock);
+    if (again)
+        return FR_FAIL;
+    free_records(&mine);
+    if (rc == FR_FAIL)
+        fr_log_err(FR_LOG_ERROR, "control", err);
+    return FR_OK;
 }
 
 /* At the end: what is new goes on to the main thread. A topic that ends before what we have seen

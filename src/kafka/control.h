@@ -21,8 +21,13 @@ fr_rc fr_control_read(fr_control *c, int64_t deadline_us, const fr_batch **out, 
 /* All that was there has been read, as of the last call. */
 bool fr_control_at_end(fr_control *c);
 
-/* One record into the topic, which is made and checked where need be. FR_OK: all in-sync replicas
- * have it. After FR_FAIL it may be there or not. Needs no fr_control. */
-fr_rc fr_control_write(const fr_kafka_settings *settings, fr_str key, fr_str value, fr_err *err);
+typedef struct fr_control_record { /* borrowed */
+    fr_str key, value;
+} fr_control_record;
+
+/* Records into the topic, in this order; it is made and checked where need be. FR_OK: all in-sync
+ * replicas have them. After FR_FAIL the first ones may be there. Needs no fr_control. */
+fr_rc fr_control_write(const fr_kafka_settings *settings, const fr_control_record *records,
+                       size_t count, fr_err *err);
 
 #endif

@@ -2,6 +2,7 @@
 #include "base/cancel.h"
 #include "kafka/client.h"
 #include "kafka/delivery.h"
+#include "kafka/topics.h"
 #include <stdlib.h>
 
 enum { READY_US = 15000000, FULL_WAIT_MS = 50 };
@@ -25,29 +26,40 @@ static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *clie
         p->failure = result;
 }
 
-fr_rc fr_putter_open(const fr_kafka_settings *settings, const char *topic, fr_putter **out,
-                     fr_err *err)
+static fr_rc open_topic(fr_putter *p, const fr_putter_settings *s, fr_err *err)
+{
+    FR_TRY(fr_client_ready(&p->client, READY_US, NULL, err));
+    if (s->ours) {
+        fr_arena *a = fr_arena_new(0);
+        fr_topic_state now;
+        bool create = s->kafka->topics_create != FR_WHEN_NEVER;
+        fr_rc rc = fr_topics_need(&p->client, a, p->topic, create, true, &now, err);
+        fr_arena_free(a);
+        FR_TRY(rc);
+    }
+    p->handle = rd_kafka_topic_new(p->client.rk, p->topic, NULL);
+    return p->handle != NULL
+               ? FR_OK
+               : fr_client_fail(&p->client, err, rd_kafka_last_error(), NULL, p->topic);
+}
+
+fr_rc fr_putter_open(const fr_putter_settings *settings, fr_putter **out, fr_err *err)
 {
     fr_putter *p = fr_malloc(sizeof(*p));
-    const fr_pair defaults[] = {{"linger.ms", "5"}, {"message.timeout.ms", "60000"}};
+    const fr_pair defaults[] = {{"linger.ms", "5"}, {"message.timeout.ms", settings->millis}};
     const fr_pair owned[] = {{"acks", "all"}, {"enable.idempotence", "true"}};
     fr_client_options options = {.type = RD_KAFKA_PRODUCER,
-                                 .who = topic,
+                                 .who = settings->who != NULL ? settings->who : settings->topic,
                                  .owner = p,
                                  .defaults = defaults,
                                  .default_count = 2,
                                  .owned = owned,
                                  .owned_count = 2,
                                  .delivered = on_delivered};
-    p->topic = topic;
-    fr_rc rc = fr_client_open(&p->client, settings, &options, err);
+    p->topic = settings->topic;
+    fr_rc rc = fr_client_open(&p->client, settings->kafka, &options, err);
     if (rc == FR_OK)
-        rc = fr_client_ready(&p->client, READY_US, NULL, err);
-    if (rc == FR_OK) {
-        p->handle = rd_kafka_topic_new(p->client.rk, topic, NULL);
-        if (p->handle == NULL)
-            rc = fr_client_fail(&p->client, err, rd_kafka_last_error(), NULL, topic);
-    }
+        rc = open_topic(p, settings, err);
     if (rc == FR_FAIL) {
         fr_putter_close(p);
         p = NULL;

@@ -722,7 +722,7 @@ static void check_sink(fr_loader *l, const fr_sink_settings *s, const fr_sink_op
     if (ops != NULL && s->errors_mode == FR_ERRORS_DLQ && ops->park == NULL) {
         fr_problem *p = report(l, false, "config.not_built", path, "errors.mode",
                                "a %s sink cannot set keys aside", s->type);
-        fr_problem_hint(l, p, "use stop");
+        fr_problem_hint(l, p, "use block or stop");
     }
     int64_t errors, events;
     if (s->errors_limit != NULL && !unresolved(s->errors_limit) &&

@@ -528,7 +528,7 @@ const fr_section *fr_section_find(const char *kind)
     return s->kind == NULL ? NULL : s;
 }
 
-#define CHANGES "use evolve or stop"
+#define CHANGES "use evolve, block or stop"
 static const fr_unbuilt unbuilt[] = {
     {"table", "envelope", "debezium", "use standard or state"},
     {"table", "schema.on_change", "ignore", CHANGES},

@@ -1,5 +1,5 @@
 /* `tests:`: a list of maps, read by the same tables as everything else. What a row's values mean is
- * known only to who has its columns (cli/test_run.c). */
+ * known only to who has its columns (cli/trial.c). */
 #include "control/config_tests.h"
 #include "control/config_load.h"
 #include <string.h>

@@ -30,8 +30,8 @@ typedef struct fr_http_actions {
      * unknown, refused (*why says why). CONFIG: there is no such table; BUSY: we start or stop. */
     fr_rc (*snapshot)(void *context, const fr_http_snapshot *q, const char **state_out, fr_err *why,
                       fr_err *err);
-    /* w: all but target and at_us, which it fills in. FR_OK: it is written into the control topic
-     * now. CONFIG: there is no such target, or no such will of it. */
+    /* w: all but target and at_us, which it fills in. FR_OK: it is queued for the control topic.
+     * CONFIG: there is no such target, or no such will of it. */
     fr_rc (*will)(void *context, const fr_http_will *q, fr_will *w, fr_err *err);
 } fr_http_actions;
 

@@ -155,7 +155,7 @@ static void tick(daemon_state *d, int64_t *next_line_us)
         fr_notify("WATCHDOG=1");
     if (fr_now_us() >= *next_line_us) {
         fr_log(FR_LOG_INFO, "freshet", "%s", (char *)b.ptr + strlen("STATUS="));
-        *next_line_us = fr_now_us() + 60000000;
+        *next_line_us = fr_now_us() + MINUTE_US;
     }
     fr_buf_free(&names);
     fr_buf_free(&b);

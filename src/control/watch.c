@@ -114,8 +114,11 @@ void fr_watch_source(fr_watch *w, size_t source, fr_part *board)
         return;
     pthread_mutex_lock(&w->lock);
     w->all[source].board = board;
-    if (!w->started)
+    if (!w->started) {
         w->started = fr_thread_start(&w->thread, watch_thread, w, &err) == FR_OK;
+        if (!w->started)
+            fr_log_err(FR_LOG_ERROR, "watch", &err);
+    }
     pthread_cond_broadcast(&w->wake);
     pthread_mutex_unlock(&w->lock);
 }

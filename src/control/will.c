@@ -284,14 +284,6 @@ fr_rc fr_wills_check(const fr_wills *w, const char *topic, fr_err *err)
     return FR_OK;
 }
 
-const fr_will *fr_wills_find(const fr_wills *w, const fr_will_target *t)
-{
-    fr_arena *a = fr_arena_new(512);
-    const entry *e = fr_map_get(w->all, fr_will_key(a, t));
-    fr_arena_free(a);
-    return e != NULL && e->will.understood ? &e->will : NULL;
-}
-
 bool fr_wills_next(const fr_wills *w, size_t *i, const fr_will **out)
 {
     fr_str key;

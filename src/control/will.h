@@ -42,7 +42,6 @@ const fr_will *fr_wills_fold(fr_wills *w, fr_str key, fr_str value, int64_t offs
 /* CONFIG (control.record) where a key's newest record cannot be understood: which, why, and how to
  * mend it. */
 fr_rc fr_wills_check(const fr_wills *w, const char *topic, fr_err *err);
-const fr_will *fr_wills_find(const fr_wills *w, const fr_will_target *t); /* NULL: nothing */
 /* size_t i = 0; while (fr_wills_next(w, &i, &will)) ... in the order of their first records. */
 bool fr_wills_next(const fr_wills *w, size_t *i, const fr_will **out);
 

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "cli/ask.h"
 #include "cli/lineage.h"
+#include "kafka/control.h"
 #include <fnmatch.h>
 #include <string.h>
 
@@ -124,6 +125,41 @@ static fr_rc show_checkpoints(fr_cli *cli, const fr_config *config, fr_err *err)
     return rc;
 }
 
+static void show_will(fr_cli *cli, json_t *list, const fr_will *w)
+{
+    fr_buf *b = &cli->out;
+    fr_str key = fr_will_key(cli->arena, &w->target);
+    char when[32];
+    fr_time_text(when, w->at_us);
+    fr_buf_printf(b, "  %s", fr_cli_glyph(cli, FR_GLYPH_WARN));
+    fr_cli_shown(b, key);
+    fr_buf_printf(b, " is %s since %s, by ", fr_will_state_name(w->state), when);
+    fr_cli_shown(b, w->by);
+    fr_buf_text(b, w->why.len > 0 ? ": " : "");
+    fr_cli_shown(b, w->why);
+    fr_buf_text(b, "\n");
+    json_array_append_new(list, json_pack("{s:s%,s:s,s:s,s:s%,s:s%}", "target", key.ptr, key.len,
+                                          "state", fr_will_state_name(w->state), "at", when, "by",
+                                          w->by.ptr, w->by.len, "why", w->why.ptr, w->why.len));
+}
+
+/* The record for which the next run does not even start. */
+static void show_refused(fr_cli *cli, const fr_config *config, const fr_wills *wills)
+{
+    char topic[300];
+    fr_err bad;
+    fr_control_topic(&config->kafka, topic, sizeof(topic));
+    if (fr_wills_check(wills, topic, &bad) == FR_OK)
+        return;
+    fr_buf shown = {.arena = cli->arena};
+    fr_cli_shown(&shown, fr_cstr(bad.text));
+    snprintf(bad.text, sizeof(bad.text), "%.*s", FR_ARG(fr_buf_view(&shown)));
+    fr_cli_error(cli, &cli->out, &bad);
+    json_object_set_new(fr_cli_result(cli), "control_error",
+                        json_pack("{s:s,s:o,s:s}", "code", bad.code, "text",
+                                  fr_cli_json_text(fr_cstr(bad.text)), "hint", fr_err_hint(&bad)));
+}
+
 /* What the next run will not do. */
 static fr_rc show_wills(fr_cli *cli, const fr_config *config, fr_err *err)
 {
@@ -133,20 +169,12 @@ static fr_rc show_wills(fr_cli *cli, const fr_config *config, fr_err *err)
     json_t *list = json_array();
     json_object_set_new(fr_cli_result(cli), "wills", list);
     FR_TRY(fr_ask_wills(config, &wills, err));
-    while (wills != NULL && fr_wills_next(wills, &i, &w)) {
-        fr_str key = fr_will_key(cli->arena, &w->target);
-        char when[32];
-        if (w->state == FR_WILL_RUNNING)
-            continue;
-        fr_time_text(when, w->at_us);
-        fr_buf_printf(&cli->out, "  %s%.*s is %s since %s, by %.*s%s%.*s\n",
-                      fr_cli_glyph(cli, FR_GLYPH_WARN), FR_ARG(key), fr_will_state_name(w->state),
-                      when, FR_ARG(w->by), w->why.len > 0 ? ": " : "", FR_ARG(w->why));
-        json_array_append_new(list,
-                              json_pack("{s:s%,s:s,s:s,s:s%,s:s%}", "target", key.ptr, key.len,
-                                        "state", fr_will_state_name(w->state), "at", when, "by",
-                                        w->by.ptr, w->by.len, "why", w->why.ptr, w->why.len));
-    }
+    if (wills == NULL)
+        return FR_OK;
+    show_refused(cli, config, wills);
+    while (fr_wills_next(wills, &i, &w))
+        if (w->state != FR_WILL_RUNNING)
+            show_will(cli, list, w);
     fr_wills_free(wills);
     return FR_OK;
 }

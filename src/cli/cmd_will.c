@@ -27,6 +27,7 @@ typedef struct wish {
     fr_will will;     /* but for the target */
     goal *goals;
     size_t count, cap;
+    bool late; /* asked for, and not done while we waited */
 } wish;
 
 /* ---- which ---- */
@@ -292,6 +293,8 @@ static bool part_obeys(const wish *w, const json_t *part)
 {
     const char *state = fr_json_str(part, "state", "");
     bool rests = strcmp(state, "paused") == 0 || strcmp(state, "stopped") == 0;
+    if (json_is_true(json_object_get(json_object_get(part, "will"), "restarting")))
+        return false;
     if (w->will.state == FR_WILL_RUNNING)
         return !rests;
     return strcmp(state, fr_will_state_name(w->will.state)) == 0;
@@ -432,6 +435,7 @@ static fr_rc do_all(wish *w, fr_err *err)
     FR_TRY(w->document != NULL ? tell_daemon(w, err) : write_down(w, err));
     if (w->document != NULL)
         FR_TRY(await(w, err));
+    w->late = w->document != NULL && count_obeyed(w) < w->count;
     sum_up(w);
     return FR_OK;
 }
@@ -458,7 +462,7 @@ int fr_cmd_will(fr_cli *cli)
         rc = find_all(&w, &err);
     if (rc == FR_OK)
         rc = do_all(&w, &err);
-    int code = rc == FR_FAIL ? fr_cli_fail(cli, &err) : 0;
+    int code = rc == FR_FAIL ? fr_cli_fail(cli, &err) : w.late ? FR_EXIT_NO : 0;
     json_decref(w.document);
     free(w.goals);
     fr_config_free(config);

@@ -59,6 +59,8 @@ static const fr_flag snapshot_flags[] = {
         {"sink", 0, NULL, NULL, "TARGET is a sink's, where a source goes by its name"},            \
         {"dry-run", 0, NULL, NULL, "show what would be done"}
 static const fr_flag will_flags[] = {WILL_FLAGS, END};
+#define WILL_WAITS                                                                                 \
+    "A running daemon has 30 s to do it; exit code 4: it is asked for, and not done yet."
 static const fr_flag resume_flags[] = {
     {"anew", 0, NULL, NULL, "a table: by a new snapshot, and not by what has piled up"},
     WILL_FLAGS,
@@ -205,7 +207,8 @@ const fr_verb fr_verbs[] = {
          "sink/topic. Says first what will pile up, and for how long that is safe. What is paused\n"
          "stays so over restarts. A paused table waits while the others of its source go on. A\n"
          "paused source reads nothing; what its server keeps for it is still watched.\n"
-         "Without a running daemon it is written down in Kafka, and the next run obeys.",
+         "Without a running daemon it is written down in Kafka, and the next run "
+         "obeys.\n" WILL_WAITS,
      .run = fr_cmd_will},
     {.name = "resume",
      .args = "TARGET...",
@@ -216,7 +219,7 @@ const fr_verb fr_verbs[] = {
      .more =
          "A table is caught up beside the others, from where it was held; nothing is missed\n"
          "and nothing comes twice. With --anew a new snapshot of it is taken instead. Where the\n"
-         "cause of an error is still there, the table is held again.",
+         "cause of an error is still there, the table is held again.\n" WILL_WAITS,
      .run = fr_cmd_will},
     {.name = "stop",
      .args = "TARGET...",
@@ -225,7 +228,7 @@ const fr_verb fr_verbs[] = {
      .flags = will_flags,
      .help = "end a source or a sink, until it is resumed; no connection of it is left",
      .more = "As pause, but the server is left alone: for its own restart, or position set and\n"
-             "reset. What it keeps for us is not watched meanwhile.",
+             "reset. What it keeps for us is not watched meanwhile.\n" WILL_WAITS,
      .run = fr_cmd_will},
     {.name = "restart",
      .args = "TARGET...",
@@ -233,7 +236,7 @@ const fr_verb fr_verbs[] = {
      .max_args = FR_MOST_ARGS,
      .flags = will_flags,
      .help = "end a source or a sink, also one that failed, and start it again; try a held table",
-     .more = "It goes on from its checkpoint. The others do not notice.",
+     .more = "It goes on from its checkpoint. The others do not notice.\n" WILL_WAITS,
      .run = fr_cmd_will},
     {.name = "ddl",
      .args = "outbox|triggers|grants|signal",

@@ -300,8 +300,10 @@ static void want(fr_parts *p, const fr_will *w)
                FR_ARG(w->target.part), fr_will_state_name(w->state));
         return;
     }
-    fr_part_will(t->board, w->target.name, w);
-    if (w->target.name.len > 0)
+    bool whole = w->target.name.len == 0;
+    t->restart = t->restart || (whole && w->restart && runs(t));
+    fr_part_will(t->board, w->target.name, w, whole && t->restart);
+    if (!whole)
         return;
     t->will = w->state;
     why_text(t->why, sizeof(t->why), w);
@@ -340,7 +342,6 @@ void fr_parts_obey(fr_parts *p, const fr_will *w)
             hold(t, w);
         return;
     }
-    t->restart = t->restart || (w->restart && runs(t));
     if (!runs(t) && w->state != FR_WILL_RUNNING)
         rest(p, t);
     else if (w->restart || before != w->state)
@@ -370,11 +371,14 @@ static void step(fr_parts *p, part *t)
     }
     if (!done(t, &failed, &err))
         return;
+    bool restarted = t->restart;
     forget(p, t);
     if (t->will == FR_WILL_RUNNING)
         start(p, t);
     else
         rest(p, t);
+    if (restarted)
+        fr_part_restarted(t->board);
 }
 
 void fr_parts_step(fr_parts *p)

@@ -40,8 +40,10 @@ void fr_part_polled(fr_part *p, fr_str space, fr_str table, const fr_polled_stat
 void fr_part_held(fr_part *p, fr_str space, fr_str table, const fr_held_status *h);
 /* True: the table (by its name as it is shown) is held. *by_operator: somebody asked for it. */
 bool fr_part_is_held(fr_part *p, fr_str table, bool *by_operator, int64_t *since_us);
-/* What the operator wants of the part (table empty) or of one of its tables; a copy is kept. */
-void fr_part_will(fr_part *p, fr_str table, const fr_will *w);
+/* What the operator wants of the part (table empty) or of one of its tables; a copy is kept.
+ * restarting: it is to end first, until fr_part_restarted. */
+void fr_part_will(fr_part *p, fr_str table, const fr_will *w, bool restarting);
+void fr_part_restarted(fr_part *p);
 /* It was ended because that is wanted: PAUSED or STOPPED. */
 void fr_part_rests(fr_part *p, fr_state s, const char *reason);
 /* The operator's will cannot be read now (NULL: it can): the newest that is known holds. */

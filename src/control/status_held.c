@@ -102,7 +102,7 @@ static char *copy_of(fr_str s)
     return copy;
 }
 
-void fr_part_will(fr_part *p, fr_str table, const fr_will *w)
+void fr_part_will(fr_part *p, fr_str table, const fr_will *w, bool restarting)
 {
     pthread_mutex_lock(&p->lock);
     fr_board_will *mine =
@@ -110,9 +110,17 @@ void fr_part_will(fr_part *p, fr_str table, const fr_will *w)
     fr_board_forget_will(mine);
     *mine = (fr_board_will){.said = true,
                             .state = w->state,
+                            .restarting = restarting,
                             .by = copy_of(w->by),
                             .why = copy_of(w->why),
                             .at_us = w->at_us};
+    pthread_mutex_unlock(&p->lock);
+}
+
+void fr_part_restarted(fr_part *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->will.restarting = false;
     pthread_mutex_unlock(&p->lock);
 }
 

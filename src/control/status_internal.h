@@ -26,7 +26,8 @@ typedef struct fr_rate { /* events of the last minute, in slots of ten seconds *
 typedef struct fr_board_will { /* what the operator wants */
     bool said;
     fr_will_state state;
-    char *by, *why; /* NULL: not said */
+    bool restarting; /* of a part: it has not begun again yet */
+    char *by, *why;  /* NULL: not said */
     int64_t at_us;
 } fr_board_will;
 

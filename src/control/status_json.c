@@ -171,7 +171,7 @@ static void put_will(fr_buf *b, const fr_board_will *w)
     put_time(b, "at", w->at_us);
     fr_buf_printf(b, ",\"at_us\":%" PRId64, w->at_us);
     put_member(b, "why", w->why);
-    fr_buf_text(b, "}");
+    fr_buf_text(b, w->restarting ? ",\"restarting\":true}" : "}");
 }
 
 static void put_table(fr_buf *b, const fr_part *p, const fr_board_table *t)

@@ -128,6 +128,7 @@ def a_source():
         before = p.log(True).count("source src is to be running")
         ok(p, "restart", "src", "-y")
         assert p.log(True).count("source src is to be running, from the beginning") == 1, before
+        assert "restarting" not in part(p, "source")["will"], "it had not happened yet"
         p.sql("insert into t select n, 'z' from generate_series(41, 60) n")
         exact(p, 60)
         assert p.stop() == 0
@@ -162,7 +163,8 @@ def a_sink():
         want = list(range(1, 41))
         eventually("they come", lambda: target(p) == want)
         assert p.stop() == 0
-        ok(p, "stop", "d*", "-y", "--why", "a glob")
+        ok(p, "stop", "d*", "src", "-y", "--why", "a glob")
+        assert [(k, v["state"]) for k, v in records(p)[-2:]] == [("sink/dst", "stopped"), ("source/src", "stopped")], records(p)
         p.start()
         p.says("sink dst is stopped by")
         code, out, err = p.verb("pause", "dts", "-y")
@@ -171,7 +173,7 @@ def a_sink():
         assert code == 2 and "did you mean `src/public.t`" in err, err
         code, out, err = p.verb("stop", "src/public.t", "-y")
         assert code == 2 and "freshet pause src/public.t" in err, err
-        ok(p, "resume", "dst", "-y")
+        ok(p, "resume", "dst", "src", "-y")
         p.sql("insert into t values (41, 'z')")
         eventually("it follows again", lambda: target(p) == want + [41])
         assert p.stop() == 0
@@ -276,6 +278,8 @@ def hostile():
         assert p.stop() == 0
         p.start()
         p.refused(2, "control.record", f"freshet.{p.id}.control", "source/src", "freshet pause")
+        out = p.verb("status")[1]
+        assert "control.record" in out and "`source/src`" in out, out
         ok(p, "resume", "src", "-y")
         for key, value in ((b"surprise", b'{"v":1}'), (b"table/src/nodot", b'{"v":1,"state":"paused","at":1}'), (b"sink/dst", b"\xff\x00"),
                            (b"\xff\x1b[31m", b"[]")):

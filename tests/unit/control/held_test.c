@@ -128,8 +128,8 @@ static void a_part_that_rests_says_who_wants_it(void **state)
                        .why = FR_STR("night shift"),
                        .at_us = wall};
     fr_part_connector(erp, &s);
-    fr_part_will(erp, FR_STR(""), &w);
-    fr_part_will(erp, FR_STR("public.t"), &w);
+    fr_part_will(erp, FR_STR(""), &w, true);
+    fr_part_will(erp, FR_STR("public.t"), &w, false);
     fr_part_rests(erp, FR_STATE_PAUSED, "by ana@db1: night shift");
     pass(1000);
     assert_false(fr_board_stalled(b, NULL));
@@ -140,9 +140,15 @@ static void a_part_that_rests_says_who_wants_it(void **state)
     const json_t *will = json_object_get(part, "will");
     assert_string_equal(fr_json_str(will, "by", ""), "ana@db1");
     assert_int_equal(fr_json_int(will, "at_us", 0), w.at_us);
+    assert_true(json_is_true(json_object_get(will, "restarting")));
     assert_false(json_is_true(json_object_get(json_object_get(part, "connector"), "connected")));
     assert_string_equal(fr_json_str(json_object_get(table_at(doc, 0), "will"), "why", ""),
                         "night shift");
+    json_decref(doc);
+    fr_part_restarted(erp);
+    doc = document();
+    part = json_array_get(json_object_get(doc, "parts"), 0);
+    assert_null(json_object_get(json_object_get(part, "will"), "restarting"));
     json_decref(doc);
     fr_buf_free(&out);
 }

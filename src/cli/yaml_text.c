@@ -26,7 +26,7 @@ static bool is_word(const char *text)
     static const char *const others[] = {"true", "false", "null", "yes", "no", "on",
                                          "off",  "y",     "n",    "nan", "inf"};
     size_t len = strlen(text);
-    if (len == 0 || len > 60 || strspn(text, "0123456789+-.") > 0)
+    if (len == 0 || len > 60 || strspn(text, "0123456789+-.@,") > 0)
         return false;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strcasecmp(text, others[i]) == 0)

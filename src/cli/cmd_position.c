@@ -145,6 +145,10 @@ static fr_rc refuse_running(fr_cli *cli, const fr_config *config, const char *so
     json_decref(document);
     if (stopped)
         return FR_OK;
+    if (rc == FR_FAIL) {
+        *err = down;
+        return fr_fail_in(err, "whether freshet runs here cannot be told");
+    }
     fr_fail(err, FR_ERR_CONFIG, "freshet is running: it would lose the source");
     fr_fail_code(err, "position.running");
     return fr_fail_hint(err,

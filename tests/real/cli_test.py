@@ -3,10 +3,13 @@
 that, status, tap and position tell the truth with and without a daemon."""
 import json
 import os
+import socket
+import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Pipeline, case, eventually, finish, topics_of  # noqa: E402
+from harness import FRESHET, Pipeline, case, eventually, finish, topics_of  # noqa: E402
 
 BASE = """
 version: 1
@@ -141,6 +144,26 @@ with case("cli.position_show", p):
 with case("cli.position_set_refuses_a_running_source", p):
     rc, text, err = p.verb("position", "set", "src", "--from-slot", "-y")
     assert rc == 2 and "position.running" in err, (rc, text, err)
+
+with case("cli.position_set_tells_what_is_wrong", p):
+    # Something answers, but refuses: nobody may say that it is freshet, nor that it is not.
+    other = os.path.join(p.dir, "other.yaml")
+    with open(p.config) as f, open(other, "w") as g:
+        g.write(f.read().replace("freshet.sock", "other.sock"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.join(p.dir, "other.sock"))
+        listener.listen(4)
+
+        def refuse():
+            with listener.accept()[0] as c:
+                c.recv(65536)
+                c.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        answering = threading.Thread(target=refuse)
+        answering.start()
+        q = subprocess.run([FRESHET, "position", "set", "src", "--from-slot", "-y", "--config", other],
+                           capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        answering.join()
+    assert q.returncode != 0 and "answered 401" in q.stderr and "position.running" not in q.stderr, q
 
 with case("cli.doctor", p):
     d = answer("doctor")

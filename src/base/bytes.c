@@ -206,6 +206,17 @@ void fr_buf_json(fr_buf *b, fr_str s)
     fr_buf_u8(b, '"');
 }
 
+void fr_buf_shown(fr_buf *b, fr_str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        bool second = c == 0xC2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] >= 0x80 &&
+                      (unsigned char)s.ptr[i + 1] <= 0x9F;
+        fr_buf_u8(b, c < 0x20 || c == 0x7F || second ? '?' : c);
+        i += second ? 1 : 0;
+    }
+}
+
 /* Length of the well-formed sequence at p, 0: not well-formed. */
 static size_t utf8_length(const uint8_t *p, size_t left)
 {

@@ -53,6 +53,9 @@ void fr_buf_u64be(fr_buf *b, uint64_t v);
 void fr_buf_zigzag(fr_buf *b, int64_t v);
 /* "..." with JSON's escapes; s must be UTF-8. */
 void fr_buf_json(fr_buf *b, fr_str s);
+/* A text of somebody else's, on one line of a terminal: controls of both kinds (U+0000 to U+001F,
+ * U+007F to U+009F) become '?'. s need not be UTF-8. */
+void fr_buf_shown(fr_buf *b, fr_str s);
 static inline fr_str fr_buf_view(const fr_buf *b)
 {
     return (fr_str){(const char *)b->ptr, b->len};

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "kafka/control.h"
 #include "model/name.h"
+#include "poll/poll.h"
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -199,15 +200,52 @@ fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const
     return FR_OK;
 }
 
-const char *fr_ask_subject(const fr_config *config, fr_arena *a, fr_str topic, fr_str record,
-                           const char *side)
+bool fr_ask_topic_table(const fr_config *config, fr_arena *a, fr_str topic, fr_config_place *out)
 {
-    fr_str s = fr_arena_printf(a, "%.*s-%s", FR_ARG(topic), side);
-    if (config->registry.subject == 1)
-        s = record;
-    else if (config->registry.subject == 2)
-        s = fr_arena_printf(a, "%.*s-%.*s", FR_ARG(topic), FR_ARG(record));
-    return fr_arena_cstr(a, s);
+    for (size_t i = 0; i < config->source_count; i++) {
+        const fr_source_settings *s = &config->sources[i];
+        size_t prefix = strlen(s->prefix);
+        if (topic.len < prefix + 4 || memcmp(topic.ptr, s->prefix, prefix) != 0 ||
+            topic.ptr[prefix] != '.')
+            continue;
+        fr_str rest = {topic.ptr + prefix + 1, topic.len - prefix - 1}, usual;
+        const char *dot = memchr(rest.ptr, '.', rest.len);
+        fr_err ignored;
+        if (dot == NULL)
+            continue;
+        fr_config_place p = {.source = i,
+                             .space = {rest.ptr, (size_t)(dot - rest.ptr)},
+                             .name = {dot + 1, (size_t)(rest.ptr + rest.len - dot) - 1}};
+        p.table = fr_source_match(s, p.space, p.name);
+        if (p.table == NULL || fr_ask_table_topic(config, a, &p, &usual, &ignored) == FR_FAIL ||
+            !fr_str_eq(usual, topic))
+            continue;
+        *out = p;
+        return true;
+    }
+    return false;
+}
+
+fr_rc fr_ask_tables(const fr_config *config, size_t source, fr_arena *a, const fr_table ***tables,
+                    size_t *count, fr_err *err)
+{
+    const fr_source_settings *s = &config->sources[source];
+    const fr_source_ops *ops = config->source_ops[source];
+    fr_source *open = NULL;
+    fr_sql *sql = NULL;
+    fr_rc rc;
+    if (fr_source_polled(s)) {
+        rc = ops->sql->open(s, &sql, err);
+        if (rc == FR_OK)
+            rc = fr_poll_tables(ops->sql, sql, s, a, tables, count, err);
+        ops->sql->close(sql);
+    } else {
+        rc = ops->open(s, &open, err);
+        if (rc == FR_OK)
+            rc = ops->list_tables(open, a, tables, count, err);
+        ops->close(open);
+    }
+    return rc;
 }
 
 size_t fr_ask_snapshots_left(const fr_checkpoint *c)

@@ -21,12 +21,17 @@ bool fr_ask_nobody(const fr_err *err);
 /* The topic of "source/space.table", or the word itself where it has no slash. */
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err);
-/* What a topic is made of, and who writes it: `config`'s own names for a table. */
+/* The topic of a table's events, as its settings name it; of an outbox, of its rows. Texts are in
+ * the arena. CONFIG: each row names its own. */
 fr_rc fr_ask_table_topic(const fr_config *config, fr_arena *a, const fr_config_place *p,
                          fr_str *out, fr_err *err);
-/* By registry.subject; side: "key" or "value". In the arena. */
-const char *fr_ask_subject(const fr_config *config, fr_arena *a, fr_str topic, fr_str record,
-                           const char *side);
+/* The other way, also for tables that only a pattern takes: the table whose topic this is, where
+ * its topic ends in space.table, as it usually does. Names are borrowed from topic. False: none. */
+bool fr_ask_topic_table(const fr_config *config, fr_arena *a, fr_str topic, fr_config_place *out);
+/* What tables a source has now, also where it is polled. It is opened for this. The list is in the
+ * arena, the references are the caller's. */
+fr_rc fr_ask_tables(const fr_config *config, size_t source, fr_arena *a, const fr_table ***tables,
+                    size_t *count, fr_err *err);
 size_t fr_ask_snapshots_left(const fr_checkpoint *c);
 /* What Kafka holds of this source; NULL: nothing. The caller frees it. */
 fr_rc fr_ask_checkpoint(const fr_config *config, size_t source, fr_checkpoint **out, fr_err *err);

@@ -74,9 +74,9 @@ extern const fr_connectors fr_cli_connectors;
 void fr_cli_problem(const fr_cli *cli, fr_buf *b, const fr_problem *p);
 json_t *fr_cli_problem_json(const fr_problem *p);
 
-/* A text of somebody else's, on one line: what a terminal would obey becomes '?'. */
-void fr_cli_shown(fr_buf *b, fr_str s);
-json_t *fr_cli_json_text(fr_str s); /* the same for --json; it need not be UTF-8 */
+json_t *fr_cli_json_text(fr_str s); /* fr_buf_shown's for --json; it need not be UTF-8 */
+/* A file that is there, and no folder or pipe. */
+bool fr_cli_is_file(const char *name);
 /* The whole of a file. CONFIG (cli.unwritable) naming it. */
 fr_rc fr_cli_write_file(const char *name, fr_str text, fr_err *err);
 

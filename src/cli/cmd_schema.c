@@ -2,7 +2,6 @@
 #include "cli/schema.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const struct action {
     const char *name, *args;
@@ -59,19 +58,14 @@ static fr_rc check_args(const fr_cli *cli, const struct action *x, fr_err *err)
     return fr_fail_hint(err, "usage: freshet schema %s %s", x->name, x->args);
 }
 
-static bool is_file(const char *name)
-{
-    struct stat st;
-    return stat(name, &st) == 0 && S_ISREG(st.st_mode);
-}
-
 /* Two files, or a sample of one for nobody but the terminal, ask nothing of a configuration. */
 static bool needs_config(const fr_cli *cli)
 {
     const char *name = cli->args[0];
     if (strcmp(name, "diff") == 0)
         return cli->arg_count == 2;
-    return strcmp(name, "sample") != 0 || !is_file(cli->args[1]) || fr_cli_flag(cli, "to") != NULL;
+    return strcmp(name, "sample") != 0 || !fr_cli_is_file(cli->args[1]) ||
+           fr_cli_flag(cli, "to") != NULL;
 }
 
 /* What asks no server needs no passwords. */

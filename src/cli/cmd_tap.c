@@ -21,15 +21,10 @@ static void on_signal(int number)
 /* One side of a message: id and JSON; text empty: NULL. FR_END: not in the wire format. */
 static fr_rc decode(fr_tap *t, fr_str data, int32_t *id, fr_str *schema, fr_str *text, fr_err *err)
 {
-    fr_in in = fr_in_of(data);
-    uint8_t magic = fr_in_u8(&in);
-    int32_t said = (int32_t)fr_in_u32be(&in);
-    if (in.bad || magic != 0)
+    if (!fr_wire_id(data, id))
         return FR_END;
-    *id = said;
-    fr_str rest = fr_in_take(&in, fr_in_left(&in));
     FR_TRY(fr_registry_schema(t->registry, *id, schema, err));
-    return fr_avro_to_json(t->a, *schema, rest, text, err);
+    return fr_avro_to_json(t->a, *schema, fr_wire_body(data), text, err);
 }
 
 /* The full name of the record a schema describes. */

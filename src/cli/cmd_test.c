@@ -22,9 +22,9 @@ static void put_cells(fr_buf *b, const char *label, const fr_trial_cells *cells)
     fr_buf_printf(b, " %s {", label);
     for (size_t i = 0; i < cells->count; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
-        fr_cli_shown(b, cells->items[i].name);
+        fr_buf_shown(b, cells->items[i].name);
         fr_buf_text(b, ": ");
-        fr_cli_shown(b, cells->items[i].null ? FR_STR("null") : cells->items[i].text);
+        fr_buf_shown(b, cells->items[i].null ? FR_STR("null") : cells->items[i].text);
     }
     fr_buf_text(b, "}");
 }
@@ -36,7 +36,7 @@ static void put_events(fr_buf *b, const fr_trial *t)
     for (size_t i = 0; i < t->event_count; i++) {
         const fr_trial_event *e = &t->events[i];
         fr_buf_printf(b, "      came: %s ", e->op);
-        fr_cli_shown(b, e->topic);
+        fr_buf_shown(b, e->topic);
         put_cells(b, "key", &e->key);
         put_cells(b, "before", &e->before);
         put_cells(b, "after", &e->after);
@@ -47,13 +47,13 @@ static void put_events(fr_buf *b, const fr_trial *t)
 static void put_differences(fr_buf *b, const fr_trial *t)
 {
     for (size_t i = 0; i < t->difference_count; i++) {
-        const fr_difference *d = &t->differences[i];
+        const fr_trial_difference *d = &t->differences[i];
         fr_buf_text(b, "      ");
-        fr_cli_shown(b, fr_cstr(d->what));
+        fr_buf_shown(b, fr_cstr(d->what));
         fr_buf_text(b, "\n        expected  ");
-        fr_cli_shown(b, d->expected);
+        fr_buf_shown(b, d->expected);
         fr_buf_text(b, "\n        got       ");
-        fr_cli_shown(b, d->got);
+        fr_buf_shown(b, d->got);
         fr_buf_text(b, "\n");
     }
 }
@@ -61,9 +61,9 @@ static void put_differences(fr_buf *b, const fr_trial *t)
 static void put_error(fr_buf *b, const fr_trial *t)
 {
     fr_buf_text(b, "      ");
-    fr_cli_shown(b, fr_cstr(t->err.text));
+    fr_buf_shown(b, fr_cstr(t->err.text));
     fr_buf_text(b, "\n      → ");
-    fr_cli_shown(b, fr_cstr(fr_err_hint(&t->err)));
+    fr_buf_shown(b, fr_cstr(fr_err_hint(&t->err)));
     fr_buf_text(b, "\n");
 }
 
@@ -72,7 +72,7 @@ static void put_trial(report *r, const fr_trial *t)
     fr_buf *b = &r->cli->out;
     bool good = t->verdict == FR_TRIAL_PASSED;
     fr_buf_text(b, fr_cli_glyph(r->cli, good ? FR_GLYPH_FINE : FR_GLYPH_FAIL));
-    fr_cli_shown(b, fr_cstr(t->test->name));
+    fr_buf_shown(b, fr_cstr(t->test->name));
     if (!good)
         fr_buf_printf(b, "   %s", t->test->place);
     fr_buf_text(b, "\n");

@@ -1,6 +1,6 @@
 #include "cli/lineage.h"
+#include "cli/ask.h"
 #include "codec/contract.h"
-#include "poll/poll.h"
 #include "transform/derive.h"
 #include "transform/expr_text.h"
 #include "transform/route.h"
@@ -380,38 +380,7 @@ static fr_rc add_all_named(work *w)
     return rc == FR_FAIL ? FR_FAIL : FR_OK;
 }
 
-fr_rc fr_lineage_topic(const fr_source_settings *s, fr_arena *a, fr_str space, fr_str name,
-                       fr_str *out, fr_err *err)
-{
-    fr_router *plain = fr_router_new(plain_settings(s, a));
-    fr_rc rc = plain_topic(plain, a, space, name, out, err);
-    fr_router_free(plain);
-    return rc == FR_FAIL ? FR_FAIL : FR_OK;
-}
-
 /* ---- the source's catalog ---------------------------------------------------------------- */
-
-static fr_rc list_polled(work *w, const fr_table ***tables, size_t *count, fr_err *err)
-{
-    const fr_sql_ops *ops = w->l->config->source_ops[w->source]->sql;
-    fr_sql *sql = NULL;
-    fr_rc rc = ops->open(w->settings, &sql, err);
-    if (rc == FR_OK)
-        rc = fr_poll_tables(ops, sql, w->settings, w->a, tables, count, err);
-    ops->close(sql);
-    return rc;
-}
-
-static fr_rc list_logged(work *w, const fr_table ***tables, size_t *count, fr_err *err)
-{
-    const fr_source_ops *ops = w->l->config->source_ops[w->source];
-    fr_source *s = NULL;
-    fr_rc rc = ops->open(w->settings, &s, err);
-    if (rc == FR_OK)
-        rc = ops->list_tables(s, w->a, tables, count, err);
-    ops->close(s);
-    return rc;
-}
 
 /* FR_END: it was not asked, or did not answer: why. */
 static fr_rc add_catalog(work *w, bool ask)
@@ -423,9 +392,7 @@ static fr_rc add_catalog(work *w, bool ask)
         w->l->why[w->source] = "it was not asked";
         return FR_END;
     }
-    bool polled = fr_source_polled(w->settings);
-    fr_rc rc =
-        polled ? list_polled(w, &tables, &count, &err) : list_logged(w, &tables, &count, &err);
+    fr_rc rc = fr_ask_tables(w->l->config, w->source, w->a, &tables, &count, &err);
     if (rc == FR_FAIL) {
         w->l->why[w->source] = fr_arena_cstr(w->a, fr_cstr(err.text));
         return FR_END;
@@ -514,6 +481,11 @@ fr_str fr_lineage_table(const fr_lineage *l, const fr_lineage_stream *s)
         return s->topic;
     return fr_arena_printf(l->arena, "%s/%.*s%s%.*s", l->config->sources[s->source].name,
                            FR_ARG(s->space), s->space.len > 0 ? "." : "", FR_ARG(s->name));
+}
+
+fr_str fr_lineage_mask(const fr_lineage_field *f)
+{
+    return f->mask == NULL ? FR_STR("") : (fr_str){f->mask, strcspn(f->mask, ":")};
 }
 
 fr_str fr_lineage_target_name(const fr_lineage *l, const fr_lineage_target *t)

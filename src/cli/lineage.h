@@ -58,16 +58,14 @@ fr_rc fr_lineage_keep(fr_lineage *l, const char *glob, fr_err *err);
 
 /* "erp/public.orders"; of FOREIGN: the topic. */
 fr_str fr_lineage_table(const fr_lineage *l, const fr_lineage_stream *s);
+/* "hash", not how much of the value is left; empty: none. */
+fr_str fr_lineage_mask(const fr_lineage_field *f);
 /* "raw.orders" */
 fr_str fr_lineage_target_name(const fr_lineage *l, const fr_lineage_target *t);
 /* Where a source's or sink's database is, as OpenLineage names it ("postgres://db:5432"), and the
  * database that names of tables begin with; empty: none. */
 fr_str fr_lineage_server(fr_arena *a, const char *type, const char *name, const fr_option *options,
                          const void *settings, fr_str *database);
-
-/* The topic of a table of which only the name is known: as the router has it. CONFIG. */
-fr_rc fr_lineage_topic(const fr_source_settings *s, fr_arena *a, fr_str space, fr_str name,
-                       fr_str *out, fr_err *err);
 
 /* How it is shown. */
 void fr_lineage_text(fr_cli *cli, const fr_lineage *l);

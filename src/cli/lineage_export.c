@@ -80,9 +80,7 @@ static json_t *schema_facet(const fr_lineage_stream *s, bool of_table)
 static json_t *transformation(const fr_lineage_field *f)
 {
     const char *subtype = f->expression != NULL || f->mask != NULL ? "TRANSFORMATION" : "IDENTITY";
-    fr_str how = f->expression != NULL ? fr_cstr(f->expression)
-                 : f->mask != NULL     ? (fr_str){f->mask, strcspn(f->mask, ":")}
-                                       : FR_STR("");
+    fr_str how = f->expression != NULL ? fr_cstr(f->expression) : fr_lineage_mask(f);
     return json_pack("{s:s,s:s,s:o,s:b}", "type", "DIRECT", "subtype", subtype, "description",
                      fr_cli_json_text(how), "masking", f->mask != NULL);
 }
@@ -251,7 +249,7 @@ static void put_pair(fr_buf *b, int indent, const char *key, fr_str value)
     fr_buf_text(b, "\n");
 }
 
-static void put_column(fr_buf *b, const fr_lineage_stream *s, const fr_lineage_field *f)
+static void put_column(fr_buf *b, const fr_lineage_field *f)
 {
     put_pair(b, 10, "- name", f->name);
     if (f->doc.len > 0)
@@ -265,10 +263,9 @@ static void put_column(fr_buf *b, const fr_lineage_stream *s, const fr_lineage_f
     if (f->expression != NULL)
         put_pair(b, 14, "expression", fr_cstr(f->expression));
     if (f->mask != NULL)
-        put_pair(b, 14, "mask", (fr_str){f->mask, strcspn(f->mask, ":")});
+        put_pair(b, 14, "mask", fr_lineage_mask(f));
     if (f->pii)
         fr_buf_text(b, "              pii: true\n");
-    (void)s;
 }
 
 static void put_meta(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s)
@@ -300,7 +297,7 @@ static void put_table(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s
         return;
     fr_buf_text(b, "        columns:\n");
     for (size_t i = 0; i < s->field_count; i++)
-        put_column(b, s, &s->fields[i]);
+        put_column(b, &s->fields[i]);
 }
 
 /* A source of dbt is one schema of one database: a sink and a space. */

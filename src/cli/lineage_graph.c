@@ -118,14 +118,9 @@ static columns columns_of(const fr_lineage *l, const fr_lineage_stream *s)
     return c;
 }
 
-static fr_str edge_label(const fr_lineage *l, const fr_lineage_field *f)
+static fr_str edge_label(const fr_lineage_field *f)
 {
-    if (f->expression != NULL)
-        return fr_cstr(f->expression);
-    if (f->mask != NULL)
-        return (fr_str){f->mask, strcspn(f->mask, ":")};
-    (void)l;
-    return FR_STR("");
+    return f->expression != NULL ? fr_cstr(f->expression) : fr_lineage_mask(f);
 }
 
 static void put_sources(graph *g, const fr_lineage_stream *s, columns *c)
@@ -176,7 +171,7 @@ static void put_stream(graph *g, const fr_lineage_stream *s)
         for (size_t k = 0; k < s->fields[i].from_count; k++)
             for (size_t j = 0; j < c.count; j++)
                 if (fr_str_eq(c.names[j], s->fields[i].from[k]))
-                    put_edge(g, c.nodes[j], first + i, edge_label(g->l, &s->fields[i]));
+                    put_edge(g, c.nodes[j], first + i, edge_label(&s->fields[i]));
     if (c.count == 0 && s->source != FR_LINEAGE_FOREIGN)
         put_edge(g, unknown, first, FR_STR(""));
     put_targets(g, s, first, count);

@@ -6,7 +6,7 @@ static void put_list(fr_buf *b, const fr_str *items, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
-        fr_cli_shown(b, items[i]);
+        fr_buf_shown(b, items[i]);
     }
 }
 
@@ -14,41 +14,41 @@ static void put_texts(fr_buf *b, const char *label, const fr_texts *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         fr_buf_text(b, i > 0 ? ", " : label);
-        fr_cli_shown(b, fr_cstr(list->items[i]));
+        fr_buf_shown(b, fr_cstr(list->items[i]));
     }
 }
 
 static void put_head(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s)
 {
-    fr_cli_shown(b, fr_lineage_table(l, s));
+    fr_buf_shown(b, fr_lineage_table(l, s));
     if (s->source == FR_LINEAGE_FOREIGN) {
         fr_buf_text(b, "   a topic that no source of this file writes\n");
         return;
     }
     fr_buf_text(b, " → ");
     if (s->topic.len > 0)
-        fr_cli_shown(b, s->topic);
+        fr_buf_shown(b, s->topic);
     else
         fr_buf_text(b, s->pattern ? "a topic a table" : "the topic that each row names");
     if (s->settings->owner != NULL) {
         fr_buf_text(b, "   owner ");
-        fr_cli_shown(b, fr_cstr(s->settings->owner));
+        fr_buf_shown(b, fr_cstr(s->settings->owner));
     }
     put_texts(b, "   tags ", &s->settings->tags);
     fr_buf_text(b, "\n");
 }
 
 /* "  columns: from the catalog", and what is not said of single fields. */
-static void put_notes(fr_cli *cli, fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s)
+static void put_notes(fr_cli *cli, fr_buf *b, const fr_lineage_stream *s)
 {
     if (s->deprecated != NULL) {
         fr_buf_printf(b, "  %sdeprecated: ", fr_cli_glyph(cli, FR_GLYPH_WARN));
-        fr_cli_shown(b, fr_cstr(s->deprecated));
+        fr_buf_shown(b, fr_cstr(s->deprecated));
         fr_buf_text(b, "\n");
     }
     if (s->doc.len > 0 && cli->verbose) {
         fr_buf_text(b, "  ");
-        fr_cli_shown(b, s->doc);
+        fr_buf_shown(b, s->doc);
         fr_buf_text(b, "\n");
     }
     if (s->source == FR_LINEAGE_FOREIGN)
@@ -63,13 +63,6 @@ static void put_notes(fr_cli *cli, fr_buf *b, const fr_lineage *l, const fr_line
         put_list(b, s->filter, s->filter_count);
         fr_buf_text(b, "\n");
     }
-    (void)l;
-}
-
-/* "hash", not how much of the value is left. */
-static fr_str mask_word(const fr_lineage_field *f)
-{
-    return (fr_str){f->mask, strcspn(f->mask, ":")};
 }
 
 static void put_targets(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s, fr_str field)
@@ -77,9 +70,9 @@ static void put_targets(fr_buf *b, const fr_lineage *l, const fr_lineage_stream 
     for (size_t i = 0; i < s->target_count; i++) {
         const fr_lineage_target *t = &s->targets[i];
         fr_buf_printf(b, "%s %s ", i > 0 ? "," : " ─→", l->config->sinks[t->sink].name);
-        fr_cli_shown(b, fr_lineage_target_name(l, t));
+        fr_buf_shown(b, fr_lineage_target_name(l, t));
         fr_buf_text(b, field.len > 0 ? "." : "");
-        fr_cli_shown(b, field);
+        fr_buf_shown(b, field);
     }
     fr_buf_text(b, "\n");
 }
@@ -92,22 +85,21 @@ static void put_field(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s
     fr_buf_text(b, "  ");
     for (size_t i = 0; i < f->from_count; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
-        fr_cli_shown(b, table);
+        fr_buf_shown(b, table);
         fr_buf_text(b, ".");
-        fr_cli_shown(b, f->from[i]);
+        fr_buf_shown(b, f->from[i]);
     }
     fr_buf_text(b, f->from_count > 0 ? " ─" : "─");
-    if (f->mask != NULL)
-        fr_cli_shown(b, mask_word(f));
+    fr_buf_shown(b, fr_lineage_mask(f));
     if (f->expression != NULL) {
         fr_buf_text(b, "[");
-        fr_cli_shown(b, fr_cstr(f->expression));
+        fr_buf_shown(b, fr_cstr(f->expression));
         fr_buf_text(b, "]");
     }
     fr_buf_text(b, "→ ");
-    fr_cli_shown(b, s->topic);
+    fr_buf_shown(b, s->topic);
     fr_buf_text(b, s->topic.len > 0 ? "." : "");
-    fr_cli_shown(b, f->name);
+    fr_buf_shown(b, f->name);
     fr_buf_text(b, f->pii ? " (PII)" : "");
     fr_buf_text(b, f->key ? " (key)" : "");
     put_targets(b, l, s, f->name);
@@ -119,12 +111,12 @@ void fr_lineage_text(fr_cli *cli, const fr_lineage *l)
     for (size_t i = 0; i < l->count; i++) {
         const fr_lineage_stream *s = &l->streams[i];
         put_head(b, l, s);
-        put_notes(cli, b, l, s);
+        put_notes(cli, b, s);
         for (size_t k = 0; k < s->field_count; k++)
             put_field(b, l, s, &s->fields[k]);
         if (s->field_count == 0 || !s->whole) {
             fr_buf_text(b, "  ");
-            fr_cli_shown(b, fr_lineage_table(l, s));
+            fr_buf_shown(b, fr_lineage_table(l, s));
             fr_buf_text(b, s->source == FR_LINEAGE_FOREIGN ? "" : ".*");
             put_targets(b, l, s, FR_STR(""));
         }
@@ -163,8 +155,7 @@ static json_t *field_json(const fr_lineage_field *f)
     json_object_set_new(j, "from", strs(f->from, f->from_count));
     if (f->expression != NULL)
         set(j, "expression", fr_cstr(f->expression));
-    if (f->mask != NULL)
-        set(j, "mask", mask_word(f));
+    set(j, "mask", fr_lineage_mask(f));
     json_object_set_new(j, "pii", json_boolean(f->pii));
     json_object_set_new(j, "key", json_boolean(f->key));
     set(j, "type", f->type);

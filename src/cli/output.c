@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const fr_connectors fr_cli_connectors = {fr_source_of, fr_sink_of, fr_source_at, fr_sink_at};
@@ -72,22 +73,16 @@ void fr_cli_problem(const fr_cli *cli, fr_buf *b, const fr_problem *p)
     fr_problem_text(b, p);
 }
 
-/* Controls of both kinds, U+0000 to U+001F and U+007F to U+009F. */
-void fr_cli_shown(fr_buf *b, fr_str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        bool second = c == 0xC2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] >= 0x80 &&
-                      (unsigned char)s.ptr[i + 1] <= 0x9F;
-        fr_buf_u8(b, c < 0x20 || c == 0x7F || second ? '?' : c);
-        i += second ? 1 : 0;
-    }
-}
-
 json_t *fr_cli_json_text(fr_str s)
 {
     json_t *j = json_stringn(s.ptr == NULL ? "" : s.ptr, s.len);
     return j != NULL ? j : json_string("(no UTF-8)");
+}
+
+bool fr_cli_is_file(const char *name)
+{
+    struct stat st;
+    return stat(name, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 fr_rc fr_cli_write_file(const char *name, fr_str text, fr_err *err)

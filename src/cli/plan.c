@@ -5,6 +5,7 @@
 #include "codec/avro_schema.h"
 #include "codec/change.h"
 #include "codec/fingerprint.h"
+#include "kafka/control.h"
 #include "poll/poll.h"
 #include "poll/sorter.h"
 #include <inttypes.h>
@@ -63,6 +64,7 @@ fr_origin fr_look_origin(const fr_source_settings *s)
 static fr_rc plan_table(fr_look *l, fr_planned *p, fr_err *err)
 {
     const fr_source_settings *s = &l->config->sources[p->source];
+    const fr_registry_settings *registry = &l->config->registry;
     const fr_route *r = p->route;
     fr_origin origin = fr_look_origin(s);
     if (r->outbox != NULL) { /* no schema is made of it */
@@ -70,14 +72,12 @@ static fr_rc plan_table(fr_look *l, fr_planned *p, fr_err *err)
         return FR_OK;
     }
     FR_TRY(fr_schema_value(l->arena, r, &origin, &p->value, err));
-    const char *suffix = r->envelope == FR_ENVELOPE_STATE ? "" : "Envelope";
-    fr_str name = fr_arena_printf(l->arena, "%.*s%s", FR_ARG(r->schema_name), suffix);
-    p->value_subject = fr_ask_subject(l->config, l->arena, r->topic, name, "value");
+    p->value_subject =
+        fr_subject(registry, l->arena, r->topic, r->schema_name, r->envelope, FR_SUBJECT_VALUE);
     fr_rc rc = fr_schema_key(l->arena, r, &p->key, err);
-    if (rc == FR_OK) {
-        name = fr_arena_printf(l->arena, "%.*sKey", FR_ARG(r->schema_name));
-        p->key_subject = fr_ask_subject(l->config, l->arena, r->topic, name, "key");
-    }
+    if (rc == FR_OK)
+        p->key_subject =
+            fr_subject(registry, l->arena, r->topic, r->schema_name, r->envelope, FR_SUBJECT_KEY);
     p->good = rc != FR_FAIL;
     return rc;
 }
@@ -142,16 +142,10 @@ static void look_at_tables(fr_look *l, size_t source, fr_findings *f)
 
 static void look_at_polled(fr_look *l, size_t source, fr_findings *f)
 {
-    const fr_source_settings *s = &l->config->sources[source];
-    const fr_sql_ops *ops = l->config->source_ops[source]->sql;
     const fr_table **tables = NULL;
     size_t count = 0;
-    fr_sql *sql = NULL;
     fr_err err;
-    fr_rc rc = ops->open(s, &sql, &err);
-    if (rc == FR_OK)
-        rc = fr_poll_tables(ops, sql, s, l->arena, &tables, &count, &err);
-    ops->close(sql);
+    fr_rc rc = fr_ask_tables(l->config, source, l->arena, &tables, &count, &err);
     if (rc == FR_OK)
         look_at_each(l, source, tables, count, f);
     else
@@ -235,9 +229,9 @@ static void look_at_topic(fr_look *l, fr_findings *f, fr_str topic, bool ours, b
 
 /* Beside its tables a source writes to <prefix>.message (any application may emit logical
  * messages) and, with transaction_metadata, to <prefix>.transaction. */
-fr_str fr_look_side_topic(const fr_look *l, const fr_source_settings *s, const char *name)
+fr_str fr_look_side_topic(fr_arena *a, const fr_source_settings *s, const char *name)
 {
-    return fr_topic_legal(l->arena, fr_arena_printf(l->arena, "%s.%s", s->prefix, name));
+    return fr_topic_legal(a, fr_arena_printf(a, "%s.%s", s->prefix, name));
 }
 
 /* Where dead letters of sources and sinks go, each topic once. */
@@ -308,7 +302,9 @@ static void look_at_position(fr_look *l, size_t source)
 static void look_at_own_topics(fr_look *l, fr_findings *f)
 {
     const fr_config *c = l->config;
-    look_at_topic(l, f, fr_arena_printf(l->arena, "freshet.%s.control", c->name), true, false);
+    char control[300];
+    fr_control_topic(&c->kafka, control, sizeof(control));
+    look_at_topic(l, f, fr_arena_str(l->arena, fr_cstr(control)), true, false);
     for (size_t i = 0; i < c->source_count; i++) {
         const fr_source_settings *s = &c->sources[i];
         size_t todos = l->todo_count, known = fr_look_blockers(f);
@@ -316,9 +312,9 @@ static void look_at_own_topics(fr_look *l, fr_findings *f)
                       true, false);
         if (l->todo_count == todos && fr_look_blockers(f) == known)
             look_at_position(l, i);
-        look_at_topic(l, f, fr_look_side_topic(l, s, "message"), false, false);
+        look_at_topic(l, f, fr_look_side_topic(l->arena, s, "message"), false, false);
         if (s->transaction_metadata)
-            look_at_topic(l, f, fr_look_side_topic(l, s, "transaction"), false, false);
+            look_at_topic(l, f, fr_look_side_topic(l->arena, s, "transaction"), false, false);
     }
     look_at_dead_letters(l, f);
 }
@@ -501,7 +497,7 @@ static fr_rc look_at_side(fr_look *l, fr_findings *f, const fr_source_settings *
 {
     fr_origin origin = fr_look_origin(s);
     fr_str key, value;
-    fr_str topic = fr_look_side_topic(l, s, message ? "message" : "transaction");
+    fr_str topic = fr_look_side_topic(l->arena, s, message ? "message" : "transaction");
     FR_TRY(message ? fr_schema_message(l->arena, &origin, &key, &value, err)
                    : fr_schema_transaction(l->arena, &origin, &key, &value, err));
     const char *names[2];

@@ -80,7 +80,7 @@ size_t fr_look_blockers(const fr_findings *f);
 bool fr_look_no_answer(const fr_findings *f); /* a blocker says that its server does not answer */
 fr_origin fr_look_origin(const fr_source_settings *s);
 /* <prefix>.message, <prefix>.transaction */
-fr_str fr_look_side_topic(const fr_look *l, const fr_source_settings *s, const char *name);
+fr_str fr_look_side_topic(fr_arena *a, const fr_source_settings *s, const char *name);
 fr_todo *fr_look_todo(fr_look *l, fr_todo_kind kind, fr_str name);
 
 #endif

@@ -84,7 +84,7 @@ static fr_rc look_at_own_transactions(sink_look *w, const fr_source_settings *s,
     fr_origin origin = fr_look_origin(s);
     fr_str key, value;
     FR_TRY(fr_schema_transaction(w->l->arena, &origin, &key, &value, err));
-    look_at_own(w, fr_look_side_topic(w->l, s, "transaction"), key, value);
+    look_at_own(w, fr_look_side_topic(w->l->arena, s, "transaction"), key, value);
     return FR_OK;
 }
 
@@ -116,7 +116,7 @@ static void look_at_own_topics(sink_look *w)
     for (size_t i = 0; i < l->config->source_count; i++) {
         const fr_source_settings *s = &l->config->sources[i];
         /* Logical messages are no rows: a sink passes them over. */
-        fr_map_set(w->seen, fr_look_side_topic(l, s, "message"), w);
+        fr_map_set(w->seen, fr_look_side_topic(l->arena, s, "message"), w);
         if (s->transaction_metadata && look_at_own_transactions(w, s, &err) == FR_FAIL)
             fr_look_error(w->l, w->findings, "sink.table", &err);
     }

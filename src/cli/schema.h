@@ -37,7 +37,7 @@ typedef struct fr_schema_verb {
 } fr_schema_verb;
 
 /* --at, or what else is asked. */
-fr_rc fr_schema_at(fr_schema_verb *v, fr_at usual, fr_at *out, fr_err *err);
+fr_at fr_schema_at(fr_schema_verb *v, fr_at usual);
 const char *fr_schema_at_name(fr_at at);
 /* The registry of the configuration. */
 fr_rc fr_schema_registry(fr_schema_verb *v, fr_err *err);
@@ -45,6 +45,8 @@ fr_rc fr_schema_registry(fr_schema_verb *v, fr_err *err);
 fr_rc fr_schema_level(const char *word, int *out, fr_err *err);
 /* CONFIG (cli.no_table, cli.no_schema) for what is no table, or has no schema: outboxes. */
 fr_rc fr_schema_stream(fr_schema_verb *v, const char *word, fr_stream *out, fr_err *err);
+/* Its subjects; record: the full name of a row's. */
+void fr_schema_subjects(fr_schema_verb *v, fr_stream *s, fr_str topic, fr_str record);
 /* The stream's schemas as they stand there. CONFIG or SCHEMA where there are none. */
 fr_rc fr_schema_read(fr_schema_verb *v, fr_stream *s, fr_at at, fr_sides *out, fr_err *err);
 /* As the source's table is now (schema_source.c): subjects are set by it, too. */

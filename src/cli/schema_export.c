@@ -167,7 +167,6 @@ static fr_rc put_form(work *w, const char *as, fr_err *err)
 
 static fr_rc export(work *w, fr_err *err)
 {
-    fr_at at;
     fr_cli *cli = w->v->cli;
     const char *as = fr_cli_flag(cli, "as"), *file = fr_cli_flag(cli, "output");
     if (as == NULL) {
@@ -176,9 +175,8 @@ static fr_rc export(work *w, fr_err *err)
         return fr_fail_hint(err,
                             "--as avro, contract, jsonschema, odcs, or sql: and a type of sink");
     }
-    FR_TRY(fr_schema_at(w->v, FR_AT_REGISTRY, &at, err));
     FR_TRY(fr_schema_stream(w->v, cli->args[1], &w->s, err));
-    FR_TRY(fr_schema_read(w->v, &w->s, at, &w->sides, err));
+    FR_TRY(fr_schema_read(w->v, &w->s, fr_schema_at(w->v, FR_AT_REGISTRY), &w->sides, err));
     FR_TRY(fr_schema_row(w->v, w->sides.value.text, &w->row, err));
     w->out.arena = cli->arena;
     FR_TRY(put_form(w, as, err));

@@ -14,15 +14,13 @@ const char *fr_schema_at_name(fr_at at)
     return at_names[at];
 }
 
-fr_rc fr_schema_at(fr_schema_verb *v, fr_at usual, fr_at *out, fr_err *err)
+fr_at fr_schema_at(fr_schema_verb *v, fr_at usual)
 {
-    (void)err; /* the flag's choices are checked when it is read */
     const char *word = fr_cli_flag(v->cli, "at");
-    *out = usual;
     for (int i = FR_AT_SOURCE; word != NULL && i <= FR_AT_REGISTRY; i++)
         if (strcmp(at_names[i], word) == 0)
-            *out = (fr_at)i;
-    return FR_OK;
+            return (fr_at)i;
+    return usual; /* the flag's choices are checked when it is read */
 }
 
 fr_rc fr_schema_registry(fr_schema_verb *v, fr_err *err)
@@ -57,6 +55,15 @@ static fr_rc record_of(fr_schema_verb *v, const fr_stream *s, fr_str *out, fr_er
     return FR_OK;
 }
 
+void fr_schema_subjects(fr_schema_verb *v, fr_stream *s, fr_str topic, fr_str record)
+{
+    const fr_registry_settings *registry = &v->config->registry;
+    fr_envelope envelope = (fr_envelope)s->place.table->envelope;
+    fr_arena *a = v->cli->arena;
+    s->value_subject = fr_subject(registry, a, topic, record, envelope, FR_SUBJECT_VALUE);
+    s->key_subject = fr_subject(registry, a, topic, record, envelope, FR_SUBJECT_KEY);
+}
+
 fr_rc fr_schema_stream(fr_schema_verb *v, const char *word, fr_stream *out, fr_err *err)
 {
     fr_arena *a = v->cli->arena;
@@ -74,11 +81,7 @@ fr_rc fr_schema_stream(fr_schema_verb *v, const char *word, fr_stream *out, fr_e
     FR_TRY(fr_ask_table_topic(v->config, a, &out->place, &out->topic, err));
     out->contract = fr_contract_file(&v->config->sources[out->place.source], t, out->topic);
     FR_TRY(record_of(v, out, &record, err));
-    bool state = t->envelope == FR_ENVELOPE_STATE;
-    fr_str value = fr_arena_printf(a, "%.*s%s", FR_ARG(record), state ? "" : "Envelope");
-    fr_str key = fr_arena_printf(a, "%.*sKey", FR_ARG(record));
-    out->value_subject = fr_ask_subject(v->config, a, out->topic, value, "value");
-    out->key_subject = fr_ask_subject(v->config, a, out->topic, key, "key");
+    fr_schema_subjects(v, out, out->topic, record);
     out->level = t->schema_compat >= 0 ? t->schema_compat : v->config->registry.compatibility;
     return FR_OK;
 }

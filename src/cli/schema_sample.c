@@ -1,4 +1,5 @@
 /* freshet schema sample: events that fit a schema, for the tests of those who read a topic. */
+#include "cli/plan.h"
 #include "cli/schema.h"
 #include "codec/avro_write.h"
 #include "codec/decode.h"
@@ -8,7 +9,6 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { USUAL_COUNT = 10, MOST_COUNT = 10000000 };
 
@@ -92,7 +92,7 @@ static fr_rc check_source(work *w, const fr_source_settings *s, fr_err *err)
     fr_arena *a = w->v->cli->arena;
     static const char *const sides[] = {"message", "transaction"};
     for (size_t i = 0; i < 2; i++) {
-        fr_str side = fr_topic_legal(a, fr_arena_printf(a, "%s.%s", s->prefix, sides[i]));
+        fr_str side = fr_look_side_topic(a, s, sides[i]);
         if (fr_str_is(side, w->to))
             return is_taken(w, "source ", s->name, err);
     }
@@ -261,15 +261,12 @@ static fr_rc write_topic(work *w, fr_err *err)
 static fr_rc take_schemas(work *w, fr_err *err)
 {
     fr_stream s;
-    fr_at at;
-    struct stat st;
     const char *word = w->v->cli->args[1];
-    w->file = stat(word, &st) == 0 && S_ISREG(st.st_mode);
+    w->file = fr_cli_is_file(word);
     if (w->file)
         return fr_schema_file(w->v, word, &w->sides.value.text, err);
-    FR_TRY(fr_schema_at(w->v, FR_AT_REGISTRY, &at, err));
     FR_TRY(fr_schema_stream(w->v, word, &s, err));
-    return fr_schema_read(w->v, &s, at, &w->sides, err);
+    return fr_schema_read(w->v, &s, fr_schema_at(w->v, FR_AT_REGISTRY), &w->sides, err);
 }
 
 static fr_rc sample(work *w, fr_err *err)

@@ -63,9 +63,8 @@ static fr_rc show(fr_schema_verb *v, fr_err *err)
 {
     fr_stream s;
     fr_sides sides;
-    fr_at at;
     fr_cli *cli = v->cli;
-    FR_TRY(fr_schema_at(v, FR_AT_SOURCE, &at, err));
+    const fr_at at = fr_schema_at(v, FR_AT_SOURCE);
     FR_TRY(fr_schema_stream(v, cli->args[1], &s, err));
     FR_TRY(fr_schema_read(v, &s, at, &sides, err));
     if (at != FR_AT_REGISTRY)

@@ -1,7 +1,7 @@
 #include "cli/trial.h"
 #include "base/clock.h"
 #include "base/json.h"
-#include "cli/lineage.h"
+#include "cli/ask.h"
 #include "cli/plan.h"
 #include "codec/decode.h"
 #include "codec/encode.h"
@@ -75,9 +75,12 @@ static fr_rc set_up(stage *s)
 {
     FR_TRY(fr_config_table(s->config, s->t->test->table, &s->place, s->err));
     s->source = &s->config->sources[s->place.source];
+    const fr_contract *contract = NULL;
     fr_str topic;
-    FR_TRY(fr_lineage_topic(s->source, s->t->arena, s->place.space, s->place.name, &topic, s->err));
-    const fr_contract *contract = fr_contract_file(s->source, s->place.table, topic);
+    if (!s->place.table->outbox.on) { /* its rows may each name a topic, and it has no contract */
+        FR_TRY(fr_ask_table_topic(s->config, s->t->arena, &s->place, &topic, s->err));
+        contract = fr_contract_file(s->source, s->place.table, topic);
+    }
     FR_TRY(
         fr_trial_table(s->config, &s->place, s->t->test, contract, s->t->arena, &s->table, s->err));
     FR_TRY(open_registry(s));
@@ -228,14 +231,11 @@ static fr_rc read_key(stage *s, const fr_message *m, const fr_table *table, fr_t
 {
     fr_str schema, text;
     json_t *j;
-    fr_in in = fr_in_of(m->key);
-    (void)fr_in_u8(&in);
-    int32_t id = (int32_t)fr_in_u32be(&in);
-    if (m->key.ptr == NULL || in.bad)
+    int32_t id;
+    if (m->key.ptr == NULL || !fr_wire_id(m->key, &id))
         return FR_OK;
     FR_TRY(fr_registry_schema(s->registry, id, &schema, s->err));
-    FR_TRY(fr_avro_to_json(s->t->arena, schema, (fr_str){m->key.ptr + 5, m->key.len - 5}, &text,
-                           s->err));
+    FR_TRY(fr_avro_to_json(s->t->arena, schema, fr_wire_body(m->key), &text, s->err));
     FR_TRY(fr_json_parse(text, &j, s->err));
     set_members(s->t, j, table, &e->key);
     json_decref(j);

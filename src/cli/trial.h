@@ -28,10 +28,10 @@ typedef struct fr_trial_event {
     fr_trial_cells key, before, after;
 } fr_trial_event;
 
-typedef struct fr_difference {
+typedef struct fr_trial_difference {
     const char *what; /* "after.email" */
     fr_str expected, got;
-} fr_difference;
+} fr_trial_difference;
 
 typedef struct fr_trial {
     const fr_test *test;
@@ -41,7 +41,7 @@ typedef struct fr_trial {
     size_t event_count;
     bool failed; /* no event came, but an error: err. Also why the test is BAD */
     fr_err err;
-    fr_difference *differences;
+    fr_trial_difference *differences;
     size_t difference_count, difference_cap;
     int64_t took_us;
     const fr_table **tables; /* that columns are of; fr_trial_close lets them go */

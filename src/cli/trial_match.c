@@ -7,12 +7,12 @@ static void differ(fr_trial *t, const char *what, fr_str expected, fr_str got)
 {
     if (t->difference_count == t->difference_cap) {
         t->difference_cap = t->difference_cap == 0 ? 8 : t->difference_cap * 2;
-        fr_difference *more = fr_arena_alloc(t->arena, t->difference_cap * sizeof(*more));
+        fr_trial_difference *more = fr_arena_alloc(t->arena, t->difference_cap * sizeof(*more));
         if (t->difference_count > 0)
             memcpy(more, t->differences, t->difference_count * sizeof(*more));
         t->differences = more;
     }
-    t->differences[t->difference_count++] = (fr_difference){what, expected, got};
+    t->differences[t->difference_count++] = (fr_trial_difference){what, expected, got};
 }
 
 /* "~regex". FR_END: it does not match; CONFIG: no regex. */
@@ -51,9 +51,8 @@ static const fr_trial_cell *find(const fr_trial_cells *cells, const char *name)
     return NULL;
 }
 
-static fr_str shown(fr_trial *t, const fr_trial_cell *got)
+static fr_str shown(const fr_trial_cell *got)
 {
-    (void)t;
     if (got == NULL)
         return FR_STR("no such field");
     return got->null ? FR_STR("null") : got->text;
@@ -76,7 +75,7 @@ static fr_rc match_cells(fr_trial *t, const char *part, const fr_cells *want,
             continue;
         fr_str what = fr_arena_printf(t->arena, "%s.%s", part, w->name);
         differ(t, fr_arena_cstr(t->arena, what),
-               w->text == NULL ? FR_STR("null") : fr_cstr(w->text), shown(t, g));
+               w->text == NULL ? FR_STR("null") : fr_cstr(w->text), shown(g));
     }
     return FR_OK;
 }

@@ -107,6 +107,9 @@ typedef struct fr_differences {
     size_t count, cap;
 } fr_differences;
 
+/* Only people see it, or a registry's list: docs, properties, aliases. */
+bool fr_diff_is_wording(const fr_difference *d);
+
 /* Whether next may follow these versions (oldest first) under the level: FR_OK, or FR_END. *out is
  * all that differs: from the newest version everything (unless one is broken, notes), in the order
  * of the schema; from the older ones, which only transitive levels ask about, what breaks. NONE

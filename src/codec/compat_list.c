@@ -294,8 +294,7 @@ static void diff_all(fr_arena *a, const fr_shape *old, const fr_shape *next, fr_
     fr_map_free(d.seen, NULL);
 }
 
-/* Only people see it, or a registry's list. */
-static bool is_wording(const fr_difference *d)
+bool fr_diff_is_wording(const fr_difference *d)
 {
     return strcmp(d->kind, "doc.changed") == 0 || strcmp(d->kind, "properties.changed") == 0 ||
            strcmp(d->kind, "aliases.changed") == 0;
@@ -324,7 +323,7 @@ fr_rc fr_compat_diff(fr_arena *a, fr_str old, fr_str next, fr_str *out, fr_err *
     FR_TRY(fr_shape_parse(a, next, &y, err));
     diff_all(a, x, y, &list);
     for (size_t i = 0; i < list.count; i++)
-        if (!is_wording(&list.items[i]))
+        if (!fr_diff_is_wording(&list.items[i]))
             write_change(&text, &list.items[i]);
     *out = fr_buf_view(&text);
     return FR_OK;
@@ -356,7 +355,7 @@ static void merge(fr_differences *out, size_t first, const fr_difference *p)
 {
     for (size_t i = first; i < out->count; i++) {
         fr_difference *d = &out->items[i];
-        if (d->verdict != FR_DIFF_NOTE || is_wording(d) || !fr_str_eq(d->path, p->path) ||
+        if (d->verdict != FR_DIFF_NOTE || fr_diff_is_wording(d) || !fr_str_eq(d->path, p->path) ||
             d->sign != p->sign || strcmp(d->kind, "default.changed") == 0)
             continue;
         d->verdict = p->verdict;

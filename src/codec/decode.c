@@ -1,3 +1,4 @@
+#include "codec/avro_write.h"
 #include "codec/decode_plan.h"
 
 #include <stdlib.h>
@@ -103,8 +104,7 @@ static part *part_of(topic *t, int32_t partition)
 
 /* ---- readings ---- */
 
-/* Byte 0, then the schema's id. */
-static bool wire_id(fr_str bytes, int32_t *id)
+bool fr_wire_id(fr_str bytes, int32_t *id)
 {
     fr_in in = fr_in_of(bytes);
     bool magic = fr_in_u8(&in) == 0;
@@ -112,9 +112,9 @@ static bool wire_id(fr_str bytes, int32_t *id)
     return magic && !in.bad;
 }
 
-static fr_str wire_body(fr_str bytes)
+fr_str fr_wire_body(fr_str bytes)
 {
-    return (fr_str){bytes.ptr + 5, bytes.len - 5};
+    return (fr_str){bytes.ptr + FR_WIRE_HEADER, bytes.len - FR_WIRE_HEADER};
 }
 
 static fr_rc new_reading(fr_decoder *d, fr_str topic_name, int32_t key_id, int32_t value_id,
@@ -371,7 +371,7 @@ static bool read_key(work *w, fr_value *values)
     const fr_reading *g = w->g;
     fr_avro_in row = w->r;
     bool good = true;
-    w->r = fr_avro_in_of(w->b->arena, wire_body(w->m->key));
+    w->r = fr_avro_in_of(w->b->arena, fr_wire_body(w->m->key));
     for (size_t i = 0; good && i < g->key->count; i++) {
         fr_input in = g->inputs[g->key_columns[i]];
         const fr_avro_node *n = g->key->fields[i].type;
@@ -510,7 +510,7 @@ static bool read_plain(work *w)
 static fr_rc fail_message(const work *w, fr_err *err)
 {
     int32_t id = 0;
-    wire_id(w->m->payload, &id);
+    fr_wire_id(w->m->payload, &id);
     if (w->field.len > 0)
         fr_fail(err, FR_ERR_DATA, "field %.*s: %s (schema id %d)", FR_ARG(w->field), w->r.why,
                 (int)id);
@@ -560,7 +560,7 @@ static fr_rc decode_value(fr_decoder *d, topic *t, part *p, work *w, fr_err *err
     int32_t key_id, value_id;
     fr_reading *g;
     size_t count = w->b->count;
-    if (!wire_id(w->m->payload, &value_id)) {
+    if (!fr_wire_id(w->m->payload, &value_id)) {
         fr_fail(err, FR_ERR_DATA,
                 "the value does not begin with byte 0 and a schema id, as the registry's wire "
                 "format does");
@@ -568,13 +568,13 @@ static fr_rc decode_value(fr_decoder *d, topic *t, part *p, work *w, fr_err *err
         return fr_fail_hint(err, "freshet reads Avro with a schema registry only: take the topic "
                                  "out of the sink's from");
     }
-    if (w->m->key.ptr == NULL || !wire_id(w->m->key, &key_id))
+    if (w->m->key.ptr == NULL || !fr_wire_id(w->m->key, &key_id))
         key_id = FR_NO_KEY;
     FR_TRY(reading_of(d, t, w->m->topic, key_id, value_id, &g, err));
     fr_rc rc = begin_event(w, g, err);
     if (rc != FR_OK)
         return rc;
-    w->r = fr_avro_in_of(w->b->arena, wire_body(w->m->payload));
+    w->r = fr_avro_in_of(w->b->arena, fr_wire_body(w->m->payload));
     bool good = g->shape == FR_SHAPE_ROW ? read_plain(w) : read_envelope(w);
     if (good && fr_in_left(&w->r.in) > 0) {
         w->field = FR_STR("");
@@ -628,7 +628,7 @@ static fr_rc decode_tombstone(fr_decoder *d, topic *t, part *p, work *w, fr_err 
         p->deleted = false;
         return FR_OK;
     }
-    if (w->m->key.ptr != NULL && wire_id(w->m->key, &key_id))
+    if (w->m->key.ptr != NULL && fr_wire_id(w->m->key, &key_id))
         FR_TRY(tombstone_reading(d, t, w->m->topic, key_id, &g, err));
     if (g != NULL && g->shape == FR_SHAPE_MESSAGE)
         return FR_OK;

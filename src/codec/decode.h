@@ -36,6 +36,11 @@ void fr_decoder_rewind(fr_decoder *d, fr_str topic);
 fr_rc fr_decoder_table(fr_str space, fr_str name, fr_str key, fr_str value, const fr_table **out,
                        fr_err *err);
 
+/* The registry's wire format: byte 0, the schema's id, Avro bytes. False: bytes are not in it; then
+ * there is no body. */
+bool fr_wire_id(fr_str bytes, int32_t *id);
+fr_str fr_wire_body(fr_str bytes);
+
 /* Any Avro bytes with their schema as JSON text, for tap: unions without their branch
  * names, bytes as {"$bytes":"hex"}, decimals as quoted text, times as ISO text. */
 fr_rc fr_avro_to_json(fr_arena *a, fr_str schema, fr_str data, fr_str *out, fr_err *err);

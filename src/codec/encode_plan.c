@@ -122,18 +122,11 @@ static fr_str avro_text(fr_arena *a, fr_str first, fr_str second)
     return (fr_str){(const char *)at, (size_t)(end - at)};
 }
 
-/* Strategy of registry.subject: names of the topic, of the record, or of both. */
-static const char *subject_of(const fr_encoder *e, fr_arena *a, fr_str topic, fr_str record,
-                              const char *side)
+static const char *subject_of(const fr_encoder *e, fr_arena *a, const fr_route *r,
+                              fr_subject_side side)
 {
-    fr_str s;
-    if (e->settings.registry_settings->subject == 1)
-        s = record;
-    else if (e->settings.registry_settings->subject == 2)
-        s = fr_arena_printf(a, "%.*s-%.*s", FR_ARG(topic), FR_ARG(record));
-    else
-        s = fr_arena_printf(a, "%.*s-%s", FR_ARG(topic), side);
-    return fr_arena_cstr(a, s);
+    return fr_subject(e->settings.registry_settings, a, r->topic, r->schema_name, r->envelope,
+                      side);
 }
 
 static fr_rc register_schema(fr_encoder *e, const char *subject, fr_str schema, int compat,
@@ -204,20 +197,16 @@ static fr_rc register_both(fr_encoder *e, fr_arena *a, fr_plan *p, fr_err *err)
 {
     const fr_route *route = p->route;
     int compat = route->settings->schema_compat;
-    const char *suffix = route->envelope == FR_ENVELOPE_STATE ? "" : "Envelope";
     fr_str key, value;
     fr_rc rc = fr_schema_key(a, route, &key, err);
     FR_TRY(rc);
     /* The value's schema is made first, so that what is refused leaves nothing behind. */
     FR_TRY(fr_schema_value(a, route, &e->settings.origin, &value, err));
-    if (rc == FR_OK) {
-        fr_str name = fr_arena_printf(a, "%.*sKey", FR_ARG(route->schema_name));
-        FR_TRY(register_key(e, a, subject_of(e, a, route->topic, name, "key"), key, compat,
-                            &p->key_id, err));
-    }
-    fr_str name = fr_arena_printf(a, "%.*s%s", FR_ARG(route->schema_name), suffix);
-    return register_value(e, a, p, subject_of(e, a, route->topic, name, "value"), value,
-                          &p->value_id, err);
+    if (rc == FR_OK)
+        FR_TRY(register_key(e, a, subject_of(e, a, route, FR_SUBJECT_KEY), key, compat, &p->key_id,
+                            err));
+    return register_value(e, a, p, subject_of(e, a, route, FR_SUBJECT_VALUE), value, &p->value_id,
+                          err);
 }
 
 static int32_t *newest_of(fr_encoder *e, fr_str topic)

@@ -61,6 +61,12 @@ fr_rc fr_registry_check(fr_registry *r, fr_findings *out, fr_err *err);
  * to ask. What is cached is still answered, so that a batch can be finished. */
 void fr_registry_interrupt(fr_registry *r);
 
+/* Who keeps the schemas of a stream's keys and values, by registry.subject: the topic, the record,
+ * or both. record: the full name of a row's. In the arena. */
+typedef enum { FR_SUBJECT_KEY, FR_SUBJECT_VALUE } fr_subject_side;
+const char *fr_subject(const fr_registry_settings *s, fr_arena *a, fr_str topic, fr_str record,
+                       fr_envelope envelope, fr_subject_side side);
+
 /* What a stream's schema says to use instead of it, in the arena; NULL: it is not deprecated. */
 const char *fr_schema_deprecated(fr_arena *a, fr_str schema);
 

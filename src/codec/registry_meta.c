@@ -1,6 +1,6 @@
 /* What a schema says of its stream (owner, tags, what is personal data, what to use instead), as
  * `metadata` of a request to the registry. Source: docs.confluent.io/platform/current/
- * schema-registry/fundamentals/data-contracts.html. */
+ * schema-registry/fundamentals/data-contracts.html. And under which subject it is kept. */
 #include "codec/avro_parse.h"
 #include "codec/registry_internal.h"
 
@@ -102,4 +102,19 @@ const char *fr_schema_deprecated(fr_arena *a, fr_str schema)
     text = text == NULL ? NULL : fr_arena_cstr(a, fr_cstr(text));
     json_decref(j);
     return text;
+}
+
+const char *fr_subject(const fr_registry_settings *s, fr_arena *a, fr_str topic, fr_str record,
+                       fr_envelope envelope, fr_subject_side side)
+{
+    bool key = side == FR_SUBJECT_KEY;
+    const char *suffix = key ? "Key" : envelope == FR_ENVELOPE_STATE ? "" : "Envelope";
+    fr_str out;
+    if (s->subject == 1)
+        out = fr_arena_printf(a, "%.*s%s", FR_ARG(record), suffix);
+    else if (s->subject == 2)
+        out = fr_arena_printf(a, "%.*s-%.*s%s", FR_ARG(topic), FR_ARG(record), suffix);
+    else
+        out = fr_arena_printf(a, "%.*s-%s", FR_ARG(topic), key ? "key" : "value");
+    return fr_arena_cstr(a, out);
 }

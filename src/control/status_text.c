@@ -38,18 +38,9 @@ static size_t width_of(const fr_buf *b, size_t from)
     return n;
 }
 
-/* Controls of both kinds (U+0000 to U+001F, U+007F to U+009F) become '?'. */
 static void put_clean(fr_buf *b, const char *s)
 {
-    const unsigned char *p = (const unsigned char *)s;
-    for (size_t i = 0; i < TEXT_MAX && p[i] != 0; i++) {
-        if (p[i] == 0xC2 && p[i + 1] >= 0x80 && p[i + 1] <= 0x9F) {
-            fr_buf_u8(b, '?');
-            i++;
-        } else {
-            fr_buf_u8(b, p[i] < 0x20 || p[i] == 0x7F ? '?' : p[i]);
-        }
-    }
+    fr_buf_shown(b, (fr_str){s, strnlen(s, TEXT_MAX)});
 }
 
 static void pad_to(fr_buf *b, size_t from, size_t width)

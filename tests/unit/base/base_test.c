@@ -33,6 +33,15 @@ static void errors_may_quote_themselves(void **state)
     assert_string_equal(err.text, "outer: inner");
 }
 
+static void controls_never_reach_a_terminal(void **state)
+{
+    (void)state;
+    fr_buf b = {0};
+    fr_buf_shown(&b, FR_STR("a\033[2J\n\x7f\xc2\x9bx \xc3\xa9\xc2\xa0 \xc2"));
+    assert_str(fr_buf_view(&b), "a?[2J???x \xc3\xa9\xc2\xa0 \xc2");
+    fr_buf_free(&b);
+}
+
 static int released;
 static void release(void *p)
 {
@@ -264,6 +273,7 @@ int main(void)
         cmocka_unit_test(json_text_is_escaped),
         cmocka_unit_test(maps_find_what_was_set),
         cmocka_unit_test(queues_keep_order_and_close),
+        cmocka_unit_test(controls_never_reach_a_terminal),
         cmocka_unit_test(secrets_are_replaced),
         cmocka_unit_test(many_secrets_are_replaced),
         cmocka_unit_test(back_off_grows_to_its_limit),

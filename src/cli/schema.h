@@ -72,6 +72,9 @@ fr_rc fr_schema_file(fr_schema_verb *v, const char *name, fr_str *out, fr_err *e
 fr_rc fr_schema_side_json(fr_schema_verb *v, const fr_side *side, json_t **out, fr_err *err);
 /* "version 3, id 217"; or "not registered". */
 void fr_schema_put_place(fr_buf *b, const fr_side *side);
+/* The difference with its texts as a terminal may have them: names and types are somebody else's.
+ */
+fr_difference fr_schema_shown(fr_arena *a, const fr_difference *x);
 void fr_schema_put_differences(fr_cli *cli, const fr_differences *d, const char *indent);
 json_t *fr_schema_differences_json(const fr_differences *d);
 size_t fr_schema_refused(const fr_differences *d, fr_diff_verdict verdict);

@@ -4,7 +4,8 @@
 #include <string.h>
 
 typedef struct two { /* what is compared */
-    fr_str *olds;    /* oldest first */
+    fr_str *olds;    /* oldest first; of a table: its rows */
+    fr_str *wholes;  /* of a table: the same with their envelopes */
     size_t count;
     fr_side old, next;
     int level, version; /* version: of the newest old one; 0: files */
@@ -19,9 +20,7 @@ static verdict verdict_of(const fr_differences *d)
 {
     bool data = false;
     for (size_t i = 0; i < d->count; i++)
-        data = data || (strcmp(d->items[i].kind, "doc.changed") != 0 &&
-                        strcmp(d->items[i].kind, "properties.changed") != 0 &&
-                        strcmp(d->items[i].kind, "aliases.changed") != 0);
+        data = data || !fr_diff_is_wording(&d->items[i]);
     if (fr_schema_refused(d, FR_DIFF_REGISTRY) > 0)
         return REFUSED;
     if (fr_schema_refused(d, FR_DIFF_STRICT) > 0)
@@ -62,7 +61,9 @@ static void put_verdict(fr_cli *cli, const two *t, verdict x)
 
 static void way(fr_cli *cli, json_t *ways, const char *what, fr_str how)
 {
-    fr_buf_printf(&cli->out, "  → %-12s %.*s\n", what, FR_ARG(how));
+    fr_buf_printf(&cli->out, "  → %-12s ", what);
+    fr_buf_shown(&cli->out, how);
+    fr_buf_u8(&cli->out, '\n');
     json_array_append_new(ways, json_pack("{s:s,s:s%}", "what", what, "how", how.ptr, how.len));
 }
 
@@ -129,7 +130,7 @@ static fr_rc two_files(fr_schema_verb *v, two *t, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc take_versions(fr_schema_verb *v, const fr_stream *s, bool rows, two *t, fr_err *err)
+static fr_rc take_versions(fr_schema_verb *v, const fr_stream *s, two *t, fr_err *err)
 {
     fr_registry_version *all = NULL;
     FR_TRY(fr_schema_registry(v, err));
@@ -143,10 +144,10 @@ static fr_rc take_versions(fr_schema_verb *v, const fr_stream *s, bool rows, two
     }
     FR_TRY(rc);
     t->olds = fr_arena_alloc(v->cli->arena, t->count * sizeof *t->olds);
+    t->wholes = fr_arena_alloc(v->cli->arena, t->count * sizeof *t->wholes);
     for (size_t i = 0; i < t->count; i++) {
-        t->olds[i] = all[i].text;
-        if (rows)
-            FR_TRY(fr_schema_row(v, all[i].text, &t->olds[i], err));
+        t->wholes[i] = all[i].text;
+        FR_TRY(fr_schema_row(v, all[i].text, &t->olds[i], err));
     }
     const fr_registry_version *newest = &all[t->count - 1];
     t->old = (fr_side){newest->text, newest->number, newest->id};
@@ -173,7 +174,7 @@ static fr_rc a_table(fr_schema_verb *v, two *t, fr_differences *d, fr_err *err)
     fr_differences whole = {.arena = a};
     FR_TRY(fr_schema_stream(v, v->cli->args[1], &s, err));
     FR_TRY(fr_schema_read(v, &s, offline ? FR_AT_CONTRACT : FR_AT_SOURCE, &sides, err));
-    FR_TRY(take_versions(v, &s, true, t, err));
+    FR_TRY(take_versions(v, &s, t, err));
     FR_TRY(take_level(v, &s, t, err));
     t->table = s.word;
     t->next = sides.value;
@@ -183,8 +184,7 @@ static fr_rc a_table(fr_schema_verb *v, two *t, fr_differences *d, fr_err *err)
     fr_rc rc = fr_compat_list(a, t->level, row, t->olds, t->count, d, err);
     if (rc != FR_OK || sides.rows)
         return rc;
-    FR_TRY(take_versions(v, &s, false, t, err));
-    rc = fr_compat_list(a, t->level, sides.value.text, t->olds, t->count, &whole, err);
+    rc = fr_compat_list(a, t->level, sides.value.text, t->wholes, t->count, &whole, err);
     if (rc == FR_END || d->count == 0)
         *d = whole;
     return rc;

@@ -1,5 +1,6 @@
 /* freshet schema show, history: what a stream's schemas are, and were. */
 #include "cli/schema.h"
+#include <string.h>
 
 typedef struct shown {
     const char *label, *subject;
@@ -38,6 +39,20 @@ static void find_versions(fr_schema_verb *v, const fr_stream *s, fr_sides *sides
         fr_cli_note(v->cli, "versions are not shown: %s", err.text);
 }
 
+/* Line by line as a terminal may have it: JSON escapes but the first of the two kinds of controls.
+ */
+static void put_schema(fr_buf *b, fr_str text)
+{
+    fr_in in = fr_in_of(text);
+    while (fr_in_left(&in) > 0) {
+        const char *from = (const char *)in.at, *end = memchr(from, '\n', fr_in_left(&in));
+        size_t len = end == NULL ? fr_in_left(&in) : (size_t)(end - from);
+        fr_buf_shown(b, fr_in_take(&in, len));
+        fr_buf_u8(b, '\n');
+        (void)fr_in_u8(&in);
+    }
+}
+
 static fr_rc put_side(fr_schema_verb *v, const shown *x, json_t *result, const char *name,
                       fr_err *err)
 {
@@ -54,7 +69,7 @@ static fr_rc put_side(fr_schema_verb *v, const shown *x, json_t *result, const c
     fr_schema_put_place(b, x->side);
     fr_buf_printf(b, "\n       crc64 %s   sha256 %s\n", fr_json_str(j, "crc64", ""),
                   fr_json_str(j, "sha256", ""));
-    fr_buf_str(b, fr_schema_pretty(v->cli->arena, json_object_get(j, "schema")));
+    put_schema(b, fr_schema_pretty(v->cli->arena, json_object_get(j, "schema")));
     json_object_set_new(result, name, j);
     return FR_OK;
 }
@@ -91,15 +106,15 @@ int fr_schema_show(fr_schema_verb *v)
 
 /* ---- history ---- */
 
-static void put_change(fr_buf *b, const fr_difference *x)
+static void put_change(fr_buf *b, fr_difference x)
 {
-    fr_buf_printf(b, "   %c %.*s", x->sign, FR_ARG(x->path));
-    if (x->sign == '~' && x->old_type.len > 0 && !fr_str_eq(x->old_type, x->new_type))
-        fr_buf_printf(b, " %.*s → %.*s", FR_ARG(x->old_type), FR_ARG(x->new_type));
-    else if (x->sign == '+' && x->new_type.len > 0)
-        fr_buf_printf(b, " %.*s", FR_ARG(x->new_type));
-    if (x->detail.len > 0)
-        fr_buf_printf(b, " (%.*s)", FR_ARG(x->detail));
+    fr_buf_printf(b, "   %c %.*s", x.sign, FR_ARG(x.path));
+    if (x.sign == '~' && x.old_type.len > 0 && !fr_str_eq(x.old_type, x.new_type))
+        fr_buf_printf(b, " %.*s → %.*s", FR_ARG(x.old_type), FR_ARG(x.new_type));
+    else if (x.sign == '+' && x.new_type.len > 0)
+        fr_buf_printf(b, " %.*s", FR_ARG(x.new_type));
+    if (x.detail.len > 0)
+        fr_buf_printf(b, " (%.*s)", FR_ARG(x.detail));
 }
 
 static fr_rc put_version(fr_schema_verb *v, const fr_registry_version *x,
@@ -116,7 +131,7 @@ static fr_rc put_version(fr_schema_verb *v, const fr_registry_version *x,
     if (before != NULL)
         FR_TRY(fr_compat_list(v->cli->arena, FR_COMPAT_NONE, x->text, &before->text, 1, &d, err));
     for (size_t i = 0; i < d.count; i++)
-        put_change(b, &d.items[i]);
+        put_change(b, fr_schema_shown(v->cli->arena, &d.items[i]));
     fr_buf_text(b, before == NULL ? "   first\n" : d.count == 0 ? "   nothing\n" : "\n");
     json_object_set_new(j, "changes", fr_schema_differences_json(&d));
     return FR_OK;

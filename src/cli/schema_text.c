@@ -76,6 +76,23 @@ size_t fr_schema_refused(const fr_differences *d, fr_diff_verdict verdict)
     return n;
 }
 
+static fr_str clean(fr_arena *a, fr_str text)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_shown(&b, text);
+    return b.len == 0 ? FR_STR("") : fr_buf_view(&b);
+}
+
+fr_difference fr_schema_shown(fr_arena *a, const fr_difference *x)
+{
+    fr_difference out = *x;
+    out.path = clean(a, x->path);
+    out.old_type = clean(a, x->old_type);
+    out.new_type = clean(a, x->new_type);
+    out.detail = clean(a, x->detail);
+    return out;
+}
+
 static int room(size_t widest)
 {
     return (int)(widest > WIDEST ? WIDEST : widest);
@@ -111,12 +128,14 @@ static void put_difference(fr_cli *cli, const fr_difference *x, const char *inde
 void fr_schema_put_differences(fr_cli *cli, const fr_differences *d, const char *indent)
 {
     size_t path = 0, old = 0, next = 0;
+    fr_difference *all = fr_arena_alloc(cli->arena, (d->count + 1) * sizeof *all);
     for (size_t i = 0; i < d->count; i++) {
-        const fr_difference *x = &d->items[i];
+        const fr_difference *x = &all[i];
+        all[i] = fr_schema_shown(cli->arena, &d->items[i]);
         path = x->path.len > path ? x->path.len : path;
         old = shown(x->old_type).len > old ? shown(x->old_type).len : old;
         next = shown(x->new_type).len > next ? shown(x->new_type).len : next;
     }
     for (size_t i = 0; i < d->count; i++)
-        put_difference(cli, &d->items[i], indent, room(path), room(old), room(next));
+        put_difference(cli, &all[i], indent, room(path), room(old), room(next));
 }

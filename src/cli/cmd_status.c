@@ -188,6 +188,15 @@ static int show_from_kafka(fr_cli *cli, const fr_config *config, const fr_err *d
     return fr_cli_fail(cli, down);
 }
 
+static bool has_deprecated(const fr_config *config)
+{
+    for (size_t i = 0; i < config->source_count; i++)
+        for (size_t k = 0; k < config->sources[i].table_count; k++)
+            if (config->sources[i].tables[k].deprecated != NULL)
+                return true;
+    return false;
+}
+
 /* As far as this file writes the streams; plan knows of others, too. */
 static void warn_of_deprecated(fr_cli *cli, const fr_config *config)
 {
@@ -224,7 +233,7 @@ int fr_cmd_status(fr_cli *cli)
     int code = rc == FR_OK      ? show_document(cli, document)
                : config == NULL ? fr_cli_fail(cli, &down)
                                 : show_from_kafka(cli, config, &down);
-    if (config != NULL && cli->arg_count == 0)
+    if (config != NULL && cli->arg_count == 0 && has_deprecated(config))
         warn_of_deprecated(cli, config);
     fr_config_free(config);
     return code;

@@ -439,19 +439,40 @@ static bool is_written(const fr_lineage *l, const char *topic)
     return false;
 }
 
-/* Topics that sinks name and nobody here writes. */
-static void add_foreign(fr_lineage *l)
+/* Of a table that nobody has seen, but a pattern takes it if it is there. */
+static fr_rc add_of_pattern(work *w, const fr_config_place *p, fr_str topic)
 {
-    const fr_config *c = l->config;
+    fr_lineage_stream *s = add_stream(w->l);
+    set_meta(s, (int)p->source, p->table, FR_STR(""));
+    s->space = p->space;
+    s->name = p->name;
+    s->topic = topic;
+    w->source = p->source;
+    w->settings = &w->l->config->sources[p->source];
+    FR_TRY(fields_of_settings(w, p->table, s));
+    return pin_named(w, s);
+}
+
+/* Topics that sinks name and no table so far writes: a pattern's where its source was not asked or
+ * did not answer, else those of nobody here. */
+static fr_rc add_named_by_sinks(work *w)
+{
+    const fr_config *c = w->l->config;
+    fr_config_place p;
     for (size_t i = 0; i < c->sink_count; i++)
         for (size_t k = 0; k < c->sinks[i].from.count; k++) {
             const char *topic = c->sinks[i].from.items[k];
-            if (c->sinks[i].from_regex[k] != NULL || is_written(l, topic))
+            if (c->sinks[i].from_regex[k] != NULL || is_written(w->l, topic))
                 continue;
-            fr_lineage_stream *s = add_stream(l);
+            if (fr_ask_topic_table(c, w->a, fr_cstr(topic), &p) && w->l->why[p.source] != NULL) {
+                FR_TRY(add_of_pattern(w, &p, fr_cstr(topic)));
+                continue;
+            }
+            fr_lineage_stream *s = add_stream(w->l);
             s->source = FR_LINEAGE_FOREIGN;
             s->topic = fr_cstr(topic);
         }
+    return FR_OK;
 }
 
 fr_rc fr_lineage_make(const fr_config *config, fr_arena *a, bool ask, fr_lineage *out, fr_err *err)
@@ -465,9 +486,10 @@ fr_rc fr_lineage_make(const fr_config *config, fr_arena *a, bool ask, fr_lineage
         w.settings = &config->sources[i];
         rc = add_source(&w, ask);
     }
+    if (rc != FR_FAIL)
+        rc = add_named_by_sinks(&w);
     fr_sandbox_close(w.sandbox);
     FR_TRY(rc);
-    add_foreign(out);
     for (size_t i = 0; i < out->count; i++)
         FR_TRY(add_targets(out, &out->streams[i], err));
     return FR_OK;

@@ -149,6 +149,50 @@ with case("lineage.openlineage"):
     assert (till["namespace"], till["name"].split(".")[0]) == ("mysql://till-db:3306", "shop")
     assert by["copy.erp.orders"]["outputs"][0]["namespace"] == "file:/var/lib/copy.db"
 
+with case("lineage.topics_of_a_pattern"):
+    # Tables that only a pattern takes are known by the topics that sinks name, where the source is not asked.
+    with tempfile.TemporaryDirectory() as tmp:
+        box = os.path.join(tmp, "freshet.yaml")
+        with open(box, "w") as g:
+            g.write(r"""
+version: 1
+name: box
+kafka: {brokers: ['127.0.0.1:1']}
+registry: {url: 'file:/nowhere'}
+http: {listen: none, socket: %s/freshet.sock}
+sources:
+  erp:
+    type: postgres
+    dsn: postgresql://nobody@127.0.0.1:1/x
+    insecure: true
+    tables:
+      "/^audit\\./": {owner: audit, deprecated: use the log, pii: [who]}
+      "/^other\\./": {topic: "elsewhere.${table}"}
+      audit.skipped: {method: skip}
+sinks:
+  copy:
+    type: sqlite
+    path: %s/copy.db
+    from: [erp.audit.logins, erp.audit.skipped, erp.other.x, erp.nobody.x, erp.audit]
+""" % (tmp, tmp))
+        d = document("--offline", config=box)["streams"]
+        assert [s.get("table") for s in d[:2]] == ["erp//^audit\\./", "erp//^other\\./"], d
+        found = {s["topic"]: s for s in d[2:]}
+        assert {t: s.get("table") for t, s in found.items()} == {
+            "erp.audit.logins": "erp/audit.logins", "erp.audit.skipped": None, "erp.other.x": None,
+            "erp.nobody.x": None, "erp.audit": None}, found
+        s = found["erp.audit.logins"]
+        assert s["owner"] == "audit" and s["columns"] == "configuration" and s["deprecated"] == "use the log", s
+        assert [(f["field"], f["pii"]) for f in s["fields"]] == [("who", True)] and len(s["sinks"]) == 1, s
+        q = subprocess.run([FRESHET, "status", "--config", box], capture_output=True, text=True, timeout=60)
+        assert q.returncode != 0 and "sink copy reads erp.audit.logins, which is deprecated: use the log" in q.stdout, q
+        with open(box) as g:  # the control: nothing is deprecated
+            text = g.read().replace("deprecated: use the log, ", "")
+        with open(box, "w") as g:
+            g.write(text)
+        q = subprocess.run([FRESHET, "status", "--config", box], capture_output=True, text=True, timeout=60)
+        assert q.returncode != 0 and "deprecated" not in q.stdout, q
+
 with case("lineage.of_a_polled_source"):
     with tempfile.TemporaryDirectory() as tmp:
         with contextlib.closing(sqlite3.connect(os.path.join(tmp, "x.db"))) as c:

@@ -35,6 +35,20 @@ static const struct {
     {"edge", "sample"},
 };
 
+/* Nor may files be given with what is of a table alone. */
+static fr_rc check_file_flags(const fr_cli *cli, const struct action *x, fr_err *err)
+{
+    bool diff = x->run == fr_schema_diff && cli->arg_count == 3;
+    bool sample = x->run == fr_schema_sample && fr_cli_is_file(cli->args[1]);
+    const char *flag = diff ? "offline" : "at";
+    if ((!diff && !sample) || fr_cli_flag(cli, flag) == NULL)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "schema %s of %s has no flag --%s", x->name,
+            diff ? "two files" : "a file", flag);
+    fr_fail_code(err, "cli.unknown_flag");
+    return fr_fail_hint(err, "--%s is for a table: source/space.table", flag);
+}
+
 static fr_rc check_flags(const fr_cli *cli, const struct action *x, fr_err *err)
 {
     for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
@@ -44,7 +58,7 @@ static fr_rc check_flags(const fr_cli *cli, const struct action *x, fr_err *err)
         fr_fail_code(err, "cli.unknown_flag");
         return fr_fail_hint(err, "--%s is for: %s", uses[i].flag, uses[i].actions);
     }
-    return FR_OK;
+    return check_file_flags(cli, x, err);
 }
 
 static fr_rc check_args(const fr_cli *cli, const struct action *x, fr_err *err)

@@ -6,6 +6,7 @@
 #include "codec/contract.h"
 #include "codec/registry_internal.h"
 #include <dirent.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,48 +28,45 @@ typedef struct work {
     const char *against; /* as it was asked */
     const char *folder;  /* of the older files; NULL: not asked */
     fr_git *git;         /* NULL: not asked */
+    const char *commit;  /* that git was asked of */
     bool registry;
     const char *home; /* the configuration's folder */
     item *items;
     size_t count, cap;
-    fr_map *seen; /* path -> item */
-    int only;     /* --level; -1: each table's */
+    fr_map *files;  /* paths that are looked at */
+    fr_map *judged; /* path, level and topic of each item: one file may be many tables' */
+    int only;       /* --level; -1: each table's */
     size_t counts[STATES];
     json_t *list;
 } work;
 
 /* ---- which contracts there are ---- */
 
-static item *add(work *w, const fr_contract *c)
+static void add(work *w, const char *path, fr_str text, const char *word, fr_str topic, int level)
 {
-    if (c == NULL || fr_map_get(w->seen, fr_cstr(c->path)) != NULL)
-        return NULL;
+    fr_arena *a = w->v->cli->arena;
+    level = w->only >= 0 ? w->only : level;
+    fr_map_set(w->files, fr_cstr(path), w);
+    fr_str what = fr_arena_printf(a, "%d %.*s %s", level, FR_ARG(topic), path);
+    if (fr_map_set(w->judged, what, w) != NULL)
+        return;
     if (w->count == w->cap) {
         w->cap = w->cap == 0 ? 64 : 2 * w->cap;
-        item *more = fr_arena_alloc(w->v->cli->arena, w->cap * sizeof *more);
+        item *more = fr_arena_alloc(a, w->cap * sizeof *more);
         if (w->count > 0)
             memcpy(more, w->items, w->count * sizeof *more);
         w->items = more;
     }
-    item *x = &w->items[w->count++];
-    *x = (item){.path = c->path,
-                .text = c->text,
-                .topic = c->topic == NULL ? FR_STR("") : fr_cstr(c->topic),
-                .level = w->v->config->registry.compatibility};
-    fr_map_set(w->seen, fr_cstr(c->path), w);
-    return x;
+    w->items[w->count++] =
+        (item){.path = path, .text = text, .word = word, .topic = topic, .level = level};
 }
 
 static fr_rc add_table(work *w, const char *word, fr_err *err)
 {
     fr_stream s;
     FR_TRY(fr_schema_stream(w->v, word, &s, err));
-    item *x = add(w, s.contract);
-    if (x != NULL) {
-        x->word = word;
-        x->topic = s.topic;
-        x->level = s.level;
-    }
+    if (s.contract != NULL)
+        add(w, s.contract->path, s.contract->text, word, s.topic, s.level);
     if (s.contract != NULL || w->v->cli->arg_count == 1)
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG, "`%s` has no contract", word);
@@ -77,29 +75,27 @@ static fr_rc add_table(work *w, const char *word, fr_err *err)
                         FR_ARG(s.topic));
 }
 
-/* The table of a pattern whose topic this is, where topics are named as usual. */
-static void find_pattern(work *w, const fr_source_settings *s, size_t source, item *x)
+static int level_of(const work *w, const fr_table_settings *t)
 {
+    return t->schema_compat >= 0 ? t->schema_compat : w->v->config->registry.compatibility;
+}
+
+/* A file of schemas/ that is no known table's: of a table that a pattern takes, or of none. */
+static void add_file(work *w, const fr_contract *f)
+{
+    const fr_config *c = w->v->config;
     fr_arena *a = w->v->cli->arena;
-    size_t prefix = strlen(s->prefix);
-    fr_str rest = {x->topic.ptr + prefix + 1, x->topic.len - prefix - 1}, topic;
-    fr_err ignored;
-    if (x->topic.len < prefix + 4 || memcmp(x->topic.ptr, s->prefix, prefix) != 0 ||
-        x->topic.ptr[prefix] != '.')
+    fr_str topic = f->topic == NULL ? FR_STR("") : fr_cstr(f->topic);
+    fr_config_place p;
+    if (fr_map_get(w->files, fr_cstr(f->path)) != NULL)
         return;
-    const char *dot = memchr(rest.ptr, '.', rest.len);
-    if (dot == NULL)
+    if (!fr_ask_topic_table(c, a, topic, &p)) {
+        add(w, f->path, f->text, NULL, topic, c->registry.compatibility);
         return;
-    fr_config_place p = {.source = source,
-                         .space = {rest.ptr, (size_t)(dot - rest.ptr)},
-                         .name = {dot + 1, (size_t)(rest.ptr + rest.len - dot) - 1}};
-    p.table = fr_source_match(s, p.space, p.name);
-    if (p.table == NULL || fr_ask_table_topic(w->v->config, a, &p, &topic, &ignored) == FR_FAIL ||
-        !fr_str_eq(topic, x->topic))
-        return;
-    x->word = fr_arena_cstr(a, fr_arena_printf(a, "%s/%.*s", s->name, FR_ARG(rest)));
-    if (p.table->schema_compat >= 0)
-        x->level = p.table->schema_compat;
+    }
+    fr_str word = fr_arena_printf(a, "%s/%.*s.%.*s", c->sources[p.source].name, FR_ARG(p.space),
+                                  FR_ARG(p.name));
+    add(w, f->path, f->text, fr_arena_cstr(a, word), topic, level_of(w, p.table));
 }
 
 static fr_rc add_all(work *w, fr_err *err)
@@ -112,15 +108,12 @@ static fr_rc add_all(work *w, fr_err *err)
                 fr_arena_printf(w->v->cli->arena, "%s/%s", c->sources[i].name, t->pattern);
             if (t->regex == NULL && t->method != FR_METHOD_SKIP && !t->outbox.on)
                 FR_TRY(add_table(w, fr_arena_cstr(w->v->cli->arena, word), err));
-            else
-                add(w, t->contract);
+            else if (t->contract != NULL)
+                add(w, t->contract->path, t->contract->text, NULL, FR_STR(""), level_of(w, t));
         }
     for (size_t i = 0; i < c->source_count; i++)
-        for (size_t k = 0; k < c->sources[i].contract_count; k++) {
-            item *x = add(w, &c->sources[i].contracts[k]);
-            for (size_t n = 0; x != NULL && x->word == NULL && n < c->source_count; n++)
-                find_pattern(w, &c->sources[n], n, x);
-        }
+        for (size_t k = 0; k < c->sources[i].contract_count; k++)
+            add_file(w, &c->sources[i].contracts[k]);
     return FR_OK;
 }
 
@@ -132,22 +125,16 @@ static const char *within(work *w, const char *path)
     return strncmp(path, w->home, len) == 0 && path[len] == '/' ? path + len + 1 : path;
 }
 
-static bool is_file(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
 /* The same name below the folder, as from the configuration; or the file's name alone. */
 static fr_rc old_file(work *w, const item *x, fr_str *out, fr_err *err)
 {
     fr_arena *a = w->v->cli->arena;
     const char *slash = strrchr(x->path, '/');
     const char *path = fr_arena_cstr(a, fr_arena_printf(a, "%s/%s", w->folder, within(w, x->path)));
-    if (!is_file(path))
+    if (!fr_cli_is_file(path))
         path = fr_arena_cstr(
             a, fr_arena_printf(a, "%s/%s", w->folder, slash == NULL ? x->path : slash + 1));
-    return is_file(path) ? fr_schema_file(w->v, path, out, err) : FR_END;
+    return fr_cli_is_file(path) ? fr_schema_file(w->v, path, out, err) : FR_END;
 }
 
 /* Rows of all versions, oldest first. */
@@ -215,8 +202,7 @@ static void put_item(work *w, const item *x, state s, const fr_differences *d, c
 static bool only_notes(const fr_differences *d)
 {
     for (size_t i = 0; i < d->count; i++)
-        if (strcmp(d->items[i].kind, "doc.changed") != 0 &&
-            strcmp(d->items[i].kind, "properties.changed") != 0)
+        if (!fr_diff_is_wording(&d->items[i]))
             return false;
     return true;
 }
@@ -228,7 +214,7 @@ static void invalid(work *w, const item *x, const char *what, const fr_err *err)
 }
 
 /* FR_FAIL: nothing can be compared at all (git, registry). */
-static fr_rc check_one(work *w, item *x, fr_err *err)
+static fr_rc check_one(work *w, const item *x, fr_err *err)
 {
     fr_arena *a = w->v->cli->arena;
     fr_differences d = {.arena = a};
@@ -238,8 +224,6 @@ static fr_rc check_one(work *w, item *x, fr_err *err)
     fr_str *olds = NULL;
     size_t count = 0;
     fr_err bad;
-    if (w->only >= 0)
-        x->level = w->only;
     if (fr_contract_parse(a, &c, &record, &bad) == FR_FAIL) {
         invalid(w, x, "", &bad);
         return FR_OK;
@@ -272,7 +256,7 @@ static void removed(work *w, const char *path)
     size_t len = strlen(path);
     const item x = {.path = path};
     if (len > 5 && strcmp(path + len - 5, ".avsc") == 0 &&
-        fr_map_get(w->seen, fr_cstr(path)) == NULL && !is_file(path))
+        fr_map_get(w->files, fr_cstr(path)) == NULL && !fr_cli_is_file(path))
         put_item(w, &x, REMOVED, NULL, NULL);
 }
 
@@ -283,7 +267,7 @@ static void removed_from_folder(work *w, const char *below)
     const char *folder = fr_arena_cstr(a, fr_arena_printf(a, "%s%s", w->folder, below));
     int found = scandir(folder, &names, NULL, alphasort);
     for (int i = 0; i < found; i++) {
-        if (is_file(fr_arena_cstr(a, fr_arena_printf(a, "%s/%s", folder, names[i]->d_name))))
+        if (fr_cli_is_file(fr_arena_cstr(a, fr_arena_printf(a, "%s/%s", folder, names[i]->d_name))))
             removed(w, fr_arena_cstr(
                            a, fr_arena_printf(a, "%s/schemas/%s", w->home, names[i]->d_name)));
         free(names[i]);
@@ -332,8 +316,11 @@ static fr_rc open_against(work *w, fr_err *err)
     w->registry = strcmp(w->against, "registry") == 0;
     if (w->registry)
         return fr_schema_registry(w->v, err);
-    if (strncmp(w->against, "git:", 4) == 0)
-        return fr_git_open(w->home, w->against + 4, &w->git, err);
+    if (strncmp(w->against, "git:", 4) == 0) {
+        FR_TRY(fr_git_open(w->home, w->against + 4, &w->git, err));
+        w->commit = fr_arena_cstr(w->v->cli->arena, fr_cstr(fr_git_commit(w->git)));
+        return FR_OK;
+    }
     w->folder = w->against;
     if (stat(w->folder, &st) == 0 && S_ISDIR(st.st_mode))
         return FR_OK;
@@ -349,15 +336,19 @@ static void find_home(work *w)
     w->home = slash == file ? "/" : fr_arena_cstr(w->v->cli->arena, dir);
 }
 
-static fr_rc check(work *w, fr_err *err)
+static fr_rc begin(work *w, fr_err *err)
 {
-    fr_cli *cli = w->v->cli;
-    const char *level = fr_cli_flag(cli, "level");
+    const char *level = fr_cli_flag(w->v->cli, "level");
     w->only = -1;
     if (level != NULL)
         FR_TRY(fr_schema_level(level, &w->only, err));
     find_home(w);
-    FR_TRY(open_against(w, err));
+    return open_against(w, err);
+}
+
+static fr_rc check(work *w, fr_err *err)
+{
+    fr_cli *cli = w->v->cli;
     if (cli->arg_count == 1)
         FR_TRY(add_all(w, err));
     for (size_t i = 1; i < cli->arg_count; i++)
@@ -365,6 +356,19 @@ static fr_rc check(work *w, fr_err *err)
     for (size_t i = 0; i < w->count; i++)
         FR_TRY(check_one(w, &w->items[i], err));
     return find_removed(w, err);
+}
+
+/* A git that died is an error that says so, and not our end. */
+static fr_rc check_by_git(work *w, fr_err *err)
+{
+    const struct sigaction ignored = {.sa_handler = SIG_IGN};
+    struct sigaction was;
+    sigaction(SIGPIPE, &ignored, &was);
+    fr_rc rc = check(w, err);
+    fr_git_close(w->git);
+    w->git = NULL;
+    sigaction(SIGPIPE, &was, NULL);
+    return rc;
 }
 
 static void put_summary(work *w)
@@ -379,8 +383,8 @@ static void put_summary(work *w)
                           i == BREAKS && w->counts[i] > 1 ? "break" : state_names[i]);
     }
     json_object_set_new(fr_cli_result(cli), "against", json_string(w->against));
-    if (w->git != NULL)
-        json_object_set_new(fr_cli_result(cli), "commit", json_string(fr_git_commit(w->git)));
+    if (w->commit != NULL)
+        json_object_set_new(fr_cli_result(cli), "commit", json_string(w->commit));
     json_object_set_new(fr_cli_result(cli), "counts", counts);
     if (b.len == 0)
         fr_buf_text(&b, "there are none");
@@ -390,10 +394,12 @@ static void put_summary(work *w)
 
 int fr_schema_check(fr_schema_verb *v)
 {
-    work w = {.v = v, .seen = fr_map_new(), .list = json_array()};
+    work w = {.v = v, .files = fr_map_new(), .judged = fr_map_new(), .list = json_array()};
     fr_err err;
     json_object_set_new(fr_cli_result(v->cli), "contracts", w.list);
-    fr_rc rc = check(&w, &err);
+    fr_rc rc = begin(&w, &err);
+    if (rc == FR_OK)
+        rc = w.git != NULL ? check_by_git(&w, &err) : check(&w, &err);
     int code = rc == FR_FAIL ? fr_schema_failed(v, &err) : 0;
     if (rc != FR_FAIL)
         put_summary(&w);
@@ -401,7 +407,7 @@ int fr_schema_check(fr_schema_verb *v)
         code = FR_EXIT_NO;
     if (rc != FR_FAIL && w.counts[INVALID] > 0)
         code = fr_err_exit(FR_ERR_CONFIG);
-    fr_git_close(w.git);
-    fr_map_free(w.seen, NULL);
+    fr_map_free(w.judged, NULL);
+    fr_map_free(w.files, NULL);
     return code;
 }

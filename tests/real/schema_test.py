@@ -252,5 +252,90 @@ with case("schema.check", p):
     assert verb("diff", one, one)["result"]["verdict"] == "same"
     assert verb("show", T, "--at", "contract")["result"]["row"]["schema"]["name"] == "Order"
 
+with case("schema.flags_of_files", p):
+    for words, flag in (("diff", one, path, "--offline"), "--offline"), (("sample", one, "--at", "source"), "--at"):
+        e = verb(*words, code=2)["error"]
+        assert e["code"] == "cli.unknown_flag" and flag in e["message"], e
+
+SHARED = """
+version: 1
+name: {id}
+kafka: {{brokers: ["127.0.0.1:1"]}}
+registry: {{url: "file:{dir}/nothing", compatibility: BACKWARD}}
+daemon: {{cache_dir: {dir}}}
+sources:
+  src:
+    type: postgres
+    dsn: postgresql://nobody@127.0.0.1:1/x
+    insecure: true
+    tables:
+      a.lax: {{schema: {{contract: c/shared.avsc, compatibility: BACKWARD}}}}
+      a.strict: {{schema: {{contract: c/shared.avsc, compatibility: FULL}}}}
+      "/^b\\\\./": {{schema: {{contract: c/pattern.avsc, compatibility: FULL}}}}
+      "/^c\\\\./": {{schema: {{compatibility: NONE}}}}
+"""
+
+
+def states(*words, code=0):
+    found = verb("check", *words, code=code)["result"]["contracts"]
+    return {(os.path.basename(c["file"]), c.get("table"), c["level"], c["state"]) for c in found if "level" in c}
+
+
+with case("schema.check_by_level_and_table", p):
+    mine, p.dir = p.dir, os.path.join(p.dir, "shared")
+    os.mkdir(p.dir)
+    shared, p.config = SHARED.format(id=p.id, dir=p.dir), os.path.join(p.dir, "freshet.yaml")
+    write("freshet.yaml", shared)
+    for name in ("c/shared", "c/pattern", "schemas/src.c.taken", "schemas/gone"):
+        write(name + ".avsc", CONTRACT)
+        write("old/" + name + ".avsc", CONTRACT)
+    # A field without a default is gone: who has the old schema cannot read it.
+    less = changed()
+    less["fields"] = [f for f in less["fields"] if f["name"] != "total"]
+    for name in ("c/shared", "c/pattern", "schemas/src.c.taken"):
+        write(name + ".avsc", less)
+    os.remove(os.path.join(p.dir, "schemas/gone.avsc"))
+    old = os.path.join(p.dir, "old")
+    assert states("--against", old, code=4) == {
+        ("shared.avsc", "src/a.lax", "BACKWARD", "changed"), ("shared.avsc", "src/a.strict", "FULL", "breaks"),
+        ("pattern.avsc", None, "FULL", "breaks"), ("src.c.taken.avsc", "src/c.taken", "NONE", "changed")}
+    d = verb("check", "--against", old, code=4)["result"]
+    assert d["counts"]["removed"] == 1 and len(d["contracts"]) == 5, d
+    # One level for all: the two tables are still two, for a registry has two subjects.
+    assert {x[2:] for x in states("--against", old, "--level", "BACKWARD")} == {("BACKWARD", "changed")}
+    write("freshet.yaml", shared.replace("/nothing", "/registry"))
+    for table, schema in (("a.lax", less), ("a.strict", CONTRACT)):
+        folder = f"registry/subjects/src.{table}-value/versions"
+        write(f"{folder}/1.json", {"id": 1 if table == "a.lax" else 2, "schema": json.dumps(schema)})
+    got = states("--against", "registry", code=4)
+    assert ("shared.avsc", "src/a.lax", "BACKWARD", "unchanged") in got, got
+    assert ("shared.avsc", "src/a.strict", "FULL", "breaks") in got, got
+    # Docs, properties and aliases are wording.
+    write("c/shared.avsc", changed(total={"aliases": ["sum"]}))
+    assert {x[3] for x in states("--against", old, code=4) if x[0] == "shared.avsc"} == {"noted"}
+
+    # A git that dies is an error that says so, and never a signal.
+    git = write("bin/git", """#!/bin/sh
+case "$*" in *cat-file*) read -r name; exec 0<&-; echo "$name missing"; exit 0 ;; esac
+PATH=${PATH#*:} exec git "$@"
+""")
+    os.chmod(git, 0o755)
+    for words in (["init", "-q"], ["add", "c"], ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], cwd=p.dir, check=True)
+    states()  # the control: the true one
+    run = subprocess.run([FRESHET, "schema", "check", "--json", "--config", p.config], capture_output=True, text=True,
+                         timeout=60, env=dict(os.environ, PATH=os.path.dirname(git) + ":" + os.environ["PATH"]))
+    assert run.returncode == 2 and json.loads(run.stdout)["error"]["code"] == "git.answer", run
+    p.dir, p.config = mine, os.path.join(mine, os.path.basename(p.config))
+
+with case("schema.controls_stay_off_the_terminal", p):
+    odd = changed()
+    odd["fields"].append({"name": "odd", "type": "string", "default": "a\u009b2J\u007fb"})
+    out = text("diff", one, write("odd.avsc", odd))
+    assert "odd" in out and "a?2J?b" in out and "\u009b" not in out and "\u007f" not in out, out
+    write(f"schemas/{p.id}.public.orders.avsc", odd)
+    out = text("show", T, "--at", "contract")
+    assert "a?2J?b" in out and "\u009b" not in out and "\u007f" not in out, out
+
 p.close()
 finish()

@@ -132,11 +132,11 @@ static void show_will(fr_cli *cli, json_t *list, const fr_will *w)
     char when[32];
     fr_time_text(when, w->at_us);
     fr_buf_printf(b, "  %s", fr_cli_glyph(cli, FR_GLYPH_WARN));
-    fr_cli_shown(b, key);
+    fr_buf_shown(b, key);
     fr_buf_printf(b, " is %s since %s, by ", fr_will_state_name(w->state), when);
-    fr_cli_shown(b, w->by);
+    fr_buf_shown(b, w->by);
     fr_buf_text(b, w->why.len > 0 ? ": " : "");
-    fr_cli_shown(b, w->why);
+    fr_buf_shown(b, w->why);
     fr_buf_text(b, "\n");
     json_array_append_new(list, json_pack("{s:s%,s:s,s:s,s:s%,s:s%}", "target", key.ptr, key.len,
                                           "state", fr_will_state_name(w->state), "at", when, "by",
@@ -152,7 +152,7 @@ static void show_refused(fr_cli *cli, const fr_config *config, const fr_wills *w
     if (fr_wills_check(wills, topic, &bad) == FR_OK)
         return;
     fr_buf shown = {.arena = cli->arena};
-    fr_cli_shown(&shown, fr_cstr(bad.text));
+    fr_buf_shown(&shown, fr_cstr(bad.text));
     snprintf(bad.text, sizeof(bad.text), "%.*s", FR_ARG(fr_buf_view(&shown)));
     fr_cli_error(cli, &cli->out, &bad);
     json_object_set_new(fr_cli_result(cli), "control_error",

@@ -1,7 +1,7 @@
 /* Avro schema resolution, as a question: can data of one schema be read with another, and as what
  * it was? The rules are those of the Avro 1.11 specification, "Schema Resolution", with the names
  * of Apache Avro's SchemaCompatibility (which Confluent's and Apicurio's registries print) for what
- * cannot be read; and stricter where Avro reads something else than was written (decision 9; ADR 46
+ * cannot be read; and stricter where Avro reads something else than was written (decision 9; ADR 43
  * lists the kinds). Pure functions; results live in the arena given. From any thread.
  *
  * This reads schemas beside codec/avro_parse.h, and not by it: that one keeps what bytes look like

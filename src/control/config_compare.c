@@ -38,5 +38,5 @@ void fr_compare_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t
             l, s, "config.not_built", "errors.mode",
             "a row that was set aside is not in its topic, and would be found missing there "
             "with each comparison",
-            "use stop");
+            "use block or stop");
 }

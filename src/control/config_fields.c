@@ -439,8 +439,10 @@ static const fr_option sink_options[] = {
            "upsert keeps one row a key; append adds every event."),
     CHOICE("write.deletes", AT(fr_sink_settings, deletes), "hard",
            CHOICES("hard", "soft", "ignore"), "What a delete does to the row."),
-    CHOICE("write.truncate", AT(fr_sink_settings, truncate), "block",
-           CHOICES("block", "apply", "ignore"), "What op t does: block (an error, errors.mode decides), apply (empty the target), ignore."),
+    CHOICE(
+        "write.truncate", AT(fr_sink_settings, truncate), "block",
+        CHOICES("block", "apply", "ignore"),
+        "What op t does: block (an error, errors.mode decides), apply (empty the target), ignore."),
     INT("write.batch", AT(fr_sink_settings, batch_rows), "1000", 1, 10000000,
         "Rows of one target transaction."),
     TIME("write.every", AT(fr_sink_settings, every_us), "1s", MS, HOUR, "Or earlier."),

@@ -10,7 +10,7 @@
 
 /* How long to look further after every broker refused: a name may have several addresses,
  * and librdkafka says "all down" after the first. */
-enum { GRACE_US = 1000000 };
+enum { GRACE_US = 1000000, MAX_WAIT_MS = 3200 };
 
 /* The user's words for them are kafka.delivery, kafka.brokers and the like; or they are
  * what our promises rest on. */
@@ -341,15 +341,30 @@ static fr_rc nobody_answers(fr_client *c, rd_kafka_resp_err_t code, fr_err *err)
     return FR_FAIL;
 }
 
+/* Longer each time, while brokers are there but do not answer: MAX_WAIT_MS at most, since an
+ * interruption is seen between two waits only. */
+static int next_wait(fr_client *c, int wait_ms)
+{
+    pthread_mutex_lock(&c->lock);
+    bool down = c->all_down;
+    pthread_mutex_unlock(&c->lock);
+    if (down) {
+        return FR_CLIENT_TICK_MS;
+    }
+    return wait_ms * 2 < MAX_WAIT_MS ? wait_ms * 2 : MAX_WAIT_MS;
+}
+
 fr_rc fr_client_ready(fr_client *c, int64_t timeout_us,
                       const struct rd_kafka_metadata **metadata_out, fr_err *err)
 {
     int64_t deadline = fr_now_us() + timeout_us;
     int64_t down_since = 0;
-    for (;;) {
+    /* An answer that comes after its wait is thrown away: a broker that is far, or has many
+     * topics to tell of, is never heard unless the waits grow. */
+    for (int wait_ms = FR_CLIENT_TICK_MS;; wait_ms = next_wait(c, wait_ms)) {
         const struct rd_kafka_metadata *m = NULL;
         rd_kafka_resp_err_t code =
-            rd_kafka_metadata(c->rk, metadata_out != NULL, NULL, &m, FR_CLIENT_TICK_MS);
+            rd_kafka_metadata(c->rk, metadata_out != NULL, NULL, &m, wait_ms);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             forget_fault(c);
             if (metadata_out != NULL) {

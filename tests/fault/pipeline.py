@@ -195,7 +195,9 @@ class Run:
         deadline = time.time() + seconds * PATIENCE
         while self.counts(self.target) != want:
             if time.time() > deadline:
-                raise Failure(f"target has {self.counts(self.target)} of {want} rows after {seconds * PATIENCE:.0f} s")
+                v = self.check()  # is it the stream that lacks them, or only the target?
+                raise Failure(f"target has {self.counts(self.target)} of {want} rows after {seconds * PATIENCE:.0f} s;"
+                              f" the stream has {v}\n  " + "\n  ".join(v.notes))
             if not self.alive():
                 if not restart:
                     raise Failure(f"the daemon ended with exit code {self.daemon.returncode}")
@@ -242,6 +244,8 @@ class Run:
             return "".join(f.readlines()[-lines:])
 
     def close(self):
+        if os.environ.get("KEEPALL"):
+            return
         for process in self.running.values():
             if process.poll() is None:
                 process.kill()

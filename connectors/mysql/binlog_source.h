@@ -49,6 +49,8 @@ typedef struct fr_binlog_server {
     bool row_format;    /* binlog_format=ROW */
 } fr_binlog_server;
 
+enum { FR_BINLOG_FILE_BEGINS = 4 }; /* behind its magic number */
+
 /* A place in the server's log. */
 typedef struct fr_binlog_here {
     char file[FR_BINLOG_FILE_MAX];
@@ -95,7 +97,8 @@ typedef struct fr_binlog_source {
     pthread_mutex_t lock; /* guards idle, views and epoch */
     fr_my *idle[FR_BINLOG_IDLE_MAX];
     size_t idle_count;
-    fr_binlog_view *views; /* newest first */
+    fr_binlog_view *views;  /* newest first */
+    fr_binlog_here settled; /* the owner's: the newest beginning of a file that hides no commit */
     uint64_t view_count;
     uint32_t epoch; /* of the stream, or of the plan */
 

@@ -2,12 +2,14 @@
  *
  * MariaDB: START TRANSACTION WITH CONSISTENT SNAPSHOT is atomic with the log and says its place
  * (Binlog_snapshot_file, _position), so connections that say the same place see the same rows:
- * nothing is locked. On a busy server they are tried again, and at last one has to do.
+ * nothing is locked. On a busy server they are tried again, and at last one has to do. At the
+ * beginning of a file the place is not to be believed at once: see settled().
  *
  * MySQL knows no such thing: commits are in the log before they are visible. So commits have to
  * stand still while the transactions begin: FLUSH TABLES WITH READ LOCK, or for those without
  * RELOAD, LOCK TABLES .. READ of the captured tables. Both wait for statements that run and hold
  * up writers meanwhile, so they wait LOCK_SECONDS at most, and are then tried again later. */
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "connectors/mysql/binlog_source.h"
@@ -16,6 +18,7 @@
 #include <string.h>
 
 enum { ALIGN_TRIES = 30, LOCK_SECONDS = 2, LOCK_TRIES = 10, LOCK_PAUSE_US = 500000 };
+enum { SETTLE_US = 3000000, SETTLE_MAX_US = 20000000, SETTLE_PAUSE_US = 50000 };
 
 static const char isolation[] = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
 static const char begin[] = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
@@ -86,11 +89,106 @@ static fr_rc align(fr_binlog_view *v, fr_arena *a, size_t *same, fr_binlog_here 
     return FR_OK;
 }
 
-static fr_rc open_without_lock(fr_binlog_view *v, fr_arena *a, fr_binlog_here *at, fr_err *err)
+/* A place at the beginning of a file, and since when nothing else was said. */
+typedef struct unsettled {
+    int64_t began_us; /* the first look; 0: none yet */
+    int64_t since_us;
+    fr_binlog_here at;
+} unsettled;
+
+static bool same_place(const fr_binlog_here *a, const fr_binlog_here *b)
+{
+    return a->pos == b->pos && strcmp(a->file, b->file) == 0;
+}
+
+/* No group of the file is before it. */
+static fr_rc at_beginning(fr_my *my, fr_arena *a, const fr_binlog_here *at, bool *yes, fr_err *err)
+{
+    fr_str here, first;
+    FR_TRY(fr_binlog_gtid_at(my, a, at->file, at->pos, &here, err));
+    FR_TRY(fr_binlog_gtid_at(my, a, at->file, FR_BINLOG_FILE_BEGINS, &first, err));
+    *yes = fr_str_eq(here, first);
+    return FR_OK;
+}
+
+/* Whether somebody is seen between the log and the engine. Without the right PROCESS only those are
+ * seen that wait for a replica. */
+static fr_rc commits_under_way(fr_my *my, fr_arena *a, bool *yes, fr_err *err)
+{
+    fr_my_rows rows;
+    FR_TRY(fr_my_query(my, a, "look for commits",
+                       "SHOW GLOBAL STATUS LIKE 'Rpl\\_semi\\_sync\\_master\\_wait\\_sessions'",
+                       &rows, err));
+    *yes = rows.count > 0 && fr_my_uint(&rows, 0, 1, 0) > 0;
+    FR_TRY(fr_my_query(my, a, "look for commits",
+                       "SELECT COUNT(*) FROM information_schema.processlist WHERE id <> "
+                       "CONNECTION_ID() AND state LIKE '%commit%'",
+                       &rows, err));
+    *yes = *yes || fr_my_uint(&rows, 0, 0, 0) > 0;
+    return FR_OK;
+}
+
+static fr_rc never_settles(const fr_binlog_here *at, fr_err *err)
+{
+    fr_fail(err, FR_ERR_BUSY,
+            "the log is at the beginning of %s (%" PRIu64 "), and what ended the file before is "
+            "still being committed: rows could be missing from a view that begins now",
+            at->file, at->pos);
+    fr_fail_code(err, "my.snapshot_unsettled");
+    return fr_fail_hint(err,
+                        "it is tried again by itself; a semi-synchronous replica that does not "
+                        "answer is the usual reason (rpl_semi_sync_master_timeout)");
+}
+
+/* From the moment a file is begun MariaDB says its beginning as the place of new views. The group
+ * that made the log rotate gets into the engine only after that, once a semi-synchronous replica
+ * has answered: a view that begins in between lacks rows that its place is behind. The next commit
+ * moves the place on, under the lock of the engine's commits, so any other place is right. FR_IDLE:
+ * begin another view; on a server where nothing is committed, until it has stood there for a while
+ * with nobody seen on his way. */
+static fr_rc settled(fr_binlog_source *s, fr_my *my, fr_arena *a, const fr_binlog_here *at,
+                     int64_t view_us, unsettled *u, fr_err *err)
+{
+    bool beginning, busy;
+    FR_TRY(at_beginning(my, a, at, &beginning, err));
+    if (!beginning || same_place(&s->settled, at))
+        return FR_OK;
+    if (u->began_us == 0)
+        u->began_us = view_us;
+    FR_TRY(commits_under_way(my, a, &busy, err));
+    if (busy || !same_place(&u->at, at)) {
+        u->at = *at;
+        u->since_us = fr_now_us();
+    }
+    if (view_us - u->since_us >= SETTLE_US) {
+        s->settled = *at;
+        return FR_OK;
+    }
+    if (view_us - u->began_us >= SETTLE_MAX_US)
+        return never_settles(at, err);
+    fr_sleep_us(SETTLE_PAUSE_US);
+    FR_TRY(fr_cancel_check(err));
+    return FR_IDLE;
+}
+
+static fr_rc open_without_lock(fr_binlog_source *s, fr_binlog_view *v, fr_binlog_here *at,
+                               fr_err *err)
 {
     size_t same = 0;
-    for (int i = 0; i < ALIGN_TRIES && same < v->slot_count; i++)
-        FR_TRY(align(v, a, &same, at, err));
+    unsettled u = {.began_us = 0};
+    fr_arena *a = fr_arena_new(0);
+    fr_rc rc = FR_OK;
+    for (int i = 0; rc == FR_IDLE || (rc == FR_OK && i < ALIGN_TRIES && same < v->slot_count);) {
+        int64_t view_us = fr_now_us();
+        fr_arena_reset(a);
+        rc = align(v, a, &same, at, err);
+        if (rc == FR_OK)
+            rc = settled(s, v->slots[0].my, a, at, view_us, &u, err);
+        i += rc == FR_OK;
+    }
+    fr_arena_free(a);
+    if (rc == FR_FAIL)
+        return FR_FAIL;
     while (v->slot_count > same)
         fr_my_close(v->slots[--v->slot_count].my);
     return fr_binlog_gtid_at(v->slots[0].my, v->arena, at->file, at->pos, &at->gtid, err);
@@ -171,7 +269,7 @@ fr_rc fr_binlog_view_open(fr_binlog_source *s, const fr_binlog_catalog *c, size_
 {
     FR_TRY(connect_all(s, readers, v, err));
     if (s->server.mariadb)
-        return open_without_lock(v, v->arena, at, err);
+        return open_without_lock(s, v, at, err);
     fr_my *holder = NULL;
     FR_TRY(fr_binlog_connect(s, &holder, err));
     fr_rc rc = with_lock(s, holder, c, v, at, err);

@@ -7,7 +7,12 @@
 #define SOURCE(base) ((fr_binlog_source *)(base))
 #define READER(base) ((chunk_reader *)(base))
 
-enum { SLOT_WAIT_US = 2000, ROWS_BETWEEN_LOOKS = 64, ER_TABLE_DEF_CHANGED_NUMBER = 1412 };
+enum {
+    SLOT_WAIT_US = 2000,
+    ROWS_BETWEEN_LOOKS = 64,
+    ER_TABLE_DEF_CHANGED_NUMBER = 1412,
+    ER_LOCK_WAIT_TIMEOUT_NUMBER = 1205
+};
 
 typedef struct chunk_reader {
     fr_reader base;
@@ -42,6 +47,11 @@ static fr_rc read_fail(chunk_reader *r, fr_err *err)
         fr_fail_code(err, "my.table_changed");
         return fr_fail_hint(err, "the table was altered or truncated since its snapshot began; "
                                  "what is left is read at a new one");
+    }
+    if (err->native == ER_LOCK_WAIT_TIMEOUT_NUMBER) {
+        fr_fail_code(err, "my.table_locked");
+        return fr_fail_hint(err, "somebody locks or alters the table, and is given way to; what is "
+                                 "left is read at a new view");
     }
     return FR_FAIL;
 }

@@ -70,7 +70,10 @@ fr_rc fr_binlog_connect(fr_binlog_source *s, fr_my **out, fr_err *err)
     fr_my_target target = {.dsn = s->config->dsn,
                            .password = s->config->password,
                            .insecure = s->config->insecure,
-                           .settings = "net_write_timeout=3600, wait_timeout=28800"};
+                           /* A table that somebody alters or locks: we give up before them, and
+                            * whoever waits for what we hold goes on. */
+                           .settings = "net_write_timeout=3600, wait_timeout=28800, "
+                                       "lock_wait_timeout=10"};
     fr_my *my = NULL;
     FR_TRY(fr_my_connect(&target, &my, err));
     fr_my_patience(my, ANSWER_SECONDS);

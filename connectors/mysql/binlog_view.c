@@ -20,6 +20,10 @@
 enum { ALIGN_TRIES = 30, LOCK_SECONDS = 2, LOCK_TRIES = 10, LOCK_PAUSE_US = 500000 };
 enum { SETTLE_US = 3000000, SETTLE_MAX_US = 20000000, SETTLE_PAUSE_US = 50000 };
 
+/* A reader of the view may keep a table's metadata lock (see begin_view), and whoever wants to
+ * alter that table waits for it, and keeps the view's other readers waiting behind him: we have to
+ * be the ones to give up, soon, or nobody goes on. */
+static const char patience[] = "SET SESSION lock_wait_timeout=3";
 static const char isolation[] = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
 static const char begin[] = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
 
@@ -32,6 +36,7 @@ static fr_rc begin_view(fr_my *my, fr_err *err)
         FR_TRY(fr_my_exec(my, "begin the view", FR_STR("ROLLBACK"), err));
         (void)fr_my_exec(my, "begin the view", FR_STR("SET SESSION sql_log_bin=0"), &ignored);
     }
+    FR_TRY(fr_my_exec(my, "begin the view", fr_cstr(patience), err));
     FR_TRY(fr_my_exec(my, "begin the view", fr_cstr(isolation), err));
     FR_TRY(fr_my_exec(my, "begin the view", fr_cstr(begin), err));
     return fr_my_exec(my, "begin the view", FR_STR("SAVEPOINT freshet"), err);

@@ -65,6 +65,16 @@ static int32_t published(void *context, fr_str topic)
     return t == NULL || c->checkpoint->split.id.len > 0 ? 0 : t->schema;
 }
 
+static void kept(void *context, const fr_table *t, fr_str said)
+{
+    fr_capture *c = context;
+    if (said.len > 0)
+        fr_log(FR_LOG_INFO, c->who,
+               "%.*s.%.*s goes on in its former shape, as schema.on_change says ignore: %.*s",
+               FR_ARG(t->space), FR_ARG(t->name), FR_ARG(said));
+    FR_TELL(&c->s.observer, kept, t->space, t->name, said);
+}
+
 /* The encoder says in each event which database it came from: the resume text knows. */
 fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
 {
@@ -76,6 +86,7 @@ fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
                              .route = route,
                              .published = published,
                              .claim = claim,
+                             .kept = kept,
                              .context = c};
     bool postgres = strcmp(c->s.source->type, "postgres") == 0;
     s.origin =

@@ -135,6 +135,7 @@ static fr_rc prepare(comparison *x, fr_err *err)
     fr_encoder_settings s = c->encoding;
     s.route = route_of;
     s.published = published_of;
+    s.kept = NULL;
     s.context = x;
     x->encoder = fr_encoder_new(&s, c->registry);
     x->contents = fr_contents_new(c->registry);

@@ -217,6 +217,7 @@ static void make_encoder(held *h)
 {
     fr_encoder_settings settings = h->c->encoding;
     settings.published = published_here;
+    settings.kept = NULL; /* of older rows */
     held_end_encoder(h);
     h->encoder = fr_encoder_new(&settings, h->c->registry);
     fr_encoder_beside(h->encoder);

@@ -380,6 +380,11 @@ void fr_look_kafka(fr_look *l)
 
 /* ---- registry --------------------------------------------------------------------------- */
 
+static bool refused_change(const fr_err *err)
+{
+    return strcmp(err->code, "schema.on_change") == 0 || strcmp(err->code, "schema.blocked") == 0;
+}
+
 /* schema.on_change, as run will judge it. FR_OK: allowed; FR_END: not, which is said; FR_FAIL. */
 static fr_rc look_at_change(fr_look *l, fr_findings *f, const fr_route *route, fr_str schema,
                             int32_t id, fr_str newest, fr_err *err)
@@ -387,16 +392,45 @@ static fr_rc look_at_change(fr_look *l, fr_findings *f, const fr_route *route, f
     const int32_t *published = fr_map_get(l->published, route->topic);
     int32_t last = published == NULL ? 0 : *published;
     fr_rc rc = FR_END;
-    if (last != 0 && last == id)
+    if ((last != 0 && last == id) || (route->pin != NULL && route->pin->kept != NULL))
         return FR_OK;
     if (last != 0)
         rc = fr_change_since(l->registry, l->arena, route, last, schema, err);
     if (rc == FR_END)
         rc = newest.len == 0 ? FR_OK : fr_change_allowed(l->arena, route, newest, schema, err);
-    if (rc == FR_OK || strcmp(err->code, "schema.on_change") != 0)
+    if (rc != FR_FAIL || !refused_change(err))
         return rc;
     fr_look_error(l, f, "schema.on_change", err);
     return FR_END;
+}
+
+/* schema.on_change: ignore. The table's shape becomes the one that run publishes. FR_END: it cannot
+ * be kept, or is not allowed, which is said. */
+static fr_rc keep_shape(fr_look *l, fr_findings *f, fr_planned *p, fr_err *err)
+{
+    const fr_route *route = p->route;
+    const int32_t *last = fr_map_get(l->published, route->topic);
+    fr_str old, said = FR_STR("");
+    int32_t id;
+    if (route->pin != NULL || !fr_change_ignores(route->settings))
+        return FR_OK;
+    fr_rc known = fr_registry_lookup(l->registry, p->value_subject, p->value, &id, err);
+    FR_TRY(known);
+    fr_rc rc = fr_change_before(l->registry, l->arena, last == NULL ? 0 : *last, p->value_subject,
+                                p->value, known == FR_OK, &old, err);
+    if (rc == FR_OK)
+        rc = fr_change_keep(l->arena, route, old, p->value, &p->route, &said, err);
+    if (rc == FR_FAIL && refused_change(err)) {
+        fr_look_error(l, f, "schema.on_change", err);
+        return FR_END;
+    }
+    FR_TRY(rc);
+    if (said.len == 0)
+        return FR_OK;
+    fr_findings_add(f, FR_FINE, "schema.kept",
+                    "%.*s.%.*s goes on in its former shape, as schema.on_change says ignore: %.*s",
+                    FR_ARG(route->table->space), FR_ARG(route->table->name), FR_ARG(said));
+    return plan_table(l, p, err);
 }
 
 /* Its fingerprint; every schema here is one of ours, so that it has one. */
@@ -480,10 +514,13 @@ static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr
     return FR_OK;
 }
 
-static fr_rc look_at_schemas(fr_look *l, fr_findings *f, const fr_planned *p, fr_err *err)
+static fr_rc look_at_schemas(fr_look *l, fr_findings *f, fr_planned *p, fr_err *err)
 {
     if (p->route->outbox != NULL)
         return FR_OK;
+    fr_rc rc = keep_shape(l, f, p, err);
+    if (rc != FR_OK)
+        return rc == FR_FAIL ? rc : FR_OK;
     int own = p->route->settings->schema_compat;
     int compat = own >= 0 ? own : l->config->registry.compatibility;
     if (p->key_subject != NULL)

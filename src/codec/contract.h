@@ -74,9 +74,21 @@ typedef struct fr_pin_column {
     fr_column from;                 /* as it is without the contract, columns.types taken in */
 } fr_pin_column;
 
+/* What is kept of a table's former shape (schema.on_change: ignore). */
+typedef struct fr_kept_name {
+    fr_str field, column; /* Avro's name of the field, and of the column that is it now */
+} fr_kept_name;
+
+typedef struct fr_kept {
+    fr_contract contract; /* the record, as text; its path is no file's */
+    fr_kept_name *renamed;
+    size_t count;
+} fr_kept;
+
 typedef struct fr_pin { /* a contract, and the columns of one table version */
     const fr_contract *contract;
     const fr_contract_record *record;
+    const fr_kept *kept;        /* NULL: it is a contract, and no shape that is kept */
     fr_pin_column *columns;     /* one per column of the route's table */
     int *by_field;              /* for each field its column; -1: its default is written */
     const uint16_t *all_fields; /* the route's fields without the contract */
@@ -92,6 +104,10 @@ fr_rc fr_contract_bind(fr_arena *a, fr_route *route, const fr_contract *c, fr_er
  * record. contract must outlive the arena. */
 fr_rc fr_contract_pin(fr_arena *a, const fr_route *route, const fr_contract *c,
                       const fr_route **out, fr_err *err);
+/* The same for a shape that is kept; kept must outlive the arena. SCHEMA error (schema.blocked)
+ * where columns cannot be written so any more. */
+fr_rc fr_contract_keep(fr_arena *a, const fr_route *route, fr_kept *kept, const fr_route **out,
+                       fr_err *err);
 /* The row record of a value's schema, as text that fr_contract_pin takes: of an envelope, or the
  * value itself. DATA: it is neither. */
 fr_rc fr_contract_row(fr_arena *a, fr_str value, fr_str *out, fr_err *err);

@@ -21,6 +21,17 @@ static fr_rc refuse(const binding *b, const char *code, const fr_contract_field 
                     const char *hint)
 {
     const fr_table *t = b->route->table;
+    if (b->pin->kept != NULL) {
+        fr_fail(b->err, FR_ERR_SCHEMA,
+                "table %.*s.%.*s: schema.on_change says ignore, but its former shape cannot be "
+                "kept: field %.*s: %.*s",
+                FR_ARG(t->space), FR_ARG(t->name), f != NULL ? (int)f->name.len : 0,
+                f != NULL ? f->name.ptr : "", FR_ARG(what));
+        fr_fail_code(b->err, "schema.blocked");
+        return fr_fail_hint(b->err, "tell the consumers, then set schema.on_change of this kind of "
+                                    "change to evolve, and start freshet again; or change the "
+                                    "table back");
+    }
     fr_fail(b->err, FR_ERR_SCHEMA, "table %.*s.%.*s: contract %s%s%.*s: %.*s", FR_ARG(t->space),
             FR_ARG(t->name), b->pin->contract->path, f != NULL ? ", field " : "",
             f != NULL ? (int)f->name.len : 0, f != NULL ? f->name.ptr : "", FR_ARG(what));
@@ -44,11 +55,21 @@ static int column_of(const binding *b, fr_str name)
     return -1;
 }
 
+/* The column that a field is by its name; of a shape that is kept it may have another one now. */
+static fr_str name_of(const binding *b, fr_str field)
+{
+    const fr_kept *kept = b->pin->kept;
+    for (size_t i = 0; kept != NULL && i < kept->count; i++)
+        if (fr_str_eq(kept->renamed[i].field, field))
+            return kept->renamed[i].column;
+    return field;
+}
+
 static void bind_names(binding *b)
 {
     const fr_contract_record *r = b->record;
     for (size_t i = 0; i < r->field_count; i++) {
-        int column = column_of(b, r->fields[i].name);
+        int column = column_of(b, name_of(b, r->fields[i].name));
         b->pin->by_field[i] = column;
         if (column >= 0)
             b->pin->columns[column].field = &r->fields[i];
@@ -100,6 +121,11 @@ static fr_rc bind_field(binding *b, size_t i)
         FR_TRY(bind_alias(b, i));
     if (b->pin->by_field[i] >= 0 || f->fallback.ptr != NULL)
         return FR_OK;
+    if (b->pin->kept != NULL)
+        return refuse(b, "", f,
+                      FR_STR("its column is gone, and it is neither nullable nor has it "
+                             "a default"),
+                      "");
     fr_str near = like(b, f->name);
     refuse(b, "contract.column", f,
            FR_STR("no published column has its name or alias, and it has no default"),
@@ -201,7 +227,7 @@ static fr_rc set_fields(binding *b)
     }
     route->fields = fields;
     route->field_count = count;
-    if (extra.len == 0 || route->settings->schema_extra == 0)
+    if (extra.len == 0 || route->settings->schema_extra == 0 || b->pin->kept != NULL)
         return FR_OK;
     return refuse(b, "contract.extra", NULL,
                   fr_arena_printf(b->a, "it has no field for %.*s, and schema.extra says refuse",
@@ -232,12 +258,14 @@ static fr_rc bind(binding *b)
     return set_fields(b);
 }
 
-fr_rc fr_contract_bind(fr_arena *a, fr_route *route, const fr_contract *c, fr_err *err)
+static fr_rc bind_route(fr_arena *a, fr_route *route, const fr_contract *c, const fr_kept *kept,
+                        fr_err *err)
 {
     fr_pin *pin = fr_arena_alloc(a, sizeof *pin);
     binding b = {.a = a, .route = route, .pin = pin, .err = err};
     const fr_pin *old = route->pin;
     pin->contract = c;
+    pin->kept = kept;
     pin->all_fields = old != NULL ? old->all_fields : route->fields;
     pin->all_count = old != NULL ? old->all_count : route->field_count;
     pin->broken = fr_arena_alloc(a, sizeof *pin->broken);
@@ -247,6 +275,22 @@ fr_rc fr_contract_bind(fr_arena *a, fr_route *route, const fr_contract *c, fr_er
     FR_TRY(bind(&b));
     route->pin = pin;
     route->schema_name = b.record->name;
+    return FR_OK;
+}
+
+fr_rc fr_contract_bind(fr_arena *a, fr_route *route, const fr_contract *c, fr_err *err)
+{
+    return bind_route(a, route, c, NULL, err);
+}
+
+fr_rc fr_contract_keep(fr_arena *a, const fr_route *route, fr_kept *kept, const fr_route **out,
+                       fr_err *err)
+{
+    fr_route *copy = fr_arena_raw(a, sizeof *copy);
+    *copy = *route;
+    kept->contract.path = "(as published last)";
+    FR_TRY(bind_route(a, copy, &kept->contract, kept, err));
+    *out = copy;
     return FR_OK;
 }
 

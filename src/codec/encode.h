@@ -24,6 +24,9 @@ typedef struct fr_encoder_settings {
     /* May rows of this outbox go to the topic that one of them names? Asked once for each; DATA:
      * no. NULL: they may. */
     fr_rc (*claim)(void *context, const fr_route *route, fr_str topic, fr_err *err);
+    /* A version of a table is published in another shape than it has (schema.on_change: ignore),
+     * which `said` describes; empty: as it is. Once for each version. NULL: nobody asks. */
+    void (*kept)(void *context, const fr_table *table, fr_str said);
     void *context;
 } fr_encoder_settings;
 

@@ -159,16 +159,6 @@ static fr_rc register_key(fr_encoder *e, fr_arena *a, const char *subject, fr_st
     return fr_fail_hint(err, "a key never changes under a topic: set another topic for the table");
 }
 
-static fr_rc judge_newest(fr_encoder *e, fr_arena *a, const fr_route *route, const char *subject,
-                          fr_str schema, fr_err *err)
-{
-    int version;
-    int32_t newest;
-    fr_str text;
-    fr_rc rc = fr_registry_latest(e->registry, a, subject, &version, &newest, &text, err);
-    return rc == FR_OK ? fr_change_allowed(a, route, text, schema, err) : rc;
-}
-
 /* What the registry holds already may be what the table was long ago: a column that came and
  * went again is a column that went. So the topic's last schema is what a new one is judged by.
  * Where it is not known, that is the subject's newest, for a schema that is new there. */
@@ -180,14 +170,16 @@ static fr_rc register_value(fr_encoder *e, fr_arena *a, const fr_plan *p, const 
     FR_TRY(known);
     if (known == FR_OK && (*p->newest == 0 || *p->newest == *id))
         return FR_OK;
-    fr_rc rc = FR_END;
-    if (route->pin != NULL) /* schema.on_change is of the source's changes, and this is ours */
-        rc = FR_OK;
-    else if (*p->newest != 0)
-        rc = fr_change_since(e->registry, a, route, *p->newest, schema, err);
-    if (rc == FR_END && known == FR_END)
-        rc = judge_newest(e, a, route, subject, schema, err);
-    FR_TRY(rc);
+    /* schema.on_change is of the source's changes, and a contract's are ours; and of a shape that
+     * is kept it was asked. */
+    if (route->pin == NULL) {
+        fr_str old;
+        fr_rc rc = fr_change_before(e->registry, a, *p->newest, subject, schema, known == FR_OK,
+                                    &old, err);
+        if (rc == FR_OK)
+            rc = fr_change_allowed(a, route, old, schema, err);
+        FR_TRY(rc);
+    }
     if (known == FR_OK)
         return FR_OK;
     return register_schema(e, subject, schema, route->settings->schema_compat, id, err);
@@ -231,6 +223,26 @@ void fr_encoder_publishes(fr_encoder *e, fr_str topic, int32_t schema)
     *newest_of(e, topic) = schema;
 }
 
+/* schema.on_change: ignore. The plan gets the route of the shape that was published last, where
+ * the table has another one now. */
+static fr_rc keep_shape(fr_encoder *e, fr_plan *p, fr_err *err)
+{
+    fr_str value, old, said = FR_STR("");
+    int32_t id;
+    const char *subject = subject_of(e, p->arena, p->route, FR_SUBJECT_VALUE);
+    FR_TRY(fr_schema_value(p->arena, p->route, &e->settings.origin, &value, err));
+    fr_rc known = fr_registry_lookup(e->registry, subject, value, &id, err);
+    FR_TRY(known);
+    fr_rc rc = fr_change_before(e->registry, p->arena, *p->newest, subject, value, known == FR_OK,
+                                &old, err);
+    if (rc == FR_OK)
+        rc = fr_change_keep(p->arena, p->route, old, value, &p->route, &said, err);
+    FR_TRY(rc);
+    if (e->settings.kept != NULL)
+        e->settings.kept(e->settings.context, p->source, said);
+    return FR_OK;
+}
+
 static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
 {
     const fr_route *route = p->route;
@@ -241,6 +253,11 @@ static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
         p->topics = fr_map_new();
         return FR_OK;
     }
+    p->newest = newest_of(e, route->topic);
+    if (route->pin == NULL && fr_change_ignores(route->settings)) {
+        FR_TRY(keep_shape(e, p, err));
+        route = p->route;
+    }
     FR_TRY(add_columns(p, err));
     FR_TRY(add_row(p, err));
     add_conversions(p);
@@ -248,7 +265,6 @@ static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
     FR_TRY(add_steps(p->arena, route, route->partition_by, route->partition_count, true,
                      &p->partition, err));
     p->source_place = avro_text(p->arena, t->space, t->name);
-    p->newest = newest_of(e, route->topic);
     fr_arena *scratch = fr_arena_new(0);
     fr_rc rc = register_both(e, scratch, p, err);
     fr_arena_free(scratch);
@@ -285,6 +301,14 @@ void fr_plan_free(void *plan)
     fr_arena_free(p->arena);
 }
 
+/* What was kept depends on what was published before: once that is another, it is asked anew. */
+static bool is_stale(const fr_plan *p)
+{
+    return p->route != NULL && p->route->outbox == NULL && *p->newest != p->value_id &&
+           (p->route->pin == NULL || p->route->pin->kept != NULL) &&
+           fr_change_ignores(p->route->settings);
+}
+
 /* To a version of the table that this encoder has met before. */
 static fr_rc change_back(fr_encoder *e, const fr_plan *p, fr_err *err)
 {
@@ -302,9 +326,12 @@ fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
     fr_plan *p = e->last;
     if (p == NULL || p->source != t)
         p = fr_map_get_u64(e->plans, t->serial);
-    if (p == NULL) {
+    if (p == NULL || is_stale(p)) {
+        fr_plan *stale = p;
         FR_TRY(new_plan(e, t, &p, err));
         fr_map_set_u64(e->plans, t->serial, p);
+        if (stale != NULL)
+            fr_arena_adopt(e->arena, stale, 0, fr_plan_free); /* counts name its collection */
     } else if (p->route != NULL && p->route->pin == NULL && *p->newest != p->value_id) {
         FR_TRY(change_back(e, p, err));
     }

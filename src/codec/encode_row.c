@@ -35,6 +35,14 @@ static fr_rc fail_fit(const fr_plan *p, const fr_event *event, uint16_t column, 
     const fr_contract_field *f = field_of(p, column);
     if (f == NULL)
         return fr_row_fail(p, event, column, what, err);
+    if (p->route->pin->kept != NULL) {
+        fr_row_fail(p, event, column, what, err);
+        fr_fail_in(err, "schema.on_change says ignore, but a value does not fit the former type");
+        fr_fail_code(err, "schema.not_kept");
+        return fr_fail_hint(err, "tell the consumers, then set schema.on_change.change_type: "
+                                 "evolve, and start freshet again; errors.mode: dlq sets such rows "
+                                 "aside");
+    }
     char text[600];
     snprintf(text, sizeof text, "contract %s, field %.*s: %s", p->route->pin->contract->path,
              FR_ARG(f->name), what);

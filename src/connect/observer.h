@@ -31,6 +31,8 @@ typedef struct fr_observer {
     void (*poll)(void *part, double seconds); /* one is over */
     /* It waits, or goes on (h NULL). Of a sink: space is empty, table is the topic. */
     void (*held)(void *part, fr_str space, fr_str table, const fr_held_status *h);
+    /* It is published in a shape that it had before; said empty: in its own, again. */
+    void (*kept)(void *part, fr_str space, fr_str table, fr_str said);
 } fr_observer;
 
 #define FR_TELL(observer, member, ...)                                                             \

@@ -70,6 +70,11 @@ static void on_held(void *p, fr_str space, fr_str table, const fr_held_status *h
     fr_part_held(p, space, table, h);
 }
 
+static void on_kept(void *p, fr_str space, fr_str table, fr_str said)
+{
+    fr_part_kept(p, space, table, said);
+}
+
 fr_observer fr_board_observer(fr_part *p)
 {
     return (fr_observer){.part = p,
@@ -88,5 +93,6 @@ fr_observer fr_board_observer(fr_part *p)
                          .kafka = on_kafka,
                          .polled = on_polled,
                          .poll = on_poll,
-                         .held = on_held};
+                         .held = on_held,
+                         .kept = on_kept};
 }

@@ -30,6 +30,7 @@ static void free_table(void *value)
     fr_board_table *t = value;
     free((char *)t->poll.waits);
     fr_board_forget_held(t);
+    free(t->kept);
     fr_board_forget_will(&t->will);
     free(t->name);
     free(t);

@@ -46,6 +46,14 @@ static void keep(fr_board_table *t, const fr_held_status *h)
     t->held.from = clean(h->from);
 }
 
+static char *copy_of(fr_str s)
+{
+    char *copy = s.len == 0 ? NULL : fr_malloc(s.len + 1);
+    if (copy != NULL)
+        memcpy(copy, s.ptr, s.len);
+    return copy;
+}
+
 static fr_board_table *find(const fr_part *p, fr_str space, fr_str table)
 {
     fr_buf name = {0};
@@ -72,6 +80,17 @@ void fr_part_held(fr_part *p, fr_str space, fr_str table, const fr_held_status *
     pthread_mutex_unlock(&p->lock);
 }
 
+void fr_part_kept(fr_part *p, fr_str space, fr_str table, fr_str said)
+{
+    pthread_mutex_lock(&p->lock);
+    fr_board_table *t = said.len == 0 ? find(p, space, table) : fr_board_table_of(p, space, table);
+    if (t != NULL) {
+        free(t->kept);
+        t->kept = copy_of(said);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
 bool fr_part_is_held(fr_part *p, fr_str table, bool *by_operator, int64_t *since_us)
 {
     pthread_mutex_lock(&p->lock);
@@ -92,14 +111,6 @@ void fr_board_forget_will(fr_board_will *w)
     free(w->by);
     free(w->why);
     *w = (fr_board_will){0};
-}
-
-static char *copy_of(fr_str s)
-{
-    char *copy = s.len == 0 ? NULL : fr_malloc(s.len + 1);
-    if (copy != NULL)
-        memcpy(copy, s.ptr, s.len);
-    return copy;
 }
 
 void fr_part_will(fr_part *p, fr_str table, const fr_will *w, bool restarting)

@@ -46,6 +46,7 @@ typedef struct fr_board_table {
     fr_polled_status poll;     /* waits: our copy */
     bool is_held;              /* held holds */
     fr_held_status held;       /* its texts: our copies, or NULL */
+    char *kept;                /* how its former shape is published; NULL: it has its own */
     fr_board_will will;
 } fr_board_table;
 

@@ -186,6 +186,7 @@ static void put_table(fr_buf *b, const fr_part *p, const fr_board_table *t)
     put_snapshot(b, p, t);
     put_poll(b, p, t);
     put_held(b, p, t);
+    put_member(b, "kept", t->kept);
     put_will(b, &t->will);
     fr_buf_text(b, "}");
 }

@@ -504,6 +504,9 @@ static void put_table(writer *w, const json_t *part, const json_t *table)
         fr_buf_printf(w->b, "  ETA %s", text);
     }
     put_poll(w, table);
+    const char *kept = fr_json_str(table, "kept", NULL);
+    fr_buf_text(w->b, kept == NULL ? "" : "\n      published in its former shape: ");
+    put_clean(w->b, kept == NULL ? "" : kept);
     fr_buf_text(w->b, "\n");
 }
 

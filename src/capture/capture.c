@@ -83,6 +83,7 @@ fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
     fr_encoder_settings s = {.source = c->s.source,
                              .registry_settings = c->s.registry,
                              .kafka = c->s.kafka,
+                             .notices = fr_notices_topic(a, c->s.kafka),
                              .route = route,
                              .published = published,
                              .claim = claim,

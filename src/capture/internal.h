@@ -127,6 +127,12 @@ typedef struct settling {
 void settling_wait(settling *p, int64_t closed_us, bool young);
 void settling_learn(settling *p, int64_t took, bool young);
 
+/* notices.c: messages[first..last) of the batch into the open transaction, without the notices
+ * among them where their topic cannot be written, which is said once. */
+typedef enum notices_state { NOTICES_UNKNOWN, NOTICES_GO, NOTICES_CANNOT } notices_state;
+fr_rc notices_produce(fr_capture *c, notices_state *state, fr_batch *b, size_t first, size_t last,
+                      size_t *failed, fr_err *err);
+
 /* ahead.c: batches that are encoded while a commit is under way. The publisher's thread. */
 typedef struct ahead ahead;
 ahead *ahead_new(fr_capture *c);

@@ -43,6 +43,7 @@ struct outlet {
     bool ends_behind;    /* something was committed since the last `ends` record */
     int64_t all_ends_us; /* when the `ends` record is due */
     tallies *tallies;    /* since the last commit */
+    notices_state notices;
 };
 
 outlet *outlet_new(fr_capture *c)
@@ -458,6 +459,7 @@ static fr_rc hold_from(outlet *o, fr_batch *b, size_t index, fr_err *err)
         at = held_place_before(b, index, at.from, o->rows);
     }
     held_put(h, e->table->space, e->table->name, &at, err);
+    fr_encoder_notice_held(o->c->encoder, b, index, err);
     return FR_OK;
 }
 
@@ -574,7 +576,7 @@ static fr_rc send(outlet *o, fr_batch *b, size_t first, size_t last, size_t even
     FR_TRY(open_transaction(o, err));
     if (FR_FAILPOINT("capture_before_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_produce");
-    if (fr_publisher_produce(o->c->publisher, b, first, last, &failed, err) == FR_FAIL)
+    if (notices_produce(o->c, &o->notices, b, first, last, &failed, err) == FR_FAIL)
         return refused(o, b, failed, err);
     if (FR_FAILPOINT("capture_after_produce"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_produce");

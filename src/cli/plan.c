@@ -3,6 +3,7 @@
 #include "capture/compare.h"
 #include "cli/ask.h"
 #include "codec/avro_schema.h"
+#include "codec/encode.h"
 #include "codec/change.h"
 #include "codec/fingerprint.h"
 #include "kafka/control.h"
@@ -316,6 +317,8 @@ static void look_at_own_topics(fr_look *l, fr_findings *f)
         if (s->transaction_metadata)
             look_at_topic(l, f, fr_look_side_topic(l->arena, s, "transaction"), false, false);
     }
+    if (c->source_count > 0)
+        look_at_topic(l, f, fr_notices_topic(l->arena, &c->kafka), false, false);
     look_at_dead_letters(l, f);
 }
 

@@ -579,7 +579,11 @@ static fr_rc encode_table_event(fr_encoder *e, fr_batch *b, size_t i, fr_err *er
     }
     if (p->route->outbox != NULL)
         return fr_outbox_encode(e, p, b, i, err);
-    return encode_row(e, p, b, i, err);
+    size_t before = b->message_count;
+    fr_rc rc = encode_row(e, p, b, i, err);
+    if (rc == FR_OK && p->noted != 0 && b->message_count > before)
+        fr_notice_changed(e, p, b, i);
+    return rc;
 }
 
 /* pg_logical_emit_message. */

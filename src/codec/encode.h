@@ -10,10 +10,14 @@
 
 typedef struct fr_encoder fr_encoder;
 
+/* "freshet.<pipeline>.notices" */
+fr_str fr_notices_topic(fr_arena *a, const fr_kafka_settings *kafka);
+
 typedef struct fr_encoder_settings {
     const fr_source_settings *source;
     const fr_registry_settings *registry_settings;
-    const fr_kafka_settings *kafka; /* partitioner */
+    const fr_kafka_settings *kafka; /* partitioner, pipeline */
+    fr_str notices;                 /* topic of notices (docs/schema-changes.md); empty: none */
     fr_origin origin;
     /* The route of a table version; the encoder asks once per version and keeps what it
      * gets. FR_END: not captured, its events make no messages. */
@@ -77,6 +81,10 @@ void fr_encoder_only(fr_encoder *e, fr_str space, fr_str name, uint64_t from, fr
 
 /* Will fr_encode pass over this event, as things stand? later: it depends on those before it. */
 bool fr_encoder_leaves(const fr_encoder *e, const fr_event *event, bool *later);
+
+/* A notice that from events[event] on its table is held, where why is a SCHEMA error; into the
+ * batch, as a message of that event. */
+void fr_encoder_notice_held(fr_encoder *e, fr_batch *b, size_t event, const fr_err *why);
 
 /* Forget the counts of the transaction in progress (after a rewind). Events that are skipped
  * because an earlier run published them (R17) pass through fr_encode all the same and their

@@ -335,8 +335,11 @@ fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
     } else if (p->route != NULL && p->route->pin == NULL && *p->newest != p->value_id) {
         FR_TRY(change_back(e, p, err));
     }
-    if (p->route != NULL)
+    if (p->route != NULL) {
+        if (*p->newest != 0 && *p->newest != p->value_id && p->value_id != 0)
+            p->noted = *p->newest;
         *p->newest = p->value_id;
+    }
     e->last = p;
     *out = p;
     return FR_OK;

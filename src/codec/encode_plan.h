@@ -41,6 +41,7 @@ typedef struct fr_plan {
     const fr_str *names; /* Avro's, one per column */
     int32_t key_id, value_id;
     int32_t *newest;      /* the topic's newest value_id, shared by all plans of the topic */
+    int32_t noted;        /* the value_id before, while its notice is not made; 0: none is due */
     fr_str source_place;  /* source.schema and source.table, as Avro */
     fr_str collection;    /* "space.table", as transaction metadata has it */
     size_t collection_at; /* index into the counts of transaction `collection_of` */
@@ -128,6 +129,11 @@ void fr_encoder_count(fr_encoder *e, fr_str collection, const fr_event *event);
 
 /* FR_END: this event is passed over (encode_pass.c). */
 fr_rc fr_encoder_passes(fr_encoder *e, const fr_event *event, fr_err *err);
+
+/* ---- notices (notice.c) ---- */
+
+/* The message that says that this row is the first of another schema than the topic's last one. */
+void fr_notice_changed(fr_encoder *e, fr_plan *p, fr_batch *b, size_t event);
 
 /* ---- outboxes (encode_outbox.c) ---- */
 

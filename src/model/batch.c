@@ -34,6 +34,7 @@ void fr_batch_reset(fr_batch *b)
     for (size_t i = 0; i < b->table_count; i++)
         fr_table_unref(b->tables[i]);
     b->count = b->message_count = b->table_count = 0;
+    b->notices = 0;
     b->chunk = 0;
     b->chunk_done = b->beside = false;
     b->filled_us = 0;

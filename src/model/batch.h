@@ -40,6 +40,7 @@ typedef struct fr_batch {
     size_t table_count, table_cap;
     uint32_t chunk;          /* 0: stream; else 1 + index into the plan's chunks */
     bool chunk_done;         /* the chunk's last batch (may be empty) */
+    size_t notices;          /* at most so many of the messages are notices (codec/notice.c) */
     bool beside;             /* of a second reader of the log, which catches held tables up */
     fr_str polled, progress; /* else empty: "space.table" that was polled, and the record of
                                 how far; in the arena */

@@ -1,5 +1,5 @@
-/* A broker whose answers take longer than one wait of ours is heard all the same: it is far away, or it
- * has many topics to tell of. Against librdkafka's mock cluster. */
+/* A broker whose answers take longer than one wait of ours is heard all the same: it is far away,
+ * or it has many topics to tell of. Against librdkafka's mock cluster. */
 #include "unit/test.h"
 
 #include "base/clock.h"
@@ -33,9 +33,8 @@ static int tear_down(void **state)
 static fr_rc ready(int64_t timeout_us, bool *knows, fr_err *err)
 {
     const char *brokers[] = {rd_kafka_mock_cluster_bootstraps(cluster)};
-    fr_kafka_settings settings = {.pipeline = "unit",
-                                  .brokers = {.items = brokers, .count = 1},
-                                  .max_row_bytes = 1 << 20};
+    fr_kafka_settings settings = {
+        .pipeline = "unit", .brokers = {.items = brokers, .count = 1}, .max_row_bytes = 1 << 20};
     fr_client_options options = {.type = RD_KAFKA_CONSUMER, .who = "unit"};
     fr_client client;
     assert_int_equal(fr_client_open(&client, &settings, &options, err), FR_OK);

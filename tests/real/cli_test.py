@@ -56,7 +56,7 @@ with case("cli.plan_blocks_and_changes_nothing"):
     kinds = [(c["kind"], c["name"]) for c in d["result"]["plan"]["changes"]]
     assert kinds == [
         ("topic", f"freshet.{p.id}.control"), ("topic", f"freshet.{p.id}.checkpoint.src"),
-        ("topic", f"{p.id}.message"),
+        ("topic", f"{p.id}.message"), ("topic", f"freshet.{p.id}.notices"),
         ("topic", f"{p.id}.public.orders"),
         ("subject", f"{p.id}.public.orders-key"), ("subject", f"{p.id}.public.orders-value"),
         ("subject", f"{p.id}.message-key"), ("subject", f"{p.id}.message-value"),
@@ -95,7 +95,7 @@ with case("cli.apply_refuses_a_stale_plan"):
 with case("cli.apply_makes_what_plan_showed"):
     d = answer("plan", "--out", saved, code=0)
     d = answer("apply", saved, "-y", code=0)
-    assert [x["kind"] for x in d["result"]["done"]] == ["topic"] * 4 + ["subject"] * 4 + ["table"], d
+    assert [x["kind"] for x in d["result"]["done"]] == ["topic"] * 5 + ["subject"] * 4 + ["table"], d
     assert topics_of(p.bootstrap, p.id) == [f"{p.id}.message", f"{p.id}.public.orders"]
     assert p.sql("select count(*) from orders", on=p.target) == [(0,)]
     d = answer("plan", code=0)

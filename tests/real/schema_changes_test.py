@@ -415,7 +415,7 @@ def polled(server):
         p.says(".u is held, the others go on")
         p.sql("create table u (id int primary key, v int not null)")
         p.sql("insert into u values (2, 2)")
-        assert held(p) == {"t", "u"}
+        eventually("status has both", lambda: held(p) == {"t", "u"})
         p.kill()
         p.write(p.text.replace("method: query,", "method: query, schema: {{on_change: {{drop_column: evolve}}}},"))
         p.start()

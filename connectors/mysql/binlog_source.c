@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "connectors/mysql/binlog_dump.h"
 #include "connectors/mysql/my_busy.h"
+#include "connectors/mysql/my_dsn.h"
 #include "connectors/mysql/my_query.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,7 +19,8 @@ const fr_option fr_binlog_options_table[] = {
      .offset = offsetof(fr_binlog_config, dsn),
      .help = "Where the server is: mysql://user@host:3306/database, without a password; after it "
              "?tls=off|require|verify&ca=FILE&cert=FILE&key=FILE&socket=PATH&compress=true.",
-     .flags = FR_REQUIRED},
+     .flags = FR_REQUIRED,
+     .reads = fr_my_dsn_reads},
     {.name = "password",
      .type = FR_OPT_TEXT,
      .offset = offsetof(fr_binlog_config, password),

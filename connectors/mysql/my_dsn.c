@@ -215,3 +215,12 @@ fr_str fr_my_dsn_place(fr_arena *a, const char *dsn)
         return fr_arena_printf(a, "%s/%s", d.socket, d.database != NULL ? d.database : "");
     return fr_arena_printf(a, "%s:%u/%s", d.host, d.port, d.database != NULL ? d.database : "");
 }
+
+fr_rc fr_my_dsn_reads(const char *dsn, fr_err *err)
+{
+    fr_my_dsn ignored;
+    fr_arena *a = fr_arena_new(0);
+    fr_rc rc = fr_my_dsn_parse(a, dsn, &ignored, err);
+    fr_arena_free(a);
+    return rc;
+}

@@ -27,6 +27,8 @@ typedef struct fr_my_dsn {
  * complaint never quotes what may hold a secret. tls when the text does not say: off where
  * local and without ca, else verify. */
 fr_rc fr_my_dsn_parse(fr_arena *a, const char *dsn, fr_my_dsn *out, fr_err *err);
+/* Whether it can be read, alone (connect/option.h). */
+fr_rc fr_my_dsn_reads(const char *dsn, fr_err *err);
 /* The rule of decision 5 and S05: verified TLS off this machine, unless insecure. */
 fr_rc fr_my_dsn_rules(const fr_my_dsn *d, bool insecure, fr_err *err);
 /* "host:port/database" for messages, without user; "an unreadable dsn" where it is one. */

@@ -1,4 +1,5 @@
 #include "mysql/my_sink.h"
+#include "mysql/my_dsn.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,8 @@ static const fr_option options[] = {
      .type = FR_OPT_TEXT,
      .offset = offsetof(fr_my_sink_config, dsn),
      .help = "Address of the target: mysql://user@host:3306/database, without a password.",
-     .flags = FR_REQUIRED},
+     .flags = FR_REQUIRED,
+     .reads = fr_my_dsn_reads},
     {.name = "password",
      .type = FR_OPT_TEXT,
      .offset = offsetof(fr_my_sink_config, password),

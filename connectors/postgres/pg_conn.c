@@ -70,6 +70,14 @@ static fr_rc dsn_parse(const char *dsn, PQconninfoOption **out, fr_err *err)
     return fr_fail_hint(err, "write postgresql://user@host:5432/database");
 }
 
+fr_rc fr_pg_dsn_reads(const char *dsn, fr_err *err)
+{
+    PQconninfoOption *parsed;
+    FR_TRY(dsn_parse(dsn, &parsed, err));
+    PQconninfoFree(parsed);
+    return FR_OK;
+}
+
 static bool host_is_local(const char *host, size_t len)
 {
     if (len == 0 || host[0] == '/' || host[0] == '@')

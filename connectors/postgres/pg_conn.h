@@ -40,6 +40,8 @@ void fr_pg_close(PGconn *conn); /* NULL is fine */
  * is a count of the smallest coin, and lc_monetary says how many of those make one. On a
  * connection with own_monetary. */
 fr_rc fr_pg_money_digits(PGconn *conn, int *out, fr_err *err);
+/* Whether libpq can read it (connect/option.h). */
+fr_rc fr_pg_dsn_reads(const char *dsn, fr_err *err);
 /* What fr_pg_connect checks before it connects: no password in the dsn, TLS rules. */
 fr_rc fr_pg_dsn_check(const fr_pg_target *target, fr_err *err);
 /* "host:port/db" for messages; without user. */

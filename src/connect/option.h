@@ -41,6 +41,9 @@ typedef struct fr_option {
     long long min, max;         /* INT, BYTES, TIME (microseconds); both 0: any */
     const char *const *choices; /* CHOICE only, ends with NULL */
     unsigned flags;
+    /* TEXT: is that one, as far as the text itself says? CONFIG error that quotes nothing secret.
+     * NULL: any text will do. */
+    fr_rc (*reads)(const char *text, fr_err *err);
 } fr_option;
 
 /* Parse one scalar into the member; texts are copied into the arena. "NO", "012" and

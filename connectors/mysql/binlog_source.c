@@ -279,7 +279,8 @@ static void binlog_status(fr_source *base, fr_status *out)
                        .retained_limit = -1,
                        .server_lsn = atomic_load(&s->seen.server_lsn),
                        .read_lsn = atomic_load(&s->seen.read_lsn),
-                       .last_byte_us = atomic_load(&s->seen.last_byte_us)};
+                       .last_byte_us = atomic_load(&s->seen.last_byte_us),
+                       .changes = atomic_load(&s->changes)};
 }
 
 /* Bytes of the files from ours on, less what of ours is read. */
@@ -360,7 +361,7 @@ static fr_rc binlog_apply_objects(fr_source *base, fr_findings *done, fr_err *er
     .check = fr_binlog_check, .list_tables = binlog_list_tables, .plan = fr_binlog_plan,           \
     .end_view = fr_binlog_end_view, .read_chunk = fr_binlog_read_chunk,                            \
     .row_key = fr_binlog_row_key, .read_stream = fr_binlog_read_stream,                            \
-    .read_beside = fr_binlog_read_beside, .compare = binlog_compare,                               \
+    .absent = fr_binlog_absent, .read_beside = fr_binlog_read_beside, .compare = binlog_compare,   \
     .resume_lsn = binlog_resume_lsn, .status = binlog_status, .refresh = binlog_refresh,           \
     .busy = binlog_busy, .check_where = fr_binlog_check_where,                                     \
     .apply_objects = binlog_apply_objects, .close = binlog_close

@@ -14,6 +14,7 @@
  *   binlog_chunk.c     the reader of one chunk
  *   binlog_dump.c      the transport: register as a replica, ask for the log, one event at a time
  *   binlog_stream.c    the reader of the log, and a second one beside it
+ *   binlog_absent.c    captured tables that are gone
  *   binlog_check.c     the pre-flight catalogue
  *   binlog_decode.c    bytes of events to batches (pure, with my_*.c) */
 #ifndef FR_MYSQL_BINLOG_SOURCE_H
@@ -105,6 +106,7 @@ typedef struct fr_binlog_source {
     /* status(): from any thread */
     fr_binlog_seen seen; /* of the stream's reader; a second one has its own */
     atomic_llong retained_bytes;
+    atomic_ullong changes; /* DDL that the stream has met */
 } fr_binlog_source;
 
 extern const fr_option fr_binlog_options_table[];
@@ -190,6 +192,9 @@ fr_rc fr_binlog_row_key(fr_source *base, fr_batch *b, const fr_event *e, fr_str 
 /* binlog_stream.c */
 fr_rc fr_binlog_read_stream(fr_source *base, fr_str resume, fr_reader **out, fr_err *err);
 fr_rc fr_binlog_read_beside(fr_source *base, fr_str resume, fr_reader **out, fr_err *err);
+/* binlog_absent.c */
+fr_rc fr_binlog_absent(fr_source *base, fr_arena *a, fr_absent **out, size_t *count_out,
+                       fr_err *err);
 /* binlog_check.c */
 fr_rc fr_binlog_check(const fr_source_settings *settings, fr_findings *out, fr_err *err);
 

@@ -58,6 +58,8 @@ static fr_rc statement(void *context, const fr_binlog_statement *s, fr_err *err)
     stream_reader *r = context;
     if (s->kind != FR_BINLOG_DDL)
         return FR_OK;
+    if (!r->beside)
+        atomic_fetch_add_explicit(&r->s->changes, 1, memory_order_relaxed);
     return fr_binlog_shapes_ddl(&r->shapes, fr_binlog_where(r->decoder)->lsn, err);
 }
 
@@ -348,17 +350,12 @@ static fr_rc may_start(stream_reader *r, fr_binlog_start_at *start, fr_err *err)
 {
     fr_binlog_source *s = r->s;
     fr_my *my = NULL;
-    fr_binlog_catalog c;
     FR_TRY(fr_binlog_take(s, &my, err));
     fr_rc rc = fr_binlog_server_read(my, &r->server, err);
     if (rc == FR_OK && !r->beside)
         fr_binlog_server_now(s, &r->server);
     if (rc == FR_OK)
         rc = fr_binlog_server_verify(&r->server, err);
-    if (rc == FR_OK)
-        rc = fr_binlog_catalog_read(my, s->settings, r->server.full_image, r->arena, &c, err);
-    if (rc == FR_OK)
-        rc = fr_binlog_catalog_verify(s->settings, &c, err);
     if (rc == FR_OK)
         rc = at_the_newest(r, my, err);
     if (rc == FR_OK && r->beside)

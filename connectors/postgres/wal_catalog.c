@@ -428,8 +428,8 @@ static fr_rc read_details(PGconn *conn, int version, fr_map *sent, fr_wal_catalo
 }
 
 static fr_rc catalog_read(PGconn *conn, int version, const fr_source_settings *settings,
-                          const char *publication, const fr_pg_relation *one, fr_wal_catalog *c,
-                          fr_err *err)
+                          const char *publication, const fr_pg_relation *one, bool details,
+                          fr_wal_catalog *c, fr_err *err)
 {
     const char *oids = NULL;
     if (one != NULL)
@@ -441,7 +441,7 @@ static fr_rc catalog_read(PGconn *conn, int version, const fr_source_settings *s
     fr_rc rc = read_published(conn, version, publication, one, c->arena, sent, err);
     if (rc != FR_FAIL)
         rc = read_tables(conn, settings, oids, sent, c, err);
-    if (rc != FR_FAIL && c->count > 0)
+    if (rc != FR_FAIL && c->count > 0 && details)
         rc = read_details(conn, version, sent, c, err);
     fr_map_free(sent, NULL);
     return rc;
@@ -455,7 +455,16 @@ fr_rc fr_wal_catalog_read(PGconn *conn, int version, const fr_source_settings *s
     for (size_t i = 0; i < settings->table_count; i++)
         c.messages = c.messages || (settings->tables[i].method != FR_METHOD_SKIP &&
                                     fr_table_messages(&settings->tables[i], &prefix));
-    FR_TRY(catalog_read(conn, version, settings, publication, NULL, &c, err));
+    FR_TRY(catalog_read(conn, version, settings, publication, NULL, true, &c, err));
+    *out = c;
+    return FR_OK;
+}
+
+fr_rc fr_wal_catalog_names(PGconn *conn, int version, const fr_source_settings *settings,
+                           const char *publication, fr_arena *a, fr_wal_catalog *out, fr_err *err)
+{
+    fr_wal_catalog c = {.arena = a};
+    FR_TRY(catalog_read(conn, version, settings, publication, NULL, false, &c, err));
     *out = c;
     return FR_OK;
 }
@@ -484,7 +493,7 @@ fr_rc fr_wal_catalog_describe(PGconn *conn, int version, const fr_source_setting
     if (!r->captured)
         return FR_OK;
     fr_wal_catalog c = {.arena = a};
-    FR_TRY(catalog_read(conn, version, settings, publication, r, &c, err));
+    FR_TRY(catalog_read(conn, version, settings, publication, r, true, &c, err));
     const fr_wal_table *t = c.count == 1 ? &c.tables[0] : NULL;
     if (t != NULL)
         r->doc = t->relation.doc;

@@ -59,6 +59,9 @@ typedef struct fr_wal_catalog {
  * server_version_num. A missing publication is not an error here. */
 fr_rc fr_wal_catalog_read(PGconn *conn, int version, const fr_source_settings *settings,
                           const char *publication, fr_arena *a, fr_wal_catalog *out, fr_err *err);
+/* The same without columns and keys: which tables there are, and whether they are published. */
+fr_rc fr_wal_catalog_names(PGconn *conn, int version, const fr_source_settings *settings,
+                           const char *publication, fr_arena *a, fr_wal_catalog *out, fr_err *err);
 /* The catalog's half of one relation for the stream: fills in r (captured too). */
 fr_rc fr_wal_catalog_describe(PGconn *conn, int version, const fr_source_settings *settings,
                               const char *publication, fr_pg_relation *r, fr_arena *a, fr_err *err);

@@ -556,9 +556,13 @@ static void check_named(check *c)
             found = c->catalog.tables[k].settings == t;
         for (size_t k = 0; k < c->catalog.refused_count && !found; k++)
             found = c->catalog.refused[k].settings == t;
-        if (!found)
-            fr_findings_add(c->out, FR_BLOCKER, "pg.table", "there is no table %s in database %s",
-                            t->pattern, c->s->db);
+        if (found)
+            continue;
+        fr_finding *f = fr_findings_add(
+            c->out, t->drop_table == FR_GONE_IGNORE ? FR_WARNING : FR_BLOCKER, "pg.table",
+            "there is no table %s in database %s", t->pattern, c->s->db);
+        f->hint = FR_STR("a table that was captured before is held, and the others go on, unless "
+                         "schema.on_change.drop_table says otherwise");
     }
 }
 

@@ -146,13 +146,13 @@ static fr_str stream_from(const fr_wal_source *s, fr_arena *a, uint64_t lsn, uin
     return fr_wal_position_text(a, &p);
 }
 
-static fr_rc verify_catalog(fr_wal_source *s, PGconn *sql, fr_err *err)
+static fr_rc verify_catalog(fr_wal_source *s, PGconn *sql, bool first, fr_err *err)
 {
     fr_arena *a = fr_arena_new(0);
     fr_wal_catalog c;
     fr_rc rc = fr_wal_catalog_read(sql, s->version, s->settings, s->publication, a, &c, err);
     if (rc != FR_FAIL)
-        rc = fr_wal_catalog_verify(s, &c, err);
+        rc = fr_wal_catalog_verify(s, &c, first, err);
     fr_arena_free(a);
     return rc;
 }
@@ -183,7 +183,8 @@ static fr_rc make_view(fr_wal_source *s, PGconn *sql, PGconn *repl, const fr_pla
                        fr_plan *out, fr_err *err)
 {
     fr_wal_slot_made made;
-    FR_TRY(verify_catalog(s, sql, err)); /* R7: the publication comes before the slot */
+    FR_TRY(verify_catalog(s, sql, request->create,
+                          err)); /* R7: the publication comes before the slot */
     if (request->create)
         FR_TRY(fr_wal_slot_clear(s, sql, request->replace || s->slot_is_ours, err));
     FR_TRY(fr_wal_slot_create(s, repl, sql, !request->create, &made, err));

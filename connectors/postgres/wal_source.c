@@ -212,7 +212,7 @@ fr_str fr_wal_publication_sql(fr_arena *a, int version, const char *publication,
     return fr_buf_view(&b);
 }
 
-static fr_rc publication_lacks(const fr_wal_source *s, const fr_wal_catalog *c, fr_err *err)
+fr_rc fr_wal_publication_lacks(const fr_wal_source *s, const fr_wal_catalog *c, fr_err *err)
 {
     fr_arena *a = fr_arena_new(0);
     fr_str sql = fr_wal_publication_sql(a, s->version, s->publication, c);
@@ -263,17 +263,22 @@ static fr_rc refused_by_name(const fr_wal_catalog *c, fr_err *err)
     return FR_OK;
 }
 
+bool fr_wal_is_missing(const fr_wal_catalog *c, const fr_table_settings *t)
+{
+    fr_str prefix;
+    bool found = t->regex != NULL || t->method == FR_METHOD_SKIP || fr_table_messages(t, &prefix);
+    for (size_t k = 0; k < c->count && !found; k++)
+        found = c->tables[k].settings == t;
+    for (size_t k = 0; k < c->refused_count && !found; k++)
+        found = c->refused[k].settings == t;
+    return !found;
+}
+
 static fr_rc named_but_missing(const fr_wal_source *s, const fr_wal_catalog *c, fr_err *err)
 {
     for (size_t i = 0; i < s->settings->table_count; i++) {
         const fr_table_settings *t = &s->settings->tables[i];
-        fr_str prefix;
-        if (t->regex != NULL || t->method == FR_METHOD_SKIP || fr_table_messages(t, &prefix))
-            continue;
-        bool found = false;
-        for (size_t k = 0; k < c->count && !found; k++)
-            found = c->tables[k].settings == t;
-        if (found)
+        if (!fr_wal_is_missing(c, t) || t->drop_table == FR_GONE_IGNORE)
             continue;
         fr_fail(err, FR_ERR_CONFIG, "there is no table %s in database %s", t->pattern, s->db);
         fr_fail_code(err, "pg.table");
@@ -291,13 +296,16 @@ static fr_rc without_messages(const fr_wal_source *s, fr_err *err)
     return fr_fail_hint(err, "PostgreSQL 14 and later do; before, use a table: freshet ddl outbox");
 }
 
-fr_rc fr_wal_catalog_verify(const fr_wal_source *s, const fr_wal_catalog *c, fr_err *err)
+fr_rc fr_wal_catalog_verify(const fr_wal_source *s, const fr_wal_catalog *c, bool first,
+                            fr_err *err)
 {
     if (c->messages && s->version < 140000)
         return without_messages(s, err);
     FR_TRY(refused_by_name(c, err));
-    FR_TRY(named_but_missing(s, c, err));
-    FR_TRY(publication_lacks(s, c, err));
+    if (first)
+        FR_TRY(named_but_missing(s, c, err));
+    if (first || !c->publication.exists)
+        FR_TRY(fr_wal_publication_lacks(s, c, err));
     if (!c->publication.exists) { /* and no table to publish either */
         fr_fail(err, FR_ERR_CONFIG, "publication %s does not exist, and no table matches",
                 s->publication);
@@ -371,6 +379,14 @@ static char *session_settings(void)
     return (char *)b.ptr;
 }
 
+static void forget_oids(fr_wal_source *s)
+{
+    fr_arena_free(s->oids_arena);
+    s->oids_arena = NULL;
+    s->oids = NULL;
+    s->oid_count = 0;
+}
+
 static void forget_listed(fr_wal_source *s)
 {
     fr_arena_free(s->listed_arena);
@@ -387,6 +403,7 @@ static void wal_close(fr_source *base)
         fr_pg_close(s->idle[i]);
     fr_wal_views_free(s);
     forget_listed(s);
+    forget_oids(s);
     pthread_mutex_destroy(&s->lock);
     free(s->session);
     free(s);
@@ -671,6 +688,7 @@ const fr_source_ops fr_postgres_wal_source = {
     .read_chunk = fr_wal_read_chunk,
     .row_key = fr_wal_row_key,
     .read_stream = fr_wal_read_stream,
+    .absent = fr_wal_absent,
     .read_beside = fr_wal_read_beside,
     .compare = wal_compare,
     .resume_lsn = wal_resume_lsn,

@@ -13,6 +13,7 @@
  *   wal_stream.c    the reader of the log, and a second one beside it
  *   wal_shapes.c    what the stream's decoder asks the catalog
  *   wal_reread.c    values that no log has (decision 47)
+ *   wal_absent.c    tables that are gone, or not in the publication
  *   wal_where.c     is this a condition that a snapshot can have?
  *   wal_busy.c      does the server ask snapshots to wait?
  *   wal_wait.c      waiting that another thread can end
@@ -76,6 +77,9 @@ typedef struct fr_wal_source {
     fr_arena *listed_arena; /* NULL: none. The catalog that list_tables read: a stream that is */
     fr_wal_catalog listed;  /* started right after it need not read it again. Owner's thread. */
     int64_t listed_us;
+    fr_arena *oids_arena;    /* NULL: none. What absent has seen: under the lock */
+    struct fr_wal_oid *oids; /* by space and name */
+    size_t oid_count;
     PGconn *view_conn;     /* holds the exported snapshot */
     uint32_t epoch;        /* of the stream, or of the plan */
     bool slot_is_ours;     /* made by this object: a plan that is tried again may replace it */
@@ -116,11 +120,20 @@ fr_rc fr_wal_catalog_recent(fr_wal_source *s, PGconn *sql, fr_arena **arena_out,
  * reference for the caller. Returns how many. */
 size_t fr_wal_message_tables(const fr_wal_source *s, const fr_table **out);
 /* CONFIG errors that name table and remedy when what is captured cannot be: publication
- * missing or incomplete, an exactly named table that has no log, no SELECT. */
-fr_rc fr_wal_catalog_verify(const fr_wal_source *s, const fr_wal_catalog *c, fr_err *err);
+ * missing, an exactly named table that has no log, no SELECT. first: and where there is no such
+ * table, or the publication lacks one; later that is for fr_wal_absent to say. */
+fr_rc fr_wal_catalog_verify(const fr_wal_source *s, const fr_wal_catalog *c, bool first,
+                            fr_err *err);
+/* CONFIG where the publication does not exist, or lacks a table of the catalog. */
+fr_rc fr_wal_publication_lacks(const fr_wal_source *s, const fr_wal_catalog *c, fr_err *err);
+/* The settings name a table, and the catalog has none of that name. */
+bool fr_wal_is_missing(const fr_wal_catalog *c, const fr_table_settings *t);
 /* The SQL that makes the publication, or adds the tables it lacks; empty: nothing to do. */
 fr_str fr_wal_publication_sql(fr_arena *a, int version, const char *publication,
                               const fr_wal_catalog *c);
+
+/* wal_absent.c */
+fr_rc fr_wal_absent(fr_source *base, fr_arena *a, fr_absent **out, size_t *count_out, fr_err *err);
 
 /* wal_where.c */
 fr_rc fr_wal_check_where(fr_source *base, fr_str space, fr_str name, fr_str where, fr_err *err);

@@ -490,7 +490,7 @@ static fr_rc may_start(stream_reader *r, PGconn *sql, fr_wal_position *p, bool *
     if (rc != FR_FAIL)
         rc = tables_now(r, sql, &a, &c, err);
     if (rc != FR_FAIL)
-        rc = fr_wal_catalog_verify(s, &c, err);
+        rc = fr_wal_catalog_verify(s, &c, false, err);
     if (rc != FR_FAIL)
         rc = fr_wal_types_of(sql, c.tables, c.count, r->shapes.types, err);
     if (rc != FR_FAIL)

@@ -458,6 +458,9 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
         FR_TRY(forget_removed(c, o, a, err));
         if (requests_waiting(c->requests))
             FR_TRY(requests_take(c, o, err));
+        FR_TRY(absent_at_start(c, o, err));
+        if (requests_waiting(c->requests))
+            return FR_IDLE;
         FR_TRY(anything_wanted(c, &some, err));
         if (some)
             rc = finish_when_it_may(c, o, a, &resume, err);
@@ -549,6 +552,7 @@ fr_capture *fr_capture_start(const fr_capture_settings *settings)
     c->throttle = throttle_new(c);
     c->requests = requests_new();
     c->holds = holds_new();
+    c->absences = absences_new();
     c->said = fr_said_new();
     snprintf(c->who, sizeof(c->who), "source %s", settings->source->name);
     pthread_mutex_init(&c->lock, NULL);
@@ -598,6 +602,7 @@ void fr_capture_free(fr_capture *c)
     throttle_free(c->throttle);
     requests_free(c->requests);
     holds_free(c->holds);
+    absences_free(c->absences);
     fr_said_free(c->said);
     fr_buf_free(&c->safe);
     fr_buf_free(&c->confirmable);

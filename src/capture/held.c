@@ -187,13 +187,21 @@ void held_tell(const held *h, const held_table *t)
     fr_buf_free(&from);
 }
 
+/* schema.on_change.drop_table: ignore. */
+static bool is_ignored(const held *h, const held_table *t)
+{
+    const fr_table_settings *s = fr_source_match(h->c->s.source, t->space, t->name);
+    return held_is_absent(h, t) && fr_str_is(fr_buf_view(&t->code), HELD_GONE) && s != NULL &&
+           s->drop_table == FR_GONE_IGNORE;
+}
+
 void held_tell_all(held *h)
 {
     if (h->count == 0 || fr_now_us() < h->next_tell_us)
         return;
     h->next_tell_us = fr_now_us() + TELL_EVERY_US;
     for (size_t i = 0; i < h->count; i++)
-        if (h->tables[i]->state < JOINED)
+        if (h->tables[i]->state < JOINED && !is_ignored(h, h->tables[i]))
             held_tell(h, h->tables[i]);
 }
 
@@ -254,7 +262,8 @@ bool held_wants(const held *h, const fr_event *e, const fr_err *why)
 void held_log(const held *h, const held_table *t, const fr_err *why)
 {
     fr_buf then = {0};
-    if (strcmp(why->code, "schema.blocked") != 0) /* that is mended in the configuration alone */
+    if (strcmp(why->code, "schema.blocked") != 0 &&
+        !held_is_absent(h, t)) /* that is mended in the configuration alone */
         fr_buf_printf(&then, "; then: freshet resume %s/%.*s.%.*s", h->c->s.source->name,
                       FR_ARG(t->space), FR_ARG(t->name));
     fr_log(t->asked ? FR_LOG_INFO : FR_LOG_ERROR, h->c->who,
@@ -282,6 +291,31 @@ void held_put(held *h, fr_str space, fr_str name, const held_place *at, const fr
     held_set_why(t, why);
     if (h->c->encoder != NULL)
         fr_encoder_pass(h->c->encoder, t->space, t->name, UINT64_MAX);
+    held_log(h, t, why);
+    held_tell(h, t);
+}
+
+bool held_is_absent(const held *h, const held_table *t)
+{
+    return h->c->source != NULL && t->from.len == 0 && t->state < JOINED;
+}
+
+void held_absent(held *h, fr_str space, fr_str name, const fr_err *why, bool ignored)
+{
+    held_table *t = add(h, space, name);
+    t->state = STAYS;
+    t->dirty = true;
+    t->asked = false;
+    t->seen = 0;
+    t->since_us = t->since_us == 0 ? fr_wall_us() : t->since_us;
+    held_set(&t->from, (fr_str){"", 0});
+    held_set(&t->txn, (fr_str){"", 0});
+    held_set_why(t, why);
+    if (ignored) {
+        fr_log(FR_LOG_INFO, h->c->who,
+               "%s: its topic stays as it is (schema.on_change.drop_table: ignore)", why->text);
+        return;
+    }
     held_log(h, t, why);
     held_tell(h, t);
 }

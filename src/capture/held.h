@@ -6,6 +6,7 @@
 
 #include "capture/internal.h"
 
+#define HELD_GONE "schema.table_gone"
 enum { FIRST_RETRY_US = 5000000 };
 
 typedef enum { STAYS, WAITS, CATCHES_UP, JOINED, GONE } held_state;
@@ -48,6 +49,14 @@ struct held {
     bool alone; /* there is no stream meanwhile: the server cannot be read twice */
 };
 
+/* Of a log, and there is nothing to be caught up: the table is gone, or the log lacks it
+ * (absent.c).
+ */
+bool held_is_absent(const held *h, const held_table *t);
+/* It is; ignored: which is said, and nothing else. */
+void held_absent(held *h, fr_str space, fr_str name, const fr_err *why, bool ignored);
+/* It is there again: all of it is read, which begins with the next run. */
+fr_rc held_back(held *h, outlet *o, held_table *t, fr_err *err);
 held_table *held_find(const held *h, fr_str space, fr_str name);
 bool held_any_is(const held *h, held_state state);
 /* Orders two places of the source's log. */

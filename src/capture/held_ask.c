@@ -124,6 +124,8 @@ static void hold_asked(held *h, const outlet *o, const ask *a)
     fr_err why;
     fr_str space = fr_cstr(a->space), name = fr_cstr(a->name);
     held_table *t = held_find(h, space, name);
+    if (t != NULL && held_is_absent(h, t))
+        return;                           /* there is nothing that could wait */
     if (t != NULL && t->state < JOINED) { /* its place stays */
         if (t->state == CATCHES_UP)
             fr_encoder_take(h->encoder, t->space, t->name);
@@ -173,11 +175,25 @@ static bool can_begin_anew(const held *h, const held_table *t)
     return s != NULL && s->snapshot_mode == 0 && !s->outbox.on;
 }
 
+fr_rc held_back(held *h, outlet *o, held_table *t, fr_err *err)
+{
+    if (can_begin_anew(h, t))
+        return begin_anew(h, o, t, err);
+    t->state = GONE;
+    t->dirty = true;
+    held_released(h, t, "it is there again; rows of the time between are not read");
+    return FR_OK;
+}
+
 static fr_rc release_asked(held *h, outlet *o, const ask *a, fr_err *err)
 {
     held_table *t = held_find(h, fr_cstr(a->space), fr_cstr(a->name));
     if (t == NULL || t->state == JOINED)
         return FR_OK;
+    if (held_is_absent(h, t)) { /* is it there again? */
+        requests_reopen(h->c->requests);
+        return FR_OK;
+    }
     if (a->anew && t->from.len > 0 && !can_begin_anew(h, t)) {
         fr_log(
             FR_LOG_WARN, h->c->who,
@@ -251,6 +267,10 @@ void held_begin(held *h)
     for (size_t i = 0; i < h->count; i++) {
         held_table *t = h->tables[i];
         bool joined = t->state == JOINED;
+        if (held_is_absent(h, t)) {
+            h->next_tell_us = 0;
+            continue;
+        }
         if (source != NULL)
             fr_encoder_pass(c->encoder, t->space, t->name,
                             joined ? source->ops->resume_lsn(source, fr_buf_view(&t->from))

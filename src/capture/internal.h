@@ -25,6 +25,7 @@ typedef struct requests requests;
 typedef struct polls polls;
 typedef struct held held;
 typedef struct holds holds;
+typedef struct absences absences;
 
 struct fr_capture {
     fr_capture_settings s;
@@ -44,6 +45,7 @@ struct fr_capture {
     requests *requests; /* for snapshots; under the lock */
     holds *holds;       /* asked for, or asked to end; under the lock */
     held *held_tables;  /* of this run; the publisher's */
+    absences *absences; /* tables that are gone */
     fr_said *said;      /* about topics, over all runs */
     int64_t run_began_us;
     bool snapshot_waits;    /* a snapshot waits: the stream is followed until it may go on */
@@ -290,6 +292,14 @@ size_t held_removed(held *h, fr_arena *a,
                     fr_record **out); /* those that are not captured any more */
 holds *holds_new(void);
 void holds_free(holds *q);
+
+/* absent.c: tables that are gone, or that the log lacks. */
+absences *absences_new(void);
+void absences_free(absences *x);
+/* Before anything is read. CONFIG where a table is not there that never was captured. */
+fr_rc absent_at_start(fr_capture *c, outlet *o, fr_err *err);
+void absent_look(fr_capture *c); /* asks the server, if it is time; the status thread's */
+fr_rc absent_work(fr_capture *c, outlet *o, fr_err *err); /* what it has found; the publisher's */
 
 /* stream.c: follow the log from resume. stop_lsn 0: until stopping, until a snapshot is asked
  * for, or, when one is held back (c->snapshot_waits), until that may go on; else until all commits

@@ -22,7 +22,7 @@ typedef struct stream {
     pthread_t status;
 } stream;
 
-enum { REFRESH_US = 10000000 };
+enum { REFRESH_US = 10000000, LOOK_US = 1000000 };
 
 static bool over(stream *s)
 {
@@ -218,13 +218,19 @@ static void *status_thread(void *context)
     stream *s = context;
     fr_capture *c = s->c;
     fr_err ignored;
+    int64_t refresh_us = 0;
     pthread_setname_np(pthread_self(), "status");
     fr_cancel_by(&s->run_over);
     pthread_mutex_lock(&c->lock);
     while (!atomic_load(&s->run_over)) {
         pthread_mutex_unlock(&c->lock);
-        (void)c->source->ops->refresh(c->source, &ignored);
-        int64_t next = fr_now_us() + REFRESH_US;
+        int64_t now = fr_now_us();
+        if (now >= refresh_us) {
+            (void)c->source->ops->refresh(c->source, &ignored);
+            refresh_us = now + REFRESH_US;
+        }
+        absent_look(c);
+        int64_t next = fr_now_us() + LOOK_US;
         pthread_mutex_lock(&c->lock);
         while (!atomic_load(&s->run_over) && fr_cond_wait(&s->run_ends, &c->lock, next))
             continue;
@@ -281,8 +287,10 @@ static fr_rc publish_loop(stream *s, outlet *o, fr_err *err)
     fr_capture *c = s->c;
     int64_t next_look_us = 0;
     for (;;) {
-        if (s->stop_lsn == 0)
+        if (s->stop_lsn == 0) {
+            FR_TRY(absent_work(c, o, err));
             FR_TRY(held_work(c->held_tables, o, err));
+        }
         bool open = outlet_due(o) != INT64_MAX;
         if (!open)
             look_around(s, o, &next_look_us);

@@ -78,6 +78,20 @@ typedef struct fr_plan_request {
     void *context;
 } fr_plan_request;
 
+/* A captured table that the log has no changes of any more, or may have missed some. */
+typedef enum fr_absence {
+    FR_ABSENT_GONE,  /* there is no table of its name, which the configuration names */
+    FR_ABSENT_LOG,   /* it is there, and its changes are not in the log as we may read it */
+    FR_ABSENT_REMADE /* it is another table by its name than when this was asked last: whether all
+                        of its changes were in the log nobody can say. Said once */
+} fr_absence;
+typedef struct fr_absent { /* texts in the arena, as those of an error of kind CONFIG */
+    fr_absence kind;
+    fr_str space, name;
+    const char *code;
+    fr_str text, hint;
+} fr_absent;
+
 typedef struct fr_source fr_source;
 struct fr_sql_ops;
 typedef struct fr_source_ops {
@@ -108,6 +122,11 @@ typedef struct fr_source_ops {
     fr_rc (*row_key)(fr_source *s, fr_batch *b, const fr_event *e, fr_str *out, fr_err *err);
     /* Start-up matrix R6: POSITION error when continuity cannot be proved. */
     fr_rc (*read_stream)(fr_source *s, fr_str resume, fr_reader **out, fr_err *err);
+    /* The captured tables for which the log is not what it should be. Neither read_stream nor a
+     * second view (plan without create) fails for such tables: whether the others go on is the
+     * driver's to say. A few cheap questions: asked before the stream is read, and every minute
+     * then. From any thread. Optional: without it they fail. */
+    fr_rc (*absent)(fr_source *s, fr_arena *a, fr_absent **out, size_t *count_out, fr_err *err);
     /* A second reader of the same log, for a table that was held (decision 42): as read_stream,
      * from a resume that is not before what the stream's reader has confirmed, beside that reader,
      * readers of chunks and all other calls. It changes neither what status says nor what the

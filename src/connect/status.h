@@ -32,6 +32,7 @@ typedef struct fr_status {
     int64_t retained_limit; /* bytes after which it stops keeping; -1 none or unknown */
     uint64_t server_lsn, read_lsn, confirmed_lsn; /* 0 unknown */
     int64_t last_byte_us; /* monotonic time of the last byte received; 0 never */
+    uint64_t changes;     /* statements in the log, so far, by which tables may have come or gone */
 } fr_status;
 
 /* A table that is asked (method query): what its polls have found. Texts are borrowed. */

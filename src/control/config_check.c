@@ -446,6 +446,12 @@ static void check_triggered(fr_loader *l, const char *table, const char *type,
 static void check_polled_table(fr_loader *l, const char *table, const char *type,
                                const fr_table_settings *t)
 {
+    if (t->drop_table != FR_GONE_BLOCK) {
+        fr_problem *p = report(l, false, "config.conflict", table, "schema.on_change.drop_table",
+                               "a table that is polled and gone is held: nobody says whether it is "
+                               "gone for good");
+        fr_problem_hint(l, p, "remove it; take the table out of tables once it is");
+    }
     if (t->method == FR_METHOD_TRIGGER) {
         check_triggered(l, table, type, t);
         return;

@@ -333,7 +333,11 @@ static const fr_option table_options[] = {
     CHOICE("schema.on_change.rename_column", AT(fr_table_fields, s.rename_column), "block",
            change_choices,
            "A column was renamed (another name at its place, of the same type): as add_column."),
-    LATER_CHOICE("schema.on_change.drop_table", NULL, change_choices, "The table was dropped."),
+    CHOICE(
+        "schema.on_change.drop_table", AT(fr_table_fields, s.drop_table), "block",
+        CHOICES("block", "stop", "ignore"),
+        "A table of the log that is named was dropped or renamed: block holds it and the others go "
+        "on, stop ends the source, ignore says it once."),
     MAP("columns.rename", AT(fr_table_fields, s.column_rename), "Column to field name."),
     MAP("columns.derive", AT(fr_table_fields, s.column_derive),
         "Field to SQL expression over the row (docs/expressions.md); its type in columns.types "

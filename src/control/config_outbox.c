@@ -78,6 +78,7 @@ static void check_no_part(fr_loader *l, const fr_scope *s)
         {"schema.compatibility", "remove it: no schema is made of an outbox"},
         {"schema.on_change.add_column", "remove it: no schema is made of an outbox"},
         {"schema.on_change.drop_column", "remove it: no schema is made of an outbox"},
+        {"schema.on_change.rename_column", "remove it: no schema is made of an outbox"},
         {"schema.on_change.change_type", "remove it: no schema is made of an outbox"},
     };
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {

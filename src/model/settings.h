@@ -55,6 +55,7 @@ typedef enum {
     FR_CHANGE_NEW_TOPIC,
     FR_CHANGE_BOTH
 } fr_change;
+typedef enum { FR_GONE_BLOCK, FR_GONE_STOP, FR_GONE_IGNORE } fr_gone;
 typedef enum { FR_WHEN_APPLY, FR_WHEN_RUN, FR_WHEN_NEVER } fr_when;
 
 /* A table whose rows are events that an application wrote: T.outbox. NULL: no such column. */
@@ -99,6 +100,7 @@ typedef struct fr_table_settings {
     const char *schema_name, *schema_doc;
     int schema_compat;                                       /* fr_compat, or -1: the registry's */
     int add_column, drop_column, rename_column, change_type; /* fr_change */
+    int drop_table;                                          /* fr_gone */
     /* What rows are published as (codec/contract.h), and what else holds for their values. */
     const char *schema_contract; /* path of the contract; NULL: not named; "": there is none */
     const fr_contract *contract; /* what is in that file; NULL: not named, or not readable */

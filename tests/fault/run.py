@@ -22,7 +22,7 @@ import network
 # Only passed while there is no slot, or a snapshot: those first.
 FIRST = ["capture_before_slot", "capture_after_slot", "capture_mid_chunk"]
 ONCE = {"kafka_init"}  # in a start
-NOT_PLACES = {"r1", "r6", "r12", "pg.slot_wait", "capture_short_slices", "capture_no_beside", "capture_throttle_leaves"}  # switches, not places to die at
+NOT_PLACES = {"r1", "r6", "r12", "pg.slot_wait", "capture_short_slices", "capture_look_often", "capture_no_beside", "capture_throttle_leaves"}  # switches, not places to die at
 # Of tables that are polled; killed at by tests/real/outbox_poll_test.py and compare_test.py.
 OF_POLLS = ("drain_", "compare_")
 

@@ -1,0 +1,203 @@
+/* Captured tables that are gone, or that the log lacks (schema.on_change.drop_table): what is said
+ * of them, and what follows when they are there again. The others go on. Nothing of such a table is
+ * passed over: what the log still has of it is published. */
+#include "capture/held.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOOK_EVERY_US = 60000000 };
+
+struct absences { /* what the status thread has found; under the lock of fr_capture */
+    fr_arena *arena;
+    fr_absent *items;
+    size_t count;
+    atomic_bool fresh;
+    fr_map *known;    /* "space.table" of those that were gone in this process; the publisher's */
+    int64_t next_us;  /* the status thread's */
+    uint64_t changes; /* as of its last look */
+};
+
+absences *absences_new(void)
+{
+    absences *x = fr_malloc(sizeof(*x));
+    x->known = fr_map_new();
+    return x;
+}
+
+void absences_free(absences *x)
+{
+    fr_arena_free(x->arena);
+    fr_map_free(x->known, NULL);
+    free(x);
+}
+
+/* ---- the status thread ---- */
+
+void absent_look(fr_capture *c)
+{
+    absences *x = c->absences;
+    fr_status s = {0};
+    fr_err ignored;
+    int64_t now = fr_now_us();
+    if (c->source->ops->absent == NULL)
+        return;
+    c->source->ops->status(c->source, &s);
+    bool often = FR_FAILPOINT("capture_look_often");
+    if (now < x->next_us && s.changes == x->changes && !often)
+        return;
+    x->next_us = now + LOOK_EVERY_US;
+    x->changes = s.changes;
+    fr_arena *a = fr_arena_new(0);
+    fr_absent *items = NULL;
+    size_t count = 0;
+    if (c->source->ops->absent(c->source, a, &items, &count, &ignored) == FR_FAIL) {
+        fr_arena_free(a);
+        return;
+    }
+    pthread_mutex_lock(&c->lock);
+    fr_arena_free(x->arena);
+    x->arena = a;
+    x->items = items;
+    x->count = count;
+    atomic_store(&x->fresh, true);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- what follows ---- */
+
+static const fr_absent *find(const fr_absent *items, size_t count, const held_table *t)
+{
+    for (size_t i = 0; i < count; i++)
+        if (items[i].kind != FR_ABSENT_REMADE && fr_str_eq(items[i].name, t->name) &&
+            fr_str_eq(items[i].space, t->space))
+            return &items[i];
+    return NULL;
+}
+
+/* FR_FAIL, as an error of this table. */
+static fr_rc why_of(const fr_absent *x, const char *code, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "%.*s", FR_ARG(x->text));
+    fr_fail_code(err, code);
+    return fr_fail_hint(err, "%.*s", FR_ARG(x->hint));
+}
+
+/* It was captured before: else its name is wrong, or nobody has made it yet. */
+static bool is_known(const fr_capture *c, const fr_absent *x, const fr_table_settings *s)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_str key = fr_arena_printf(a, "%.*s.%.*s", FR_ARG(x->space), FR_ARG(x->name));
+    bool known = s->snapshot_mode != 0 || capture_progress(c, x->space, x->name) != NULL ||
+                 held_find(c->held_tables, x->space, x->name) != NULL ||
+                 fr_map_get(c->absences->known, key) != NULL;
+    if (known) /* once it is there again, its record is gone until it was read */
+        fr_map_set(c->absences->known, key, c->absences);
+    fr_arena_free(a);
+    return known;
+}
+
+static fr_rc gone(fr_capture *c, const fr_absent *x, const fr_table_settings *s, fr_err *err)
+{
+    fr_err why;
+    const char *place = s->place != NULL ? s->place : "configuration";
+    if (s->drop_table == FR_GONE_STOP) {
+        fr_fail(err, FR_ERR_SCHEMA, "%.*s: schema.on_change.drop_table says stop", FR_ARG(x->text));
+        fr_fail_code(err, "schema.on_change");
+        return fr_fail_hint(err,
+                            "take it out of tables (%s), or set schema.on_change.drop_table: "
+                            "block or ignore",
+                            place);
+    }
+    fr_fail(&why, FR_ERR_SCHEMA, "table %.*s.%.*s is gone: %.*s", FR_ARG(x->space), FR_ARG(x->name),
+            FR_ARG(x->text));
+    fr_fail_code(&why, HELD_GONE);
+    fr_fail_hint(&why,
+                 "take it out of tables (%s), or give its new name, or set schema.on_change."
+                 "drop_table: ignore; once a table of its name is there again, a new snapshot "
+                 "of it is taken",
+                 place);
+    held_absent(c->held_tables, x->space, x->name, &why, s->drop_table == FR_GONE_IGNORE);
+    return FR_OK;
+}
+
+static fr_rc unpublished(fr_capture *c, const fr_absent *x)
+{
+    fr_err why;
+    fr_fail(&why, FR_ERR_CONFIG, "%.*s: of its rows none comes", FR_ARG(x->text));
+    fr_fail_code(&why, x->code);
+    fr_fail_hint(&why, "%.*s (a new snapshot of it is then taken)", FR_ARG(x->hint));
+    held_absent(c->held_tables, x->space, x->name, &why, false);
+    return FR_OK;
+}
+
+static fr_rc one(fr_capture *c, const fr_absent *x, bool starting, fr_err *err)
+{
+    const fr_table_settings *s = fr_source_match(c->s.source, x->space, x->name);
+    const held_table *t = held_find(c->held_tables, x->space, x->name);
+    const char *code = x->kind == FR_ABSENT_GONE ? HELD_GONE : x->code;
+    if (s == NULL)
+        return FR_OK;
+    bool ignored = x->kind == FR_ABSENT_GONE && s->drop_table == FR_GONE_IGNORE;
+    if (x->kind == FR_ABSENT_REMADE) {
+        fr_log(FR_LOG_WARN, c->who, "%.*s [%s]; %.*s", FR_ARG(x->text), x->code, FR_ARG(x->hint));
+        return FR_OK;
+    }
+    if (!is_known(c, x, s) && starting && !ignored)
+        return why_of(x, x->code, err);
+    if (t != NULL && !held_is_absent(c->held_tables, t))
+        return FR_OK; /* it waits, or joins, by itself: the next look sees to it */
+    if (x->kind == FR_ABSENT_GONE && s->drop_table == FR_GONE_STOP)
+        return gone(c, x, s, err);
+    if (t != NULL && fr_str_is(fr_buf_view(&t->code), code))
+        return FR_OK;
+    return x->kind == FR_ABSENT_GONE ? gone(c, x, s, err) : unpublished(c, x);
+}
+
+static fr_rc settle(fr_capture *c, outlet *o, const fr_absent *items, size_t count, bool starting,
+                    fr_err *err)
+{
+    held *h = c->held_tables;
+    for (size_t i = 0; i < count; i++)
+        FR_TRY(one(c, &items[i], starting, err));
+    for (size_t i = 0; i < h->count; i++) {
+        held_table *t = h->tables[i];
+        if (held_is_absent(h, t) && find(items, count, t) == NULL)
+            return held_back(h, o, t, err); /* one at a time: the run begins anew */
+    }
+    return FR_OK;
+}
+
+fr_rc absent_at_start(fr_capture *c, outlet *o, fr_err *err)
+{
+    fr_absent *items = NULL;
+    size_t count = 0;
+    if (c->source->ops->absent == NULL)
+        return FR_OK;
+    fr_arena *a = fr_arena_new(0);
+    fr_rc rc = c->source->ops->absent(c->source, a, &items, &count, err);
+    if (rc == FR_OK)
+        rc = settle(c, o, items, count, true, err);
+    fr_arena_free(a);
+    c->absences->next_us = fr_now_us() + LOOK_EVERY_US;
+    atomic_store(&c->absences->fresh, false);
+    return rc;
+}
+
+fr_rc absent_work(fr_capture *c, outlet *o, fr_err *err)
+{
+    absences *x = c->absences;
+    if (!atomic_load_explicit(&x->fresh, memory_order_relaxed) || !outlet_settled(o))
+        return FR_OK;
+    pthread_mutex_lock(&c->lock);
+    fr_arena *a = x->arena;
+    const fr_absent *items = x->items;
+    size_t count = x->count;
+    x->arena = NULL;
+    x->items = NULL;
+    x->count = 0;
+    atomic_store(&x->fresh, false);
+    pthread_mutex_unlock(&c->lock);
+    fr_rc rc = settle(c, o, items, count, false, err);
+    fr_arena_free(a);
+    return rc;
+}

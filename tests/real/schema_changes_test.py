@@ -307,7 +307,7 @@ def scenario(p, server):
     got = published(p, waiting)
     for t in waiting:
         check_held(want[t], got[t])
-    assert held(p) == waiting and p.stop() == 0
+    assert held(p) - {t for c in GONE for t in tables(c)} == waiting and p.stop() == 0  # those are held within a minute
     p.write(config(server, True))
     p.start()
     writers = write(p, server, range(3, 6), [t for t in written if not t.startswith("table_")])

@@ -5,22 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_EVERY_US = 60000000 };
+enum { LOOK_EVERY_US = 60000000, LOOK_AGAIN_US = 2000000 };
 
 struct absences { /* what the status thread has found; under the lock of fr_capture */
     fr_arena *arena;
     fr_absent *items;
     size_t count;
     atomic_bool fresh;
-    fr_map *known;    /* "space.table" of those that were gone in this process; the publisher's */
-    int64_t next_us;  /* the status thread's */
-    uint64_t changes; /* as of its last look */
+    fr_map *known; /* "space.table" of those that were gone in this process; the publisher's */
+    fr_map *seen;  /* those of the last look; the status thread's, as what follows */
+    int64_t next_us, last_us;
+    uint64_t changes; /* as of the last look */
 };
 
 absences *absences_new(void)
 {
     absences *x = fr_malloc(sizeof(*x));
     x->known = fr_map_new();
+    x->seen = fr_map_new();
     return x;
 }
 
@@ -28,7 +30,30 @@ void absences_free(absences *x)
 {
     fr_arena_free(x->arena);
     fr_map_free(x->known, NULL);
+    fr_map_free(x->seen, NULL);
     free(x);
+}
+
+/* A table that is dropped and made again is not there for a moment: what counts is absent in two
+ * looks. Those that were not in the last one are left out; true: there are some. */
+static bool keep_lasting(absences *x, fr_arena *a, fr_absent *items, size_t *count)
+{
+    fr_map *now = fr_map_new();
+    size_t kept = 0;
+    bool fresh = false;
+    for (size_t i = 0; i < *count; i++) {
+        fr_str key = fr_arena_printf(a, "%d %.*s.%.*s", (int)items[i].kind, FR_ARG(items[i].space),
+                                     FR_ARG(items[i].name));
+        bool lasts = items[i].kind == FR_ABSENT_REMADE || fr_map_get(x->seen, key) != NULL;
+        fresh = fresh || !lasts;
+        fr_map_set(now, key, x);
+        if (lasts)
+            items[kept++] = items[i];
+    }
+    fr_map_free(x->seen, NULL);
+    x->seen = now;
+    *count = kept;
+    return fresh;
 }
 
 /* ---- the status thread ---- */
@@ -42,10 +67,11 @@ void absent_look(fr_capture *c)
     if (c->source->ops->absent == NULL)
         return;
     c->source->ops->status(c->source, &s);
-    bool often = FR_FAILPOINT("capture_look_often");
-    if (now < x->next_us && s.changes == x->changes && !often)
+    bool due = now >= x->next_us || FR_FAILPOINT("capture_look_often");
+    if (!due && (s.changes == x->changes || now < x->last_us + LOOK_AGAIN_US))
         return;
     x->next_us = now + LOOK_EVERY_US;
+    x->last_us = now;
     x->changes = s.changes;
     fr_arena *a = fr_arena_new(0);
     fr_absent *items = NULL;
@@ -54,6 +80,8 @@ void absent_look(fr_capture *c)
         fr_arena_free(a);
         return;
     }
+    if (keep_lasting(x, a, items, &count))
+        x->next_us = now + LOOK_AGAIN_US;
     pthread_mutex_lock(&c->lock);
     fr_arena_free(x->arena);
     x->arena = a;
@@ -167,6 +195,18 @@ static fr_rc settle(fr_capture *c, outlet *o, const fr_absent *items, size_t cou
     return FR_OK;
 }
 
+static fr_rc look_twice(fr_capture *c, fr_arena *a, fr_absent **items, size_t *count, fr_err *err)
+{
+    absences *x = c->absences;
+    FR_TRY(c->source->ops->absent(c->source, a, items, count, err));
+    if (!keep_lasting(x, a, *items, count))
+        return FR_OK;
+    fr_sleep_us(LOOK_AGAIN_US / 2);
+    FR_TRY(c->source->ops->absent(c->source, a, items, count, err));
+    (void)keep_lasting(x, a, *items, count);
+    return FR_OK;
+}
+
 fr_rc absent_at_start(fr_capture *c, outlet *o, fr_err *err)
 {
     fr_absent *items = NULL;
@@ -174,11 +214,12 @@ fr_rc absent_at_start(fr_capture *c, outlet *o, fr_err *err)
     if (c->source->ops->absent == NULL)
         return FR_OK;
     fr_arena *a = fr_arena_new(0);
-    fr_rc rc = c->source->ops->absent(c->source, a, &items, &count, err);
+    fr_rc rc = look_twice(c, a, &items, &count, err);
     if (rc == FR_OK)
         rc = settle(c, o, items, count, true, err);
     fr_arena_free(a);
-    c->absences->next_us = fr_now_us() + LOOK_EVERY_US;
+    c->absences->last_us = fr_now_us();
+    c->absences->next_us = c->absences->last_us + LOOK_EVERY_US;
     atomic_store(&c->absences->fresh, false);
     return rc;
 }

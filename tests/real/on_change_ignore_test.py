@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import Pipeline, case, eventually, finish, read_topics, together  # noqa: E402
 from mysql import MyPipeline, add_server  # noqa: E402
-from schema_changes_test import (TABLE, Change, all_there, check_control, differences, end, held, published, write)  # noqa: E402
+from schema_changes_test import (TABLE, Change, all_there, check_control, differences, end, held, pair, published, write)  # noqa: E402
 
 OLD = ("id", "k", "v", "c")
 CHANGES = [
@@ -174,6 +174,34 @@ def kept_no_longer(server):
     p.close()
 
 
+def compared(server):
+    """method: snapshot compares rows with what was published: in its former shape nothing has changed, and nothing is sent again."""
+    keys = ", ".join(f"{k}: ignore" for k in ("add_column", "drop_column", "rename_column", "change_type"))
+    p = pair(server, f"method: snapshot, poll: {{{{every: 300ms}}}}, schema: {{{{on_change: {{{{{keys}}}}}}}}}", log=False)
+    with case(f"on_change_ignore.compared_{server}", p):
+        p.start()
+        for t in "tu":
+            p.wait_events(t, 1, p.space)
+        p.sql("alter table t add n int")
+        p.sql("alter table t rename column v to w")
+        p.sql("update t set w = 7, n = 1")
+        p.sql("insert into t values (2, 2, 2)")
+        p.wait_events("t", 3, p.space)
+        p.kill()
+        p.start()
+        p.sql("update t set w = 8 where id = 1")
+        p.sql("insert into u values (2, 2)")
+        p.wait_events("u", 2, p.space)
+        p.wait_events("t", 4, p.space)
+        p.sql("update t set n = 9")  # which nobody is to see
+        p.sql("insert into t values (3, 3, 3)")
+        p.wait_events("t", 5, p.space)
+        rows = sorted((e["after"]["id"], e["after"]["v"]) for e in p.events("t", p.space))
+        assert rows == [(1, 1), (1, 7), (1, 8), (2, 2), (3, 3)] and len(schemas(p, "t")) == 1, rows
+        assert p.stop() == 0
+    p.close()
+
+
 if __name__ == "__main__":
     SERVERS = sys.argv[1:] or ["postgres", "mariadb"]  # mysql: as mariadb
     for s in [s for s in SERVERS if s != "postgres"]:
@@ -181,5 +209,5 @@ if __name__ == "__main__":
         if not there:
             print(f"skip on_change_ignore.{s}: {why}", flush=True)
             SERVERS.remove(s)
-    together([lambda s=s, f=f: f(s) for s in SERVERS for f in (under_kills, kept_no_longer)], 4)
+    together([lambda s=s, f=f: f(s) for s in SERVERS for f in (under_kills, kept_no_longer, compared)], 4)
     finish()

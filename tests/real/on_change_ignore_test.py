@@ -7,7 +7,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Pipeline, case, eventually, finish, read_topics, together  # noqa: E402
+from harness import CONFIG, Pipeline, case, eventually, finish, read_topics, together  # noqa: E402
 from mysql import MyPipeline, add_server  # noqa: E402
 from schema_changes_test import (TABLE, Change, all_there, check_control, differences, end, held, pair, published, write)  # noqa: E402
 
@@ -179,6 +179,7 @@ def compared(server):
     keys = ", ".join(f"{k}: ignore" for k in ("add_column", "drop_column", "rename_column", "change_type"))
     p = pair(server, f"method: snapshot, poll: {{{{every: 300ms}}}}, schema: {{{{on_change: {{{{{keys}}}}}}}}}", log=False)
     with case(f"on_change_ignore.compared_{server}", p):
+        p.write(p.text, CONFIG.replace("partitions: 3", "partitions: 3, config: {{cleanup.policy: compact}}"))
         p.start()
         for t in "tu":
             p.wait_events(t, 1, p.space)

@@ -2,6 +2,8 @@
 #include "base/json.h"
 #include "codec/compat.h"
 
+#include <string.h>
+
 static const fr_shape_field *field_of(const fr_shape *record, fr_str name)
 {
     for (size_t i = 0; i < record->field_count; i++)
@@ -230,7 +232,7 @@ typedef struct keeping {
     json_t *old, *next; /* the rows' records */
     json_t *fields;     /* what is published */
     fr_kept *kept;
-    fr_str said;
+    fr_str said, bared; /* bared: a field that was masked, and would not be any more */
 } keeping;
 
 static json_t *field_at(const json_t *record, size_t i)
@@ -257,6 +259,9 @@ static void keep_field(keeping *k, size_t i)
                  : !same_type(p, i, j) ? k->s->change_type
                                        : FR_CHANGE_EVOLVE;
     if (policy == FR_CHANGE_IGNORE) {
+        if (other && strcmp(fr_json_str(field_at(k->old, i), "freshet.mask", ""),
+                            fr_json_str(field_at(k->next, j), "freshet.mask", "")) != 0)
+            k->bared = name;
         json_array_append(k->fields, field_at(k->old, i));
         if (other)
             k->kept->renamed[k->kept->count++] =
@@ -325,6 +330,19 @@ static fr_rc refuse_unclear(const fr_route *route, const pairs *p, fr_err *err)
                              "and start freshet again");
 }
 
+/* columns.mask names the column as it was: a pattern's may be in some of its tables only. */
+static fr_rc refuse_bared(const fr_route *route, fr_str field, fr_err *err)
+{
+    const fr_table *t = route->table;
+    fr_fail(err, FR_ERR_SCHEMA,
+            "table %.*s.%.*s: schema.on_change.rename_column says ignore, but field %.*s would be "
+            "masked otherwise than it was",
+            FR_ARG(t->space), FR_ARG(t->name), FR_ARG(field));
+    fr_fail_code(err, "schema.blocked");
+    return fr_fail_hint(err, "name the column as it is called now in columns.mask, and start "
+                             "freshet again");
+}
+
 fr_rc fr_change_keep(fr_arena *a, const fr_route *route, fr_str old, fr_str next,
                      const fr_route **out, fr_str *said, fr_err *err)
 {
@@ -344,5 +362,7 @@ fr_rc fr_change_keep(fr_arena *a, const fr_route *route, fr_str old, fr_str next
     json_decref(k.next);
     json_decref(k.fields);
     *said = k.said;
+    if (rc == FR_OK && k.bared.len > 0)
+        return refuse_bared(route, k.bared, err);
     return rc == FR_OK && k.said.len > 0 ? fr_contract_keep(a, route, kept, out, err) : rc;
 }

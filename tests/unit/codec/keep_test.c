@@ -267,6 +267,24 @@ static void what_is_kept_follows_what_was_published(void **state)
     fr_table_unref(t);
 }
 
+/* A mask that names the column as it was called does not cover it any more. */
+static void what_was_masked_stays_so(void **state)
+{
+    fixture *f = *state;
+    const fr_column first[] = {ID, column("c", FR_TEXT, true, 0)};
+    const fr_column next[] = {ID, column("d", FR_TEXT, true, 0)};
+    const fr_value v[] = {whole(FR_INT32, 1), textual(FR_TEXT, "x")};
+    fr_pair was = {"c", "hash"}, is = {"d", "hash"};
+    restart(f);
+    ignore_all(f);
+    f->ts.column_mask = (fr_pairs){&was, 1};
+    assert_ok(give(f, first, 2, v));
+    refuses(f, next, 2, v, "schema.blocked", "field c would be masked otherwise than it was");
+    f->ts.column_mask = (fr_pairs){&is, 1};
+    restart(f);
+    gives(f, next, 2, v, "{\"id\":1,\"c\":\"x\"}", "c from d");
+}
+
 static void state_records_too(void **state)
 {
     fixture *f = *state;
@@ -295,6 +313,7 @@ int main(void)
                                        CASE(some_is_kept_and_some_evolves),
                                        CASE(both_shapes_are_one),
                                        CASE(what_is_kept_follows_what_was_published),
+                                       CASE(what_was_masked_stays_so),
                                        CASE(state_records_too)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

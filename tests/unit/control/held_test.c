@@ -58,6 +58,7 @@ static void a_held_table_has_a_state_of_its_own(void **state)
         {"schema.on_change", false, "blocked",
          "freshet schema diff erp/public.employee; then freshet resume erp/public.employee"},
         {"my.value", false, "blocked", "freshet resume erp/public.employee"},
+        {"schema.table_gone", false, "blocked", "freshet resume erp/public.employee"},
         {"operator", false, "paused", "freshet resume erp/public.employee"},
         {"operator", true, "catching-up", NULL}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -85,6 +86,24 @@ static void a_held_table_has_a_state_of_its_own(void **state)
     json_t *doc = document();
     assert_string_equal(fr_json_str(table_at(doc, 0), "state", ""), "streaming");
     assert_true(json_is_null(json_object_get(table_at(doc, 0), "held")));
+    assert_null(table_at(doc, 1));
+    json_decref(doc);
+}
+
+static void a_table_in_its_former_shape_says_so(void **state)
+{
+    (void)state;
+    fr_part_kept(erp, FR_STR("public"), FR_STR("employee"), FR_STR("n left out"));
+    json_t *doc = document();
+    assert_string_equal(fr_json_str(table_at(doc, 0), "kept", ""), "n left out");
+    json_decref(doc);
+    fr_buf out = {0};
+    expect(status(&out, false), "published in its former shape: n left out");
+    fr_buf_free(&out);
+    fr_part_kept(erp, FR_STR("public"), FR_STR("employee"), FR_STR(""));
+    fr_part_kept(erp, FR_STR("public"), FR_STR("unknown"), FR_STR(""));
+    doc = document();
+    assert_true(json_is_null(json_object_get(table_at(doc, 0), "kept")));
     assert_null(table_at(doc, 1));
     json_decref(doc);
 }
@@ -242,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_held_table_has_a_state_of_its_own, begin, tear_down),
+        cmocka_unit_test_setup_teardown(a_table_in_its_former_shape_says_so, begin, tear_down),
         cmocka_unit_test_setup_teardown(held_ones_stand_first_and_say_what_to_type, begin,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_part_that_rests_says_who_wants_it, begin, tear_down),

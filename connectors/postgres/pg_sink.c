@@ -1,5 +1,6 @@
 #include "postgres/pg_sink.h"
 #include "base/clock.h"
+#include "connectors/postgres/pg_verify.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -327,4 +328,5 @@ const fr_sink_ops fr_postgres_sink = {
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,
+    .rows = &fr_postgres_verify,
 };

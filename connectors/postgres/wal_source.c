@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "connectors/postgres/pg_message.h"
 #include "connectors/postgres/pg_query.h"
+#include "connectors/postgres/pg_verify.h"
 #include "connectors/postgres/wal_slot.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -674,6 +675,14 @@ static fr_rc wal_apply_objects(fr_source *base, fr_findings *done, fr_err *err)
     return rc;
 }
 
+fr_rc fr_wal_verify_open(const fr_source_settings *settings, int64_t timeout_us, fr_verify **out,
+                         fr_err *err)
+{
+    const fr_wal_config *c = settings->connector;
+    fr_pg_target target = {.dsn = c->dsn, .password = c->password, .insecure = c->insecure};
+    return fr_pg_verify_open(&target, timeout_us, false, out, err);
+}
+
 const fr_source_ops fr_postgres_wal_source = {
     .name = "postgres-wal",
     .type = "postgres",
@@ -702,4 +711,5 @@ const fr_source_ops fr_postgres_wal_source = {
     .close = wal_close,
     .sql = &fr_postgres_sql,
     .declared = fr_pg_declared,
+    .rows = &fr_postgres_verify,
 };

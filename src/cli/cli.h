@@ -116,6 +116,7 @@ int fr_cmd_snapshot(fr_cli *cli);
 int fr_cmd_will(fr_cli *cli); /* pause, resume, stop, restart */
 int fr_cmd_ddl(fr_cli *cli);
 int fr_cmd_lineage(fr_cli *cli);
+int fr_cmd_verify(fr_cli *cli);
 int fr_cmd_test(fr_cli *cli);
 int fr_cmd_schema(fr_cli *cli);
 int fr_cmd_config(fr_cli *cli);

@@ -108,6 +108,17 @@ static const fr_flag lineage_flags[] = {
     {"offline", 0, NULL, NULL, "ask no source: what the configuration alone says"},
     END,
 };
+static const fr_flag verify_flags[] = {
+    {"sink", 0, "SINK", NULL, "which, where several take the table"},
+    {"fast", 0, NULL, NULL, "counts and sums of chunks alone; no rows are read"},
+    {"full", 0, NULL, NULL, "every row is read, and compared here"},
+    {"settle", 0, "TIME", NULL, "how long rows that differ are waited for at most; 60s"},
+    {"load", 0, "PERCENT", NULL, "of the time may the source be busy with it; 10"},
+    {"timeout", 0, "TIME", NULL, "of one statement; 10m"},
+    {"chunk", 0, "ROWS", NULL, "at once, where keys are numbers; 20000"},
+    {"fix-sql", 0, "FILE", NULL, "write the SQL that makes the sink's table equal"},
+    END,
+};
 static const fr_flag test_flags[] = {{"junit", 0, "FILE", NULL, "write the results as JUnit XML"},
                                      END};
 static const fr_flag demo_flags[] = {
@@ -267,6 +278,17 @@ const fr_verb fr_verbs[] = {
          "what its tables are; of others, and with --offline, it shows what the configuration\n"
          "names: keys, renamed, masked and derived fields, filters. It says which it was.",
      .run = fr_cmd_lineage},
+    {.name = "verify",
+     .args = "TABLE",
+     .min_args = 1,
+     .max_args = 1,
+     .flags = verify_flags,
+     .help = "compare a table of a source with a sink's, while both run",
+     .more =
+         "TABLE is source/space.table. Sums of chunks are made on both sides; of those that\n"
+         "differ the rows are read, and read again until the sink has all that the source had.\n"
+         "Exit 4: rows differ, or changed all the time.",
+     .run = fr_cmd_verify},
     {.name = "test",
      .args = "[FILE...]",
      .max_args = FR_MOST_ARGS,

@@ -21,6 +21,7 @@ typedef struct fr_offsets {
 } fr_offsets;
 
 typedef struct fr_sink fr_sink;
+struct fr_verify_ops;
 typedef struct fr_sink_ops {
     const char *name, *type, *summary; /* "postgres-sink", "postgres" */
     const fr_option *options;          /* keys below sinks.<k>. */
@@ -63,6 +64,8 @@ typedef struct fr_sink_ops {
     void (*interrupt)(fr_sink *s); /* any thread: a running statement ends soon, CANCELLED */
     void (*status)(fr_sink *s, fr_status *out); /* any thread */
     void (*close)(fr_sink *s);
+    /* The same database, asked by `freshet verify` (connect/verify.h). NULL: it cannot be. */
+    const struct fr_verify_ops *rows;
 } fr_sink_ops;
 struct fr_sink {
     const fr_sink_ops *ops;

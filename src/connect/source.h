@@ -94,6 +94,7 @@ typedef struct fr_absent { /* texts in the arena, as those of an error of kind C
 
 typedef struct fr_source fr_source;
 struct fr_sql_ops;
+struct fr_verify_ops;
 typedef struct fr_source_ops {
     const char *name;         /* "postgres-wal": in logs and connectors list */
     const char *type;         /* "postgres": what S.type says */
@@ -174,6 +175,8 @@ typedef struct fr_source_ops {
      * CONFIG: no type that is known so. Optional. */
     fr_rc (*declared)(fr_arena *a, const char *type, const char *asked, fr_column *out,
                       fr_err *err);
+    /* The same database, asked by `freshet verify` (connect/verify.h). NULL: it cannot be. */
+    const struct fr_verify_ops *rows;
 } fr_source_ops;
 struct fr_source {
     const fr_source_ops *ops;

@@ -1,0 +1,267 @@
+/* Sums of chunks on both sides; of those that differ, rows. */
+#include "base/clock.h"
+#include "cli/verify_rows.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* BUCKETS: chunks where keys have no order of numbers. NARROW: into so many a range that differs is
+ * split before its rows are read. */
+enum { BUCKETS = 4096, NARROW = 64, FEW_ROWS = 2000, MOST_ROWS = 20000, MOST_FOUND = 100000 };
+
+/* ---- keys that differ ---- */
+
+static int by_key(const void *a, const void *b)
+{
+    const struct fr_verify_one *x = a, *y = b;
+    int n = fr_str_cmp(x->key, y->key);
+    return n != 0 ? n : fr_str_cmp(x->print, y->print);
+}
+
+static void add_found(fr_verify_run *v, fr_str key, const fr_str *cells)
+{
+    fr_arena *a = v->cli->arena;
+    if (v->found_count == MOST_FOUND) {
+        v->too_many = true;
+        return;
+    }
+    if (v->found_count == v->found_cap) {
+        v->found_cap = v->found_cap == 0 ? 256 : v->found_cap * 2;
+        v->found = fr_realloc(v->found, v->found_cap * sizeof(*v->found));
+    }
+    fr_str *kept = fr_arena_alloc(a, v->compared * sizeof(*kept));
+    for (size_t i = 0; i < v->key_count; i++)
+        kept[v->keys[i]] = fr_arena_str(a, cells[v->keys[i]]);
+    v->found[v->found_count++] = (fr_verify_key){.text = fr_arena_str(a, key), .cells = kept};
+}
+
+/* How many rows from `from` on have its key. */
+static size_t run_of(const fr_verify_row_list *l, size_t from, fr_str key)
+{
+    size_t n = 0;
+    while (from + n < l->count && fr_str_eq(l->items[from + n].key, key))
+        n++;
+    return n;
+}
+
+static bool same_rows(const struct fr_verify_one *a, const struct fr_verify_one *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!fr_str_eq(a[i].print, b[i].print))
+            return false;
+    return true;
+}
+
+static void merge(fr_verify_run *v, fr_verify_row_list lists[FR_SIDES])
+{
+    size_t s = 0, t = 0;
+    for (int i = 0; i < FR_SIDES; i++)
+        if (lists[i].count > 0)
+            qsort(lists[i].items, lists[i].count, sizeof(*lists[i].items), by_key);
+    while (s < lists[0].count || t < lists[1].count) {
+        int order = s == lists[0].count ? 1
+                    : t == lists[1].count
+                        ? -1
+                        : fr_str_cmp(lists[0].items[s].key, lists[1].items[t].key);
+        const struct fr_verify_one *first = order <= 0 ? &lists[0].items[s] : &lists[1].items[t];
+        size_t n = run_of(&lists[0], s, first->key), m = run_of(&lists[1], t, first->key);
+        if (n != m || !same_rows(lists[0].items + s, lists[1].items + t, n))
+            add_found(v, first->key, first->cells);
+        s += n;
+        t += m;
+    }
+}
+
+static fr_rc compare_rows(fr_verify_run *v, const fr_verify_range *r, size_t buckets,
+                          const bool *wanted, fr_err *err)
+{
+    fr_verify_row_list lists[FR_SIDES] = {{.arena = fr_arena_new(0)}, {.arena = fr_arena_new(0)}};
+    fr_rc rc = FR_OK;
+    for (int i = 0; i < FR_SIDES && rc == FR_OK; i++)
+        rc = fr_verify_read(v, i, r, buckets, wanted, &lists[i], err);
+    if (rc == FR_OK)
+        merge(v, lists);
+    for (int i = 0; i < FR_SIDES; i++)
+        fr_verify_list_free(&lists[i]);
+    return rc;
+}
+
+/* ---- chunks ---- */
+
+static bool equal(const fr_verify_sum *a, const fr_verify_sum *b)
+{
+    return a->count == b->count && a->sum == b->sum;
+}
+
+static uint64_t larger(const fr_verify_sum *a, const fr_verify_sum *b)
+{
+    return a->count > b->count ? a->count : b->count;
+}
+
+static fr_rc both_sums(fr_verify_run *v, const fr_verify_range *r, size_t buckets,
+                       fr_verify_sum *sums[FR_SIDES], fr_err *err)
+{
+    for (int i = 0; i < FR_SIDES; i++)
+        FR_TRY(fr_verify_sums(v, i, r, buckets, sums[i], err));
+    return FR_OK;
+}
+
+/* Rows of the buckets that differ, so many at once as fit. */
+static fr_rc differing_buckets(fr_verify_run *v, const fr_verify_range *r, size_t buckets,
+                               fr_verify_sum *sums[FR_SIDES], fr_err *err)
+{
+    bool *wanted = fr_malloc(buckets);
+    uint64_t rows = 0;
+    fr_rc rc = FR_OK;
+    for (size_t i = 0; i < buckets && rc == FR_OK; i++) {
+        if (!equal(&sums[0][i], &sums[1][i])) {
+            wanted[i] = true;
+            rows += larger(&sums[0][i], &sums[1][i]);
+        }
+        if (rows > 0 && (rows >= MOST_ROWS || i + 1 == buckets)) {
+            rc = v->too_many ? FR_OK : compare_rows(v, r, buckets, wanted, err);
+            memset(wanted, 0, buckets);
+            rows = 0;
+        }
+    }
+    free(wanted);
+    return rc;
+}
+
+typedef enum { EQUAL, DIFFERS, MOVES } chunk;
+
+static size_t judge(size_t buckets, fr_verify_sum *sums[FR_SIDES], const fr_verify_sum *later,
+                    chunk *chunks)
+{
+    size_t moving = 0;
+    for (size_t i = 0; i < buckets; i++) {
+        bool stood = later == NULL || equal(&sums[0][i], &later[i]);
+        bool same = equal(&sums[0][i], &sums[1][i]);
+        if (later != NULL && !stood && equal(&later[i], &sums[1][i]))
+            same = true;
+        chunks[i] = same ? EQUAL : later != NULL && stood ? DIFFERS : MOVES;
+        moving += chunks[i] == MOVES ? 1 : 0;
+    }
+    return moving;
+}
+
+/* --fast reads no rows: all chunks are summed again once the sink has passed the source, until none
+ * moves that differs. */
+static fr_rc look_again(fr_verify_run *v, const fr_verify_range *r, size_t buckets,
+                        fr_verify_sum *sums[FR_SIDES], chunk *chunks, fr_err *err)
+{
+    int64_t end = fr_now_us() + v->settle_us;
+    bool passed = true;
+    fr_rc rc = FR_OK;
+    fr_verify_sum *later = fr_malloc(buckets * sizeof(*later));
+    for (size_t left = judge(buckets, sums, NULL, chunks); left > 0 && rc == FR_OK && passed;) {
+        rc = fr_verify_pass(v, end, &passed, err);
+        if (rc != FR_OK || !passed)
+            break;
+        rc = fr_verify_sums(v, FR_SINK_SIDE, r, buckets, sums[1], err);
+        if (rc == FR_OK)
+            rc = fr_verify_sums(v, FR_SOURCE_SIDE, r, buckets, later, err);
+        if (rc == FR_OK)
+            left = judge(buckets, sums, later, chunks);
+        memcpy(sums[0], later, buckets * sizeof(*later));
+        if (left > 0 && fr_now_us() > end)
+            break;
+    }
+    free(later);
+    return rc;
+}
+
+static void count_chunks(fr_verify_run *v, size_t buckets, fr_verify_sum *sums[FR_SIDES],
+                         const chunk *chunks)
+{
+    for (size_t i = 0; i < buckets; i++) {
+        v->rows[0] += sums[0][i].count;
+        v->rows[1] += sums[1][i].count;
+        v->chunks_equal += chunks[i] == EQUAL && sums[0][i].count > 0 ? 1 : 0;
+        v->chunks_differ += chunks[i] == EQUAL ? 0 : 1;
+        v->chunks_moving += v->mode == FR_VERIFY_FAST && chunks[i] == MOVES ? 1 : 0;
+    }
+}
+
+static fr_rc narrow(fr_verify_run *v, const fr_verify_range *r, uint64_t rows, fr_err *err)
+{
+    fr_verify_sum halves[FR_SIDES][NARROW], *sums[FR_SIDES] = {halves[0], halves[1]};
+    if (v->too_many)
+        return FR_OK;
+    if (rows <= FEW_ROWS || v->mode == FR_VERIFY_FULL)
+        return compare_rows(v, r, 1, NULL, err);
+    FR_TRY(both_sums(v, r, NARROW, sums, err));
+    return differing_buckets(v, r, NARROW, sums, err);
+}
+
+static fr_rc compare_range(fr_verify_run *v, const fr_verify_range *r, size_t buckets, fr_err *err)
+{
+    fr_verify_sum *sums[FR_SIDES] = {fr_malloc(buckets * sizeof(fr_verify_sum)),
+                                     fr_malloc(buckets * sizeof(fr_verify_sum))};
+    chunk *chunks = fr_malloc(buckets * sizeof(*chunks));
+    fr_rc rc = both_sums(v, r, buckets, sums, err);
+    if (rc == FR_OK)
+        judge(buckets, sums, NULL, chunks);
+    if (rc == FR_OK && v->mode == FR_VERIFY_FAST)
+        rc = look_again(v, r, buckets, sums, chunks, err);
+    if (rc == FR_OK)
+        count_chunks(v, buckets, sums, chunks);
+    bool rows = rc == FR_OK && v->mode != FR_VERIFY_FAST;
+    if (rows && buckets == 1 && chunks[0] != EQUAL)
+        rc = narrow(v, r, larger(sums[0], sums[1]), err);
+    else if (rows && buckets > 1)
+        rc = differing_buckets(v, r, buckets, sums, err);
+    free(sums[0]);
+    free(sums[1]);
+    free(chunks);
+    return rc;
+}
+
+/* ---- the whole table ---- */
+
+/* Where a range of so many rows ends at the source; NULL: they are fewer. */
+static fr_rc next_bound(fr_verify_run *v, fr_arena *a, const char *from, char **out, fr_err *err)
+{
+    fr_verify_side *s = &v->sides[FR_SOURCE_SIDE];
+    const fr_verify_field *f = &v->fields[v->keys[0]];
+    const fr_verify_column *c = f->columns[FR_SOURCE_SIDE];
+    fr_buf b = {.arena = a};
+    fr_buf_text(&b, "SELECT ");
+    s->ops->put_name(&b, c->name);
+    fr_buf_printf(&b, " FROM %.*s", FR_ARG(s->table.from));
+    if (from != NULL) {
+        fr_buf_text(&b, " WHERE ");
+        s->ops->put_name(&b, c->name);
+        fr_buf_text(&b, " > ");
+        s->ops->put_literal(s->conn, &b, c, f->kind, fr_cstr(from));
+    }
+    fr_buf_text(&b, " ORDER BY ");
+    s->ops->put_name(&b, c->name);
+    fr_buf_printf(&b, " LIMIT 1 OFFSET %" PRId64, v->chunk - 1);
+    return fr_verify_scalar(v, FR_SOURCE_SIDE, a, fr_buf_view(&b), out, err);
+}
+
+static fr_rc by_ranges(fr_verify_run *v, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    char from[32] = "", *to = NULL;
+    fr_rc rc = FR_OK;
+    do {
+        fr_arena_reset(a);
+        rc = next_bound(v, a, from[0] == 0 ? NULL : from, &to, err);
+        fr_verify_range r = {from[0] == 0 ? NULL : from, to};
+        if (rc == FR_OK)
+            rc = compare_range(v, &r, 1, err);
+        if (to != NULL)
+            snprintf(from, sizeof(from), "%s", to);
+    } while (rc == FR_OK && to != NULL);
+    fr_arena_free(a);
+    return rc;
+}
+
+fr_rc fr_verify_find(fr_verify_run *v, fr_err *err)
+{
+    if (v->by != NULL)
+        return by_ranges(v, err);
+    return compare_range(v, &(fr_verify_range){NULL, NULL}, BUCKETS, err);
+}

@@ -1,0 +1,333 @@
+#include "base/clock.h"
+#include "cli/verify.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN = 10 };
+
+static const char *const words[FR_DIFFERENCES] = {[FR_MISSING] = "missing",
+                                                  [FR_EXTRA] = "extra",
+                                                  [FR_CHANGED] = "changed",
+                                                  [FR_DOUBLED] = "doubled"};
+
+static fr_str shown(fr_verify_run *v, const fr_verify_field *f, fr_str canonical)
+{
+    fr_buf b = {.arena = v->cli->arena};
+    if (canonical.ptr == NULL)
+        return FR_STR("NULL");
+    fr_buf_shown(&b, fr_verify_readable(v->cli->arena, f->kind, canonical));
+    return fr_buf_view(&b);
+}
+
+static fr_str key_of(fr_verify_run *v, const fr_verify_key *k)
+{
+    fr_buf b = {.arena = v->cli->arena};
+    for (size_t i = 0; i < v->key_count; i++) {
+        const fr_verify_field *f = &v->fields[v->keys[i]];
+        fr_buf_printf(&b, "%s%.*s %.*s", i > 0 ? ", " : "", FR_ARG(f->name),
+                      FR_ARG(shown(v, f, k->cells[v->keys[i]])));
+    }
+    return fr_buf_view(&b);
+}
+
+static bool cell_differs(fr_verify_run *v, const fr_verify_key *k, size_t field)
+{
+    const fr_str *s = k->sides[0].cells, *t = k->sides[1].cells;
+    fr_kind kind = v->fields[field].kind;
+    fr_arena *a = v->cli->arena;
+    fr_str x = fr_verify_canonical(a, kind == FR_JSON ? kind : FR_TEXT, s[field]);
+    fr_str y = fr_verify_canonical(a, kind == FR_JSON ? kind : FR_TEXT, t[field]);
+    return (x.ptr == NULL) != (y.ptr == NULL) || !fr_str_eq(x, y);
+}
+
+/* ---- for a person ---- */
+
+/* 18402113 as "18 402 113". */
+static fr_str grouped(fr_arena *a, uint64_t n)
+{
+    char digits[24];
+    fr_buf b = {.arena = a};
+    int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
+    for (int i = 0; i < len; i++) {
+        if (i > 0 && (len - i) % 3 == 0)
+            fr_buf_u8(&b, ' ');
+        fr_buf_u8(&b, (uint8_t)digits[i]);
+    }
+    return fr_buf_view(&b);
+}
+
+static void show_columns(fr_verify_run *v)
+{
+    fr_buf *b = &v->cli->out;
+    const char *lead = "  columns    ";
+    for (size_t i = 0; i < v->field_count; i++) {
+        const fr_verify_field *f = &v->fields[i];
+        if (f->why.len > 0)
+            fr_buf_printf(b, "%s%.*s: not compared (%.*s)", lead, FR_ARG(f->name), FR_ARG(f->why));
+        else if (f->rule.len > 0)
+            fr_buf_printf(b, "%s%.*s: %.*s", lead, FR_ARG(f->name), FR_ARG(f->rule));
+        else
+            continue;
+        lead = "\n             ";
+    }
+    fr_buf_text(b, lead[0] == '\n' ? "\n" : "");
+}
+
+static void show_list(fr_verify_run *v, fr_difference what)
+{
+    fr_buf *b = &v->cli->out;
+    unsigned n = 0;
+    if (v->counts[what] == 0)
+        return;
+    fr_buf_printf(b, "  %-10s", words[what]);
+    for (size_t i = 0; i < v->found_count; i++) {
+        const fr_verify_key *k = &v->found[i];
+        if (k->proofs == 0 || fr_verify_what(k) != what || ++n > SHOWN)
+            continue;
+        fr_buf_printf(b, "%s%.*s", n == 1 ? " " : "; ", FR_ARG(key_of(v, k)));
+        const char *lead = " (";
+        for (size_t c = 0; what == FR_CHANGED && c < v->compared; c++) {
+            if (!cell_differs(v, k, c))
+                continue;
+            fr_buf_printf(b, "%s%.*s", lead, FR_ARG(v->fields[c].name));
+            lead = ", ";
+        }
+        fr_buf_text(b, lead[0] == ',' ? ")" : "");
+    }
+    if (n > SHOWN)
+        fr_buf_printf(b, "; %u more (--json shows all)", n - SHOWN);
+    fr_buf_text(b, "\n");
+}
+
+static void show_head(fr_verify_run *v)
+{
+    fr_arena *a = v->cli->arena;
+    fr_buf *b = &v->cli->out;
+    if (v->position > 0)
+        fr_buf_printf(b, "at lsn %" PRIX64 "/%" PRIX64 " (sink caught up in %.1f s)   ",
+                      v->position >> 32, v->position & 0xffffffff, (double)v->waited_us / 1e6);
+    fr_buf_printf(b, "%.*s rows   %.*s chunks ", FR_ARG(grouped(a, v->rows[0])),
+                  FR_ARG(grouped(a, v->chunks_equal + v->chunks_differ)));
+    if (v->by != NULL)
+        fr_buf_printf(b, "by %s   ", v->by);
+    else
+        fr_buf_text(b, "by hash of the key   ");
+    fr_buf_printf(b, "%s\n",
+                  v->mode == FR_VERIFY_FULL ? "every row read" : "md5 over canonical values");
+    for (int i = 0; i < FR_SIDES; i++)
+        fr_cli_note(v->cli, "%s: sums are made %s", v->sides[i].name,
+                    v->sides[i].inside ? "in the database" : "here, of rows that are read");
+}
+
+static void show_text(fr_verify_run *v, uint64_t differences)
+{
+    fr_arena *a = v->cli->arena;
+    fr_buf *b = &v->cli->out;
+    bool fine = differences + v->moving + v->chunks_moving == 0 && !v->too_many;
+    show_head(v);
+    fr_buf_printf(
+        b, "  rows       source %.*s    %s %.*s    %s\n", FR_ARG(grouped(a, v->rows[0])),
+        v->sink->name, FR_ARG(grouped(a, v->rows[1])),
+        fr_cli_glyph(v->cli, v->rows[0] == v->rows[1] || fine ? FR_GLYPH_FINE : FR_GLYPH_FAIL));
+    fr_buf_printf(b, "  chunks     %.*s equal   %.*s differ%s\n",
+                  FR_ARG(grouped(a, v->chunks_equal)), FR_ARG(grouped(a, v->chunks_differ)),
+                  v->mode == FR_VERIFY_FAST || v->chunks_differ == 0 ? "" : " → rows compared");
+    for (int i = 0; i < FR_DIFFERENCES; i++)
+        show_list(v, (fr_difference)i);
+    if (v->moving + v->chunks_moving > 0)
+        fr_buf_printf(b, "  unsettled  %.*s %s that differ%s%s\n",
+                      FR_ARG(grouped(a, v->moving + v->chunks_moving)),
+                      v->mode == FR_VERIFY_FAST ? "chunks" : "rows",
+                      v->why[0] != 0 ? ": " : ", and change all the time", v->why);
+    show_columns(v);
+}
+
+/* ---- for programs ---- */
+
+static json_t *value_json(fr_verify_run *v, const fr_verify_field *f, fr_str canonical)
+{
+    return canonical.ptr == NULL
+               ? json_null()
+               : fr_cli_json_text(fr_verify_readable(v->cli->arena, f->kind, canonical));
+}
+
+static json_t *key_json(fr_verify_run *v, const fr_verify_key *k)
+{
+    json_t *j = json_object(), *key = json_object(), *columns = json_array();
+    for (size_t i = 0; i < v->key_count; i++) {
+        const fr_verify_field *f = &v->fields[v->keys[i]];
+        json_object_set_new(key, fr_arena_cstr(v->cli->arena, f->name),
+                            value_json(v, f, k->cells[v->keys[i]]));
+    }
+    fr_difference what = fr_verify_what(k);
+    for (size_t i = 0; what == FR_CHANGED && i < v->compared; i++)
+        if (cell_differs(v, k, i))
+            json_array_append_new(columns, fr_cli_json_text(v->fields[i].name));
+    json_object_set_new(j, "key", key);
+    json_object_set_new(j, "what", json_string(words[what]));
+    json_object_set_new(j, "columns", columns);
+    json_object_set_new(j, "rows_source", json_integer((json_int_t)k->sides[0].count));
+    json_object_set_new(j, "rows_sink", json_integer((json_int_t)k->sides[1].count));
+    return j;
+}
+
+static json_t *columns_json(fr_verify_run *v)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < v->field_count; i++) {
+        const fr_verify_field *f = &v->fields[i];
+        json_t *j = json_object();
+        json_object_set_new(j, "name", fr_cli_json_text(f->name));
+        json_object_set_new(j, "compared", json_boolean(f->why.len == 0));
+        if (f->why.len > 0)
+            json_object_set_new(j, "why", fr_cli_json_text(f->why));
+        else
+            json_object_set_new(j, "kind", json_string(fr_kind_name(f->kind)));
+        if (f->rule.len > 0)
+            json_object_set_new(j, "rule", fr_cli_json_text(f->rule));
+        json_array_append_new(all, j);
+    }
+    return all;
+}
+
+static void put_count(json_t *j, const char *name, uint64_t n)
+{
+    json_object_set_new(j, name, json_integer((json_int_t)n));
+}
+
+static void show_json(fr_verify_run *v, uint64_t differences)
+{
+    static const char *const modes[] = {"fast", "chunks", "full"};
+    json_t *r = fr_cli_result(v->cli), *counts = json_object();
+    json_t *list = json_array(), *moving = json_array();
+    json_object_set_new(r, "table", json_string(v->cli->args[0]));
+    json_object_set_new(r, "sink", json_string(v->sink->name));
+    json_object_set_new(r, "mode", json_string(modes[v->mode]));
+    json_object_set_new(r, "by", v->by == NULL ? json_null() : json_string(v->by));
+    put_count(r, "rows_source", v->rows[0]);
+    put_count(r, "rows_sink", v->rows[1]);
+    put_count(r, "chunks_equal", v->chunks_equal);
+    put_count(r, "chunks_differ", v->chunks_differ);
+    put_count(r, "chunks_unsettled", v->chunks_moving);
+    for (int i = 0; i < FR_DIFFERENCES; i++)
+        put_count(counts, words[i], v->counts[i]);
+    json_object_set_new(r, "counts", counts);
+    put_count(r, "differences", differences);
+    put_count(r, "unsettled", v->moving);
+    for (size_t i = 0; i < v->found_count; i++)
+        json_array_append_new(v->found[i].proofs > 1 ? list : moving, key_json(v, &v->found[i]));
+    json_object_set_new(r, "rows", list);
+    json_object_set_new(r, "rows_unsettled", moving);
+    json_object_set_new(r, "complete", json_boolean(!v->too_many));
+    json_object_set_new(r, "why", v->why[0] == 0 ? json_null() : json_string(v->why));
+    json_object_set_new(r, "columns", columns_json(v));
+    json_object_set_new(
+        r, "inside",
+        json_pack("{s:b,s:b}", "source", v->sides[0].inside, "sink", v->sides[1].inside));
+}
+
+void fr_verify_show(fr_verify_run *v)
+{
+    uint64_t differences = 0;
+    for (int i = 0; i < FR_DIFFERENCES; i++)
+        differences += v->counts[i];
+    if (v->mode == FR_VERIFY_FAST)
+        differences = v->chunks_differ - v->chunks_moving;
+    show_json(v, differences);
+    show_text(v, differences);
+    const char *what = v->mode == FR_VERIFY_FAST ? "chunks" : "rows";
+    uint64_t of = v->mode == FR_VERIFY_FAST ? v->chunks_equal + v->chunks_differ : v->rows[0];
+    if (v->too_many)
+        fr_cli_summary(v->cli, "more than %zu rows differ: it was not looked any further",
+                       v->found_count);
+    else if (differences == 0 && v->moving + v->chunks_moving == 0)
+        fr_cli_summary(v->cli, "equal: %.*s rows", FR_ARG(grouped(v->cli->arena, v->rows[0])));
+    else
+        fr_cli_summary(v->cli, "differences: %" PRIu64 " of %" PRIu64 " %s%s", differences, of,
+                       what, v->moving + v->chunks_moving > 0 ? "; others are not settled" : "");
+}
+
+/* ---- SQL that makes the sink equal ---- */
+
+static void put_cells(fr_verify_run *v, fr_buf *b, const fr_str *cells, const char *between,
+                      bool keys_only, bool names, bool values)
+{
+    const fr_verify_side *t = &v->sides[FR_SINK_SIDE];
+    const char *lead = "";
+    size_t n = keys_only ? v->key_count : v->compared;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = keys_only ? v->keys[i] : i;
+        const fr_verify_field *f = &v->fields[at];
+        fr_buf_text(b, lead);
+        if (names)
+            t->ops->put_name(b, f->columns[FR_SINK_SIDE]->name);
+        if (names && values)
+            fr_buf_text(b, " = ");
+        if (values)
+            t->ops->put_literal(t->conn, b, f->columns[FR_SINK_SIDE], f->kind, cells[at]);
+        lead = between;
+    }
+}
+
+static void put_insert(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
+{
+    const fr_verify_side *t = &v->sides[FR_SINK_SIDE];
+    fr_buf_printf(b, "INSERT INTO %.*s (", FR_ARG(t->table.name));
+    put_cells(v, b, k->sides[0].cells, ", ", false, true, false);
+    fr_buf_text(b, ") VALUES (");
+    put_cells(v, b, k->sides[0].cells, ", ", false, false, true);
+    fr_buf_text(b, ");\n");
+}
+
+static void put_delete(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
+{
+    fr_buf_printf(b, "DELETE FROM %.*s WHERE ", FR_ARG(v->sides[FR_SINK_SIDE].table.name));
+    put_cells(v, b, k->cells, " AND ", true, true, true);
+    fr_buf_text(b, ";\n");
+}
+
+static void put_update(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
+{
+    const fr_verify_side *t = &v->sides[FR_SINK_SIDE];
+    const char *lead = " SET ";
+    fr_buf_printf(b, "UPDATE %.*s", FR_ARG(t->table.name));
+    for (size_t i = 0; i < v->compared; i++) {
+        const fr_verify_field *f = &v->fields[i];
+        if (!cell_differs(v, k, i))
+            continue;
+        fr_buf_text(b, lead);
+        t->ops->put_name(b, f->columns[FR_SINK_SIDE]->name);
+        fr_buf_text(b, " = ");
+        t->ops->put_literal(t->conn, b, f->columns[FR_SINK_SIDE], f->kind, k->sides[0].cells[i]);
+        lead = ", ";
+    }
+    fr_buf_text(b, " WHERE ");
+    put_cells(v, b, k->cells, " AND ", true, true, true);
+    fr_buf_text(b, ";\n");
+}
+
+fr_rc fr_verify_fix(fr_verify_run *v, fr_err *err)
+{
+    fr_buf b = {.arena = v->cli->arena};
+    fr_buf_printf(&b,
+                  "-- %s at sink %s. Rows may have changed since: stop the sink (freshet stop %s), "
+                  "verify once more,\n-- run this, verify again. Columns that are not compared are "
+                  "not written.\n",
+                  v->cli->args[0], v->sink->name, v->sink->name);
+    for (size_t i = 0; i < v->found_count; i++) {
+        const fr_verify_key *k = &v->found[i];
+        fr_difference what = fr_verify_what(k);
+        if (k->proofs < 2)
+            continue;
+        if (what == FR_EXTRA || what == FR_DOUBLED)
+            put_delete(v, &b, k);
+        if (what == FR_MISSING || (what == FR_DOUBLED && k->sides[0].count == 1))
+            put_insert(v, &b, k);
+        if (what == FR_CHANGED)
+            put_update(v, &b, k);
+    }
+    FR_TRY(fr_cli_write_file(v->fix_file, fr_buf_view(&b), err));
+    fr_cli_note(v->cli, "%s: SQL for the sink's database", v->fix_file);
+    return FR_OK;
+}

@@ -1,0 +1,88 @@
+/* What a connector gives so that `freshet verify` can compare its tables with another database's:
+ * how a column becomes a text that is the same in every database, how texts become a number, and a
+ * way to ask. What is asked, where and in which order is the verb's (src/cli/verify.h). Nothing
+ * here changes a database. One thread at a time.
+ *
+ * The canonical text of a value, by kind of the published column (docs/verify.md):
+ *   BOOL 0 or 1; INT32, INT64, DECIMAL digits without zeros that mean nothing ("-12.3", "0");
+ *   FLOAT32, FLOAT64 the 16 hexadecimal digits of the double, -0 as 0, one NaN (7ff8000000000000);
+ *   TEXT itself; BYTES hexadecimal, lower case; UUID lower case; DATE days, TIME, DATETIME and
+ *   TIMESTAMP microseconds since midnight or 1970, in digits. JSON has none in a database. */
+#ifndef FR_CONNECT_VERIFY_H
+#define FR_CONNECT_VERIFY_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "model/settings.h"
+#include "model/value.h"
+
+typedef struct fr_verify fr_verify; /* a connection */
+
+typedef struct fr_verify_column { /* as the database has it; texts in the arena of describe */
+    fr_str name, type;            /* type: as it is declared, for a person */
+    bool nullable;
+    uint32_t number;  /* the connector's own: which type, */
+    int32_t modifier; /* and its length or digits */
+} fr_verify_column;
+
+typedef struct fr_verify_table {
+    fr_str from; /* what follows FROM: only rows that are there (no marked ones) */
+    fr_str name; /* quoted, for statements that change it */
+    fr_verify_column *columns;
+    size_t column_count;
+} fr_verify_table;
+
+typedef enum fr_verify_form {
+    FR_VERIFY_NEVER,    /* such a column cannot be compared as this kind */
+    FR_VERIFY_RAW,      /* the text has to be read and made canonical by fr_verify_canonical */
+    FR_VERIFY_CANONICAL /* the text is canonical in the database already */
+} fr_verify_form;
+
+/* One row of an answer; cells NULL where ptr is, valid during the call. FR_FAIL ends the query. */
+typedef fr_rc fr_verify_row(void *context, const fr_str *cells, size_t count, fr_err *err);
+
+typedef struct fr_verify_ops {
+    /* timeout_us: of one statement; 0: none. The other side than the connector's: NULL. */
+    fr_rc (*open_source)(const fr_source_settings *settings, int64_t timeout_us, fr_verify **out,
+                         fr_err *err);
+    fr_rc (*open_sink)(const fr_sink_settings *settings, int64_t timeout_us, fr_verify **out,
+                       fr_err *err);
+    void (*close)(fr_verify *v); /* NULL is fine */
+    /* A table as it is there; space empty: the connection's default. FR_END: there is none.
+     * CONFIG: it is nothing whose rows can be compared. */
+    fr_rc (*describe)(fr_verify *v, fr_arena *a, fr_str space, fr_str name, fr_verify_table *out,
+                      fr_err *err);
+    /* The SQL of a column's text where it holds values of this kind. */
+    fr_verify_form (*text)(fr_verify *v, fr_arena *a, const fr_verify_column *c, fr_kind kind,
+                           fr_str *out);
+    /* A value as a literal that can be compared with the column, or put into it. text: canonical
+     * (JSON: as it was read); ptr NULL: NULL. */
+    void (*put_literal)(fr_verify *v, fr_buf *b, const fr_verify_column *c, fr_kind kind,
+                        fr_str text);
+    void (*put_name)(fr_buf *b, fr_str name); /* a column, quoted */
+    fr_rc (*query)(fr_verify *v, fr_str sql, fr_verify_row *each, void *context, fr_err *err);
+    /* Sources with a log: where it ends now, in the space of resume; all that was seen before the
+     * call is before it. NULL: there is no log. */
+    fr_rc (*now)(fr_verify *v, uint64_t *out, fr_err *err);
+    uint64_t (*resume)(fr_str resume); /* everything below is before this resume; 0: it is none */
+
+    /* ---- the dialect; texts are joined by open, between, close ---- */
+    const char *join_open, *join_between, *join_close;
+    const char *length_open, *length_close; /* of a text, in characters, as a text */
+    /* What stands around a text so that it is the first 60 bits of its MD5 (UTF-8), a number.
+     * NULL: rows are hashed by the verb. */
+    const char *hash_open, *hash_close;
+} fr_verify_ops;
+
+struct fr_verify { /* first member of the connector's own */
+    const fr_verify_ops *ops;
+};
+
+/* ---- values; pure (connect/verify.c) ---- */
+
+/* The canonical text of what a database printed; as it is where it is no value of the kind. */
+fr_str fr_verify_canonical(fr_arena *a, fr_kind kind, fr_str raw);
+/* Back to what databases read: of times ISO, with a blank; of floats as few digits as are exact. */
+fr_str fr_verify_readable(fr_arena *a, fr_kind kind, fr_str canonical);
+
+#endif

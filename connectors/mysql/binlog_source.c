@@ -4,6 +4,7 @@
 #include "connectors/mysql/my_busy.h"
 #include "connectors/mysql/my_dsn.h"
 #include "connectors/mysql/my_query.h"
+#include "connectors/mysql/my_verify.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -356,6 +357,14 @@ static fr_rc binlog_apply_objects(fr_source *base, fr_findings *done, fr_err *er
     return FR_OK;
 }
 
+fr_rc fr_binlog_verify_open(const fr_source_settings *settings, int64_t timeout_us, fr_verify **out,
+                            fr_err *err)
+{
+    const fr_binlog_config *c = settings->connector;
+    fr_my_target target = {.dsn = c->dsn, .password = c->password, .insecure = c->insecure};
+    return fr_my_verify_open(&target, timeout_us, false, out, err);
+}
+
 #define BINLOG_OPERATIONS                                                                          \
     .options = fr_binlog_options_table, .config_size = sizeof(fr_binlog_config),                   \
     .check = fr_binlog_check, .list_tables = binlog_list_tables, .plan = fr_binlog_plan,           \
@@ -364,7 +373,7 @@ static fr_rc binlog_apply_objects(fr_source *base, fr_findings *done, fr_err *er
     .absent = fr_binlog_absent, .read_beside = fr_binlog_read_beside, .compare = binlog_compare,   \
     .resume_lsn = binlog_resume_lsn, .status = binlog_status, .refresh = binlog_refresh,           \
     .busy = binlog_busy, .check_where = fr_binlog_check_where,                                     \
-    .apply_objects = binlog_apply_objects, .close = binlog_close
+    .apply_objects = binlog_apply_objects, .close = binlog_close, .rows = &fr_my_verify
 
 const fr_source_ops fr_mysql_binlog_source = {
     .name = "mysql-binlog",

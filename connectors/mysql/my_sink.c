@@ -1,5 +1,6 @@
 #include "mysql/my_sink.h"
 #include "mysql/my_dsn.h"
+#include "connectors/mysql/my_verify.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -201,6 +202,14 @@ static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_e
     return rc;
 }
 
+fr_rc fr_my_sink_verify_open(const fr_sink_settings *settings, int64_t timeout_us, fr_verify **out,
+                             fr_err *err)
+{
+    const fr_my_sink_config *c = settings->connector;
+    fr_my_target target = {.dsn = c->dsn, .password = c->password, .insecure = c->insecure};
+    return fr_my_verify_open(&target, timeout_us, settings->deletes == FR_MY_SOFT, out, err);
+}
+
 /* Both types name the same: which server it is, is asked. */
 #define OPS(ops_name, ops_type, ops_draft)                                                         \
     {                                                                                              \
@@ -223,6 +232,7 @@ static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_e
         .interrupt = sink_interrupt,                                                               \
         .status = sink_status,                                                                     \
         .close = sink_close,                                                                       \
+        .rows = &fr_my_verify,                                                                     \
     }
 
 const fr_sink_ops fr_mysql_sink = OPS("mysql-sink", "mysql", fr_mysql_sink_draft);

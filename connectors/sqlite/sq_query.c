@@ -1,5 +1,6 @@
 #include "connectors/sqlite/sq_query.h"
 #include "connectors/sqlite/sq_value.h"
+#include "connectors/sqlite/sq_verify.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -318,4 +319,5 @@ const fr_source_ops fr_sqlite_source = {
     .config_size = sizeof(fr_sqlite_config),
     .sql = &fr_sqlite_sql,
     .declared = fr_sq_declared_column,
+    .rows = &fr_sqlite_verify,
 };

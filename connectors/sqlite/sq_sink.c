@@ -1,4 +1,5 @@
 #include "sqlite/sq_sink.h"
+#include "connectors/sqlite/sq_verify.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +136,13 @@ static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_e
     return FR_OK;
 }
 
+fr_rc fr_sq_sink_verify_open(const fr_sink_settings *settings, int64_t timeout_us, fr_verify **out,
+                             fr_err *err)
+{
+    const fr_sq_sink_config *c = settings->connector;
+    return fr_sq_verify_open(c->path, timeout_us, settings->deletes == FR_TARGET_SOFT, out, err);
+}
+
 const fr_sink_ops fr_sqlite_sink = {
     .name = "sqlite-sink",
     .type = "sqlite",
@@ -154,4 +162,5 @@ const fr_sink_ops fr_sqlite_sink = {
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,
+    .rows = &fr_sqlite_verify,
 };

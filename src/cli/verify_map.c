@@ -193,7 +193,7 @@ static fr_rc set_keys(fr_verify_run *v, const fr_route *r, fr_err *err)
 static void choose_way(fr_verify_run *v)
 {
     const fr_verify_field *f = &v->fields[v->keys[0]];
-    bool whole = (f->kind == FR_INT32 || f->kind == FR_INT64) && f->canonical[0];
+    bool whole = (f->kind == FR_INT32 || f->kind == FR_INT64) && f->canonical[0] && f->canonical[1];
     v->by = whole ? fr_arena_cstr(v->cli->arena, f->name) : NULL;
 }
 

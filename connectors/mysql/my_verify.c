@@ -173,15 +173,16 @@ static fr_verify_form number(fr_arena *a, const fr_verify_column *c, fr_str x, f
     }
 }
 
-static fr_verify_form real(fr_arena *a, const fr_verify_column *c, fr_str x, fr_str *out)
+static fr_verify_form real(fr_arena *a, const fr_verify_column *c, fr_kind kind, fr_str x,
+                           fr_str *out)
 {
     if (c->number == SINGLE) /* as a float it is printed with six digits */
         *out = spell(a, "(", x, " + 0e0)");
     else if (c->number == REAL)
         *out = x;
-    else if (c->number == LETTERS)
+    else if (c->number == LETTERS && kind == FR_FLOAT64)
         return as_text(a, x, FR_VERIFY_RAW, out);
-    else
+    else /* a text "0.1" is not the float 0.1 */
         return FR_VERIFY_NEVER;
     return FR_VERIFY_RAW;
 }
@@ -222,9 +223,9 @@ static fr_verify_form times(fr_arena *a, const fr_verify_column *c, fr_kind kind
         *out = fr_arena_printf(a, "(TO_DAYS(NULLIF(%.*s, 0)) - 719528)", FR_ARG(x));
     else if (kind == FR_TIME && c->number == CLOCK)
         *out = fr_arena_printf(a,
-                               "(TIME_TO_SEC(%.*s) * 1000000 + IF(%.*s < 0, -1, 1) * "
-                               "MICROSECOND(%.*s))",
-                               FR_ARG(x), FR_ARG(x), FR_ARG(x));
+                               "(IF(%.*s < 0, -1, 1) * (((HOUR(%.*s) * 60 + MINUTE(%.*s)) * 60 + "
+                               "SECOND(%.*s)) * 1000000 + MICROSECOND(%.*s)))",
+                               FR_ARG(x), FR_ARG(x), FR_ARG(x), FR_ARG(x), FR_ARG(x));
     else if ((kind == FR_DATETIME || kind == FR_TIMESTAMP) && c->number == MOMENT)
         *out = fr_arena_printf(a, "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', %.*s)", FR_ARG(x));
     else if (c->number == DAY || c->number == MOMENT || c->number == CLOCK)
@@ -247,7 +248,7 @@ static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_colu
         return number(a, c, x, out);
     case FR_FLOAT32:
     case FR_FLOAT64:
-        return real(a, c, x, out);
+        return real(a, c, kind, x, out);
     case FR_BYTES:
         return octets(a, c, x, out);
     case FR_JSON:

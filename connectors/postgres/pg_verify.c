@@ -16,12 +16,15 @@ enum {
     T_BOOL = 16,
     T_BYTEA = 17,
     T_INT8 = 20,
+    T_NAME = 19,
     T_INT2 = 21,
     T_INT4 = 23,
+    T_TEXT = 25,
     T_OID = 26,
     T_FLOAT4 = 700,
     T_FLOAT8 = 701,
     T_BPCHAR = 1042,
+    T_VARCHAR = 1043,
     T_DATE = 1082,
     T_TIME = 1083,
     T_TIMESTAMP = 1114,
@@ -214,7 +217,13 @@ static fr_verify_form text(fr_arena *a, const fr_verify_column *c, fr_str x, fr_
         *out = fr_arena_printf(a, "rpad(%.*s::text, %d)", FR_ARG(x), (int)c->modifier - 4);
         return FR_VERIFY_CANONICAL;
     }
-    return plain(a, x, FR_VERIFY_CANONICAL, out);
+    if (c->number == T_TEXT || c->number == T_VARCHAR || c->number == T_NAME ||
+        c->number == T_BPCHAR)
+        return plain(a, x, FR_VERIFY_CANONICAL, out);
+    /* As it is printed, which ::text of some is not (inet). */
+    *out = fr_arena_printf(a, "CASE WHEN %.*s IS NOT NULL THEN format('%%s', %.*s) END", FR_ARG(x),
+                           FR_ARG(x));
+    return FR_VERIFY_CANONICAL;
 }
 
 static fr_verify_form json(fr_arena *a, const fr_verify_column *c, fr_str x, fr_str *out)
@@ -253,8 +262,8 @@ static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_colu
         return number(a, c, x, out);
     case FR_FLOAT32:
     case FR_FLOAT64:
-        if (c->number != T_FLOAT4 && c->number != T_FLOAT8)
-            return plain(a, x, FR_VERIFY_RAW, out);
+        if (c->number != T_FLOAT4 && c->number != T_FLOAT8) /* 0.1 there is not the float 0.1 */
+            return plain(a, x, kind == FR_FLOAT32 ? FR_VERIFY_NEVER : FR_VERIFY_RAW, out);
         *out = spell(a, "encode(float8send(", x, "::float8 + 0), 'hex')");
         return FR_VERIFY_CANONICAL;
     case FR_BYTES:

@@ -77,9 +77,19 @@ static form form_of(const sq_verify *v, fr_str space, fr_str table, fr_str colum
     return PLAIN;
 }
 
-static bool affinity_integer(fr_arena *a, fr_str type)
+/* In fr_verify_column.number, by SQLite's own rules. */
+enum { SOME_AFFINITY, INTEGERS, TEXTS };
+
+static uint32_t affinity_of(fr_arena *a, fr_str type)
 {
-    return strcasestr(fr_arena_cstr(a, type), "int") != NULL;
+    static const char *const texts[] = {"char", "clob", "text"};
+    const char *t = fr_arena_cstr(a, type);
+    if (strcasestr(t, "int") != NULL)
+        return INTEGERS;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (strcasestr(t, texts[i]) != NULL)
+            return TEXTS;
+    return SOME_AFFINITY;
 }
 
 static void take_columns(const sq_verify *v, fr_arena *a, const fr_sq_rows *rows, fr_str space,
@@ -93,7 +103,7 @@ static void take_columns(const sq_verify *v, fr_arena *a, const fr_sq_rows *rows
         c->name = fr_sq_cell_at(rows, i, 0);
         c->type = fr_sq_cell_at(rows, i, 1);
         c->nullable = fr_str_is(fr_sq_cell_at(rows, i, 2), "0");
-        c->number = affinity_integer(a, c->type) ? 1 : 0;
+        c->number = affinity_of(a, c->type);
         c->modifier = (int32_t)form_of(v, space, name, c->name);
         marked = marked || fr_str_is(c->name, FR_TARGET_DELETED);
     }
@@ -144,7 +154,9 @@ static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_colu
     switch (kind) {
     case FR_INT32:
     case FR_INT64:
-        return c->number == 1 ? FR_VERIFY_CANONICAL : FR_VERIFY_RAW;
+        return c->number == INTEGERS ? FR_VERIFY_CANONICAL : FR_VERIFY_RAW;
+    case FR_FLOAT32: /* a text "0.1" is not the float 0.1 */
+        return c->number == TEXTS ? FR_VERIFY_NEVER : FR_VERIFY_RAW;
     case FR_BYTES: /* a text of hexadecimal digits is not the bytes */
         *out = fr_arena_printf(a,
                                "CASE typeof(%.*s) WHEN 'blob' THEN lower(hex(%.*s)) WHEN 'null' "

@@ -39,6 +39,7 @@ static fr_rc read_flags(fr_verify_run *v, fr_err *err)
     FR_TRY(read_flag(cli, &chunk_option, text, &v->chunk, err));
     v->sides[FR_SINK_SIDE].load = 100;
     v->fix_file = fr_cli_flag(cli, "fix-sql");
+    v->metrics_file = fr_cli_flag(cli, "metrics");
     v->mode = fast ? FR_VERIFY_FAST : full ? FR_VERIFY_FULL : FR_VERIFY_USUAL;
     if (!(fast && (full || v->fix_file != NULL)))
         return FR_OK;
@@ -134,6 +135,8 @@ static fr_rc verify(fr_verify_run *v, fr_err *err)
     if (v->mode != FR_VERIFY_FAST)
         FR_TRY(fr_verify_settle(v, err));
     fr_verify_show(v);
+    if (v->metrics_file != NULL)
+        FR_TRY(fr_verify_metrics(v, err));
     return v->fix_file != NULL ? fr_verify_fix(v, err) : FR_OK;
 }
 

@@ -117,6 +117,7 @@ static const fr_flag verify_flags[] = {
     {"timeout", 0, "TIME", NULL, "of one statement; 10m"},
     {"chunk", 0, "ROWS", NULL, "at once, where keys are numbers; 20000"},
     {"fix-sql", 0, "FILE", NULL, "write the SQL that makes the sink's table equal"},
+    {"metrics", 0, "FILE", NULL, "write the result for node_exporter's textfile collector"},
     END,
 };
 static const fr_flag test_flags[] = {{"junit", 0, "FILE", NULL, "write the results as JUnit XML"},

@@ -58,7 +58,7 @@ typedef struct fr_verify_run {
     fr_str topic;
     fr_verify_mode mode;
     int64_t settle_us, timeout_us, chunk;
-    const char *fix_file;
+    const char *fix_file, *metrics_file; /* NULL: not asked for */
     fr_verify_side sides[FR_SIDES];
     fr_verify_field *fields; /* those that are compared first */
     size_t field_count, compared;
@@ -89,6 +89,7 @@ fr_rc fr_verify_pass(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_err
 /* verify_show.c */
 void fr_verify_show(fr_verify_run *v);
 fr_rc fr_verify_fix(fr_verify_run *v, fr_err *err);
+fr_rc fr_verify_metrics(fr_verify_run *v, fr_err *err);
 fr_difference fr_verify_what(const fr_verify_key *k);
 
 #endif

@@ -197,10 +197,13 @@ static bool has_log(const fr_verify_run *v)
     return s->ops->now != NULL && !fr_table_polled(v->place.table);
 }
 
+/* Deletes may be found more seldom than rows. */
 static int64_t poll_wait(const fr_verify_run *v)
 {
     const fr_table_settings *t = v->place.table;
-    int64_t every = fr_table_compared(t) ? t->poll_compare_every_us : t->poll_every_us;
+    int64_t every = t->poll_every_us;
+    if (fr_table_compared(t) && t->method == FR_METHOD_QUERY && t->poll_compare_every_us > every)
+        every = t->poll_compare_every_us;
     return every * 2 + 1000000;
 }
 

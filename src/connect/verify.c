@@ -104,7 +104,7 @@ static fr_str bool_text(fr_str raw)
     return fr_str_is(raw, "f") || fr_str_is(raw, "false") ? FR_STR("0") : raw;
 }
 
-static fr_str real_text(fr_arena *a, fr_kind kind, fr_str raw)
+static fr_str real_text(fr_arena *a, fr_str raw)
 {
     char text[REAL_MAX + 1], *end;
     uint64_t bits;
@@ -112,7 +112,7 @@ static fr_str real_text(fr_arena *a, fr_kind kind, fr_str raw)
         return raw;
     memcpy(text, raw.ptr, raw.len);
     text[raw.len] = '\0';
-    double v = kind == FR_FLOAT32 ? (double)strtof(text, &end) : strtod(text, &end);
+    double v = strtod(text, &end);
     if (end != text + raw.len)
         return raw;
     if (v == 0)
@@ -299,7 +299,7 @@ fr_str fr_verify_canonical(fr_arena *a, fr_kind kind, fr_str raw)
         return number_text(a, raw);
     case FR_FLOAT32:
     case FR_FLOAT64:
-        return real_text(a, kind, raw);
+        return real_text(a, raw);
     case FR_UUID:
         return lower(a, raw);
     case FR_JSON:

@@ -11,7 +11,7 @@ _freshet()
         case ${COMP_WORDS[i]} in -*) ;; *) verb=${COMP_WORDS[i]}; break ;; esac
     done
     case $verb in
-    '') set -- 'run validate plan apply status tap position snapshot pause resume stop restart ddl lineage test schema demo config doctor connectors version completion help' ;;
+    '') set -- 'run validate plan apply status tap position snapshot pause resume stop restart ddl lineage verify test schema demo config doctor connectors version completion help' ;;
     run) set -- ' --allow-exec' ;;
     validate) set -- '' ;;
     plan) set -- ' --out --sql --allow-exec' ;;
@@ -26,6 +26,7 @@ _freshet()
     restart) set -- ' --why --source --sink --dry-run' ;;
     ddl) set -- ' outbox triggers grants signal --table --contract --drop' ;;
     lineage) set -- ' --dot --mermaid --openlineage --dbt-sources --offline' ;;
+    verify) set -- ' --sink --fast --full --settle --load --timeout --chunk --fix-sql --metrics' ;;
     test) set -- ' --junit' ;;
     schema) set -- ' show diff check register history export sample --at --offline --against --level --compatibility --dry-run --as --output --count --seed --to --edge --allow-exec' ;;
     demo) set -- ' --seconds --keep' ;;
@@ -34,7 +35,7 @@ _freshet()
     connectors) set -- ' list' ;;
     version) set -- '' ;;
     completion) set -- ' bash zsh fish' ;;
-    help) set -- 'run validate plan apply status tap position snapshot pause resume stop restart ddl lineage test schema demo config doctor connectors version completion help' ;;
+    help) set -- 'run validate plan apply status tap position snapshot pause resume stop restart ddl lineage verify test schema demo config doctor connectors version completion help' ;;
     *) set -- '' ;;
     esac
     COMPREPLY=($(compgen -W "$1 --config --url --json --quiet --verbose --color --no-input --yes --strict --help --version" -- "$word"))

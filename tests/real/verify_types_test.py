@@ -127,17 +127,21 @@ def kinds(p, columns, name, skip):
     """Rows 1, 3, 5, ... hold the first values, 2, 4, ... the second ones, the last one NULL."""
     n = 2 * len(columns) + 2
     p.start()
+    with case(f"verify_types.{name}_flows", p):
+        for sink in ("pg", "maria", "lite"):
+            eventually(f"{n} rows at {sink}", lambda s=sink: has(p, s, n), 60, 0.2)
     for sink in ("pg", "maria", "lite"):
-        def probe():
-            assert p.daemon.poll() is None, p.daemon.returncode
-            try:
-                return p.at(sink, "select count(*) from t")[0][0] == n
-            except Exception as e:
-                assert "t" in str(e)
-                return False
-        eventually(f"{n} rows at {sink}", probe, 60, 0.2)
         with case(f"verify_types.{name}_to_{sink}", p):
             one(p, sink, list(columns), skip.get(sink, set()), n)
+
+
+def has(p, sink, n):
+    assert p.daemon.poll() is None, p.daemon.returncode
+    try:
+        return p.at(sink, "select count(*) from t")[0][0] == n
+    except Exception as e:  # no table yet
+        assert "t" in str(e)
+        return False
 
 
 def verify(p, sink, code, *words):
@@ -197,7 +201,7 @@ def from_mariadb(server):
 
 
 def from_sqlite():
-    sql = "create table t (id INTEGER PRIMARY KEY, " + ", ".join(f"{c} {v[0]}" for c, v in LITE_COLUMNS.items()) + ");" + fill(LITE_COLUMNS) \
+    sql = "create table t (id INTEGER PRIMARY KEY AUTOINCREMENT, " + ", ".join(f"{c} {v[0]}" for c, v in LITE_COLUMNS.items()) + ");" + fill(LITE_COLUMNS) \
         + "; insert into t (id) values (1000);"
     p = FromLite("      main.t: {{method: query, poll: {{column: id, every: 200ms}}, columns: {{types: {{us: unix-seconds, um: unix-millis}}}}}}\n" + SINKS, sql)
     kinds(p, LITE_COLUMNS, "sqlite", {})

@@ -32,6 +32,7 @@ VERB(docs)
 VERB(demo)
 VERB(lineage)
 VERB(test)
+VERB(verify)
 
 static fr_err err;
 static fr_cli cli;

@@ -241,8 +241,8 @@ static fr_verify_form moment(fr_arena *a, const fr_verify_column *c, fr_str x, f
         return plain(a, x, FR_VERIFY_RAW, out);
     *out = fr_arena_printf(
         a,
-        "CASE WHEN isfinite(%.*s) THEN (extract(epoch FROM date_trunc('second', %.*s))::bigint * "
-        "1000000 + extract(microseconds FROM %.*s)::bigint %% 1000000)::text ELSE %.*s::text END",
+        "CASE WHEN isfinite(%.*s) THEN (date_part('epoch', date_trunc('second', %.*s))::bigint * "
+        "1000000 + date_part('microseconds', %.*s)::bigint %% 1000000)::text ELSE %.*s::text END",
         FR_ARG(x), FR_ARG(x), FR_ARG(x), FR_ARG(x));
     return FR_VERIFY_CANONICAL;
 }
@@ -284,7 +284,7 @@ static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_colu
     case FR_TIME:
         if (c->number != T_TIME && c->number != T_INTERVAL)
             return plain(a, x, FR_VERIFY_RAW, out);
-        *out = spell(a, "round(extract(epoch FROM ", x, ") * 1000000)::bigint::text");
+        *out = spell(a, "round(date_part('epoch', ", x, ") * 1000000)::bigint::text");
         return FR_VERIFY_CANONICAL;
     case FR_DATETIME:
     case FR_TIMESTAMP:

@@ -32,7 +32,7 @@ static fr_rc read_flags(fr_verify_run *v, fr_err *err)
     bool fast = fr_cli_flag(cli, "fast") != NULL, full = fr_cli_flag(cli, "full") != NULL;
     FR_TRY(read_flag(cli, &settle_option, "60s", &v->settle_us, err));
     FR_TRY(read_flag(cli, &timeout_option, "10m", &v->timeout_us, err));
-    FR_TRY(read_flag(cli, &load_option, "10", &v->sides[FR_SOURCE_SIDE].load, err));
+    FR_TRY(read_flag(cli, &load_option, "20", &v->sides[FR_SOURCE_SIDE].load, err));
     int64_t chunk = CHUNK_ROWS;
     char text[24];
     snprintf(text, sizeof(text), "%" PRId64, chunk);

@@ -113,7 +113,7 @@ static const fr_flag verify_flags[] = {
     {"fast", 0, NULL, NULL, "counts and sums of chunks alone; no rows are read"},
     {"full", 0, NULL, NULL, "every row is read, and compared here"},
     {"settle", 0, "TIME", NULL, "how long rows that differ are waited for at most; 60s"},
-    {"load", 0, "PERCENT", NULL, "of the time may the source be busy with it; 10"},
+    {"load", 0, "PERCENT", NULL, "of the time may a connection of the source be busy with it; 20"},
     {"timeout", 0, "TIME", NULL, "of one statement; 10m"},
     {"chunk", 0, "ROWS", NULL, "at once, where keys are numbers; 20000"},
     {"fix-sql", 0, "FILE", NULL, "write the SQL that makes the sink's table equal"},

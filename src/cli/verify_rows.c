@@ -102,7 +102,14 @@ fr_rc fr_verify_ask(fr_verify_run *v, int side, fr_str sql, fr_verify_row *each,
     int64_t now = fr_now_us();
     if (s->load < 100)
         s->rest_until_us = now + (now - from) * (100 - s->load) / s->load;
-    return rc == FR_FAIL ? fr_fail_in(err, "%s", s->name) : rc;
+    if (rc != FR_FAIL)
+        return rc;
+    if (v->timeout_us > 0 && now - from >= v->timeout_us && err->kind != FR_ERR_BUG) {
+        err->kind = FR_ERR_BUSY; /* by the server or by us */
+        fr_fail_code(err, "verify.timeout");
+        fr_fail_hint(err, "--timeout gives a statement longer");
+    }
+    return fr_fail_in(err, "%s", s->name);
 }
 
 typedef struct one_cell {

@@ -115,7 +115,7 @@ static void show_head(fr_verify_run *v)
         fr_buf_text(b, "by hash of the key   ");
     fr_buf_printf(b, "%s\n",
                   v->mode == FR_VERIFY_FULL ? "every row read" : "md5 over canonical values");
-    for (int i = 0; i < FR_SIDES; i++)
+    for (int i = 0; v->cli->verbose && i < FR_SIDES; i++)
         fr_cli_note(v->cli, "%s: sums are made %s", v->sides[i].name,
                     v->sides[i].inside ? "in the database" : "here, of rows that are read");
 }
@@ -219,6 +219,9 @@ static void show_json(fr_verify_run *v, uint64_t differences)
         json_array_append_new(v->found[i].proofs > 1 ? list : moving, key_json(v, &v->found[i]));
     json_object_set_new(r, "rows", list);
     json_object_set_new(r, "rows_unsettled", moving);
+    json_object_set_new(r, "position",
+                        v->position == 0 ? json_null() : json_integer((json_int_t)v->position));
+    put_count(r, "waited_ms", (uint64_t)v->waited_us / 1000);
     json_object_set_new(r, "complete", json_boolean(!v->too_many));
     json_object_set_new(r, "why", v->why[0] == 0 ? json_null() : json_string(v->why));
     json_object_set_new(r, "columns", columns_json(v));

@@ -361,6 +361,40 @@ def what_is_not_compared_is_said(p):
     assert "twice: not compared (derived by an expression)" in out and "big: not compared (masked)" in out, out
 
 
+@scenario(sinks=("pg", "maria", "lite"))
+def soft_deletes(p):
+    """Rows that are marked are gone; the result is there for Prometheus, too."""
+    p.write(CONFIG.replace("TABLE", "") + "".join(SINKS[s].replace("every: 50ms", "every: 50ms, deletes: soft") for s in p.sinks))
+    p.sql(FILL, 100)
+    p.start()
+    p.there(100)
+    p.sql("delete from t where id <= 10")
+    file = os.path.join(p.dir, "verify.prom")
+    for sink in p.sinks:
+        r = p.verify("--metrics", file, sink=sink, code=0)
+        assert (r["rows_source"], r["differences"], p.at(sink, "select count(*) from t")) in ((90, 0, [(100,)]), (90, 0, ((100,),))), r
+        p.at(sink, "update t set v = 'x' where id = 50")
+        p.verify("--metrics", file, sink=sink, code=4)
+        with open(file, encoding="utf-8") as f:
+            text = f.read()
+        assert f'freshet_verify_differences{{pipeline="{p.id}",source="src",table="public.t",sink="{sink}"}} 1\n' in text, text
+        assert "freshet_verify_last_success_timestamp_seconds{" in text and "freshet_verify_unsettled{" in text
+
+
+@scenario()
+def a_statement_that_takes_too_long(p):
+    p.sql(FILL, 10)
+    p.start()
+    p.there(10)
+    lock = connect(p.target)
+    lock.autocommit = False
+    lock.cursor().execute("lock table t in access exclusive mode")
+    code, out, err = p.verb("verify", "src/public.t", "--timeout", "1s", "--json")
+    error = json.loads(out)["error"]
+    assert code == 3 and error["code"] == "verify.timeout", error
+    lock.close()
+
+
 @scenario(sinks=("pg", "lite"))
 def refused(p):
     p.sql(FILL, 10)

@@ -1,6 +1,6 @@
 #include "mysql/my_sink.h"
 #include "mysql/my_dsn.h"
-#include "connectors/mysql/my_verify.h"
+#include "mysql/my_verify.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -70,7 +70,7 @@ complete -c freshet -n '__fish_seen_subcommand_from verify' -l sink -x -d 'which
 complete -c freshet -n '__fish_seen_subcommand_from verify' -l fast -d 'counts and sums of chunks alone; no rows are read'
 complete -c freshet -n '__fish_seen_subcommand_from verify' -l full -d 'every row is read, and compared here'
 complete -c freshet -n '__fish_seen_subcommand_from verify' -l settle -x -d 'how long rows that differ are waited for at most; 60s'
-complete -c freshet -n '__fish_seen_subcommand_from verify' -l load -x -d 'of the time may the source be busy with it; 10'
+complete -c freshet -n '__fish_seen_subcommand_from verify' -l load -x -d 'of the time may a connection of the source be busy with it; 20'
 complete -c freshet -n '__fish_seen_subcommand_from verify' -l timeout -x -d 'of one statement; 10m'
 complete -c freshet -n '__fish_seen_subcommand_from verify' -l chunk -x -d 'at once, where keys are numbers; 20000'
 complete -c freshet -n '__fish_seen_subcommand_from verify' -l fix-sql -rF -d 'write the SQL that makes the sink\'s table equal'

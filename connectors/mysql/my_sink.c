@@ -229,6 +229,7 @@ fr_rc fr_my_sink_verify_open(const fr_sink_settings *settings, int64_t timeout_u
         .rollback = sink_rollback,                                                                 \
         .park = fr_my_sink_park,                                                                   \
         .parked = fr_my_sink_parked,                                                               \
+        .unpark = fr_my_sink_unpark,                                                               \
         .interrupt = sink_interrupt,                                                               \
         .status = sink_status,                                                                     \
         .close = sink_close,                                                                       \

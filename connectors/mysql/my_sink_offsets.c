@@ -304,6 +304,23 @@ fr_rc fr_my_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
     return rc == FR_FAIL ? fr_my_sink_failed(s, err) : FR_OK;
 }
 
+fr_rc fr_my_sink_unpark(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
+{
+    fr_my_sink *s = (fr_my_sink *)base;
+    if (fr_my_sink_begin(s, err) == FR_FAIL)
+        return fr_my_sink_failed(s, err);
+    fr_arena *a = fr_arena_new(0);
+    fr_str sql = fr_arena_printf(a,
+                                 "DELETE FROM `" FR_MY_PARKED
+                                 "` WHERE %.*s AND `topic` = %.*s AND `key_hash` = %" PRIu64
+                                 " AND `key` = %.*s",
+                                 FR_ARG(owner(s, a)), FR_ARG(fr_my_literal(a, topic)),
+                                 fr_hash64(key.ptr, key.len), FR_ARG(hex(a, key)));
+    fr_rc rc = fr_my_exec(s->my, "parked keys", sql, err);
+    fr_arena_free(a);
+    return rc == FR_FAIL ? fr_my_sink_failed(s, err) : FR_OK;
+}
+
 fr_rc fr_my_sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **keys_out,
                         size_t *count_out, fr_err *err)
 {

@@ -325,6 +325,7 @@ const fr_sink_ops fr_postgres_sink = {
     .rollback = sink_rollback,
     .park = fr_pg_sink_park,
     .parked = fr_pg_sink_parked,
+    .unpark = fr_pg_sink_unpark,
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,

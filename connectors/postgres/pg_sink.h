@@ -214,6 +214,7 @@ fr_rc fr_pg_sink_own_tables(fr_pg_sink *s, bool create, bool plan_only, fr_findi
 fr_rc fr_pg_sink_claim(fr_sink *base, fr_offsets *offsets, fr_err *err);
 fr_rc fr_pg_sink_commit(fr_sink *base, const fr_offsets *offsets, fr_err *err);
 fr_rc fr_pg_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err);
+fr_rc fr_pg_sink_unpark(fr_sink *base, fr_str topic, fr_str key, fr_err *err);
 fr_rc fr_pg_sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **keys_out,
                         size_t *count_out, fr_err *err);
 

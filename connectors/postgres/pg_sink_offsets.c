@@ -275,19 +275,32 @@ static fr_rc run_parked(fr_pg_sink *s, const char *sql, fr_str topic, fr_str key
     return fr_pg_sink_failed(s, err);
 }
 
-fr_rc fr_pg_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
+static fr_rc change_parked(fr_sink *base, const char *sql, fr_str topic, fr_str key, fr_err *err)
 {
     fr_pg_sink *s = (fr_pg_sink *)base;
     if (fr_pg_sink_begin(s, err) == FR_FAIL ||
         fr_pg_pipe_drain(&s->pipe, "begin", NULL, err) == FR_FAIL)
         return fr_pg_sink_failed(s, err);
     PGresult *res = NULL;
-    FR_TRY(run_parked(s,
-                      "INSERT INTO " FR_PG_PARKED " (pipeline, sink, topic, key) "
-                      "VALUES ($1, $2, $3, $4::bytea) ON CONFLICT DO NOTHING",
-                      topic, key, 4, &res, err));
+    FR_TRY(run_parked(s, sql, topic, key, 4, &res, err));
     PQclear(res);
     return FR_OK;
+}
+
+fr_rc fr_pg_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
+{
+    return change_parked(base,
+                         "INSERT INTO " FR_PG_PARKED " (pipeline, sink, topic, key) "
+                         "VALUES ($1, $2, $3, $4::bytea) ON CONFLICT DO NOTHING",
+                         topic, key, err);
+}
+
+fr_rc fr_pg_sink_unpark(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
+{
+    return change_parked(base,
+                         "DELETE FROM " FR_PG_PARKED " WHERE pipeline = $1 AND sink = $2 "
+                         "AND topic = $3 AND key = $4::bytea",
+                         topic, key, err);
 }
 
 fr_rc fr_pg_sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **keys_out,

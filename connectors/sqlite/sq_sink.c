@@ -159,6 +159,7 @@ const fr_sink_ops fr_sqlite_sink = {
     .rollback = sink_rollback,
     .park = fr_sq_sink_park,
     .parked = fr_sq_sink_parked,
+    .unpark = fr_sq_sink_unpark,
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,

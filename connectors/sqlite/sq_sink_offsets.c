@@ -29,6 +29,9 @@ static const char park_sql[] =
     "INSERT INTO main." FR_TARGET_PARKED " (pipeline, sink, topic, key) VALUES (?1, ?2, ?3, ?4) "
     "ON CONFLICT DO NOTHING";
 
+static const char unpark_sql[] = "DELETE FROM main." FR_TARGET_PARKED
+                                 " WHERE pipeline = ?1 AND sink = ?2 AND topic = ?3 AND key = ?4";
+
 static const char parked_sql[] = "SELECT key FROM main." FR_TARGET_PARKED
                                  " WHERE pipeline = ?1 AND sink = ?2 AND topic = ?3 ORDER BY key";
 
@@ -161,18 +164,28 @@ fr_rc fr_sq_sink_commit(fr_sink *base, const fr_offsets *offsets, fr_err *err)
 
 /* ---- parked keys ---- */
 
-fr_rc fr_sq_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
+static fr_rc change_parked(fr_sink *base, const char *sql, fr_str topic, fr_str key, fr_err *err)
 {
     fr_sq_sink *s = (fr_sq_sink *)base;
     sqlite3_stmt *stmt = NULL;
     if (fr_sq_sink_begin(s, err) == FR_FAIL ||
-        fr_sq_sink_compile(s, "parked keys", FR_STR(park_sql), false, &stmt, err) == FR_FAIL)
+        fr_sq_sink_compile(s, "parked keys", fr_cstr(sql), false, &stmt, err) == FR_FAIL)
         return fr_sq_sink_failed(s, err);
     bind_owner(s, stmt, topic);
     fr_sq_sink_bind_blob(stmt, 4, key.ptr, key.len);
     fr_rc rc = fr_sq_sink_step(s, "parked keys", stmt, err);
     sqlite3_finalize(stmt);
     return rc == FR_FAIL ? fr_sq_sink_failed(s, err) : FR_OK;
+}
+
+fr_rc fr_sq_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
+{
+    return change_parked(base, park_sql, topic, key, err);
+}
+
+fr_rc fr_sq_sink_unpark(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
+{
+    return change_parked(base, unpark_sql, topic, key, err);
 }
 
 static fr_rc need_own_tables(fr_sq_sink *s, fr_err *err)

@@ -323,7 +323,8 @@ static bool stays_locked(writer *w, fr_str topic, const fr_err *err)
 
 /* A bad message where there are dead letters; above errors.limit it is held all the same. reason:
  * without values. */
-static fr_rc bury(writer *w, size_t batch, fr_event *e, const char *reason, fr_err *err)
+static fr_rc bury(writer *w, size_t batch, fr_event *e, const char *reason, bool parked,
+                  fr_err *err)
 {
     size_t at = 0;
     fr_err why;
@@ -332,7 +333,7 @@ static fr_rc bury(writer *w, size_t batch, fr_event *e, const char *reason, fr_e
         fr_log(FR_LOG_WARN, w->a->who, "%.*s[%d] offset %lld goes to the dead letters: %s",
                FR_ARG(e->topic), e->partition, (long long)e->offset, reason);
     if (buried)
-        return dead_letter(w, batch, e, message_of(w->pending[batch], e, &at), reason, false, err);
+        return dead_letter(w, batch, e, message_of(w->pending[batch], e, &at), reason, parked, err);
     fr_fail(&why, FR_ERR_DATA, "more errors than %s; the last: %s", w->a->s.sink->errors_limit,
             reason);
     fr_fail_code(&why, LIMIT);
@@ -357,7 +358,8 @@ static fr_rc set_aside(writer *w, size_t batch, fr_err *err)
         char reason[1200];
         if (e->bad.len > 0) {
             snprintf(reason, sizeof(reason), "%.*s", FR_ARG(e->bad));
-            rc = bury(w, batch, e, reason, err);
+            bool parked = is_parked(w, scratch, batch, i, e->topic, message_of(b, e, &at));
+            rc = bury(w, batch, e, reason, parked, err);
             continue;
         }
         if (fr_map_count(w->parked) == 0 || e->topic.len == 0 || e->op > FR_OP_DELETE)
@@ -396,7 +398,7 @@ static fr_rc handle(writer *w, fr_event *e, fr_err *err)
     if (fault == FR_FAULT_STOPS)
         return err->kind == FR_ERR_DATA ? fail_at(e, err) : FR_FAIL;
     snprintf(reason, sizeof(reason), "%s", err->text);
-    return bury(w, w->applied, e, reason, err);
+    return bury(w, w->applied, e, reason, false, err);
 }
 
 /* Apply what is pending and not yet applied. After a bad row all since the last commit is applied

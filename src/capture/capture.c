@@ -75,11 +75,24 @@ static void kept(void *context, const fr_table *t, fr_str said)
     FR_TELL(&c->s.observer, kept, t->space, t->name, said);
 }
 
-/* The encoder says in each event which database it came from: the resume text knows. */
-fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
+fr_rc fr_capture_origin(const fr_source_settings *settings, fr_str resume, fr_arena *a,
+                        fr_origin *out, fr_err *err)
 {
     json_t *j = NULL;
     FR_TRY(fr_json_parse(resume, &j, err));
+    bool postgres = strcmp(settings->type, "postgres") == 0;
+    *out = (fr_origin){.version = FR_STR(FR_VERSION),
+                       .type = fr_cstr(settings->type),
+                       .connector = postgres ? FR_STR("postgresql") : fr_cstr(settings->type),
+                       .prefix = fr_cstr(settings->prefix),
+                       .db = fr_arena_str(a, fr_cstr(fr_json_str(j, "db", "")))};
+    json_decref(j);
+    return FR_OK;
+}
+
+/* The encoder says in each event which database it came from: the resume text knows. */
+fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
+{
     fr_encoder_settings s = {.source = c->s.source,
                              .registry_settings = c->s.registry,
                              .kafka = c->s.kafka,
@@ -89,14 +102,7 @@ fr_rc capture_encoder(fr_capture *c, fr_str resume, fr_arena *a, fr_err *err)
                              .claim = claim,
                              .kept = kept,
                              .context = c};
-    bool postgres = strcmp(c->s.source->type, "postgres") == 0;
-    s.origin =
-        (fr_origin){.version = FR_STR(FR_VERSION),
-                    .type = fr_cstr(c->s.source->type),
-                    .connector = postgres ? FR_STR("postgresql") : fr_cstr(c->s.source->type),
-                    .prefix = fr_cstr(c->s.source->prefix),
-                    .db = fr_arena_str(a, fr_cstr(fr_json_str(j, "db", "")))};
-    json_decref(j);
+    FR_TRY(fr_capture_origin(c->s.source, resume, a, &s.origin, err));
     c->encoding = s;
     c->encoder = fr_encoder_new(&s, c->registry);
     held_begin(c->held_tables);

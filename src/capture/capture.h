@@ -9,6 +9,9 @@
 #include "model/settings.h"
 #include "progress/checkpoint.h"
 
+struct fr_origin; /* codec/avro_schema.h */
+struct fr_router; /* transform/route.h */
+
 typedef struct fr_capture_settings { /* all borrowed until fr_capture_free */
     const fr_source_settings *source;
     const fr_source_ops *ops;
@@ -59,6 +62,14 @@ void fr_capture_hold(fr_capture *c, fr_str space, fr_str name, fr_str why);
  * the cause is still there. anew: do not catch up, take a new snapshot of it instead. Nothing
  * happens to one that is not held. From any thread; returns at once. */
 void fr_capture_release(fr_capture *c, fr_str space, fr_str name, bool anew);
+/* The name that a row's key has among dead letters, "topic/hash"; FR_END: the row has none, or is
+ * not whole. A row of the source, or one as its letter has it where nothing of the key is masked.
+ */
+fr_rc fr_dead_key(struct fr_router *router, fr_arena *a, const fr_table *table, const fr_row *row,
+                  fr_str *out, fr_err *err);
+/* What the encoder says of where events come from; resume knows the database. In the arena. */
+fr_rc fr_capture_origin(const fr_source_settings *settings, fr_str resume, fr_arena *a,
+                        struct fr_origin *out, fr_err *err);
 /* Asks the server; CONFIG (snapshot.where) with what it says, or why it could not be asked. */
 fr_rc fr_capture_check_where(const fr_source_settings *settings, fr_source *source, fr_str space,
                              fr_str name, fr_str where, fr_err *err);

@@ -54,11 +54,11 @@ bool dead_wanted(const dead_letters *d, const fr_event *e)
 }
 
 /* "topic/hash" of the key in this row; FR_END when the row has none, or it was not decoded. */
-static fr_rc key_name(dead_letters *d, fr_arena *a, const fr_event *e, const fr_row *row,
-                      fr_str *out, fr_err *err)
+fr_rc fr_dead_key(fr_router *router, fr_arena *a, const fr_table *table, const fr_row *row,
+                  fr_str *out, fr_err *err)
 {
     const fr_route *r;
-    FR_TRY(fr_router_route(d->c->router, e->table, &r, err));
+    FR_TRY(fr_router_route(router, table, &r, err));
     if (row->count == 0 || r == NULL || r->key_count == 0)
         return FR_END;
     fr_value *values = fr_arena_alloc(a, r->key_count * sizeof(fr_value));
@@ -74,6 +74,12 @@ static fr_rc key_name(dead_letters *d, fr_arena *a, const fr_event *e, const fr_
     *out = fr_arena_printf(a, "%.*s/%08x%08x", FR_ARG(r->topic), fr_row_crc(0, &key),
                            fr_row_crc(1, &key));
     return FR_OK;
+}
+
+static fr_rc key_name(dead_letters *d, fr_arena *a, const fr_event *e, const fr_row *row,
+                      fr_str *out, fr_err *err)
+{
+    return fr_dead_key(d->c->router, a, e->table, row, out, err);
 }
 
 static const fr_row *key_row(const fr_event *e)
@@ -222,6 +228,35 @@ static fr_rc put_row(fr_buf *b, const char *name, const fr_route *r, const fr_ro
     return FR_OK;
 }
 
+/* What a retry needs to publish the row as it would have been. */
+static void put_origin(fr_buf *b, const fr_event *e)
+{
+    fr_buf_printf(b, ",\"v\":2,\"row_lsn\":%llu,\"row\":%u,\"time_us\":%lld",
+                  (unsigned long long)e->position.row_lsn, e->row, (long long)e->time_us);
+    if (e->bad.len > 0)
+        fr_buf_text(b, ",\"undecoded\":true");
+    if (e->gone)
+        fr_buf_text(b, ",\"gone\":true");
+    if (e->zero.len > 0) {
+        fr_buf_text(b, ",\"zero\":");
+        fr_buf_json(b, e->zero);
+    }
+    if (e->op == FR_OP_UPDATE && e->name.len > 0) {
+        fr_buf_text(b, ",\"reread\":");
+        fr_buf_json(b, e->name);
+    }
+    if (e->txn == NULL)
+        return;
+    fr_buf_text(b, ",\"txn\":{\"id\":");
+    fr_buf_json(b, e->txn->id);
+    fr_buf_text(b, ",\"gtid\":");
+    fr_buf_json(b, e->txn->gtid);
+    fr_buf_text(b, ",\"file\":");
+    fr_buf_json(b, e->txn->file);
+    fr_buf_printf(b, ",\"commit_us\":%lld,\"server_id\":%u,\"thread\":%u}",
+                  (long long)e->txn->commit_us, e->txn->server_id, e->txn->thread);
+}
+
 /* A dead letter of a source has no bytes of its own yet: it is the row as JSON. */
 static fr_rc payload(fr_arena *a, const fr_event *e, fr_str reason, const fr_route *r,
                      bool only_key, fr_str *out, fr_err *err)
@@ -238,6 +273,7 @@ static fr_rc payload(fr_arena *a, const fr_event *e, fr_str reason, const fr_rou
                   (unsigned long long)e->position.lsn, e->position.ordinal);
     if (only_key)
         fr_buf_text(&b, ",\"only_key\":true");
+    put_origin(&b, e);
     FR_TRY(put_row(&b, "before", r, &e->before, only_key, err));
     FR_TRY(put_row(&b, "after", r, &e->after, only_key, err));
     fr_buf_text(&b, "}");
@@ -245,12 +281,13 @@ static fr_rc payload(fr_arena *a, const fr_event *e, fr_str reason, const fr_rou
     return FR_OK;
 }
 
-static void add_message(dead_letters *d, fr_batch *b, size_t index, fr_str name, fr_str reason,
-                        bool parked, fr_str body)
+/* old: the key that an update took from the row; empty: it has the one it had. */
+static void add_message(dead_letters *d, fr_batch *b, size_t index, fr_str name, fr_str old,
+                        fr_str reason, bool parked, fr_str body)
 {
     const fr_event *e = &b->events[index];
     fr_message *m = fr_batch_message(b);
-    fr_header *headers = fr_arena_alloc(b->arena, 4 * sizeof(fr_header));
+    fr_header *headers = fr_arena_alloc(b->arena, 6 * sizeof(fr_header));
     m->event = index;
     m->topic = fr_cstr(settings_of(d, e)->errors_topic);
     m->key = name;
@@ -263,15 +300,17 @@ static void add_message(dead_letters *d, fr_batch *b, size_t index, fr_str name,
                     fr_arena_printf(b->arena, "%u/%llu/%u", e->position.epoch,
                                     (unsigned long long)e->position.lsn, e->position.ordinal)};
     headers[3] = (fr_header){"freshet.parked", parked ? FR_STR("true") : FR_STR("false")};
+    headers[4] = (fr_header){"freshet.v", FR_STR("2")};
+    headers[5] = (fr_header){"freshet.key_before", old};
     m->headers = headers;
-    m->header_count = 4;
+    m->header_count = old.len > 0 ? 6 : 5;
     d->put++;
 }
 
 fr_rc dead_put(dead_letters *d, fr_batch *b, size_t index, const fr_err *why, fr_err *err)
 {
     const fr_event *e = &b->events[index];
-    fr_str name, old, body;
+    fr_str name, old = {"", 0}, body;
     const char *too_large = refusal(d, e);
     bool parked = why == NULL && too_large == NULL;
     const fr_route *route;
@@ -292,9 +331,11 @@ fr_rc dead_put(dead_letters *d, fr_batch *b, size_t index, const fr_err *why, fr
     park(d, name);
     if (e->op == FR_OP_UPDATE && key_name(d, b->arena, e, &e->before, &old, err) == FR_OK)
         park(d, old);
+    if (fr_str_eq(old, name))
+        old.len = 0;
     if (!parked)
         fr_log(FR_LOG_WARN, d->c->who, "a row goes to the dead letters: %.*s", FR_ARG(reason));
-    add_message(d, b, index, name, reason, parked, body);
+    add_message(d, b, index, name, old, reason, parked, body);
     return FR_OK;
 }
 

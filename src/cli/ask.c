@@ -4,6 +4,8 @@
 #include "model/name.h"
 #include "poll/poll.h"
 #include <inttypes.h>
+#include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -87,6 +89,44 @@ fr_rc fr_tell_daemon(fr_cli *cli, const fr_config *config, const char *path, jso
                      fr_err *err)
 {
     return ask(cli, config, true, path, out, err);
+}
+
+/* The daemon has ended it, because somebody said `freshet stop`: then nobody loses it. */
+static bool is_stopped(const json_t *document, const char *source)
+{
+    size_t i;
+    const json_t *part;
+    json_array_foreach(json_object_get(document, "parts"), i, part)
+    {
+        if (strcmp(fr_json_str(part, "kind", ""), "source") == 0 &&
+            strcmp(fr_json_str(part, "name", ""), source) == 0)
+            return strcmp(fr_json_str(part, "state", ""), "stopped") == 0;
+    }
+    return false;
+}
+
+fr_rc fr_ask_stopped(fr_cli *cli, const fr_config *config, const char *source, const char *code,
+                     fr_err *err)
+{
+    json_t *document = NULL;
+    fr_err down;
+    fr_rc rc = fr_ask_daemon(cli, config, "/v1/status", &document, &down);
+    if (rc == FR_FAIL && fr_ask_nobody(&down))
+        return FR_OK;
+    bool stopped = rc == FR_OK && is_stopped(document, source);
+    json_decref(document);
+    if (stopped)
+        return FR_OK;
+    if (rc == FR_FAIL) {
+        *err = down;
+        return fr_fail_in(err, "whether freshet runs here cannot be told");
+    }
+    fr_fail(err, FR_ERR_CONFIG, "freshet is running: it would lose the source");
+    fr_fail_code(err, code);
+    return fr_fail_hint(err,
+                        "stop it first: freshet stop %s, or systemctl stop freshet, on every "
+                        "machine",
+                        source);
 }
 
 fr_rc fr_ask_checkpoint(const fr_config *config, size_t source, fr_checkpoint **out, fr_err *err)
@@ -256,4 +296,14 @@ size_t fr_ask_snapshots_left(const fr_checkpoint *c)
     while (fr_map_next(c->snapshots, &i, &key, &value))
         left += ((const fr_snapshot_progress *)value)->left_count > 0 ? 1 : 0;
     return left;
+}
+
+fr_str fr_ask_who(fr_arena *a)
+{
+    char host[64] = "localhost";
+    const char *user = getenv("SUDO_USER");
+    const struct passwd *p = getpwuid(getuid());
+    gethostname(host, sizeof(host) - 1);
+    user = user != NULL && user[0] != '\0' ? user : p != NULL ? p->pw_name : "somebody";
+    return fr_arena_printf(a, "%.100s@%s", user, host);
 }

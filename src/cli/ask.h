@@ -18,6 +18,11 @@ fr_rc fr_tell_daemon(fr_cli *cli, const fr_config *config, const char *path, jso
 /* Nothing listens where they asked, so that no freshet runs here. One that hangs, or refuses, runs:
  * its source must not be taken over behind its back. */
 bool fr_ask_nobody(const fr_err *err);
+/* Opening a source's publisher takes it over, so that a daemon which runs it would lose it: CONFIG
+ * with this code where one runs here that has not stopped it. */
+fr_rc fr_ask_stopped(fr_cli *cli, const fr_config *config, const char *source, const char *code,
+                     fr_err *err);
+fr_str fr_ask_who(fr_arena *a); /* "ana@db1" */
 /* The topic of "source/space.table", or the word itself where it has no slash. */
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err);

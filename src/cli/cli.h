@@ -112,6 +112,7 @@ int fr_cmd_status(fr_cli *cli);
 int fr_cmd_tap(fr_cli *cli);
 int fr_cmd_demo(fr_cli *cli);
 int fr_cmd_position(fr_cli *cli);
+int fr_cmd_dlq(fr_cli *cli);
 int fr_cmd_snapshot(fr_cli *cli);
 int fr_cmd_will(fr_cli *cli); /* pause, resume, stop, restart */
 int fr_cmd_ddl(fr_cli *cli);

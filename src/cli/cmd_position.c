@@ -119,44 +119,6 @@ static fr_rc show(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
 
 /* ---- set --from-slot -------------------------------------------------------------------- */
 
-/* The daemon has ended it, because somebody said `freshet stop`: then nobody loses it. */
-static bool is_stopped(const json_t *document, const char *source)
-{
-    size_t i;
-    const json_t *part;
-    json_array_foreach(json_object_get(document, "parts"), i, part)
-    {
-        if (strcmp(fr_json_str(part, "kind", ""), "source") == 0 &&
-            strcmp(fr_json_str(part, "name", ""), source) == 0)
-            return strcmp(fr_json_str(part, "state", ""), "stopped") == 0;
-    }
-    return false;
-}
-
-/* Opening the publisher takes the source over: a daemon that runs it would lose it. */
-static fr_rc refuse_running(fr_cli *cli, const fr_config *config, const char *source, fr_err *err)
-{
-    json_t *document = NULL;
-    fr_err down;
-    fr_rc rc = fr_ask_daemon(cli, config, "/v1/status", &document, &down);
-    if (rc == FR_FAIL && fr_ask_nobody(&down))
-        return FR_OK;
-    bool stopped = rc == FR_OK && is_stopped(document, source);
-    json_decref(document);
-    if (stopped)
-        return FR_OK;
-    if (rc == FR_FAIL) {
-        *err = down;
-        return fr_fail_in(err, "whether freshet runs here cannot be told");
-    }
-    fr_fail(err, FR_ERR_CONFIG, "freshet is running: it would lose the source");
-    fr_fail_code(err, "position.running");
-    return fr_fail_hint(err,
-                        "stop it first: freshet stop %s, or systemctl stop freshet, on every "
-                        "machine",
-                        source);
-}
-
 static fr_rc slot_position(fr_cli *cli, const fr_config *config, size_t i, fr_str *out, fr_err *err)
 {
     const fr_source_ops *ops = config->source_ops[i];
@@ -203,7 +165,7 @@ static fr_rc set(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
     }
     fr_str resume = {"", 0};
     bool yes = false;
-    FR_TRY(refuse_running(cli, config, name, err));
+    FR_TRY(fr_ask_stopped(cli, config, name, "position.running", err));
     FR_TRY(show(cli, config, i, err));
     FR_TRY(slot_position(cli, config, i, &resume, err));
     fr_buf_printf(&cli->out, "  the slot:");
@@ -256,7 +218,7 @@ static fr_rc reset(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
 {
     const char *name = config->sources[i].name;
     bool yes = false;
-    FR_TRY(refuse_running(cli, config, name, err));
+    FR_TRY(fr_ask_stopped(cli, config, name, "position.running", err));
     FR_TRY(show(cli, config, i, err));
     if (fr_cli_flag(cli, "dry-run") != NULL) {
         fr_cli_summary(cli,

@@ -68,7 +68,7 @@ static json_t *raw_json(fr_arena *a, fr_str data)
     return json_pack("{s:s%}", "$bytes", hex.ptr, hex.len);
 }
 
-static fr_str raw_text(fr_arena *a, fr_str data)
+fr_str fr_tap_raw(fr_arena *a, fr_str data)
 {
     json_t *j = raw_json(a, data);
     char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_COMPACT);
@@ -94,7 +94,7 @@ static void put_headers(fr_tap *t, const fr_message *m)
 {
     for (size_t i = 0; i < m->header_count; i++)
         fr_buf_printf(&t->cli->out, "%s%s %.*s", i == 0 ? "  headers " : ", ", m->headers[i].name,
-                      FR_ARG(raw_text(t->a, m->headers[i].value)));
+                      FR_ARG(fr_tap_raw(t->a, m->headers[i].value)));
 }
 
 static void keep_json(fr_tap *t, const fr_message *m, fr_str key, fr_str payload, int32_t id)
@@ -120,7 +120,7 @@ static fr_rc decode_side(fr_tap *t, const fr_message *m, fr_str data, int32_t *i
     bool raw = m->header_count > 0 && strcmp(m->headers[0].name, "id") == 0;
     if (rc == FR_END || (rc == FR_FAIL && raw && err->kind != FR_ERR_CONNECT)) {
         *id = 0;
-        *text = raw_text(t->a, data);
+        *text = fr_tap_raw(t->a, data);
         return FR_OK;
     }
     return rc;

@@ -6,7 +6,6 @@
 #include "kafka/control.h"
 #include <fnmatch.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -395,16 +394,6 @@ static void sum_up(wish *w)
 
 /* ---- the verb ---- */
 
-static fr_str who_asks(fr_arena *a)
-{
-    char host[64] = "localhost";
-    const char *user = getenv("SUDO_USER");
-    const struct passwd *p = getpwuid(getuid());
-    gethostname(host, sizeof(host) - 1);
-    user = user != NULL && user[0] != '\0' ? user : p != NULL ? p->pw_name : "somebody";
-    return fr_arena_printf(a, "%.100s@%s", user, host);
-}
-
 static void read_verb(wish *w)
 {
     const char *verb = w->cli->verb->name, *why = fr_cli_flag(w->cli, "why");
@@ -413,7 +402,7 @@ static void read_verb(wish *w)
                                                              : FR_WILL_RUNNING,
                         .restart = strcmp(verb, "restart") == 0,
                         .anew = strcmp(verb, "resume") == 0 && fr_cli_flag(w->cli, "anew") != NULL,
-                        .by = who_asks(w->cli->arena),
+                        .by = fr_ask_who(w->cli->arena),
                         .why = fr_cstr(why == NULL ? "" : why)};
 }
 

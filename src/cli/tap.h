@@ -22,4 +22,7 @@ void fr_tap_close(fr_tap *t);
 /* Shows what comes until the batch is full or the deadline passes; as fr_consume. */
 fr_rc fr_tap_read(fr_tap *t, fr_batch *b, int64_t deadline_us, fr_err *err);
 
+/* Bytes that are no Avro, as JSON: the text that they are, or {"$bytes":"00ff"}. */
+fr_str fr_tap_raw(fr_arena *a, fr_str data);
+
 #endif

@@ -53,6 +53,16 @@ static const fr_flag snapshot_flags[] = {
     {"dry-run", 0, NULL, NULL, "show what would be done"},
     END,
 };
+static const fr_flag dlq_flags[] = {
+    {"source", 0, "NAME", NULL, "letters of this source"},
+    {"sink", 0, "NAME", NULL, "letters of this sink"},
+    {"table", 0, "TABLE", NULL, "of source/space.table, or of this topic"},
+    {"all", 0, NULL, NULL, "retry, drop: all that wait"},
+    {"limit", 0, "N", NULL, "list: so many lines; 100"},
+    {"settled", 0, NULL, NULL, "list: also those that are done or dropped"},
+    {"dry-run", 0, NULL, NULL, "show what would be done"},
+    END,
+};
 #define WILL_FLAGS                                                                                 \
     {"why", 0, "TEXT", NULL, "for those who find it so: status shows it"},                         \
         {"source", 0, NULL, NULL, "TARGET is a source's, where a sink goes by its name"},          \
@@ -131,6 +141,7 @@ static const fr_flag demo_flags[] = {
 static const char *const ddl_actions[] = {"outbox", "triggers", "grants", "signal", NULL};
 static const char *const schema_actions[] = {"show",    "diff",   "check",  "register",
                                              "history", "export", "sample", NULL};
+static const char *const dlq_actions[] = {"list", "show", "retry", "drop", NULL};
 static const char *const snapshot_actions[] = {"start", "cancel", "status", NULL};
 static const char *const position_actions[] = {"show", "set", "reset", NULL};
 static const char *const config_actions[] = {"show", "schema", "explain", NULL};
@@ -192,6 +203,25 @@ const fr_verb fr_verbs[] = {
      .flags = position_flags,
      .help = "the checkpoint of a source in human units; adopt the position of a slot; start over",
      .run = fr_cmd_position},
+    {.name = "dlq",
+     .args = "list|show|retry|drop [ID]",
+     .min_args = 1,
+     .max_args = 2,
+     .actions = dlq_actions,
+     .flags = dlq_flags,
+     .help = "dead letters: rows and messages that were set aside, with what waits behind them",
+     .more =
+         "ID is PARTITION@OFFSET in the topic of dead letters, as list shows it; with TOPIC/ in\n"
+         "front where there are several such topics.\n"
+         "list: one line for each, with how many later ones of its key are parked behind it.\n"
+         "show ID: all that is known of one, decoded.\n"
+         "retry: all letters of the key go again, in order, or none; the key is released with\n"
+         "them. Of a sink: into its target, also while it runs. Of a source: encoded again and\n"
+         "published; it is to be stopped meanwhile (freshet stop SOURCE).\n"
+         "drop: they are given up, and the key is released.\n"
+         "retry and drop say first what they do, and ask once. A letter stays in its topic; what\n"
+         "became of it is a message there, too. Exit 7: a key could not go, and waits as before.",
+     .run = fr_cmd_dlq},
     {.name = "snapshot",
      .args = "start|cancel|status [TABLE]",
      .min_args = 1,

@@ -61,6 +61,9 @@ typedef struct fr_sink_ops {
     fr_rc (*park)(fr_sink *s, fr_str topic, fr_str key, fr_err *err);
     fr_rc (*parked)(fr_sink *s, fr_arena *a, fr_str topic, fr_str **keys_out, size_t *count_out,
                     fr_err *err);
+    /* The key is parked no longer: part of the open transaction. One that is not parked: nothing.
+     * Comes with park. */
+    fr_rc (*unpark)(fr_sink *s, fr_str topic, fr_str key, fr_err *err);
     void (*interrupt)(fr_sink *s); /* any thread: a running statement ends soon, CANCELLED */
     void (*status)(fr_sink *s, fr_status *out); /* any thread */
     void (*close)(fr_sink *s);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READY_US = 15000000, FULL_WAIT_MS = 50, OUR_HEADERS = 6 };
+enum { READY_US = 15000000, FULL_WAIT_MS = 50, OUR_HEADERS = 7 };
 
 /* How a letter is sent; the broker's limit is one of whole batches, so a letter that came with
  * others is not at fault before it was sent alone. */
@@ -176,6 +176,7 @@ static rd_kafka_headers_t *headers_of(const char *who, const fr_message *m, cons
     snprintf(number, sizeof(number), "%lld", (long long)m->offset);
     add(headers, "freshet.offset", number);
     add(headers, "freshet.parked", parked ? "true" : "false");
+    add(headers, "freshet.v", "2");
     return headers;
 }
 
@@ -258,6 +259,32 @@ fr_rc fr_dlq_put(fr_dlq *d, const char *who, const fr_message *m, const char *re
 {
     rd_kafka_headers_t *headers = headers_of(who, m, reason, parked);
     FR_TRY(send_letter(d, LETTER, m->key, m->payload, headers, err));
+    d->produced++;
+    rd_kafka_poll(d->client.rk, 0);
+    return FR_OK;
+}
+
+fr_rc fr_dlq_mark(fr_dlq *d, int32_t partition, fr_str key, fr_str value, const fr_header *headers,
+                  size_t count, fr_err *err)
+{
+    rd_kafka_headers_t *copy = rd_kafka_headers_new(count);
+    for (size_t i = 0; i < count; i++)
+        (void)rd_kafka_header_add(copy, headers[i].name, -1, headers[i].value.ptr,
+                                  (ssize_t)headers[i].value.len);
+    const rd_kafka_vu_t v[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = d->handle},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)value.ptr, value.len}},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)key.ptr, key.len}},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = copy},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)CUT},
+    };
+    rd_kafka_error_t *error = rd_kafka_produceva(d->client.rk, v, sizeof(v) / sizeof(v[0]));
+    if (error != NULL) {
+        rd_kafka_headers_destroy(copy);
+        return fr_client_fail_error(&d->client, err, error, d->topic);
+    }
     d->produced++;
     rd_kafka_poll(d->client.rk, 0);
     return FR_OK;

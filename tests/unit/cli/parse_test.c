@@ -31,6 +31,7 @@ VERB(help)
 VERB(docs)
 VERB(demo)
 VERB(lineage)
+VERB(dlq)
 VERB(test)
 VERB(verify)
 

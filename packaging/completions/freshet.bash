@@ -11,7 +11,7 @@ _freshet()
         case ${COMP_WORDS[i]} in -*) ;; *) verb=${COMP_WORDS[i]}; break ;; esac
     done
     case $verb in
-    '') set -- 'run validate plan apply status tap position snapshot pause resume stop restart ddl lineage verify test schema demo config doctor connectors version completion help' ;;
+    '') set -- 'run validate plan apply status tap position dlq snapshot pause resume stop restart ddl lineage verify test schema demo config doctor connectors version completion help' ;;
     run) set -- ' --allow-exec' ;;
     validate) set -- '' ;;
     plan) set -- ' --out --sql --allow-exec' ;;
@@ -19,6 +19,7 @@ _freshet()
     status) set -- '' ;;
     tap) set -- ' --limit --from --where --at' ;;
     position) set -- ' show set reset --from-slot --dry-run' ;;
+    dlq) set -- ' list show retry drop --source --sink --table --all --limit --settled --dry-run' ;;
     snapshot) set -- ' start cancel status --where --dry-run' ;;
     pause) set -- ' --why --source --sink --dry-run' ;;
     resume) set -- ' --anew --why --source --sink --dry-run' ;;
@@ -35,7 +36,7 @@ _freshet()
     connectors) set -- ' list' ;;
     version) set -- '' ;;
     completion) set -- ' bash zsh fish' ;;
-    help) set -- 'run validate plan apply status tap position snapshot pause resume stop restart ddl lineage verify test schema demo config doctor connectors version completion help' ;;
+    help) set -- 'run validate plan apply status tap position dlq snapshot pause resume stop restart ddl lineage verify test schema demo config doctor connectors version completion help' ;;
     *) set -- '' ;;
     esac
     COMPREPLY=($(compgen -W "$1 --config --url --json --quiet --verbose --color --no-input --yes --strict --help --version" -- "$word"))

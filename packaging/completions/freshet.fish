@@ -24,6 +24,18 @@ complete -c freshet -n '__fish_seen_subcommand_from position' -a set
 complete -c freshet -n '__fish_seen_subcommand_from position' -a reset
 complete -c freshet -n '__fish_seen_subcommand_from position' -l from-slot -d 'set: adopt the position that the slot has'
 complete -c freshet -n '__fish_seen_subcommand_from position' -l dry-run -d 'show what would be done'
+complete -c freshet -n __fish_use_subcommand -a dlq -d 'dead letters: rows and messages that were set aside, with what waits behind them'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -a list
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -a show
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -a retry
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -a drop
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l source -x -d 'letters of this source'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l sink -x -d 'letters of this sink'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l table -x -d 'of source/space.table, or of this topic'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l all -d 'retry, drop: all that wait'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l limit -x -d 'list: so many lines; 100'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l settled -d 'list: also those that are done or dropped'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l dry-run -d 'show what would be done'
 complete -c freshet -n __fish_use_subcommand -a snapshot -d 'read a table again while its changes are streamed; how far snapshots are'
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -a start
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -a cancel

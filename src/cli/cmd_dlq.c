@@ -64,17 +64,18 @@ fr_rc fr_dlq_read(const fr_dlq_ask *ask, bool whole, fr_letters **out, fr_letter
     return FR_OK;
 }
 
-static void add_place(fr_dlq_ask *ask, fr_admin *admin, const char *topic)
+static fr_rc add_place(fr_dlq_ask *ask, fr_admin *admin, const char *topic, fr_err *err)
 {
     int32_t partitions;
-    fr_err ignored;
     if (topic == NULL || topic[0] == '\0')
-        return;
+        return FR_OK;
     for (size_t i = 0; i < ask->place_count; i++)
         if (strcmp(ask->places[i], topic) == 0)
-            return;
-    if (fr_admin_partitions(admin, topic, &partitions, &ignored) == FR_OK)
+            return FR_OK;
+    fr_rc rc = fr_admin_partitions(admin, topic, &partitions, err);
+    if (rc == FR_OK)
         ask->places[ask->place_count++] = topic;
+    return rc == FR_FAIL ? rc : FR_OK;
 }
 
 /* Every topic of dead letters that the configuration names, and that is there. */
@@ -88,15 +89,15 @@ static fr_rc find_places(fr_dlq_ask *ask, fr_err *err)
         most += c->sources[i].table_count;
     ask->places = fr_arena_alloc(a, most * sizeof(char *));
     FR_TRY(fr_admin_open(&c->kafka, &admin, err));
-    add_place(ask, admin,
-              fr_arena_cstr(a, fr_arena_printf(a, "freshet.%s.dlq", c->kafka.pipeline)));
+    fr_rc rc = add_place(
+        ask, admin, fr_arena_cstr(a, fr_arena_printf(a, "freshet.%s.dlq", c->kafka.pipeline)), err);
     for (size_t i = 0; i < c->source_count; i++)
-        for (size_t t = 0; t < c->sources[i].table_count; t++)
-            add_place(ask, admin, c->sources[i].tables[t].errors_topic);
-    for (size_t i = 0; i < c->sink_count; i++)
-        add_place(ask, admin, c->sinks[i].errors_topic);
+        for (size_t t = 0; rc == FR_OK && t < c->sources[i].table_count; t++)
+            rc = add_place(ask, admin, c->sources[i].tables[t].errors_topic, err);
+    for (size_t i = 0; rc == FR_OK && i < c->sink_count; i++)
+        rc = add_place(ask, admin, c->sinks[i].errors_topic, err);
     fr_admin_close(admin);
-    return FR_OK;
+    return rc;
 }
 
 /* ---- which ---- */
@@ -529,8 +530,8 @@ void fr_dlq_settled(fr_dlq_ask *ask, const fr_dlq_group *g, size_t letters, bool
                   FR_ARG(g->letters[0]->topic), letters, what);
 }
 
-static fr_rc put_mark_of_nobody(void *context, const fr_letter *first, fr_str value,
-                                const fr_header *headers, size_t count, fr_err *err)
+fr_rc fr_dlq_put_mark(void *context, const fr_letter *first, fr_str value, const fr_header *headers,
+                      size_t count, fr_err *err)
 {
     fr_dlq_ask *ask = context;
     fr_dlq *d;
@@ -556,7 +557,7 @@ fr_rc fr_dlq_drop_nobodys(fr_dlq_ask *ask, bool source, fr_str part, fr_err *err
         const fr_letter *l = groups[i].letters[0];
         if (!groups[i].wanted || l->source != source || !fr_str_eq(l->part, part))
             continue;
-        rc = fr_dlq_marks(ask, a, groups[i].letters, groups[i].count, put_mark_of_nobody, ask, err);
+        rc = fr_dlq_marks(ask, a, groups[i].letters, groups[i].count, fr_dlq_put_mark, ask, err);
         if (rc == FR_OK)
             fr_dlq_settled(ask, &groups[i], groups[i].count, false);
     }

@@ -50,6 +50,10 @@ fr_rc fr_dlq_marks(const fr_dlq_ask *ask, fr_arena *a, fr_letter **letters, size
                                 const fr_header *headers, size_t header_count, fr_err *err),
                    void *context, fr_err *err);
 
+/* One of them by a producer of its own; context is the fr_dlq_ask. */
+fr_rc fr_dlq_put_mark(void *context, const fr_letter *first, fr_str value, const fr_header *headers,
+                      size_t count, fr_err *err);
+
 /* The wanted letters of one part. An error ends it; a key that cannot go is refused, and the others
  * go on. part NULL: it is not in the configuration any more (drop only). */
 fr_rc fr_dlq_do_sink(fr_dlq_ask *ask, size_t sink, fr_err *err);

@@ -240,6 +240,8 @@ static fr_rc put_mark(void *context, const fr_letter *first, fr_str value, const
                       size_t count, fr_err *err)
 {
     claim_round *r = context;
+    if (!fr_str_is(first->place, r->settings->errors_topic)) /* it had another one then */
+        return fr_dlq_put_mark(r->ask, first, value, headers, count, err);
     return fr_dlq_mark(r->dlq, first->partition, first->key, value, headers, count, err);
 }
 

@@ -257,6 +257,14 @@ static fr_rc whole_for_derive(const work *w, const fr_batch *b, const fr_table *
     return FR_OK;
 }
 
+/* Where delivery is at-least-once, a row may have been set aside twice. */
+static bool is_repeat(const fr_dlq_group *g, size_t i)
+{
+    const fr_letter *l = g->letters[i], *before = i == 0 ? l : g->letters[i - 1];
+    return i > 0 && before->epoch == l->epoch && before->lsn == l->lsn &&
+           before->ordinal == l->ordinal && fr_str_eq(before->key, l->key);
+}
+
 static fr_rc encode(work *w, const fr_dlq_group *g, fr_batch *b, fr_err *err)
 {
     const fr_table *table;
@@ -266,13 +274,11 @@ static fr_rc encode(work *w, const fr_dlq_group *g, fr_batch *b, fr_err *err)
     FR_TRY(sendable(w, g, table, route, err));
     fr_batch_add(b, FR_OP_TABLE, table);
     for (size_t i = 0; i < g->count; i++)
-        if (fr_dlq_row(b, table, g->letters[i], err) == FR_FAIL)
+        if (!is_repeat(g, i) && fr_dlq_row(b, table, g->letters[i], err) == FR_FAIL)
             return fr_fail_in(err, "%.*s", FR_ARG(fr_dlq_id(w->ask, w->a, g->letters[i])));
     FR_TRY(whole_for_derive(w, b, table, err));
     if (fr_encode(w->encoder, b, 0, b->count, &done, err) == FR_OK)
         return FR_OK;
-    if (done > 0 && done <= g->count)
-        fr_fail_in(err, "%.*s", FR_ARG(fr_dlq_id(w->ask, w->a, g->letters[done - 1])));
     return FR_FAIL;
 }
 

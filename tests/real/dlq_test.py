@@ -12,6 +12,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from confluent_kafka import Producer  # noqa: E402
+from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 from harness import Pipeline, case, eventually, finish, read_topics  # noqa: E402
 
 SOURCE = """
@@ -200,6 +201,10 @@ def source_refused(p):
 
 def old_letters(p, found):
     """The same letters as a version wrote them that had no number in them; made in a topic of their own."""
+    admin = AdminClient({"bootstrap.servers": p.bootstrap})
+    made = admin.create_topics([NewTopic(f"freshet.{p.id}.old", 3, 1)])
+    [f.result(30) for f in made.values()]
+    failed = []
     out = Producer({"bootstrap.servers": p.bootstrap, "partitioner": "murmur2_random"})
     for m in found:
         value = m.value()
@@ -209,8 +214,9 @@ def old_letters(p, found):
                 value.pop(new, None)
             value = json.dumps(value)
         out.produce(f"freshet.{p.id}.old", key=m.key(), value=value,
-                    headers=[h for h in m.headers() if h[0] not in ("freshet.v", "freshet.key_before")])
-    assert out.flush(30) == 0
+                    headers=[h for h in m.headers() if h[0] not in ("freshet.v", "freshet.key_before")],
+                    on_delivery=lambda e, _: failed.append(e) if e else None)
+    assert out.flush(30) == 0 and not failed, failed
 
 
 @scenario()

@@ -323,8 +323,7 @@ static bool stays_locked(writer *w, fr_str topic, const fr_err *err)
 
 /* A bad message where there are dead letters; above errors.limit it is held all the same. reason:
  * without values. */
-static fr_rc bury(writer *w, size_t batch, fr_event *e, const char *reason, bool parked,
-                  fr_err *err)
+static fr_rc bury(writer *w, size_t batch, fr_event *e, const char *reason, fr_err *err)
 {
     size_t at = 0;
     fr_err why;
@@ -333,7 +332,7 @@ static fr_rc bury(writer *w, size_t batch, fr_event *e, const char *reason, bool
         fr_log(FR_LOG_WARN, w->a->who, "%.*s[%d] offset %lld goes to the dead letters: %s",
                FR_ARG(e->topic), e->partition, (long long)e->offset, reason);
     if (buried)
-        return dead_letter(w, batch, e, message_of(w->pending[batch], e, &at), reason, parked, err);
+        return dead_letter(w, batch, e, message_of(w->pending[batch], e, &at), reason, false, err);
     fr_fail(&why, FR_ERR_DATA, "more errors than %s; the last: %s", w->a->s.sink->errors_limit,
             reason);
     fr_fail_code(&why, LIMIT);
@@ -358,8 +357,7 @@ static fr_rc set_aside(writer *w, size_t batch, fr_err *err)
         char reason[1200];
         if (e->bad.len > 0) {
             snprintf(reason, sizeof(reason), "%.*s", FR_ARG(e->bad));
-            bool parked = is_parked(w, scratch, batch, i, e->topic, message_of(b, e, &at));
-            rc = bury(w, batch, e, reason, parked, err);
+            rc = bury(w, batch, e, reason, err);
             continue;
         }
         if (fr_map_count(w->parked) == 0 || e->topic.len == 0 || e->op > FR_OP_DELETE)
@@ -398,7 +396,7 @@ static fr_rc handle(writer *w, fr_event *e, fr_err *err)
     if (fault == FR_FAULT_STOPS)
         return err->kind == FR_ERR_DATA ? fail_at(e, err) : FR_FAIL;
     snprintf(reason, sizeof(reason), "%s", err->text);
-    return bury(w, w->applied, e, reason, false, err);
+    return bury(w, w->applied, e, reason, err);
 }
 
 /* Apply what is pending and not yet applied. After a bad row all since the last commit is applied
@@ -509,14 +507,22 @@ static void leave_advice(fr_apply *a, const fr_offsets *o, fr_arena *arena)
     fr_arena_free(old);
 }
 
+/* What could not be decoded may be of a parked key as well, or behind a message that the target did
+ * not take later: of each parking one letter says that it is the first. */
 static fr_rc send_letters(writer *w, fr_err *err)
 {
     if (w->dlq == NULL)
         return FR_OK;
-    for (size_t i = 0; i < w->letter_count; i++) {
+    fr_arena *scratch = fr_arena_new(256);
+    fr_rc rc = FR_OK;
+    for (size_t i = 0; i < w->letter_count && rc == FR_OK; i++) {
         const letter *l = &w->letters[i];
-        FR_TRY(fr_dlq_put(w->dlq, w->a->who, &l->message, l->reason, l->parked, err));
+        bool parked =
+            l->parked || is_parked(w, scratch, l->batch, l->event, l->message.topic, &l->message);
+        rc = fr_dlq_put(w->dlq, w->a->who, &l->message, l->reason, parked, err);
     }
+    fr_arena_free(scratch);
+    FR_TRY(rc);
     FR_TRY(fr_dlq_flush(w->dlq, err));
     w->dead += w->letter_count;
     w->letter_count = 0;

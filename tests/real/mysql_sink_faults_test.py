@@ -294,6 +294,14 @@ def parked_keys(c):
     ok(c.probe("park", sink="a", topic="topic", key="lost"))
     ok(c.probe("rollback", sink="a"))
     same(len(ok(c.probe("parked", sink="a", topic="topic"))["keys"]), len(keys))
+    ok(c.probe("unpark", sink="a", topic="topic", key=keys[6]))
+    ok(c.probe("rollback", sink="a"))
+    same(len(ok(c.probe("parked", sink="a", topic="topic"))["keys"]), len(keys))
+    ok(c.probe("unpark", sink="a", topic="topic", key=keys[6]))
+    ok(c.probe("unpark", sink="a", topic="topic", key="nobody"))
+    ok(c.probe("unpark", sink="a", topic="other", key=keys[0]))
+    ok(c.commit(2))
+    same(sorted(ok(c.probe("parked", sink="a", topic="topic"))["keys"]), sorted(k for k in keys if k != keys[6]))
 
 
 if __name__ == "__main__":

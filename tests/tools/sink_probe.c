@@ -9,7 +9,7 @@
  *   {"do":"apply","sink":"a","events":[["c","t",{row}],["u","t",{after},{before}],["d","t",{key}],
  *       ["t","t"],["TABLE","t"],...],"from":0,"position":[epoch,lsn]}  a row may hold "$at":[e,l,o]
  *   {"do":"commit","sink":"a","offsets":[["topic",0,17],...]}
- *   rollback, close, status, check, park (topic, key), parked (topic), interrupt_in (ms)
+ *   rollback, close, status, check, park and unpark (topic, key), parked (topic), interrupt_in (ms)
  *
  * A column that a row leaves out is absent. DECIMAL as text, BYTES as hex, others as they are. */
 #include "base/bytes.h"
@@ -417,6 +417,10 @@ static json_t *command(probe *p, json_t *c)
     if (strcmp(what, "park") == 0)
         return answer(
             s->ops->park(s, fr_cstr(str(c, "topic", "")), fr_cstr(str(c, "key", "")), &err), &err);
+    if (strcmp(what, "unpark") == 0)
+        return answer(
+            s->ops->unpark(s, fr_cstr(str(c, "topic", "")), fr_cstr(str(c, "key", "")), &err),
+            &err);
     if (strcmp(what, "parked") == 0)
         return do_parked(s, c);
     if (strcmp(what, "interrupt_in") == 0)

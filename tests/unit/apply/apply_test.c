@@ -645,6 +645,24 @@ static void only_later_messages_of_a_bad_key_are_parked(void **state)
     assert_true(dead[6].parked);
 }
 
+/* A retry begins there: whichever was noticed first, and also where it cannot be decoded. */
+static void one_letter_of_a_key_is_the_first(void **state)
+{
+    static const script_message messages[] = {{"a", 'g', 0}, {"a", 'b', 0}, {"a", 'u', 0},
+                                              {"a", 'g', 0}, {"b", 'g', 0}};
+    (void)state;
+    memcpy(script, messages, sizeof(messages));
+    script_count = 5;
+    settings.errors_mode = FR_ERRORS_DLQ;
+    run_to_the_end();
+    script[5] = (script_message){"a", 'u', 0}; /* remembered in the target */
+    script_count = 6;
+    run_to_the_end();
+    assert_int_equal(dead_count, 4);
+    for (size_t i = 0; i < dead_count; i++)
+        assert_int_equal(dead[i].parked, dead[i].offset != 1);
+}
+
 static void a_bad_row_stops_the_sink_before_it(void **state)
 {
     (void)state;
@@ -860,7 +878,7 @@ static void what_is_behind_a_held_place_is_set_aside_later(void **state)
         {"a", 'u', 1}, {"a", 'g', 1}, {"b", 'b', 1}, {"x", 'g', 1}, {"x", 'u', 1},
         {"y", 'u', 0}, {"y", 'g', 0}, {"x", 'g', 1}, {"a", 'u', 1}, {"z", 'g', 1}};
     static const dead_message letters[] = {{0, false}, {1, true}, {5, false}, {6, true},
-                                           {4, false}, {7, true}, {8, false}};
+                                           {4, false}, {7, true}, {8, true}};
     memcpy(script, messages, sizeof(messages));
     script_count = 10;
     settings.errors_mode = FR_ERRORS_DLQ;
@@ -912,6 +930,7 @@ int main(void)
         cmocka_unit_test_setup(a_rebalance_waits_for_the_writer, setup),
         cmocka_unit_test_setup(a_stop_commits_what_was_applied, setup),
         cmocka_unit_test_setup(only_later_messages_of_a_bad_key_are_parked, setup),
+        cmocka_unit_test_setup(one_letter_of_a_key_is_the_first, setup),
         cmocka_unit_test_setup(a_bad_row_stops_the_sink_before_it, setup),
         cmocka_unit_test_setup(a_bad_row_holds_its_topic, setup),
         cmocka_unit_test_setup(a_message_that_cannot_be_decoded_holds_its_topic, setup),

@@ -19,8 +19,8 @@ static bool is_wanted(void *context, const fr_letter *l)
     const fr_dlq_ask *ask = context;
     if (ask->wanted == NULL)
         return ask->by_id && l->partition == ask->id_partition && l->offset == ask->id_offset;
-    if (l->source)
-        return true; /* an update may tie it to one that is */
+    if (l->source) /* an update may tie it to one that is */
+        return ask->tied != NULL && fr_str_is(l->part, ask->tied);
     fr_arena *a = fr_arena_new(512);
     bool wanted = fr_map_get(ask->wanted, fr_letter_group(a, l)) != NULL;
     fr_arena_free(a);
@@ -232,15 +232,33 @@ static fr_str shown(fr_arena *a, fr_str s, size_t most)
     return n == out.len ? out : fr_arena_printf(a, "%.*s…", (int)n, out.ptr);
 }
 
-static fr_str bytes_text(fr_registry *registry, fr_arena *a, fr_str bytes)
+/* The registry and whether it answers: one that does not is asked no more. */
+typedef struct decoder {
+    fr_registry *registry;
+    bool silent;
+} decoder;
+
+static bool decoded(decoder *d, fr_arena *a, fr_str bytes, fr_str *text)
 {
     int32_t id;
-    fr_str schema, text;
+    fr_str schema;
+    fr_err err;
+    if (d->silent || !fr_wire_id(bytes, &id))
+        return false;
+    if (fr_registry_schema(d->registry, id, &schema, &err) == FR_FAIL) {
+        d->silent = err.kind != FR_ERR_DATA;
+        return false;
+    }
+    return fr_avro_to_json(a, schema, fr_wire_body(bytes), text, &err) == FR_OK;
+}
+
+static fr_str bytes_text(decoder *d, fr_arena *a, fr_str bytes)
+{
+    fr_str text;
     fr_err ignored;
     if (bytes.ptr == NULL)
         return FR_STR("null");
-    if (fr_wire_id(bytes, &id) && fr_registry_schema(registry, id, &schema, &ignored) == FR_OK &&
-        fr_avro_to_json(a, schema, fr_wire_body(bytes), &text, &ignored) == FR_OK)
+    if (decoded(d, a, bytes, &text))
         return text;
     json_t *j = NULL;
     bool object = fr_json_parse(bytes, &j, &ignored) == FR_OK && json_is_object(j);
@@ -249,10 +267,10 @@ static fr_str bytes_text(fr_registry *registry, fr_arena *a, fr_str bytes)
 }
 
 /* Of a source only its sum is known without the row. */
-static fr_str key_text(fr_registry *registry, fr_arena *a, const fr_letter *l)
+static fr_str key_text(decoder *d, fr_arena *a, const fr_letter *l)
 {
     if (!l->source)
-        return bytes_text(registry, a, l->key);
+        return bytes_text(d, a, l->key);
     const char *slash = memrchr(l->key.ptr, '/', l->key.len);
     return fr_arena_printf(
         a, "#%s",
@@ -291,17 +309,16 @@ static size_t heads_of(const fr_dlq_ask *ask, fr_letter **list, size_t count, bo
     return n;
 }
 
-static json_t *letter_json(const fr_dlq_ask *ask, fr_registry *registry, fr_arena *a,
-                           const fr_letter *l)
+static json_t *letter_json(const fr_dlq_ask *ask, decoder *d, fr_arena *a, const fr_letter *l)
 {
     fr_str id = fr_dlq_id(ask, a, l);
     json_t *j =
         json_pack("{s:s%,s:s,s:o,s:o,s:o,s:o,s:I,s:s,s:b,s:i,s:I}", "id", id.ptr, id.len, "kind",
                   l->source ? "source" : "sink", "part", fr_cli_json_text(l->part), "topic",
-                  fr_cli_json_text(l->topic), "key", fr_cli_json_text(key_text(registry, a, l)),
-                  "reason", fr_cli_json_text(l->reason), "at_ms", (json_int_t)l->timestamp_ms,
-                  "state", states[l->state], "parked", (int)l->parked, "partition",
-                  (int)l->partition, "offset", (json_int_t)l->offset);
+                  fr_cli_json_text(l->topic), "key", fr_cli_json_text(key_text(d, a, l)), "reason",
+                  fr_cli_json_text(l->reason), "at_ms", (json_int_t)l->timestamp_ms, "state",
+                  states[l->state], "parked", (int)l->parked, "partition", (int)l->partition,
+                  "offset", (json_int_t)l->offset);
     json_object_set_new(j, "place", fr_cli_json_text(l->place));
     if (l->source)
         json_object_set_new(j, "position",
@@ -314,7 +331,7 @@ static json_t *letter_json(const fr_dlq_ask *ask, fr_registry *registry, fr_aren
     return j;
 }
 
-static void list_line(const fr_dlq_ask *ask, fr_registry *registry, fr_arena *a, const head *h)
+static void list_line(const fr_dlq_ask *ask, decoder *d, fr_arena *a, const head *h)
 {
     const fr_letter *l = h->letter;
     char when[32], behind[32] = "";
@@ -324,8 +341,8 @@ static void list_line(const fr_dlq_ask *ask, fr_registry *registry, fr_arena *a,
         snprintf(behind, sizeof(behind), " +%zu behind", h->behind);
     fr_buf_printf(b, "%-10.*s %s  %s %.*s  %.*s  key %.*s%s%s%s\n", FR_ARG(fr_dlq_id(ask, a, l)),
                   when, l->source ? "source" : "sink", FR_ARG(l->part),
-                  FR_ARG(shown(a, l->topic, 0)), FR_ARG(shown(a, key_text(registry, a, l), SHOWN)),
-                  behind, l->state == FR_LETTER_OPEN ? "" : "  ",
+                  FR_ARG(shown(a, l->topic, 0)), FR_ARG(shown(a, key_text(d, a, l), SHOWN)), behind,
+                  l->state == FR_LETTER_OPEN ? "" : "  ",
                   l->state == FR_LETTER_OPEN ? "" : states[l->state]);
     fr_buf_printf(b, "           %.*s\n", FR_ARG(shown(a, l->reason, 0)));
 }
@@ -391,6 +408,7 @@ static fr_rc list(fr_dlq_ask *ask, fr_letters *letters, fr_letter **all, size_t 
     bool settled = fr_cli_flag(ask->cli, "settled") != NULL;
     FR_TRY(limit_of(ask->cli, &limit, err));
     FR_TRY(fr_registry_open(&ask->config->registry, &registry, err));
+    decoder d = {.registry = registry};
     fr_arena *a = fr_arena_new(0);
     head *heads = fr_malloc((count + 1) * sizeof(*heads));
     size_t n = heads_of(ask, all, count, settled, heads);
@@ -399,10 +417,10 @@ static fr_rc list(fr_dlq_ask *ask, fr_letters *letters, fr_letter **all, size_t 
         parked += heads[i].behind;
         if (i >= limit)
             continue;
-        json_t *j = letter_json(ask, registry, a, heads[i].letter);
+        json_t *j = letter_json(ask, &d, a, heads[i].letter);
         json_object_set_new(j, "behind", json_integer((json_int_t)heads[i].behind));
         json_array_append_new(list, j);
-        list_line(ask, registry, a, &heads[i]);
+        list_line(ask, &d, a, &heads[i]);
     }
     if (n > limit)
         fr_buf_printf(&ask->cli->out, "and %zu more: --limit %zu\n", n - limit, n);
@@ -431,12 +449,12 @@ static fr_rc no_letter(const fr_dlq_ask *ask, fr_err *err)
     return fr_fail_hint(err, "freshet dlq list%s", ask->by_id ? " --settled shows all" : "");
 }
 
-static void show_bytes(fr_dlq_ask *ask, fr_registry *registry, const char *what, fr_str bytes)
+static void show_bytes(fr_dlq_ask *ask, decoder *d, const char *what, fr_str bytes)
 {
     fr_arena *a = ask->cli->arena;
     int32_t id = 0;
     bool wire = bytes.ptr != NULL && fr_wire_id(bytes, &id);
-    fr_str text = bytes_text(registry, a, bytes);
+    fr_str text = bytes_text(d, a, bytes);
     fr_buf_printf(&ask->cli->out, "%-9s ", what);
     if (wire)
         fr_buf_printf(&ask->cli->out, "(schema %d) ", (int)id);
@@ -452,13 +470,13 @@ static void show_bytes(fr_dlq_ask *ask, fr_registry *registry, const char *what,
                             json_integer(id));
 }
 
-static void show_one(fr_dlq_ask *ask, fr_registry *registry, const fr_letter *l)
+static void show_one(fr_dlq_ask *ask, decoder *d, const fr_letter *l)
 {
     fr_arena *a = ask->cli->arena;
     fr_buf *b = &ask->cli->out;
     char when[32];
     fr_time_text(when, l->timestamp_ms * 1000);
-    json_object_update_new(fr_cli_result(ask->cli), letter_json(ask, registry, a, l));
+    json_object_update_new(fr_cli_result(ask->cli), letter_json(ask, d, a, l));
     fr_buf_printf(b, "letter    %.*s/%d@%" PRId64 "  %s\n", FR_ARG(l->place), (int)l->partition,
                   l->offset, states[l->state]);
     fr_buf_printf(b, "when      %s\n%-9s %.*s\n", when, l->source ? "source" : "sink",
@@ -471,11 +489,11 @@ static void show_one(fr_dlq_ask *ask, fr_registry *registry, const fr_letter *l)
         fr_buf_printf(b, "offset    %d@%" PRId64 "\n", (int)l->from, l->from_offset);
     fr_buf_printf(b, "reason    %.*s%s%s\n", FR_ARG(shown(a, l->reason, 0)),
                   l->parked ? "  (parked)" : "", l->cut ? "  (cut)" : "");
-    show_bytes(ask, registry, "key", l->key);
+    show_bytes(ask, d, "key", l->key);
     for (size_t i = 0; i < l->header_count; i++)
         fr_buf_printf(b, "header    %.*s: %.*s\n", FR_ARG(shown(a, fr_cstr(l->headers[i].name), 0)),
                       FR_ARG(fr_tap_raw(a, l->headers[i].value)));
-    show_bytes(ask, registry, "value", l->payload);
+    show_bytes(ask, d, "value", l->payload);
 }
 
 static fr_rc show(fr_dlq_ask *ask, fr_err *err)
@@ -489,9 +507,10 @@ static fr_rc show(fr_dlq_ask *ask, fr_err *err)
     FR_TRY(fr_dlq_read(ask, true, &letters, &all, &count, err));
     fr_rc rc = no_letter(ask, err);
     if (fr_registry_open(&ask->config->registry, &registry, err) == FR_OK) {
+        decoder d = {.registry = registry};
         for (size_t i = 0; i < count && rc == FR_FAIL; i++)
             if (matches(ask, all[i])) {
-                show_one(ask, registry, all[i]);
+                show_one(ask, &d, all[i]);
                 rc = FR_OK;
             }
         if (rc == FR_FAIL)

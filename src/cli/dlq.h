@@ -18,7 +18,8 @@ typedef struct fr_dlq_ask {
     fr_str id_place; /* empty: the only topic */
     int64_t id_partition, id_offset;
     const char *source, *sink, *topic; /* NULL: any */
-    fr_map *wanted; /* names of groups (fr_letter_group) -> anything; NULL: not chosen yet */
+    const char *tied; /* all letters of this source are kept whole; NULL: of none */
+    fr_map *wanted;   /* names of groups (fr_letter_group) -> anything; NULL: not chosen yet */
     /* What became of it. */
     size_t keys, letters, before, refused; /* before: settled by an earlier try */
     fr_err first;                          /* of the refused ones */

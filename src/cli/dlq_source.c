@@ -392,8 +392,10 @@ fr_rc fr_dlq_do_source(fr_dlq_ask *ask, size_t source, fr_err *err)
                             s->name);
     }
     work w = {.ask = ask, .source = source, .settings = s, .a = fr_arena_new(0)};
+    ask->tied = ask->drop ? NULL : s->name;
     fr_rc rc = fr_ask_write(ask->cli, ask->config, source, ask->drop ? "dlq-drop" : "dlq-retry",
                             do_all, &w, err);
+    ask->tied = NULL;
     give_pending(&w);
     tear_down(&w);
     return rc;

@@ -316,6 +316,9 @@ def append_only_counts(p):
     got = p.sql("select id, note, count(*) from u where id > 0 group by 1, 2 order by 1, 2", on=p.target)
     assert got == [(i, note, 1) for i in range(1, 21) for note in ("behind", "head")], got
     assert waiting(p) == [] and parked(p) == 0
+    # The count can see a repeat.
+    p.sql("insert into u select * from u where id = 7", on=p.target)
+    assert p.sql("select count(*) from u where id = 7", on=p.target) == [(4,)]
 
 
 @scenario()
@@ -389,6 +392,56 @@ def sqlite_sink(p):
     p.sql("update v set amount = 3 where id = 2")
     eventually("it goes on", lambda: lite("select id, amount from v order by id") == [(1, 1), (2, 3)])
     assert lite("select count(*) from _freshet_parked") == [(0,)] and waiting(p) == []
+
+
+@scenario(sinks=False)
+def source_stopped_by_word(p):
+    """The daemon runs, and has stopped the source; rows that come meanwhile follow in order."""
+    p.sql("insert into t (id, amount) values (9, 9)")
+    p.start()
+    p.wait_events("t", 1)
+    for i in range(1, 41):
+        p.sql("insert into t (id, amount) values (%s, %s)", i % 10, 1000 + i) if i < 10 else p.sql("update t set amount = %s where id = %s", i, i % 9 + 1)
+    eventually("letters", lambda: len(letters(p)) == 39)
+    assert "dlq.running" in json.dumps(dlq(p, "retry", "--source", "src", "--yes", code=2))
+    assert p.verb("stop", "src", "--yes", timeout=60)[0] == 0
+    p.sql("update t set note = 'meanwhile'")
+    p.write(config(False, False))
+    got = dlq(p, "retry", "--source", "src", "--yes")["result"]
+    assert got["letters"] == 39 and got["refused"] == 0, got
+    assert p.stop() == 0
+    p.start()
+    assert p.verb("resume", "src", "--yes", timeout=60)[0] == 0
+    eventually("all of it", lambda: all(v["note"] == "meanwhile" for v in last(p)[0].values()))
+    state, count = last(p)
+    want = {r[0]: r[1] for r in p.sql("select id, amount from t")}
+    assert {k: v["amount"] for k, v in state.items()} == want, (state, want)
+    assert sum(count.values()) == 1 + 39 + 9, count
+    for key in range(1, 10):  # each key in its order
+        events = [p.registry.decode(m.value()) for m in p.messages("t") if m.value() and p.registry.decode(m.key())["id"] == key]
+        at = [(e["source"]["lsn"], e["source"]["ordinal"]) for e in events]
+        assert at == sorted(at), (key, at)
+
+
+@scenario()
+def without_key_and_without_sink(p):
+    """Of a message without key nothing says that it was applied; and letters of nobody can be dropped."""
+    topic = f"{p.id}.public.u"
+    p.sql("insert into u values (1, 1, 'fine')")
+    p.start()
+    eventually("the good one", lambda: p.sql("select to_regclass('u')", on=p.target)[0][0] and len(rows(p)) == 1)
+    failed, out = [], Producer({"bootstrap.servers": p.bootstrap})
+    out.produce(topic, value=b"no Avro", on_delivery=lambda e, _: failed.append(e) if e else None)
+    assert out.flush(30) == 0 and not failed, failed
+    eventually("its letter", lambda: waiting(p) == [("sink", 0)])
+    one = dlq(p, "list")["result"]["letters"][0]
+    assert dlq(p, "show", one["id"])["result"]["value"] == "no Avro" and one["key"] == "null", one
+    assert dlq(p, "retry", one["id"], "--yes", code=7)["error"]["code"] == "dlq.no_key"
+    assert p.stop() == 0
+    p.write(config(False, False))
+    assert dlq(p, "retry", one["id"], "--yes", code=2)["error"]["code"] == "cli.no_sink"
+    dlq(p, "drop", one["id"], "--yes")
+    assert waiting(p) == [] and dlq(p, "list", "--settled")["result"]["letters"][0]["state"] == "dropped"
 
 
 @scenario()

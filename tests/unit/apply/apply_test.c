@@ -648,8 +648,8 @@ static void only_later_messages_of_a_bad_key_are_parked(void **state)
 /* A retry begins there: whichever was noticed first, and also where it cannot be decoded. */
 static void one_letter_of_a_key_is_the_first(void **state)
 {
-    static const script_message messages[] = {{"a", 'g', 0}, {"a", 'b', 0}, {"a", 'u', 0},
-                                              {"a", 'g', 0}, {"b", 'g', 0}};
+    static const script_message messages[] = {
+        {"a", 'g', 0}, {"a", 'b', 0}, {"a", 'u', 0}, {"a", 'g', 0}, {"b", 'g', 0}};
     (void)state;
     memcpy(script, messages, sizeof(messages));
     script_count = 5;

@@ -7,11 +7,12 @@
 #define SOURCE(base) ((fr_binlog_source *)(base))
 #define READER(base) ((chunk_reader *)(base))
 
+enum { SLOT_WAIT_US = 2000, ROWS_BETWEEN_LOOKS = 64 };
 enum {
-    SLOT_WAIT_US = 2000,
-    ROWS_BETWEEN_LOOKS = 64,
-    ER_TABLE_DEF_CHANGED_NUMBER = 1412,
-    ER_LOCK_WAIT_TIMEOUT_NUMBER = 1205
+    TABLE_DEF_CHANGED = 1412,
+    LOCK_WAIT_TIMEOUT = 1205,
+    NO_SUCH_TABLE = 1146,
+    NO_SUCH_DATABASE = 1049
 };
 
 typedef struct chunk_reader {
@@ -42,13 +43,18 @@ static fr_rc read_fail(chunk_reader *r, fr_err *err)
 {
     r->failed = true;
     fr_my_fail(r->slot->my, "read rows", err);
-    if (err->native == ER_TABLE_DEF_CHANGED_NUMBER) {
+    if (err->native == NO_SUCH_TABLE || err->native == NO_SUCH_DATABASE) {
+        err->kind = FR_ERR_CONNECT; /* opened anew the driver sees it, and goes on without */
+        fr_fail_code(err, "my.table_gone");
+        return fr_fail_hint(err, "the table was dropped or renamed since its snapshot began");
+    }
+    if (err->native == TABLE_DEF_CHANGED) {
         err->kind = FR_ERR_CONNECT;
         fr_fail_code(err, "my.table_changed");
         return fr_fail_hint(err, "the table was altered or truncated since its snapshot began; "
                                  "what is left is read at a new one");
     }
-    if (err->native == ER_LOCK_WAIT_TIMEOUT_NUMBER) {
+    if (err->native == LOCK_WAIT_TIMEOUT) {
         fr_fail_code(err, "my.table_locked");
         return fr_fail_hint(err, "somebody locks or alters the table, and is given way to; what is "
                                  "left is read at a new view");

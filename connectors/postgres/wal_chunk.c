@@ -190,6 +190,14 @@ static fr_rc view_lost(fr_err *err)
                         "a new one");
 }
 
+/* Opened anew the driver sees that it is not there, and goes on with the others. */
+static fr_rc table_gone(fr_err *err)
+{
+    err->kind = FR_ERR_CONNECT;
+    fr_fail_code(err, "pg.table_gone");
+    return fr_fail_hint(err, "the table was dropped or renamed since its snapshot began");
+}
+
 static fr_rc read_fail(chunk_reader *r, const PGresult *res, fr_err *err)
 {
     fr_pg_fail(r->conn, res, "read rows", err);
@@ -247,6 +255,9 @@ static fr_rc start_copy(chunk_reader *r, const fr_wal_view *v, size_t table, con
                       .copy = 5};
     if (rc != FR_FAIL)
         rc = way_in(r, &way, err);
+    if (rc == FR_FAIL && (strcmp(err->sqlstate, "42P01") == 0 || /* undefined_table */
+                          strcmp(err->sqlstate, "3F000") == 0))  /* invalid_schema_name */
+        rc = table_gone(err);
     fr_arena_free(a);
     return rc;
 }

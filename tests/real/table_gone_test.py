@@ -148,6 +148,51 @@ def never_there(server):
     p.close()
 
 
+def in_a_snapshot(server):
+    """Dropped while its first rows are read: what was read of it is published, the others are read and followed. (MySQL and MariaDB
+    let the DROP wait for a view that has begun to read the table.)"""
+    p = pair(server, "snapshot: {{chunk: 50}}")
+    with case(f"table_gone.in_a_snapshot_{server}", p):
+        if server == "postgres":
+            p.sql("create publication pub for all tables")
+        for k in range(20):
+            p.sql("insert into t values " + ", ".join(f"({2 + 100 * k + i}, 1)" for i in range(100)))
+        p.start(failpoint="capture_mid_chunk:sleep=100:*")
+        p.wait_events("t", 50, p.space)
+        p.sql("drop table t")
+        p.sql("insert into u values (2, 2)")
+        p.wait_events("u", 2, p.space)
+        eventually("it is held", lambda: held(p) == {"t"} and code_of(p, "t") == "schema.table_gone", 90, 0.3)
+        assert len(ids(p, "t")) < 2001 or server != "postgres", "all was read before the DROP: the test shows nothing"
+        p.sql("insert into u values (3, 3)")
+        p.wait_events("u", 3, p.space)
+        assert p.stop() == 0
+    p.close()
+
+
+def held_before(server):
+    """A table that is held at a row, and dropped then: once it is released its rows are published, and it is held as gone."""
+    p = started(server)
+    with case(f"table_gone.held_before_{server}", p):
+        p.sql("alter table t drop column v")
+        p.sql("insert into t values (2)")
+        eventually("it is held", lambda: code_of(p, "t") == "schema.blocked", 60, 0.3)
+        p.sql("insert into t values (3)")
+        p.sql("drop table t")
+        p.sql("insert into u values (2, 2)")
+        p.wait_events("u", 2, p.space)
+        assert ids(p, "t") == [1] and code_of(p, "t") == "schema.blocked"
+        assert p.stop() == 0
+        p.write(p.text.replace(".t: {{", ".t: {{schema: {{on_change: {{drop_column: evolve}}}}"))
+        p.start(failpoint=OFTEN)
+        eventually("its rows", lambda: ids(p, "t") == [1, 2, 3], 60, 0.3)
+        eventually("it is gone", lambda: code_of(p, "t") == "schema.table_gone", 60, 0.3)
+        p.sql("insert into u values (3, 3)")
+        p.wait_events("u", 3, p.space)
+        assert p.stop() == 0
+    p.close()
+
+
 def publication_forgets():
     """A publication FOR TABLE does not have the table that is made under the name of a dropped one: it is held, and read anew once
     it is published."""
@@ -191,5 +236,5 @@ if __name__ == "__main__":
         if not there:
             print(f"skip table_gone.{s}: {why}", flush=True)
             SERVERS.remove(s)
-    together([lambda s=s, f=f: f(s) for s in SERVERS for f in (while_away, while_read, ignored, stops, never_there)] + [publication_forgets] * ("postgres" in SERVERS), 4)
+    together([lambda s=s, f=f: f(s) for s in SERVERS for f in (while_away, while_read, ignored, stops, never_there, in_a_snapshot, held_before)] + [publication_forgets] * ("postgres" in SERVERS), 4)
     finish()

@@ -231,9 +231,10 @@ fr_follow *fr_follow_start(const fr_kafka_settings *kafka)
     pthread_mutex_init(&f->lock, NULL);
     fr_cond_init(&f->wake);
     f->started = fr_thread_start(&f->thread, follow_thread, f, &f->err) == FR_OK;
-    f->failed = f->has_err = !f->started;
-    if (!f->started)
+    if (!f->started) { /* else they are the thread's from here on */
+        f->failed = f->has_err = true;
         fr_log_err(FR_LOG_ERROR, "control", &f->err);
+    }
     return f;
 }
 

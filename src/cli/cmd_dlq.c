@@ -496,6 +496,13 @@ static void show_one(fr_dlq_ask *ask, decoder *d, const fr_letter *l)
     show_bytes(ask, d, "value", l->payload);
 }
 
+static fr_rc which(fr_err *err, const char *hint)
+{
+    fr_fail(err, FR_ERR_CONFIG, "which letters?");
+    fr_fail_code(err, "dlq.which");
+    return fr_fail_hint(err, "%s", hint);
+}
+
 static fr_rc show(fr_dlq_ask *ask, fr_err *err)
 {
     fr_letters *letters;
@@ -503,7 +510,7 @@ static fr_rc show(fr_dlq_ask *ask, fr_err *err)
     fr_registry *registry;
     size_t count;
     if (!ask->by_id)
-        return no_letter(ask, err);
+        return which(err, "give an ID of freshet dlq list");
     FR_TRY(fr_dlq_read(ask, true, &letters, &all, &count, err));
     fr_rc rc = no_letter(ask, err);
     if (fr_registry_open(&ask->config->registry, &registry, err) == FR_OK) {
@@ -689,12 +696,8 @@ static fr_rc change(fr_dlq_ask *ask, fr_letter **all, size_t count, fr_err *err)
     part *parts;
     bool yes = false;
     if (!ask->by_id && ask->topic == NULL && ask->source == NULL && ask->sink == NULL &&
-        fr_cli_flag(ask->cli, "all") == NULL) {
-        fr_fail(err, FR_ERR_CONFIG, "which letters?");
-        fr_fail_code(err, "dlq.which");
-        return fr_fail_hint(err, "give an ID of freshet dlq list, --table, --source, --sink, or "
-                                 "--all");
-    }
+        fr_cli_flag(ask->cli, "all") == NULL)
+        return which(err, "give an ID of freshet dlq list, --table, --source, --sink, or --all");
     size_t n = choose(ask, all, count, &parts);
     if (n == 0 && ask->by_id)
         return no_letter(ask, err);

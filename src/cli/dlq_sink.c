@@ -365,7 +365,7 @@ static fr_rc do_round(claim_round *r, fr_err *err)
 fr_rc fr_dlq_do_sink(fr_dlq_ask *ask, size_t sink, fr_err *err)
 {
     fr_backoff backoff = {.first_us = FIRST_WAIT_US, .max_us = MOST_WAIT_US};
-    for (size_t i = 1;; i++) {
+    for (size_t i = 1, before = 0;; i++) {
         claim_round r = {
             .ask = ask, .settings = &ask->config->sinks[sink], .ops = ask->config->sink_ops[sink]};
         fr_rc rc = FR_FAIL;
@@ -377,6 +377,9 @@ fr_rc fr_dlq_do_sink(fr_dlq_ask *ask, size_t sink, fr_err *err)
         bool again = rc == FR_FAIL && (err->kind == FR_ERR_FENCED || err->kind == FR_ERR_BUSY);
         if (!again || i == MOST_ROUNDS)
             return rc;
+        if (ask->keys + ask->refused > before)
+            i = 0;
+        before = ask->keys + ask->refused;
         fr_sleep_us(fr_backoff_next(&backoff));
     }
 }

@@ -295,11 +295,15 @@ def sink(p):
     assert p.daemon.poll() is None
 
 
+def append():
+    return (config(False).replace("create: run, errors", "create: run, write: {{mode: append, every: 50ms}}, errors", 1)
+            .replace(", write: {{every: 50ms}}}}\n  lite", "}}\n  lite"))
+
+
 @scenario()
 def append_only_counts(p):
     """An append table shows each message once: kills and repeats would be seen."""
-    p.write(config(False).replace("create: run, errors", "create: run, write: {{mode: append, every: 50ms}}, errors", 1)
-            .replace(", write: {{every: 50ms}}}}\n  lite", "}}\n  lite"))
+    p.write(append())
     p.start()
     p.sql("insert into u values (0, 0, 'first')")
     eventually("its table", lambda: p.sql("select to_regclass('u')", on=p.target)[0][0] and len(rows(p)) == 1)
@@ -363,6 +367,55 @@ def order_under_load(p):
     # The check can fail: a row of an earlier time is seen.
     p.sql("update u set note = 'n1' where id = 1", on=p.target)
     assert not same(p)()
+
+
+@scenario()
+def each_once_and_in_order_under_load(p):
+    """The same into an append table that numbers its rows: of each key all that was written, once, in its order, while
+    the daemon and the retry are killed in turn."""
+    p.write(append())
+    p.start()
+    p.sql("insert into u select i, 0, 'n0' from generate_series(1, 8) i")
+    eventually("its table", lambda: p.sql("select to_regclass('u')", on=p.target)[0][0] and len(rows(p)) == 8)
+    p.sql("alter table u add column seq bigserial", on=p.target)
+    stop, rng, ledger = threading.Event(), random.Random(3), collections.defaultdict(lambda: [0])
+
+    def write():
+        n = 0
+        while not stop.is_set():
+            n += 1
+            key = rng.randrange(1, 9)
+            p.sql("update u set amount = %s, note = 'n' || %s where id = %s", n, n, key)
+            ledger[key].append(n)
+    writer = threading.Thread(target=write)
+    writer.start()
+    once = 0
+    try:
+        for point in ("dlq_applied:kill:2", "dlq_before_mark:kill:1", "sink_after_commit:kill:1", None, "sink_before_commit:kill:1", None):
+            p.sql("alter table u add constraint odd check (amount % 40 <> 13) not valid", on=p.target)
+            eventually("keys are parked", lambda: parked(p) >= 2, 90)
+            p.sql("alter table u drop constraint odd", on=p.target)
+            rc, out, err = p.verb("dlq", "retry", "--sink", "dst", "--yes", timeout=120, env={"FRESHET_FAILPOINT": point or ""})
+            assert rc in (0, -9), (point, rc, out[-800:], err[-800:])
+            once += rc == -9
+            if point is None:
+                p.kill()
+                p.start()
+    finally:
+        stop.set()
+        writer.join()
+    assert once >= 3, once
+
+    def settled():
+        dlq(p, "retry", "--sink", "dst", "--yes")
+        return parked(p) == 0 and p.sql("select count(*) from u", on=p.target)[0][0] >= sum(len(v) for v in ledger.values())
+    eventually("all of it", settled, 90, 0.5)
+    got = collections.defaultdict(list)
+    for key, amount in p.sql("select id, amount from u order by seq", on=p.target):
+        got[key].append(amount)
+    assert got == ledger, {k: (got[k], ledger[k]) for k in ledger if got[k] != ledger[k]}
+    assert any(13 in (a % 40 for a in v) for v in ledger.values()), "none was ever set aside"
+    assert waiting(p) == []
 
 
 def bad(p):

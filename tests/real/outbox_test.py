@@ -132,6 +132,15 @@ def bad_rows(server):
         assert "set aside" in by_id[3] and "is NULL" in by_id[4] and "an update" in by_id[5], by_id
         assert "row 7: its column aggregatetype, which names the topic, is empty" in by_id[7], by_id
         assert p.stop() == 0
+        # They are not sent again, but given up, and then the aggregate goes on.
+        code, out, err = p.verb("dlq", "retry", "--all", "--yes")
+        assert code == 7 and "dlq.outbox" in err and "another id" in err, (code, out, err)
+        code, out, err = p.verb("dlq", "drop", "--all", "--yes")
+        assert code == 0 and "5 letters of 4 keys dropped" in out, (code, out, err)
+        p.start()
+        p.sql(INSERT, "good", "b", "t", "9")
+        assert sorted(v for _, v, _ in wait(p, "event.good", 5)) == [b"1", b"5", b"6", b"8", b"9"]
+        assert p.stop() == 0
 
 
 def a_row_that_changes(server):

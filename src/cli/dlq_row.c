@@ -110,7 +110,7 @@ static bool incomplete(const fr_event *e, const json_t *j)
 static fr_rc put_event(fr_batch *b, const fr_table *table, const fr_letter *l, const json_t *j,
                        fr_err *err)
 {
-    fr_op op;
+    fr_op op = FR_OP_READ;
     const json_t *before = json_object_get(j, "before"), *after = json_object_get(j, "after");
     fr_str name = fr_arena_printf(b->arena, "%.*s.%.*s", FR_ARG(table->space), FR_ARG(table->name));
     bool sides = (json_is_null(before) || json_is_object(before)) &&

@@ -114,12 +114,13 @@ static bool is_masked(const fr_route *r)
 /* Older letters do not say which key an update took from its row. */
 static void tell_key_before(work *w, fr_letter *l)
 {
-    const fr_table *table;
-    const fr_route *route;
-    fr_str name;
+    const fr_table *table = NULL;
+    const fr_route *route = NULL;
+    fr_str name = {"", 0};
     fr_err ignored;
     if (l->version >= 2 || l->key_before.len > 0 ||
-        table_of(w, l->topic, &table, &route, &ignored) != FR_OK || is_masked(route))
+        table_of(w, l->topic, &table, &route, &ignored) != FR_OK || route == NULL ||
+        is_masked(route))
         return;
     fr_batch *b = fr_batch_new(4, BATCH_BYTES);
     if (fr_dlq_row(b, table, l, &ignored) == FR_OK && b->events[0].op == FR_OP_UPDATE &&
@@ -267,8 +268,8 @@ static bool is_repeat(const fr_dlq_group *g, size_t i)
 
 static fr_rc encode(work *w, const fr_dlq_group *g, fr_batch *b, fr_err *err)
 {
-    const fr_table *table;
-    const fr_route *route;
+    const fr_table *table = NULL;
+    const fr_route *route = NULL;
     size_t done;
     FR_TRY(table_of(w, g->letters[0]->topic, &table, &route, err));
     FR_TRY(sendable(w, g, table, route, err));

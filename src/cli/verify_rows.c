@@ -140,8 +140,6 @@ static void put_where(fr_buf *b, const fr_verify_run *v, int side, const fr_veri
                       const char *lead)
 {
     fr_verify_side *s = (fr_verify_side *)&v->sides[side];
-    if (v->by == NULL || (r->from == NULL && r->to == NULL))
-        return;
     const fr_verify_field *f = &v->fields[v->keys[0]];
     for (int end = 0; end < 2; end++) {
         const char *value = end == 0 ? r->from : r->to;

@@ -4,7 +4,9 @@
 
 #include "cli/verify.h"
 
-typedef struct fr_verify_range { /* of the column `by`: (from, to]; NULL ends are open */
+/* Of the first key column: (from, to], canonical; NULL ends are open. In the order of the database
+ * that is asked: both have the same only where v->by says so. */
+typedef struct fr_verify_range {
     const char *from, *to;
 } fr_verify_range;
 

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIGITS_MAX = 2000, REAL_MAX = 400 };
+/* DAYS_MAX: whose microseconds are numbers of 64 bits. */
+enum { DIGITS_MAX = 2000, REAL_MAX = 400, DAYS_MAX = 106751000 };
 static const int64_t day_us = INT64_C(86400000000);
 
 /* ---- numbers ---- */
@@ -244,6 +245,8 @@ static fr_str time_text(fr_arena *a, fr_kind kind, fr_str raw)
         return raw;
     if (kind == FR_DATE)
         return us == 0 ? fr_arena_printf(a, "%" PRId64, days) : raw;
+    if (days > DAYS_MAX || days < -DAYS_MAX)
+        return raw;
     return fr_arena_printf(a, "%" PRId64, days * day_us + us);
 }
 
@@ -325,7 +328,8 @@ fr_str fr_verify_readable(fr_arena *a, fr_kind kind, fr_str canonical)
     memcpy(text, canonical.ptr, canonical.len);
     text[canonical.len] = '\0';
     int64_t v = strtoll(text, &end, 10);
-    if (*end != '\0')
+    int64_t most = kind == FR_DATE ? DAYS_MAX : DAYS_MAX * day_us;
+    if (*end != '\0' || v > most || v < -most)
         return canonical;
     if (kind == FR_DATE)
         return fr_date_text(a, v);

@@ -235,6 +235,7 @@ def keys_that_are_texts(p):
     for sink in p.sinks:
         r = p.verify(sink=sink, code=0)
         assert (r["by"], r["rows_source"]) == (None, 320), r
+        assert p.verify("--chunk", "10", sink=sink, code=0, load="99")["chunks_equal"] == r["chunks_equal"]  # in pieces
         for w in words[:8]:
             p.at(sink, "update t set v = 'changed' where a = %s", w)
         # MariaDB's own comparison is of a column that the sink made: of bytes.
@@ -316,6 +317,85 @@ def under_writers(p):
     for sink in p.sinks:
         r = p.verify(sink=sink, code=0)
         assert r["unsettled"] == 0, r
+
+
+def from_mysql_under_writers():
+    """The same from a binary log, with a key of two numbers; and by polls, where there is no position to wait for."""
+    if not mysql.present("mariadb"):
+        print("skip verify.from_mysql_under_writers: no MariaDB in the stack")
+        return
+    polled = mysql.MY_SOURCE.replace("sources:", "").replace("src:", "poll:").replace("prefix: {id}", "prefix: {id}q")
+    p = mysql.MyPipeline(mysql.MY_SOURCE + "      {id}.t: {{}}\n" + polled
+                         + "      {id}.q: {{method: query, poll: {{column: changed, every: 200ms}}}}\n"
+                         + SINKS["lite"].replace("  lite", "sinks:\n  lite").replace("'{id}.public.t'", "'{id}.{id}.t', '{id}q.{id}.q'"))
+    with case("verify.from_mysql_under_writers", p):
+        my_under_writers(p)
+    p.close()
+
+
+def my_under_writers(p):
+    c = mysql.connect(p.root)
+    mysql.run(c, f"grant process on *.* to '{os.environ[p.server.upper() + '_USER']}'@'%'")  # polls ask who is open
+    c.close()
+    p.sql("create table t (a int, b bigint, v varchar(20), at datetime(6), primary key (a, b));\n"
+          "create table q (a int primary key, v varchar(20), changed timestamp(6) not null default current_timestamp(6) on update current_timestamp(6), index (changed))")
+    p.sql("insert into t select seq mod 5, seq, seq, now(6) from seq_1_to_2000;\ninsert into q (a, v) select seq, seq from seq_1_to_200")
+    out = os.path.join(p.dir, "out.db")
+    table = f"src/{p.id}.t"
+
+    def at(text):
+        c = sqlite3.connect(out, timeout=30)
+        with c:
+            got = c.execute(text).fetchall()
+        c.close()
+        return got
+
+    def there():
+        try:
+            return at("select (select count(*) from t), (select count(*) from q)") == [(2000, 200)]
+        except sqlite3.OperationalError:
+            return False
+    p.start()
+    eventually("all rows", there, 60)
+    stop, wrote = threading.Event(), [0]
+
+    def write():
+        rng, c = random.Random(3), mysql.connect(p.root, database=p.id)
+        while not stop.is_set():
+            i = rng.randrange(1, 1500)
+            mysql.run(c, rng.choice(["update t set v = 'x' where b = %s", "update t set v = 'y' where b = %s", "delete from t where b = %s"]), (i,))
+            wrote[0] += 1
+        c.close()
+    w = threading.Thread(target=write)
+    w.start()
+
+    def verify(*words, code):
+        got, text, err = p.verb("verify", *words, "--json", "--load", "100", timeout=200)
+        answer = json.loads(text)
+        assert got == code, (got, answer["error"] or answer["result"]["rows"][:5], err[-300:])
+        return answer["result"]
+    try:
+        for mode in MODES:
+            r = verify(table, *mode, code=0)
+            assert (r["by"], r["differences"], r["unsettled"]) == ("a", 0, 0), r
+        at("update t set at = '2000-01-01 00:00:00' where b = 1900")
+        at("delete from t where b = 1901")
+        r = verify(table, code=4)
+        assert sorted((x["key"]["b"], x["what"]) for x in r["rows"]) == [("1900", "changed"), ("1901", "missing")], r["rows"]
+    finally:
+        stop.set()
+        w.join()
+    assert wrote[0] > 100, wrote
+    p.sql("delete from q where a = 7;\nupdate q set v = 'new' where a = 8")
+    at("update q set v = 'wrong' where a = 9")
+    r = verify(f"poll/{p.id}.q", code=4)
+    # A poll never sees a delete: that row is still there, and said to be.
+    assert sorted((x["key"]["a"], x["what"], *x["columns"]) for x in r["rows"]) == [("7", "extra"), ("9", "changed", "v")], r["rows"]
+    assert r["position"] is None and r["unsettled"] == 0, r
+
+
+from_mysql_under_writers.name = "from_mysql_under_writers"
+cases.append(from_mysql_under_writers)
 
 
 @scenario()

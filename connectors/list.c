@@ -13,6 +13,9 @@ extern const fr_sink_ops fr_mysql_sink, fr_mariadb_sink;
 #ifdef FR_WITH_SQLITE
 extern const fr_sink_ops fr_sqlite_sink;
 #endif
+#ifdef FR_WITH_CLICKHOUSE
+extern const fr_sink_ops fr_clickhouse_sink;
+#endif
 #ifdef FR_WITH_ODBC
 extern const fr_source_ops fr_odbc_source;
 #endif
@@ -48,6 +51,9 @@ static const fr_sink_ops *const sinks[] = {
 #endif
 #ifdef FR_WITH_SQLITE
     &fr_sqlite_sink,
+#endif
+#ifdef FR_WITH_CLICKHOUSE
+    &fr_clickhouse_sink,
 #endif
     NULL,
 };

@@ -5,7 +5,7 @@
 # build: what the compiler needs.  test: build, and the servers and tools of the tests.  demo: build,
 # and the servers of the demo.  all (default): everything.  NAME is one part: librdkafka kafka
 # kafka-tools registry python archives postgres-10 ... postgres-18 mysql mysql55 mariadb105
-# mariadb118.
+# mariadb118 clickhouse.
 #
 # Debian packages come from apt-get (as root, or by sudo) and only when one is missing. All else is
 # kept by version in ${FRESHET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freshet}: complete or absent,
@@ -102,6 +102,7 @@ folder() { # NAME: its folder in the cache
     mysql55) echo "$cache/mysql-$MYSQL_55" ;;
     mariadb105) echo "$cache/mariadb-$MARIADB_105" ;;
     mariadb118) echo "$cache/mariadb-$MARIADB_118" ;;
+    clickhouse) echo "$cache/clickhouse-$CLICKHOUSE" ;;
     *) die "unknown part '$1'" "scripts/deps.sh build|test|demo|all, or a part: see the head of the script" ;;
     esac
 }
@@ -156,6 +157,7 @@ remedy() {
     librdkafka) echo "needs Debian's mirror (the source of $LIBRDKAFKA_SUITE); or install librdkafka-dev >= $LIBRDKAFKA yourself" ;;
     python) echo "needs PyPI; behind a proxy set PIP_INDEX_URL or HTTPS_PROXY" ;;
     package-index | mysql | mariadb1*) echo "needs Debian's mirror, as named in /etc/apt" ;;
+    clickhouse) echo "needs npm (Debian's package npm) and its registry, a C compiler, and an x86-64" ;;
     archives) echo "try: tests/stack/stack run kafka registry -- true, and see what it says" ;;
     *) echo "needs Maven Central; behind a proxy set a mirror in ~/.m2/settings.xml" ;;
     esac
@@ -419,6 +421,19 @@ make_mariadb() { # TMP mariadb105|mariadb118 FINAL
         --innodb-log-file-size=8M --datadir="$1/template" --bootstrap
 }
 
+# ClickHouse itself makes no package for npm: this one is of its embedded form, which has the server's
+# listeners. A small program around the library is the server.
+make_clickhouse() { # TMP
+    [ "$(uname -m)" = x86_64 ]
+    cd "$1"
+    local package=@chdb/lib-linux-x64-gnu
+    npm pack -s --cache "$1/npm" "$package@$CLICKHOUSE"
+    tar xzf ./*.tgz --strip-components=1 package/libchdb.so
+    rm -rf ./*.tgz npm
+    cc -O1 -o chserve "$stack/chserve.c" -L. -lchdb "-Wl,-rpath,\$ORIGIN"
+    ./chserve --query "SELECT version()"
+}
+
 # --- what was asked for --------------------------------------------------------------------------
 
 # Another suite's mirror may be gone for a while: then what needs a MySQL server is skipped by name.
@@ -430,6 +445,10 @@ with_mysql() {
         [ "${DEMO:-}" != mysql ] || [ "${p#mysql}" != "$p" ] || continue
         "$root/scripts/deps.sh" "$p" || say "without $p: its tests, and its part of the demo, are going to be skipped"
     done
+}
+
+with_clickhouse() {
+    "$root/scripts/deps.sh" clickhouse || say "without clickhouse: its tests are going to be skipped"
 }
 
 # shellcheck disable=SC2086
@@ -448,6 +467,7 @@ set_of() {
         packages $build_packages $test_packages
         for p in librdkafka kafka registry archives python; do part $p; done
         with_mysql
+        with_clickhouse
         [ "$1" = test ] || part package-index
         ;;
     *)

@@ -26,6 +26,7 @@ typedef struct fr_sink_ops {
     const char *name, *type, *summary; /* "postgres-sink", "postgres" */
     const fr_option *options;          /* keys below sinks.<k>. */
     size_t config_size;
+    int64_t batch_rows; /* write.batch where nothing is said; 0: what the option table says */
 
     fr_rc (*open)(const fr_sink_settings *settings, fr_sink **out, fr_err *err);
     fr_rc (*check)(const fr_sink_settings *settings, fr_findings *out, fr_err *err);

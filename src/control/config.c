@@ -412,6 +412,8 @@ static void read_sink(fr_loader *l, const fr_member *m, size_t index)
     void *own = fr_arena_alloc(l->a, ops == NULL ? 1 : ops->config_size);
     fr_scope_part(l, scope, ops == NULL ? no_options : ops->options, own);
     fr_scope_part(l, scope, fr_section_find("sink")->options, s);
+    if (ops != NULL && ops->batch_rows > 0)
+        s->batch_rows = ops->batch_rows;
     s->pipeline = c->name;
     s->name = fr_arena_cstr(l->a, m->key);
     s->place = fr_place_text(l->a, m->place);

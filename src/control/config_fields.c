@@ -448,7 +448,7 @@ static const fr_option sink_options[] = {
         CHOICES("block", "apply", "ignore"),
         "What op t does: block (an error, errors.mode decides), apply (empty the target), ignore."),
     INT("write.batch", AT(fr_sink_settings, batch_rows), "1000", 1, 10000000,
-        "Rows of one target transaction."),
+        "Rows of one target transaction; clickhouse: 50000 if not set."),
     TIME("write.every", AT(fr_sink_settings, every_us), "1s", MS, HOUR, "Or earlier."),
     INT("write.parallel", AT(fr_sink_settings, parallel), "1", 1, 100,
         "Connections; partitions are shared among them."),

@@ -715,6 +715,60 @@ class Registry(Java):
         return {"REGISTRY_URL": self.url()}
 
 
+class ClickHouse(Server):
+    """A server of one process. Users: default without a password, from this machine; and CLICKHOUSE_USER."""
+    port_names = ("PORT", "TCP")
+    user, password, database = "freshet", "freshet-secret", "shop"
+    config = """<clickhouse>
+  <user_directories><users_xml><path>%(dir)s/users.xml</path></users_xml></user_directories>
+</clickhouse>
+"""
+    users = """<clickhouse>
+  <profiles><default/></profiles><quotas><default/></quotas>
+  <users>
+    <default><password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile>
+      <quota>default</quota><access_management>1</access_management></default>
+    <%(user)s><password>%(password)s</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile>
+      <quota>default</quota></%(user)s>
+    <reader><password>%(password)s</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile>
+      <quota>default</quota><grants><query>GRANT SELECT ON *.*</query></grants></reader>
+  </users>
+</clickhouse>
+"""
+    # The last statement never ends, and so keeps the process alive.
+    serve = ("SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; SELECT sleepEachRow(3) FROM system.numbers SETTINGS "
+             "max_block_size = 1, function_sleep_max_microseconds_per_block = 0 FORMAT Null")
+
+    def prepare(self):
+        self.home = cached("clickhouse-" + VERSION["CLICKHOUSE"], "ClickHouse", "scripts/deps.sh clickhouse")
+        os.makedirs(os.path.join(self.dir, "data"), exist_ok=True)
+        values = {"dir": self.dir, "user": self.user, "password": self.password}
+        for name, text in (("config.xml", self.config), ("users.xml", self.users)):
+            with open(os.path.join(self.dir, name), "w") as f:
+                f.write(text % values)
+        yield
+
+    def launch(self):
+        return self.spawn([os.path.join(self.home, "chserve"), "--config-file=" + os.path.join(self.dir, "config.xml"),
+                           "--path=" + os.path.join(self.dir, "data"), "--listen_host=" + LOOPBACK,
+                           "--http_port=%d" % self.port(), "--tcp_port=%d" % self.port("TCP"),
+                           "--query=" + self.serve], cwd=self.dir)
+
+    def url(self):
+        return "http://%s:%d/" % (LOOPBACK, self.port())
+
+    def answers(self):
+        return http("GET", self.url() + "ping", seconds=2) == b"Ok.\n"
+
+    def first(self):
+        http("POST", self.url() + "?query=CREATE%20DATABASE%20" + self.database)
+        yield
+
+    def env(self):
+        return {"CLICKHOUSE_DSN": "clickhouse://%s:%d/%s" % (LOOPBACK, self.port(), self.database),
+                "CLICKHOUSE_URL": self.url(), "CLICKHOUSE_USER": self.user, "CLICKHOUSE_PASSWORD": self.password}
+
+
 def kind_of(name):
     """The class and the processes of a server that was asked for."""
     if re.fullmatch(r"pg|pg2|pg1[0-8]", name):
@@ -722,7 +776,8 @@ def kind_of(name):
     if re.fullmatch(r"(mariadb|mysql)2?|(mariadb105|mariadb118|mysql55)(_2)?", name):
         return MySql, [name]
     known = {"pg-tls": PostgresTls, "kafka": Kafka, "kafka3": KafkaOfThree,
-             "kafka-secure": KafkaSecure, "registry": Registry}
+             "kafka-secure": KafkaSecure, "registry": Registry,
+             "clickhouse": ClickHouse}
     if name not in known:
         raise Failed("unknown server '%s': one of pg pg2 pg10 ... pg18 mariadb mariadb2 mariadb105 mariadb118 mysql "
                      "mysql2 mysql55 %s" % (name, " ".join(known)))

@@ -7,6 +7,9 @@
 #include "connectors/sqlite/sq_sink_value.h"
 #include "connectors/sqlite/sq_types.h"
 #endif
+#ifdef FR_WITH_CLICKHOUSE
+#include "connectors/clickhouse/ch_type.h"
+#endif
 #ifdef FR_WITH_ODBC
 #include "connectors/odbc/odbc_types.h"
 #endif
@@ -22,6 +25,9 @@ int main(void)
 #ifdef FR_WITH_SQLITE
     fr_sq_types_docs(&out);
     fr_sq_sink_types_docs(&out);
+#endif
+#ifdef FR_WITH_CLICKHOUSE
+    fr_ch_sink_types_docs(&out);
 #endif
 #ifdef FR_WITH_ODBC
     fr_odbc_types_docs(&out);

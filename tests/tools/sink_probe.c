@@ -7,7 +7,9 @@
  *   {"do":"prepare","sink":"a","table":"t","create":true,"plan_only":false}
  *   {"do":"claim","sink":"a","offsets":[["topic",0],...]}
  *   {"do":"apply","sink":"a","events":[["c","t",{row}],["u","t",{after},{before}],["d","t",{key}],
- *       ["t","t"],["TABLE","t"],...],"from":0,"position":[epoch,lsn]}  a row may hold "$at":[e,l,o]
+ *       ["t","t"],["TABLE","t"],...],"from":0,"position":[epoch,lsn]}  a row may hold "$at":[e,l,o];
+ *       "offset":n is that of the first event (else they count on), "partition" theirs, and the answer's
+ *       "next" the offset after the last
  *   {"do":"commit","sink":"a","offsets":[["topic",0,17],...]}
  *   rollback, close, status, check, park and unpark (topic, key), parked (topic), interrupt_in (ms)
  *
@@ -34,6 +36,7 @@ typedef struct opened {
 typedef struct probe {
     fr_map *sinks, *tables;
     int64_t offset; /* of the next event */
+    int32_t partition;
 } probe;
 
 static fr_str text_of(const json_t *j)
@@ -191,7 +194,7 @@ static void event_of(probe *p, fr_batch *b, const json_t *j, const json_t *posit
     size_t ordinal = b->count;
     fr_event *e = fr_batch_add(b, op, t);
     e->topic = FR_STR("topic");
-    e->partition = 0;
+    e->partition = p->partition;
     e->offset = p->offset++;
     if (json_is_array(position)) {
         e->position.epoch = (uint32_t)json_integer_value(json_array_get(position, 0));
@@ -310,12 +313,15 @@ static json_t *do_apply(probe *p, fr_sink *s, const json_t *c)
     const json_t *list = json_object_get(c, "events"), *j;
     size_t i, applied = 0;
     fr_batch *b = fr_batch_new(1000000, (size_t)1 << 30);
+    p->offset = num(c, "offset", p->offset);
+    p->partition = (int32_t)num(c, "partition", 0);
     json_array_foreach(list, i, j) event_of(p, b, j, json_object_get(c, "position"));
     size_t from = (size_t)num(c, "from", 0);
     int64_t began = fr_now_us();
     fr_rc rc = s->ops->apply(s, b, from, b->count, &applied, &err);
     json_t *a = answer(rc, &err);
     json_object_set_new(a, "applied", json_integer((json_int_t)applied));
+    json_object_set_new(a, "next", json_integer(p->offset));
     json_object_set_new(a, "us", json_integer(fr_now_us() - began));
     fr_batch_free(b);
     return a;
@@ -442,7 +448,7 @@ static void table_release(void *value)
 
 int main(void)
 {
-    probe p = {fr_map_new(), fr_map_new(), 0};
+    probe p = {fr_map_new(), fr_map_new(), 0, 0};
     char *line = NULL;
     size_t cap = 0;
     ssize_t len;

@@ -1,0 +1,58 @@
+/* ClickHouse by its HTTP interface (https://clickhouse.com/docs/interfaces/http): one statement a
+ * request, over a connection that is kept. A reply is believed only when it is whole, its status is
+ * 200, it says that it is ClickHouse's, and neither its header nor its end holds an exception. One
+ * thread at a time, but for fr_ch_interrupt. */
+#ifndef FR_CLICKHOUSE_CH_HTTP_H
+#define FR_CLICKHOUSE_CH_HTTP_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+typedef struct fr_ch fr_ch;
+
+typedef struct fr_ch_server { /* borrowed by fr_ch_open only */
+    const char *dsn, *password;
+    bool insecure;
+} fr_ch_server;
+
+/* Checks the settings; no server is asked yet. CONFIG (ch.dsn, ch.dsn_password, ch.tls). */
+fr_rc fr_ch_open(const fr_ch_server *server, fr_ch **out, fr_err *err);
+void fr_ch_close(fr_ch *ch);                 /* NULL is fine */
+const char *fr_ch_database(const fr_ch *ch); /* where names without a space are */
+const char *fr_ch_user(const fr_ch *ch);
+
+enum { FR_CH_PARAMS = 4 };
+typedef struct fr_ch_call {
+    const char *doing; /* for errors: "read the target" */
+    fr_str sql;
+    struct {
+        const char *name; /* "p": {p:String} in the statement */
+        fr_str value;
+    } params[FR_CH_PARAMS]; /* until the first whose name is NULL */
+    fr_str body;            /* rows after INSERT ... FORMAT RowBinary; ptr NULL: none */
+    fr_str token;           /* insert_deduplication_token; empty: none */
+    bool no_database;       /* the dsn's may not be there yet */
+} fr_ch_call;
+
+/* Runs one statement. reply (may be NULL): the answer's bytes are appended. A body is sent as it
+ * is, in one block, waited for (no async_insert) and deduplicated by its token. Errors: AUTH
+ * (ch.auth, sink.grants), CONFIG (ch.database, ch.statement, ch.tls), BUSY (ch.busy, sink.altered),
+ * CONNECT (ch.connect, ch.reply), DATA (sink.check), CANCELLED. The server's words are shown where
+ * no rows were sent; else they may hold values (S08), and only its number and name are. */
+fr_rc fr_ch_ask(fr_ch *ch, const fr_ch_call *call, fr_buf *reply, fr_err *err);
+/* What ClickHouse's error numbers are to us; *code: ours. */
+fr_err_kind fr_ch_error_kind(int number, bool rows, const char **code);
+/* From any thread: what runs ends soon, with CANCELLED, and so does all that follows. */
+void fr_ch_interrupt(fr_ch *ch);
+/* More settings of inserts with a token, as "&name=value"; the text is copied. */
+void fr_ch_also(fr_ch *ch, const char *settings);
+
+/* Spelling (S02): always quoted, `a\`b`; for a name that fr_ch_name_check let pass. */
+fr_str fr_ch_ident(fr_arena *a, fr_str name);
+/* A literal, '...'. */
+fr_str fr_ch_literal(fr_arena *a, fr_str text);
+/* The number of LEB128 that RowBinary puts in front of strings and arrays. */
+void fr_ch_put_length(fr_buf *out, uint64_t n);
+void fr_ch_put_string(fr_buf *out, fr_str s);
+
+#endif

@@ -1,0 +1,208 @@
+/* Events in order, to rows that wait for the commit. */
+#include "base/failpoint.h"
+#include "clickhouse/ch_sink.h"
+#include "clickhouse/ch_value.h"
+
+/* ---- rows ---- */
+
+/* Big-endian bytes, as ClickHouse's UInt128. */
+static void put_position(fr_buf *out, const fr_event *e)
+{
+    uint8_t position[FR_TARGET_POSITION_SIZE];
+    fr_target_position(position, e);
+    for (size_t i = sizeof(position); i-- > 0;)
+        fr_buf_u8(out, position[i]);
+}
+
+/* The same bytes, in hex. */
+static void put_position_text(fr_buf *out, const fr_event *e)
+{
+    fr_buf bytes = {0};
+    put_position(&bytes, e);
+    for (size_t i = 0; i < bytes.len; i++)
+        fr_buf_printf(out, "%02x", bytes.ptr[i]);
+    fr_buf_free(&bytes);
+}
+
+static fr_rc put_value(fr_buf *out, const fr_ch_sink_table *t, const fr_ch_field *f,
+                       const fr_value *v, fr_err *err)
+{
+    if (fr_ch_put_value(out, &f->type, &t->table->columns[f->column], v, err) == FR_OK)
+        return FR_OK;
+    return fr_fail_in(err, "%.*s", FR_ARG(t->qualified));
+}
+
+static fr_rc put_key(fr_buf *out, const fr_ch_sink_table *t, const fr_row *row, fr_err *err)
+{
+    for (size_t i = 0; i < t->key_count; i++) {
+        const fr_ch_field *f = &t->fields[i];
+        const fr_value *v = &row->values[f->column];
+        if (v->kind == FR_NULL || v->kind == FR_ABSENT)
+            return fr_target_bad_key(err, t->qualified, f->ident, v);
+        FR_TRY(put_value(out, t, f, v, err));
+    }
+    return FR_OK;
+}
+
+/* ClickHouse replaces rows as a whole: there is nothing to leave as it is. */
+static fr_rc absent(const fr_ch_sink_table *t, const fr_ch_field *f, fr_err *err)
+{
+    fr_fail(err, FR_ERR_DATA, "%.*s: the message does not have the value of %.*s",
+            FR_ARG(t->qualified), FR_ARG(f->ident));
+    fr_fail_code(err, "sink.absent");
+    return fr_fail_hint(err, "let the source log whole rows (PostgreSQL: ALTER TABLE .. REPLICA "
+                             "IDENTITY FULL; MySQL: binlog_row_image=FULL)");
+}
+
+static fr_rc put_rest(fr_buf *out, const fr_ch_sink_table *t, const fr_row *row, fr_err *err)
+{
+    for (size_t i = t->key_count; i < t->field_count; i++) {
+        const fr_ch_field *f = &t->fields[i];
+        const fr_value *v = &row->values[f->column];
+        if (v->kind == FR_ABSENT && !t->append)
+            return absent(t, f, err);
+        FR_TRY(put_value(out, t, f, v, err));
+    }
+    return FR_OK;
+}
+
+/* A row that only says that its key is gone; what is known of it keeps it in its partition. */
+static void put_gone(fr_buf *out, const fr_ch_sink_table *t, const fr_row *row)
+{
+    fr_err ignored;
+    for (size_t i = t->key_count; i < t->field_count; i++) {
+        const fr_ch_field *f = &t->fields[i];
+        size_t len = out->len;
+        if (row->values[f->column].kind == FR_ABSENT ||
+            fr_ch_put_value(out, &f->type, &t->table->columns[f->column], &row->values[f->column],
+                            &ignored) == FR_FAIL) {
+            out->len = len;
+            fr_ch_put_nothing(out, &f->type);
+        }
+    }
+}
+
+static fr_rc put_row(fr_ch_sink *s, fr_buf *out, const fr_ch_sink_table *t, const fr_event *e,
+                     const fr_row *row, bool deleted, fr_err *err)
+{
+    if (row->count != t->table->column_count)
+        return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
+    FR_TRY(put_key(out, t, row, err));
+    if (deleted && s->settings->deletes == FR_TARGET_HARD)
+        put_gone(out, t, row);
+    else
+        FR_TRY(put_rest(out, t, row, err));
+    if (t->positioned)
+        put_position(out, e);
+    if (t->marked)
+        fr_buf_u8(out, deleted);
+    return FR_OK;
+}
+
+static fr_rc add_row(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t, const fr_event *e,
+                     const fr_row *row, bool deleted, fr_err *err)
+{
+    if (put_row(s, &l->bytes, t, e, row, deleted, err) == FR_FAIL) {
+        fr_ch_lane_undo(l);
+        return FR_FAIL;
+    }
+    fr_ch_lane_add(l, e->offset, t, false);
+    return FR_OK;
+}
+
+/* ---- events ---- */
+
+static fr_rc add_delete(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t, const fr_event *e,
+                        fr_err *err)
+{
+    if (s->settings->deletes == FR_TARGET_IGNORE_DELETES)
+        return FR_OK;
+    if (t->append && s->settings->deletes == FR_TARGET_HARD)
+        return fr_target_no_delete(err, t->qualified);
+    return add_row(s, l, t, e, &e->before, true, err);
+}
+
+static fr_rc add_truncate(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t,
+                          const fr_event *e, fr_err *err)
+{
+    if (s->settings->truncate == FR_TRUNCATE_IGNORE)
+        return FR_OK;
+    if (s->settings->truncate == FR_TRUNCATE_BLOCK)
+        return fr_target_truncated(err, t->qualified);
+    if (e->position.lsn != 0 || e->position.epoch != 0)
+        put_position_text(&l->bytes, e);
+    fr_ch_lane_add(l, e->offset, t, true);
+    return FR_OK;
+}
+
+static fr_rc add_update(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t, const fr_event *e,
+                        fr_err *err)
+{
+    if (!t->append && fr_target_key_changed(e))
+        FR_TRY(add_delete(s, l, t, e, err));
+    return add_row(s, l, t, e, &e->after, false, err);
+}
+
+static fr_rc lane_of(fr_ch_sink *s, const fr_event *e, fr_ch_lane **out, fr_err *err)
+{
+    *out = fr_ch_lane_find(s, e->topic, e->partition);
+    if (*out != NULL)
+        return FR_OK;
+    return fr_fail(err, FR_ERR_BUG, "an event of %.*s[%d], which was not claimed", FR_ARG(e->topic),
+                   e->partition);
+}
+
+static fr_rc add_event(fr_ch_sink *s, const fr_event *e, fr_err *err)
+{
+    fr_ch_sink_table *t = NULL;
+    fr_ch_lane *l = NULL;
+    if (!fr_target_has_table(e->op))
+        return FR_OK;
+    FR_TRY(fr_ch_sink_table_of(s, e->table, &t, err));
+    if (e->bad.len > 0)
+        return fr_target_bad_row(err, t->qualified, e->bad, "");
+    if (e->op == FR_OP_TABLE)
+        return FR_OK;
+    FR_TRY(lane_of(s, e, &l, err));
+    if (e->txn != NULL && e->txn->commit_us > s->commit_us)
+        s->commit_us = e->txn->commit_us;
+    switch (e->op) {
+    case FR_OP_DELETE:
+        return add_delete(s, l, t, e, err);
+    case FR_OP_TRUNCATE:
+        return add_truncate(s, l, t, e, err);
+    case FR_OP_UPDATE:
+        return add_update(s, l, t, e, err);
+    default:
+        return add_row(s, l, t, e, &e->after, false, err);
+    }
+}
+
+static fr_rc add_events(fr_ch_sink *s, const fr_batch *batch, size_t from, size_t to, size_t *at,
+                        fr_err *err)
+{
+    *at = to; /* what fails before the first event is of none */
+    if (s->lost)
+        return fr_fail(err, FR_ERR_CONNECT,
+                       "the last commit failed: its partitions have to be claimed again");
+    if (FR_FAILPOINT("sink_before_begin"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint sink_before_begin");
+    for (*at = from; *at < to; (*at)++)
+        FR_TRY(add_event(s, &batch->events[*at], err));
+    if (FR_FAILPOINT("sink_after_rows"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint sink_after_rows");
+    return FR_OK;
+}
+
+fr_rc fr_ch_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
+                       size_t *applied, fr_err *err)
+{
+    fr_ch_sink *s = (fr_ch_sink *)base;
+    size_t at = from;
+    fr_rc rc = add_events(s, batch, from, to, &at, err);
+    *applied = rc == FR_FAIL && fr_target_of_table(err) ? at : to;
+    if (rc == FR_OK)
+        return FR_OK;
+    fr_ch_lanes_roll_back(s);
+    return fr_ch_sink_failed(s, err);
+}

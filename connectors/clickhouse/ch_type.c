@@ -240,7 +240,7 @@ bool fr_ch_widens(const fr_ch_type *from, const fr_ch_type *to)
         return from->base == FR_CH_FLOAT32 || (number && from->size <= 4);
     case FR_CH_DECIMAL:
         if (number)
-            return to->precision - to->scale >= int_digits(from);
+            return from->size <= 8 && to->precision - to->scale >= int_digits(from);
         return from->base == FR_CH_DECIMAL && to->scale >= from->scale &&
                to->precision - to->scale >= from->precision - from->scale;
     case FR_CH_STRING:

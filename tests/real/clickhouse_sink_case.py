@@ -121,8 +121,8 @@ class Proxy:
     it goes through; "cut before": it does not arrive; "cut after": it arrives and its reply is lost; bytes: this is
     the reply, and the server is not asked."""
 
-    def __init__(self, port, handle):
-        self.target, self.handle, self.closed = port, handle, False
+    def __init__(self, port, handle=lambda request: None, tls=None):
+        self.target, self.handle, self.tls = port, handle, tls
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -155,7 +155,7 @@ class Proxy:
 
     def serve(self, s):
         try:
-            with s:
+            with self.tls.wrap_socket(s, server_side=True) if self.tls else s as s:
                 while True:
                     request = self.message(s)
                     if not request:

@@ -746,7 +746,7 @@ class ClickHouse(Server):
         for name, text in (("config.xml", self.config), ("users.xml", self.users)):
             with open(os.path.join(self.dir, name), "w") as f:
                 f.write(text % values)
-        yield
+        yield from self.stack.certificates(self)    # of proxies: the server itself has no TLS here
 
     def launch(self):
         return self.spawn([os.path.join(self.home, "chserve"), "--config-file=" + os.path.join(self.dir, "config.xml"),
@@ -766,7 +766,8 @@ class ClickHouse(Server):
 
     def env(self):
         return {"CLICKHOUSE_DSN": "clickhouse://%s:%d/%s" % (LOOPBACK, self.port(), self.database),
-                "CLICKHOUSE_URL": self.url(), "CLICKHOUSE_USER": self.user, "CLICKHOUSE_PASSWORD": self.password}
+                "CLICKHOUSE_URL": self.url(), "CLICKHOUSE_USER": self.user, "CLICKHOUSE_PASSWORD": self.password,
+                **self.stack.tls_env()}
 
 
 def kind_of(name):

@@ -96,7 +96,8 @@ static json_t *do_table(probe *p, const json_t *c)
         columns[i].precision = (int16_t)num(column, "precision", 0);
         columns[i].scale = (int16_t)num(column, "scale", 0);
         columns[i].native_type = fr_cstr(str(column, "native", ""));
-        columns[i].nullable = columns[i].key_ordinal == 0;
+        columns[i].nullable = columns[i].key_ordinal == 0 &&
+                              !json_is_false(json_object_get(column, "nullable"));
     }
     fr_table like = {.space = fr_cstr(str(c, "space", "")),
                      .name = text_of(json_object_get(c, "name")),

@@ -432,7 +432,7 @@ static fr_rc fail_exception(fr_ch *ch, const fr_ch_call *call, fr_err *err)
     fr_str text = fr_buf_view(&ch->body);
     fr_buf shown = {0};
     fr_err_kind kind = fr_ch_error_kind(ch->exception, rows, &code);
-    if (rows)
+    if (rows && kind != FR_ERR_AUTH)
         fr_buf_str(&shown, name_in(text));
     else
         fr_buf_shown(&shown, (fr_str){text.ptr, text.len > 500 ? 500 : text.len});

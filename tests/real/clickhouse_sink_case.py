@@ -165,7 +165,7 @@ class Proxy:
                         return
                     if isinstance(what, bytes):
                         s.sendall(what)
-                        continue
+                        return
                     with socket.create_connection(("127.0.0.1", self.target)) as t:
                         t.sendall(request)
                         reply = self.message(t)

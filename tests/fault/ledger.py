@@ -20,13 +20,14 @@ import psycopg2
 import pymysql
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import clickhouse  # noqa: E402
 import harness  # noqa: E402
 import mysql  # noqa: E402
 from harness import Registry, read_topics  # noqa: E402
 
 TABLES = ["t1", "t2", "t3", "t4"]
 COLUMNS = ("id", "writer", "seq", "ver", "payload", "big")  # tests may add others
-DatabaseError = (psycopg2.Error, pymysql.Error)
+DatabaseError = (psycopg2.Error, pymysql.Error, clickhouse.Error)
 ConnectionLost = (psycopg2.OperationalError, psycopg2.InterfaceError, pymysql.OperationalError,
                   pymysql.InterfaceError)
 
@@ -36,9 +37,11 @@ def is_mysql(dsn):
 
 
 def connect(dsn, autocommit=True, **more):
-    """Source and target may be of either family."""
+    """Source and target may be of either family; the target a ClickHouse, too."""
     if is_mysql(dsn):
         return mysql.connect(dsn, autocommit=autocommit, **more)
+    if clickhouse.is_clickhouse(dsn):
+        return clickhouse.Connection(dsn)
     c = harness.connect(dsn, **more)
     c.autocommit = autocommit
     return c

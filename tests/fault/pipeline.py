@@ -107,7 +107,7 @@ class Run:
                              registry=os.environ["REGISTRY_URL"], source_block=source,
                              space="public" if server == "pg" else self.id,
                              target=via(self.target, target_port), prefix=self.id, dir=self.dir,
-                             target_type="mysql" if ledger.is_mysql(self.target) else "postgres",
+                             target_type=self.target_type(),
                              max_events=max_events, timeout=timeout)
         head, rest = text.split("sources:\n")
         source, sink = rest.split("sinks:\n")
@@ -120,6 +120,11 @@ class Run:
         self.env = env or {}
         self.others = False  # the source has rows of others in the workload's transactions
         self.ended = {}  # exit code -> how often the daemon ended by itself
+
+    def target_type(self):
+        if ledger.clickhouse.is_clickhouse(self.target):
+            return "clickhouse"
+        return "mysql" if ledger.is_mysql(self.target) else "postgres"
 
     def source_block(self, port):
         if self.server == "pg":
@@ -252,7 +257,9 @@ class Run:
                 process.wait()
         for dsn, database in zip(self.admin, (self.source, self.target)):
             try:
-                if ledger.is_mysql(dsn):
+                if ledger.clickhouse.is_clickhouse(dsn):
+                    ledger.connect(dsn).execute(f"drop database {self.id}")
+                elif ledger.is_mysql(dsn):
                     with contextlib.closing(ledger.connect(dsn)) as c:
                         ledger.mysql.run(c, f"drop database {self.id}")
                 else:

@@ -25,6 +25,7 @@ ONCE = {"kafka_init"}  # in a start
 NOT_PLACES = {"r1", "r6", "r12", "pg.slot_wait", "capture_short_slices", "capture_look_often", "capture_no_beside", "capture_throttle_leaves"}  # switches, not places to die at
 # Of tables that are polled; killed at by tests/real/outbox_poll_test.py and compare_test.py.
 OF_POLLS = ("drain_", "compare_")
+OF_CLICKHOUSE = ("ch_",)  # killed at by tests/real/clickhouse_sink_test.py
 
 
 def scenario_kill(args):
@@ -33,9 +34,9 @@ def scenario_kill(args):
     return kills(args, "pg")
 
 
-def kills(args, server):
+def kills(args, server, **more):
     at_work = 0
-    with fault_run(args, server=server) as (r, w):
+    with fault_run(args, server=server, **more) as (r, w):
         r.start()
         for n in range(args.kills):
             if n % 3 == 0:
@@ -77,6 +78,11 @@ def scenario_mysql55_kill(args):
     return kills(args, "mysql55")
 
 
+def scenario_clickhouse_kill(args):
+    """kill, with ClickHouse as the target."""
+    return kills(args, "pg", target="clickhouse")
+
+
 def within(seconds, probe):
     """Whether it came true in that time."""
     deadline = time.time() + seconds
@@ -95,7 +101,7 @@ def failpoints():
                 if f.endswith(".c"):
                     with open(os.path.join(base, f), encoding="utf-8") as text:
                         names |= {part.split('"')[0] for part in text.read().split('FR_FAILPOINT("')[1:]}
-    return {n for n in names - NOT_PLACES if not n.startswith(OF_POLLS)}
+    return {n for n in names - NOT_PLACES if not n.startswith(OF_POLLS + OF_CLICKHOUSE)}
 
 
 def die_at(r, failpoint, seconds, hit, missed):
@@ -170,6 +176,11 @@ def scenario_mariadb_target_kill(args):
 def scenario_mysql_target_kill(args):
     """The same, with MySQL as the target."""
     return server_kills(args, "mysql", target="mysql")
+
+
+def scenario_clickhouse_target_kill(args):
+    """The same, with ClickHouse as the target: it knows its offsets and tokens after a SIGKILL."""
+    return server_kills(args, "clickhouse", target="clickhouse")
 
 
 def scenario_kafka_kill(args):

@@ -3,41 +3,17 @@ by HTTP (FORMAT JSONCompactEachRow) by Python alone. The vocabulary is that of m
 
 Every test has a database of its own. Offsets are those of the events: c.apply counts on, c.commit() commits all
 that was applied."""
-import json
 import os
-import shlex
 import socket
-import subprocess
+import subprocess  # noqa: F401: the tests'
 import sys
 import threading
 import traceback
-import urllib.error
 import urllib.parse
-import urllib.request
 
 import mysql_sink_case as base
 from mysql_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
-
-STACK = os.path.join(ROOT, "tests", "stack", "stack")
-
-
-def ask(url, sql, params=None, body=None, user=None, password=None, **settings):
-    """One statement; the reply's bytes."""
-    q = dict(settings, wait_end_of_query=1, async_insert=0)
-    q.update({"param_" + k: v for k, v in (params or {}).items()})
-    if body is not None:
-        q["query"], sql = sql, body
-    request = urllib.request.Request(url + "?" + urllib.parse.urlencode(q), sql if isinstance(sql, bytes) else sql.encode())
-    if user:
-        request.add_header("X-ClickHouse-User", user)
-        request.add_header("X-ClickHouse-Key", password)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=60) as r:
-            return r.read()
-    except urllib.error.HTTPError as e:
-        raise AssertionError("%s: %s" % (sql[:200], e.read().decode(errors="replace")[:500])) from None
-
+from clickhouse import STACK, Error, add_server, ask, rows  # noqa: F401: of tests/lib
 
 class Case(base.Case):
     def __init__(self, name, failpoint=None):
@@ -50,11 +26,7 @@ class Case(base.Case):
 
     def q(self, sql, **settings):
         """Rows of a SELECT; None of others."""
-        select = sql.lstrip().upper().startswith(("SELECT", "WITH", "DESC", "SHOW"))
-        out = ask(self.url, sql + (" FORMAT JSONCompactEachRow" if select else ""), database=self.name,
-                  output_format_json_quote_64bit_integers=0, output_format_json_quote_denormals=1,
-                  output_format_decimal_trailing_zeros=1, **settings)
-        return [tuple(json.loads(line)) for line in out.decode(errors="surrogateescape").splitlines()] if select else None
+        return rows(self.url, sql, database=self.name, **settings)
 
     def there(self, table):
         return bool(self.q("SELECT 1 FROM system.tables WHERE database = '%s' AND name = '%s'" % (self.name, table)))
@@ -177,19 +149,6 @@ class Proxy:
 
     def close(self):
         self.listener.close()
-
-
-def add_server():
-    """False, and why, where there is no ClickHouse here."""
-    if os.environ.get("CLICKHOUSE_URL"):
-        return True, ""
-    p = subprocess.run([STACK, "up", "clickhouse"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if p.returncode != 0:
-        return False, " ".join(p.stderr.split())[:200]
-    for line in p.stdout.splitlines():
-        key, _, value = line.removeprefix("export ").partition("=")
-        os.environ[key] = shlex.split(value)[0] if value else ""
-    return True, ""
 
 
 def one(suite, f):

@@ -4,6 +4,7 @@
  *   ch_sink.c          options, open, check, status, interrupt, close
  *   ch_sink_lane.c     rows of a partition that wait for the commit
  *   ch_sink_flush.c    the commit: ranges written ahead, rows inserted, offsets
+ *   ch_sink_patch.c    rows whose message lacks values
  *   ch_sink_offsets.c  claim, states, park: the two tables of our own (R30, R36)
  *   ch_sink_relation.c the target as the server has it
  *   ch_sink_table.c    a message's table laid onto it
@@ -44,7 +45,8 @@ typedef struct fr_ch_sink_config {
 typedef struct fr_ch_field { /* a column that we write; those of the key come first, in its order */
     uint16_t column;         /* index in the message's table */
     fr_ch_type type;
-    fr_str ident; /* quoted */
+    fr_str ident;     /* quoted */
+    fr_str type_text; /* as the server has it */
 } fr_ch_field;
 
 typedef struct fr_ch_sink_table {
@@ -59,11 +61,16 @@ typedef struct fr_ch_sink_table {
 
 /* ---- rows that wait ---- */
 
+typedef enum fr_ch_row_kind {
+    FR_CH_ROW,
+    FR_CH_PATCH,   /* values are absent: see ch_sink_patch.c */
+    FR_CH_TRUNCATE /* its bytes are no row, but a truncate's position in hex (none: empty all) */
+} fr_ch_row_kind;
 typedef struct fr_ch_row {
     int64_t offset; /* of its message */
     size_t end;     /* in the lane's bytes */
     const fr_ch_sink_table *table;
-    bool truncate; /* its bytes are no row, but a truncate's position in hex (none: empty all) */
+    fr_ch_row_kind kind;
 } fr_ch_row;
 
 /* What _freshet_offsets has of a partition. */
@@ -135,7 +142,7 @@ fr_ch_lane *fr_ch_lane_find(const fr_ch_sink *s, fr_str topic, int32_t partition
 fr_ch_lane *fr_ch_lane_claimed(fr_ch_sink *s, fr_str topic, int32_t partition);
 void fr_ch_lane_free(fr_ch_lane *l);
 /* The bytes appended to l->bytes since the last row are one. */
-void fr_ch_lane_add(fr_ch_lane *l, int64_t offset, const fr_ch_sink_table *t, bool truncate);
+void fr_ch_lane_add(fr_ch_lane *l, int64_t offset, const fr_ch_sink_table *t, fr_ch_row_kind kind);
 void fr_ch_lane_undo(fr_ch_lane *l);       /* bytes that are no row after all */
 void fr_ch_lanes_roll_back(fr_ch_sink *s); /* what was not kept is gone */
 void fr_ch_lane_drop(fr_ch_lane *l);       /* all rows are stored */
@@ -146,14 +153,19 @@ typedef struct fr_ch_block {
     size_t from, to;     /* rows */
     int64_t first, last; /* offsets that it stands for */
 } fr_ch_block;
-/* Cuts rows [from, l->count) where the table changes and around truncates; bounds are those of
- * last (at least the last row's offset). In the arena. */
+/* Cuts rows [from, l->count) where the table changes, around truncates, and where too many rows
+ * would have to be filled up at once; bounds are those of last (at least the last row's offset). In
+ * the arena. */
 size_t fr_ch_lane_cut(fr_arena *a, const fr_ch_lane *l, size_t from, int64_t first, int64_t last,
                       fr_ch_block **out);
 /* The blocks of the range that the lane's state has under way; *rows: how many rows they have. */
 size_t fr_ch_lane_pending(fr_arena *a, const fr_ch_lane *l, fr_ch_block **out, size_t *rows);
 
-/* ---- ch_sink_flush.c ---- */
+/* ---- ch_sink_patch.c, ch_sink_flush.c ---- */
+
+/* The block's rows as they are inserted, appended to out: what is absent is filled up. */
+fr_rc fr_ch_fill(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_buf *out,
+                 fr_err *err);
 
 fr_rc fr_ch_sink_commit(fr_sink *base, const fr_offsets *offsets, fr_err *err);
 

@@ -44,26 +44,31 @@ static fr_rc put_key(fr_buf *out, const fr_ch_sink_table *t, const fr_row *row, 
     return FR_OK;
 }
 
-/* ClickHouse replaces rows as a whole: there is nothing to leave as it is. */
-static fr_rc absent(const fr_ch_sink_table *t, const fr_ch_field *f, fr_err *err)
-{
-    fr_fail(err, FR_ERR_DATA, "%.*s: the message does not have the value of %.*s",
-            FR_ARG(t->qualified), FR_ARG(f->ident));
-    fr_fail_code(err, "sink.absent");
-    return fr_fail_hint(err, "let the source log whole rows (PostgreSQL: ALTER TABLE .. REPLICA "
-                             "IDENTITY FULL; MySQL: binlog_row_image=FULL)");
-}
-
+/* append: what the message lacks is NULL. */
 static fr_rc put_rest(fr_buf *out, const fr_ch_sink_table *t, const fr_row *row, fr_err *err)
 {
     for (size_t i = t->key_count; i < t->field_count; i++) {
         const fr_ch_field *f = &t->fields[i];
         const fr_value *v = &row->values[f->column];
-        if (v->kind == FR_ABSENT && !t->append)
-            return absent(t, f, err);
-        FR_TRY(put_value(out, t, f, v, err));
+        if (v->kind != FR_ABSENT || t->append)
+            FR_TRY(put_value(out, t, f, v, err));
     }
     return FR_OK;
+}
+
+static bool lacks_values(const fr_ch_sink_table *t, const fr_row *row)
+{
+    for (size_t i = t->key_count; i < t->field_count && !t->append; i++)
+        if (row->values[t->fields[i].column].kind == FR_ABSENT)
+            return true;
+    return false;
+}
+
+/* In front of the values that are there: which they are. */
+static void put_mask(fr_buf *out, const fr_ch_sink_table *t, const fr_row *row)
+{
+    for (size_t i = t->key_count; i < t->field_count; i++)
+        fr_buf_u8(out, row->values[t->fields[i].column].kind != FR_ABSENT);
 }
 
 /* A row that only says that its key is gone; what is known of it keeps it in its partition. */
@@ -83,12 +88,16 @@ static void put_gone(fr_buf *out, const fr_ch_sink_table *t, const fr_row *row)
 }
 
 static fr_rc put_row(fr_ch_sink *s, fr_buf *out, const fr_ch_sink_table *t, const fr_event *e,
-                     const fr_row *row, bool deleted, fr_err *err)
+                     const fr_row *row, bool deleted, fr_ch_row_kind *kind, fr_err *err)
 {
+    bool gone = deleted && s->settings->deletes == FR_TARGET_HARD;
     if (row->count != t->table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
+    *kind = !gone && lacks_values(t, row) ? FR_CH_PATCH : FR_CH_ROW;
     FR_TRY(put_key(out, t, row, err));
-    if (deleted && s->settings->deletes == FR_TARGET_HARD)
+    if (*kind == FR_CH_PATCH)
+        put_mask(out, t, row);
+    if (gone)
         put_gone(out, t, row);
     else
         FR_TRY(put_rest(out, t, row, err));
@@ -102,11 +111,12 @@ static fr_rc put_row(fr_ch_sink *s, fr_buf *out, const fr_ch_sink_table *t, cons
 static fr_rc add_row(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t, const fr_event *e,
                      const fr_row *row, bool deleted, fr_err *err)
 {
-    if (put_row(s, &l->bytes, t, e, row, deleted, err) == FR_FAIL) {
+    fr_ch_row_kind kind = FR_CH_ROW;
+    if (put_row(s, &l->bytes, t, e, row, deleted, &kind, err) == FR_FAIL) {
         fr_ch_lane_undo(l);
         return FR_FAIL;
     }
-    fr_ch_lane_add(l, e->offset, t, false);
+    fr_ch_lane_add(l, e->offset, t, kind);
     return FR_OK;
 }
 
@@ -131,7 +141,7 @@ static fr_rc add_truncate(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *
         return fr_target_truncated(err, t->qualified);
     if (e->position.lsn != 0 || e->position.epoch != 0)
         put_position_text(&l->bytes, e);
-    fr_ch_lane_add(l, e->offset, t, true);
+    fr_ch_lane_add(l, e->offset, t, FR_CH_TRUNCATE);
     return FR_OK;
 }
 

@@ -16,15 +16,20 @@ static fr_str token_of(fr_arena *a, const fr_ch_lane *l, const fr_ch_block *b)
                            (unsigned long long)l->state.epoch, (unsigned long long)l->state.seq);
 }
 
-static fr_rc insert_rows(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_err *err)
+static bool has_patches(const fr_ch_lane *l, const fr_ch_block *b)
+{
+    for (size_t i = b->from; i < b->to; i++)
+        if (l->rows[i].kind == FR_CH_PATCH)
+            return true;
+    return false;
+}
+
+static fr_rc insert(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_str body,
+                    fr_err *err)
 {
     const fr_ch_sink_table *t = l->rows[b->from].table;
-    size_t begin = b->from == 0 ? 0 : l->rows[b->from - 1].end;
     const fr_ch_call call = {
-        .doing = "write rows",
-        .sql = t->insert,
-        .body = {(const char *)l->bytes.ptr + begin, l->rows[b->to - 1].end - begin},
-        .token = token_of(s->arena, l, b)};
+        .doing = "write rows", .sql = t->insert, .body = body, .token = token_of(s->arena, l, b)};
     if (FR_FAILPOINT("ch_before_rows"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint ch_before_rows");
     if (fr_ch_ask(s->ch, &call, NULL, err) == FR_FAIL)
@@ -32,6 +37,20 @@ static fr_rc insert_rows(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *
     if (FR_FAILPOINT("ch_after_rows"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint ch_after_rows");
     return FR_OK;
+}
+
+static fr_rc insert_rows(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_err *err)
+{
+    size_t begin = b->from == 0 ? 0 : l->rows[b->from - 1].end;
+    fr_str rows = {(const char *)l->bytes.ptr + begin, l->rows[b->to - 1].end - begin};
+    if (!has_patches(l, b))
+        return insert(s, l, b, rows, err);
+    fr_buf filled = {0};
+    fr_rc rc = fr_ch_fill(s, l, b, &filled, err);
+    if (rc == FR_OK)
+        rc = insert(s, l, b, fr_buf_view(&filled), err);
+    fr_buf_free(&filled);
+    return rc;
 }
 
 /* Rows that are newer stay: the truncate comes by each partition, and theirs may be ahead. */
@@ -52,7 +71,8 @@ static fr_rc write_block(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *
 {
     if (b->from == b->to)
         return FR_OK;
-    return l->rows[b->from].truncate ? empty_table(s, l, b, err) : insert_rows(s, l, b, err);
+    return l->rows[b->from].kind == FR_CH_TRUNCATE ? empty_table(s, l, b, err)
+                                                   : insert_rows(s, l, b, err);
 }
 
 /* A range that a predecessor wrote ahead may hold other rows than those it was cut for: a row that
@@ -60,8 +80,9 @@ static fr_rc write_block(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *
 static fr_rc write_pending_block(fr_ch_sink *s, const fr_ch_lane *l, fr_ch_block b, fr_err *err)
 {
     for (size_t at = b.from; at < b.to; at++) {
-        bool cut = at > b.from && (l->rows[at].table != l->rows[b.from].table ||
-                                   l->rows[at].truncate || l->rows[at - 1].truncate);
+        bool cut = at > b.from &&
+                   (l->rows[at].table != l->rows[b.from].table ||
+                    l->rows[at].kind == FR_CH_TRUNCATE || l->rows[at - 1].kind == FR_CH_TRUNCATE);
         if (!cut)
             continue;
         fr_fail(err, FR_ERR_BUG, "%.*s[%d]: the offsets %lld to %lld were one block, and are not",

@@ -45,13 +45,13 @@ void fr_ch_lane_free(fr_ch_lane *l)
     free(l);
 }
 
-void fr_ch_lane_add(fr_ch_lane *l, int64_t offset, const fr_ch_sink_table *t, bool truncate)
+void fr_ch_lane_add(fr_ch_lane *l, int64_t offset, const fr_ch_sink_table *t, fr_ch_row_kind kind)
 {
     if (l->count == l->cap) {
         l->cap = l->cap == 0 ? 64 : 2 * l->cap;
         l->rows = fr_realloc(l->rows, l->cap * sizeof(*l->rows));
     }
-    l->rows[l->count++] = (fr_ch_row){offset, l->bytes.len, t, truncate};
+    l->rows[l->count++] = (fr_ch_row){offset, l->bytes.len, t, kind};
 }
 
 static size_t begin_of(const fr_ch_lane *l, size_t row)
@@ -95,13 +95,21 @@ void fr_ch_lane_drop(fr_ch_lane *l)
 
 /* ---- blocks ---- */
 
+/* What is filled up in one block may be much larger than what waits. */
+enum { PATCHES = 500 };
+
 /* The row after the last one of the block that begins with row `from`. */
 static size_t run_end(const fr_ch_lane *l, size_t from)
 {
-    size_t to = from + 1;
-    while (to < l->count && !l->rows[from].truncate && !l->rows[to].truncate &&
-           l->rows[to].table == l->rows[from].table)
+    size_t to = from + 1, patches = l->rows[from].kind == FR_CH_PATCH;
+    while (to < l->count && l->rows[from].kind != FR_CH_TRUNCATE) {
+        const fr_ch_row *r = &l->rows[to];
+        patches += r->kind == FR_CH_PATCH;
+        if (r->kind == FR_CH_TRUNCATE || r->table != l->rows[from].table ||
+            (patches > PATCHES && r->offset != r[-1].offset))
+            break;
         to++;
+    }
     return to;
 }
 

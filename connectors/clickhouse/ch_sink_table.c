@@ -12,8 +12,10 @@ static void add_field(fr_ch_sink_table *st, const fr_ch_target *r, size_t column
     if (to == NULL || to->computed || fr_ch_fit_of(c, &to->type, &ignored) == FR_CH_FIT_NEVER)
         return; /* fr_ch_sink_compare saw that this may be */
     fr_ch_field *f = &st->fields[st->field_count++];
-    *f = (fr_ch_field){
-        .column = (uint16_t)column, .type = to->type, .ident = fr_ch_ident(st->arena, to->name)};
+    *f = (fr_ch_field){.column = (uint16_t)column,
+                       .type = to->type,
+                       .ident = fr_ch_ident(st->arena, to->name),
+                       .type_text = fr_arena_str(st->arena, to->type_text)};
     f->type.inner = FR_STR("");
 }
 

@@ -305,3 +305,24 @@ void fr_ch_put_nothing(fr_buf *out, const fr_ch_type *to)
         for (int i = 0; i < to->size; i++)
             fr_buf_u8(out, 0);
 }
+
+static uint64_t take_length(fr_in *in)
+{
+    uint64_t n = 0;
+    for (int shift = 0; shift < 63; shift += 7) {
+        uint8_t byte = fr_in_u8(in);
+        n |= (uint64_t)(byte & 127) << shift;
+        if ((byte & 128) == 0)
+            return n;
+    }
+    in->bad = true;
+    return 0;
+}
+
+fr_str fr_ch_take_value(fr_in *in, const fr_ch_type *type)
+{
+    const uint8_t *begin = in->at;
+    if (!type->nullable || fr_in_u8(in) == 0)
+        (void)fr_in_take(in, type->base == FR_CH_STRING ? take_length(in) : (size_t)type->size);
+    return (fr_str){(const char *)begin, (size_t)(in->at - begin)};
+}

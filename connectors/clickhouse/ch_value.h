@@ -12,6 +12,8 @@ fr_rc fr_ch_put_value(fr_buf *out, const fr_ch_type *to, const fr_column *c, con
                       fr_err *err);
 /* What stands for no value at all in a row that only says that a key is gone: NULL, else zeros. */
 void fr_ch_put_nothing(fr_buf *out, const fr_ch_type *to);
+/* A value that was put so, with its byte that tells NULL; in->bad where it is cut short. */
+fr_str fr_ch_take_value(fr_in *in, const fr_ch_type *type);
 /* n in so many bytes, little-endian. */
 void fr_ch_put_uint(fr_buf *out, uint64_t n, int size);
 

@@ -114,8 +114,9 @@ def deletes(c):
     ok(c.apply([["c", "soft", {"id": 1, "v": "back"}]], "soft"))
     ok(c.commit("soft"))
     same(c.q("SELECT * FROM soft_current WHERE id = 1"), [(1, "back")])
-    e = fails(c.apply([["d", "soft", {"id": 1}]], "soft"), "DATA", "sink.absent")["error"]
-    assert "REPLICA IDENTITY FULL" in e["hint"], e
+    ok(c.apply([["d", "soft", {"id": 1}]], "soft"))  # the values are those that it had
+    ok(c.commit("soft"))
+    same(c.q("SELECT id, v, _freshet_deleted FROM soft FINAL WHERE id = 1"), [(1, "back", 1)])
     for left, right in (("hard", "soft"), ("soft", "hard")):
         c.table([ID, col("v")], left, as_="other")
         fails(c.apply([["c", "other", {"id": 9, "v": "x"}]], right), "CONFIG", "sink.table")
@@ -165,6 +166,36 @@ def truncates(c):
     same(c.q("SELECT id FROM t FINAL ORDER BY id"), [(10,), (12,)])  # partition 1 was ahead of the truncate
 
 
+@test
+def absent_values_stay(c):
+    """Filled up from the row's last version: in the same block, in an earlier one, in the target."""
+    columns = [col("k", "TEXT", 2), col("id", "INT32", 1), col("v"), col("n", "DECIMAL", precision=40, scale=3), col("big"), col("at", "TIMESTAMP")]
+    started(c, columns)
+    full = lambda i: {"id": i, "k": "key '\\\t %d" % i, "v": "v", "n": "%d.125" % i, "big": "b" * 3000 + str(i), "at": i}  # noqa: E731
+    key = lambda i, **k: dict({"id": i, "k": full(i)["k"]}, **k)  # noqa: E731
+    ok(c.apply([["c", "t", full(i)] for i in range(1500)]))
+    ok(c.commit())
+    ok(c.apply([["u", "t", key(i, v="patched", n=None)] for i in range(0, 1400)]                                    # in the target; in three blocks
+               + [["c", "t", full(2000)], ["u", "t", key(2000, v="1")], ["u", "t", key(2000, n="7.5")], ["u", "t", key(2000)],  # all in one block
+                  ["d", "t", key(3)], ["u", "t", key(3, v="again")],                                                           # of a row that is gone
+                  ["u", "t", key(5000, v="new")], ["u", "t", key(5000, at=7)]]))                                                # and of one that never was
+    ok(c.commit())
+    ok(c.apply([["u", "t", key(1400, v=None)], ["u", "t", key(5000, big="x")]]))
+    ok(c.commit())
+    same(c.q("SELECT count(), sum(v = 'patched' AND n IS NULL AND length(big) > 3000 AND endsWith(big, toString(id)) AND toUnixTimestamp64Micro(at) = id) FROM t FINAL"),
+         [(1502, 1399)])
+    same(c.q("SELECT id, v, toString(n), right(big, 4), toUnixTimestamp64Micro(at) FROM t FINAL WHERE id IN (3, 1400, 1401, 2000, 5000) ORDER BY id"),
+         [(3, "again", None, None, None), (1400, None, "1400.125", "1400", 1400), (1401, "v", "1401.125", "1401", 1401),
+          (2000, "1", "7.5", "2000", 2000), (5000, "new", None, "x", 7)])
+    ok(c.probe("table", **{"as": "n"}, name="n", columns=[ID, dict(col("v"), nullable=False), col("w")]))
+    ok(c.apply([["c", "n", {"id": 1, "v": "a", "w": "b"}], ["u", "n", {"id": 1, "w": "c"}]]))
+    ok(c.commit())
+    same(c.q("SELECT id, v, w FROM n FINAL"), [(1, "a", "c")])
+    ok(c.apply([["u", "n", {"id": 2, "w": "c"}]]))
+    e = fails(c.commit(), "CONFIG", "sink.not_null")["error"]
+    assert "`v`" in e["text"] and "REPLICA IDENTITY FULL" in e["hint"], e
+
+
 # ---- each once, whatever dies ----
 
 N, PARTS = 400, 3
@@ -175,8 +206,10 @@ def event(i, append):
     rng = random.Random(i)
     if append:
         return ["c", "w" if i % 97 > 90 else "t", {"id": i, "v": "row %d" % i}]
-    key = rng.randint(1, 40)
-    return ["d", "t", {"id": key}] if rng.random() < 0.2 else ["u", "t", {"id": key, "v": "row %d" % i}]
+    key, what = rng.randint(1, 40), rng.random()
+    if what < 0.2:
+        return ["d", "t", {"id": key}]
+    return ["u", "t", {"id": key, "w": "w %d" % i} if what < 0.4 else {"id": key, "v": "row %d" % i, "w": None}]
 
 
 def life(c, rng, append, failpoint=None, kill=None, most=30):
@@ -187,7 +220,7 @@ def life(c, rng, append, failpoint=None, kill=None, most=30):
     killer = threading.Timer(kill, p.p.send_signal, (signal.SIGKILL,)) if kill else None
     try:
         c.open(probe=p, write_mode=int(append))
-        for name, columns in (("t", [ID, col("v")]), ("w", [ID, col("v"), col("more", "INT32")])):
+        for name, columns in (("t", [ID, col("v")] + ([] if append else [col("w")])), ("w", [ID, col("v"), col("more", "INT32")])):
             c.table(columns, "t", as_=name, probe=p)
         at = [max(n, 0) for n in c.claim(parts=[("topic", i) for i in range(PARTS)], probe=p)]
         if killer:
@@ -221,8 +254,8 @@ def folded(part):
         if op == "d":
             rows.pop(row["id"] + part * 100000, None)
         else:
-            rows[row["id"] + part * 100000] = row["v"]
-    return rows
+            rows.setdefault(row["id"] + part * 100000, {"v": None}).update(row)
+    return {k: (r["v"], r["w"]) for k, r in rows.items()}
 
 
 PLACES = ["ch_after_ahead", "ch_before_rows", "ch_after_rows", "sink_before_commit", "sink_after_commit"]
@@ -265,10 +298,10 @@ def kills_append_control(c):
 @test
 def kills_upsert_equals_the_fold(c):
     lives(c, False)
-    want = sorted(r for p in range(PARTS) for r in folded(p).items())
-    same(c.q("SELECT id, v FROM t FINAL ORDER BY id"), want)
+    want = sorted((k,) + r for p in range(PARTS) for k, r in folded(p).items())
+    same(c.q("SELECT id, v, w FROM t FINAL ORDER BY id"), want)
     c.q("ALTER TABLE t DELETE WHERE id = %d SETTINGS mutations_sync = 2" % want[0][0])  # the control
-    assert c.q("SELECT id, v FROM t FINAL ORDER BY id") != want
+    assert c.q("SELECT id, v, w FROM t FINAL ORDER BY id") != want
 
 
 @test

@@ -139,19 +139,24 @@ static fr_str arguments(fr_str engine, fr_str full)
     return (fr_str){full.ptr + engine.len + 1, end - engine.len - 1};
 }
 
-/* " name = 1000" behind the last SETTINGS; names of columns are before it. */
-static int64_t setting(fr_str full, const char *name, int64_t fallback)
+/* Where the SETTINGS begin; the end where there are none. What is quoted is passed over. */
+static size_t find_settings(fr_str full)
 {
-    fr_arena *a = fr_arena_new(256);
-    const char *text = fr_arena_cstr(a, full), *at = NULL;
-    for (const char *next = strstr(text, " SETTINGS "); next != NULL;
-         next = strstr(next + 1, " SETTINGS "))
-        at = next;
+    static const char word[] = " SETTINGS ";
+    size_t at = 0, n = sizeof(word) - 1;
+    while (at + n <= full.len && memcmp(full.ptr + at, word, n) != 0)
+        at = is_quote(full.ptr[at]) ? past_quoted(full, at) : at + 1;
+    return at + n <= full.len ? at : full.len;
+}
+
+/* " name = 1000" among the SETTINGS. */
+static int64_t setting(fr_arena *a, fr_str full, const char *name, int64_t fallback)
+{
+    size_t begin = find_settings(full);
+    const char *text = fr_arena_cstr(a, (fr_str){full.ptr + begin, full.len - begin});
     fr_str key = fr_arena_printf(a, " %s = %c", name, '\0');
-    at = at != NULL ? strstr(at, key.ptr) : NULL;
-    int64_t value = at != NULL ? fr_ch_number(fr_cstr(at + strlen(key.ptr))) : fallback;
-    fr_arena_free(a);
-    return value;
+    const char *at = strstr(text, key.ptr);
+    return at != NULL ? fr_ch_number(fr_cstr(at + strlen(key.ptr))) : fallback;
 }
 
 void fr_ch_target_engine(fr_arena *a, fr_str engine, fr_str full, int64_t fallback_window,
@@ -168,8 +173,8 @@ void fr_ch_target_engine(fr_arena *a, fr_str engine, fr_str full, int64_t fallba
     out->version = from < count ? args[from] : FR_STR("");
     out->deleted = from + 1 < count ? args[from + 1] : FR_STR("");
     out->window = out->replicated
-                      ? setting(full, "replicated_deduplication_window", FR_CH_WINDOW)
-                      : setting(full, "non_replicated_deduplication_window", fallback_window);
+                      ? setting(a, full, "replicated_deduplication_window", FR_CH_WINDOW)
+                      : setting(a, full, "non_replicated_deduplication_window", fallback_window);
 }
 
 /* ---- reading ---- */

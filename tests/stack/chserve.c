@@ -1,5 +1,5 @@
-/* chserve OPTIONS...: ClickHouse as a process of its own, made of libchdb.so, whose command line is that
- * of `clickhouse local`: its statement SYSTEM START LISTEN opens the listeners of a server. */
+/* chserve OPTIONS...: ClickHouse as a process of its own, made of libchdb.so, whose command line is
+ * that of `clickhouse local`: its statement SYSTEM START LISTEN opens the listeners of a server. */
 #include <stdio.h>
 
 typedef struct chdb_result {

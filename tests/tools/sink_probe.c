@@ -7,9 +7,9 @@
  *   {"do":"prepare","sink":"a","table":"t","create":true,"plan_only":false}
  *   {"do":"claim","sink":"a","offsets":[["topic",0],...]}
  *   {"do":"apply","sink":"a","events":[["c","t",{row}],["u","t",{after},{before}],["d","t",{key}],
- *       ["t","t"],["TABLE","t"],...],"from":0,"position":[epoch,lsn]}  a row may hold "$at":[e,l,o];
- *       "offset":n is that of the first event (else they count on), "partition" theirs, and the answer's
- *       "next" the offset after the last
+ *       ["t","t"],["TABLE","t"],...],"from":0,"position":[epoch,lsn]}  a row may hold
+ * "$at":[e,l,o]; "offset":n is that of the first event (else they count on), "partition" theirs,
+ * and the answer's "next" the offset after the last
  *   {"do":"commit","sink":"a","offsets":[["topic",0,17],...]}
  *   rollback, close, status, check, park and unpark (topic, key), parked (topic), interrupt_in (ms)
  *
@@ -96,8 +96,8 @@ static json_t *do_table(probe *p, const json_t *c)
         columns[i].precision = (int16_t)num(column, "precision", 0);
         columns[i].scale = (int16_t)num(column, "scale", 0);
         columns[i].native_type = fr_cstr(str(column, "native", ""));
-        columns[i].nullable = columns[i].key_ordinal == 0 &&
-                              !json_is_false(json_object_get(column, "nullable"));
+        columns[i].nullable =
+            columns[i].key_ordinal == 0 && !json_is_false(json_object_get(column, "nullable"));
     }
     fr_table like = {.space = fr_cstr(str(c, "space", "")),
                      .name = text_of(json_object_get(c, "name")),

@@ -53,7 +53,8 @@ typedef struct fr_ch_sink_table {
     const fr_table *table; /* holds a reference; first: see fr_target_version_before */
     fr_arena *arena;       /* owns the texts below */
     fr_str qualified;      /* quoted */
-    fr_str insert;         /* INSERT INTO ... FORMAT RowBinary */
+    fr_str insert;         /* INSERT INTO ... FORMAT RowBinaryWithNamesAndTypes */
+    fr_str header;         /* those names and types, in front of the rows */
     fr_ch_field *fields;
     size_t field_count, key_count;
     bool append, positioned, marked; /* the last two: has _freshet_position, _freshet_deleted */
@@ -91,6 +92,7 @@ typedef struct fr_ch_lane {
     fr_ch_row *rows;
     size_t count, cap;
     size_t kept, kept_bytes; /* of a range that is not whole yet: they outlive a rollback */
+    size_t done;             /* rows that fr_ch_flush_early inserted */
 } fr_ch_lane;
 
 typedef struct fr_ch_sink {
@@ -167,6 +169,9 @@ size_t fr_ch_lane_pending(fr_arena *a, const fr_ch_lane *l, fr_ch_block **out, s
 fr_rc fr_ch_fill(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_buf *out,
                  fr_err *err);
 
+/* The types of a table are going to change, and rows that wait have the old ones: they are written
+ * ahead and inserted now. Their offsets are not stored: until the commit they are under way. */
+fr_rc fr_ch_flush_early(fr_ch_sink *s, fr_err *err);
 fr_rc fr_ch_sink_commit(fr_sink *base, const fr_offsets *offsets, fr_err *err);
 
 /* ---- ch_sink_offsets.c ---- */

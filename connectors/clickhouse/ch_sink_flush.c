@@ -42,14 +42,18 @@ static fr_rc insert(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr
 static fr_rc insert_rows(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_err *err)
 {
     size_t begin = b->from == 0 ? 0 : l->rows[b->from - 1].end;
-    fr_str rows = {(const char *)l->bytes.ptr + begin, l->rows[b->to - 1].end - begin};
-    if (!has_patches(l, b))
-        return insert(s, l, b, rows, err);
-    fr_buf filled = {0};
-    fr_rc rc = fr_ch_fill(s, l, b, &filled, err);
+    size_t len = l->rows[b->to - 1].end - begin;
+    fr_buf body = {0};
+    fr_rc rc = FR_OK;
+    (void)fr_buf_room(&body, len + 4096);
+    fr_buf_str(&body, l->rows[b->from].table->header);
+    if (has_patches(l, b))
+        rc = fr_ch_fill(s, l, b, &body, err);
+    else
+        fr_buf_put(&body, l->bytes.ptr + begin, len);
     if (rc == FR_OK)
-        rc = insert(s, l, b, fr_buf_view(&filled), err);
-    fr_buf_free(&filled);
+        rc = insert(s, l, b, fr_buf_view(&body), err);
+    fr_buf_free(&body);
     return rc;
 }
 
@@ -115,7 +119,8 @@ static fr_rc finish_pending(fr_ch_sink *s, lane_plan *p, fr_err *err)
     fr_ch_block *blocks;
     size_t count = fr_ch_lane_pending(s->arena, l, &blocks, &p->old_rows);
     for (size_t i = 0; i < count; i++)
-        FR_TRY(write_pending_block(s, l, blocks[i], err));
+        if (blocks[i].to > l->done)
+            FR_TRY(write_pending_block(s, l, blocks[i], err));
     p->first = count > 0 ? blocks[count - 1].last + 1 : l->state.next;
     return FR_OK;
 }
@@ -216,6 +221,67 @@ static fr_rc commit_all(fr_ch_sink *s, lane_plan *plans, size_t count, fr_err *e
         fr_ch_lane_drop(plans[i].lane);
     keep_the_rest(s);
     return FR_OK;
+}
+
+/* All rows of the range that is under way are there. */
+static bool has_all(const fr_ch_lane *l)
+{
+    const fr_ch_state *st = &l->state;
+    return st->bound_count > 0 && l->rows[l->count - 1].offset >= st->bounds[st->bound_count - 1];
+}
+
+/* A lane has one range under way and no second: rows behind it wait. Then the server finds out that
+ * their types are others (sink.altered), and they are read again. */
+static size_t plan_early(fr_ch_sink *s, lane_plan *plans)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s->lane_count; i++) {
+        fr_ch_lane *l = s->lanes[i];
+        bool now = l->count > 0 && (l->state.bound_count == 0 || has_all(l));
+        l->want = now ? l->rows[l->count - 1].offset + 1 : -1;
+        if (now)
+            plans[count++] = (lane_plan){.lane = l, .first = l->state.next};
+    }
+    return count;
+}
+
+static fr_rc finish_early(fr_ch_sink *s, lane_plan *plans, size_t *count, fr_err *err)
+{
+    size_t fresh = 0;
+    for (size_t i = 0; i < *count; i++) {
+        lane_plan *p = &plans[i];
+        if (p->lane->state.bound_count == 0) {
+            plans[fresh++] = *p;
+            continue;
+        }
+        FR_TRY(finish_pending(s, p, err));
+        p->lane->done = p->old_rows;
+    }
+    *count = fresh;
+    return FR_OK;
+}
+
+static fr_rc flush_early(fr_ch_sink *s, fr_err *err)
+{
+    lane_plan *plans = fr_arena_alloc(s->arena, (s->lane_count + 1) * sizeof(*plans));
+    size_t count = plan_early(s, plans);
+    if (count == 0)
+        return FR_OK;
+    FR_TRY(fr_ch_still_ours(s, err));
+    FR_TRY(finish_early(s, plans, &count, err));
+    FR_TRY(write_ahead(s, plans, count, err));
+    FR_TRY(write_rows(s, plans, count, err));
+    for (size_t i = 0; i < count; i++)
+        plans[i].lane->done = plans[i].lane->count;
+    return FR_OK;
+}
+
+fr_rc fr_ch_flush_early(fr_ch_sink *s, fr_err *err)
+{
+    fr_rc rc = flush_early(s, err);
+    fr_arena_reset(s->arena);
+    s->lost = s->lost || rc == FR_FAIL;
+    return rc;
 }
 
 fr_rc fr_ch_sink_commit(fr_sink *base, const fr_offsets *offsets, fr_err *err)

@@ -33,7 +33,7 @@ fr_ch_lane *fr_ch_lane_claimed(fr_ch_sink *s, fr_str topic, int32_t partition)
     fr_ch_lane *l = fr_ch_lane_find(s, topic, partition);
     if (l == NULL)
         l = lane_new(s, topic, partition);
-    l->count = l->kept = l->kept_bytes = l->bytes.len = 0;
+    l->count = l->kept = l->kept_bytes = l->done = l->bytes.len = 0;
     return l;
 }
 
@@ -67,8 +67,10 @@ void fr_ch_lane_undo(fr_ch_lane *l)
 void fr_ch_lanes_roll_back(fr_ch_sink *s)
 {
     for (size_t i = 0; i < s->lane_count; i++) {
-        s->lanes[i]->count = s->lanes[i]->kept;
-        s->lanes[i]->bytes.len = s->lanes[i]->kept_bytes;
+        fr_ch_lane *l = s->lanes[i];
+        l->count = l->kept;
+        l->bytes.len = l->kept_bytes;
+        l->done = l->done < l->count ? l->done : l->count;
     }
     s->parked.len = 0;
 }
@@ -83,7 +85,7 @@ fr_str fr_ch_lane_row(const fr_ch_lane *l, size_t row)
 void fr_ch_lane_drop(fr_ch_lane *l)
 {
     enum { KEPT = 1 << 20 };
-    l->count = l->kept = l->kept_bytes = l->bytes.len = 0;
+    l->count = l->kept = l->kept_bytes = l->done = l->bytes.len = 0;
     if (l->bytes.cap > KEPT)
         fr_buf_free(&l->bytes);
     if (l->cap * sizeof(*l->rows) > KEPT) {

@@ -1,6 +1,7 @@
 /* A message's table laid onto the target, which is made and altered where that is asked for. */
 #include "clickhouse/ch_sink.h"
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- laying one onto the other ---- */
 
@@ -45,7 +46,28 @@ static fr_str insert_sql(const fr_ch_sink_table *st)
                                             : "`" FR_TARGET_POSITION "`");
     if (st->marked)
         fr_buf_text(&b, ", `" FR_TARGET_DELETED "`");
-    fr_buf_text(&b, ") FORMAT RowBinary");
+    fr_buf_text(&b, ") FORMAT RowBinaryWithNamesAndTypes");
+    return fr_buf_view(&b);
+}
+
+/* Bytes of other types are often rows, too: somebody who alters the table meanwhile must not make
+ * others of ours. The server compares. */
+static fr_str header_of(const fr_ch_sink_table *st)
+{
+    fr_buf b = {.arena = st->arena};
+    fr_ch_put_length(&b, st->field_count + st->positioned + st->marked);
+    for (size_t i = 0; i < st->field_count; i++)
+        fr_ch_put_string(&b, st->table->columns[st->fields[i].column].name);
+    if (st->positioned)
+        fr_ch_put_string(&b, FR_STR(FR_TARGET_POSITION));
+    if (st->marked)
+        fr_ch_put_string(&b, FR_STR(FR_TARGET_DELETED));
+    for (size_t i = 0; i < st->field_count; i++)
+        fr_ch_put_string(&b, st->fields[i].type_text);
+    if (st->positioned)
+        fr_ch_put_string(&b, FR_STR("UInt128"));
+    if (st->marked)
+        fr_ch_put_string(&b, FR_STR("UInt8"));
     return fr_buf_view(&b);
 }
 
@@ -62,6 +84,7 @@ static fr_ch_sink_table *lay(fr_ch_sink *s, const fr_table *t, const fr_ch_targe
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_ch_field));
     add_fields(st, r);
     st->insert = insert_sql(st);
+    st->header = header_of(st);
     return st;
 }
 
@@ -72,14 +95,32 @@ void fr_ch_sink_table_free(void *value)
     fr_arena_free(st->arena);
 }
 
-/* Rows may still wait for the one before. */
-static void keep(fr_ch_sink *s, const fr_table *t, fr_ch_sink_table *st)
+/* Rows may still wait for it. */
+static void set_aside(fr_ch_sink *s, fr_ch_sink_table *old)
 {
-    fr_ch_sink_table *old = fr_map_set_u64(s->tables, t->serial, st);
     if (old == NULL)
         return;
     s->old = (fr_ch_sink_table **)fr_realloc((void *)s->old, (s->old_count + 1) * sizeof(old));
     s->old[s->old_count++] = old;
+}
+
+static fr_ch_sink_table *one_of(const fr_ch_sink *s, fr_str qualified)
+{
+    size_t i = 0;
+    fr_str key;
+    void *value;
+    while (fr_map_next(s->tables, &i, &key, &value))
+        if (fr_str_eq(((fr_ch_sink_table *)value)->qualified, qualified))
+            return value;
+    return NULL;
+}
+
+/* Its types have changed: all versions of the messages' table are laid onto it anew. */
+static void forget_all_of(fr_ch_sink *s, fr_str qualified)
+{
+    fr_ch_sink_table *st;
+    while ((st = one_of(s, qualified)) != NULL)
+        set_aside(s, fr_map_remove_u64(s->tables, st->table->serial));
 }
 
 /* ---- prepare ---- */
@@ -92,8 +133,19 @@ static fr_rc compare(fr_ch_sink *s, const fr_table *t, bool create, fr_findings 
     return FR_OK;
 }
 
+static bool changes_types(const fr_findings *found, size_t first)
+{
+    for (size_t i = first; i < found->count; i++)
+        if (found->items[i].severity == FR_CHANGE &&
+            strcmp(found->items[i].code, "sink.types") == 0)
+            return true;
+    return false;
+}
+
 static fr_rc run_changes(fr_ch_sink *s, const fr_findings *found, size_t first, fr_err *err)
 {
+    if (changes_types(found, first))
+        FR_TRY(fr_ch_flush_early(s, err));
     for (size_t i = first; i < found->count; i++)
         if (found->items[i].severity == FR_CHANGE && found->items[i].sql.len > 0)
             FR_TRY(fr_ch_exec(s->ch, "change the target", found->items[i].sql, err));
@@ -124,7 +176,9 @@ static fr_rc prepare_now(fr_ch_sink *s, const fr_table *t, bool create, fr_findi
     FR_TRY(compare(s, t, false, &rest, &r, err));
     FR_TRY(fr_target_blocked(&rest, err));
     fr_ch_sink_table *st = lay(s, t, &r);
-    keep(s, t, st);
+    if (changes_types(out, first))
+        forget_all_of(s, st->qualified);
+    set_aside(s, fr_map_set_u64(s->tables, t->serial, st));
     fr_target_know(s->known, t);
     if (table_out != NULL)
         *table_out = st;

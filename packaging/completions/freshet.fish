@@ -103,7 +103,7 @@ complete -c freshet -n '__fish_seen_subcommand_from schema' -l against -x -d 'ch
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l level -x -d 'diff, check: this compatibility instead of the table\'s'
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l compatibility -x -d 'register: under this level, which is put back afterwards; asks twice'
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l dry-run -d 'register, sample: show what would be done'
-complete -c freshet -n '__fish_seen_subcommand_from schema' -l as -x -d 'export: avro, contract, jsonschema, odcs, sql:postgres, sql:mysql, sql:mariadb, sql:sqlite'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l as -x -d 'export: avro, contract, jsonschema, odcs, sql:postgres, sql:mysql, sql:mariadb, sql:sqlite, sql:clickhouse'
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l output -s o -rF -d 'export: into a file'
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l count -s n -x -d 'sample: so many events; 10'
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l seed -x -d 'sample: another seed makes other events; 1'

@@ -96,7 +96,8 @@ static const fr_flag schema_flags[] = {
      "register: under this level, which is put back afterwards; asks twice"},
     {"dry-run", 0, NULL, NULL, "register, sample: show what would be done"},
     {"as", 0, "FORM", NULL,
-     "export: avro, contract, jsonschema, odcs, sql:postgres, sql:mysql, sql:mariadb, sql:sqlite"},
+     "export: avro, contract, jsonschema, odcs, sql:postgres, sql:mysql, sql:mariadb, sql:sqlite, "
+     "sql:clickhouse"},
     {"output", 'o', "FILE", NULL, "export: into a file"},
     {"count", 'n', "N", NULL, "sample: so many events; 10"},
     {"seed", 0, "S", NULL, "sample: another seed makes other events; 1"},

@@ -259,6 +259,11 @@ def columns_by_policy(c):
     ok(c.apply([["u", "t3", {"id": 1, "v": "d", "w": "left out"}]], "ignore", offset=100))
     ok(c.commit("ignore"))
     same(c.q("SELECT v FROM t FINAL WHERE id = 1"), [("d",)])
+    ok(c.probe("table", **{"as": "d1"}, name="d", columns=[ID, dict(col("v"), nullable=False), col("w")]))
+    c.table([ID, col("w")], "d", as_="d2")
+    ok(c.apply([["c", "d1", {"id": 1, "v": "a", "w": "b"}], ["c", "d1", {"id": 2, "v": "a", "w": "b"}], ["u", "d2", {"id": 1, "w": "c"}]]))
+    ok(c.commit())  # the column that is lost stays, and may be NULL from now on
+    same(c.q("SELECT id, v, w FROM d FINAL ORDER BY id"), [(1, None, "c"), (2, "a", "b")])
     c.open("stop", drop_column=STOP, name="stop")
     c.claim("stop")
     ok(c.apply([["u", "t2", {"id": 1, "v": "e", "\u00c4rger": None}]], "stop", offset=200))
@@ -298,6 +303,38 @@ def types_widen(c):
     c.table([ID, col("v", "TEXT")], "b", as_="b2")
     ok(c.apply([["c", "b1", {"id": 1, "v": 1}]], "block", offset=100))
     fails(c.apply([["c", "b2", {"id": 1, "v": "x"}]], "block"), "CONFIG", "sink.types")
+
+
+@test
+def types_widen_while_rows_wait(c):
+    """Rows of the old type are inserted first, and stay under way: each once, whatever happens before the commit."""
+    for n, (mode, place) in enumerate([(0, None), (1, None), (1, "ch_after_rows:kill"), (1, "ch_before_rows:kill"), (1, "sink_before_commit:kill")]):
+        p = c.new_probe(place)
+        p.dead = place is not None
+        k = dict(write_mode=mode, name="s%d" % n)
+        sink, table = "sink %d" % n, "t%d" % n
+        events = [["c", "old", {"id": i, "v": i}] for i in range(20)] + [["c", "new", {"id": 20 + i, "v": 1 << 40}] for i in range(20)]
+
+        def begin(p):
+            c.open(sink, probe=p, **k)
+            c.table([ID, col("v", "INT32")], table, as_="old", probe=p)
+            c.table([ID, col("v", "INT64")], table, as_="new", probe=p)
+            return max(c.claim(sink, probe=p)[0], 0)
+        begin(p)
+        try:
+            ok(c.apply(events[:30], sink, p))
+            same(c.q("SELECT count() FROM %s" % table), [(20,)])
+            ok(p("rollback", sink=sink))
+            ok(c.apply(events[:10], sink, p, offset=0))
+            ok(c.apply(events[10:], sink, p))
+            ok(c.commit(sink, p))
+        except EOFError:
+            p = c.new_probe()
+            at = begin(p)
+            ok(c.apply(events[at:at + 15], sink, p))
+            ok(c.apply(events[at + 15:], sink, p))
+            ok(c.commit(sink, p))
+        same((n, c.q("SELECT count(), uniqExact(id), sum(v) FROM %s" % table)), (n, [(40, 40, sum(range(20)) + 20 * (1 << 40))]))
 
 
 @test

@@ -191,6 +191,8 @@ with case("schema.export", p):
     c = sqlite3.connect(":memory:")
     c.executescript(text("export", T, "--as", "sql:sqlite"))
     assert c.execute("select count(*) from orders").fetchone() == (0,)
+    house = text("export", T, "--as", "sql:clickhouse")
+    assert "ReplacingMergeTree(`_freshet_position`, `_freshet_deleted`)" in house and "VIEW `orders_current`" in house, house
     out = os.path.join(p.dir, "out.yaml")
     verb("export", T, "--as", "odcs", "-o", out)
     assert yaml.safe_load(open(out))["id"] == contract["id"]

@@ -23,7 +23,7 @@ static fr_ch_lane *lane_new(fr_ch_sink *s, fr_str topic, int32_t partition)
     l->partition = partition;
     l->want = -1;
     fr_map_set(s->by_key, lane_key(s->home, topic, partition), l);
-    s->lanes = (fr_ch_lane **)fr_realloc((void *)s->lanes, (s->lane_count + 1) * sizeof(l));
+    s->lanes = (fr_ch_lane **)fr_realloc((void *)s->lanes, (s->lane_count + 1) * sizeof(*s->lanes));
     s->lanes[s->lane_count++] = l;
     return l;
 }

@@ -100,7 +100,7 @@ static void set_aside(fr_ch_sink *s, fr_ch_sink_table *old)
 {
     if (old == NULL)
         return;
-    s->old = (fr_ch_sink_table **)fr_realloc((void *)s->old, (s->old_count + 1) * sizeof(old));
+    s->old = (fr_ch_sink_table **)fr_realloc((void *)s->old, (s->old_count + 1) * sizeof(*s->old));
     s->old[s->old_count++] = old;
 }
 

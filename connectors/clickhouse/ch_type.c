@@ -77,7 +77,7 @@ static void read_inner(fr_str text, fr_ch_type *t)
         t->base = FR_CH_DATETIME64;
         t->scale = scale;
         t->size = 8;
-    } else if ((args = within(text, "DateTime")).ptr != NULL) {
+    } else if (within(text, "DateTime").ptr != NULL) {
         t->base = FR_CH_DATETIME;
         t->size = 4;
     } else if ((args = within(text, "FixedString")).ptr != NULL) {

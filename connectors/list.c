@@ -16,6 +16,9 @@ extern const fr_sink_ops fr_sqlite_sink;
 #ifdef FR_WITH_CLICKHOUSE
 extern const fr_sink_ops fr_clickhouse_sink;
 #endif
+#ifdef FR_WITH_DUCKDB
+extern const fr_sink_ops fr_duckdb_sink;
+#endif
 #ifdef FR_WITH_ODBC
 extern const fr_source_ops fr_odbc_source;
 #endif
@@ -54,6 +57,9 @@ static const fr_sink_ops *const sinks[] = {
 #endif
 #ifdef FR_WITH_CLICKHOUSE
     &fr_clickhouse_sink,
+#endif
+#ifdef FR_WITH_DUCKDB
+    &fr_duckdb_sink,
 #endif
     NULL,
 };

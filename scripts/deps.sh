@@ -5,7 +5,7 @@
 # build: what the compiler needs.  test: build, and the servers and tools of the tests.  demo: build,
 # and the servers of the demo.  all (default): everything.  NAME is one part: librdkafka kafka
 # kafka-tools registry python archives postgres-10 ... postgres-18 mysql mysql55 mariadb105
-# mariadb118 clickhouse.
+# mariadb118 clickhouse duckdb.
 #
 # Debian packages come from apt-get (as root, or by sudo) and only when one is missing. All else is
 # kept by version in ${FRESHET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freshet}: complete or absent,
@@ -98,6 +98,7 @@ folder() { # NAME: its folder in the cache
         [ -n "${!v:-}" ] || die "$1 is not in tests/stack/versions" "15 is Debian's own: scripts/deps.sh test"
         echo "$cache/postgres-${!v}"
         ;;
+    duckdb) echo "$cache/duckdb-$DUCKDB-$DUCKDB_NEWER" ;;
     mysql) echo "$cache/mysql-$MYSQL" ;;
     mysql55) echo "$cache/mysql-$MYSQL_55" ;;
     mariadb105) echo "$cache/mariadb-$MARIADB_105" ;;
@@ -155,6 +156,7 @@ part() {
 remedy() {
     case $1 in
     librdkafka) echo "needs Debian's mirror (the source of $LIBRDKAFKA_SUITE); or install librdkafka-dev >= $LIBRDKAFKA yourself" ;;
+    duckdb) echo "needs npm and PyPI; behind a proxy set npm_config_registry and PIP_INDEX_URL" ;;
     python) echo "needs PyPI; behind a proxy set PIP_INDEX_URL or HTTPS_PROXY" ;;
     package-index | mysql | mariadb1*) echo "needs Debian's mirror, as named in /etc/apt" ;;
     clickhouse) echo "needs npm (Debian's package npm) and its registry, a C compiler, and an x86-64" ;;
@@ -287,6 +289,28 @@ make_python() {
     # shellcheck disable=SC2086
     "$1/bin/python" -m pip -q install $PYTHON_PACKAGES
     "$1/bin/python" -c 'import confluent_kafka.schema_registry.avro, fastavro, psycopg2'
+}
+
+# The library as Node.js has it, and as other readers the Python packages: one of the same version, one
+# that writes files which the library cannot read. The header is for comparing our declarations with.
+make_duckdb() { # TMP
+    local v
+    mkdir "$1/npm" "$1/crate"
+    (cd "$1/npm" && npm pack -s "@duckdb/node-bindings-linux-x64@$DUCKDB_NPM" && tar xzf ./*.tgz)
+    mv "$1/npm/package/libduckdb.so" "$1/"
+    for v in "$DUCKDB" "$DUCKDB_NEWER"; do
+        "$(folder python)/bin/python" -m pip -q install --target "$1/python-$v" "duckdb==$v"
+    done
+    if command -v cargo; then
+        printf '[package]\nname="x"\nversion="0.1.0"\nedition="2021"\n[lib]\npath="l.rs"\n[dependencies]\nlibduckdb-sys={version="=%s",default-features=false}\n' \
+            "$DUCKDB_CRATE" >"$1/crate/Cargo.toml"
+        : >"$1/crate/l.rs"
+        (cd "$1/crate" && cargo vendor -q v)
+        tar xzf "$1/crate/v/libduckdb-sys/duckdb.tar.gz" -C "$1/crate" duckdb/src/include/duckdb.h
+        mv "$1/crate/duckdb/src/include/duckdb.h" "$1/"
+    fi
+    rm -rf "$1/npm" "$1/crate"
+    [ -s "$1/libduckdb.so" ]
 }
 
 # Archives of loaded classes halve the servers' start. They hold for one JVM and one set of jars.
@@ -468,6 +492,7 @@ set_of() {
         for p in librdkafka kafka registry archives python; do part $p; done
         with_mysql
         with_clickhouse
+        "$root/scripts/deps.sh" duckdb || say "without duckdb: its tests are going to be skipped"
         [ "$1" = test ] || part package-index
         ;;
     *)

@@ -123,3 +123,16 @@ void fr_sql_put_value(fr_buf *out, const fr_column *c, const fr_value *v)
         fr_buf_str(out, v->bytes);
     }
 }
+
+fr_str fr_sql_ident(fr_arena *a, fr_str name)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_u8(&b, '"');
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.ptr[i] == '"')
+            fr_buf_u8(&b, '"');
+        fr_buf_u8(&b, (uint8_t)name.ptr[i]);
+    }
+    fr_buf_u8(&b, '"');
+    return fr_buf_view(&b);
+}

@@ -13,4 +13,7 @@ void fr_sql_put_value(fr_buf *out, const fr_column *c, const fr_value *v);
 /* Of a DECIMAL: "-12.30", with exactly scale digits after the point. */
 void fr_sql_put_decimal(fr_buf *out, fr_str unscaled, int scale);
 
+/* A name in double quotes, whatever is in it. */
+fr_str fr_sql_ident(fr_arena *a, fr_str name);
+
 #endif

@@ -1,6 +1,7 @@
 /* What a target lacks, and which of that this sink may change (S04): CREATE TABLE where `create`
  * says so, ADD COLUMN where on_change says evolve. SQLite cannot change a column: what would need
  * that is refused. Nothing is ever dropped. */
+#include "sql/text.h"
 #include "sqlite/sq_sink.h"
 
 typedef struct comparison {
@@ -39,7 +40,7 @@ static fr_str create_sql(comparison *k)
     fr_buf_printf(&b, "CREATE TABLE main.%.*s (", FR_ARG(k->r->qualified));
     for (size_t i = 0; i < k->t->column_count; i++) {
         const fr_column *c = &k->t->columns[i];
-        fr_buf_printf(&b, "%.*s %s%s, ", FR_ARG(fr_sq_sink_ident(k->a, c->name)),
+        fr_buf_printf(&b, "%.*s %s%s, ", FR_ARG(fr_sql_ident(k->a, c->name)),
                       fr_sq_sink_type(c->kind), is_key(k, c) ? " NOT NULL" : "");
     }
     fr_buf_text(&b, "\"" FR_TARGET_POSITION "\" BLOB");
@@ -47,7 +48,7 @@ static fr_str create_sql(comparison *k)
         fr_buf_text(&b, ", \"" FR_TARGET_DELETED "\" INTEGER NOT NULL DEFAULT 0");
     if (fr_table_key_count(k->t) > 0 && k->settings->write_mode == FR_TARGET_UPSERT)
         fr_buf_printf(&b, ", PRIMARY KEY (%.*s)",
-                      FR_ARG(fr_target_key_list(k->a, k->t, fr_sq_sink_ident)));
+                      FR_ARG(fr_target_key_list(k->a, k->t, fr_sql_ident)));
     fr_buf_text(&b, ") STRICT");
     return fr_buf_view(&b);
 }
@@ -77,7 +78,7 @@ static fr_str add_sql(comparison *k, fr_str ident, const char *type)
 
 static void compare_missing_column(comparison *k, const fr_column *c)
 {
-    fr_str ident = fr_sq_sink_ident(k->a, c->name);
+    fr_str ident = fr_sql_ident(k->a, c->name);
     const char *type = fr_sq_sink_type(c->kind);
     fr_str text = fr_arena_printf(k->a, "there is no column %.*s", FR_ARG(ident));
     fr_finding *f;
@@ -103,7 +104,7 @@ static void compare_type(comparison *k, const fr_column *c, const fr_sq_target_c
     if (fit == FR_SQ_FIT_FINE)
         return;
     fr_str text = fr_arena_printf(k->a, "column %.*s is %.*s%s, the messages have %s (%s): %s",
-                                  FR_ARG(fr_sq_sink_ident(k->a, to->name)), FR_ARG(to->declared),
+                                  FR_ARG(fr_sql_ident(k->a, to->name)), FR_ARG(to->declared),
                                   to->strict ? " (STRICT)" : "", fr_kind_name(c->kind),
                                   fr_sq_sink_type(c->kind), why);
     if (fit == FR_SQ_FIT_LOSSY && !is_key(k, c))
@@ -161,7 +162,7 @@ static void compare_column(comparison *k, const fr_column *c)
     else if (is_key(k, c))
         blocker(k, "sink.key",
                 fr_arena_printf(k->a, "key column %.*s is generated",
-                                FR_ARG(fr_sq_sink_ident(k->a, to->name))),
+                                FR_ARG(fr_sql_ident(k->a, to->name))),
                 FR_STR("give the key a column that can be written"));
 }
 
@@ -182,7 +183,7 @@ static void compare_extra(comparison *k)
             continue;
         blocker(k, "sink.table",
                 fr_arena_printf(k->a, "column %.*s is NOT NULL and the messages do not have it",
-                                FR_ARG(fr_sq_sink_ident(k->a, c->name))),
+                                FR_ARG(fr_sql_ident(k->a, c->name))),
                 fr_arena_printf(k->a, "let it be NULL, or give it a default. %s", made_again));
     }
 }
@@ -198,7 +199,7 @@ static void compare_collations(comparison *k, const fr_sq_index *key)
             k->out, FR_WARNING, "sink.collation",
             "%.*s: key column %.*s compares by %.*s: keys that differ in what it ignores (case, "
             "spaces at the end) are one row here",
-            FR_ARG(k->r->qualified), FR_ARG(fr_sq_sink_ident(k->a, key->columns[i])),
+            FR_ARG(k->r->qualified), FR_ARG(fr_sql_ident(k->a, key->columns[i])),
             FR_ARG(key->collations[i]));
         f->hint = FR_STR("give the column COLLATE BINARY");
     }
@@ -220,14 +221,14 @@ static void compare_key(comparison *k)
         compare_collations(k, key);
         return;
     }
-    fr_str keys = fr_target_key_list(k->a, k->t, fr_sq_sink_ident);
+    fr_str keys = fr_target_key_list(k->a, k->t, fr_sql_ident);
     fr_finding *f = blocker(
         k, "sink.key", fr_arena_printf(k->a, "no unique index on exactly (%.*s)", FR_ARG(keys)),
         FR_STR("upserts need one, of all rows"));
     fr_str index = fr_arena_printf(k->a, "freshet_%.*s", FR_ARG(k->r->name));
-    f->sql = fr_arena_printf(k->a, "CREATE UNIQUE INDEX main.%.*s ON %.*s (%.*s)",
-                             FR_ARG(fr_sq_sink_ident(k->a, index)), FR_ARG(k->r->qualified),
-                             FR_ARG(keys));
+    f->sql =
+        fr_arena_printf(k->a, "CREATE UNIQUE INDEX main.%.*s ON %.*s (%.*s)",
+                        FR_ARG(fr_sql_ident(k->a, index)), FR_ARG(k->r->qualified), FR_ARG(keys));
 }
 
 static void compare_mark(comparison *k)
@@ -263,7 +264,7 @@ void fr_sq_sink_compare(const fr_sink_settings *settings, const fr_sq_target *r,
                 FR_STR("give an ordinary table by into"));
         return;
     }
-    fr_target_lost_columns(settings, t, before, r->qualified, fr_sq_sink_ident, out);
+    fr_target_lost_columns(settings, t, before, r->qualified, fr_sql_ident, out);
     compare_extra(&k);
     compare_mark(&k);
 }

@@ -1,9 +1,8 @@
 /* The file: opened, made, gone, replaced; and what SQLite's results are to us. */
 #include "base/cancel.h"
 #include "base/clock.h"
+#include "sql/file.h"
 #include "sqlite/sq_sink.h"
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,63 +94,6 @@ fr_rc fr_sq_sink_error(sqlite3 *db, int rc, const char *doing, fr_err *err)
     return FR_FAIL;
 }
 
-/* ---- where the file is ---- */
-
-/* As it is said to people: a daemon's folder is not theirs. */
-static const char *full_path(const char *path, char out[PATH_MAX])
-{
-    char here[PATH_MAX];
-    if (path[0] == '/' || getcwd(here, sizeof(here)) == NULL)
-        return path;
-    int n = snprintf(out, PATH_MAX, "%s/%s", here, path);
-    return n > 0 && n < PATH_MAX ? out : path;
-}
-
-static fr_rc no_file(fr_err *err, fr_err_kind kind, const char *path, const char *what)
-{
-    char full[PATH_MAX];
-    fr_fail(err, kind, "the file %s %s", full_path(path, full), what);
-    return fr_fail_code(err, "sink.file");
-}
-
-/* The folder of a file that is not there yet. */
-static fr_rc check_folder(const char *path, fr_err *err)
-{
-    char folder[PATH_MAX], full[PATH_MAX];
-    struct stat st;
-    full_path(path, full);
-    snprintf(folder, sizeof(folder), "%s", path[0] == '/' ? path : full);
-    char *slash = strrchr(folder, '/');
-    if (slash != NULL)
-        slash[slash == folder ? 1 : 0] = '\0';
-    if (stat(folder, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        fr_fail(err, FR_ERR_CONFIG, "the folder %s is not there", folder);
-        fr_fail_code(err, "sink.file");
-        return fr_fail_hint(err, "mkdir -p %s, or correct the path", folder);
-    }
-    if (access(folder, W_OK | X_OK) == 0)
-        return FR_OK;
-    fr_fail(err, FR_ERR_AUTH, "no file can be made in %s: %s", folder, strerror(errno));
-    fr_fail_code(err, "sink.readonly");
-    return fr_fail_hint(err, "let the user that freshet runs as write in it");
-}
-
-static fr_rc check_path(const char *path, bool *there, fr_err *err)
-{
-    struct stat st;
-    *there = stat(path, &st) == 0;
-    if (!*there && errno != ENOENT && errno != ENOTDIR) {
-        no_file(err, FR_ERR_AUTH, path, strerror(errno));
-        return fr_fail_hint(err, "let the user that freshet runs as reach it");
-    }
-    if (!*there)
-        return check_folder(path, err);
-    if (S_ISREG(st.st_mode))
-        return FR_OK;
-    no_file(err, FR_ERR_CONFIG, path, "is no ordinary file");
-    return fr_fail_hint(err, "give the path of a file");
-}
-
 /* ---- opening ---- */
 
 static int on_busy(void *context, int times)
@@ -228,7 +170,7 @@ static fr_rc set_up(fr_sq_sink *s, fr_err *err)
     if (sqlite3_db_readonly(s->db, "main") == 1) {
         char full[PATH_MAX];
         fr_sq_sink_error(NULL, SQLITE_READONLY, "open the file", err);
-        return fr_fail_in(err, "%s", full_path(s->path, full));
+        return fr_fail_in(err, "%s", fr_target_full_path(s->path, full));
     }
     if (pages == 0)
         FR_TRY(fr_sq_sink_exec(s, "set up the file", "PRAGMA journal_mode = WAL", err));
@@ -244,12 +186,13 @@ static fr_rc open_file(fr_sq_sink *s, bool create, fr_err *err)
     char full[PATH_MAX];
     if (open_at(s, s->path, SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0), err) ==
         FR_FAIL)
-        return fr_fail_in(err, "%s", full_path(s->path, full));
+        return fr_fail_in(err, "%s", fr_target_full_path(s->path, full));
     s->stand_in = false;
     if (set_up(s, err) == FR_OK)
         return FR_OK;
-    if (strncmp(err->text, full_path(s->path, full), strlen(full_path(s->path, full))) != 0)
-        fr_fail_in(err, "%s", full_path(s->path, full));
+    if (strncmp(err->text, fr_target_full_path(s->path, full),
+                strlen(fr_target_full_path(s->path, full))) != 0)
+        fr_fail_in(err, "%s", fr_target_full_path(s->path, full));
     fr_sq_sink_shut(s);
     return FR_FAIL;
 }
@@ -257,7 +200,7 @@ static fr_rc open_file(fr_sq_sink *s, bool create, fr_err *err)
 fr_rc fr_sq_sink_open(fr_sq_sink *s, fr_err *err)
 {
     bool there;
-    FR_TRY(check_path(s->path, &there, err));
+    FR_TRY(fr_target_check_path(s->path, &there, err));
     if (there)
         return open_file(s, false, err);
     s->stand_in = true;
@@ -271,7 +214,7 @@ static fr_rc look_again(fr_sq_sink *s, fr_err *err)
     if (s->db == NULL)
         return fr_sq_sink_open(s, err);
     if (s->stand_in)
-        FR_TRY(check_path(s->path, &there, err));
+        FR_TRY(fr_target_check_path(s->path, &there, err));
     if (!there)
         return FR_OK;
     fr_sq_sink_shut(s);
@@ -284,7 +227,7 @@ fr_rc fr_sq_sink_need_file(fr_sq_sink *s, bool create, fr_err *err)
     if (!s->stand_in)
         return FR_OK;
     if (!create) {
-        no_file(err, FR_ERR_CONFIG, s->path, "is not there");
+        fr_target_no_file(err, FR_ERR_CONFIG, s->path, "is not there");
         return fr_fail_hint(err,
                             "correct the path, or set create to apply or run: it is made then");
     }
@@ -301,9 +244,10 @@ fr_rc fr_sq_sink_same_file(fr_sq_sink *s, fr_err *err)
         return FR_OK;
     atomic_store(&s->connected, false);
     if (access(s->path, F_OK) == 0) {
-        no_file(err, FR_ERR_CONNECT, s->path, "was replaced by another while it was open");
+        fr_target_no_file(err, FR_ERR_CONNECT, s->path,
+                          "was replaced by another while it was open");
         return fr_fail_hint(err, "it is opened anew, and goes on where its own offsets say");
     }
-    no_file(err, FR_ERR_CONFIG, s->path, "was there and is gone");
+    fr_target_no_file(err, FR_ERR_CONFIG, s->path, "was there and is gone");
     return fr_fail_hint(err, "put it back, or take a new snapshot into a new one");
 }

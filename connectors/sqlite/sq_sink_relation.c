@@ -1,4 +1,5 @@
 /* The target as the file has it. */
+#include "sql/text.h"
 #include "sqlite/sq_sink.h"
 #include <string.h>
 
@@ -169,7 +170,7 @@ fr_rc fr_sq_target_read(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_tar
         FR_TRY(read_columns(s, a, &r, strict, err));
         FR_TRY(read_uniques(s, a, &r, err));
     }
-    r.qualified = fr_sq_sink_ident(a, r.name);
+    r.qualified = fr_sql_ident(a, r.name);
     *out = r;
     return FR_OK;
 }
@@ -179,7 +180,7 @@ fr_rc fr_sq_sink_draft(const fr_sink_settings *settings, const fr_table *table, 
 {
     fr_sq_target r = {.there = false};
     FR_TRY(name_of(table, &r, err));
-    r.qualified = fr_sq_sink_ident(out->arena, r.name);
+    r.qualified = fr_sql_ident(out->arena, r.name);
     fr_sq_sink_compare(settings, &r, table, NULL, true, out);
     return FR_OK;
 }

@@ -16,19 +16,6 @@ fr_rc fr_sq_sink_name(fr_str name, fr_err *err)
     return fr_fail_code(err, "sink.name");
 }
 
-fr_str fr_sq_sink_ident(fr_arena *a, fr_str name)
-{
-    fr_buf b = {.arena = a};
-    fr_buf_u8(&b, '"');
-    for (size_t i = 0; i < name.len; i++) {
-        if (name.ptr[i] == '"')
-            fr_buf_u8(&b, '"');
-        fr_buf_u8(&b, (uint8_t)name.ptr[i]);
-    }
-    fr_buf_u8(&b, '"');
-    return fr_buf_view(&b);
-}
-
 static int position_at(const fr_sq_sink_table *t)
 {
     return (int)t->field_count + 1;

@@ -1,4 +1,5 @@
 /* A message's table laid onto the target, which is made and altered where that is asked for. */
+#include "sql/text.h"
 #include "sqlite/sq_sink.h"
 #include <stdlib.h>
 
@@ -12,7 +13,7 @@ static void add_field(fr_sq_sink_table *st, const fr_sq_target *r, size_t column
     fr_sq_field f = {.column = (uint16_t)column, .key = c->key_ordinal > 0 && !st->append};
     if (to == NULL || to->generated || fr_sq_sink_fit(c, to, &f.send, &ignored) == FR_SQ_FIT_NEVER)
         return; /* fr_sq_sink_compare saw that this may be */
-    f.ident = fr_sq_sink_ident(st->arena, to->name);
+    f.ident = fr_sql_ident(st->arena, to->name);
     f.not_null = to->not_null;
     f.counts = to->counts;
     if (f.key) {

@@ -10,6 +10,9 @@
 #ifdef FR_WITH_CLICKHOUSE
 #include "connectors/clickhouse/ch_type.h"
 #endif
+#ifdef FR_WITH_DUCKDB
+#include "connectors/duckdb/duck_sink_value.h"
+#endif
 #ifdef FR_WITH_ODBC
 #include "connectors/odbc/odbc_types.h"
 #endif
@@ -28,6 +31,9 @@ int main(void)
 #endif
 #ifdef FR_WITH_CLICKHOUSE
     fr_ch_sink_types_docs(&out);
+#endif
+#ifdef FR_WITH_DUCKDB
+    fr_duck_sink_types_docs(&out);
 #endif
 #ifdef FR_WITH_ODBC
     fr_odbc_types_docs(&out);

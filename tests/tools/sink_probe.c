@@ -31,6 +31,7 @@ typedef struct opened {
     const fr_sink_ops *ops;
     fr_sink *sink;
     json_t *command; /* owns the texts of the settings */
+    fr_arena *texts; /* as well */
 } opened;
 
 typedef struct probe {
@@ -217,17 +218,26 @@ static void event_of(probe *p, fr_batch *b, const json_t *j, const json_t *posit
 
 /* ---- commands ---- */
 
-/* The connector's options that are texts. */
+/* The connector's own options: texts as they are, others as a user would write them. */
 static void fill_config(opened *o, const json_t *c)
 {
-    for (const fr_option *option = o->ops->options; option->name != NULL; option++)
+    fr_err err;
+    for (const fr_option *option = o->ops->options; option->name != NULL; option++) {
+        const char *text = str(c, option->name, option->fallback);
         if (option->type == FR_OPT_TEXT)
-            *(const char **)((char *)o->config + option->offset) = str(c, option->name, NULL);
+            *(const char **)((char *)o->config + option->offset) = text;
+        else if (text != NULL &&
+                 fr_option_set(option, o->texts, o->config, fr_cstr(text), &err) == FR_FAIL) {
+            fprintf(stderr, "probe: %s: %s\n", option->name, err.text);
+            exit(2);
+        }
+    }
 }
 
 static void opened_free(opened *o)
 {
     json_decref(o->command);
+    fr_arena_free(o->texts);
     free(o->config);
     free(o);
 }
@@ -243,6 +253,7 @@ static json_t *do_open(probe *p, json_t *c, bool check_only)
         exit(2);
     }
     o->config = fr_malloc(o->ops->config_size);
+    o->texts = fr_arena_new(256);
     fill_config(o, c);
     o->settings = (fr_sink_settings){
         .pipeline = str(c, "pipeline", "probe"),

@@ -1,0 +1,213 @@
+/* Events in order. First many rows a statement; when that fails over some row, all over again one
+ * by one, which finds the event. DuckDB rolls the whole transaction back when a statement fails,
+ * and has no savepoints: batches that this transaction already had are then missing while the event
+ * is looked for, so that the second pass only names it. */
+#include "base/failpoint.h"
+#include "duckdb/duck_sink.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct pass {
+    fr_duck_sink *s;
+    const fr_batch *batch;
+    bool singles;
+    fr_duck_sink_table **waiting; /* with changes to be written, in order of the first */
+    size_t waiting_count, waiting_cap;
+    size_t at, failed; /* the event at hand; the one that failed */
+    fr_buf key;
+} pass;
+
+/* ---- writing what waits ---- */
+
+static fr_rc flush_at(pass *p, size_t i, fr_err *err)
+{
+    fr_duck_sink_table *t = p->waiting[i];
+    memmove(p->waiting + i, p->waiting + i + 1, (--p->waiting_count - i) * sizeof(*p->waiting));
+    size_t first = t->changes.count > 0 ? t->changes.items[0].event : p->failed;
+    if (!t->ordered && !t->append)
+        fr_target_collapse(&t->shape, p->s->arena, &t->changes);
+    fr_rc rc = fr_duck_sink_write(p->s, t, t->changes.items, t->changes.count, err);
+    if (rc == FR_FAIL)
+        p->failed = first;
+    else
+        t->changes.count = 0;
+    return rc;
+}
+
+static fr_rc flush_all(pass *p, fr_err *err)
+{
+    while (p->waiting_count > 0)
+        FR_TRY(flush_at(p, 0, err));
+    return FR_OK;
+}
+
+/* Two versions of one table, and tables that foreign keys tie to others, keep their order among
+ * each other. */
+static fr_rc start_waiting(pass *p, fr_duck_sink_table *t, fr_err *err)
+{
+    for (size_t i = p->waiting_count; i > 0; i--) {
+        const fr_duck_sink_table *other = p->waiting[i - 1];
+        if (fr_str_eq(other->qualified, t->qualified) || (other->ordered && t->ordered))
+            FR_TRY(flush_at(p, i - 1, err));
+    }
+    if (p->waiting_count == p->waiting_cap) {
+        p->waiting_cap = p->waiting_cap == 0 ? 16 : 2 * p->waiting_cap;
+        p->waiting = fr_realloc(p->waiting, p->waiting_cap * sizeof(*p->waiting));
+    }
+    p->waiting[p->waiting_count++] = t;
+    return FR_OK;
+}
+
+static fr_rc add_change(pass *p, fr_duck_sink_table *t, fr_target_change *c, fr_err *err)
+{
+    if (p->singles)
+        return fr_duck_sink_write(p->s, t, c, 1, err);
+    if (t->changes.count == 0)
+        FR_TRY(start_waiting(p, t, err));
+    fr_target_changes_add(&t->changes, c);
+    return FR_OK;
+}
+
+/* ---- events to changes ---- */
+
+static fr_rc put_key(pass *p, const fr_duck_sink_table *t, fr_target_change *c, fr_err *err)
+{
+    p->key.len = 0;
+    for (size_t i = 0; i < t->key_count; i++) {
+        uint16_t column = t->shape.columns[t->keys[i]];
+        const fr_value *v = &c->values[column];
+        if (v->kind == FR_NULL || v->kind == FR_ABSENT)
+            return fr_target_bad_key(err, t->qualified, t->fields[t->keys[i]].ident, v);
+        fr_target_put_key(&p->key, &t->table->columns[column], v);
+    }
+    fr_target_set_key(p->s->arena, c, &p->key);
+    return FR_OK;
+}
+
+static fr_rc add_row(pass *p, fr_duck_sink_table *t, const fr_event *e, const fr_row *row,
+                     bool deleted, fr_err *err)
+{
+    fr_target_change c = {.values = row->values, .event = p->at, .deleted = deleted};
+    if (row->count != t->table->column_count)
+        return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
+    fr_target_position(c.position, e);
+    if (deleted && !t->append)
+        c.form = FR_TARGET_DELETE;
+    else if (!t->append)
+        fr_target_set_form(&t->shape, &c);
+    if (!t->append)
+        FR_TRY(put_key(p, t, &c, err));
+    return add_change(p, t, &c, err);
+}
+
+static fr_rc add_delete(pass *p, fr_duck_sink_table *t, const fr_event *e, fr_err *err)
+{
+    int deletes = p->s->settings->deletes;
+    if (deletes == FR_TARGET_IGNORE_DELETES)
+        return FR_OK;
+    if (t->append && deletes == FR_TARGET_HARD)
+        return fr_target_no_delete(err, t->qualified);
+    return add_row(p, t, e, &e->before, true, err);
+}
+
+static fr_rc add_truncate(pass *p, fr_duck_sink_table *t, fr_err *err)
+{
+    if (p->s->settings->truncate == FR_TRUNCATE_IGNORE)
+        return FR_OK;
+    if (p->s->settings->truncate == FR_TRUNCATE_BLOCK)
+        return fr_target_truncated(err, t->qualified);
+    FR_TRY(flush_all(p, err));
+    p->s->has_rows = true;
+    fr_str sql = fr_arena_printf(p->s->arena, "DELETE FROM %.*s%c", FR_ARG(t->qualified), '\0');
+    return fr_duck_sink_exec(p->s, "empty the table", sql.ptr, err);
+}
+
+static fr_rc add_event(pass *p, const fr_event *e, fr_err *err)
+{
+    fr_duck_sink_table *t = NULL;
+    if (!fr_target_has_table(e->op))
+        return FR_OK;
+    if (fr_map_get_u64(p->s->tables, e->table->serial) == NULL)
+        FR_TRY(flush_all(p, err)); /* else it would be lost where the table is altered alone */
+    FR_TRY(fr_duck_sink_table_of(p->s, e->table, &t, err));
+    if (e->bad.len > 0)
+        return fr_target_bad_row(err, t->qualified, e->bad, "");
+    if (e->txn != NULL && e->txn->commit_us > p->s->commit_us)
+        p->s->commit_us = e->txn->commit_us;
+    switch (e->op) {
+    case FR_OP_DELETE:
+        return add_delete(p, t, e, err);
+    case FR_OP_TRUNCATE:
+        return add_truncate(p, t, err);
+    case FR_OP_TABLE:
+        return FR_OK;
+    case FR_OP_UPDATE:
+        if (!t->append && fr_target_key_changed(e))
+            FR_TRY(add_delete(p, t, e, err));
+        return add_row(p, t, e, &e->after, false, err);
+    default:
+        return add_row(p, t, e, &e->after, false, err);
+    }
+}
+
+/* ---- passes ---- */
+
+static fr_rc one_pass(pass *p, size_t from, size_t to, fr_err *err)
+{
+    fr_rc rc = FR_OK;
+    for (p->at = from; p->at < to && rc != FR_FAIL; p->at++) {
+        p->failed = p->at;
+        rc = add_event(p, &p->batch->events[p->at], err);
+    }
+    if (rc != FR_FAIL)
+        rc = flush_all(p, err);
+    p->waiting_count = 0; /* after a failure all tables are forgotten, with what waited */
+    return rc;
+}
+
+static fr_rc passes(pass *p, size_t from, size_t to, fr_err *err)
+{
+    bool earlier = p->s->has_rows;
+    fr_err first;
+    size_t failed;
+    FR_TRY(fr_duck_sink_begin(p->s, err));
+    if (one_pass(p, from, to, err) == FR_OK)
+        return FR_OK;
+    if (err->kind != FR_ERR_DATA)
+        return FR_FAIL;
+    first = *err;
+    failed = p->failed;
+    fr_duck_sink_failed(p->s, err);
+    p->singles = true;
+    if (fr_duck_sink_begin(p->s, err) == FR_OK && one_pass(p, from, to, err) == FR_OK && !earlier)
+        return FR_OK;
+    if (err->kind == FR_ERR_DATA && fr_str_is(fr_cstr(first.code), err->code))
+        return FR_FAIL;
+    *err = first;
+    p->failed = failed;
+    return FR_FAIL;
+}
+
+fr_rc fr_duck_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
+                         size_t *applied, fr_err *err)
+{
+    fr_duck_sink *s = (fr_duck_sink *)base;
+    pass p = {.s = s, .batch = batch, .failed = to}; /* what fails before the first is of none */
+    fr_rc rc = FR_OK;
+    if (FR_FAILPOINT("sink_before_begin"))
+        rc = fr_fail(err, FR_ERR_CONNECT, "failpoint sink_before_begin");
+    if (rc == FR_OK)
+        rc = passes(&p, from, to, err);
+    if (rc == FR_OK && FR_FAILPOINT("sink_after_rows"))
+        rc = fr_fail(err, FR_ERR_CONNECT, "failpoint sink_after_rows");
+    free(p.waiting);
+    fr_buf_free(&p.key);
+    fr_arena_reset(s->arena);
+    *applied = to;
+    if (rc == FR_OK)
+        return FR_OK;
+    fr_duck_sink_failed(s, err);
+    if (fr_target_of_table(err))
+        *applied = p.failed;
+    return FR_FAIL;
+}

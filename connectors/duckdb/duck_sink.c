@@ -94,6 +94,7 @@ static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *
     s->claims = fr_map_new();
     pthread_mutex_init(&s->lock, NULL);
     atomic_init(&s->connected, true);
+    atomic_init(&s->interrupted, false);
     atomic_init(&s->lag_us, -1);
     if (fr_duck_sink_open(s, err) == FR_FAIL) {
         sink_close(&s->base);
@@ -116,6 +117,7 @@ static void sink_interrupt(fr_sink *base)
 {
     fr_duck_sink *s = (fr_duck_sink *)base;
     pthread_mutex_lock(&s->lock);
+    atomic_store(&s->interrupted, true);
     if (s->con != NULL)
         s->api->interrupt(s->con);
     pthread_mutex_unlock(&s->lock);

@@ -99,13 +99,13 @@ typedef struct fr_duck_sink {
     fr_map *folded;   /* names in lower case, to the name that was there first */
     fr_map *claims;   /* by topic and partition: epochs */
     bool in_txn;
-    bool has_rows;    /* and rows were written in it */
+    bool has_rows;    /* and something was written in it that would have to come again */
     bool changed_ddl; /* this transaction did: after a rollback the tables are unknown */
     bool has_own_tables;
     bool broken;          /* DuckDB takes no more: to be opened anew */
     int64_t commit_us;    /* of the newest row applied */
     pthread_mutex_t lock; /* of con, against interrupt */
-    atomic_bool connected;
+    atomic_bool connected, interrupted;
     atomic_int_fast64_t lag_us;
 } fr_duck_sink;
 

@@ -26,6 +26,10 @@ static const meaning meanings[] = {
      "make room within the quota; it goes on by itself then, and nothing is lost"},
     {"not a valid DuckDB database file", 0, FR_ERR_CONFIG, "sink.corrupt",
      "give the path of a DuckDB file, or of one that is not there yet"},
+    {"Loading external extensions is disabled", 0, FR_ERR_CONFIG, "sink.corrupt",
+     "the file is of another kind of database: give the path of a DuckDB file, or of one that is "
+     "not "
+     "there yet"},
     {"with version number", 0, FR_ERR_CONFIG, "sink.storage",
      "the file was written by another DuckDB: set library to one that reads it, or write the file "
      "anew with a storage version that this one has (ATTACH ... (STORAGE_VERSION 'v1.2.0'), COPY "

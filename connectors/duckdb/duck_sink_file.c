@@ -1,5 +1,7 @@
 /* The file: opened, made, let go of, gone, replaced. DuckDB locks a file for its process while it
  * is open there; nothing of ours opens it beside, for closing it would drop that lock. */
+#include "base/cancel.h"
+#include "base/clock.h"
 #include "duckdb/duck_sink.h"
 #include "sql/file.h"
 #include "sql/text.h"
@@ -8,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { WAIT_US = 5000000, LOOK_US = 3000 };
 
 static fr_rc set(const fr_duck_api *d, duckdb_config config, const char *name, const char *value,
                  fr_err *err)
@@ -108,6 +112,25 @@ void fr_duck_sink_shut(fr_duck_sink *s)
     s->in_txn = s->has_rows = s->changed_ddl = s->has_own_tables = s->broken = false;
 }
 
+/* Where the file is let go of between transactions, others look into it, shortly as a rule: they
+ * are waited for, or a reader that comes again and again would never let us in. */
+static fr_rc open_patiently(fr_duck_sink *s, const char *path, fr_err *err)
+{
+    int64_t until = fr_now_us() + (s->config->hold == FR_DUCK_HOLD_WRITING ? WAIT_US : 0);
+    atomic_store(&s->interrupted, false);
+    for (;;) {
+        if (open_at(s, path, err) == FR_OK)
+            return FR_OK;
+        if (strcmp(err->code, "sink.busy") != 0 || fr_now_us() >= until)
+            return FR_FAIL;
+        if (fr_cancelled() || atomic_exchange(&s->interrupted, false)) {
+            err->kind = FR_ERR_CANCELLED;
+            return FR_FAIL;
+        }
+        fr_sleep_us(LOOK_US);
+    }
+}
+
 /* In full: "md:x" or "s3://x" would be something else to DuckDB. */
 static fr_rc open_file(fr_duck_sink *s, fr_err *err)
 {
@@ -120,7 +143,7 @@ static fr_rc open_file(fr_duck_sink *s, fr_err *err)
         fr_fail_code(err, "sink.readonly");
         return fr_fail_hint(err, "let the user that freshet runs as read and write it");
     }
-    if (open_at(s, path, err) == FR_FAIL)
+    if (open_patiently(s, path, err) == FR_FAIL)
         return strstr(err->text, path) == NULL ? fr_fail_in(err, "%s", path) : FR_FAIL;
     if (stat(path, &st) != 0) {
         fr_duck_sink_shut(s);

@@ -172,7 +172,7 @@ fr_duck_fit fr_duck_sink_fit(const fr_column *c, const fr_duck_target_column *to
     case FR_DATE:
         return fine_if(fr_str_is(type, "DATE"));
     case FR_TIME:
-        return fine_if(fr_str_is(type, "INTERVAL") || (!c->span && fr_str_is(type, "TIME")));
+        return fine_if(fr_str_is(type, c->span ? "INTERVAL" : "TIME"));
     case FR_DATETIME:
         return fine_if(fr_str_is(type, "TIMESTAMP"));
     case FR_TIMESTAMP:
@@ -212,7 +212,7 @@ static const struct {
     [FR_TIME] = {"TIME",
                  "exact, to the microsecond, 00:00:00 to 24:00:00; where a source's column holds "
                  "lengths of time (MySQL's TIME): `INTERVAL`",
-                 "INTERVAL, VARCHAR"},
+                 "VARCHAR"},
     [FR_DATETIME] = {"TIMESTAMP",
                      "exact, to the microsecond; the years that DuckDB has (to 294247)", "VARCHAR"},
     [FR_TIMESTAMP] = {"TIMESTAMP WITH TIME ZONE", "the same, an instant", "VARCHAR, in UTC"},

@@ -201,6 +201,7 @@ static fr_rc park(fr_duck_sink *s, fr_str topic, fr_str key, fr_err *err)
     fr_duck_param p[4] = {[2] = text_param(topic), [3] = {FR_DUCK_P_BLOB, key, 0}};
     FR_TRY(fr_duck_sink_begin(s, err));
     FR_TRY(fr_duck_sink_own_tables(s, s->settings->create != FR_WHEN_NEVER, false, NULL, err));
+    s->has_rows = true;
     return own(s, "parked keys",
                "INSERT INTO @" FR_TARGET_PARKED " (pipeline, sink, topic, key) SELECT $1, $2, $3, "
                "$4 WHERE NOT EXISTS (SELECT 1 FROM @" FR_TARGET_PARKED " WHERE " OWNED

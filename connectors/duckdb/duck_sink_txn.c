@@ -41,8 +41,8 @@ static bool bind(const fr_duck_api *d, duckdb_prepared_statement stmt, idx_t at,
 
 static fr_str cell(fr_arena *a, const duckdb_string_t *text)
 {
-    bool inside = text->length <= FR_DUCK_IN_PLACE;
-    return fr_arena_copy(a, inside ? text->start : text->ptr, text->length);
+    const char *inside = (const char *)text + offsetof(duckdb_string_t, start);
+    return fr_arena_copy(a, text->length <= FR_DUCK_IN_PLACE ? inside : text->ptr, text->length);
 }
 
 static void read_chunk(const fr_duck_api *d, duckdb_data_chunk chunk, fr_arena *a, size_t columns,

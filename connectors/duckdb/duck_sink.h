@@ -144,9 +144,9 @@ fr_rc fr_duck_sink_exec(fr_duck_sink *s, const char *doing, const char *sql, fr_
 fr_rc fr_duck_sink_ask(fr_duck_sink *s, const char *doing, const char *sql,
                        const fr_duck_param *params, size_t count, fr_arena *a, fr_duck_rows *out,
                        fr_err *err);
-static inline fr_str fr_duck_cell(const fr_duck_rows *r, size_t row, size_t column)
+static inline fr_str fr_duck_cell(const fr_duck_rows *r, size_t at, size_t column)
 {
-    return r->cells[row * r->columns + column];
+    return r->cells[at * r->columns + column];
 }
 /* Begins the transaction if there is none. */
 fr_rc fr_duck_sink_begin(fr_duck_sink *s, fr_err *err);

@@ -80,7 +80,7 @@ static fr_rc put_key(pass *p, const fr_duck_sink_table *t, fr_target_change *c, 
             return fr_target_bad_key(err, t->qualified, t->fields[t->keys[i]].ident, v);
         fr_target_put_key(&p->key, &t->table->columns[column], v);
     }
-    fr_target_set_key(p->s->arena, c, &p->key);
+    fr_target_set_key(p->s->arena, c, &p->key, 0);
     return FR_OK;
 }
 

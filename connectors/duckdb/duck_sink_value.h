@@ -54,7 +54,7 @@ void fr_duck_sink_types_docs(fr_buf *b);
 duckdb_logical_type fr_duck_sink_logical(const fr_duck_api *d, const fr_column *c);
 /* Puts a value that is neither NULL nor ABSENT into a row of a vector of that type. DATA
  * (sink.value) naming the column where DuckDB has no such value. */
-fr_rc fr_duck_sink_put(const fr_duck_api *d, duckdb_vector vector, idx_t row, const fr_column *c,
+fr_rc fr_duck_sink_put(const fr_duck_api *d, duckdb_vector vector, idx_t at, const fr_column *c,
                        const fr_value *v, fr_err *err);
 
 #endif

@@ -11,7 +11,6 @@
  *   my_sink_value.c    values to parameters
  *   my_sink_sql.c      the statements of a table
  *   my_sink_write.c    rows to parameters to statements
- *   my_sink_collapse.c the last state of each key
  *   my_sink_apply.c    events in order, and which one failed
  *
  * The session has autocommit off: a transaction begins with the first row and ends with
@@ -26,6 +25,7 @@
 #include "connect/sink.h"
 #include "mysql/my_conn.h"
 #include "mysql/my_sink_value.h"
+#include "sql/collapse.h"
 #include "sql/target.h"
 #include <stdatomic.h>
 
@@ -58,30 +58,6 @@ typedef struct fr_my_field { /* a column that we write */
     fr_my_target_column to; /* texts in the table's arena */
     bool key;
 } fr_my_field;
-
-typedef enum fr_my_form {
-    FR_MY_FORM_ROW,    /* insert or overwrite what is there of it (append: insert) */
-    FR_MY_FORM_PATCH,  /* values are absent that the target must have: update what is there */
-    FR_MY_FORM_DELETE, /* or, soft: mark */
-    FR_MY_FORM_COUNT
-} fr_my_form;
-
-/* A row to be written. */
-typedef struct fr_my_change {
-    const fr_value *values; /* of the message's table */
-    size_t event;           /* index in the batch */
-    fr_my_form form;
-    bool partial;    /* values are absent */
-    bool deleted;    /* soft: what the mark says */
-    uint64_t prefix; /* first bytes of key, for comparisons */
-    fr_str key;      /* by fr_my_sink_put_key */
-    uint8_t position[FR_MY_POSITION_SIZE];
-} fr_my_change;
-
-typedef struct fr_my_changes {
-    fr_my_change *items;
-    size_t count, cap;
-} fr_my_changes;
 
 /* What a prepared statement does. FIND is for a PATCH that changed nothing. */
 typedef enum fr_my_verb {
@@ -117,16 +93,13 @@ typedef struct fr_my_sink_table {
     bool several; /* has other unique indexes: an upsert may hit another row */
     fr_my_statement *statements;
     size_t statement_count, statement_cap;
-    fr_my_changes changes; /* waiting to be written */
+    fr_target_shape shape;     /* of fields */
+    fr_target_changes changes; /* waiting to be written */
 } fr_my_sink_table;
 
 /* The statement; ends with NUL. mask: as in fr_my_statement. */
 fr_str fr_my_sink_sql(fr_arena *a, const fr_my_sink_table *t, const fr_my_abilities *can,
                       fr_my_verb verb, fr_str mask, size_t rows);
-static inline bool fr_my_mask_has(fr_str mask, size_t field)
-{
-    return mask.len == 0 || mask.ptr[field] != 0;
-}
 /* A name as MySQL takes it: up to 64 characters of the basic plane as they are, without
  * white space at the end; others are replaced or cut, and end in a hash of the whole. CONFIG
  * (sink.name) when it is empty, holds NUL or is no UTF-8. */
@@ -245,16 +218,10 @@ fr_rc fr_my_sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **keys_
 fr_rc fr_my_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
                        size_t *applied, fr_err *err);
 
-/* my_sink_collapse.c: the last state of each key, in key order; in place. */
-void fr_my_sink_collapse(const fr_my_sink_table *t, fr_arena *a, fr_my_changes *changes);
-/* ROW or PATCH, and whether partial: by what is absent in values. */
-void fr_my_sink_form(const fr_my_sink_table *t, fr_my_change *c);
-
 /* my_sink_write.c */
-void fr_my_changes_add(fr_my_changes *list, const fr_my_change *change);
 /* Writes these changes in their order, with as few statements as that allows. */
-fr_rc fr_my_sink_write(fr_my_sink *s, fr_my_sink_table *t, const fr_my_change *items, size_t count,
-                       fr_err *err);
+fr_rc fr_my_sink_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *items,
+                       size_t count, fr_err *err);
 /* Only prepares what would be run: the server's rights are checked by that. */
 fr_rc fr_my_sink_try(fr_my_sink *s, fr_my_sink_table *t, fr_err *err);
 

@@ -20,9 +20,10 @@ typedef struct pass {
 
 static fr_rc write_by_form(pass *p, fr_my_sink_table *t, fr_err *err)
 {
-    fr_my_sink_collapse(t, p->s->arena, &t->changes);
-    fr_my_change *some = fr_arena_raw(p->s->arena, (t->changes.count + 1) * sizeof(fr_my_change));
-    for (int form = 0; form < FR_MY_FORM_COUNT; form++) {
+    fr_target_collapse(&t->shape, p->s->arena, &t->changes);
+    fr_target_change *some =
+        fr_arena_raw(p->s->arena, (t->changes.count + 1) * sizeof(fr_target_change));
+    for (int form = 0; form < FR_TARGET_FORM_COUNT; form++) {
         size_t n = 0;
         for (size_t i = 0; i < t->changes.count; i++)
             if ((int)t->changes.items[i].form == form)
@@ -79,19 +80,19 @@ static fr_rc start_waiting(pass *p, fr_my_sink_table *t, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc add_change(pass *p, fr_my_sink_table *t, const fr_my_change *c, fr_err *err)
+static fr_rc add_change(pass *p, fr_my_sink_table *t, const fr_target_change *c, fr_err *err)
 {
     if (p->singles)
         return fr_my_sink_write(p->s, t, c, 1, err);
     if (t->changes.count == 0)
         FR_TRY(start_waiting(p, t, err));
-    fr_my_changes_add(&t->changes, c);
+    fr_target_changes_add(&t->changes, c);
     return FR_OK;
 }
 
 /* ---- events to changes ---- */
 
-static fr_rc put_key(pass *p, const fr_my_sink_table *t, fr_my_change *c, fr_err *err)
+static fr_rc put_key(pass *p, const fr_my_sink_table *t, fr_target_change *c, fr_err *err)
 {
     p->key.len = 0;
     for (size_t i = 0; i < t->key_count; i++) {
@@ -99,25 +100,23 @@ static fr_rc put_key(pass *p, const fr_my_sink_table *t, fr_my_change *c, fr_err
         const fr_value *v = &c->values[f->column];
         if (v->kind == FR_NULL || v->kind == FR_ABSENT)
             return fr_target_bad_key(err, t->qualified, f->ident, v);
-        fr_my_sink_put_key(&p->key, &t->table->columns[f->column], v);
+        fr_target_put_key(&p->key, &t->table->columns[f->column], v);
     }
-    c->key = fr_arena_copy(p->s->arena, p->key.ptr, p->key.len);
-    for (size_t i = 0; i < 8; i++)
-        c->prefix = c->prefix << 8 | (i < p->key.len ? p->key.ptr[i] : 0);
+    fr_target_set_key(p->s->arena, c, &p->key, 0);
     return FR_OK;
 }
 
 static fr_rc add_row(pass *p, fr_my_sink_table *t, const fr_event *e, const fr_row *row,
                      bool deleted, fr_err *err)
 {
-    fr_my_change c = {.values = row->values, .event = p->at, .deleted = deleted};
+    fr_target_change c = {.values = row->values, .event = p->at, .deleted = deleted};
     if (row->count != t->table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
     fr_target_position(c.position, e);
     if (deleted && !t->append)
-        c.form = FR_MY_FORM_DELETE;
+        c.form = FR_TARGET_DELETE;
     else if (!t->append)
-        fr_my_sink_form(t, &c);
+        fr_target_set_form(&t->shape, &c);
     if (!t->append)
         FR_TRY(put_key(p, t, &c, err));
     return add_change(p, t, &c, err);

@@ -127,7 +127,7 @@ static void put_group(fr_buf *b, const fr_my_sink_table *t, fr_str mask)
     fr_buf_u8(b, '(');
     for (size_t i = 0; i < t->field_count; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
-        fr_buf_text(b, fr_my_mask_has(mask, i) ? "?" : "NULL");
+        fr_buf_text(b, fr_target_in_mask(mask, i) ? "?" : "NULL");
     }
     fr_buf_text(b, t->positioned ? t->field_count > 0 ? ", ?" : "?" : "");
     fr_buf_text(b, t->marked ? ", ?" : t->cleared ? ", 0" : "");
@@ -179,7 +179,7 @@ static void put_conflict(fr_buf *b, const fr_my_sink_table *t, const fr_my_abili
         fr_buf_printf(b, " AS %s", alias_of(t));
     fr_buf_text(b, " ON DUPLICATE KEY UPDATE ");
     for (size_t i = 0; i < t->field_count; i++)
-        if (!t->fields[i].key && fr_my_mask_has(mask, i))
+        if (!t->fields[i].key && fr_target_in_mask(mask, i))
             put_assignment(&u, t->fields[i].ident, false);
     if (t->marked || t->cleared)
         put_assignment(&u, deleted_ident, false);
@@ -220,7 +220,7 @@ static void put_update(fr_buf *b, const fr_my_sink_table *t, fr_str mask)
     const char *lead = "";
     fr_buf_printf(b, "UPDATE %.*s SET ", FR_ARG(t->qualified));
     for (size_t i = 0; i < t->field_count; i++) {
-        if (t->fields[i].key || !fr_my_mask_has(mask, i))
+        if (t->fields[i].key || !fr_target_in_mask(mask, i))
             continue;
         fr_buf_printf(b, "%s%.*s = ?", lead, FR_ARG(t->fields[i].ident));
         lead = ", ";

@@ -17,7 +17,8 @@ static fr_my_target_column copy_column(fr_arena *a, const fr_my_target_column *c
     return out;
 }
 
-static void add_field(fr_my_sink_table *st, const fr_my_relation *r, size_t column)
+static void add_field(fr_my_sink_table *st, const fr_my_relation *r, size_t column,
+                      uint16_t *columns, bool *not_null)
 {
     const fr_column *c = &st->table->columns[column];
     fr_str name;
@@ -35,6 +36,8 @@ static void add_field(fr_my_sink_table *st, const fr_my_relation *r, size_t colu
         st->key_count++;
         st->ordered = st->ordered || !fr_my_sink_exact_key(c, to);
     }
+    columns[st->field_count] = f.column;
+    not_null[st->field_count] = to->not_null;
     st->fields[st->field_count++] = f;
 }
 
@@ -43,6 +46,8 @@ static fr_my_sink_table *lay(fr_my_sink *s, const fr_table *t, const fr_my_relat
     fr_arena *a = fr_arena_new(0);
     fr_my_sink_table *st = fr_arena_alloc(a, sizeof(*st));
     const fr_sink_settings *set = s->settings;
+    uint16_t *columns = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*columns));
+    bool *not_null = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*not_null));
     st->arena = a;
     st->table = fr_table_ref(t);
     st->qualified = fr_arena_str(a, r->qualified);
@@ -56,7 +61,9 @@ static fr_my_sink_table *lay(fr_my_sink *s, const fr_table *t, const fr_my_relat
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_my_field));
     st->keys = fr_arena_alloc(a, (t->column_count + 1) * sizeof(uint16_t));
     for (size_t i = 0; i < t->column_count; i++)
-        add_field(st, r, i);
+        add_field(st, r, i, columns, not_null);
+    st->shape =
+        (fr_target_shape){st->table, columns, not_null, st->field_count, st->guarded, st->marked};
     return st;
 }
 

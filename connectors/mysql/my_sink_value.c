@@ -286,24 +286,3 @@ fr_rc fr_my_sink_put(fr_my_cells *out, const fr_column *c, const fr_my_target_co
         return put_any_text(out, c, to, v, err);
     }
 }
-
-void fr_my_sink_put_key(fr_buf *out, const fr_column *c, const fr_value *v)
-{
-    size_t start = out->len;
-    switch (v->kind) {
-    case FR_BOOL:
-        fr_buf_u8(out, v->boolean);
-        return;
-    case FR_INT32:
-    case FR_INT64:
-    case FR_DATE:
-    case FR_TIME:
-    case FR_DATETIME:
-    case FR_TIMESTAMP:
-        fr_buf_u64be(out, (uint64_t)v->integer ^ UINT64_C(1) << 63);
-        return;
-    default: /* read from the end, it is clear where one column ends and another begins */
-        fr_sql_put_value(out, c, v);
-        fr_buf_u32be(out, (uint32_t)(out->len - start));
-    }
-}

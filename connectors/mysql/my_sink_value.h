@@ -107,8 +107,5 @@ size_t fr_my_cells_size(const fr_my_cells *c);
  * hold another one in silence. */
 fr_rc fr_my_sink_put(fr_my_cells *out, const fr_column *c, const fr_my_target_column *to,
                      const fr_value *v, fr_err *err);
-/* Appends bytes that are equal for equal values and are ordered as the server would order
- * most keys. Neither NULL nor ABSENT. */
-void fr_my_sink_put_key(fr_buf *out, const fr_column *c, const fr_value *v);
 
 #endif

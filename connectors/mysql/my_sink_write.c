@@ -11,15 +11,6 @@ enum { STATEMENT_BYTES = 4 * 1024 * 1024, MOST_PARAMETERS = 65535, MOST_OPEN = 4
 static const size_t sizes[] = {512, 64, 8, 1};
 enum { SIZES = sizeof(sizes) / sizeof(sizes[0]), DELETE_SIZE = 64 };
 
-void fr_my_changes_add(fr_my_changes *list, const fr_my_change *change)
-{
-    if (list->count == list->cap) {
-        list->cap = list->cap == 0 ? 64 : 2 * list->cap;
-        list->items = fr_realloc(list->items, list->cap * sizeof(*list->items));
-    }
-    list->items[list->count++] = *change;
-}
-
 /* ---- parameters ---- */
 
 typedef struct parameter {
@@ -56,7 +47,7 @@ static parameters parameters_of(fr_arena *a, const fr_my_sink_table *t, fr_my_ve
     if (verb == FR_MY_VERB_WRITE || verb == FR_MY_VERB_UPDATE) {
         for (size_t i = 0; i < t->field_count; i++) {
             bool here = verb == FR_MY_VERB_WRITE || !t->fields[i].key;
-            if (here && fr_my_mask_has(mask, i))
+            if (here && fr_target_in_mask(mask, i))
                 add_parameter(&p, FIELD, &t->fields[i]);
         }
         if (t->positioned)
@@ -87,7 +78,7 @@ static void begin_cells(fr_my_sink *s, const parameters *p)
 }
 
 static fr_rc put_row(fr_my_sink *s, const fr_my_sink_table *t, const parameters *p,
-                     const fr_my_change *c, fr_err *err)
+                     const fr_target_change *c, fr_err *err)
 {
     for (size_t i = 0; i < p->count; i++) {
         const fr_my_field *f = p->items[i].field;
@@ -124,7 +115,7 @@ static fr_rc too_large(const fr_my_sink *s, const fr_my_sink_table *t, size_t by
 
 /* As many of the rows as one statement should have. */
 static fr_rc fill(fr_my_sink *s, const fr_my_sink_table *t, const parameters *p,
-                  const fr_my_change *items, size_t count, size_t *taken, fr_err *err)
+                  const fr_target_change *items, size_t count, size_t *taken, fr_err *err)
 {
     size_t limit = s->can.packet / 2 < STATEMENT_BYTES ? s->can.packet / 2 : STATEMENT_BYTES;
     size_t n = 0, bytes = 0, last = 0;
@@ -284,7 +275,7 @@ static bool may_be_it(const fr_my_field *f, const fr_value *v, int native)
     return f->to.charset.len > 0 && !fr_str_is(f->to.charset, "utf8mb4") && !is_ascii(v->bytes);
 }
 
-static fr_rc name_column(const fr_my_sink_table *t, const fr_my_change *c, fr_err *err)
+static fr_rc name_column(const fr_my_sink_table *t, const fr_target_change *c, fr_err *err)
 {
     int native = err->native;
     if (native != NO_CONVERSION && native != NO_JSON)
@@ -303,7 +294,7 @@ static fr_rc name_column(const fr_my_sink_table *t, const fr_my_change *c, fr_er
 }
 
 static fr_rc write_run(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
-                       const fr_my_change *items, size_t count, fr_err *err)
+                       const fr_target_change *items, size_t count, fr_err *err)
 {
     parameters p = parameters_of(s->arena, t, verb, mask);
     size_t most = MOST_PARAMETERS / (p.count > 0 ? p.count : 1);
@@ -326,7 +317,7 @@ static fr_rc write_run(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_s
     return FR_OK;
 }
 
-static fr_rc found(fr_my_sink *s, fr_my_sink_table *t, const fr_my_change *c, bool *there,
+static fr_rc found(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c, bool *there,
                    fr_err *err)
 {
     MYSQL_STMT *stmt;
@@ -342,7 +333,7 @@ static fr_rc found(fr_my_sink *s, fr_my_sink_table *t, const fr_my_change *c, bo
 }
 
 /* Its row cannot be inserted: a value is absent that must be there. */
-static fr_rc not_there(const fr_my_sink_table *t, const fr_my_change *c, fr_err *err)
+static fr_rc not_there(const fr_my_sink_table *t, const fr_target_change *c, fr_err *err)
 {
     for (size_t i = 0; i < t->field_count; i++) {
         const fr_my_field *f = &t->fields[i];
@@ -357,7 +348,7 @@ static fr_rc not_there(const fr_my_sink_table *t, const fr_my_change *c, fr_err 
     return fr_fail_code(err, "sink.not_null");
 }
 
-static fr_rc patch(fr_my_sink *s, fr_my_sink_table *t, fr_str mask, const fr_my_change *c,
+static fr_rc patch(fr_my_sink *s, fr_my_sink_table *t, fr_str mask, const fr_target_change *c,
                    fr_err *err)
 {
     MYSQL_STMT *stmt;
@@ -375,43 +366,21 @@ static fr_rc patch(fr_my_sink *s, fr_my_sink_table *t, fr_str mask, const fr_my_
 
 /* ---- changes in their order ---- */
 
-static fr_str mask_of(fr_arena *a, const fr_my_sink_table *t, const fr_my_change *c)
-{
-    if (!c->partial || c->form == FR_MY_FORM_DELETE)
-        return FR_STR("");
-    char *mask = fr_arena_raw(a, t->field_count + 1);
-    for (size_t i = 0; i < t->field_count; i++)
-        mask[i] = c->values[t->fields[i].column].kind != FR_ABSENT;
-    return (fr_str){mask, t->field_count};
-}
-
-static bool has_mask(const fr_my_sink_table *t, const fr_my_change *c, fr_str mask)
-{
-    if (c->form == FR_MY_FORM_DELETE)
-        return true;
-    if (!c->partial || mask.len == 0)
-        return !c->partial && mask.len == 0;
-    for (size_t i = 0; i < t->field_count; i++)
-        if ((mask.ptr[i] != 0) != (c->values[t->fields[i].column].kind != FR_ABSENT))
-            return false;
-    return true;
-}
-
-fr_rc fr_my_sink_write(fr_my_sink *s, fr_my_sink_table *t, const fr_my_change *items, size_t count,
-                       fr_err *err)
+fr_rc fr_my_sink_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *items,
+                       size_t count, fr_err *err)
 {
     for (size_t at = 0, n = 0; at < count; at += n) {
-        const fr_my_change *first = &items[at];
-        fr_str mask = mask_of(s->arena, t, first);
+        const fr_target_change *first = &items[at];
+        fr_str mask = fr_target_mask(s->arena, &t->shape, first);
         n = 1;
-        if (first->form == FR_MY_FORM_PATCH) {
+        if (first->form == FR_TARGET_PATCH) {
             FR_TRY(patch(s, t, mask, first, err));
             continue;
         }
         while (at + n < count && items[at + n].form == first->form &&
-               has_mask(t, &items[at + n], mask))
+               fr_target_has_mask(&t->shape, &items[at + n], mask))
             n++;
-        fr_my_verb verb = first->form == FR_MY_FORM_DELETE ? FR_MY_VERB_DELETE : FR_MY_VERB_WRITE;
+        fr_my_verb verb = first->form == FR_TARGET_DELETE ? FR_MY_VERB_DELETE : FR_MY_VERB_WRITE;
         FR_TRY(write_run(s, t, verb, mask, first, n, err));
     }
     return FR_OK;

@@ -8,7 +8,7 @@
  *   pg_sink_sql.c      the statements of a table
  *   pg_sink_pipe.c     many statements, one round trip
  *   pg_sink_write.c    rows to parameters to statements
- *   pg_sink_collapse.c the last state of each key
+ *   pg_sink_run.c      rows whose order matters, and that one statement may write
  *   pg_sink_apply.c    events in order, and which one failed
  *
  * A transaction begins with the first row and ends with commit or any failure. The row in
@@ -22,6 +22,7 @@
 #include "connect/sink.h"
 #include "postgres/pg_conn.h"
 #include "postgres/pg_sink_value.h"
+#include "sql/collapse.h"
 #include "sql/target.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -74,29 +75,6 @@ typedef struct fr_pg_field { /* a column that we write */
     bool key;
 } fr_pg_field;
 
-typedef enum fr_pg_form {
-    FR_PG_FORM_ROW,    /* every value is there: insert or overwrite (append: insert) */
-    FR_PG_FORM_PATCH,  /* some are absent: update what is there, else insert what is known */
-    FR_PG_FORM_DELETE, /* or, soft: mark */
-    FR_PG_FORM_COUNT
-} fr_pg_form;
-
-/* A row to be written. */
-typedef struct fr_pg_change {
-    const fr_value *values; /* of the message's table */
-    size_t event;           /* index in the batch */
-    fr_pg_form form;
-    bool deleted;    /* soft: what the mark says */
-    uint64_t prefix; /* first bytes of key, for comparisons */
-    fr_str key;      /* the key's parameters, one after the other */
-    uint8_t position[FR_PG_POSITION_SIZE];
-} fr_pg_change;
-
-typedef struct fr_pg_changes {
-    fr_pg_change *items;
-    size_t count, cap;
-} fr_pg_changes;
-
 typedef struct fr_pg_sink_table {
     const fr_table *table; /* holds a reference */
     fr_arena *arena;       /* owns the texts below */
@@ -114,18 +92,19 @@ typedef struct fr_pg_sink_table {
     bool override;   /* a key column is GENERATED ALWAYS AS IDENTITY */
     bool deferrable; /* has constraints that can wait for COMMIT */
     unsigned id;     /* in names of prepared statements */
-    bool prepared[FR_PG_FORM_COUNT][2]; /* [1]: arrays */
-    fr_pg_changes changes;              /* waiting to be written */
+    bool prepared[FR_TARGET_FORM_COUNT][2]; /* [1]: arrays */
+    fr_target_shape shape;                  /* of fields */
+    fr_target_changes changes;              /* waiting to be written */
 } fr_pg_sink_table;
 
 /* The statement of a form; parameters are the fields (DELETE: the keys, in key order), then
  * position where positioned (DELETE: guarded or marked), mark (ROW and PATCH, where marked),
  * mask (PATCH: bit i says field i is there). arrays: each parameter is an array. */
-fr_str fr_pg_sink_sql(fr_arena *a, const fr_pg_sink_table *t, fr_pg_form form, bool arrays);
+fr_str fr_pg_sink_sql(fr_arena *a, const fr_pg_sink_table *t, fr_target_form form, bool arrays);
 /* Types of its parameters, by oid; at most field_count + 3 of them. */
-int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_pg_form form, bool arrays,
+int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_target_form form, bool arrays,
                           uint32_t *oids_out);
-bool fr_pg_sink_has_position(const fr_pg_sink_table *t, fr_pg_form form);
+bool fr_pg_sink_has_position(const fr_pg_sink_table *t, fr_target_form form);
 /* A name as PostgreSQL takes it: up to 63 bytes as it is; longer ones are cut and end in a
  * hash of the whole. CONFIG (sink.name) when it is empty, holds NUL or is no UTF-8. */
 fr_rc fr_pg_sink_name(fr_arena *a, fr_str name, fr_str *out, fr_err *err);
@@ -226,17 +205,15 @@ fr_rc fr_pg_sink_draft(const fr_sink_settings *settings, const fr_table *table, 
 fr_rc fr_pg_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
                        size_t *applied, fr_err *err);
 
-/* pg_sink_collapse.c: the last state of each key, in key order; in place. */
-void fr_pg_sink_collapse(const fr_pg_sink_table *t, fr_arena *a, fr_pg_changes *changes);
+/* pg_sink_run.c */
 /* Length of the longest run from start on that has one form and no key twice: rows that one
  * statement may write with the effect of one statement each. */
-size_t fr_pg_sink_run(const fr_pg_changes *changes, size_t start);
+size_t fr_pg_sink_run(const fr_target_changes *changes, size_t start);
 
 /* pg_sink_write.c */
-void fr_pg_changes_add(fr_pg_changes *list, const fr_pg_change *change);
 /* Queues what writes these changes, all of one form, as one statement or several. */
-fr_rc fr_pg_sink_write(fr_pg_sink *s, fr_pg_sink_table *t, const fr_pg_change *items, size_t count,
-                       fr_err *err);
+fr_rc fr_pg_sink_write(fr_pg_sink *s, fr_pg_sink_table *t, const fr_target_change *items,
+                       size_t count, fr_err *err);
 
 extern const fr_sink_ops fr_postgres_sink;
 

@@ -44,7 +44,7 @@ static fr_rc need_deferred(pass *p, const fr_pg_sink_table *t, fr_err *err)
     return fr_pg_pipe_text(&p->s->pipe, "SET CONSTRAINTS ALL DEFERRED", (size_t)FR_PG_NO_TAG, err);
 }
 
-static fr_rc write_run(pass *p, fr_pg_sink_table *t, const fr_pg_change *items, size_t count,
+static fr_rc write_run(pass *p, fr_pg_sink_table *t, const fr_target_change *items, size_t count,
                        fr_err *err)
 {
     FR_TRY(need_deferred(p, t, err));
@@ -64,9 +64,10 @@ static fr_rc write_in_order(pass *p, fr_pg_sink_table *t, fr_err *err)
 
 static fr_rc write_by_form(pass *p, fr_pg_sink_table *t, fr_err *err)
 {
-    fr_pg_sink_collapse(t, p->s->arena, &t->changes);
-    fr_pg_change *some = fr_arena_raw(p->s->arena, (t->changes.count + 1) * sizeof(fr_pg_change));
-    for (int form = 0; form < FR_PG_FORM_COUNT; form++) {
+    fr_target_collapse(&t->shape, p->s->arena, &t->changes);
+    fr_target_change *some =
+        fr_arena_raw(p->s->arena, (t->changes.count + 1) * sizeof(fr_target_change));
+    for (int form = 0; form < FR_TARGET_FORM_COUNT; form++) {
         size_t n = 0;
         for (size_t i = 0; i < t->changes.count; i++)
             if ((int)t->changes.items[i].form == form)
@@ -119,19 +120,19 @@ static fr_rc start_waiting(pass *p, fr_pg_sink_table *t, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc add_change(pass *p, fr_pg_sink_table *t, const fr_pg_change *c, fr_err *err)
+static fr_rc add_change(pass *p, fr_pg_sink_table *t, const fr_target_change *c, fr_err *err)
 {
     if (p->singles)
         return write_run(p, t, c, 1, err);
     if (t->changes.count == 0)
         FR_TRY(start_waiting(p, t, err));
-    fr_pg_changes_add(&t->changes, c);
+    fr_target_changes_add(&t->changes, c);
     return FR_OK;
 }
 
 /* ---- events to changes ---- */
 
-static fr_rc put_key(pass *p, const fr_pg_sink_table *t, fr_pg_change *c, fr_err *err)
+static fr_rc put_key(pass *p, const fr_pg_sink_table *t, fr_target_change *c, fr_err *err)
 {
     p->key.len = 0;
     for (size_t i = 0; i < t->key_count; i++) {
@@ -142,27 +143,22 @@ static fr_rc put_key(pass *p, const fr_pg_sink_table *t, fr_pg_change *c, fr_err
         if (fr_pg_sink_put(&p->key, f->send, &t->table->columns[f->column], v, err) == FR_FAIL)
             return fr_fail_in(err, "%.*s", FR_ARG(t->qualified));
     }
-    c->key = fr_arena_copy(p->s->arena, p->key.ptr, p->key.len);
     /* The bytes after the first length, so that numbers come in their order. */
-    for (size_t i = 0; i < 8; i++)
-        c->prefix = c->prefix << 8 | (4 + i < p->key.len ? p->key.ptr[4 + i] : 0);
+    fr_target_set_key(p->s->arena, c, &p->key, 4);
     return FR_OK;
 }
 
 static fr_rc add_row(pass *p, fr_pg_sink_table *t, const fr_event *e, const fr_row *row,
                      bool deleted, fr_err *err)
 {
-    fr_pg_change c = {.values = row->values, .event = p->at, .deleted = deleted};
+    fr_target_change c = {.values = row->values, .event = p->at, .deleted = deleted};
     if (row->count != t->table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
     fr_target_position(c.position, e);
-    if (deleted && !t->append) {
-        c.form = FR_PG_FORM_DELETE;
-    } else if (!t->append) {
-        for (size_t i = 0; i < t->field_count; i++)
-            if (row->values[t->fields[i].column].kind == FR_ABSENT)
-                c.form = FR_PG_FORM_PATCH;
-    }
+    if (deleted && !t->append)
+        c.form = FR_TARGET_DELETE;
+    else if (!t->append)
+        fr_target_set_form(&t->shape, &c);
     if (!t->append)
         FR_TRY(put_key(p, t, &c, err));
     return add_change(p, t, &c, err);

@@ -25,31 +25,31 @@ fr_rc fr_pg_sink_name(fr_arena *a, fr_str name, fr_str *out, fr_err *err)
     return FR_OK;
 }
 
-bool fr_pg_sink_has_position(const fr_pg_sink_table *t, fr_pg_form form)
+bool fr_pg_sink_has_position(const fr_pg_sink_table *t, fr_target_form form)
 {
-    return form == FR_PG_FORM_DELETE ? t->guarded : t->positioned;
+    return form == FR_TARGET_DELETE ? t->guarded : t->positioned;
 }
 
-static bool has_mark(const fr_pg_sink_table *t, fr_pg_form form)
+static bool has_mark(const fr_pg_sink_table *t, fr_target_form form)
 {
-    return t->marked && form != FR_PG_FORM_DELETE;
+    return t->marked && form != FR_TARGET_DELETE;
 }
 
-int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_pg_form form, bool arrays,
+int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_target_form form, bool arrays,
                           uint32_t *oids_out)
 {
     fr_pg_send sends[3];
     int count = 0, extra = 0;
-    size_t fields = form == FR_PG_FORM_DELETE ? t->key_count : t->field_count;
+    size_t fields = form == FR_TARGET_DELETE ? t->key_count : t->field_count;
     for (size_t i = 0; i < fields; i++) {
-        const fr_pg_field *f = &t->fields[form == FR_PG_FORM_DELETE ? t->keys[i] : i];
+        const fr_pg_field *f = &t->fields[form == FR_TARGET_DELETE ? t->keys[i] : i];
         oids_out[count++] = arrays ? fr_pg_send_array_oid(f->send) : fr_pg_send_oid(f->send);
     }
     if (fr_pg_sink_has_position(t, form))
         sends[extra++] = FR_PG_SEND_BYTEA;
     if (has_mark(t, form))
         sends[extra++] = FR_PG_SEND_BOOL;
-    if (form == FR_PG_FORM_PATCH)
+    if (form == FR_TARGET_PATCH)
         sends[extra++] = FR_PG_SEND_BYTEA;
     for (int i = 0; i < extra; i++)
         oids_out[count++] = arrays ? fr_pg_send_array_oid(sends[i]) : fr_pg_send_oid(sends[i]);
@@ -58,16 +58,16 @@ int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_pg_form form, bool array
 
 /* Rows of parameters as a table "u" with columns c0, c1, ..., p (position), d (deleted),
  * m (mask). */
-static void rows_of(fr_buf *b, const fr_pg_sink_table *t, fr_pg_form form, bool arrays)
+static void rows_of(fr_buf *b, const fr_pg_sink_table *t, fr_target_form form, bool arrays)
 {
-    size_t fields = form == FR_PG_FORM_DELETE ? t->key_count : t->field_count;
+    size_t fields = form == FR_TARGET_DELETE ? t->key_count : t->field_count;
     char names[3];
     size_t extra = 0;
     if (fr_pg_sink_has_position(t, form))
         names[extra++] = 'p';
     if (has_mark(t, form))
         names[extra++] = 'd';
-    if (form == FR_PG_FORM_PATCH)
+    if (form == FR_TARGET_PATCH)
         names[extra++] = 'm';
     size_t all = fields + extra;
     fr_buf_text(b, arrays ? "unnest(" : "(SELECT ");
@@ -160,7 +160,7 @@ static void put_conflict(fr_buf *b, const fr_pg_sink_table *t)
 static void put_row(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
 {
     put_insert(b, t);
-    rows_of(b, t, FR_PG_FORM_ROW, arrays);
+    rows_of(b, t, FR_TARGET_ROW, arrays);
     if (!t->append)
         put_conflict(b, t);
 }
@@ -169,7 +169,7 @@ static void put_row(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
 static void put_patch(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
 {
     fr_buf_text(b, "WITH u AS (SELECT * FROM ");
-    rows_of(b, t, FR_PG_FORM_PATCH, arrays);
+    rows_of(b, t, FR_TARGET_PATCH, arrays);
     fr_buf_printf(b, "), w AS (UPDATE %.*s AS t SET ", FR_ARG(t->qualified));
     const char *lead = "";
     for (size_t i = 0; i < t->field_count; i++) {
@@ -206,18 +206,18 @@ static void put_delete(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
     } else {
         fr_buf_printf(b, "DELETE FROM %.*s AS t USING ", FR_ARG(t->qualified));
     }
-    rows_of(b, t, FR_PG_FORM_DELETE, arrays);
+    rows_of(b, t, FR_TARGET_DELETE, arrays);
     fr_buf_text(b, " WHERE ");
     put_key_match(b, t, "t", true);
     put_guard(b, t, " AND ", "u.p");
 }
 
-fr_str fr_pg_sink_sql(fr_arena *a, const fr_pg_sink_table *t, fr_pg_form form, bool arrays)
+fr_str fr_pg_sink_sql(fr_arena *a, const fr_pg_sink_table *t, fr_target_form form, bool arrays)
 {
     fr_buf b = {.arena = a};
-    if (form == FR_PG_FORM_ROW)
+    if (form == FR_TARGET_ROW)
         put_row(&b, t, arrays);
-    else if (form == FR_PG_FORM_PATCH)
+    else if (form == FR_TARGET_PATCH)
         put_patch(&b, t, arrays);
     else
         put_delete(&b, t, arrays);

@@ -206,7 +206,8 @@ const fr_pg_index *fr_pg_relation_key(const fr_pg_relation *r, const fr_table *t
 
 /* ---- laying one onto the other ---- */
 
-static void add_field(fr_pg_sink_table *st, const fr_pg_relation *r, size_t column)
+static void add_field(fr_pg_sink_table *st, const fr_pg_relation *r, size_t column,
+                      uint16_t *columns, bool *patched)
 {
     const fr_column *c = &st->table->columns[column];
     fr_str name;
@@ -226,6 +227,8 @@ static void add_field(fr_pg_sink_table *st, const fr_pg_relation *r, size_t colu
         st->keys[c->key_ordinal - 1] = (uint16_t)st->field_count;
         st->key_count++;
     }
+    columns[st->field_count] = f.column;
+    patched[st->field_count] = true; /* a PATCH is what has absent values, NOT NULL or not */
     st->fields[st->field_count++] = f;
 }
 
@@ -234,6 +237,8 @@ static fr_pg_sink_table *lay(fr_pg_sink *s, const fr_table *t, const fr_pg_relat
     fr_arena *a = fr_arena_new(0);
     fr_pg_sink_table *st = fr_arena_alloc(a, sizeof(*st));
     const fr_sink_settings *set = s->settings;
+    uint16_t *columns = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*columns));
+    bool *patched = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*patched));
     st->arena = a;
     st->table = fr_table_ref(t);
     st->oid = r->oid;
@@ -250,7 +255,9 @@ static fr_pg_sink_table *lay(fr_pg_sink *s, const fr_table *t, const fr_pg_relat
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_pg_field));
     st->keys = fr_arena_alloc(a, (t->column_count + 1) * sizeof(uint16_t));
     for (size_t i = 0; i < t->column_count; i++)
-        add_field(st, r, i);
+        add_field(st, r, i, columns, patched);
+    st->shape =
+        (fr_target_shape){st->table, columns, patched, st->field_count, st->guarded, st->marked};
     return st;
 }
 

@@ -7,15 +7,6 @@
 /* A statement's parameters, and rows that wait for answers, stay below this. */
 enum { MAX_STATEMENT = 4 * 1024 * 1024, MAX_WAITING = 256 };
 
-void fr_pg_changes_add(fr_pg_changes *list, const fr_pg_change *change)
-{
-    if (list->count == list->cap) {
-        list->cap = list->cap == 0 ? 64 : 2 * list->cap;
-        list->items = fr_realloc(list->items, list->cap * sizeof(*list->items));
-    }
-    list->items[list->count++] = *change;
-}
-
 static void room_for(fr_pg_sink *s, size_t columns)
 {
     if (columns <= s->column_cap)
@@ -26,13 +17,13 @@ static void room_for(fr_pg_sink *s, size_t columns)
 }
 
 static const char *statement_name(char *out, size_t size, const fr_pg_sink_table *t,
-                                  fr_pg_form form, bool arrays)
+                                  fr_target_form form, bool arrays)
 {
     snprintf(out, size, "f%u_%d%s", t->id, (int)form, arrays ? "a" : "");
     return out;
 }
 
-static fr_rc need_statement(fr_pg_sink *s, fr_pg_sink_table *t, fr_pg_form form, bool arrays,
+static fr_rc need_statement(fr_pg_sink *s, fr_pg_sink_table *t, fr_target_form form, bool arrays,
                             fr_err *err)
 {
     if (t->prepared[form][arrays])
@@ -53,7 +44,7 @@ static void put_raw(fr_buf *b, const void *ptr, size_t len)
     fr_buf_put(b, ptr, len);
 }
 
-static void put_mask(fr_buf *b, const fr_pg_sink_table *t, const fr_pg_change *c)
+static void put_mask(fr_buf *b, const fr_pg_sink_table *t, const fr_target_change *c)
 {
     size_t len = t->field_count / 8 + 1;
     fr_buf_u32be(b, (uint32_t)len);
@@ -66,9 +57,10 @@ static void put_mask(fr_buf *b, const fr_pg_sink_table *t, const fr_pg_change *c
 }
 
 /* One element to each parameter's buffer. */
-static fr_rc put_row(fr_pg_sink *s, const fr_pg_sink_table *t, const fr_pg_change *c, fr_err *err)
+static fr_rc put_row(fr_pg_sink *s, const fr_pg_sink_table *t, const fr_target_change *c,
+                     fr_err *err)
 {
-    bool keys = c->form == FR_PG_FORM_DELETE;
+    bool keys = c->form == FR_TARGET_DELETE;
     size_t at = 0, fields = keys ? t->key_count : t->field_count;
     for (; at < fields; at++) {
         const fr_pg_field *f = &t->fields[keys ? t->keys[at] : at];
@@ -79,7 +71,7 @@ static fr_rc put_row(fr_pg_sink *s, const fr_pg_sink_table *t, const fr_pg_chang
         put_raw(&s->columns[at++], c->position, FR_PG_POSITION_SIZE);
     if (t->marked && !keys)
         put_raw(&s->columns[at++], &(uint8_t){c->deleted}, 1);
-    if (c->form == FR_PG_FORM_PATCH)
+    if (c->form == FR_TARGET_PATCH)
         put_mask(&s->columns[at], t, c);
     return FR_OK;
 }
@@ -89,7 +81,7 @@ static fr_rc in_row(const fr_pg_sink_table *t, fr_err *err)
     return fr_fail_in(err, "%.*s", FR_ARG(t->qualified));
 }
 
-static fr_rc write_one(fr_pg_sink *s, fr_pg_sink_table *t, const fr_pg_change *c, fr_err *err)
+static fr_rc write_one(fr_pg_sink *s, fr_pg_sink_table *t, const fr_target_change *c, fr_err *err)
 {
     char name[32];
     uint32_t *types = fr_arena_alloc(s->arena, (t->field_count + 3) * sizeof(*types));
@@ -113,7 +105,7 @@ static fr_rc write_one(fr_pg_sink *s, fr_pg_sink_table *t, const fr_pg_change *c
 }
 
 /* Fills the arrays with as many of the rows as one statement should have. */
-static fr_rc fill_arrays(fr_pg_sink *s, fr_pg_sink_table *t, const fr_pg_change *items,
+static fr_rc fill_arrays(fr_pg_sink *s, fr_pg_sink_table *t, const fr_target_change *items,
                          size_t count, size_t columns, size_t *taken, fr_err *err)
 {
     size_t n = 0, bytes = 0;
@@ -131,11 +123,11 @@ static fr_rc fill_arrays(fr_pg_sink *s, fr_pg_sink_table *t, const fr_pg_change 
     return FR_OK;
 }
 
-static fr_rc write_arrays(fr_pg_sink *s, fr_pg_sink_table *t, const fr_pg_change *items,
+static fr_rc write_arrays(fr_pg_sink *s, fr_pg_sink_table *t, const fr_target_change *items,
                           size_t count, size_t *taken, fr_err *err)
 {
     char name[32];
-    fr_pg_form form = items[0].form;
+    fr_target_form form = items[0].form;
     uint32_t *types = fr_arena_alloc(s->arena, (t->field_count + 3) * sizeof(*types));
     size_t columns = (size_t)fr_pg_sink_parameters(t, form, false, types);
     room_for(s, columns);
@@ -153,8 +145,8 @@ static fr_rc write_arrays(fr_pg_sink *s, fr_pg_sink_table *t, const fr_pg_change
                           lengths, (int)columns, items[0].event, err);
 }
 
-fr_rc fr_pg_sink_write(fr_pg_sink *s, fr_pg_sink_table *t, const fr_pg_change *items, size_t count,
-                       fr_err *err)
+fr_rc fr_pg_sink_write(fr_pg_sink *s, fr_pg_sink_table *t, const fr_target_change *items,
+                       size_t count, fr_err *err)
 {
     if (count == 1)
         return write_one(s, t, items, err);

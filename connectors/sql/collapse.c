@@ -43,12 +43,12 @@ void fr_target_put_key(fr_buf *out, const fr_column *c, const fr_value *v)
     fr_buf_u32be(out, (uint32_t)(out->len - start));
 }
 
-void fr_target_set_key(fr_arena *a, fr_target_change *c, const fr_buf *key)
+void fr_target_set_key(fr_arena *a, fr_target_change *c, const fr_buf *key, size_t skip)
 {
     c->key = fr_arena_copy(a, key->ptr, key->len);
     c->prefix = 0;
     for (size_t i = 0; i < 8; i++)
-        c->prefix = c->prefix << 8 | (i < key->len ? key->ptr[i] : 0);
+        c->prefix = c->prefix << 8 | (skip + i < key->len ? key->ptr[skip + i] : 0);
 }
 
 static int by_key(const void *left, const void *right)
@@ -60,11 +60,6 @@ static int by_key(const void *left, const void *right)
     if (order != 0)
         return order;
     return a->event < b->event ? -1 : a->event > b->event;
-}
-
-static bool same_key(const fr_target_change *a, const fr_target_change *b)
-{
-    return a->prefix == b->prefix && fr_str_eq(a->key, b->key);
 }
 
 /* ---- states ---- */
@@ -130,7 +125,7 @@ void fr_target_collapse(const fr_target_shape *shape, fr_arena *a, fr_target_cha
     qsort(changes->items, changes->count, sizeof(fr_target_change), by_key);
     size_t kept = 0;
     for (size_t i = 1; i < changes->count; i++) {
-        if (same_key(&changes->items[kept], &changes->items[i]))
+        if (fr_target_same_key(&changes->items[kept], &changes->items[i]))
             fold(shape, a, &changes->items[kept], &changes->items[i]);
         else
             changes->items[++kept] = changes->items[i];

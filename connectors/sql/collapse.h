@@ -45,8 +45,12 @@ void fr_target_changes_add(fr_target_changes *list, const fr_target_change *chan
 /* Appends one value of a key: equal bytes where the values are equal, and no other. Neither NULL
  * nor ABSENT; 0 and -0 are one. */
 void fr_target_put_key(fr_buf *out, const fr_column *c, const fr_value *v);
-/* Sets c->key (copied to the arena) and c->prefix. */
-void fr_target_set_key(fr_arena *a, fr_target_change *c, const fr_buf *key);
+/* Sets c->key (copied to the arena) and c->prefix: its bytes from `skip` on. */
+void fr_target_set_key(fr_arena *a, fr_target_change *c, const fr_buf *key, size_t skip);
+static inline bool fr_target_same_key(const fr_target_change *a, const fr_target_change *b)
+{
+    return a->prefix == b->prefix && fr_str_eq(a->key, b->key);
+}
 /* ROW or PATCH, and whether partial: by what is absent in values. */
 void fr_target_set_form(const fr_target_shape *shape, fr_target_change *c);
 /* The last state of each key, in key order (R33); in place. */

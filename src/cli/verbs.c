@@ -97,7 +97,7 @@ static const fr_flag schema_flags[] = {
     {"dry-run", 0, NULL, NULL, "register, sample: show what would be done"},
     {"as", 0, "FORM", NULL,
      "export: avro, contract, jsonschema, odcs, sql:postgres, sql:mysql, sql:mariadb, sql:sqlite, "
-     "sql:clickhouse"},
+     "sql:clickhouse, sql:duckdb"},
     {"output", 'o', "FILE", NULL, "export: into a file"},
     {"count", 'n', "N", NULL, "sample: so many events; 10"},
     {"seed", 0, "S", NULL, "sample: another seed makes other events; 1"},

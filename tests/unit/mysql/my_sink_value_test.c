@@ -1,6 +1,7 @@
 #include "unit/test.h"
 
 #include "mysql/my_sink_value.h"
+#include "sql/collapse.h"
 #include <math.h>
 
 static fr_err err;
@@ -161,7 +162,7 @@ static fr_str key_of(fr_arena *a, fr_kind kind, fr_value v)
     fr_column c = column(kind, "");
     fr_buf b = {.arena = a};
     v.kind = kind;
-    fr_my_sink_put_key(&b, &c, &v);
+    fr_target_put_key(&b, &c, &v);
     return fr_buf_view(&b);
 }
 

@@ -46,7 +46,7 @@ static void add(fixture *f, int k, int v, int w, uint8_t position)
     fr_target_change c = {.values = values, .event = f->changes.count};
     fr_buf key = {.arena = f->a};
     fr_target_put_key(&key, &columns[0], &values[0]);
-    fr_target_set_key(f->a, &c, &key);
+    fr_target_set_key(f->a, &c, &key, 0);
     c.position[0] = position;
     if (v == GONE)
         c.form = FR_TARGET_DELETE;

@@ -20,11 +20,12 @@ static const char *const tables[METHODS] = {"bench_loader", "bench_conflict", "b
 static const char *const moves[] = {
     NULL,
     "INSERT INTO bench_conflict SELECT * FROM temp.stage ON CONFLICT (id) DO UPDATE SET name = "
-    "excluded.name, amount = excluded.amount, at = excluded.at",
+    "excluded.name, amount = excluded.amount, \"at\" = excluded.\"at\"",
     "MERGE INTO bench_merge AS t USING temp.stage AS s ON t.id = s.id WHEN MATCHED THEN UPDATE SET "
-    "name = s.name, amount = s.amount, at = s.at WHEN NOT MATCHED THEN INSERT VALUES (s.id, "
+    "name = s.name, amount = s.amount, \"at\" = s.\"at\" WHEN NOT MATCHED THEN INSERT VALUES "
+    "(s.id, "
     "s.name, "
-    "s.amount, s.at)"};
+    "s.amount, s.\"at\")"};
 
 struct bench {
     const fr_duck_api *d;
@@ -66,7 +67,7 @@ static void by_hand(bench *b, int method, const row *rows, int n)
     run(b, b->con, "BEGIN");
     if (moves[method] != NULL) {
         run(b, b->con,
-            "CREATE OR REPLACE TEMP TABLE stage (id BIGINT, name VARCHAR, amount VARCHAR, at "
+            "CREATE OR REPLACE TEMP TABLE stage (id BIGINT, name VARCHAR, amount VARCHAR, \"at\" "
             "TIMESTAMP)");
         append(b, "temp", "stage", rows, n);
         run(b, b->con, moves[method]);
@@ -98,18 +99,19 @@ static void make_table(bench *b, duckdb_connection con, int method)
 {
     char sql[600];
     bool guarded = method == METHODS - 1;
-    snprintf(sql, sizeof(sql),
-             "CREATE TABLE %s (id BIGINT %s, name VARCHAR, amount VARCHAR, at TIMESTAMP%s); INSERT "
-             "INTO %s SELECT i, 'customer', '1.00', TIMESTAMP '2023-11-14'%s FROM range(%d) r(i)",
-             tables[method],
-             method == 1             ? "PRIMARY KEY"
-             : method >= METHODS - 2 ? "NOT NULL UNIQUE"
-                                     : "NOT NULL",
-             guarded ? ", " FR_TARGET_POSITION " BLOB" : "", tables[method],
-             guarded ? ", '\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00"
-                       "\\x00\\x00'::BLOB"
-                     : "",
-             PRELOADED);
+    snprintf(
+        sql, sizeof(sql),
+        "CREATE TABLE %s (id BIGINT %s, name VARCHAR, amount VARCHAR, \"at\" TIMESTAMP%s); INSERT "
+        "INTO %s SELECT i, 'customer', '1.00', TIMESTAMP '2023-11-14'%s FROM range(%d) r(i)",
+        tables[method],
+        method == 1             ? "PRIMARY KEY"
+        : method >= METHODS - 2 ? "NOT NULL UNIQUE"
+                                : "NOT NULL",
+        guarded ? ", " FR_TARGET_POSITION " BLOB" : "", tables[method],
+        guarded ? ", '\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00"
+                  "\\x00\\x00'::BLOB"
+                : "",
+        PRELOADED);
     if (guarded) { /* as tables are that the sink makes */
         char *unique = strstr(sql, " UNIQUE");
         memset(unique, ' ', strlen(" UNIQUE"));

@@ -66,7 +66,7 @@ static fr_rc put_decimal(void *data, idx_t row, const fr_column *c, fr_str unsca
     else if (c->precision <= 18)
         ((int64_t *)data)[row] = (int64_t)n;
     else
-        ((__int128 *)data)[row] = n;
+        memcpy((char *)data + row * sizeof(n), &n, sizeof(n)); /* not aligned to its size */
     return FR_OK;
 }
 
@@ -86,7 +86,8 @@ static fr_rc put_uuid(void *data, idx_t row, const fr_column *c, fr_str text, fr
     }
     if (digits != 32)
         return no_such_value(err, c, "the text is no UUID");
-    ((unsigned __int128 *)data)[row] = n ^ (unsigned __int128)1 << 127;
+    n ^= (unsigned __int128)1 << 127;
+    memcpy((char *)data + row * sizeof(n), &n, sizeof(n));
     return FR_OK;
 }
 

@@ -59,7 +59,8 @@ typedef struct fr_duck_sink_table {
     bool positioned; /* has _freshet_position */
     bool cleared;    /* has _freshet_deleted from an earlier setting: rows written are not marked */
     bool append;
-    bool whole;   /* a row of ours has every column of the target: it may be made anew */
+    bool whole;   /* a row of ours has every column of the target, which has no index: it may be
+                     made anew (DuckDB never gives room of deleted rows back beside an index) */
     bool ordered; /* not only the key sees the order of rows: no collapse */
     fr_target_changes changes; /* waiting to be written */
 } fr_duck_sink_table;

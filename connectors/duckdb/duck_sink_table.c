@@ -60,7 +60,7 @@ static fr_duck_sink_table *lay(fr_duck_sink *s, const fr_table *t, const fr_duck
     for (size_t i = 0; i < t->column_count; i++)
         add_field(st, r, i, columns, not_null);
     st->ordered = r->ordered;
-    st->whole = !r->ordered && is_whole(st, r);
+    st->whole = !r->has_key && !r->ordered && is_whole(st, r);
     return st;
 }
 

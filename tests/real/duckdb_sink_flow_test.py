@@ -1,6 +1,6 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
 """From PostgreSQL through Kafka into a DuckDB file: columns of many types, snapshot and log, under load while the
-daemon is killed; a reader in the way; two daemons of one file; dead letters; plan and apply. The file is read by
+daemon is killed; a reader in the way; dead letters; plan and apply. The file is read by
 DuckDB's Python package."""
 import json
 import os

@@ -193,6 +193,8 @@ with case("schema.export", p):
     assert c.execute("select count(*) from orders").fetchone() == (0,)
     house = text("export", T, "--as", "sql:clickhouse")
     assert "ReplacingMergeTree(`_freshet_position`, `_freshet_deleted`)" in house and "VIEW `orders_current`" in house, house
+    duck = text("export", T, "--as", "sql:duckdb")
+    assert 'CREATE TABLE "main"."orders" (' in duck and '"total" DECIMAL(10,2)' in duck, duck
     out = os.path.join(p.dir, "out.yaml")
     verb("export", T, "--as", "odcs", "-o", out)
     assert yaml.safe_load(open(out))["id"] == contract["id"]

@@ -31,7 +31,6 @@
 #include "sql/target.h"
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/types.h>
 
 enum { FR_DUCK_HOLD_ALWAYS, FR_DUCK_HOLD_WRITING };
 typedef struct fr_duck_sink_config {
@@ -81,24 +80,25 @@ fr_rc fr_duck_sink_name(fr_str name, fr_err *err);
 
 /* ---- the sink ---- */
 
+typedef struct fr_duck_instance fr_duck_instance; /* duck_sink_file.c */
+
 typedef struct fr_duck_sink {
     fr_sink base;
     const fr_sink_settings *settings;
     const fr_duck_sink_config *config;
     const fr_duck_api *api;
     duckdb_database db;
-    duckdb_connection con; /* NULL: the file is not held */
-    fr_str catalog;        /* its name there, quoted; in home */
-    bool stand_in;         /* there is no file: it is an empty one in memory, for plan */
-    dev_t device;          /* the file that is open */
-    ino_t inode;
-    fr_arena *home;   /* of the sink's whole life */
-    fr_arena *arena;  /* of one apply */
-    fr_map *tables;   /* by fr_table.serial: fr_duck_sink_table */
-    fr_map *versions; /* by fr_table.serial: fr_table, that were laid onto a target */
-    fr_map *known;    /* targets that were there */
-    fr_map *folded;   /* names in lower case, to the name that was there first */
-    fr_map *claims;   /* by topic and partition: epochs */
+    duckdb_connection con;      /* NULL: the file is not held */
+    fr_str catalog;             /* its name there, quoted; in home */
+    bool stand_in;              /* there is no file: it is an empty one in memory, for plan */
+    fr_duck_instance *instance; /* the file that is open; NULL: none, or the stand-in */
+    fr_arena *home;             /* of the sink's whole life */
+    fr_arena *arena;            /* of one apply */
+    fr_map *tables;             /* by fr_table.serial: fr_duck_sink_table */
+    fr_map *versions;           /* by fr_table.serial: fr_table, that were laid onto a target */
+    fr_map *known;              /* targets that were there */
+    fr_map *folded;             /* names in lower case, to the name that was there first */
+    fr_map *claims;             /* by topic and partition: epochs */
     bool in_txn;
     bool has_rows;    /* and something was written in it that would have to come again */
     bool changed_ddl; /* this transaction did: after a rollback the tables are unknown */

@@ -7,9 +7,22 @@
 #include "sql/text.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* A file that sinks of this process have open, by one DuckDB: whoever opens its path while others
+ * still have it gets that DuckDB, and so the file that it has, whatever is at the path by then. */
+struct fr_duck_instance {
+    char path[PATH_MAX]; /* without links: DuckDB tells files apart by their paths */
+    dev_t device;
+    ino_t inode;
+    int users;
+    fr_duck_instance *next;
+};
+static pthread_mutex_t instances_lock = PTHREAD_MUTEX_INITIALIZER;
+static fr_duck_instance *instances;
 
 enum { WAIT_US = 5000000, LOOK_US = 3000 };
 
@@ -49,8 +62,9 @@ static fr_rc read_catalog(fr_duck_sink *s, fr_err *err)
     fr_arena *a = fr_arena_new(256);
     fr_rc rc =
         fr_duck_sink_ask(s, "read the file", "SELECT current_database()", NULL, 0, a, &r, err);
-    if (rc == FR_OK)
-        s->catalog = fr_sql_ident(s->home, fr_duck_cell(&r, 0, 0));
+    fr_str catalog = rc == FR_OK ? fr_sql_ident(a, fr_duck_cell(&r, 0, 0)) : s->catalog;
+    if (!fr_str_eq(catalog, s->catalog)) /* it is read again and again */
+        s->catalog = fr_arena_str(s->home, catalog);
     fr_arena_free(a);
     fr_err ignored; /* where DuckDB has no time zones (without its ICU), texts are in UTC anyway */
     if (rc == FR_OK)
@@ -68,6 +82,22 @@ static fr_rc connect_to(fr_duck_sink *s, fr_err *err)
     pthread_mutex_unlock(&s->lock);
     s->broken = false;
     return read_catalog(s, err);
+}
+
+/* The connection, and our share in its DuckDB. */
+static void let_go(fr_duck_sink *s)
+{
+    duckdb_connection con = s->con;
+    fr_duck_sink_forget(s);
+    pthread_mutex_lock(&s->lock);
+    s->con = NULL;
+    pthread_mutex_unlock(&s->lock);
+    if (con != NULL)
+        s->api->disconnect(&con);
+    if (s->db != NULL)
+        s->api->close(&s->db);
+    s->db = NULL;
+    s->in_txn = s->has_rows = s->changed_ddl = s->has_own_tables = s->broken = false;
 }
 
 /* path NULL: in memory. Those of this process that open one file share one DuckDB. */
@@ -93,24 +123,80 @@ static fr_rc open_at(fr_duck_sink *s, const char *path, fr_err *err)
     if (rc == FR_OK)
         rc = connect_to(s, err);
     if (rc == FR_FAIL)
-        fr_duck_sink_shut(s);
+        let_go(s);
     return rc;
+}
+
+/* ---- instances; under their lock ---- */
+
+static fr_duck_instance *instance_at(const char *path)
+{
+    fr_duck_instance *i = instances;
+    while (i != NULL && strcmp(i->path, path) != 0)
+        i = i->next;
+    return i;
+}
+
+/* POSIX locks are the process's, so that two DuckDBs of one process would not see each other's. */
+static fr_rc check_other_names(const char *path, fr_err *err)
+{
+    struct stat st;
+    bool there = stat(path, &st) == 0;
+    for (const fr_duck_instance *i = instances; i != NULL && there; i = i->next) {
+        if (i->device != st.st_dev || i->inode != st.st_ino || strcmp(i->path, path) == 0)
+            continue;
+        fr_fail(err, FR_ERR_CONFIG, "%s is the file %s, which another sink has open", path,
+                i->path);
+        fr_fail_code(err, "sink.file");
+        return fr_fail_hint(err, "give both sinks the same path");
+    }
+    return FR_OK;
+}
+
+static fr_rc open_instance(fr_duck_sink *s, const char *path, fr_err *err)
+{
+    struct stat st;
+    fr_duck_instance *i = instance_at(path);
+    FR_TRY(check_other_names(path, err));
+    FR_TRY(open_at(s, path, err));
+    if (i == NULL && stat(path, &st) != 0) {
+        let_go(s);
+        return fr_target_no_file(err, FR_ERR_CONNECT, path, "went away while it was opened");
+    }
+    if (i == NULL) {
+        i = fr_malloc(sizeof(*i));
+        snprintf(i->path, sizeof(i->path), "%s", path);
+        i->device = st.st_dev;
+        i->inode = st.st_ino;
+        i->next = instances;
+        instances = i;
+    }
+    i->users++;
+    s->instance = i;
+    return FR_OK;
+}
+
+static void leave_instance(fr_duck_instance *i)
+{
+    if (i == NULL || --i->users > 0)
+        return;
+    fr_duck_instance **at = &instances;
+    while (*at != i)
+        at = &(*at)->next;
+    *at = i->next;
+    free(i);
 }
 
 void fr_duck_sink_shut(fr_duck_sink *s)
 {
-    duckdb_connection con = s->con;
-    fr_duck_sink_forget(s);
-    pthread_mutex_lock(&s->lock);
-    s->con = NULL;
-    pthread_mutex_unlock(&s->lock);
-    if (con != NULL)
-        s->api->disconnect(&con);
-    if (s->db != NULL)
-        s->api->close(&s->db);
-    s->db = NULL;
-    s->in_txn = s->has_rows = s->changed_ddl = s->has_own_tables = s->broken = false;
+    pthread_mutex_lock(&instances_lock);
+    let_go(s);
+    leave_instance(s->instance);
+    s->instance = NULL;
+    pthread_mutex_unlock(&instances_lock);
 }
+
+/* ---- the file ---- */
 
 /* Where the file is let go of between transactions, others look into it, shortly as a rule: they
  * are waited for, or a reader that comes again and again would never let us in. */
@@ -119,7 +205,10 @@ static fr_rc open_patiently(fr_duck_sink *s, const char *path, fr_err *err)
     int64_t until = fr_now_us() + (s->config->hold == FR_DUCK_HOLD_WRITING ? WAIT_US : 0);
     atomic_store(&s->interrupted, false);
     for (;;) {
-        if (open_at(s, path, err) == FR_OK)
+        pthread_mutex_lock(&instances_lock);
+        fr_rc rc = open_instance(s, path, err);
+        pthread_mutex_unlock(&instances_lock);
+        if (rc == FR_OK)
             return FR_OK;
         if (strcmp(err->code, "sink.busy") != 0 || fr_now_us() >= until)
             return FR_FAIL;
@@ -131,12 +220,26 @@ static fr_rc open_patiently(fr_duck_sink *s, const char *path, fr_err *err)
     }
 }
 
-/* In full: "md:x" or "s3://x" would be something else to DuckDB. */
+/* In full: "md:x" or "s3://x" would be something else to DuckDB; and without links. Of a file that
+ * is not there yet, that of its folder. */
+static const char *real_path(const char *path, char out[PATH_MAX])
+{
+    char full[PATH_MAX], folder[PATH_MAX];
+    if (realpath(path, out) != NULL)
+        return out;
+    const char *plain = fr_target_full_path(path, full), *name = strrchr(plain, '/');
+    char parent[PATH_MAX];
+    snprintf(parent, sizeof(parent), "%.*s/", (int)(name - plain), plain);
+    if (realpath(parent, folder) == NULL)
+        folder[0] = '\0';
+    int n = snprintf(out, PATH_MAX, "%s%s", strcmp(folder, "/") == 0 ? "" : folder, name);
+    return n > 0 && n < PATH_MAX ? out : path;
+}
+
 static fr_rc open_file(fr_duck_sink *s, fr_err *err)
 {
-    char full[PATH_MAX];
-    const char *path = fr_target_full_path(s->config->path, full);
-    struct stat st;
+    char real[PATH_MAX];
+    const char *path = real_path(s->config->path, real);
     s->stand_in = false;
     if (access(path, F_OK) == 0 && access(path, R_OK | W_OK) != 0) {
         fr_fail(err, FR_ERR_AUTH, "%s: %s", path, strerror(errno));
@@ -145,12 +248,6 @@ static fr_rc open_file(fr_duck_sink *s, fr_err *err)
     }
     if (open_patiently(s, path, err) == FR_FAIL)
         return strstr(err->text, path) == NULL ? fr_fail_in(err, "%s", path) : FR_FAIL;
-    if (stat(path, &st) != 0) {
-        fr_duck_sink_shut(s);
-        return fr_target_no_file(err, FR_ERR_CONNECT, path, "went away while it was opened");
-    }
-    s->device = st.st_dev;
-    s->inode = st.st_ino;
     return FR_OK;
 }
 
@@ -203,7 +300,7 @@ fr_rc fr_duck_sink_same_file(fr_duck_sink *s, fr_err *err)
     FR_TRY(look_again(s, err));
     if (s->stand_in)
         return FR_OK;
-    if (stat(path, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode)
+    if (stat(path, &st) == 0 && st.st_dev == s->instance->device && st.st_ino == s->instance->inode)
         return FR_OK;
     atomic_store(&s->connected, false);
     s->broken = true;

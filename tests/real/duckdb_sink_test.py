@@ -551,6 +551,31 @@ def gone_or_replaced(c):
 
 
 @test
+def replaced_while_two_sinks_have_it(c):
+    """The first that opens it anew must not get the old file by way of the other."""
+    for name in ("a", "b"):
+        c.open(name, name=name, hold="always")
+        c.claim(name)
+    c.table([ID, col("v")])
+    ok(c.apply([["c", "t", {"id": 1, "v": "old"}]]))
+    ok(c.commit(1))
+    os.rename(c.path, c.path + ".aside")
+    c.q("CREATE TABLE mine (id int)", path=c.path)
+    fails(c.apply([["c", "t", {"id": 2, "v": "lost?"}]]), "CONNECT", "sink.file")
+    ok(c.probe("close", sink="a"))
+    c.open("a2", name="a", hold="always")  # b still has the old one
+    fails(c.probe("claim", sink="a2", offsets=[["topic", 0]]), "CONNECT", "sink.file")
+    fails(c.probe("claim", sink="b", offsets=[["topic", 0]]), "CONNECT", "sink.file")
+    same(c.claim("a2"), [-1])
+    ok(c.apply([["c", "t", {"id": 2, "v": "new"}]], "a2"))
+    ok(c.commit(2, "a2"))
+    same(c.claim("b"), [-1])
+    for name in ("a2", "b"):
+        ok(c.probe("close", sink=name))
+    same(c.q("SELECT id, v FROM t"), [(2, "new")])
+
+
+@test
 def a_disk_that_does_not_take_it(c):
     """What cannot be written is an error that passes; rows and offset stay one."""
     p = c.probe = c.probe_by("sh", "-c", "trap '' XFSZ; exec \"$0\"")
@@ -646,10 +671,20 @@ def two_sinks_of_one_file(c):
         for i in range(2):
             ok(c.commit(n + 1, "s%d" % i))
     fails(c.probe("open", **{"as": "s2"}, type="duckdb", path=c.path, library=LIBRARY, threads="2"), "CONFIG", "sink.config")
+    os.symlink(c.path, c.dir + "/link.db")
+    c.open("link", path=c.dir + "/link.db", name="link", hold="always")  # the same one
+    c.table([ID, col("v")], "t3")
+    c.claim("link")
+    ok(c.apply([["c", "t3", {"id": 1, "v": "x"}]], "link"))
+    ok(c.commit(1, "link"))
+    ok(c.probe("close", sink="link"))
+    os.link(c.path, c.dir + "/hard.db")  # DuckDB would not know that it is
+    e = fails(c.probe("open", **{"as": "s3"}, type="duckdb", path=c.dir + "/hard.db", library=LIBRARY), "CONFIG", "sink.file")["error"]
+    assert c.path in e["text"], e
     for i in range(2):
         ok(c.probe("close", sink="s%d" % i))
     same(c.q("SELECT (SELECT count(*) FROM t0), (SELECT count(*) FROM t1)"), [(20, 20)])
-    same(c.q("SELECT sink, next_offset FROM _freshet_offsets ORDER BY sink"), [("s0", 20), ("s1", 20)])
+    same(c.q("SELECT sink, next_offset FROM _freshet_offsets ORDER BY sink"), [("link", 1), ("s0", 20), ("s1", 20)])
 
 
 @test

@@ -92,25 +92,41 @@ static void compare_missing_column(comparison *k, const fr_column *c)
     f->sql = alter(k, "ADD", ident, "", type);
 }
 
-/* NARROW says that the target's type is a number of less digits: wide enough for what it holds and
- * for what comes. */
+/* The most digits before and after the point that a number type holds. */
+static void digits_of(fr_str type, int *before, int *after)
+{
+    static const struct {
+        const char *name;
+        int digits;
+    } integers[] = {{"TINYINT", 3}, {"SMALLINT", 5}, {"INTEGER", 10}, {"BIGINT", 19}};
+    char text[32];
+    int precision;
+    *before = 39; /* HUGEINT */
+    *after = 0;
+    for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]); i++)
+        if (fr_str_is(type, integers[i].name))
+            *before = integers[i].digits;
+    snprintf(text, sizeof(text), "%.*s", FR_ARG(type));
+    if (sscanf(text, "DECIMAL(%d,%d)", &precision, after) == 2)
+        *before = precision - *after;
+}
+
+/* Of a column that is NARROW, a number: wide enough for what it holds and for what comes. Empty:
+ * nothing is. */
 static fr_str wider(comparison *k, const fr_column *c, const fr_duck_target_column *to)
 {
-    fr_duck_target_column next = {.type = fr_duck_sink_type(k->a, c)};
-    fr_column held = {.kind = FR_INT64};
-    int precision = 0, scale = 0;
-    char text[32];
-    snprintf(text, sizeof(text), "%.*s", FR_ARG(to->type));
-    if (sscanf(text, "DECIMAL(%d,%d)", &precision, &scale) == 2)
-        held = (fr_column){
-            .kind = FR_DECIMAL, .precision = (int16_t)precision, .scale = (int16_t)scale};
-    else if (fr_str_is(to->type, "HUGEINT"))
-        held = (fr_column){.kind = FR_DECIMAL, .precision = 38};
-    else if (fr_str_is(to->type, "FLOAT"))
-        held = (fr_column){.kind = FR_FLOAT32};
-    else if (!fr_str_is(to->type, "BIGINT"))
-        held = (fr_column){.kind = FR_INT32};
-    return fr_duck_sink_fit(&held, &next) == FR_DUCK_FIT_FINE ? next.type : FR_STR("VARCHAR");
+    fr_str type = fr_duck_sink_type(k->a, c);
+    int held, held_after, come, come_after;
+    if (fr_str_is(to->type, "FLOAT"))
+        return type;
+    digits_of(to->type, &held, &held_after);
+    digits_of(type, &come, &come_after);
+    if (come >= held && come_after >= held_after)
+        return type;
+    int before = held > come ? held : come,
+        after = held_after > come_after ? held_after : come_after;
+    return before + after <= 38 ? fr_arena_printf(k->a, "DECIMAL(%d,%d)", before + after, after)
+                                : FR_STR("");
 }
 
 static void compare_type(comparison *k, const fr_column *c, const fr_duck_target_column *to)
@@ -131,6 +147,10 @@ static void compare_type(comparison *k, const fr_column *c, const fr_duck_target
         return;
     case FR_DUCK_FIT_NARROW: {
         fr_str type = wider(k, c, to);
+        if (type.len == 0) {
+            blocker(k, "sink.types", text, FR_STR("no number type holds both: make it VARCHAR"));
+            return;
+        }
         if (k->settings->change_type == FR_CHANGE_EVOLVE) {
             f = fr_findings_add(k->out, FR_CHANGE, "sink.types", "%.*s: column %.*s: %.*s to %.*s",
                                 FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(to->type),

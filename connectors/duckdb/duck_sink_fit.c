@@ -104,7 +104,7 @@ static fr_duck_fit number_fit(int before, int after, int bits, fr_str type)
 {
     int precision, scale, at = integer_at(type);
     if (at >= 0 && after > 0)
-        return FR_DUCK_FIT_NEVER;
+        return integers[at].negative ? FR_DUCK_FIT_NARROW : FR_DUCK_FIT_NEVER;
     if (at >= 0 && !integers[at].negative)
         return FR_DUCK_FIT_PART;
     if (at >= 0 && bits > 0)

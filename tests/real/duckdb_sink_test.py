@@ -371,6 +371,28 @@ def columns_by_policy(c):
 
 
 @test
+def numbers_are_widened(c):
+    """Each holds what was there and what comes; where no type does, it is refused."""
+    cases = [("SMALLINT", "INT32", "INTEGER"), ("INTEGER", "INT64", "BIGINT"), ("BIGINT", "DECIMAL 10 2", "DECIMAL(21,2)"), ("FLOAT", "FLOAT64", "DOUBLE"),
+             ("DECIMAL(10,2)", "DECIMAL 12 4", "DECIMAL(12,4)"), ("DECIMAL(10,4)", "DECIMAL 10 2", "DECIMAL(12,4)"), ("DECIMAL(10,2)", "INT64", "DECIMAL(21,2)"),
+             ("HUGEINT", "DECIMAL 10 2", None), ("DECIMAL(38,0)", "DECIMAL 38 2", None)]
+    for i, (old, kind, new) in enumerate(cases):
+        c.q("CREATE TABLE w%d (id int NOT NULL, v %s, _freshet_position blob); INSERT INTO w%d VALUES (1, 5, NULL)" % (i, old, i))
+    c.open()
+    c.claim()
+    for i, (old, kind, new) in enumerate(cases):
+        name = c.table([ID, of_kind("v", kind)], "w%d" % i)
+        r = c.apply([["c", name, {"id": 2, "v": "1" if kind.startswith("DEC") else 1}]])
+        if new is None:
+            fails(r, "CONFIG", "sink.types")
+            continue
+        ok(r)
+        ok(c.commit(i))
+        same((old, kind, c.q("SELECT data_type FROM duckdb_columns() WHERE table_name = '%s' AND column_name = 'v'" % name)), (old, kind, [(new,)]))
+        same((old, kind, c.q("SELECT CAST(v AS int) FROM %s ORDER BY id" % name)), (old, kind, [(5,), (1,)]))
+
+
+@test
 def a_column_that_the_messages_lost(c):
     c.q("CREATE TABLE t (id int PRIMARY KEY, v text NOT NULL, w text)")
     started(c, [ID, col("v"), col("w")])

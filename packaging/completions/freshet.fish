@@ -24,6 +24,18 @@ complete -c freshet -n '__fish_seen_subcommand_from position' -a set
 complete -c freshet -n '__fish_seen_subcommand_from position' -a reset
 complete -c freshet -n '__fish_seen_subcommand_from position' -l from-slot -d 'set: adopt the position that the slot has'
 complete -c freshet -n '__fish_seen_subcommand_from position' -l dry-run -d 'show what would be done'
+complete -c freshet -n __fish_use_subcommand -a dlq -d 'dead letters: rows and messages that were set aside, with what waits behind them'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -a list
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -a show
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -a retry
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -a drop
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l source -x -d 'letters of this source'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l sink -x -d 'letters of this sink'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l table -x -d 'of source/space.table, or of this topic'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l all -d 'retry, drop: all that wait'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l limit -x -d 'list: so many lines; 100'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l settled -d 'list: also those that are done or dropped'
+complete -c freshet -n '__fish_seen_subcommand_from dlq' -l dry-run -d 'show what would be done'
 complete -c freshet -n __fish_use_subcommand -a snapshot -d 'read a table again while its changes are streamed; how far snapshots are'
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -a start
 complete -c freshet -n '__fish_seen_subcommand_from snapshot' -a cancel
@@ -65,6 +77,16 @@ complete -c freshet -n '__fish_seen_subcommand_from lineage' -l mermaid -d 'a gr
 complete -c freshet -n '__fish_seen_subcommand_from lineage' -l openlineage -d 'OpenLineage events, one a line'
 complete -c freshet -n '__fish_seen_subcommand_from lineage' -l dbt-sources -d 'sources.yml of dbt: the sinks\' tables'
 complete -c freshet -n '__fish_seen_subcommand_from lineage' -l offline -d 'ask no source: what the configuration alone says'
+complete -c freshet -n __fish_use_subcommand -a verify -d 'compare a table of a source with a sink\'s, while both run'
+complete -c freshet -n '__fish_seen_subcommand_from verify' -l sink -x -d 'which, where several take the table'
+complete -c freshet -n '__fish_seen_subcommand_from verify' -l fast -d 'counts and sums of chunks alone; no rows are read'
+complete -c freshet -n '__fish_seen_subcommand_from verify' -l full -d 'every row is read, and compared here'
+complete -c freshet -n '__fish_seen_subcommand_from verify' -l settle -x -d 'how long rows that differ are waited for at most; 60s'
+complete -c freshet -n '__fish_seen_subcommand_from verify' -l load -x -d 'of the time may a connection of the source be busy with it; 20'
+complete -c freshet -n '__fish_seen_subcommand_from verify' -l timeout -x -d 'of one statement; 10m'
+complete -c freshet -n '__fish_seen_subcommand_from verify' -l chunk -x -d 'at once, where keys are numbers; 20000'
+complete -c freshet -n '__fish_seen_subcommand_from verify' -l fix-sql -rF -d 'write the SQL that makes the sink\'s table equal'
+complete -c freshet -n '__fish_seen_subcommand_from verify' -l metrics -rF -d 'write the result for node_exporter\'s textfile collector'
 complete -c freshet -n __fish_use_subcommand -a test -d 'run the tests: of the configuration: given a row, expect these events'
 complete -c freshet -n '__fish_seen_subcommand_from test' -l junit -rF -d 'write the results as JUnit XML'
 complete -c freshet -n __fish_use_subcommand -a schema -d 'the Avro schemas of a table\'s stream: now, against the registry, over time, in other words'
@@ -81,7 +103,7 @@ complete -c freshet -n '__fish_seen_subcommand_from schema' -l against -x -d 'ch
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l level -x -d 'diff, check: this compatibility instead of the table\'s'
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l compatibility -x -d 'register: under this level, which is put back afterwards; asks twice'
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l dry-run -d 'register, sample: show what would be done'
-complete -c freshet -n '__fish_seen_subcommand_from schema' -l as -x -d 'export: avro, contract, jsonschema, odcs, sql:postgres, sql:mysql, sql:mariadb, sql:sqlite, sql:duckdb'
+complete -c freshet -n '__fish_seen_subcommand_from schema' -l as -x -d 'export: avro, contract, jsonschema, odcs, sql:postgres, sql:mysql, sql:mariadb, sql:sqlite, sql:clickhouse, sql:duckdb'
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l output -s o -rF -d 'export: into a file'
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l count -s n -x -d 'sample: so many events; 10'
 complete -c freshet -n '__fish_seen_subcommand_from schema' -l seed -x -d 'sample: another seed makes other events; 1'

@@ -309,7 +309,8 @@ static void put_literal(fr_verify *base, fr_buf *b, const fr_verify_column *c, f
     fr_arena *a = fr_arena_new(256);
     bool digits = kind == FR_INT32 || kind == FR_INT64;
     fr_str readable = text.ptr == NULL ? text : fr_verify_readable(a, kind, text);
-    bool early = kind != FR_TIME && kind >= FR_DATE && readable.len > 0 && readable.ptr[0] == '-';
+    bool early = text.ptr != NULL && kind != FR_TIME && kind >= FR_DATE && readable.len > 0 &&
+                 readable.ptr[0] == '-';
     if (text.ptr == NULL)
         fr_buf_text(b, "NULL");
     else if (kind == FR_BYTES)

@@ -65,25 +65,24 @@ LITE_COLUMNS = dict(
     js=("JSON", "'{\"b\":1,\"a\":2}'", "'{\"b\":1,\"a\":3}'"), uu=("UUID", "'0123abcd-0000-0000-0000-00000000ffff'", "'0123abcd-0000-0000-0000-00000000fffe'"),
     da=("DATE", "'1000-01-01'", "'9999-12-31'"), ti=("TIME", "'23:59:59.999999'", "'23:59'"), dt=("DATETIME", "'1969-12-31T23:59:59.999999'", "'1970-01-01 00:00'"),
     ts=("TIMESTAMP", "'2026-03-29 01:30:00.000001Z'", "'2026-03-29 03:30+02:00'"), us=("seen", "1700000000", "1700000001"), um=("seenms", "1700000000123", "1700000000124"))
-# Into these sinks such a column is not compared, or has other rules: named, with why.
-cases = []
+SINK_SERVER = "MARIADB_DSN"  # of the sink `maria`
 
 
 class Sinks:
     """What the three pipelines below have in common: three sinks, and SQL at each."""
 
     def values(self):
-        c = mysql.connect(os.environ["MARIADB_DSN"])
+        c = mysql.connect(os.environ[SINK_SERVER])
         mysql.run(c, f"create database if not exists `{self.id}_s` character set utf8mb4")
         c.close()
         self.pgsink = getattr(self, "pgsink", None) or create_database(os.environ["PG2_DSN"], self.id + "_s")
-        return dict(super().values(), pgsink=self.pgsink, space=self.space(), maria=os.environ["MARIADB_DSN"].rsplit("/", 1)[0] + f"/{self.id}_s")
+        return dict(super().values(), pgsink=self.pgsink, space=self.space(), maria=os.environ[SINK_SERVER].rsplit("/", 1)[0] + f"/{self.id}_s")
 
     def at(self, sink, text, *values):
         if sink == "pg":
             return Pipeline.sql(self, text, *values, on=self.pgsink)
         if sink == "maria":
-            c = mysql.connect(os.environ["MARIADB_DSN"], database=self.id + "_s")
+            c = mysql.connect(os.environ[SINK_SERVER], database=self.id + "_s")
             try:
                 return mysql.run(c, text, values or None)
             finally:
@@ -95,7 +94,7 @@ class Sinks:
         return got
 
     def close(self):
-        c = mysql.connect(os.environ["MARIADB_DSN"])
+        c = mysql.connect(os.environ[SINK_SERVER])
         mysql.run(c, f"drop database if exists `{self.id}_s`")
         c.close()
         drop_database(os.environ["PG2_DSN"], self.id + "_s")
@@ -177,13 +176,13 @@ def fill(columns, quote='"'):
     return f"insert into t (id, {names}) values " + ", ".join(rows)
 
 
-def from_postgres():
+def from_postgres(name="postgres"):
     p = FromPg(PG + SINKS)
     p.sql("create type mood as enum ('sad', 'glad'); create table t (id int primary key, " + ", ".join(f"{c} {v[0]}" for c, v in PG_COLUMNS.items())
           + "); create publication pub for table t")
     p.sql(fill(PG_COLUMNS).replace("%", "%%"))
     p.sql("insert into t (id) values (1000)")
-    kinds(p, PG_COLUMNS, "postgres", {})
+    kinds(p, PG_COLUMNS, name, {})
     p.close()
 
 
@@ -200,6 +199,14 @@ def from_mariadb(server):
     p.close()
 
 
+def into_mysql():
+    """The sink `maria` is in a MySQL server."""
+    global SINK_SERVER
+    SINK_SERVER = "MYSQL_DSN"
+    from_postgres("into_mysql")
+    SINK_SERVER = "MARIADB_DSN"
+
+
 def from_sqlite():
     sql = "create table t (id INTEGER PRIMARY KEY AUTOINCREMENT, " + ", ".join(f"{c} {v[0]}" for c, v in LITE_COLUMNS.items()) + ");" + fill(LITE_COLUMNS) \
         + "; insert into t (id) values (1000);"
@@ -212,11 +219,11 @@ def main():
     if not mysql.present("mariadb"):
         print("skip verify_types: no MariaDB in the stack")
         return
-    for name, f in (("postgres", from_postgres), ("mariadb", lambda: from_mariadb("mariadb")), ("mysql", lambda: from_mariadb("mysql")), ("sqlite", from_sqlite)):
+    for name, f in (("postgres", from_postgres), ("mariadb", lambda: from_mariadb("mariadb")), ("mysql", lambda: from_mariadb("mysql")), ("into_mysql", into_mysql), ("sqlite", from_sqlite)):
         if len(sys.argv) > 1 and name not in sys.argv[1:]:
             continue
-        if name == "mysql" and not mysql.present("mysql"):
-            print("skip verify_types.mysql: no MySQL in the stack")
+        if "mysql" in name and not mysql.present("mysql"):
+            print(f"skip verify_types.{name}: no MySQL in the stack")
             continue
         with case("verify_types." + name):
             f()

@@ -309,6 +309,16 @@ static size_t heads_of(const fr_dlq_ask *ask, fr_letter **list, size_t count, bo
     return n;
 }
 
+/* "source/space.table" of its topic; empty: no source's, or of a topic that is not called so. */
+static fr_str table_text(const fr_dlq_ask *ask, fr_arena *a, const fr_letter *l)
+{
+    fr_config_place p;
+    if (!fr_ask_topic_table(ask->config, a, l->topic, &p))
+        return FR_STR("");
+    return fr_arena_printf(a, "%s/%.*s.%.*s", ask->config->sources[p.source].name, FR_ARG(p.space),
+                           FR_ARG(p.name));
+}
+
 static json_t *letter_json(const fr_dlq_ask *ask, decoder *d, fr_arena *a, const fr_letter *l)
 {
     fr_str id = fr_dlq_id(ask, a, l);
@@ -320,6 +330,8 @@ static json_t *letter_json(const fr_dlq_ask *ask, decoder *d, fr_arena *a, const
                   states[l->state], "parked", (int)l->parked, "partition", (int)l->partition,
                   "offset", (json_int_t)l->offset);
     json_object_set_new(j, "place", fr_cli_json_text(l->place));
+    fr_str table = table_text(ask, a, l);
+    json_object_set_new(j, "table", table.len == 0 ? json_null() : fr_cli_json_text(table));
     if (l->source)
         json_object_set_new(j, "position",
                             json_pack("{s:I,s:I,s:I}", "epoch", (json_int_t)l->epoch, "lsn",
@@ -339,9 +351,11 @@ static void list_line(const fr_dlq_ask *ask, decoder *d, fr_arena *a, const head
     fr_time_text(when, l->timestamp_ms * 1000);
     if (h->behind > 0)
         snprintf(behind, sizeof(behind), " +%zu behind", h->behind);
+    fr_str table = table_text(ask, a, l);
     fr_buf_printf(b, "%-10.*s %s  %s %.*s  %.*s  key %.*s%s%s%s\n", FR_ARG(fr_dlq_id(ask, a, l)),
-                  when, l->source ? "source" : "sink", FR_ARG(l->part),
-                  FR_ARG(shown(a, l->topic, 0)), FR_ARG(shown(a, key_text(d, a, l), SHOWN)), behind,
+                  when, l->source ? "source" : "sink", FR_ARG(shown(a, l->part, 0)),
+                  FR_ARG(shown(a, table.len > 0 ? table : l->topic, 0)),
+                  FR_ARG(shown(a, key_text(d, a, l), SHOWN)), behind,
                   l->state == FR_LETTER_OPEN ? "" : "  ",
                   l->state == FR_LETTER_OPEN ? "" : states[l->state]);
     fr_buf_printf(b, "           %.*s\n", FR_ARG(shown(a, l->reason, 0)));
@@ -480,8 +494,11 @@ static void show_one(fr_dlq_ask *ask, decoder *d, const fr_letter *l)
     fr_buf_printf(b, "letter    %.*s/%d@%" PRId64 "  %s\n", FR_ARG(l->place), (int)l->partition,
                   l->offset, states[l->state]);
     fr_buf_printf(b, "when      %s\n%-9s %.*s\n", when, l->source ? "source" : "sink",
-                  FR_ARG(l->part));
+                  FR_ARG(shown(a, l->part, 0)));
     fr_buf_printf(b, "topic     %.*s\n", FR_ARG(shown(a, l->topic, 0)));
+    fr_str table = table_text(ask, a, l);
+    if (table.len > 0)
+        fr_buf_printf(b, "table     %.*s\n", FR_ARG(table));
     if (l->source)
         fr_buf_printf(b, "position  epoch %u lsn %" PRIX32 "/%" PRIX32 " ordinal %u\n", l->epoch,
                       (uint32_t)(l->lsn >> 32), (uint32_t)l->lsn, l->ordinal);
@@ -492,7 +509,7 @@ static void show_one(fr_dlq_ask *ask, decoder *d, const fr_letter *l)
     show_bytes(ask, d, "key", l->key);
     for (size_t i = 0; i < l->header_count; i++)
         fr_buf_printf(b, "header    %.*s: %.*s\n", FR_ARG(shown(a, fr_cstr(l->headers[i].name), 0)),
-                      FR_ARG(fr_tap_raw(a, l->headers[i].value)));
+                      FR_ARG(shown(a, fr_tap_raw(a, l->headers[i].value), 0)));
     show_bytes(ask, d, "value", l->payload);
 }
 
@@ -533,12 +550,20 @@ static fr_rc show(fr_dlq_ask *ask, fr_err *err)
 fr_rc fr_dlq_refused(fr_dlq_ask *ask, const fr_dlq_group *g, const fr_err *why)
 {
     fr_arena *a = ask->cli->arena;
+    fr_str id = fr_dlq_id(ask, a, g->letters[0]), text = shown(a, fr_cstr(why->text), 0);
+    json_t *list = json_object_get(fr_cli_result(ask->cli), "waiting");
+    if (list == NULL) {
+        list = json_array();
+        json_object_set_new(fr_cli_result(ask->cli), "waiting", list);
+    }
+    json_array_append_new(list, json_pack("{s:s%,s:s,s:o,s:o}", "id", id.ptr, id.len, "code",
+                                          why->code, "message", fr_cli_json_text(text), "fix",
+                                          fr_cli_json_text(fr_cstr(fr_err_hint(why)))));
     if (ask->refused++ == 0)
         ask->first = *why;
     fr_buf_printf(&ask->cli->out, "%s%.*s %.*s: %.*s\n", fr_cli_glyph(ask->cli, FR_GLYPH_FAIL),
-                  FR_ARG(fr_dlq_id(ask, a, g->letters[0])), FR_ARG(g->letters[0]->topic),
-                  FR_ARG(shown(a, fr_cstr(why->text), 0)));
-    fr_buf_printf(&ask->cli->out, "    → %s\n", fr_err_hint(why));
+                  FR_ARG(id), FR_ARG(shown(a, g->letters[0]->topic, 0)), FR_ARG(text));
+    fr_buf_printf(&ask->cli->out, "    → %.*s\n", FR_ARG(shown(a, fr_cstr(fr_err_hint(why)), 0)));
     return FR_OK;
 }
 
@@ -553,7 +578,7 @@ void fr_dlq_settled(fr_dlq_ask *ask, const fr_dlq_group *g, size_t letters, bool
     ask->before += before ? 1 : 0;
     fr_buf_printf(&ask->cli->out, "%s%.*s %.*s: %zu letters, %s\n",
                   fr_cli_glyph(ask->cli, FR_GLYPH_FINE), FR_ARG(fr_dlq_id(ask, a, g->letters[0])),
-                  FR_ARG(g->letters[0]->topic), letters, what);
+                  FR_ARG(shown(a, g->letters[0]->topic, 0)), letters, what);
 }
 
 fr_rc fr_dlq_put_mark(void *context, const fr_letter *first, fr_str value, const fr_header *headers,
@@ -634,7 +659,7 @@ static void announce(fr_dlq_ask *ask, const part *parts, size_t count)
     for (size_t i = 0; i < count; i++) {
         const part *p = &parts[i];
         fr_buf_printf(b, "%s %.*s: %zu letters of %zu keys ", p->source ? "source" : "sink",
-                      FR_ARG(p->name), p->letters, p->keys);
+                      FR_ARG(shown(ask->cli->arena, p->name, 0)), p->letters, p->keys);
         if (ask->drop)
             fr_buf_printf(b, "are given up: %s. Their keys are released, and later %s go on.\n",
                           p->source ? "these changes are never published"
@@ -661,10 +686,10 @@ static fr_rc do_part(fr_dlq_ask *ask, const part *p, fr_err *err)
     if (ask->drop)
         return fr_dlq_drop_nobodys(ask, p->source, p->name, err);
     fr_fail(err, FR_ERR_CONFIG, "there is no %s %.*s in the configuration",
-            p->source ? "source" : "sink", FR_ARG(p->name));
+            p->source ? "source" : "sink", FR_ARG(shown(ask->cli->arena, p->name, 0)));
     fr_fail_code(err, p->source ? "cli.no_source" : "cli.no_sink");
     return fr_fail_hint(err, "put it back, or drop its letters: freshet dlq drop --%s %.*s",
-                        p->source ? "source" : "sink", FR_ARG(p->name));
+                        p->source ? "source" : "sink", FR_ARG(shown(ask->cli->arena, p->name, 0)));
 }
 
 static void sum_up(fr_dlq_ask *ask)

@@ -120,6 +120,11 @@ def source(p):
     assert both["count"] == 2 and both["behind"] == 2 and sum(r["count"] for r in both["reasons"]) == 2, both
     assert waiting(p, "--sink", "dst") == [] and waiting(p, "--table", f"{p.id}.public.u") == []
     head = next(x for x in both["letters"] if x["behind"] == 2)
+    assert head["table"] == "src/public.t" and head["topic"] == f"{p.id}.public.t", head
+    out = p.verb("dlq", "list")[1]
+    assert f"{head['id']} " in out and "src/public.t" in out and "+2 behind" in out and "2 dead letters, 2 parked" in out, out
+    out = p.verb("dlq", "show", head["id"])[1]
+    assert "reason    table public.t: rule amount.range" in out and "position  epoch 0 lsn 0/" in out, out
     shown = dlq(p, "show", head["id"])["result"]
     assert shown["value"]["after"]["note"] == "ü 'x'" and "amount" in shown["reason"] and shown["position"]["lsn"] > 0, shown
     dlq(p, "show", "0@999999", code=2)
@@ -130,6 +135,7 @@ def source(p):
     # The contract is as it was: all stay, nothing is published, in particular not the two rows that would fit.
     got = dlq(p, "retry", "--all", "--yes", code=7)
     assert got["result"]["refused"] == 2 and got["result"]["keys"] == 0, got
+    assert [w["code"] for w in got["result"]["waiting"]] == ["rule.broken"] * 2, got
     assert len(waiting(p)) == 2 and sorted(last(p)[0]) == [1, 3]
     p.write(config(False, False))
     assert "Dry run" in dlq(p, "retry", "--all", "--dry-run")["summary"] and len(waiting(p)) == 2

@@ -517,7 +517,7 @@ def dead_letters():
     expect(m[2] == b"key" and m[3] == b"payload", m)
     expect(headers == {"freshet.zero": "at", "freshet.sink": "warehouse", "freshet.reason": "DATA:column",
                        "freshet.topic": "erp.public.orders", "freshet.partition": "3", "freshet.offset": "17",
-                       "freshet.parked": "true"}, headers)
+                       "freshet.parked": "true", "freshet.v": "2"}, headers)
 
 
 def admin_calls():

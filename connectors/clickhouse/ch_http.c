@@ -25,6 +25,7 @@ struct fr_ch {
     char detail[CURL_ERROR_SIZE];
     fr_buf body;
     bool too_large;
+    unsigned calls, sockets; /* sockets: opened by the last call */
     /* What the reply's header says. */
     bool clickhouse;
     int exception;
@@ -80,7 +81,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
 
 static int on_socket(void *context, curl_socket_t fd, curlsocktype purpose)
 {
-    (void)context;
+    ((fr_ch *)context)->sockets++;
     (void)purpose;
     unsigned ms = PEER_MS;
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
@@ -116,6 +117,7 @@ static void set_up(fr_ch *ch)
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 10L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 5L);
     curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, on_socket);
+    curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, ch);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, ch);
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
@@ -485,6 +487,8 @@ fr_rc fr_ch_ask(fr_ch *ch, const fr_ch_call *call, fr_buf *reply, fr_err *err)
     ch->body.len = 0;
     ch->too_large = ch->clickhouse = false;
     ch->exception = 0;
+    ch->sockets = 0;
+    ch->calls++;
     ch->detail[0] = ch->tag[0] = '\0';
     put_url(ch, call, &url);
     curl_easy_setopt(ch->easy, CURLOPT_URL, (const char *)url.ptr);
@@ -498,6 +502,11 @@ fr_rc fr_ch_ask(fr_ch *ch, const fr_ch_call *call, fr_buf *reply, fr_err *err)
     if (reply != NULL)
         fr_buf_put(reply, ch->body.ptr, ch->body.len);
     return FR_OK;
+}
+
+bool fr_ch_resent(const fr_ch *ch)
+{
+    return ch->calls > 1 && ch->sockets > 0;
 }
 
 /* ---- spelling ---- */

@@ -40,6 +40,9 @@ typedef struct fr_ch_call {
  * CONNECT (ch.connect, ch.reply), DATA (sink.check), CANCELLED. The server's words are shown where
  * no rows were sent; else they may hold values (S08), and only its number and name are. */
 fr_rc fr_ch_ask(fr_ch *ch, const fr_ch_call *call, fr_buf *reply, fr_err *err);
+/* The last statement may have been sent twice: libcurl does that where a connection that was kept
+ * dies before it answers. */
+bool fr_ch_resent(const fr_ch *ch);
 /* What ClickHouse's error numbers are to us; *code: ours. */
 fr_err_kind fr_ch_error_kind(int number, bool rows, const char **code);
 /* From any thread: what runs ends soon, with CANCELLED, and so does all that follows. */

@@ -5,6 +5,7 @@
  *   ch_sink_lane.c     rows of a partition that wait for the commit
  *   ch_sink_flush.c    the commit: ranges written ahead, rows inserted, offsets
  *   ch_sink_patch.c    rows whose message lacks values
+ *   ch_sink_proof.c    are the rows of a block there?
  *   ch_sink_offsets.c  claim, states, park: the two tables of our own (R30, R36)
  *   ch_sink_relation.c the target as the server has it
  *   ch_sink_table.c    a message's table laid onto it
@@ -169,6 +170,10 @@ size_t fr_ch_lane_pending(fr_arena *a, const fr_ch_lane *l, fr_ch_block **out, s
 fr_rc fr_ch_fill(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_buf *out,
                  fr_err *err);
 
+/* Whether the rows of a block are in their table of all states. POSITION (sink.unproved) where some
+ * are. */
+fr_rc fr_ch_rows_there(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, bool *there_out,
+                       fr_err *err);
 /* The types of a table are going to change, and rows that wait have the old ones: they are written
  * ahead and inserted now. Their offsets are not stored: until the commit they are under way. */
 fr_rc fr_ch_flush_early(fr_ch_sink *s, fr_err *err);

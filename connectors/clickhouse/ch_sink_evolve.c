@@ -360,8 +360,7 @@ static void compare_own_columns(comparison *k)
 {
     const fr_ch_target_column *mark = fr_ch_target_find(k->r, FR_STR(FR_TARGET_DELETED));
     const fr_ch_target_column *position = fr_ch_target_find(k->r, FR_STR(FR_TARGET_POSITION));
-    if ((k->upsert && position == NULL) ||
-        (position != NULL && !fr_str_is(position->type_text, "UInt128")))
+    if (position == NULL || !fr_str_is(position->type_text, "UInt128"))
         blocker(k, "sink.table", FR_STR("the column " FR_TARGET_POSITION " is not UInt128"),
                 FR_STR("it is freshet's own"));
     if ((is_marked(k) && mark == NULL) || (mark != NULL && !fr_str_is(mark->type_text, "UInt8")))

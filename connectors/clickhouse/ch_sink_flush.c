@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "clickhouse/ch_sink.h"
+#include <stdio.h>
 
 /* ---- one block ---- */
 
@@ -25,11 +26,11 @@ static bool has_patches(const fr_ch_lane *l, const fr_ch_block *b)
 }
 
 static fr_rc insert(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_str body,
-                    fr_err *err)
+                    const char *again, fr_err *err)
 {
     const fr_ch_sink_table *t = l->rows[b->from].table;
-    const fr_ch_call call = {
-        .doing = "write rows", .sql = t->insert, .body = body, .token = token_of(s->arena, l, b)};
+    fr_str token = fr_arena_printf(s->arena, "%.*s%s", FR_ARG(token_of(s->arena, l, b)), again);
+    const fr_ch_call call = {.doing = "write rows", .sql = t->insert, .body = body, .token = token};
     if (FR_FAILPOINT("ch_before_rows"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint ch_before_rows");
     if (fr_ch_ask(s->ch, &call, NULL, err) == FR_FAIL)
@@ -39,7 +40,38 @@ static fr_rc insert(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr
     return FR_OK;
 }
 
-static fr_rc insert_rows(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_err *err)
+/* A server that is killed may know a token whose rows it lost: it writes the token first
+ * (measured). So where a token may have been used before, success proves nothing. Current rows are
+ * inserted once more, under a token of their own: their versions make them one. Of a table of all
+ * states is asked. */
+static fr_rc prove(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_str body,
+                   fr_err *err)
+{
+    char again[32];
+    bool there = false;
+    if (!l->rows[b->from].table->append) {
+        snprintf(again, sizeof(again), "-%llx", (unsigned long long)fr_wall_us());
+        return insert(s, l, b, body, again, err);
+    }
+    FR_TRY(fr_ch_rows_there(s, l, b, &there, err));
+    if (there)
+        return FR_OK;
+    FR_TRY(insert(s, l, b, body, "-again", err));
+    FR_TRY(fr_ch_rows_there(s, l, b, &there, err));
+    if (there)
+        return FR_OK;
+    fr_fail(
+        err, FR_ERR_POSITION,
+        "%.*s: the server takes the rows of %.*s[%d], offsets %lld to %lld, for inserted, and has "
+        "them not",
+        FR_ARG(l->rows[b->from].table->qualified), FR_ARG(l->topic), l->partition,
+        (long long)b->first, (long long)b->last);
+    fr_fail_code(err, "sink.unproved");
+    return fr_fail_hint(err, "insert them by hand, or load the table anew");
+}
+
+static fr_rc insert_rows(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, bool replayed,
+                         fr_err *err)
 {
     size_t begin = b->from == 0 ? 0 : l->rows[b->from - 1].end;
     size_t len = l->rows[b->to - 1].end - begin;
@@ -52,7 +84,9 @@ static fr_rc insert_rows(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *
     else
         fr_buf_put(&body, l->bytes.ptr + begin, len);
     if (rc == FR_OK)
-        rc = insert(s, l, b, fr_buf_view(&body), err);
+        rc = insert(s, l, b, fr_buf_view(&body), "", err);
+    if (rc == FR_OK && (replayed || fr_ch_resent(s->ch)) && !FR_FAILPOINT("ch_no_proof"))
+        rc = prove(s, l, b, fr_buf_view(&body), err);
     fr_buf_free(&body);
     return rc;
 }
@@ -71,12 +105,13 @@ static fr_rc empty_table(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *
     return fr_ch_exec(s->ch, "empty the table", sql, err);
 }
 
-static fr_rc write_block(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_err *err)
+static fr_rc write_block(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, bool replayed,
+                         fr_err *err)
 {
     if (b->from == b->to)
         return FR_OK;
     return l->rows[b->from].kind == FR_CH_TRUNCATE ? empty_table(s, l, b, err)
-                                                   : insert_rows(s, l, b, err);
+                                                   : insert_rows(s, l, b, replayed, err);
 }
 
 /* A range that a predecessor wrote ahead may hold other rows than those it was cut for: a row that
@@ -93,7 +128,7 @@ static fr_rc write_pending_block(fr_ch_sink *s, const fr_ch_lane *l, fr_ch_block
                 FR_ARG(l->topic), l->partition, (long long)b.first, (long long)b.last);
         return FR_FAIL;
     }
-    return write_block(s, l, &b, err);
+    return write_block(s, l, &b, true, err);
 }
 
 /* ---- a lane ---- */
@@ -187,7 +222,7 @@ static fr_rc write_rows(fr_ch_sink *s, lane_plan *plans, size_t count, fr_err *e
 {
     for (size_t i = 0; i < count; i++)
         for (size_t b = 0; b < plans[i].count; b++)
-            FR_TRY(write_block(s, plans[i].lane, &plans[i].blocks[b], err));
+            FR_TRY(write_block(s, plans[i].lane, &plans[i].blocks[b], false, err));
     return FR_OK;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
 """clickhouse-sink: who logs in, what servers and proxies answer, overload, dead letters, much at once."""
 import resource
+import shutil
 import ssl
 
 from clickhouse_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
@@ -188,6 +189,78 @@ def a_server_that_dies_and_one_that_hangs(c):
             ok(c.commit())
         at += 20
     same(c.q("SELECT count(), uniqExact(id) FROM t"), [(60, 60)])
+
+
+def killed_between_token_and_rows(c, table, failpoint=None, **settings):
+    """The server writes a block's token, then its rows: it is killed in between, and the range is replayed. What is
+    there then."""
+    pid = int(subprocess.run([STACK, "pid", "clickhouse"], check=True, stdout=subprocess.PIPE, text=True).stdout)
+    sink = "sink of " + table
+    p = c.new_probe()
+    c.open(sink, probe=p, name=sink, **settings)
+    c.table([ID, col("v"), col("f", "FLOAT64")], table, as_="t", probe=p)
+    c.claim(sink, probe=p)
+    ok(c.apply([["c", "t", {"id": 0, "v": "first", "f": 1}]], sink, p))
+    ok(c.commit(sink, p))
+    c.q("SYSTEM STOP MERGES")
+    rows_ = [["c", "t", {"id": i, "v": None if i % 3 else "x'\\\t", "f": "nan" if i % 2 else 0.1}] for i in range(1, 30)]
+    ok(c.apply(rows_, sink, p))
+    # The first part that is renamed is that of _freshet_offsets, the second the rows'.
+    tracer = subprocess.Popen(["strace", "-f", "-p", str(pid), "-o", "/dev/null", "-e", "trace=rename", "-e",
+                               "inject=rename:error=EIO:signal=KILL:when=2"], stderr=subprocess.PIPE, text=True)
+    try:
+        assert "attached" in tracer.stderr.readline()
+        fails(c.commit(sink, p), "CONNECT")
+    finally:
+        tracer.terminate()
+        tracer.wait()
+    subprocess.run([STACK, "kill", "clickhouse", "-9"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run([STACK, "start", "clickhouse"], check=True, stdout=subprocess.DEVNULL)
+    same(c.q("SELECT count() FROM %s" % table), [(1,)])
+    q = c.new_probe(failpoint)
+    c.open(sink, probe=q, name=sink, **settings)
+    c.table([ID, col("v"), col("f", "FLOAT64")], table, as_="t", probe=q)
+    same(c.claim(sink, probe=q), [1])
+    ok(c.apply(rows_, sink, q))
+    ok(c.commit(sink, q))
+    return c.q("SELECT count(), uniqExact(id), countIf(isNaN(f)), countIf(v IS NULL) FROM %s FINAL" % table)[0] if not settings.get(
+        "write_mode") else c.q("SELECT count(), uniqExact(id), countIf(isNaN(f)), countIf(v IS NULL) FROM %s" % table)[0]
+
+
+@test
+def a_token_whose_rows_are_lost(c):
+    """Success is no proof where the server may have been killed between a token and its rows."""
+    if not shutil.which("strace"):
+        return print("skip clickhouse_sink_faults.a_token_whose_rows_are_lost: no strace")
+    same(killed_between_token_and_rows(c, "now"), (30, 30, 15, 20))
+    same(killed_between_token_and_rows(c, "every", write_mode=1), (30, 30, 15, 20))
+    same(killed_between_token_and_rows(c, "control", "ch_no_proof:off:*", write_mode=1)[0], 1)  # what it would be without
+
+
+@test
+def a_block_that_is_there_is_not_inserted_again(c):
+    """Rows of every kind of value are found: NULL, NaN, hostile texts, large ones."""
+    c.open(write_mode=1)
+    c.claim()
+    p = c.new_probe("ch_after_rows:kill:1")
+    p.dead = True
+    columns = [ID, col("v"), col("f", "FLOAT64"), col("d", "DECIMAL", precision=40, scale=3), col("at", "TIMESTAMP"), col("b", "BYTES"), col("u", "UUID")]
+    rows_ = [["c", "t", {"id": i, "v": [None, "a'\\\"\n\t", "x" * 400000][i % 3], "f": ["nan", "inf", -0.0][i % 3], "d": "-1.500", "at": i,
+                         "b": "00ff", "u": "0123abcd-0000-4000-8000-00000000ffff"}] for i in range(12)]
+    c.open("k", probe=p, write_mode=1, name="k")
+    c.table(columns, probe=p)
+    c.claim("k", probe=p)
+    ok(c.apply(rows_, "k", p))
+    try:
+        c.commit("k", p)
+    except EOFError:
+        pass
+    c.open("again", write_mode=1, name="k")
+    c.table(columns)
+    same(c.claim("again"), [0])
+    ok(c.apply(rows_, "again"))
+    ok(c.commit("again"))
+    same(c.q("SELECT count(), uniqExact(id) FROM t"), [(12, 12)])
 
 
 # ---- dead letters, and much at once ----

@@ -101,7 +101,7 @@ def into_given_types(c):
     c.open(write_mode=1, change_type=BLOCK)
     c.claim()
     for i, (type_, kind, value, want) in enumerate(INTO):
-        c.q("CREATE TABLE g%d (id Int32, v %s) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 1000" % (i, type_))
+        c.q("CREATE TABLE g%d (id Int32, v %s, _freshet_position UInt128) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 1000" % (i, type_))
         ok(c.probe("table", **{"as": "g%d" % i}, name="g%d" % i, columns=[col("id", "INT32"), column(kind)]))
         ok(c.apply([["c", "g%d" % i, {"id": 1, "v": value}]]))
     ok(c.commit())
@@ -115,7 +115,7 @@ def values_that_are_refused(c):
     c.open(write_mode=1, change_type=BLOCK)
     c.claim()
     for i, (type_, kind, value) in enumerate(REFUSED):
-        c.q("CREATE TABLE r%d (id Int32, v %s) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 1000" % (i, type_))
+        c.q("CREATE TABLE r%d (id Int32, v %s, _freshet_position UInt128) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 1000" % (i, type_))
         ok(c.probe("table", **{"as": "r"}, name="r%d" % i, columns=[col("id", "INT32"), column(kind)]))
         r = fails(c.apply([["TABLE", "r"], ["c", "r", {"id": 4711, "v": value}]]), "DATA")
         same((type_, kind, r["applied"]), (type_, kind, 1))
@@ -127,7 +127,7 @@ def types_that_do_not_fit(c):
     c.open(write_mode=1, change_type=BLOCK)
     c.claim()
     for i, (type_, kind) in enumerate(NOT_INTO):
-        c.q("CREATE TABLE n%d (id Int32, v %s) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 1000" % (i, type_))
+        c.q("CREATE TABLE n%d (id Int32, v %s, _freshet_position UInt128) ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 1000" % (i, type_))
         ok(c.probe("table", **{"as": "n"}, name="n%d" % i, columns=[col("id", "INT32"), column(kind)]))
         r = fails(c.probe("prepare", sink="a", table="n", create=False), "CONFIG", "sink.types")
         assert type_.split("(")[0] in r["error"]["text"], r

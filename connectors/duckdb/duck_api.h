@@ -1,6 +1,6 @@
 /* DuckDB's C API (https://duckdb.org/docs/stable/clients/c/api), as far as we call it: declared
  * here and looked up in libduckdb.so at run time, so that nothing needs DuckDB to be built or
- * installed (docs/adr/0046-duckdb.md). tests/unit/duckdb compares these declarations with DuckDB's
+ * installed (docs/adr/0045-duckdb.md). tests/unit/duckdb compares these declarations with DuckDB's
  * own header where scripts/deps.sh has put it. The library is loaded once and stays loaded; from
  * any thread. */
 #ifndef FR_DUCKDB_DUCK_API_H

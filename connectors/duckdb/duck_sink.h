@@ -18,7 +18,7 @@
  *
  * DuckDB is made for many rows a statement. Changes of a batch, the last of each key, are appended
  * to a temporary table, the stage; a few statements bring them into the target: what is there of
- * them is deleted, and what they are now is inserted (docs/adr/0046-duckdb.md has the figures).
+ * them is deleted, and what they are now is inserted (docs/adr/0045-duckdb.md has the figures).
  * A transaction begins with the first row and ends with commit or any failure, after which DuckDB
  * has rolled all of it back. */
 #ifndef FR_DUCKDB_DUCK_SINK_H

@@ -29,7 +29,7 @@ static bool is_key(const comparison *k, const fr_column *c)
 
 /* ---- a table that is not there ---- */
 
-/* Without a primary key: docs/adr/0046-duckdb.md. Columns that are not in the key take NULL
+/* Without a primary key: docs/adr/0045-duckdb.md. Columns that are not in the key take NULL
  * whatever the source says: a column that is dropped there later must not stop us here. */
 static fr_str create_sql(comparison *k)
 {

@@ -1,5 +1,5 @@
 /* freshet verify: a table at its source and at a sink, compared while both change (docs/verify.md,
- * docs/adr/0049-verify.md). Rows are summed on both sides in chunks, by ranges or hashes of their
+ * docs/adr/0048-verify.md). Rows are summed on both sides in chunks, by ranges or hashes of their
  * keys; of chunks that differ the rows are read; rows that differ are read again, until the sink
  * has what the source had. One thread. */
 #ifndef FR_CLI_VERIFY_H

@@ -1,5 +1,5 @@
 /* What differed is read again: a row counts as different only once the sink has all that the source
- * had when it was read, and the source's row is still the same (docs/adr/0049-verify.md). */
+ * had when it was read, and the source's row is still the same (docs/adr/0048-verify.md). */
 #include "base/clock.h"
 #include "cli/verify_rows.h"
 #include "kafka/consume.h"

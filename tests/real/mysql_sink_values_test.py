@@ -59,6 +59,29 @@ def type_of(c, table, column="v"):
 
 
 @test
+def nothing_before_a_uuid(c):
+    """An empty text, in each place beside a UUID, in statements of one row and of many."""
+    if not (c.mariadb and c.version >= (10, 7)):
+        raise Skip
+    c.open()
+    c.claim()
+    a, b = "0123abcd-0000-0000-0000-00000000ffff", "fedcba98-7654-3210-0000-000000000001"
+    c.table([ID, col("v"), col("u", "UUID"), col("w"), col("x", "UUID"), col("n", "BYTES")], "mixed")
+    rows = [(1, "", a, "", b, ""), (2, "t", b, "", a, "00"), (3, "", a, "t", None, ""), (4, None, None, "", b, None), (5, "", b, None, a, "")]
+    names = ("id", "v", "u", "w", "x", "n")
+    ok(c.apply([["c", "mixed", dict(zip(names, rows[0]))]]))
+    ok(c.apply([["c", "mixed", dict(zip(names, r))] for r in rows[1:]]))
+    ok(c.apply([["u", "mixed", dict(zip(names, r))] for r in rows]))
+    ok(c.commit(1))
+    same(c.q("SELECT id, v, u, w, x, HEX(n) FROM mixed ORDER BY id"), rows)
+    c.table([col("k", key=1), col("u", "UUID", 2), col("v")], "keys")
+    ok(c.apply([["c", "keys", {"k": "", "u": a, "v": ""}], ["c", "keys", {"k": "k", "u": b, "v": "t"}]]))
+    ok(c.apply([["d", "keys", {"k": "", "u": a}]]))
+    ok(c.commit(2))
+    same(c.q("SELECT k, CAST(u AS CHAR), v FROM keys_".replace("keys_", "`keys`")), [("k", b, "t")])
+
+
+@test
 def every_kind(c):
     c.open()
     c.claim()

@@ -2,6 +2,7 @@
 """clickhouse-sink: who logs in, what servers and proxies answer, overload, dead letters, much at once."""
 import resource
 import shutil
+import signal
 import ssl
 
 from clickhouse_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
@@ -196,7 +197,7 @@ def killed_between_token_and_rows(c, table, failpoint=None, **settings):
     there then."""
     pid = int(subprocess.run([STACK, "pid", "clickhouse"], check=True, stdout=subprocess.PIPE, text=True).stdout)
     sink = "sink of " + table
-    p = c.new_probe()
+    p = c.new_probe("ch_before_rows:stop:2")
     c.open(sink, probe=p, name=sink, **settings)
     c.table([ID, col("v"), col("f", "FLOAT64")], table, as_="t", probe=p)
     c.claim(sink, probe=p)
@@ -205,15 +206,18 @@ def killed_between_token_and_rows(c, table, failpoint=None, **settings):
     c.q("SYSTEM STOP MERGES")
     rows_ = [["c", "t", {"id": i, "v": None if i % 3 else "x'\\\t", "f": "nan" if i % 2 else 0.1}] for i in range(1, 30)]
     ok(c.apply(rows_, sink, p))
-    # The first part that is renamed is that of _freshet_offsets, the second the rows'.
+    p.send("commit", sink=sink, offsets=[["topic", 0, 30]])
+    wait_for(lambda: open("/proc/%d/stat" % p.p.pid).read().rpartition(")")[2].split()[0] == "T")
+    # The next part that is renamed to its final name is that of the rows.
     tracer = subprocess.Popen(["strace", "-f", "-p", str(pid), "-o", "/dev/null", "-e", "trace=rename", "-e",
-                               "inject=rename:error=EIO:signal=KILL:when=2"], stderr=subprocess.PIPE, text=True)
+                               "inject=rename:error=EIO:signal=KILL:when=1"], stderr=subprocess.PIPE, text=True)
     try:
         assert "attached" in tracer.stderr.readline()
-        fails(c.commit(sink, p), "CONNECT")
+        p.p.send_signal(signal.SIGCONT)
+        fails(p.answer(), "CONNECT")
     finally:
-        tracer.terminate()
-        tracer.wait()
+        tracer.kill()  # it may wait for the one that it killed
+        tracer.wait(60)
     subprocess.run([STACK, "kill", "clickhouse", "-9"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     subprocess.run([STACK, "start", "clickhouse"], check=True, stdout=subprocess.DEVNULL)
     same(c.q("SELECT count() FROM %s" % table), [(1,)])

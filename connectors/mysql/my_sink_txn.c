@@ -287,6 +287,12 @@ void fr_my_sink_remedy(fr_err *err)
             return;
         }
     }
+    /* MariaDB from 10.11 on refuses some of 128 bits, and its message shows none of them. */
+    if (err->kind == FR_ERR_DATA && strstr(err->text, "Incorrect uuid value") != NULL)
+        set_remedy(
+            err, "sink.value",
+            "MariaDB's uuid takes no value with a version of 8 and above and a variant below 8 "
+            "(they are made by no standard: md5(..)::uuid): ALTER TABLE ... MODIFY ... char(36)");
     if (err->kind == FR_ERR_DATA)
         set_remedy(err, "sink.value",
                    "the target's column is too narrow for the value, or of another type");

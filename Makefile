@@ -6,7 +6,7 @@
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## a source database, Kafka, a registry and a target database, and what freshet does with them; DEMO=mysql, query, outbox or contracts
+demo: ## a source database, Kafka, a registry and a target database, and what freshet does with them; DEMO=mysql, analytics, query, outbox or contracts
 	@scripts/demo.sh
 
 test: ## brings what is missing, builds, runs every test; last line: N passed, N failed, N skipped

@@ -1,6 +1,7 @@
 #!/bin/bash
 # scripts/demo.sh: servers, real data, freshet, and a comparison at the end. KEEP=1 leaves it running.
 # DEMO=mysql: a MariaDB shop into PostgreSQL, and MariaDB and MySQL 5.5 into MySQL 9 (examples/shop).
+# DEMO=analytics: that shop into ClickHouse and a DuckDB file at once (examples/analytics).
 # DEMO=outbox: two outboxes, one read from the log and one polled, under the same writers (examples/outbox).
 # DEMO=contracts: tables that are altered under load, by each policy, and one with a contract (examples/contracts).
 # DEMO=query: polling, with 50 writers that commit late, and naive pollers beside it (examples/polling).
@@ -25,11 +26,17 @@ export DEMO_LISTEN
 case $DEMO in
 debian) STACK="pg pg2 kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/debian/demo.py' ;;
 mysql) STACK="pg2 mariadb kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/shop/demo.py' ;;
+analytics)
+    DUCKDB_HOME=$(scripts/deps.sh path duckdb)
+    DUCKDB_PYTHON=$(find "$DUCKDB_HOME" -maxdepth 1 -name "python-$(sed -n 's/^DUCKDB=//p' tests/stack/versions)")
+    export DUCKDB_HOME DUCKDB_PYTHON
+    STACK="mariadb clickhouse kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/analytics/demo.py'
+    ;;
 query) STACK="pg pg2 kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/polling/demo.py' ;;
 outbox) STACK="pg kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/outbox/demo.py' ;;
 contracts) STACK="pg pg2 kafka registry" tests/stack/run sh -c '"$FRESHET_PYTHON" examples/contracts/demo.py' ;;
 *)
-    echo "demo: there is no DEMO=$DEMO: debian (the default), mysql, outbox, query or contracts" >&2
+    echo "demo: there is no DEMO=$DEMO: debian (the default), mysql, analytics, outbox, query or contracts" >&2
     exit 2
     ;;
 esac

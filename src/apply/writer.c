@@ -342,13 +342,55 @@ static fr_rc bury(writer *w, size_t batch, fr_event *e, const char *reason, fr_e
 
 /* ---- one batch ---- */
 
+/* Where an event came from, in front of what is wrong with it. */
+static fr_rc fail_at(const fr_event *e, fr_err *err)
+{
+    if (e->topic.len == 0)
+        return FR_FAIL;
+    return fr_fail_in(err, "%.*s[%d] offset %lld", FR_ARG(e->topic), e->partition,
+                      (long long)e->offset);
+}
+
+/* errors.mode was dlq, and is not any more: what comes of a key that is parked would pass what was
+ * set aside of it. */
+static fr_rc meet_parked(writer *w, size_t batch, fr_err *err)
+{
+    fr_batch *b = w->pending[batch];
+    fr_arena *scratch = fr_arena_new(256);
+    fr_rc rc = FR_OK;
+    for (size_t i = 0, at = 0; i < b->count && rc == FR_OK && fr_map_count(w->parked) > 0; i++) {
+        fr_event *e = &b->events[i];
+        if (e->topic.len == 0 || e->op > FR_OP_DELETE ||
+            !is_parked(w, scratch, batch, i, e->topic, message_of(b, e, &at)))
+            continue;
+        fr_err why;
+        fr_fail(
+            &why, FR_ERR_DATA,
+            "earlier messages of its key are dead letters, and errors.mode is no longer dlq: it "
+            "would pass them");
+        fr_fail_code(&why, "dlq.parked");
+        fr_fail_hint(&why,
+                     "set errors.mode: dlq again; then freshet dlq retry, or freshet dlq drop, "
+                     "before it is changed");
+        fail_at(e, &why);
+        if (w->a->s.sink->errors_mode == FR_ERRORS_BLOCK) {
+            rc = hold_from(w, batch, e, &why, err);
+        } else {
+            *err = why;
+            rc = FR_FAIL;
+        }
+    }
+    fr_arena_free(scratch);
+    return rc;
+}
+
 /* Bad events, and those of parked keys, leave the batch before it is applied. */
 static fr_rc set_aside(writer *w, size_t batch, fr_err *err)
 {
     if (w->a->s.sink->errors_mode == FR_ERRORS_BLOCK)
-        return hold_undecoded(w, batch, err);
+        FR_TRY(hold_undecoded(w, batch, err));
     if (w->a->s.sink->errors_mode != FR_ERRORS_DLQ)
-        return FR_OK;
+        return meet_parked(w, batch, err);
     fr_batch *b = w->pending[batch];
     fr_arena *scratch = fr_arena_new(256);
     fr_rc rc = FR_OK;
@@ -369,15 +411,6 @@ static fr_rc set_aside(writer *w, size_t batch, fr_err *err)
     }
     fr_arena_free(scratch);
     return rc;
-}
-
-/* Where an event came from, in front of what is wrong with it. */
-static fr_rc fail_at(const fr_event *e, fr_err *err)
-{
-    if (e->topic.len == 0)
-        return FR_FAIL;
-    return fr_fail_in(err, "%.*s[%d] offset %lld", FR_ARG(e->topic), e->partition,
-                      (long long)e->offset);
 }
 
 /* The event that the target does not take: it or its topic leaves what is pending, or the run

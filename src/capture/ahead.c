@@ -17,7 +17,8 @@ struct ahead {
 };
 
 /* A dead letter belongs into the transaction of its row's neighbours, and whether a row becomes
- * one depends on those before it: with errors.mode dlq each event is encoded in its turn. */
+ * one depends on those before it: with errors.mode dlq, or keys that are parked since it was, each
+ * event is encoded in its turn. */
 static bool has_dlq(const fr_source_settings *s)
 {
     for (size_t i = 0; i < s->table_count; i++)
@@ -30,7 +31,7 @@ ahead *ahead_new(fr_capture *c)
 {
     ahead *a = fr_malloc(sizeof(*a));
     a->c = c;
-    a->allowed = !has_dlq(c->s.source);
+    a->allowed = !has_dlq(c->s.source) && fr_map_count(c->checkpoint->parked) == 0;
     a->cap = fr_pool_size(c->pool);
     a->ring = fr_malloc(a->cap * sizeof(*a->ring));
     return a;

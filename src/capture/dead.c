@@ -38,14 +38,20 @@ void dead_free(dead_letters *d)
     free(d);
 }
 
-static const fr_table_settings *settings_of(const dead_letters *d, const fr_event *e)
+/* Of a row that makes an event. */
+static const fr_table_settings *table_of(const dead_letters *d, const fr_event *e)
 {
     if (e->table == NULL || e->op > FR_OP_DELETE)
         return NULL;
     const fr_table_settings *t = fr_source_match(d->c->s.source, e->table->space, e->table->name);
-    if (t == NULL || (t->outbox.on && e->op == FR_OP_DELETE))
-        return NULL; /* what cleans an outbox up is no event */
-    return t->errors_mode == FR_ERRORS_DLQ ? t : NULL;
+    /* what cleans an outbox up is no event */
+    return t == NULL || (t->outbox.on && e->op == FR_OP_DELETE) ? NULL : t;
+}
+
+static const fr_table_settings *settings_of(const dead_letters *d, const fr_event *e)
+{
+    const fr_table_settings *t = table_of(d, e);
+    return t != NULL && t->errors_mode == FR_ERRORS_DLQ ? t : NULL;
 }
 
 bool dead_wanted(const dead_letters *d, const fr_event *e)
@@ -151,7 +157,7 @@ bool dead_parked(dead_letters *d, const fr_event *e)
 {
     if (refusal(d, e) != NULL)
         return true;
-    if (fr_map_count(d->parked) == 0 || settings_of(d, e) == NULL)
+    if (fr_map_count(d->parked) == 0 || table_of(d, e) == NULL)
         return false;
     fr_arena *a = fr_arena_new(256);
     fr_str name;
@@ -163,6 +169,19 @@ bool dead_parked(dead_letters *d, const fr_event *e)
                  fr_map_get(d->parked, name) != NULL;
     fr_arena_free(a);
     return parked;
+}
+
+fr_rc dead_left(const fr_event *e, fr_err *err)
+{
+    fr_fail(
+        err, FR_ERR_DATA,
+        "table %.*s.%.*s: earlier rows of this row's key are dead letters, and errors.mode is no "
+        "longer dlq: it would pass them",
+        FR_ARG(e->table->space), FR_ARG(e->table->name));
+    fr_fail_code(err, "dlq.parked");
+    return fr_fail_hint(err,
+                        "set errors.mode: dlq again; then freshet dlq retry, or freshet dlq drop, "
+                        "before it is changed");
 }
 
 static void park(dead_letters *d, fr_str name)

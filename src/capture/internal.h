@@ -151,8 +151,10 @@ typedef struct dead_letters dead_letters;
 dead_letters *dead_new(fr_capture *c);
 void dead_free(dead_letters *d);
 bool dead_wanted(const dead_letters *d, const fr_event *e); /* its table's errors.mode is dlq */
-/* Its key is parked, or Kafka has refused it: dead_put with why NULL. */
+/* Its key is parked, or Kafka has refused it: dead_put with why NULL, where its table still has
+ * dead letters (dead_wanted); else dead_left, the error that says so. */
 bool dead_parked(dead_letters *d, const fr_event *e);
+fr_rc dead_left(const fr_event *e, fr_err *err);
 /* Producing this message of the batch failed with *err. Where that is its size, and its table's
  * errors.mode is dlq: the row is set aside when it is read again, and *err passes by itself, for
  * the transaction is lost with the message. Returns FR_FAIL. */

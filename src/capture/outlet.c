@@ -34,11 +34,10 @@ struct outlet {
     dead_letters *dead;
     uint64_t filtered; /* events that were told of as left out */
     ahead *ahead;
-    size_t encoded;      /* of the batch at hand: so many of its events are */
-    size_t next_message; /* of the batch at hand: the first that is not produced */
-    fr_arena *arena;     /* of one commit */
-    fr_arena *ends_arena;
-    fr_end *ends; /* what the previous transaction touched */
+    size_t encoded;               /* of the batch at hand: so many of its events are */
+    size_t next_message;          /* of the batch at hand: the first that is not produced */
+    fr_arena *arena, *ends_arena; /* of one commit; of ends */
+    fr_end *ends;                 /* what the previous transaction touched */
     size_t end_count;
     bool ends_behind;    /* something was committed since the last `ends` record */
     int64_t all_ends_us; /* when the `ends` record is due */
@@ -506,7 +505,10 @@ static fr_rc encode_or_bury(outlet *o, fr_encoder *e, fr_batch *b, size_t from, 
     while (from < end) {
         bool later;
         if (is_parked(o, e, &b->events[from], &later)) {
-            FR_TRY(dead_put(o->dead, b, from++, NULL, err));
+            if (dead_wanted(o->dead, &b->events[from]))
+                FR_TRY(dead_put(o->dead, b, from++, NULL, err));
+            else if (dead_left(&b->events[from], err) == FR_FAIL)
+                FR_TRY(hold_from(o, b, from, err));
             continue;
         }
         size_t done = from;

@@ -301,6 +301,47 @@ def sink(p):
     assert p.daemon.poll() is None
 
 
+def held(p):
+    parts = json.loads(p.verb("status", "--json")[1])["result"]["status"]["parts"]
+    return sorted(t["held"]["code"] + " " + part["name"] for part in parts for t in part.get("tables", []) if t.get("held"))
+
+
+@scenario()
+def mode_is_changed_too_early(p):
+    """errors.mode is block while keys are parked: what is newer of them waits, and passes nothing; others go on."""
+    p.sql("create table u (id int primary key, amount int check (amount < 100), note text)", on=p.target)
+    p.start()
+    p.sql("insert into t (id, amount) values (1, 1), (2, 500)")
+    p.sql("insert into u values (1, 1, 'fine'), (2, 500, 'a')")
+    eventually("two letters", lambda: len(letters(p)) == 2 and parked(p) == 1)
+    assert p.stop() == 0
+    blocks = lambda rules: config(rules).replace("mode: dlq", "mode: block")  # noqa: E731
+    p.sql("alter table u drop constraint u_amount_check", on=p.target)
+    p.write(blocks(False))
+    p.start()
+    p.sql("insert into u values (3, 3, 'c'); insert into t (id, amount) values (3, 3)")
+    eventually("others go on", lambda: 3 in [r[0] for r in rows(p)] and 3 in last(p)[0])
+    p.sql("update u set amount = 5 where id = 2; update t set amount = 7 where id = 2")
+    p.sql("insert into v values (1, 1)")
+    eventually("both are held", lambda: held(p) == ["dlq.parked dst", "dlq.parked src"], 60, 0.2)
+    eventually("the third goes on", lambda: 1 in last(p, "v")[0])
+    assert 2 not in [r[0] for r in rows(p)] and 2 not in last(p)[0], (rows(p), last(p))
+    assert "freshet dlq retry" in p.verb("status")[1]
+    assert p.stop() == 0
+    p.write(config(False))
+    assert dlq(p, "retry", "--all", "--yes")["result"]["refused"] == 0
+    p.start()
+    eventually("newest in the target", same(p))
+    eventually("and in the topic", lambda: last(p)[0].get(2, {}).get("amount") == 7)
+    assert waiting(p) == [] and last(p)[1][2] == 2, last(p)
+    assert p.stop() == 0
+    p.write(blocks(False))
+    p.start()
+    p.sql("update u set amount = 6 where id = 2; update t set amount = 8 where id = 2")
+    eventually("nothing is parked: it goes on", lambda: same(p)() and last(p)[0][2]["amount"] == 8)
+    assert held(p) == []
+
+
 def append():
     return (config(False).replace("create: run, errors", "create: run, write: {{mode: append, every: 50ms}}, errors", 1)
             .replace(", write: {{every: 50ms}}}}\n  lite", "}}\n  lite"))

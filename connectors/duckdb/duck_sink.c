@@ -178,6 +178,7 @@ const fr_sink_ops fr_duckdb_sink = {
     .rollback = sink_rollback,
     .park = fr_duck_sink_park,
     .parked = fr_duck_sink_parked,
+    .unpark = fr_duck_sink_unpark,
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,

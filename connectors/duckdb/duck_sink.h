@@ -202,6 +202,7 @@ fr_rc fr_duck_sink_own_tables(fr_duck_sink *s, bool create, bool plan_only, fr_f
 fr_rc fr_duck_sink_claim(fr_sink *base, fr_offsets *offsets, fr_err *err);
 fr_rc fr_duck_sink_commit(fr_sink *base, const fr_offsets *offsets, fr_err *err);
 fr_rc fr_duck_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err);
+fr_rc fr_duck_sink_unpark(fr_sink *base, fr_str topic, fr_str key, fr_err *err);
 fr_rc fr_duck_sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **keys_out,
                           size_t *count_out, fr_err *err);
 /* Writes these changes: with collapsed keys in any order and together, else one by one. */

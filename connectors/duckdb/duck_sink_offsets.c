@@ -196,23 +196,34 @@ fr_rc fr_duck_sink_commit(fr_sink *base, const fr_offsets *offsets, fr_err *err)
 
 /* ---- parked keys ---- */
 
-static fr_rc park(fr_duck_sink *s, fr_str topic, fr_str key, fr_err *err)
+static const char park_sql[] =
+    "INSERT INTO @" FR_TARGET_PARKED
+    " (pipeline, sink, topic, key) SELECT $1, $2, $3, $4 WHERE NOT "
+    "EXISTS (SELECT 1 FROM @" FR_TARGET_PARKED " WHERE " OWNED " AND key = $4)";
+
+static const char unpark_sql[] = "DELETE FROM @" FR_TARGET_PARKED " WHERE " OWNED " AND key = $4";
+
+static fr_rc change_parked(fr_duck_sink *s, const char *sql, fr_str topic, fr_str key, fr_err *err)
 {
     fr_duck_param p[4] = {[2] = text_param(topic), [3] = {FR_DUCK_P_BLOB, key, 0}};
     FR_TRY(fr_duck_sink_begin(s, err));
     FR_TRY(fr_duck_sink_own_tables(s, s->settings->create != FR_WHEN_NEVER, false, NULL, err));
     s->has_rows = true;
-    return own(s, "parked keys",
-               "INSERT INTO @" FR_TARGET_PARKED " (pipeline, sink, topic, key) SELECT $1, $2, $3, "
-               "$4 WHERE NOT EXISTS (SELECT 1 FROM @" FR_TARGET_PARKED " WHERE " OWNED
-               " AND key = $4)",
-               p, 4, NULL, NULL, err);
+    return own(s, "parked keys", sql, p, 4, NULL, NULL, err);
 }
 
 fr_rc fr_duck_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
 {
     fr_duck_sink *s = (fr_duck_sink *)base;
-    return park(s, topic, key, err) == FR_FAIL ? fr_duck_sink_failed(s, err) : FR_OK;
+    fr_rc rc = change_parked(s, park_sql, topic, key, err);
+    return rc == FR_FAIL ? fr_duck_sink_failed(s, err) : FR_OK;
+}
+
+fr_rc fr_duck_sink_unpark(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
+{
+    fr_duck_sink *s = (fr_duck_sink *)base;
+    fr_rc rc = change_parked(s, unpark_sql, topic, key, err);
+    return rc == FR_FAIL ? fr_duck_sink_failed(s, err) : FR_OK;
 }
 
 static fr_rc parked(fr_duck_sink *s, fr_arena *a, fr_str topic, fr_duck_rows *r, fr_err *err)

@@ -362,6 +362,20 @@ static fr_rc do_round(claim_round *r, fr_err *err)
 }
 
 /* A running sink claims its partitions back: then what is left is claimed once more. */
+/* A store without transactions: messages and the release of their key cannot be one act. */
+static void cannot_release(const claim_round *r, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG,
+            "sink %s: a sink of type %s cannot send messages again and release their key in one "
+            "transaction",
+            r->settings->name, r->ops->type);
+    fr_fail_code(err, "dlq.sink");
+    fr_fail_hint(err,
+                 "stop the sink, mend the cause, DELETE the key's row from _freshet_parked at the "
+                 "target, resume it, and let the source send the rows once more: freshet snapshot "
+                 "start SOURCE/TABLE");
+}
+
 fr_rc fr_dlq_do_sink(fr_dlq_ask *ask, size_t sink, fr_err *err)
 {
     fr_backoff backoff = {.first_us = FIRST_WAIT_US, .max_us = MOST_WAIT_US};
@@ -370,7 +384,7 @@ fr_rc fr_dlq_do_sink(fr_dlq_ask *ask, size_t sink, fr_err *err)
             .ask = ask, .settings = &ask->config->sinks[sink], .ops = ask->config->sink_ops[sink]};
         fr_rc rc = FR_FAIL;
         if (r.ops->unpark == NULL)
-            fr_fail(err, FR_ERR_CONFIG, "sink %s keeps no parked keys", r.settings->name);
+            cannot_release(&r, err);
         else
             rc = do_round(&r, err);
         end_round(&r);

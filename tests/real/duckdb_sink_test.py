@@ -722,6 +722,13 @@ def parked_keys(c):
     ok(c.commit(3))
     same(sorted(ok(c.probe("parked", sink="a", topic="topic"))["keys"]), sorted(["", "k1", "k2", "x" * 5000]))
     same(ok(c.probe("parked", sink="a", topic="other"))["keys"], [])
+    ok(c.probe("unpark", sink="a", topic="topic", key="k2"))
+    ok(c.probe("rollback", sink="a"))
+    same(len(ok(c.probe("parked", sink="a", topic="topic"))["keys"]), 4)
+    for topic, key in (("topic", "k2"), ("topic", "nobody"), ("other", "k1")):
+        ok(c.probe("unpark", sink="a", topic=topic, key=key))
+    ok(c.commit(4))
+    same(sorted(ok(c.probe("parked", sink="a", topic="topic"))["keys"]), ["", "k1", "x" * 5000])
 
 
 @test

@@ -361,7 +361,6 @@ static fr_rc do_round(claim_round *r, fr_err *err)
     return FR_OK;
 }
 
-/* A running sink claims its partitions back: then what is left is claimed once more. */
 /* A store without transactions: messages and the release of their key cannot be one act. */
 static void cannot_release(const claim_round *r, fr_err *err)
 {
@@ -376,6 +375,7 @@ static void cannot_release(const claim_round *r, fr_err *err)
                  "start SOURCE/TABLE");
 }
 
+/* A running sink claims its partitions back: then what is left is claimed once more. */
 fr_rc fr_dlq_do_sink(fr_dlq_ask *ask, size_t sink, fr_err *err)
 {
     fr_backoff backoff = {.first_us = FIRST_WAIT_US, .max_us = MOST_WAIT_US};

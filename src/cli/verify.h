@@ -42,6 +42,10 @@ typedef struct fr_verify_rows { /* of one key on one side */
     const fr_str *cells; /* of the first: canonical, JSON as it was read; NULL: there is none */
 } fr_verify_rows;
 
+/* So often in a row must a row be shown to differ: it might have gone to another value and back
+ * between two looks, by chance once, and with rows that do so all the time twice. */
+enum { FR_VERIFY_PROOFS = 4 };
+
 typedef struct fr_verify_key {
     fr_str text;
     const fr_str *cells; /* of a row with this key, for its columns */

@@ -7,15 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* PROOFS: so often in a row must a row be shown to differ: it might have gone to another value and
- * back between two looks. */
-enum {
-    LOOK_US = 300000,
-    KEYS_AT_ONCE = 200,
-    PROOFS = 2,
-    BATCH_EVENTS = 1024,
-    BATCH_BYTES = 4 << 20
-};
+enum { LOOK_US = 300000, KEYS_AT_ONCE = 200, BATCH_EVENTS = 1024, BATCH_BYTES = 4 << 20 };
 
 /* ---- has the sink passed the source? ---- */
 
@@ -286,7 +278,7 @@ static size_t drop_equal(fr_verify_run *v)
     for (size_t i = 0; i < v->found_count; i++) {
         if (v->found[i].equal)
             continue;
-        open += v->found[i].proofs < PROOFS ? 1 : 0;
+        open += v->found[i].proofs < FR_VERIFY_PROOFS ? 1 : 0;
         v->found[n++] = v->found[i];
     }
     v->found_count = n;
@@ -358,7 +350,7 @@ fr_rc fr_verify_settle(fr_verify_run *v, fr_err *err)
         open = drop_equal(v);
     }
     for (size_t i = 0; i < v->found_count; i++) {
-        if (v->found[i].proofs >= PROOFS)
+        if (v->found[i].proofs >= FR_VERIFY_PROOFS)
             v->counts[fr_verify_what(&v->found[i])]++;
         else
             v->moving++;

@@ -83,7 +83,7 @@ static void show_list(fr_verify_run *v, fr_difference what)
     fr_buf_printf(b, "  %-10s", words[what]);
     for (size_t i = 0; i < v->found_count; i++) {
         const fr_verify_key *k = &v->found[i];
-        if (k->proofs == 0 || fr_verify_what(k) != what || ++n > SHOWN)
+        if (k->proofs < FR_VERIFY_PROOFS || fr_verify_what(k) != what || ++n > SHOWN)
             continue;
         fr_buf_printf(b, "%s%.*s", n == 1 ? " " : "; ", FR_ARG(key_of(v, k)));
         const char *lead = " (";
@@ -216,7 +216,8 @@ static void show_json(fr_verify_run *v, uint64_t differences)
     put_count(r, "differences", differences);
     put_count(r, "unsettled", v->moving);
     for (size_t i = 0; i < v->found_count; i++)
-        json_array_append_new(v->found[i].proofs > 1 ? list : moving, key_json(v, &v->found[i]));
+        json_array_append_new(v->found[i].proofs >= FR_VERIFY_PROOFS ? list : moving,
+                              key_json(v, &v->found[i]));
     json_object_set_new(r, "rows", list);
     json_object_set_new(r, "rows_unsettled", moving);
     json_object_set_new(r, "position",
@@ -321,7 +322,7 @@ fr_rc fr_verify_fix(fr_verify_run *v, fr_err *err)
     for (size_t i = 0; i < v->found_count; i++) {
         const fr_verify_key *k = &v->found[i];
         fr_difference what = fr_verify_what(k);
-        if (k->proofs < 2)
+        if (k->proofs < FR_VERIFY_PROOFS)
             continue;
         if (what == FR_EXTRA || what == FR_DOUBLED)
             put_delete(v, &b, k);

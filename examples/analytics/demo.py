@@ -35,7 +35,7 @@ class ClickHouse:
         return clickhouse.rows(self.url, sql, database=self.database)
 
     def column(self, name, kind):
-        return f"hex({name})" if kind in ("bit", "varbinary") else f"toString({name})" if kind == "decimal" else name
+        return f'hex("{name}")' if kind in ("bit", "varbinary") else f'toString("{name}")' if kind == "decimal" else f'"{name}"'
 
     def value(self, value, kind):
         return bytes.fromhex(value) if value is not None and kind in ("bit", "varbinary") else value
@@ -62,7 +62,7 @@ class DuckDB:
                 time.sleep(0.02)
 
     def column(self, name, kind):
-        return name
+        return f"(\"{name}\" at time zone 'UTC')" if kind == "timestamp" else f'"{name}"'
 
     def value(self, value, kind):
         return value

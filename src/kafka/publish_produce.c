@@ -243,6 +243,9 @@ void fr_publisher_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *c
     rd_kafka_resp_err_t result = fr_delivery_result(m);
     (void)rk;
     fr_publisher_count(&p->acked, 1);
+    if (result == RD_KAFKA_RESP_ERR_NO_ERROR && m->offset < slot->fresh) {
+        result = FR_UNPROVED; /* two messages have no one place: ADR 23 */
+    }
     if (result == RD_KAFKA_RESP_ERR_NO_ERROR) {
         p->delivered++;
         fr_publisher_count(&p->bytes, m->len + m->key_len);

@@ -101,7 +101,7 @@ class Everywhere(Pipeline):
 def scenario(table="", sql=TABLE, sinks=("pg",)):
     def wrap(f):
         def run():
-            if "maria" in sinks and not mysql.present("mariadb"):
+            if "maria" in sinks and not mysql.add_server("mariadb")[0]:
                 print(f"skip verify.{f.__name__}: no MariaDB in the stack")
                 return
             p = Everywhere(table, sinks)
@@ -300,7 +300,7 @@ def under_writers(p):
     try:
         for sink in p.sinks:
             for mode in MODES:
-                r = p.verify(*mode, sink=sink)
+                r = p.verify(*mode, "--settle", "8s", sink=sink)
                 assert r["differences"] == 0, (sink, mode, r["rows"][:3])
             p.at(sink, "update t set big = 1 where id = 2900")
             p.at(sink, "delete from t where id = 2901")
@@ -321,7 +321,7 @@ def under_writers(p):
 
 def from_mysql_under_writers():
     """The same from a binary log, with a key of two numbers; and by polls, where there is no position to wait for."""
-    if not mysql.present("mariadb"):
+    if not mysql.add_server("mariadb")[0]:
         print("skip verify.from_mysql_under_writers: no MariaDB in the stack")
         return
     polled = mysql.MY_SOURCE.replace("sources:", "").replace("src:", "poll:").replace("prefix: {id}", "prefix: {id}q")

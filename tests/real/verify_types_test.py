@@ -216,13 +216,13 @@ def from_sqlite():
 
 
 def main():
-    if not mysql.present("mariadb"):
+    if not mysql.add_server("mariadb")[0]:
         print("skip verify_types: no MariaDB in the stack")
         return
     for name, f in (("postgres", from_postgres), ("mariadb", lambda: from_mariadb("mariadb")), ("mysql", lambda: from_mariadb("mysql")), ("into_mysql", into_mysql), ("sqlite", from_sqlite)):
         if len(sys.argv) > 1 and name not in sys.argv[1:]:
             continue
-        if "mysql" in name and not mysql.present("mysql"):
+        if "mysql" in name and not mysql.add_server("mysql")[0]:
             print(f"skip verify_types.{name}: no MySQL in the stack")
             continue
         with case("verify_types." + name):

@@ -43,13 +43,15 @@ typedef struct fr_verify_rows { /* of one key on one side */
 } fr_verify_rows;
 
 /* So often in a row must a row be shown to differ: it might have gone to another value and back
- * between two looks. More would be surer, and take rounds that a sink which lags does not have. */
+ * between two looks, which are a third of a second apart at most. */
 enum { FR_VERIFY_PROOFS = 2 };
 
 typedef struct fr_verify_key {
     fr_str text;
     const fr_str *cells; /* of a row with this key, for its columns */
     fr_verify_rows sides[FR_SIDES];
+    fr_str before;   /* the source's rows when the round began */
+    bool stood;      /* they were that whenever they were looked at */
     unsigned proofs; /* how often in a row it was shown to differ */
     bool equal;      /* by now */
 } fr_verify_key;

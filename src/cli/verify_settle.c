@@ -9,6 +9,81 @@
 
 enum { LOOK_US = 300000, KEYS_AT_ONCE = 200, BATCH_EVENTS = 1024, BATCH_BYTES = 4 << 20 };
 
+/* ---- rows, again ---- */
+
+static void put_print(fr_buf *b, const struct fr_verify_one *row)
+{
+    fr_buf_str(b, row->print);
+    fr_buf_u8(b, '\n');
+}
+
+static void put_rows(fr_verify_run *v, fr_verify_key *k, int side, const fr_verify_row_list *l)
+{
+    fr_arena *a = v->cli->arena;
+    fr_verify_rows rows = {.count = 0};
+    fr_buf print = {.arena = a};
+    for (size_t i = 0; i < l->count; i++) {
+        if (!fr_str_eq(l->items[i].key, k->text))
+            continue;
+        put_print(&print, &l->items[i]);
+        if (rows.count++ > 0)
+            continue;
+        fr_str *cells = fr_arena_alloc(a, v->compared * sizeof(*cells));
+        for (size_t c = 0; c < v->compared; c++) {
+            fr_str cell = l->items[i].cells[c];
+            cells[c] = cell.ptr == NULL ? cell : fr_arena_copy(a, cell.ptr, cell.len);
+        }
+        rows.cells = cells;
+    }
+    rows.print = fr_buf_view(&print);
+    k->sides[side] = rows;
+}
+
+/* While we wait the source's rows are looked at again and again: one that comes and goes is not the
+ * same for being so at two moments. */
+static void compare_rows(fr_verify_run *v, fr_verify_key *k, int side, const fr_verify_row_list *l)
+{
+    fr_buf print = {.arena = l->arena};
+    (void)v;
+    (void)side;
+    for (size_t i = 0; i < l->count; i++)
+        if (fr_str_eq(l->items[i].key, k->text))
+            put_print(&print, &l->items[i]);
+    k->stood = k->stood && fr_str_eq(fr_buf_view(&print), k->before);
+}
+
+static int by_print(const void *a, const void *b)
+{
+    return fr_str_cmp(((const struct fr_verify_one *)a)->print,
+                      ((const struct fr_verify_one *)b)->print);
+}
+
+/* take: is given each key, and the rows read with it. */
+static fr_rc read_side(fr_verify_run *v, int side,
+                       void (*take)(fr_verify_run *v, fr_verify_key *k, int side,
+                                    const fr_verify_row_list *l),
+                       fr_err *err)
+{
+    for (size_t at = 0; at < v->found_count; at += KEYS_AT_ONCE) {
+        size_t end = at + KEYS_AT_ONCE < v->found_count ? at + KEYS_AT_ONCE : v->found_count;
+        fr_verify_row_list l = {.arena = fr_arena_new(0)};
+        fr_rc rc = fr_verify_read_keys(v, side, at, end, &l, err);
+        if (rc == FR_OK && l.count > 0)
+            qsort(l.items, l.count, sizeof(*l.items), by_print);
+        for (size_t i = at; rc == FR_OK && i < end; i++)
+            take(v, &v->found[i], side, &l);
+        fr_verify_list_free(&l);
+        FR_TRY(rc);
+    }
+    return FR_OK;
+}
+
+static fr_rc wait_and_look(fr_verify_run *v, int64_t us, fr_err *err)
+{
+    fr_sleep_us(us);
+    return read_side(v, FR_SOURCE_SIDE, compare_rows, err);
+}
+
 /* ---- has the sink passed the source? ---- */
 
 typedef struct places { /* of the topic's partitions */
@@ -92,7 +167,7 @@ static fr_rc read_wants(fr_verify_run *v, places *p, int64_t deadline_us, fr_err
         for (size_t i = 0; rc == FR_OK && i < b->message_count; i++)
             if ((size_t)b->messages[i].partition < p->count)
                 p->wants[b->messages[i].partition] = b->messages[i].offset + 1;
-        rc = rc == FR_IDLE ? FR_OK : rc;
+        rc = rc == FR_FAIL ? rc : read_side(v, FR_SOURCE_SIDE, compare_rows, err);
     }
     fr_consumer_close(c);
     fr_batch_free(b);
@@ -123,8 +198,9 @@ static fr_rc wait_sink(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_e
     if (rc == FR_OK)
         rc = read_wants(v, &p, deadline_us, err);
     while (rc == FR_OK && behind(&p) && fr_now_us() < deadline_us) {
-        fr_sleep_us(LOOK_US);
-        rc = read_places(v, &p, err);
+        rc = wait_and_look(v, LOOK_US, err);
+        if (rc == FR_OK)
+            rc = read_places(v, &p, err);
     }
     *passed = rc == FR_OK && !behind(&p);
     if (rc == FR_OK && !*passed)
@@ -208,67 +284,20 @@ fr_rc fr_verify_pass(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_err
     if (has_log(v)) {
         FR_TRY(v->sides[FR_SOURCE_SIDE].ops->now(v->sides[FR_SOURCE_SIDE].conn, &lsn, err));
         while ((rc = published(v, lsn, err)) == FR_IDLE && fr_now_us() < deadline_us)
-            fr_sleep_us(LOOK_US);
+            FR_TRY(wait_and_look(v, LOOK_US, err));
     } else {
-        int64_t left = deadline_us - fr_now_us(), wait = poll_wait(v);
-        rc = left < wait ? FR_IDLE : FR_OK;
-        if (rc == FR_OK)
-            fr_sleep_us(wait);
-        else
+        int64_t end = fr_now_us() + poll_wait(v);
+        rc = deadline_us < end ? FR_IDLE : FR_OK;
+        if (rc == FR_IDLE)
             snprintf(v->why, sizeof(v->why), "two polls of the table take longer than --settle");
+        for (int64_t left; rc == FR_OK && (left = end - fr_now_us()) > 0;)
+            FR_TRY(wait_and_look(v, left < LOOK_US ? left : LOOK_US, err));
     }
     if (rc == FR_OK)
         rc = wait_sink(v, deadline_us, passed, err);
     v->waited_us += fr_now_us() - from;
     v->position = *passed ? lsn : v->position;
     return rc == FR_FAIL ? rc : FR_OK;
-}
-
-/* ---- rows, again ---- */
-
-static void put_rows(fr_verify_run *v, fr_verify_key *k, int side, const fr_verify_row_list *l)
-{
-    fr_arena *a = v->cli->arena;
-    fr_verify_rows rows = {.count = 0};
-    fr_buf print = {.arena = a};
-    for (size_t i = 0; i < l->count; i++) {
-        if (!fr_str_eq(l->items[i].key, k->text))
-            continue;
-        fr_buf_str(&print, l->items[i].print);
-        fr_buf_u8(&print, '\n');
-        if (rows.count++ > 0)
-            continue;
-        fr_str *cells = fr_arena_alloc(a, v->compared * sizeof(*cells));
-        for (size_t c = 0; c < v->compared; c++) {
-            fr_str cell = l->items[i].cells[c];
-            cells[c] = cell.ptr == NULL ? cell : fr_arena_copy(a, cell.ptr, cell.len);
-        }
-        rows.cells = cells;
-    }
-    rows.print = fr_buf_view(&print);
-    k->sides[side] = rows;
-}
-
-static int by_print(const void *a, const void *b)
-{
-    return fr_str_cmp(((const struct fr_verify_one *)a)->print,
-                      ((const struct fr_verify_one *)b)->print);
-}
-
-static fr_rc read_side(fr_verify_run *v, int side, fr_err *err)
-{
-    for (size_t at = 0; at < v->found_count; at += KEYS_AT_ONCE) {
-        size_t end = at + KEYS_AT_ONCE < v->found_count ? at + KEYS_AT_ONCE : v->found_count;
-        fr_verify_row_list l = {.arena = fr_arena_new(0)};
-        fr_rc rc = fr_verify_read_keys(v, side, at, end, &l, err);
-        if (rc == FR_OK && l.count > 0)
-            qsort(l.items, l.count, sizeof(*l.items), by_print);
-        for (size_t i = at; rc == FR_OK && i < end; i++)
-            put_rows(v, &v->found[i], side, &l);
-        fr_verify_list_free(&l);
-        FR_TRY(rc);
-    }
-    return FR_OK;
 }
 
 /* Those that are equal by now go to the end of the list, behind found_count. */
@@ -285,39 +314,36 @@ static size_t drop_equal(fr_verify_run *v)
     return open;
 }
 
-static void keep_prints(const fr_verify_run *v, fr_str *out)
+static void begin_round(fr_verify_run *v)
 {
-    for (size_t i = 0; i < v->found_count; i++)
-        out[i] = v->found[i].sides[FR_SOURCE_SIDE].print;
+    for (size_t i = 0; i < v->found_count; i++) {
+        v->found[i].before = v->found[i].sides[FR_SOURCE_SIDE].print;
+        v->found[i].stood = true;
+    }
 }
 
-static void judge(fr_verify_run *v, const fr_str *before)
+static void judge(fr_verify_run *v)
 {
     for (size_t i = 0; i < v->found_count; i++) {
         fr_verify_key *k = &v->found[i];
         fr_str source = k->sides[FR_SOURCE_SIDE].print, sink = k->sides[FR_SINK_SIDE].print;
-        bool stood = fr_str_eq(source, before[i]);
-        k->equal = fr_str_eq(sink, source) || fr_str_eq(sink, before[i]);
-        k->proofs = stood && !k->equal ? k->proofs + 1 : 0;
+        k->stood = k->stood && fr_str_eq(source, k->before);
+        k->equal = fr_str_eq(sink, source) || fr_str_eq(sink, k->before);
+        k->proofs = k->stood && !k->equal ? k->proofs + 1 : 0;
     }
 }
 
 static fr_rc one_round(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_err *err)
 {
-    fr_arena *a = fr_arena_new(0);
-    fr_str *before = fr_arena_alloc(a, (v->found_count + 1) * sizeof(*before));
-    keep_prints(v, before);
-    fr_rc rc = fr_verify_pass(v, deadline_us, passed, err);
-    if (rc == FR_OK)
-        rc = read_side(v, FR_SINK_SIDE, err);
-    if (rc == FR_OK)
-        rc = read_side(v, FR_SOURCE_SIDE, err);
-    if (rc == FR_OK && *passed)
-        judge(v, before);
-    for (size_t i = 0; rc == FR_OK && !*passed && i < v->found_count; i++)
+    begin_round(v);
+    FR_TRY(fr_verify_pass(v, deadline_us, passed, err));
+    FR_TRY(read_side(v, FR_SINK_SIDE, put_rows, err));
+    FR_TRY(read_side(v, FR_SOURCE_SIDE, put_rows, err));
+    if (*passed)
+        judge(v);
+    for (size_t i = 0; !*passed && i < v->found_count; i++)
         v->found[i].equal = fr_str_eq(v->found[i].sides[0].print, v->found[i].sides[1].print);
-    fr_arena_free(a);
-    return rc;
+    return FR_OK;
 }
 
 fr_difference fr_verify_what(const fr_verify_key *k)
@@ -344,7 +370,7 @@ fr_rc fr_verify_settle(fr_verify_run *v, fr_err *err)
     qsort(v->found, v->found_count, sizeof(*v->found), by_text);
     fr_cli_note(v->cli, "%zu keys differed when they were read; waiting for the sink",
                 v->found_count);
-    FR_TRY(read_side(v, FR_SOURCE_SIDE, err));
+    FR_TRY(read_side(v, FR_SOURCE_SIDE, put_rows, err));
     for (size_t open = v->found_count; open > 0 && passed && fr_now_us() < end;) {
         FR_TRY(one_round(v, end, &passed, err));
         open = drop_equal(v);

@@ -300,7 +300,7 @@ def under_writers(p):
     try:
         for sink in p.sinks:
             for mode in MODES:
-                r = p.verify(*mode, "--settle", "8s", sink=sink)
+                r = p.verify(*mode, sink=sink)
                 assert r["differences"] == 0, (sink, mode, r["rows"][:3])
             p.at(sink, "update t set big = 1 where id = 2900")
             p.at(sink, "delete from t where id = 2901")

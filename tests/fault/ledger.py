@@ -262,6 +262,7 @@ class Workload:
 class Verdict:
     def __init__(self):
         self.lost = self.doubled = self.torn = self.disorder = self.unknown = 0
+        self.torn_groups = set()
         self.fold_differs = self.target_differs = 0
         self.transactions = self.events = self.uncommitted_extra = 0
         self.notes = []
@@ -272,8 +273,10 @@ class Verdict:
             or self.fold_differs or self.target_differs
         )
 
-    def note(self, text):
-        if len(self.notes) < 20:
+    def note(self, text, first=False):
+        if first:
+            self.notes.insert(0, text)
+        elif len(self.notes) < 20:
             self.notes.append(text)
 
     def __str__(self):
@@ -381,6 +384,7 @@ class Check:
                 self.v.note(f"lost: the transaction of writer {writer} seq {seq}")
             elif len(ordinals) != nrows + 1 or not self.others and ordinals != set(range(nrows + 1)):
                 self.v.torn += 1
+                self.v.torn_groups.add(group)
                 self.v.note(f"torn: transaction {group} has {len(ordinals)} of {nrows + 1} rows")
 
     def compare(self, what, left, right):
@@ -404,4 +408,26 @@ class Check:
                 self.v.target_differs += self.compare(f"target {t}", rows_of(self.target_dsn, t), source)
         everything = read_topics(self.bootstrap, topics, committed=False)
         self.v.uncommitted_extra = len(everything) - len(messages)
+        if self.v.torn_groups:
+            self.explain(everything)
         return self.v
+
+    def explain(self, everything):
+        """Are the rows that torn transactions lack in Kafka, in transactions that were not committed? Where?"""
+        there = {}
+        for m in everything:
+            e = self.registry.decode(m.value()) if m.value() is not None else None
+            if e is None or e["op"] == "r":
+                continue
+            group, table = (e["source"]["epoch"], json.loads(e["source"]["sequence"])[0]), m.topic().rsplit(".", 1)[1]
+            if group in self.v.torn_groups and (e["source"]["ordinal"], table, m.key(), e["op"]) not in self.seen[group]:
+                there.setdefault((table, m.partition()), []).append(m.offset())
+        for (table, partition), offsets in sorted(there.items()):
+            self.v.note(f"not committed: {table}[{partition}] offsets {offsets[0]} to {offsets[-1]}: {len(offsets)} rows of torn transactions", True)
+        if not there:
+            self.v.note("what torn transactions lack is not in Kafka at all", True)
+        have = {}
+        for group in self.v.torn_groups:
+            for place in self.seen[group]:
+                have[place[1]] = have.get(place[1], 0) + 1
+        self.v.note(f"rows that torn transactions have: {have}", True)

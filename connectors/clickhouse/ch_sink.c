@@ -137,7 +137,12 @@ static fr_rc look_around(fr_ch_sink *s, fr_err *err)
 /* ReplacingMergeTree with is_deleted is of 23.2, views of FINAL and tokens are older. */
 static fr_rc check_version(const fr_ch_sink *s, fr_err *err)
 {
-    if (fr_ch_number(s->version) >= 23)
+    const char *dot = memchr(s->version.ptr, '.', s->version.len);
+    int64_t major = fr_ch_number(s->version), minor = 0;
+    if (dot != NULL)
+        minor =
+            fr_ch_number((fr_str){dot + 1, (size_t)(s->version.ptr + s->version.len - dot - 1)});
+    if (major > 23 || (major == 23 && minor >= 3))
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG, "ClickHouse %.*s is too old", FR_ARG(s->version));
     fr_fail_code(err, "sink.version");

@@ -8,7 +8,7 @@
 enum { CHUNK_ROWS = 20000 };
 
 static const fr_option settle_option = {
-    .name = "settle", .type = FR_OPT_TIME, .offset = 0, .min = 1000000, .max = 86400000000LL};
+    .name = "settle", .type = FR_OPT_TIME, .offset = 0, .min = 1000000, .max = 63072001000000LL};
 static const fr_option timeout_option = {
     .name = "timeout", .type = FR_OPT_TIME, .offset = 0, .min = 1000000, .max = 86400000000LL};
 static const fr_option load_option = {

@@ -300,11 +300,29 @@ static fr_rc keyless(fr_err *err)
 
 static fr_rc not_kept(const claim_round *r, fr_err *err)
 {
-    fr_fail(err, FR_ERR_CONFIG,
-            "errors.mode of sink %s is not dlq: later messages of the key may have been applied",
-            r->settings->name);
+    fr_fail(err, FR_ERR_CONFIG, "errors.mode of sink %s is not dlq any more", r->settings->name);
     fr_fail_code(err, "dlq.mode");
-    return fr_fail_hint(err, "drop the letters, and bring the row by a new snapshot");
+    return fr_fail_hint(err, "set it to dlq again, retry, and change it then");
+}
+
+/* A store without transactions: messages and the release of their key cannot be one act. */
+static fr_rc not_one_act(const claim_round *r, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG,
+            "sink %s: a sink of type %s cannot send messages again and release their key in one "
+            "transaction",
+            r->settings->name, r->ops->type);
+    fr_fail_code(err, "dlq.sink");
+    return fr_fail_hint(err, "release the key by hand, as docs/%s-sink.md says, and ask again",
+                        r->ops->type);
+}
+
+/* May this key's letters be released? */
+static fr_rc may_release(const claim_round *r, fr_err *err)
+{
+    if (r->ops->unpark == NULL)
+        return not_one_act(r, err);
+    return r->ask->drop || r->settings->errors_mode == FR_ERRORS_DLQ ? FR_OK : not_kept(r, err);
 }
 
 /* Those that were committed in the target when we claimed it: of others it knows nothing. */
@@ -340,11 +358,9 @@ static fr_rc do_group(claim_round *r, fr_dlq_group *g, fr_err *err)
     size_t count = stored(r, g, marked), from, to;
     current(r, g, &from, &to);
     bool parked = fr_map_get(r->parked, parked_name(r->a, first->topic, first->key)) != NULL;
-    if (parked && to > from) {
-        bool kept = r->ask->drop || r->settings->errors_mode == FR_ERRORS_DLQ;
-        if ((!kept && not_kept(r, err) == FR_FAIL) || release(r, g, from, to, err) == FR_FAIL)
-            return refuse(r, g, err);
-    }
+    if (parked && to > from &&
+        (may_release(r, err) == FR_FAIL || release(r, g, from, to, err) == FR_FAIL))
+        return refuse(r, g, err);
     fr_map_remove(r->ask->wanted, g->name);
     fr_dlq_settled(r->ask, g, parked ? to - from : count, !parked);
     return count == 0 ? FR_OK : mark(r, marked, count, err);
@@ -361,20 +377,6 @@ static fr_rc do_round(claim_round *r, fr_err *err)
     return FR_OK;
 }
 
-/* A store without transactions: messages and the release of their key cannot be one act. */
-static void cannot_release(const claim_round *r, fr_err *err)
-{
-    fr_fail(err, FR_ERR_CONFIG,
-            "sink %s: a sink of type %s cannot send messages again and release their key in one "
-            "transaction",
-            r->settings->name, r->ops->type);
-    fr_fail_code(err, "dlq.sink");
-    fr_fail_hint(err,
-                 "stop the sink, mend the cause, DELETE the key's row from _freshet_parked at the "
-                 "target, resume it, and let the source send the rows once more: freshet snapshot "
-                 "start SOURCE/TABLE");
-}
-
 /* A running sink claims its partitions back: then what is left is claimed once more. */
 fr_rc fr_dlq_do_sink(fr_dlq_ask *ask, size_t sink, fr_err *err)
 {
@@ -382,11 +384,7 @@ fr_rc fr_dlq_do_sink(fr_dlq_ask *ask, size_t sink, fr_err *err)
     for (size_t i = 1, before = 0;; i++) {
         claim_round r = {
             .ask = ask, .settings = &ask->config->sinks[sink], .ops = ask->config->sink_ops[sink]};
-        fr_rc rc = FR_FAIL;
-        if (r.ops->unpark == NULL)
-            cannot_release(&r, err);
-        else
-            rc = do_round(&r, err);
+        fr_rc rc = do_round(&r, err);
         end_round(&r);
         bool again = rc == FR_FAIL && (err->kind == FR_ERR_FENCED || err->kind == FR_ERR_BUSY);
         if (!again || i == MOST_ROUNDS)

@@ -224,10 +224,8 @@ static fr_rc sendable(work *w, const fr_dlq_group *g, const fr_table *table, con
                     "not follow them",
                     AFRESH);
     if (t->errors_mode != FR_ERRORS_DLQ)
-        return fail(err, "dlq.mode",
-                    "errors.mode of the table is not dlq: later rows of the key may have been "
-                    "published",
-                    AFRESH);
+        return fail(err, "dlq.mode", "errors.mode of the table is not dlq any more",
+                    "set it to dlq again, retry, and change it then");
     if (r->outbox != NULL)
         return fail(err, "dlq.outbox", "rows of an outbox are not sent again",
                     "insert the row again with another id, in front of what follows of its key; "

@@ -289,7 +289,10 @@ fr_rc fr_verify_pass(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_err
         int64_t end = fr_now_us() + poll_wait(v);
         rc = deadline_us < end ? FR_IDLE : FR_OK;
         if (rc == FR_IDLE)
-            snprintf(v->why, sizeof(v->why), "two polls of the table take longer than --settle");
+            snprintf(v->why, sizeof(v->why),
+                     "two polls or comparisons of the table take %" PRId64
+                     " s: --settle must be longer",
+                     poll_wait(v) / 1000000);
         for (int64_t left; rc == FR_OK && (left = end - fr_now_us()) > 0;)
             FR_TRY(wait_and_look(v, left < LOOK_US ? left : LOOK_US, err));
     }

@@ -36,7 +36,7 @@ version() {
 readme_example() {
     awk '/^```yaml/ { on = 1; next } /^```/ { on = 0 } on' README.md >"$to/freshet.yaml"
     [ "$(wc -l <"$to/freshet.yaml")" -gt 10 ] || { echo "README.md shows no configuration"; return 1; }
-    sed -i "s|/run/secrets/erp|$to/secret|" "$to/freshet.yaml"
+    sed -i "s,/run/secrets/\(erp\|warehouse\),$to/secret," "$to/freshet.yaml"
     (umask 077 && echo secret >"$to/secret")
     "$to/usr/bin/freshet" validate "$to/freshet.yaml" || return
     sed 's/^sources:/source:/' "$to/freshet.yaml" >"$to/wrong.yaml"

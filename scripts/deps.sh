@@ -98,7 +98,8 @@ folder() { # NAME: its folder in the cache
         [ -n "${!v:-}" ] || die "$1 is not in tests/stack/versions" "15 is Debian's own: scripts/deps.sh test"
         echo "$cache/postgres-${!v}"
         ;;
-    duckdb) echo "$cache/duckdb-$DUCKDB-$DUCKDB_NEWER" ;;
+    duckdb) echo "$cache/duckdb-lib-$DUCKDB-$DUCKDB_NEWER" ;;
+    duckdb-header) echo "$cache/duckdb-header-$DUCKDB_CRATE" ;;
     mysql) echo "$cache/mysql-$MYSQL" ;;
     mysql55) echo "$cache/mysql-$MYSQL_55" ;;
     mariadb105) echo "$cache/mariadb-$MARIADB_105" ;;
@@ -156,7 +157,8 @@ part() {
 remedy() {
     case $1 in
     librdkafka) echo "needs Debian's mirror (the source of $LIBRDKAFKA_SUITE); or install librdkafka-dev >= $LIBRDKAFKA yourself" ;;
-    duckdb) echo "needs npm and PyPI; behind a proxy set npm_config_registry and PIP_INDEX_URL" ;;
+    duckdb-header) echo "needs cargo (Debian's package cargo) and crates.io" ;;
+    duckdb) echo "needs npm (Debian's package npm), its registry and PyPI, and an x86-64; behind a proxy set npm_config_registry and PIP_INDEX_URL" ;;
     python) echo "needs PyPI; behind a proxy set PIP_INDEX_URL or HTTPS_PROXY" ;;
     package-index | mysql | mariadb1*) echo "needs Debian's mirror, as named in /etc/apt" ;;
     clickhouse) echo "needs npm (Debian's package npm) and its registry, a C compiler, and an x86-64" ;;
@@ -292,25 +294,30 @@ make_python() {
 }
 
 # The library as Node.js has it, and as other readers the Python packages: one of the same version, one
-# that writes files which the library cannot read. The header is for comparing our declarations with.
+# that writes files which the library cannot read.
 make_duckdb() { # TMP
     local v
-    mkdir "$1/npm" "$1/crate"
+    [ "$(uname -m)" = x86_64 ]
+    mkdir "$1/npm"
     (cd "$1/npm" && npm pack -s "@duckdb/node-bindings-linux-x64@$DUCKDB_NPM" && tar xzf ./*.tgz)
     mv "$1/npm/package/libduckdb.so" "$1/"
     for v in "$DUCKDB" "$DUCKDB_NEWER"; do
         "$(folder python)/bin/python" -m pip -q install --target "$1/python-$v" "duckdb==$v"
     done
-    if command -v cargo; then
-        printf '[package]\nname="x"\nversion="0.1.0"\nedition="2021"\n[lib]\npath="l.rs"\n[dependencies]\nlibduckdb-sys={version="=%s",default-features=false}\n' \
-            "$DUCKDB_CRATE" >"$1/crate/Cargo.toml"
-        : >"$1/crate/l.rs"
-        (cd "$1/crate" && cargo vendor -q v)
-        tar xzf "$1/crate/v/libduckdb-sys/duckdb.tar.gz" -C "$1/crate" duckdb/src/include/duckdb.h
-        mv "$1/crate/duckdb/src/include/duckdb.h" "$1/"
-    fi
-    rm -rf "$1/npm" "$1/crate"
+    rm -rf "$1/npm"
     [ -s "$1/libduckdb.so" ]
+}
+
+# DuckDB's own header, for comparing our declarations with: a Rust package has it.
+make_duckdb-header() { # TMP
+    mkdir "$1/crate"
+    printf '[package]\nname="x"\nversion="0.1.0"\nedition="2021"\n[lib]\npath="l.rs"\n[dependencies]\nlibduckdb-sys={version="=%s",default-features=false}\n' \
+        "$DUCKDB_CRATE" >"$1/crate/Cargo.toml"
+    : >"$1/crate/l.rs"
+    (cd "$1/crate" && cargo vendor -q v)
+    tar xzf "$1/crate/v/libduckdb-sys/duckdb.tar.gz" -C "$1/crate" duckdb/src/include/duckdb.h
+    mv "$1/crate/duckdb/src/include/duckdb.h" "$1/"
+    rm -rf "$1/crate"
 }
 
 # Archives of loaded classes halve the servers' start. They hold for one JVM and one set of jars.
@@ -476,7 +483,7 @@ with_npm() { command -v npm >/dev/null || packages npm; }
 
 with_clickhouse() {
     with_npm
-    "$root/scripts/deps.sh" clickhouse || say "without clickhouse: its tests are going to be skipped"
+    "$root/scripts/deps.sh" clickhouse || say "without clickhouse: its tests are skipped, and the run fails"
 }
 
 # shellcheck disable=SC2086
@@ -501,7 +508,9 @@ set_of() {
         for p in librdkafka kafka registry archives python; do part $p; done
         with_mysql
         with_clickhouse
-        "$root/scripts/deps.sh" duckdb || say "without duckdb: its tests are going to be skipped"
+        "$root/scripts/deps.sh" duckdb || say "without duckdb: its tests are skipped, and the run fails"
+        command -v cargo >/dev/null || packages cargo
+        "$root/scripts/deps.sh" duckdb-header || say "without duckdb-header: unit.duckdb.duck_api compares nothing"
         [ "$1" = test ] || part package-index
         ;;
     *)

@@ -157,6 +157,9 @@ def one(suite, f):
         f(c)
         c.end()
         return "ok %s.%s" % (suite, f.__name__)
+    except Skip as why:
+        c.end()
+        return "skip %s.%s: %s" % (suite, f.__name__, why)
     except Exception as e:  # a case never stops the others
         line = [t.lineno for t in traceback.extract_tb(e.__traceback__) if t.name == f.__name__]
         for p in c.probes:

@@ -142,7 +142,7 @@ def kills(p, look):
             eventually("progress", lambda: time.sleep(0.2) or look() != before, 60)
             time.sleep(rng.uniform(0, 0.2))
             p.kill()
-            [(count, distinct)] = duck(p, "select count(*), count(distinct id) from t") or [(0, 0)]
+            [(count, distinct)] = read(p, "select count(*), count(distinct id) from t")
             assert count == distinct, (count, distinct)
             p.start()
     finally:

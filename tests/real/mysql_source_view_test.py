@@ -36,6 +36,15 @@ def commit_under_way(d, text, timeout_ms=600000):
         release()
 
 
+def views_begun(d):
+    """Nobody else is on this server; each begins with a ROLLBACK."""
+    c = d.connect()
+    try:
+        return int(dict(d.sql("SHOW GLOBAL STATUS LIKE 'Com_rollback'", on=c))["Com_rollback"])
+    finally:
+        c.close()
+
+
 def table(d):
     if not d.mariadb:
         raise Skip
@@ -51,10 +60,17 @@ def what_rotates_the_log_is_not_lost(d, servers):
     table(d)
     with commit_under_way(d, INSERT) as release:
         expect(d.sql("SELECT id FROM t"), ((1,),), "what can be seen")
-        later = threading.Timer(2, release)
+        begun, given_up = views_begun(d), []
+
+        def once_views_are_given_up():
+            """Two readers begin a view each: the third and fourth are another try."""
+            given_up.append(until("a view is begun again", lambda: views_begun(d) >= begun + 4))
+            release()
+        later = threading.Thread(target=once_views_are_given_up)
         later.start()
         r = d.start("chunks")
         later.join()
+        assert given_up, "the commit was let go before a view had been given up"
     d.sql("INSERT INTO t VALUES (3, 'after')")
     rows = r.rows() + d.stream(commits=1).rows()
     expect(sorted(fold(rows)), [1, 2, 3])
@@ -87,10 +103,11 @@ def a_locked_table_is_given_up_soon(d, servers):
         d.sql("GRANT BINLOG ADMIN ON *.* TO freshet@'%'")
     d.sql("CREATE TABLE t(id int PRIMARY KEY)")
     d.sql("INSERT INTO t VALUES (1)")
-    p = subprocess.Popen(d.command("plan", "pause:3000", "chunks"), stdout=subprocess.PIPE, text=True)
+    p = subprocess.Popen(d.command("plan", "pause:6000", "chunks"), stdout=subprocess.PIPE, text=True)
     p.stdout.readline()
     began = time.time()
     d.sql("LOCK TABLES t WRITE")
+    assert time.time() - began < 5, "the table was locked too late: its chunk may have been read"
     r = Result(p.wait(DEADLINE), [json.loads(x) for x in p.stdout], "")
     waited = time.time() - began
     d.sql("UNLOCK TABLES")

@@ -5,7 +5,7 @@
 # build: what the compiler needs.  test: build, and the servers and tools of the tests.  demo: build,
 # and the servers of the demo.  all (default): everything.  NAME is one part: librdkafka kafka
 # kafka-tools registry python archives postgres-10 ... postgres-18 mysql mysql55 mariadb105
-# mariadb118 clickhouse duckdb.
+# mariadb118 clickhouse duckdb duckdb-header.
 #
 # Debian packages come from apt-get (as root, or by sudo) and only when one is missing. All else is
 # kept by version in ${FRESHET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freshet}: complete or absent,
@@ -309,7 +309,7 @@ make_duckdb() { # TMP
 }
 
 # DuckDB's own header, for comparing our declarations with: a Rust package has it.
-make_duckdb-header() { # TMP
+make_duckdb_header() { # TMP
     mkdir "$1/crate"
     printf '[package]\nname="x"\nversion="0.1.0"\nedition="2021"\n[lib]\npath="l.rs"\n[dependencies]\nlibduckdb-sys={version="=%s",default-features=false}\n' \
         "$DUCKDB_CRATE" >"$1/crate/Cargo.toml"

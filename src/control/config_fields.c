@@ -516,7 +516,7 @@ const fr_section fr_sections[] = {
     {"kafka", "kafka", "Kafka", kafka_options, sizeof(fr_kafka_fields)},
     {"registry", "registry", "Schema registry", registry_options, sizeof(fr_registry_settings)},
     {"http", "http", "HTTP", http_options, sizeof(fr_http_settings)},
-    {"notify", "notify", "Notices", notify_options, 1},
+    {"notify", "notify", "Alerts", notify_options, 1},
     {"telemetry", "telemetry", "Telemetry", telemetry_options, 1},
     {"source", "sources.<s>", "Sources", source_options, sizeof(fr_source_settings)},
     {"table", "sources.<s>.tables.<t>", "Tables, and defaults", table_options,

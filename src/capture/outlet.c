@@ -277,17 +277,16 @@ static void acknowledged(outlet *o, fr_batch *keep)
     FR_TELL(ob, progress);
 }
 
-/* The broker takes its time; we encode what comes next. */
-static fr_rc commit_and_work(outlet *o, const fr_end **ends, size_t *count, fr_err *err)
+/* The broker takes its time; we encode what comes next, if no row before it has failed. */
+static fr_rc commit_and_work(outlet *o, bool failed, const fr_end **ends, size_t *n, fr_err *err)
 {
     enum { GLANCE_MS = 1, WAIT_MS = 20 };
     fr_rc rc;
-    bool worked = ahead_allowed(o->ahead) && ahead_waiting(o->ahead) > 0;
+    bool worked = !failed && ahead_allowed(o->ahead) && ahead_waiting(o->ahead) > 0;
     atomic_store_explicit(&o->c->committing, true, memory_order_relaxed);
     do {
-        rc = fr_publisher_commit_step(o->c->publisher, worked ? GLANCE_MS : WAIT_MS, ends, count,
-                                      err);
-        worked = rc == FR_IDLE && ahead_work(o->ahead);
+        rc = fr_publisher_commit_step(o->c->publisher, worked ? GLANCE_MS : WAIT_MS, ends, n, err);
+        worked = rc == FR_IDLE && !failed && ahead_work(o->ahead);
     } while (rc == FR_IDLE);
     atomic_store_explicit(&o->c->committing, false, memory_order_relaxed);
     return rc;
@@ -303,7 +302,8 @@ static fr_rc commit(outlet *o, fr_batch *keep, fr_err *err)
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_before_commit");
     const fr_end *ends;
     size_t count;
-    FR_TRY(commit_and_work(o, &ends, &count, err));
+    bool failed = keep != NULL && o->encoded < keep->count; /* its turn comes first */
+    FR_TRY(commit_and_work(o, failed, &ends, &count, err));
     if (FR_FAILPOINT("capture_after_commit"))
         return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_after_commit");
     int64_t now = fr_now_us();

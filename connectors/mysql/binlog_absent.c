@@ -1,20 +1,21 @@
+#include "base/map.h"
 #include "connectors/mysql/binlog_catalog.h"
 #include "connectors/mysql/binlog_source.h"
 #include <string.h>
 
 enum { ANSWER_SECONDS = 10 };
 
-static bool is_there(const fr_my_rows *names, const fr_table_settings *t)
+/* "space.name" of each table. */
+static fr_map *tables_of(const fr_my_rows *names, fr_arena *a)
 {
-    bool found = t->regex != NULL || t->method == FR_METHOD_SKIP;
-    for (size_t i = 0; i < names->count && !found; i++) {
-        fr_str space = fr_my_text(names, i, 0), name = fr_my_text(names, i, 1);
-        size_t len = strlen(t->pattern);
-        found = !fr_my_null(names, i, 2) /* that is a view */ && len == space.len + 1 + name.len &&
-                t->pattern[space.len] == '.' && memcmp(t->pattern, space.ptr, space.len) == 0 &&
-                memcmp(t->pattern + space.len + 1, name.ptr, name.len) == 0;
+    fr_map *out = fr_map_new();
+    for (size_t i = 0; i < names->count; i++) {
+        fr_str key = fr_arena_printf(a, "%.*s.%.*s", FR_ARG(fr_my_text(names, i, 0)),
+                                     FR_ARG(fr_my_text(names, i, 1)));
+        if (!fr_my_null(names, i, 2)) /* else it is a view */
+            fr_map_set(out, key, out);
     }
-    return found;
+    return out;
 }
 
 static fr_rc read_names(fr_binlog_source *s, fr_arena *a, fr_my_rows *out, fr_err *err)
@@ -40,10 +41,12 @@ fr_rc fr_binlog_absent(fr_source *base, fr_arena *a, fr_absent **out, size_t *co
     fr_my_rows names;
     size_t n = 0;
     FR_TRY(read_names(s, a, &names, err));
+    fr_map *there = tables_of(&names, a);
     for (size_t i = 0; i < settings->table_count; i++) {
         const fr_table_settings *t = &settings->tables[i];
         const char *dot = strchr(t->pattern, '.');
-        if (is_there(&names, t) || dot == NULL)
+        if (t->regex != NULL || t->method == FR_METHOD_SKIP || dot == NULL ||
+            fr_map_get(there, fr_cstr(t->pattern)) != NULL)
             continue;
         items[n++] = (fr_absent){
             .kind = FR_ABSENT_GONE,
@@ -55,6 +58,7 @@ fr_rc fr_binlog_absent(fr_source *base, fr_arena *a, fr_absent **out, size_t *co
                 a, "correct its name in tables (%s), or: GRANT SELECT ON %s TO ...;",
                 t->place != NULL ? t->place : "configuration", t->pattern)};
     }
+    fr_map_free(there, NULL);
     *out = items;
     *count_out = n;
     return FR_OK;

@@ -39,11 +39,26 @@ static void put_select(fr_buf *b, const fr_my_relation *r)
     }
 }
 
+/* The one that we read, and not one that a condition names. */
+static bool is_gone(const chunk_reader *r, const fr_err *err)
+{
+    const fr_my_relation *t = &r->v->catalog.tables[r->table].relation;
+    fr_arena *a = fr_arena_new(256);
+    fr_str name = {"", 0};
+    if (err->native == NO_SUCH_TABLE)
+        name = fr_arena_printf(a, "'%.*s.%.*s'", FR_ARG(t->space), FR_ARG(t->name));
+    else if (err->native == NO_SUCH_DATABASE)
+        name = fr_arena_printf(a, "'%.*s'", FR_ARG(t->space));
+    bool gone = name.len > 0 && strstr(err->text, fr_arena_cstr(a, name)) != NULL;
+    fr_arena_free(a);
+    return gone;
+}
+
 static fr_rc read_fail(chunk_reader *r, fr_err *err)
 {
     r->failed = true;
     fr_my_fail(r->slot->my, "read rows", err);
-    if (err->native == NO_SUCH_TABLE || err->native == NO_SUCH_DATABASE) {
+    if (is_gone(r, err)) {
         err->kind = FR_ERR_CONNECT; /* opened anew the driver sees it, and goes on without */
         fr_fail_code(err, "my.table_gone");
         return fr_fail_hint(err, "the table was dropped or renamed since its snapshot began");

@@ -271,8 +271,10 @@ fr_rc fr_binlog_split(fr_my *my, const fr_binlog_table *t, fr_binlog_chunks *out
         chunk_add(out, t, 0)->whole = true;
         return FR_OK;
     }
-    if (split_by_key(my, t, out, err) == FR_FAIL)
+    if (split_by_key(my, t, out, err) == FR_FAIL) {
+        (void)fr_table_blame_where(t->settings, err);
         return fr_fail_in(err, "%.*s.%.*s", FR_ARG(t->relation.space), FR_ARG(t->relation.name));
+    }
     return FR_OK;
 }
 

@@ -124,10 +124,11 @@ fr_rc fr_wal_absent(fr_source *base, fr_arena *a, fr_absent **out, size_t *count
     fr_rc rc = fr_wal_catalog_names(conn, s->version, s->settings, s->publication, a, &c, err);
     fr_wal_give(s, conn);
     FR_TRY(rc);
+    if (!c.publication.exists) /* which says nothing of one table */
+        return fr_wal_catalog_verify(s, &c, false, err);
     absences l = {.s = s, .c = &c, .a = a};
     l.items = fr_arena_alloc(a, (s->settings->table_count + c.count + 1) * sizeof(*l.items));
-    if (c.publication.exists) /* else the stream has more to say */
-        look_at(&l);
+    look_at(&l);
     *out = l.items;
     *count_out = l.count;
     return FR_OK;

@@ -549,14 +549,7 @@ static void check_named(check *c)
 {
     for (size_t i = 0; i < c->settings->table_count; i++) {
         const fr_table_settings *t = &c->settings->tables[i];
-        fr_str prefix;
-        bool found =
-            t->regex != NULL || t->method == FR_METHOD_SKIP || fr_table_messages(t, &prefix);
-        for (size_t k = 0; k < c->catalog.count && !found; k++)
-            found = c->catalog.tables[k].settings == t;
-        for (size_t k = 0; k < c->catalog.refused_count && !found; k++)
-            found = c->catalog.refused[k].settings == t;
-        if (found)
+        if (!fr_wal_is_missing(&c->catalog, t))
             continue;
         fr_finding *f = fr_findings_add(
             c->out, t->drop_table == FR_GONE_IGNORE ? FR_WARNING : FR_BLOCKER, "pg.table",

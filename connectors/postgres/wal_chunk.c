@@ -198,6 +198,13 @@ static fr_rc table_gone(fr_err *err)
     return fr_fail_hint(err, "the table was dropped or renamed since its snapshot began");
 }
 
+/* Of LOCK TABLE: behind it what is missing is something that a condition names. */
+static bool is_gone(const fr_err *err)
+{
+    return strcmp(err->sqlstate, "42P01") == 0 || /* undefined_table */
+           strcmp(err->sqlstate, "3F000") == 0;   /* invalid_schema_name */
+}
+
 static fr_rc read_fail(chunk_reader *r, const PGresult *res, fr_err *err)
 {
     fr_pg_fail(r->conn, res, "read rows", err);
@@ -225,6 +232,8 @@ static fr_rc way_in(chunk_reader *r, const fr_wal_way *w, fr_err *err)
         if (!fine && step == w->view &&
             (strcmp(err->sqlstate, "22023") == 0 || strcmp(err->sqlstate, "42704") == 0))
             rc = view_lost(err);
+        if (!fine && w->lock != 0 && step == w->lock && is_gone(err))
+            rc = table_gone(err);
         if (fine && step == w->check && PQntuples(res) == 1 && fr_pg_bool(res, 0, 0))
             rc = w->checked(err);
         PQclear(res);
@@ -250,14 +259,12 @@ static fr_rc start_copy(chunk_reader *r, const fr_wal_view *v, size_t table, con
     fr_wal_way way = {.sql = (const char *)b.ptr,
                       .steps = steps,
                       .view = 1,
+                      .lock = 3,
                       .check = 4,
                       .checked = rewritten,
                       .copy = 5};
     if (rc != FR_FAIL)
         rc = way_in(r, &way, err);
-    if (rc == FR_FAIL && (strcmp(err->sqlstate, "42P01") == 0 || /* undefined_table */
-                          strcmp(err->sqlstate, "3F000") == 0))  /* invalid_schema_name */
-        rc = table_gone(err);
     fr_arena_free(a);
     return rc;
 }

@@ -152,6 +152,7 @@ typedef struct fr_wal_way {
     const char *const *steps; /* what each result before COPY's is of, for errors */
     int view, check, copy;    /* indexes of results: going to a snapshot, or -1; the one whose only
                                  cell says that COPY must not be read, or -1; COPY's */
+    int lock;                 /* LOCK TABLE's of the table that is read; 0: there is none */
     fr_rc (*checked)(fr_err *err); /* says why */
     PGconn *
         *stays; /* no COMMIT follows: the connection goes here after the last row. NULL: it does */

@@ -232,7 +232,9 @@ fr_rc fr_wal_split(PGconn *sql, const fr_wal_table *t, const fr_pg_layout *layou
         chunk_add(out, t, 0);
         return FR_OK;
     }
-    if (split_by_key(sql, t, out, err) == FR_FAIL)
+    if (split_by_key(sql, t, out, err) == FR_FAIL) {
+        (void)fr_table_blame_where(t->settings, err);
         return fr_fail_in(err, "%.*s.%.*s", FR_ARG(t->relation.space), FR_ARG(t->relation.name));
+    }
     return FR_OK;
 }

@@ -35,20 +35,27 @@ void absences_free(absences *x)
 }
 
 /* A table that is dropped and made again is not there for a moment: what counts is absent in two
- * looks. Those that were not in the last one are left out; true: there are some. */
-static bool keep_lasting(absences *x, fr_arena *a, fr_absent *items, size_t *count)
+ * looks, in whichever way. Those that were not in the last one are left out; true: there are some.
+ * What was made again is said here, as the source says it once, and left out, too. */
+static bool keep_lasting(fr_capture *c, fr_arena *a, fr_absent *items, size_t *count)
 {
+    absences *x = c->absences;
     fr_map *now = fr_map_new();
     size_t kept = 0;
     bool fresh = false;
     for (size_t i = 0; i < *count; i++) {
-        fr_str key = fr_arena_printf(a, "%d %.*s.%.*s", (int)items[i].kind, FR_ARG(items[i].space),
-                                     FR_ARG(items[i].name));
-        bool lasts = items[i].kind == FR_ABSENT_REMADE || fr_map_get(x->seen, key) != NULL;
+        const fr_absent *it = &items[i];
+        if (it->kind == FR_ABSENT_REMADE) {
+            fr_log(FR_LOG_WARN, c->who, "%.*s [%s]; %.*s", FR_ARG(it->text), it->code,
+                   FR_ARG(it->hint));
+            continue;
+        }
+        fr_str key = fr_arena_printf(a, "%.*s.%.*s", FR_ARG(it->space), FR_ARG(it->name));
+        bool lasts = fr_map_get(x->seen, key) != NULL;
         fresh = fresh || !lasts;
         fr_map_set(now, key, x);
         if (lasts)
-            items[kept++] = items[i];
+            items[kept++] = *it;
     }
     fr_map_free(x->seen, NULL);
     x->seen = now;
@@ -80,7 +87,7 @@ void absent_look(fr_capture *c)
         fr_arena_free(a);
         return;
     }
-    if (keep_lasting(x, a, items, &count))
+    if (keep_lasting(c, a, items, &count))
         x->next_us = now + LOOK_AGAIN_US;
     pthread_mutex_lock(&c->lock);
     fr_arena_free(x->arena);
@@ -96,8 +103,7 @@ void absent_look(fr_capture *c)
 static const fr_absent *find(const fr_absent *items, size_t count, const held_table *t)
 {
     for (size_t i = 0; i < count; i++)
-        if (items[i].kind != FR_ABSENT_REMADE && fr_str_eq(items[i].name, t->name) &&
-            fr_str_eq(items[i].space, t->space))
+        if (fr_str_eq(items[i].name, t->name) && fr_str_eq(items[i].space, t->space))
             return &items[i];
     return NULL;
 }
@@ -138,7 +144,7 @@ static fr_rc gone(fr_capture *c, const fr_absent *x, const fr_table_settings *s,
     }
     fr_fail(&why, FR_ERR_SCHEMA, "table %.*s.%.*s is gone: %.*s", FR_ARG(x->space), FR_ARG(x->name),
             FR_ARG(x->text));
-    fr_fail_code(&why, HELD_GONE);
+    fr_fail_code(&why, FR_HELD_GONE);
     fr_fail_hint(&why,
                  "take it out of tables (%s), or give its new name, or set schema.on_change."
                  "drop_table: ignore; once a table of its name is there again, a new snapshot "
@@ -162,14 +168,10 @@ static fr_rc one(fr_capture *c, const fr_absent *x, bool starting, fr_err *err)
 {
     const fr_table_settings *s = fr_source_match(c->s.source, x->space, x->name);
     const held_table *t = held_find(c->held_tables, x->space, x->name);
-    const char *code = x->kind == FR_ABSENT_GONE ? HELD_GONE : x->code;
+    const char *code = x->kind == FR_ABSENT_GONE ? FR_HELD_GONE : x->code;
     if (s == NULL)
         return FR_OK;
     bool ignored = x->kind == FR_ABSENT_GONE && s->drop_table == FR_GONE_IGNORE;
-    if (x->kind == FR_ABSENT_REMADE) {
-        fr_log(FR_LOG_WARN, c->who, "%.*s [%s]; %.*s", FR_ARG(x->text), x->code, FR_ARG(x->hint));
-        return FR_OK;
-    }
     if (!is_known(c, x, s) && starting && !ignored)
         return why_of(x, x->code, err);
     if (t != NULL && !held_is_absent(c->held_tables, t))
@@ -187,23 +189,24 @@ static fr_rc settle(fr_capture *c, outlet *o, const fr_absent *items, size_t cou
     held *h = c->held_tables;
     for (size_t i = 0; i < count; i++)
         FR_TRY(one(c, &items[i], starting, err));
-    for (size_t i = 0; i < h->count; i++) {
-        held_table *t = h->tables[i];
-        if (held_is_absent(h, t) && find(items, count, t) == NULL)
-            return held_back(h, o, t, err); /* one at a time: the run begins anew */
+    for (size_t i = 0; i < h->count;) {
+        held_table *t = h->tables[i++];
+        if (!held_is_absent(h, t) || find(items, count, t) != NULL)
+            continue;
+        FR_TRY(held_back(h, o, t, err));
+        i = 0; /* a commit may have shortened the list */
     }
     return FR_OK;
 }
 
 static fr_rc look_twice(fr_capture *c, fr_arena *a, fr_absent **items, size_t *count, fr_err *err)
 {
-    absences *x = c->absences;
     FR_TRY(c->source->ops->absent(c->source, a, items, count, err));
-    if (!keep_lasting(x, a, *items, count))
+    if (!keep_lasting(c, a, *items, count))
         return FR_OK;
     fr_sleep_us(LOOK_AGAIN_US / 2);
     FR_TRY(c->source->ops->absent(c->source, a, items, count, err));
-    (void)keep_lasting(x, a, *items, count);
+    (void)keep_lasting(c, a, *items, count);
     return FR_OK;
 }
 

@@ -136,6 +136,7 @@ static fr_rc prepare(comparison *x, fr_err *err)
     s.route = route_of;
     s.published = published_of;
     s.kept = NULL;
+    s.notices = (fr_str){"", 0}; /* what changed was said when the first of it was published */
     s.context = x;
     x->encoder = fr_encoder_new(&s, c->registry);
     x->contents = fr_contents_new(c->registry);

@@ -191,7 +191,7 @@ void held_tell(const held *h, const held_table *t)
 static bool is_ignored(const held *h, const held_table *t)
 {
     const fr_table_settings *s = fr_source_match(h->c->s.source, t->space, t->name);
-    return held_is_absent(h, t) && fr_str_is(fr_buf_view(&t->code), HELD_GONE) && s != NULL &&
+    return held_is_absent(h, t) && fr_str_is(fr_buf_view(&t->code), FR_HELD_GONE) && s != NULL &&
            s->drop_table == FR_GONE_IGNORE;
 }
 

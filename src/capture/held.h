@@ -6,7 +6,6 @@
 
 #include "capture/internal.h"
 
-#define HELD_GONE "schema.table_gone"
 enum { FIRST_RETRY_US = 5000000 };
 
 typedef enum { STAYS, WAITS, CATCHES_UP, JOINED, GONE } held_state;

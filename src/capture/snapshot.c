@@ -349,7 +349,10 @@ static fr_rc read_one(snapshot *s, const chunk *c, size_t index, fr_err *err)
 
 static void explain(const snapshot *s, const fr_chunk *c, fr_err *err)
 {
+    const fr_table_settings *t = fr_source_match(s->c->s.source, c->space, c->name);
     fr_fail_in(err, "snapshot of %.*s.%.*s, chunk %u", FR_ARG(c->space), FR_ARG(c->name), c->index);
+    if (t != NULL)
+        (void)fr_table_blame_where(t, err);
     if (c->where.len > 0 && (err->kind == FR_ERR_CONFIG || err->kind == FR_ERR_DATA))
         fr_fail_hint(err,
                      "the condition that this snapshot was asked with does not work for every row, "

@@ -31,9 +31,10 @@ fr_rc fr_change_since(fr_registry *registry, fr_arena *a, const fr_route *route,
 bool fr_change_ignores(const fr_table_settings *s);
 
 /* As fr_change_allowed; and where a change is ignored, *out is the route with the row's shape as it
- * was in that point (in the arena, which must outlive it), and *said what is kept: "+new left out,
- * -gone as null, old from new, ~changed". Else *said is empty, and *out the route. SCHEMA error
- * (schema.blocked) that names the column where the old shape cannot be written any more. Pure. */
+ * was in that point (in the arena, which must outlive it), and *said what is kept: "new left out,
+ * gone without its column, old from new, changed of its former type". Else *said is empty, and *out
+ * the route. SCHEMA error (schema.blocked) that names the column where the old shape cannot be
+ * written any more. Pure. */
 fr_rc fr_change_keep(fr_arena *a, const fr_route *route, fr_str old, fr_str next,
                      const fr_route **out, fr_str *said, fr_err *err);
 

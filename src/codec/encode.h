@@ -17,7 +17,8 @@ typedef struct fr_encoder_settings {
     const fr_source_settings *source;
     const fr_registry_settings *registry_settings;
     const fr_kafka_settings *kafka; /* partitioner, pipeline */
-    fr_str notices;                 /* topic of notices (docs/schema-changes.md); empty: none */
+    fr_str notices;                 /* topic of notices (docs/schema-changes.md); empty: none, and
+                                       no change of a schema is said */
     fr_origin origin;
     /* The route of a table version; the encoder asks once per version and keeps what it
      * gets. FR_END: not captured, its events make no messages. */

@@ -336,7 +336,8 @@ fr_rc fr_plan_get(fr_encoder *e, const fr_table *t, fr_plan **out, fr_err *err)
         FR_TRY(change_back(e, p, err));
     }
     if (p->route != NULL) {
-        if (*p->newest != 0 && *p->newest != p->value_id && p->value_id != 0)
+        if (*p->newest != 0 && *p->newest != p->value_id && p->value_id != 0 &&
+            e->settings.notices.len > 0)
             p->noted = *p->newest;
         *p->newest = p->value_id;
     }

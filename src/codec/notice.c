@@ -154,8 +154,7 @@ void fr_notice_changed(fr_encoder *e, fr_plan *p, fr_batch *b, size_t event)
     if (differences(e, p, from, a, &d))
         put_changes(p, &d, &text);
     fr_buf_text(&text, "}");
-    if (e->settings.notices.len > 0)
-        add(e, b, event, p->route->topic, fr_buf_view(&text));
+    add(e, b, event, p->route->topic, fr_buf_view(&text));
     log_change(e, p, from, &d, a);
     fr_arena_free(a);
 }

@@ -49,7 +49,8 @@ typedef struct fr_polled_status {
     int64_t whole_us;         /* wall: what was stamped before is in Kafka; 0 unknown */
 } fr_polled_status;
 
-#define FR_HELD_OPERATOR "operator" /* fr_held_status.code: somebody asked for it */
+#define FR_HELD_OPERATOR "operator"      /* fr_held_status.code: somebody asked for it */
+#define FR_HELD_GONE "schema.table_gone" /* there is no such table any more */
 
 /* A table of a source, or a topic of a sink, that waits while the others go on. Texts are borrowed.
  */

@@ -27,7 +27,7 @@ fr_state fr_held_state(const fr_board_table *t)
 bool fr_held_by_schema(const fr_board_table *t)
 {
     return t->is_held && !t->held.catching_up && strncmp(t->held.code, "schema.", 7) == 0 &&
-           strcmp(t->held.code, "schema.table_gone") != 0;
+           strcmp(t->held.code, FR_HELD_GONE) != 0;
 }
 
 static char *clean(const char *text)

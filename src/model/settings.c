@@ -382,3 +382,11 @@ fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_st
     *name_out = dot == NULL ? into : (fr_str){dot + 1, into.len - (size_t)(dot + 1 - into.ptr)};
     return FR_OK;
 }
+
+fr_rc fr_table_blame_where(const fr_table_settings *t, fr_err *err)
+{
+    if (err->kind != FR_ERR_CONFIG || t->snapshot_where == NULL)
+        return FR_IDLE;
+    return fr_fail_hint(err, "correct snapshot.where (%s)",
+                        t->place != NULL ? t->place : "configuration");
+}

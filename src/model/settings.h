@@ -257,5 +257,9 @@ void fr_outbox_route_columns(fr_arena *a, const char *route, fr_str **out, size_
  * are the columns. False: it is a table, or a pattern. */
 #define FR_MESSAGES_SPACE "pg_logical_emit_message"
 bool fr_table_messages(const fr_table_settings *t, fr_str *prefix_out);
+/* The server did not take a statement of ours about this table (CONFIG): only snapshot.where was
+ * not written by us, and the hint says so. FR_IDLE: it is another error, or there is no condition;
+ * the error stays as it is. Else FR_FAIL. */
+fr_rc fr_table_blame_where(const fr_table_settings *t, fr_err *err);
 
 #endif

@@ -160,14 +160,11 @@ static fr_rc describe(fr_poller *p, fr_sql *c, fr_err *err)
 
 /* ---- looking at the server ---- */
 
-/* A statement of ours that the server does not take: only snapshot.where was not written by us. */
 static fr_rc blame_where(const fr_poller *p, fr_err *err)
 {
-    if (err->kind != FR_ERR_CONFIG || p->settings->snapshot_where == NULL)
-        return FR_FAIL;
-    fr_fail_code(err, "poll.where");
-    return fr_fail_hint(err, "correct snapshot.where (%s)",
-                        p->settings->place != NULL ? p->settings->place : "configuration");
+    if (fr_table_blame_where(p->settings, err) == FR_FAIL)
+        fr_fail_code(err, "poll.where");
+    return FR_FAIL;
 }
 
 static fr_rc count_nulls(fr_poller *p, fr_sql *c, fr_err *err)

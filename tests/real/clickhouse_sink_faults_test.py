@@ -1,4 +1,5 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
+# alone: it kills and freezes ClickHouse, which other scripts use
 """clickhouse-sink: who logs in, what servers and proxies answer, overload, dead letters, much at once."""
 import resource
 import shutil

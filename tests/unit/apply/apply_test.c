@@ -495,12 +495,14 @@ static int64_t committed(void)
     return committed_of(0);
 }
 
+/* Looked at once more after the wait it might be otherwise: some are so for a moment only. */
 #define WAIT_UNTIL(what)                                                                           \
     do {                                                                                           \
         int64_t deadline_ = fr_now_us() + PATIENCE_US;                                             \
-        while (!(what) && fr_now_us() < deadline_)                                                 \
+        bool seen_;                                                                                \
+        while (!(seen_ = (what)) && fr_now_us() < deadline_)                                       \
             fr_sleep_us(2000);                                                                     \
-        assert_true(what);                                                                         \
+        assert_true(seen_);                                                                        \
     } while (0)
 
 static void stop(fr_apply *a)

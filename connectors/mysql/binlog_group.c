@@ -327,7 +327,7 @@ static fr_rc statement_format(fr_binlog *d, const fr_sql *sql, fr_err *err)
 
 static fr_rc dml(fr_binlog *d, const query *q, const fr_sql *sql, fr_err *err)
 {
-    fr_binlog_table *t = NULL;
+    fr_binlog_mapped *t = NULL;
     if (sql->name.len == 0)
         return statement_format(d, sql, err);
     FR_TRY(
@@ -339,7 +339,7 @@ static fr_rc dml(fr_binlog *d, const query *q, const fr_sql *sql, fr_err *err)
 
 static fr_rc truncate(fr_binlog *d, fr_batch *batch, const query *q, const fr_sql *sql, fr_err *err)
 {
-    fr_binlog_table *t = NULL;
+    fr_binlog_mapped *t = NULL;
     if (sql->name.len == 0)
         return statement_format(d, sql, err);
     FR_TRY(

@@ -27,7 +27,7 @@ enum { FR_EV_HEADER = 19 };
 /* clang-format on */
 
 /* A table by name, as its last TABLE_MAP had it. */
-typedef struct fr_binlog_table {
+typedef struct fr_binlog_mapped {
     uint64_t id;     /* its last table id; others are not valid any more */
     fr_str body;     /* of that TABLE_MAP; heap */
     uint64_t looked; /* d->looks when it was described */
@@ -38,7 +38,7 @@ typedef struct fr_binlog_table {
     fr_my_layout *layout; /* NULL: not captured */
     uint32_t version;     /* the newest layout had */
     bool announced;       /* TABLE is out for this layout */
-} fr_binlog_table;
+} fr_binlog_mapped;
 
 typedef struct fr_binlog_header {
     uint32_t time, server_id, size, log_pos;
@@ -90,10 +90,10 @@ struct fr_binlog {
     uint64_t published_lsn;
     bool catching; /* what is read may be published already */
     /* Tables */
-    fr_map *tables; /* "space\0name" -> fr_binlog_table */
-    fr_map *ids;    /* table id -> fr_binlog_table; emptied with each file */
+    fr_map *tables; /* "space\0name" -> fr_binlog_mapped */
+    fr_map *ids;    /* table id -> fr_binlog_mapped; emptied with each file */
     uint64_t looks; /* counts up when descriptions are worth a new look */
-    fr_binlog_table *last;
+    fr_binlog_mapped *last;
     uint64_t last_id;
     /* Names in place */
     char *file, *group_file, *safe_file;
@@ -152,10 +152,10 @@ void fr_binlog_table_free(void *table);
 fr_rc fr_binlog_table_map(fr_binlog *d, fr_str body, fr_err *err);
 fr_rc fr_binlog_rows(fr_binlog *d, fr_batch *batch, fr_str body, fr_err *err);
 /* The table of a name that a statement has; not captured: *out is NULL. */
-fr_rc fr_binlog_named_table(fr_binlog *d, fr_str space, fr_str name, fr_binlog_table **out,
+fr_rc fr_binlog_named_table(fr_binlog *d, fr_str space, fr_str name, fr_binlog_mapped **out,
                             fr_err *err);
 /* TABLE before the first event of a layout. FR_IDLE: no room. */
-fr_rc fr_binlog_announce(fr_binlog *d, fr_batch *batch, fr_binlog_table *t);
+fr_rc fr_binlog_announce(fr_binlog *d, fr_batch *batch, fr_binlog_mapped *t);
 
 /* binlog_payload.c */
 /* MariaDB's compressed tail: into d->scratch. */

@@ -9,7 +9,7 @@
 
 void fr_binlog_table_free(void *table)
 {
-    fr_binlog_table *t = table;
+    fr_binlog_mapped *t = table;
     fr_my_layout_free(t->layout);
     free((char *)(uintptr_t)t->body.ptr);
     free(t->wires);
@@ -17,7 +17,7 @@ void fr_binlog_table_free(void *table)
     free(t);
 }
 
-static fr_binlog_table *find_name(fr_binlog *d, fr_str space, fr_str name, bool make)
+static fr_binlog_mapped *find_name(fr_binlog *d, fr_str space, fr_str name, bool make)
 {
     char key[2 * 256 + 1];
     if (space.len > 255 || name.len > 255)
@@ -27,7 +27,7 @@ static fr_binlog_table *find_name(fr_binlog *d, fr_str space, fr_str name, bool 
     key[space.len] = '\0';
     memcpy(key + space.len + 1, name.ptr, name.len);
     fr_str k = {key, space.len + 1 + name.len};
-    fr_binlog_table *t = fr_map_get(d->tables, k);
+    fr_binlog_mapped *t = fr_map_get(d->tables, k);
     if (t == NULL && make) {
         t = fr_malloc(sizeof(*t));
         fr_map_set(d->tables, k, t);
@@ -35,7 +35,7 @@ static fr_binlog_table *find_name(fr_binlog *d, fr_str space, fr_str name, bool 
     return t;
 }
 
-static void set_layout(fr_binlog_table *t, fr_my_layout *layout)
+static void set_layout(fr_binlog_mapped *t, fr_my_layout *layout)
 {
     if (layout != NULL && t->layout != NULL && fr_my_layout_same(layout, t->layout)) {
         fr_my_layout_free(layout);
@@ -48,7 +48,8 @@ static void set_layout(fr_binlog_table *t, fr_my_layout *layout)
         t->version = layout->table->version;
 }
 
-static fr_rc describe(fr_binlog *d, fr_binlog_table *t, fr_my_relation *r, fr_arena *a, fr_err *err)
+static fr_rc describe(fr_binlog *d, fr_binlog_mapped *t, fr_my_relation *r, fr_arena *a,
+                      fr_err *err)
 {
     fr_my_layout *layout = NULL;
     if (d->calls.describe != NULL)
@@ -66,7 +67,7 @@ static fr_rc describe(fr_binlog *d, fr_binlog_table *t, fr_my_relation *r, fr_ar
     return FR_OK;
 }
 
-static void keep_body(fr_binlog_table *t, fr_str body, const fr_my_relation *r)
+static void keep_body(fr_binlog_mapped *t, fr_str body, const fr_my_relation *r)
 {
     free((char *)(uintptr_t)t->body.ptr);
     char *copy = fr_malloc(body.len + 1);
@@ -100,7 +101,7 @@ fr_rc fr_binlog_table_map(fr_binlog *d, fr_str body, fr_err *err)
     fr_str name = fr_in_take(&names, fr_in_u8(&names));
     if (names.bad || name.len == 0 || !d->place.in_group)
         return fr_binlog_malformed(err, d, "a table outside a transaction, or without a name");
-    fr_binlog_table *t = find_name(d, space, name, false);
+    fr_binlog_mapped *t = find_name(d, space, name, false);
     bool known = t != NULL && t->looked == d->looks && fr_str_eq(t->body, rest);
     if (!known) {
         fr_my_relation r;
@@ -124,11 +125,11 @@ fr_rc fr_binlog_table_map(fr_binlog *d, fr_str body, fr_err *err)
     return t->captured && fr_binlog_holds(d) ? fr_binlog_hold(d, body, err) : FR_OK;
 }
 
-fr_rc fr_binlog_named_table(fr_binlog *d, fr_str space, fr_str name, fr_binlog_table **out,
+fr_rc fr_binlog_named_table(fr_binlog *d, fr_str space, fr_str name, fr_binlog_mapped **out,
                             fr_err *err)
 {
     *out = NULL;
-    fr_binlog_table *t = find_name(d, space, name, false);
+    fr_binlog_mapped *t = find_name(d, space, name, false);
     if (t == NULL || t->looked != d->looks) {
         fr_my_relation r = {.space = space, .name = name, .captured = true, .full_image = true};
         fr_arena *a = fr_arena_new(0);
@@ -146,7 +147,7 @@ fr_rc fr_binlog_named_table(fr_binlog *d, fr_str space, fr_str name, fr_binlog_t
     return FR_OK;
 }
 
-fr_rc fr_binlog_announce(fr_binlog *d, fr_batch *batch, fr_binlog_table *t)
+fr_rc fr_binlog_announce(fr_binlog *d, fr_batch *batch, fr_binlog_mapped *t)
 {
     if (t->announced)
         return FR_OK;
@@ -156,7 +157,7 @@ fr_rc fr_binlog_announce(fr_binlog *d, fr_batch *batch, fr_binlog_table *t)
     return FR_OK;
 }
 
-static fr_rc find_table(fr_binlog *d, uint64_t id, fr_binlog_table **out, fr_err *err)
+static fr_rc find_table(fr_binlog *d, uint64_t id, fr_binlog_mapped **out, fr_err *err)
 {
     if (d->last == NULL || d->last_id != id) {
         d->last = fr_map_get_u64(d->ids, id);
@@ -181,7 +182,7 @@ typedef enum shape { INSERT_ROWS, UPDATE_ROWS, DELETE_ROWS } shape;
 typedef struct rows { /* an event's rows */
     shape shape;
     bool partial; /* PARTIAL_UPDATE_ROWS */
-    fr_binlog_table *table;
+    fr_binlog_mapped *table;
     const uint8_t *before_columns, *after_columns; /* bitmaps of what the images have */
     fr_in in;
 } rows;
@@ -203,7 +204,7 @@ static size_t bit_count(const uint8_t *bits, size_t n)
 
 /* Pass over an image; differences of JSON have a length as a document has. False: its end
  * cannot be found. */
-static bool skip_row(const fr_binlog_table *t, const uint8_t *columns, fr_in *in)
+static bool skip_row(const fr_binlog_mapped *t, const uint8_t *columns, fr_in *in)
 {
     const uint8_t *nulls = fr_my_take(in, (bit_count(columns, t->column_count) + 7) / 8);
     size_t n = 0;
@@ -264,7 +265,7 @@ static fr_rc patched(image *g, const fr_my_codec *c, size_t i, fr_in *in, fr_val
 }
 
 /* Read an image into values. FR_FAIL: the event is malformed. */
-static fr_rc read_row(image *g, const fr_binlog_table *t, const uint8_t *columns, fr_in *in,
+static fr_rc read_row(image *g, const fr_binlog_mapped *t, const uint8_t *columns, fr_in *in,
                       fr_str *documents)
 {
     const fr_my_layout *l = t->layout;
@@ -302,7 +303,7 @@ static fr_rc read_row(image *g, const fr_binlog_table *t, const uint8_t *columns
 
 /* --- making the layout fit the log, which is right --- */
 
-static void relax(fr_binlog_table *t, size_t column, bool absent)
+static void relax(fr_binlog_mapped *t, size_t column, bool absent)
 {
     fr_my_layout *relaxed = fr_my_layout_relax(t->layout, column, absent);
     fr_my_layout_free(t->layout);
@@ -314,7 +315,7 @@ static void relax(fr_binlog_table *t, size_t column, bool absent)
 /* Columns that the images lack may be absent. In after, one that before has did not change. */
 static void fit_absent(const rows *r)
 {
-    fr_binlog_table *t = r->table;
+    fr_binlog_mapped *t = r->table;
     const fr_table *table = t->layout->table;
     for (size_t i = 0; i < t->column_count; i++) {
         bool before = r->shape != INSERT_ROWS && bit(r->before_columns, i);
@@ -365,7 +366,7 @@ static fr_rc skip_images(rows *r)
 }
 
 /* What after lacks did not change if before has it; a key must be somewhere. */
-static void complete(image *g, const fr_binlog_table *t, fr_event *e)
+static void complete(image *g, const fr_binlog_mapped *t, fr_event *e)
 {
     fr_value *after = (fr_value *)(uintptr_t)e->after.values;
     for (size_t i = 0; e->after.count > 0 && e->before.count > 0 && i < t->column_count; i++)
@@ -386,7 +387,7 @@ static void complete(image *g, const fr_binlog_table *t, fr_event *e)
 /* A row into an event. */
 static fr_rc fill(fr_binlog *d, fr_batch *batch, rows *r, fr_event *e)
 {
-    fr_binlog_table *t = r->table;
+    fr_binlog_mapped *t = r->table;
     image g = {.d = d, .batch = batch, .event = e};
     fr_str *documents = NULL;
     if (r->partial)

@@ -470,6 +470,8 @@ static struct told told_of(size_t topic)
     return t;
 }
 
+static fr_apply *running; /* a test that fails leaves it to teardown() */
+
 static fr_apply *start(void)
 {
     fr_apply_settings s = {.observer = {.held = on_held},
@@ -479,7 +481,13 @@ static fr_apply *start(void)
                            .registry = &registry,
                            .memory = 20 << 20,
                            .member = "unit"};
-    return fr_apply_start(&s);
+    return running = fr_apply_start(&s);
+}
+
+static void end(fr_apply *a)
+{
+    running = NULL;
+    fr_apply_free(a);
 }
 
 static int64_t committed_of(size_t topic)
@@ -512,7 +520,7 @@ static void stop(fr_apply *a)
     fr_apply_stop(a);
     WAIT_UNTIL(fr_apply_done(a, &failed, &err));
     assert_false(failed);
-    fr_apply_free(a);
+    end(a);
     assert_false(atomic_load(&target.two_at_once));
 }
 
@@ -559,6 +567,13 @@ static int setup(void **state)
                                   .batch_rows = 500,
                                   .every_us = 20000,
                                   .max_row_bytes = 1 << 20};
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    end(running);
     return 0;
 }
 
@@ -674,7 +689,7 @@ static void a_bad_row_stops_the_sink_before_it(void **state)
     script[700].what = 'b';
     fr_apply *a = start();
     WAIT_UNTIL(fr_apply_done(a, &failed, &err));
-    fr_apply_free(a);
+    end(a);
     assert_true(failed);
     assert_int_equal(err.kind, FR_ERR_DATA);
     assert_non_null(strstr(err.text, "offset 700"));
@@ -839,7 +854,7 @@ static void on_change_blocks_or_stops(void **state)
     settings.add_column = FR_CHANGE_STOP;
     a = start();
     WAIT_UNTIL(fr_apply_done(a, &failed, &err));
-    fr_apply_free(a);
+    end(a);
     assert_true(failed);
     assert_string_equal(err.code, "sink.add_column");
     assert_int_equal(rows_of(1), 350);
@@ -923,26 +938,28 @@ static void what_waits_is_counted_once_over_runs(void **state)
     stop(a);
 }
 
+#define FR_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
     cmocka_set_test_filter(getenv("ONLY"));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(rows_and_offsets_survive_failed_and_unanswered_commits, setup),
-        cmocka_unit_test_setup(one_that_was_fenced_joins_again, setup),
-        cmocka_unit_test_setup(a_rebalance_waits_for_the_writer, setup),
-        cmocka_unit_test_setup(a_stop_commits_what_was_applied, setup),
-        cmocka_unit_test_setup(only_later_messages_of_a_bad_key_are_parked, setup),
-        cmocka_unit_test_setup(one_letter_of_a_key_is_the_first, setup),
-        cmocka_unit_test_setup(a_bad_row_stops_the_sink_before_it, setup),
-        cmocka_unit_test_setup(a_bad_row_holds_its_topic, setup),
-        cmocka_unit_test_setup(a_message_that_cannot_be_decoded_holds_its_topic, setup),
-        cmocka_unit_test_setup(nothing_was_committed_before_it, setup),
-        cmocka_unit_test_setup(rebalances_and_failures_while_it_waits, setup),
-        cmocka_unit_test_setup(an_operator_holds_and_releases, setup),
-        cmocka_unit_test_setup(on_change_blocks_or_stops, setup),
-        cmocka_unit_test_setup(too_many_dead_letters_hold_the_topic, setup),
-        cmocka_unit_test_setup(what_is_behind_a_held_place_is_set_aside_later, setup),
-        cmocka_unit_test_setup(what_waits_is_counted_once_over_runs, setup),
+        FR_TEST(rows_and_offsets_survive_failed_and_unanswered_commits),
+        FR_TEST(one_that_was_fenced_joins_again),
+        FR_TEST(a_rebalance_waits_for_the_writer),
+        FR_TEST(a_stop_commits_what_was_applied),
+        FR_TEST(only_later_messages_of_a_bad_key_are_parked),
+        FR_TEST(one_letter_of_a_key_is_the_first),
+        FR_TEST(a_bad_row_stops_the_sink_before_it),
+        FR_TEST(a_bad_row_holds_its_topic),
+        FR_TEST(a_message_that_cannot_be_decoded_holds_its_topic),
+        FR_TEST(nothing_was_committed_before_it),
+        FR_TEST(rebalances_and_failures_while_it_waits),
+        FR_TEST(an_operator_holds_and_releases),
+        FR_TEST(on_change_blocks_or_stops),
+        FR_TEST(too_many_dead_letters_hold_the_topic),
+        FR_TEST(what_is_behind_a_held_place_is_set_aside_later),
+        FR_TEST(what_waits_is_counted_once_over_runs),
     };
     fr_column column = {.name = FR_STR("id"), .kind = FR_TEXT, .key_ordinal = 1};
     fr_table like = {.name = FR_STR("t"), .version = 1, .column_count = 1, .columns = &column};

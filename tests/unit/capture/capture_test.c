@@ -41,6 +41,8 @@ static void on_error(void *part, fr_state s, const fr_err *err, int64_t next)
         atomic_fetch_add(&retries, 1);
 }
 
+static fr_capture *running; /* a test that fails leaves it to teardown() */
+
 static fr_capture *start(void)
 {
     fr_capture_settings s = {.source = &settings,
@@ -50,7 +52,13 @@ static fr_capture *start(void)
                              .memory = 10 << 20, /* four batches */
                              .instance = "unit",
                              .observer = {.error = on_error, .state = on_state}};
-    return fr_capture_start(&s);
+    return running = fr_capture_start(&s);
+}
+
+static void end(fr_capture *c)
+{
+    running = NULL;
+    fr_capture_free(c);
 }
 
 /* A checkpoint as an earlier run would have left it: read up to lsn, table t snapshotted. */
@@ -100,7 +108,7 @@ static void stop(fr_capture *c)
     fr_capture_stop(c);
     WAIT_UNTIL(fr_capture_done(c, &failed, &err));
     assert_false(failed);
-    fr_capture_free(c);
+    end(c);
     assert_false(atomic_load(&source.confirmed_too_early));
 }
 
@@ -109,6 +117,13 @@ static void all_once_in_order(int64_t first, size_t count)
     assert_int_equal(kafka.row_count, count);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(kafka.rows[i].id, first + (int64_t)i);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    end(running);
+    return 0;
 }
 
 static int setup(void **state)
@@ -272,7 +287,7 @@ static void a_bad_row_stops_before_it_is_passed(void **state)
     WAIT_UNTIL(fr_capture_done(c, &failed, &err));
     assert_true(failed);
     assert_int_equal(err.kind, FR_ERR_DATA);
-    fr_capture_free(c);
+    end(c);
     for (size_t i = 0; i < kafka.row_count; i++)
         assert_true(kafka.rows[i].id < 10); /* nothing of the bad one's transaction */
     assert_true(atomic_load(&source.confirmed) <= 101);
@@ -484,23 +499,25 @@ static void a_server_that_tells_no_status_holds_up_nothing(void **state)
     source.refresh_hangs = false;
 }
 
+#define FR_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(small_transactions_are_never_torn, setup),
-        cmocka_unit_test_setup(a_split_transaction_survives_two_restarts, setup),
-        cmocka_unit_test_setup(a_second_view_comes_between_older_and_newer_changes, setup),
-        cmocka_unit_test_setup(a_snapshot_is_taken_again_when_asked_for, setup),
-        cmocka_unit_test_setup(a_bad_row_stops_before_it_is_passed, setup),
-        cmocka_unit_test_setup(a_failed_commit_is_read_again, setup),
-        cmocka_unit_test_setup(a_clean_stop_leaves_the_ends_behind, setup),
-        cmocka_unit_test_setup(a_server_that_tells_no_status_holds_up_nothing, setup),
-        cmocka_unit_test_setup(a_table_that_left_the_configuration_is_forgotten, setup),
+        FR_TEST(small_transactions_are_never_torn),
+        FR_TEST(a_split_transaction_survives_two_restarts),
+        FR_TEST(a_second_view_comes_between_older_and_newer_changes),
+        FR_TEST(a_snapshot_is_taken_again_when_asked_for),
+        FR_TEST(a_bad_row_stops_before_it_is_passed),
+        FR_TEST(a_failed_commit_is_read_again),
+        FR_TEST(a_clean_stop_leaves_the_ends_behind),
+        FR_TEST(a_server_that_tells_no_status_holds_up_nothing),
+        FR_TEST(a_table_that_left_the_configuration_is_forgotten),
         cmocka_unit_test(a_window_is_local_time_and_may_pass_midnight),
-        cmocka_unit_test_setup(a_busy_source_is_left_in_peace, setup),
-        cmocka_unit_test_setup(nobody_reads_before_the_first_answer, setup),
+        FR_TEST(a_busy_source_is_left_in_peace),
+        FR_TEST(nobody_reads_before_the_first_answer),
 #ifdef FR_FAILPOINTS
-        cmocka_unit_test_setup(a_source_that_stays_busy_is_followed, setup),
+        FR_TEST(a_source_that_stays_busy_is_followed),
 #endif
     };
     setenv("FRESHET_FAILPOINT", "capture_throttle_leaves:err:*", 1);

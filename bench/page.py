@@ -50,6 +50,8 @@ BARE = """
   `bench/my_sink_methods.c`).
 * **Latency** (`bench/latency.c`, `bench/my_latency.c`): from the return of COMMIT to the arrival at a `read_committed`
   consumer.
+* **Silence at an ALTER** (`bench/alter_figures.py`): a `read_committed` consumer notes when messages come, while 50 rows are
+  inserted every 10 ms and a column with a default is added; the longest time without one, from 0.1 s before the ALTER to 2 s behind it.
 * **Bare transactional producer** (`bench/bare_transactions.c`): messages at the same pace, in transactions of the same
   shape, from when each falls due to its arrival.
 """

@@ -16,6 +16,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import alter_figures  # noqa: E402
 import my_figures  # noqa: E402
 import poll_figures  # noqa: E402
 import schema_files  # noqa: E402
@@ -202,8 +203,8 @@ def schema_check(r):
     r.add("schema_check", "schema check of 1,000 contracts of 12 fields against git:HEAD, offline", "s", took[1:], 2, at_least=False)
 
 
-ALL = {f.__name__: f for f in [catchup, giant, snapshot, latency, sink, tables, contract_cost, schema_check, *my_figures.FIGURES,
-                                 *poll_figures.FIGURES]}
+ALL = {f.__name__: f for f in [catchup, giant, snapshot, latency, sink, tables, contract_cost, schema_check, *alter_figures.FIGURES,
+                                 *my_figures.FIGURES, *poll_figures.FIGURES]}
 
 
 def chosen(patterns):

@@ -1,6 +1,6 @@
 #!/bin/bash
 # scripts/bench.sh [NAME...]: measures what docs/benchmarks.md shows, on servers of its own, and writes
-# bench/results.json and the page; some 35 minutes. With NAMEs (catchup giant snapshot latency sink tables contract_cost schema_check
+# bench/results.json and the page; some 35 minutes. With NAMEs (catchup giant snapshot latency sink tables contract_cost schema_check alter_pause
 # mariadb_binlog mariadb_small mariadb_giant mariadb_wide mariadb_snapshot mariadb_latency mariadb_sink
 # mysql_binlog mysql_sink outbox outbox_latency poll_backlog mariadb_poll_backlog poll_idle compare; patterns
 # too: 'm*', '*snapshot') only those, into build/bench-results.json, and no page: what is committed comes

@@ -156,6 +156,16 @@ def eventually(what, probe, seconds=60, pause=0.05):
         time.sleep(pause)
 
 
+def checkpoint(p):
+    """The record of source src, as `position show` has it; a broker that is busy is asked again, for a minute."""
+    deadline = time.time() + 60
+    while True:
+        code, out, err = p.verb("position", "show", "src", "--json")
+        if code == 0:
+            return json.loads(out)["result"]["checkpoint"]
+        assert "kafka." in out + err and time.time() < deadline, (code, out, err)
+
+
 CONFIG = """
 version: 1
 name: {id}

@@ -8,7 +8,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import CONFIG, Pipeline, case, connect, eventually, finish, read_topics, together  # noqa: E402
+from harness import CONFIG, Pipeline, case, checkpoint, connect, eventually, finish, read_topics, together  # noqa: E402
 
 SOURCE = """
 sources:
@@ -41,12 +41,6 @@ def prepared(p, after="evolve"):
     p.start()
     p.wait_events("a", 50)
     p.wait_events("b", 50)
-
-
-def checkpoint(p):
-    code, out, err = p.verb("position", "show", "src", "--json")
-    assert code == 0, err
-    return json.loads(out)["result"]["checkpoint"] if "checkpoint" in json.loads(out)["result"] else json.loads(out)["result"]
 
 
 class Writers:

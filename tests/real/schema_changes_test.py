@@ -3,7 +3,6 @@
 held (block: ..._b), and twins of them that evolve (..._e). Nothing is lost, nothing comes twice, each message can be read
 with the schema that it names, and says what its row was at that commit; what was held goes on after evolve and a restart."""
 import io
-import json
 import os
 import random
 import struct
@@ -16,7 +15,7 @@ import psycopg2
 import pymysql
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Pipeline, case, connect, eventually, finish, read_topics, together  # noqa: E402
+from harness import Pipeline, case, checkpoint, connect, eventually, finish, read_topics, together  # noqa: E402
 from mysql import MyPipeline, add_server  # noqa: E402
 from mysql import connect as my_connect  # noqa: E402
 
@@ -213,9 +212,7 @@ def all_there(p, want, names, what):
 
 
 def held(p):
-    out = p.verb("position", "show", "src", "--json")[1]
-    result = json.loads(out)["result"]
-    return {name.split(".", 1)[1] for name in result.get("checkpoint", result)["held"]}
+    return {name.split(".", 1)[1] for name in checkpoint(p)["held"]}
 
 
 def check_held(want, got):

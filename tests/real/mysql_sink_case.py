@@ -233,7 +233,8 @@ def one(suite, server, f):
         print("ok %s" % name, flush=True)
         return True
     except Skip as e:
-        print("skip %s: %s" % (name, e), flush=True)
+        if str(e):  # else it is about another kind of server
+            print("skip %s: %s" % (name, e), flush=True)
         c.end()
         return True
     except Exception as e:

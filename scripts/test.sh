@@ -311,7 +311,7 @@ step format 60
 step golden 120
 step fuzz "${FUZZ_LIMIT:-900}" # 0: as long as it takes
 step tsan 600
-step real 1500
+step real 3000 # on a busy machine; half of it on a quiet one
 step fault 1500
 step catalogue 60
 grep -a '^catalogue: ' "$logs/catalogue.log" 2>/dev/null

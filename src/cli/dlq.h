@@ -41,6 +41,19 @@ size_t fr_dlq_groups(const fr_dlq_ask *ask, fr_arena *a, fr_letter **list, size_
 void fr_dlq_groups_free(fr_dlq_group *groups, size_t count);
 /* "0@41", with the topic in front where there are several. */
 fr_str fr_dlq_id(const fr_dlq_ask *ask, fr_arena *a, const fr_letter *l);
+/* For fr_letters_new: is it kept whole? context: the fr_dlq_ask. */
+bool fr_dlq_wanted(void *context, const fr_letter *l);
+/* The ID of the command line, into ask. CONFIG (dlq.id): it is none. */
+fr_rc fr_dlq_read_id(fr_dlq_ask *ask, const char *id, fr_err *err);
+/* It is one of those that the words of the command mean. */
+bool fr_dlq_matches(const fr_dlq_ask *ask, const fr_letter *l);
+/* A text for the terminal, of at most so many bytes (0: all). In the arena. */
+fr_str fr_dlq_shown(fr_arena *a, fr_str s, size_t most);
+fr_rc fr_dlq_no_letter(const fr_dlq_ask *ask, fr_err *err);
+fr_rc fr_dlq_which(fr_err *err, const char *hint); /* the words do not say which letters */
+/* The verbs that change nothing. */
+fr_rc fr_dlq_list(fr_dlq_ask *ask, fr_letters *letters, fr_letter **all, size_t count, fr_err *err);
+fr_rc fr_dlq_show(fr_dlq_ask *ask, fr_err *err);
 /* It stays as it is, and why: shown and counted. Returns FR_OK. */
 fr_rc fr_dlq_refused(fr_dlq_ask *ask, const fr_dlq_group *g, const fr_err *why);
 void fr_dlq_settled(fr_dlq_ask *ask, const fr_dlq_group *g, size_t letters, bool before);

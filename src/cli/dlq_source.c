@@ -11,6 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct sent { /* in the open transaction */
+    fr_batch *b;      /* its messages point into it */
+    const fr_dlq_group *g;
+} sent;
+
 enum { COMMIT_AFTER = 2000, BATCH_BYTES = 64 << 20, MOST_LETTERS = 200000 };
 
 typedef struct work {
@@ -28,8 +33,10 @@ typedef struct work {
     fr_letters *letters;
     fr_dlq_group *groups;
     size_t group_count;
-    fr_batch **pending; /* of the open transaction: its messages point into them */
+    sent *pending;
     size_t pending_count, pending_letters;
+    bool alone; /* each key has a transaction of its own: one that fails is to blame */
+    bool again; /* the transaction is lost, and those that it is not the fault of go once more */
 } work;
 
 /* ---- what it takes ---- */
@@ -65,7 +72,7 @@ static fr_rc set_up(work *w, fr_err *err)
 static void give_pending(work *w)
 {
     for (size_t i = 0; i < w->pending_count; i++)
-        fr_batch_free(w->pending[i]);
+        fr_batch_free(w->pending[i].b);
     w->pending_count = w->pending_letters = 0;
 }
 
@@ -308,15 +315,6 @@ static fr_rc release(work *w, fr_str key, fr_err *err)
     return fr_publisher_record(w->publisher, &r, err);
 }
 
-static fr_rc commit(work *w, fr_err *err)
-{
-    const fr_end *ends;
-    size_t count;
-    FR_TRY(fr_publisher_commit(w->publisher, &ends, &count, err));
-    give_pending(w);
-    return FR_OK;
-}
-
 static fr_rc send(work *w, const fr_dlq_group *g, fr_batch *b, fr_err *err)
 {
     size_t failed = 0;
@@ -330,11 +328,11 @@ static fr_rc send(work *w, const fr_dlq_group *g, fr_batch *b, fr_err *err)
     return FR_OK;
 }
 
-static void keep_pending(work *w, fr_batch *b, size_t letters)
+static void keep_pending(work *w, fr_batch *b, const fr_dlq_group *g)
 {
-    w->pending = fr_realloc(w->pending, (w->pending_count + 1) * sizeof(fr_batch *));
-    w->pending[w->pending_count++] = b;
-    w->pending_letters += letters;
+    w->pending = fr_realloc(w->pending, (w->pending_count + 1) * sizeof(*w->pending));
+    w->pending[w->pending_count++] = (sent){b, g};
+    w->pending_letters += g->count;
 }
 
 static bool of_the_key(const fr_err *err)
@@ -342,17 +340,85 @@ static bool of_the_key(const fr_err *err)
     return err->kind == FR_ERR_DATA || err->kind == FR_ERR_CONFIG || err->kind == FR_ERR_SCHEMA;
 }
 
+static bool of_the_topic(const fr_err *err)
+{
+    return of_the_key(err) || err->kind == FR_ERR_AUTH || err->kind == FR_ERR_POSITION;
+}
+
+/* Nothing more is to be done about it. */
+static void finished(work *w, const fr_dlq_group *g)
+{
+    fr_arena *a = fr_arena_new(512);
+    for (size_t i = 0; i < g->count; i++)
+        fr_map_remove(w->ask->wanted, fr_letter_group(a, g->letters[i]));
+    fr_arena_free(a);
+}
+
+static fr_rc refuse(work *w, const fr_dlq_group *g, const fr_err *why)
+{
+    finished(w, g);
+    return fr_dlq_refused(w->ask, g, why);
+}
+
+/* The open transaction failed, and nothing of it is there. Where that is a key's fault it is known
+ * which one's only if there was no other. */
+static fr_rc lost(work *w, const fr_err *err)
+{
+    if (!of_the_key(err))
+        return FR_FAIL;
+    if (w->pending_count == 1)
+        (void)refuse(w, w->pending[0].g, err);
+    w->alone = w->alone || w->pending_count > 1;
+    w->again = true;
+    return FR_FAIL;
+}
+
+/* Nothing is said to be done before this. */
+static fr_rc commit(work *w, fr_err *err)
+{
+    const fr_end *ends;
+    size_t count;
+    if (w->pending_count == 0)
+        return FR_OK;
+    if (FR_FAILPOINT("dlq_before_commit"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint dlq_before_commit");
+    if (fr_publisher_commit(w->publisher, &ends, &count, err) == FR_FAIL)
+        return lost(w, err);
+    for (size_t i = 0; i < w->pending_count; i++) {
+        const fr_dlq_group *g = w->pending[i].g;
+        fr_dlq_settled(w->ask, g, g->count, false);
+        finished(w, g);
+    }
+    give_pending(w);
+    return FR_OK;
+}
+
+/* A topic that is not there, or not ours, is found before anything goes into the transaction. */
+static fr_rc look_at_topics(work *w, const fr_batch *b, fr_err *err)
+{
+    fr_str seen = {NULL, 0};
+    int32_t partitions;
+    for (size_t i = 0; i < b->message_count; i++) {
+        if (fr_str_eq(b->messages[i].topic, seen))
+            continue;
+        seen = b->messages[i].topic;
+        FR_TRY(fr_publisher_topic(w->publisher, seen, &partitions, err));
+    }
+    return FR_OK;
+}
+
 static fr_rc do_group(work *w, const fr_dlq_group *g, fr_err *err)
 {
     fr_batch *b = fr_batch_new(g->count + 8, BATCH_BYTES * 16ULL);
-    if (!w->ask->drop && encode(w, g, b, err) == FR_FAIL) {
+    bool encoded = w->ask->drop || encode(w, g, b, err) == FR_OK;
+    if (!encoded || look_at_topics(w, b, err) == FR_FAIL) {
         fr_batch_free(b);
-        return of_the_key(err) ? fr_dlq_refused(w->ask, g, err) : FR_FAIL;
+        return (encoded ? of_the_topic(err) : of_the_key(err)) ? refuse(w, g, err) : FR_FAIL;
     }
-    keep_pending(w, b, g->count);
-    FR_TRY(send(w, g, b, err));
-    fr_dlq_settled(w->ask, g, g->count, false);
-    return w->pending_letters >= COMMIT_AFTER ? commit(w, err) : FR_OK;
+    keep_pending(w, b, g);
+    if (send(w, g, b, err) == FR_FAIL)
+        return lost(w, err);
+    return w->alone || w->pending_letters >= COMMIT_AFTER ? commit(w, err) : FR_OK;
 }
 
 /* ---- all ---- */
@@ -373,9 +439,29 @@ static fr_rc do_all(fr_cli *cli, fr_publisher *p, const fr_checkpoint *old, void
     for (size_t g = 0; g < w->group_count; g++)
         if (w->groups[g].wanted)
             FR_TRY(do_group(w, &w->groups[g], err));
-    if (FR_FAILPOINT("dlq_before_commit"))
-        return fr_fail(err, FR_ERR_CONNECT, "failpoint dlq_before_commit");
-    return fr_publisher_begin(p, err); /* whoever called us commits */
+    return commit(w, err);
+}
+
+/* After a failure a publisher can only be closed: what is left goes with a new one. Each round that
+ * is lost has refused a key, or finds out which. */
+static fr_rc do_rounds(fr_dlq_ask *ask, size_t source, fr_err *err)
+{
+    const fr_source_settings *s = &ask->config->sources[source];
+    const char *verb = ask->drop ? "dlq-drop" : "dlq-retry";
+    bool again = true, alone = false;
+    fr_rc rc = FR_OK;
+    ask->tied = ask->drop ? NULL : s->name;
+    while (again) {
+        work w = {
+            .ask = ask, .source = source, .settings = s, .a = fr_arena_new(0), .alone = alone};
+        rc = fr_ask_write(ask->cli, ask->config, source, verb, do_all, &w, err);
+        again = rc == FR_FAIL && w.again;
+        alone = w.alone;
+        give_pending(&w);
+        tear_down(&w);
+    }
+    ask->tied = NULL;
+    return rc;
 }
 
 fr_rc fr_dlq_do_source(fr_dlq_ask *ask, size_t source, fr_err *err)
@@ -390,12 +476,5 @@ fr_rc fr_dlq_do_source(fr_dlq_ask *ask, size_t source, fr_err *err)
                             "round reads them: freshet dlq drop --source %s",
                             s->name);
     }
-    work w = {.ask = ask, .source = source, .settings = s, .a = fr_arena_new(0)};
-    ask->tied = ask->drop ? NULL : s->name;
-    fr_rc rc = fr_ask_write(ask->cli, ask->config, source, ask->drop ? "dlq-drop" : "dlq-retry",
-                            do_all, &w, err);
-    ask->tied = NULL;
-    give_pending(&w);
-    tear_down(&w);
-    return rc;
+    return do_rounds(ask, source, err);
 }

@@ -14,9 +14,10 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import fastavro  # noqa: E402
 from confluent_kafka import Producer  # noqa: E402
-from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
+from confluent_kafka import TopicPartition  # noqa: E402
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType  # noqa: E402
 import mysql  # noqa: E402
-from harness import Pipeline, Registry, case, eventually, finish, read_topics  # noqa: E402
+from harness import CONFIG, Pipeline, Registry, case, eventually, finish, read_topics  # noqa: E402
 
 SOURCE = """
 sources:
@@ -208,6 +209,60 @@ def source_refused(p):
     assert dlq(p, "retry", "--all", "--yes", code=7)["error"]["code"] == "dlq.mode"
 
 
+@scenario(sinks=False)
+def source_says_what_is_committed(p):
+    """Nothing is called done, nor counted, before its transaction is committed."""
+    p.sql("insert into t (id, amount) values (9, 9)")
+    p.start()
+    p.wait_events("t", 1)
+    p.sql("insert into t (id, amount) values (1, 500); insert into t (id, amount) values (2, 500)")
+    eventually("two letters", lambda: len(letters(p)) == 2)
+    assert p.stop() == 0
+    p.write(config(False, False))
+    failing = {"FRESHET_FAILPOINT": "dlq_before_commit:err"}
+    rc, out, err = p.verb("dlq", "retry", "--all", "--yes", env=failing)
+    assert rc != 0 and "failpoint" in err and "letters, done" not in out, (rc, out, err)
+    rc, out, err = p.verb("dlq", "retry", "--all", "--yes", "--json", env=failing)
+    got = json.loads(out)["result"]
+    assert (got["keys"], got["letters"]) == (0, 0), got
+    assert len(waiting(p)) == 2 and sorted(last(p)[0]) == [9]
+    rc, out, err = p.verb("dlq", "retry", "--all", "--yes")
+    assert rc == 0 and out.count("1 letters, done") == 2 and "2 letters of 2 keys done" in out, (rc, out, err)
+
+
+def limit_messages(p, topic, most):
+    r = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[ConfigEntry("max.message.bytes", str(most), incremental_operation=AlterConfigOpType.SET)])
+    admin = AdminClient({"bootstrap.servers": p.bootstrap})
+    admin.incremental_alter_configs([r])[r].result(30)
+
+
+@scenario(sinks=False)
+def source_that_kafka_refuses(p):
+    """A key whose topic is missing, or whose row is too large for it, waits; the others go."""
+    strict = config(True, False).replace("public.u: {{}}", "public.u: {{errors: {{mode: dlq}}RULES}}").replace("RULES", STRICT)
+    p.write(strict)
+    p.sql("insert into u values (9, 9, 'fine')")
+    p.start()
+    p.wait_events("u", 1)
+    p.sql("insert into u values (1, 500, 'a')")
+    p.sql("insert into t (id, amount) values (1, 500)")  # its topic is not made yet
+    p.sql("insert into u values (2, 500, %s), (3, 500, 'c')", random.randbytes(100000).hex())
+    eventually("four letters", lambda: len(letters(p)) == 4)
+    assert p.stop() == 0 and last(p) == ({}, {})
+    limit_messages(p, f"{p.id}.public.u", 50000)
+    p.write(strict.replace(STRICT, ""), CONFIG.replace("create: run", "create: never"))
+    rc, out, err = p.verb("dlq", "retry", "--all", "--yes", "--json", timeout=120)
+    got = json.loads(out)["result"]
+    assert rc in (2, 7), (rc, err)  # of the first one
+    assert sorted(w["code"] for w in got["waiting"]) == ["kafka.message.too_large", "kafka.topic.missing"], got
+    assert (got["keys"], got["letters"], got["refused"]) == (2, 2, 2), got
+    assert sorted(last(p, "u")[0]) == [1, 3, 9] and max(last(p, "u")[1].values()) == 1 and len(waiting(p)) == 2
+    limit_messages(p, f"{p.id}.public.u", 1000000)
+    p.write(strict.replace(STRICT, ""))
+    assert dlq(p, "retry", "--all", "--yes")["result"]["refused"] == 0
+    assert sorted(last(p, "u")[0]) == [1, 2, 3, 9] and sorted(last(p)[0]) == [1] and waiting(p) == []
+
+
 def old_letters(p, found):
     """The same letters as a version wrote them that had no number in them; made in a topic of their own."""
     admin = AdminClient({"bootstrap.servers": p.bootstrap})
@@ -255,6 +310,53 @@ def letters_of_an_older_version(p):
     p.start()
     p.sql("update u set note = 'c' where id = 1")
     eventually("it goes on", same(p))
+
+
+@scenario(sinks=False)
+def changed_keys_of_an_older_version(p):
+    """Their letters do not say which key an update took: it is in the row, and both keys go, by the ID of one."""
+    p.sql("insert into t (id, amount) values (9, 9)")
+    p.start()
+    p.wait_events("t", 1)
+    p.sql("alter table t replica identity full")
+    p.sql("insert into t (id, amount) values (1, 500); update t set id = 2 where id = 1; update t set id = 3 where id = 2; insert into t (id, amount) values (5, 500)")
+    eventually("four letters", lambda: len(letters(p)) == 4)
+    assert p.stop() == 0
+    old_letters(p, letters(p))
+    p.write(config(False, False).replace("errors: {{mode: dlq}}", "errors: {{mode: dlq, topic: freshet.{id}.old}}"))
+    place = f"freshet.{p.id}.old"
+    first = min((x["position"]["lsn"], x["position"]["ordinal"], x["id"]) for x in dlq(p, "list")["result"]["letters"] if x["place"] == place)
+    got = dlq(p, "retry", first[2], "--yes")["result"]
+    assert got["keys"] == 1 and got["letters"] == 6, got  # each is there twice
+    state, count = last(p)
+    assert sorted(state) == [1, 2, 3, 9] and len(waiting(p)) == 2, (state, waiting(p))  # 5 waits in both topics
+
+
+@scenario()
+def sink_whose_letters_are_gone(p):
+    """Retention has taken the letter that parked the key: what is left of it is not all, and nothing is called done."""
+    p.sql("create table u (id int primary key, amount int check (amount < 100), note text)", on=p.target)
+    p.start()
+    p.sql("insert into u values (1, 1, 'fine'), (2, 500, 'a')")
+    eventually("a letter", lambda: len(letters(p)) == 1)
+    eventually("the good one", lambda: [r[0] for r in rows(p)] == [1] and parked(p) == 1)
+    p.kill()
+    p.start(failpoint="sink_before_commit:kill")
+    p.sql("update u set amount = 5, note = 'b' where id = 2")  # its letter is of a transaction that is lost
+    p.wait_exit()
+    first, second = sorted(letters(p), key=lambda m: m.offset())
+    assert first.partition() == second.partition() and dict(second.headers())["freshet.parked"] == b"true"
+    gone = TopicPartition(first.topic(), first.partition(), second.offset())
+    admin = AdminClient({"bootstrap.servers": p.bootstrap})
+    admin.delete_records([gone])[gone].result(30)
+    assert waiting(p) == [("sink", 0)] and parked(p) == 1
+    got = dlq(p, "retry", "--all", "--yes", code=7)
+    assert got["error"]["code"] == "dlq.gone" and (got["result"]["keys"], got["result"]["refused"]) == (0, 1), got
+    assert waiting(p) == [("sink", 0)] and parked(p) == 1
+    assert dlq(p, "drop", "--all", "--yes")["result"]["keys"] == 1
+    assert waiting(p) == [] and parked(p) == 0
+    p.start()
+    eventually("the key goes on", same(p))
 
 
 @scenario()

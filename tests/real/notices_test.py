@@ -11,6 +11,7 @@ from mysql import MyPipeline, add_server  # noqa: E402
 
 TABLES = """    tables:
       {space}.t: {{{{owner: shop-team, tags: [sales], pii: [v], schema: {{{{on_change: {{{{change_type: evolve, drop_column: block}}}}}}}}}}}}
+      {space}.u: {{{{}}}}
 """
 
 
@@ -28,8 +29,9 @@ def pipeline(server):
     p.topic = f"freshet.{p.id}.notices"
     p.sql("create table t (id int primary key, v varchar(20), n int)")
     p.sql("insert into t values (1, 'a', 1)")
+    p.sql("create table u (id int primary key)")
     if server == "postgres":
-        p.sql("create publication pub for table t")
+        p.sql("create publication pub for table t, u")
     return p
 
 

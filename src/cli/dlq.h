@@ -18,8 +18,11 @@ typedef struct fr_dlq_ask {
     fr_str id_place; /* empty: the only topic */
     int64_t id_partition, id_offset;
     const char *source, *sink, *topic; /* NULL: any */
-    const char *tied; /* all letters of this source are kept whole; NULL: of none */
-    fr_map *wanted;   /* names of groups (fr_letter_group) -> anything; NULL: not chosen yet */
+    /* Whose letters fr_dlq_read keeps whole, where they are wanted. untold: of a source, not these,
+     * but those of before letters said which key an update took: that is in the row. */
+    const char *whole_of;
+    bool whole_source, untold;
+    fr_map *wanted; /* names of groups (fr_letter_group) -> anything; NULL: not chosen yet */
     /* What became of it. */
     size_t keys, letters, before, refused; /* before: settled by an earlier try */
     fr_err first;                          /* of the refused ones */

@@ -163,6 +163,8 @@ static fr_rc sendable(const fr_dlq_group *g, size_t from, size_t to, fr_err *err
                             "drop what is left of the key, and bring the row by a new snapshot");
     }
     for (size_t i = from; i < to; i++) {
+        if (!g->letters[i]->kept) /* it would look like a delete */
+            return fr_fail(err, FR_ERR_BUG, "a letter was read without its message");
         if (!g->letters[i]->cut)
             continue;
         fr_fail(err, FR_ERR_DATA,
@@ -381,6 +383,8 @@ static fr_rc do_round(claim_round *r, fr_err *err)
 fr_rc fr_dlq_do_sink(fr_dlq_ask *ask, size_t sink, fr_err *err)
 {
     fr_backoff backoff = {.first_us = FIRST_WAIT_US, .max_us = MOST_WAIT_US};
+    ask->whole_of = ask->drop ? NULL : ask->config->sinks[sink].name;
+    ask->whole_source = ask->untold = false;
     for (size_t i = 1, before = 0;; i++) {
         claim_round r = {
             .ask = ask, .settings = &ask->config->sinks[sink], .ops = ask->config->sink_ops[sink]};

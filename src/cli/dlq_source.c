@@ -76,6 +76,15 @@ static void give_pending(work *w)
     w->pending_count = w->pending_letters = 0;
 }
 
+static void give_letters(work *w)
+{
+    fr_dlq_groups_free(w->groups, w->group_count);
+    fr_letters_free(w->letters);
+    w->groups = NULL;
+    w->group_count = 0;
+    w->letters = NULL;
+}
+
 static void tear_down(work *w)
 {
     free(w->pending);
@@ -84,8 +93,7 @@ static void tear_down(work *w)
     fr_registry_close(w->registry);
     for (size_t i = 0; i < w->table_count; i++)
         fr_table_unref(w->tables[i]);
-    fr_dlq_groups_free(w->groups, w->group_count);
-    fr_letters_free(w->letters);
+    give_letters(w);
     fr_arena_free(w->a);
 }
 
@@ -176,21 +184,37 @@ static void tie(work *w)
         if (root(parent, g) != g)
             take_letters(&w->groups[root(parent, g)], &w->groups[g]);
     for (size_t g = 0; g < w->group_count; g++)
+        if (w->groups[root(parent, g)].wanted)
+            fr_map_set(w->ask->wanted, w->groups[g].name, w->ask);
+    for (size_t g = 0; g < w->group_count; g++)
         if (w->groups[g].count > 0)
             qsort(w->groups[g].letters, w->groups[g].count, sizeof(fr_letter *), fr_letter_older);
 }
 
-static fr_rc read_letters(work *w, fr_err *err)
+static fr_rc read_tied(work *w, fr_err *err)
 {
     fr_letter **list;
     size_t count, mine = 0;
-    FR_TRY(fr_dlq_read(w->ask, true, &w->letters, &list, &count, err));
+    FR_TRY(fr_dlq_read(w->ask, !w->ask->drop, &w->letters, &list, &count, err));
     for (size_t i = 0; i < count; i++)
         if (list[i]->source && fr_str_is(list[i]->part, w->settings->name))
             list[mine++] = list[i];
     w->group_count = fr_dlq_groups(w->ask, w->a, list, mine, &w->groups);
     tie(w);
     return FR_OK;
+}
+
+/* First which keys are tied to those that are wanted, then the letters of these as a whole: those
+ * of all others need not be kept. */
+static fr_rc read_letters(work *w, fr_err *err)
+{
+    if (!w->ask->drop) {
+        w->ask->untold = true;
+        FR_TRY(read_tied(w, err));
+        give_letters(w);
+    }
+    w->ask->untold = false;
+    return read_tied(w, err);
 }
 
 /* ---- one group ---- */
@@ -450,7 +474,8 @@ static fr_rc do_rounds(fr_dlq_ask *ask, size_t source, fr_err *err)
     const char *verb = ask->drop ? "dlq-drop" : "dlq-retry";
     bool again = true, alone = false;
     fr_rc rc = FR_OK;
-    ask->tied = ask->drop ? NULL : s->name;
+    ask->whole_of = ask->drop ? NULL : s->name;
+    ask->whole_source = true;
     while (again) {
         work w = {
             .ask = ask, .source = source, .settings = s, .a = fr_arena_new(0), .alone = alone};
@@ -460,7 +485,6 @@ static fr_rc do_rounds(fr_dlq_ask *ask, size_t source, fr_err *err)
         give_pending(&w);
         tear_down(&w);
     }
-    ask->tied = NULL;
     return rc;
 }
 

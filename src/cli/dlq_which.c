@@ -11,8 +11,11 @@ bool fr_dlq_wanted(void *context, const fr_letter *l)
     const fr_dlq_ask *ask = context;
     if (ask->wanted == NULL)
         return ask->by_id && l->partition == ask->id_partition && l->offset == ask->id_offset;
-    if (l->source) /* an update may tie it to one that is */
-        return ask->tied != NULL && fr_str_is(l->part, ask->tied);
+    if (ask->whole_of == NULL || l->source != ask->whole_source ||
+        !fr_str_is(l->part, ask->whole_of))
+        return false;
+    if (ask->untold)
+        return l->version < 2;
     fr_arena *a = fr_arena_new(512);
     bool wanted = fr_map_get(ask->wanted, fr_letter_group(a, l)) != NULL;
     fr_arena_free(a);

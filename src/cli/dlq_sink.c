@@ -154,14 +154,17 @@ static void current(const claim_round *r, fr_dlq_group *g, size_t *from, size_t 
             *from = i;
 }
 
+static fr_rc gone(fr_err *err)
+{
+    fr_fail(err, FR_ERR_DATA, "the first letters of its key are gone by the topic's retention");
+    fr_fail_code(err, "dlq.gone");
+    return fr_fail_hint(err, "drop what is left of the key, and bring the row by a new snapshot");
+}
+
 static fr_rc sendable(const fr_dlq_group *g, size_t from, size_t to, fr_err *err)
 {
-    if (g->letters[from]->parked) {
-        fr_fail(err, FR_ERR_DATA, "the first letters of its key are gone by the topic's retention");
-        fr_fail_code(err, "dlq.gone");
-        return fr_fail_hint(err,
-                            "drop what is left of the key, and bring the row by a new snapshot");
-    }
+    if (g->letters[from]->parked)
+        return gone(err);
     for (size_t i = from; i < to; i++) {
         if (!g->letters[i]->kept) /* it would look like a delete */
             return fr_fail(err, FR_ERR_BUG, "a letter was read without its message");
@@ -351,6 +354,19 @@ static fr_rc do_keyless(claim_round *r, fr_dlq_group *g, fr_err *err)
     return FR_OK;
 }
 
+/* Its key is parked, but not by these: they are of transactions of the target that were lost, and
+ * what parked it is gone. A drop releases it; whatever comes of these messages is read again. */
+static fr_rc do_lost(claim_round *r, fr_dlq_group *g, fr_err *err)
+{
+    const fr_letter *l = g->letters[0];
+    if (may_release(r, err) == FR_FAIL || (!r->ask->drop && gone(err) == FR_FAIL) ||
+        r->ops->unpark(r->sink, l->topic, l->key, err) == FR_FAIL || commit(r, g, err) == FR_FAIL)
+        return refuse(r, g, err);
+    fr_map_remove(r->ask->wanted, g->name);
+    fr_dlq_settled(r->ask, g, g->count, false);
+    return mark(r, g->letters, g->count, err);
+}
+
 static fr_rc do_group(claim_round *r, fr_dlq_group *g, fr_err *err)
 {
     const fr_letter *first = g->letters[0];
@@ -358,10 +374,11 @@ static fr_rc do_group(claim_round *r, fr_dlq_group *g, fr_err *err)
         return do_keyless(r, g, err);
     fr_letter **marked = fr_arena_alloc(r->a, (g->count + 1) * sizeof(*marked));
     size_t count = stored(r, g, marked), from, to;
-    current(r, g, &from, &to);
     bool parked = fr_map_get(r->parked, parked_name(r->a, first->topic, first->key)) != NULL;
-    if (parked && to > from &&
-        (may_release(r, err) == FR_FAIL || release(r, g, from, to, err) == FR_FAIL))
+    if (parked && count == 0)
+        return do_lost(r, g, err);
+    current(r, g, &from, &to);
+    if (parked && (may_release(r, err) == FR_FAIL || release(r, g, from, to, err) == FR_FAIL))
         return refuse(r, g, err);
     fr_map_remove(r->ask->wanted, g->name);
     fr_dlq_settled(r->ask, g, parked ? to - from : count, !parked);

@@ -2,6 +2,7 @@
 #include "apply/fault.h"
 #include "apply/internal.h"
 #include "apply/limit.h"
+#include "progress/letters.h"
 
 #define LOCKED "sink.locked"
 #define LIMIT "errors.limit"
@@ -364,14 +365,7 @@ static fr_rc meet_parked(writer *w, size_t batch, fr_err *err)
             !is_parked(w, scratch, batch, i, e->topic, message_of(b, e, &at)))
             continue;
         fr_err why;
-        fr_fail(
-            &why, FR_ERR_DATA,
-            "earlier messages of its key are dead letters, and errors.mode is no longer dlq: it "
-            "would pass them");
-        fr_fail_code(&why, "dlq.parked");
-        fr_fail_hint(&why,
-                     "set errors.mode: dlq again; then freshet dlq retry, or freshet dlq drop, "
-                     "before it is changed");
+        (void)fr_letters_passed(&why);
         fail_at(e, &why);
         if (w->a->s.sink->errors_mode == FR_ERRORS_BLOCK) {
             rc = hold_from(w, batch, e, &why, err);

@@ -2,6 +2,7 @@
  * topic in the transaction of the checkpoint, its key is parked, and later rows of that key
  * follow it, so that nothing is published out of order. */
 #include "capture/internal.h"
+#include "progress/letters.h"
 #include "transform/derive.h"
 #include <stdlib.h>
 #include <string.h>
@@ -173,15 +174,8 @@ bool dead_parked(dead_letters *d, const fr_event *e)
 
 fr_rc dead_left(const fr_event *e, fr_err *err)
 {
-    fr_fail(
-        err, FR_ERR_DATA,
-        "table %.*s.%.*s: earlier rows of this row's key are dead letters, and errors.mode is no "
-        "longer dlq: it would pass them",
-        FR_ARG(e->table->space), FR_ARG(e->table->name));
-    fr_fail_code(err, "dlq.parked");
-    return fr_fail_hint(err,
-                        "set errors.mode: dlq again; then freshet dlq retry, or freshet dlq drop, "
-                        "before it is changed");
+    (void)fr_letters_passed(err);
+    return fr_fail_in(err, "table %.*s.%.*s", FR_ARG(e->table->space), FR_ARG(e->table->name));
 }
 
 static void park(dead_letters *d, fr_str name)

@@ -105,6 +105,16 @@ static bool fold_mark(fr_letters *l, const fr_message *m, fr_str mark)
     return good;
 }
 
+fr_rc fr_letters_passed(fr_err *err)
+{
+    fr_fail(err, FR_ERR_DATA,
+            "earlier ones of its key are dead letters, and errors.mode is no longer dlq: it would "
+            "pass them");
+    fr_fail_code(err, "dlq.parked");
+    return fr_fail_hint(err, "set errors.mode: dlq again; then freshet dlq retry, or freshet dlq "
+                             "drop, before it is changed");
+}
+
 fr_str fr_letters_mark(fr_arena *a, fr_letter *const *letters, size_t count, fr_str by,
                        int64_t at_us)
 {

@@ -52,6 +52,9 @@ fr_str fr_letter_group(fr_arena *a, const fr_letter *l);
 /* The letters of a key as they were set aside, oldest first. A sink's by topic's partition and
  * offset, a source's by position. For qsort over fr_letter *. */
 int fr_letter_older(const void *a, const void *b);
+/* dlq.parked, as a DATA error: what comes now of a key that has letters would pass them, for
+ * errors.mode is no longer dlq. Returns FR_FAIL. */
+fr_rc fr_letters_passed(fr_err *err);
 /* The value of a mark for these letters, all of one partition of one topic. */
 fr_str fr_letters_mark(fr_arena *a, fr_letter *const *letters, size_t count, fr_str by,
                        int64_t at_us);

@@ -129,9 +129,12 @@ typedef struct settling {
 void settling_wait(settling *p, int64_t closed_us, bool young);
 void settling_learn(settling *p, int64_t took, bool young);
 
-/* notices.c: messages[first..last) of the batch into the open transaction, without the notices
- * among them where their topic cannot be written, which is said once. */
+/* notices.c */
 typedef enum notices_state { NOTICES_UNKNOWN, NOTICES_GO, NOTICES_CANNOT } notices_state;
+/* This message is a notice, and no row. */
+bool notices_is(const fr_capture *c, const fr_batch *b, const fr_message *m);
+/* messages[first..last) of the batch into the open transaction, without the notices among them
+ * where their topic cannot be written, which is said once. */
 fr_rc notices_produce(fr_capture *c, notices_state *state, fr_batch *b, size_t first, size_t last,
                       size_t *failed, fr_err *err);
 

@@ -2,6 +2,11 @@
  * for a topic that only people read. */
 #include "capture/internal.h"
 
+bool notices_is(const fr_capture *c, const fr_batch *b, const fr_message *m)
+{
+    return b->notices > 0 && fr_str_eq(m->topic, c->encoding.notices);
+}
+
 static fr_rc look(fr_capture *c, notices_state *state, fr_err *err)
 {
     int32_t partitions;
@@ -28,7 +33,7 @@ fr_rc notices_produce(fr_capture *c, notices_state *state, fr_batch *b, size_t f
     if (b->notices > 0 && *state == NOTICES_UNKNOWN)
         FR_TRY(look(c, state, err));
     for (size_t i = first; b->notices > 0 && *state == NOTICES_CANNOT && i < last; i++) {
-        if (!fr_str_eq(b->messages[i].topic, c->encoding.notices))
+        if (!notices_is(c, b, &b->messages[i]))
             continue;
         FR_TRY(produce(c, b, first, i, failed, err));
         first = i + 1;

@@ -425,7 +425,7 @@ static void tally_messages(outlet *o, const fr_batch *b, size_t from, size_t to)
         if (o->in_txn && !b->beside && m->event >= o->txn_from)
             o->txn_bytes += bytes;
         const fr_event *e = &b->events[m->event];
-        if (m->event == last || e->op > FR_OP_TRUNCATE)
+        if (m->event == last || e->op > FR_OP_TRUNCATE || notices_is(o->c, b, m))
             continue;
         last = m->event;
         if (e->table != NULL && tallies_add(o->tallies, e, bytes))

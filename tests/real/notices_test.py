@@ -101,6 +101,8 @@ def held(p, schemas):
     eventually("held again", lambda: p.log(True).count("schema.blocked") > 0)
     p.sql("alter table t add column c int")
     p.sql("insert into t values (6, 'f', 6, 6)")
+    p.sql("insert into u values (1)")  # behind it: a second notice would be there
+    p.wait_events("u", 1, p.space)
     assert len(notices(p)) == 3 and ids(p) == schemas, "it was said before"
 
 

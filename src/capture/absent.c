@@ -16,6 +16,7 @@ struct absences { /* what the status thread has found; under the lock of fr_capt
     fr_map *seen;  /* those of the last look; the status thread's, as what follows */
     int64_t next_us, last_us;
     uint64_t changes; /* as of the last look */
+    fr_batch *notice; /* what is on its way to Kafka; the publisher's */
 };
 
 absences *absences_new(void)
@@ -23,11 +24,13 @@ absences *absences_new(void)
     absences *x = fr_malloc(sizeof(*x));
     x->known = fr_map_new();
     x->seen = fr_map_new();
+    x->notice = fr_batch_new(1, 1 << 10);
     return x;
 }
 
 void absences_free(absences *x)
 {
+    fr_batch_free(x->notice);
     fr_arena_free(x->arena);
     fr_map_free(x->known, NULL);
     fr_map_free(x->seen, NULL);
@@ -130,7 +133,20 @@ static bool is_known(const fr_capture *c, const fr_absent *x, const fr_table_set
     return known;
 }
 
-static fr_rc gone(fr_capture *c, const fr_absent *x, const fr_table_settings *s, fr_err *err)
+/* It is held: that is committed, and said on the topic of notices, at once. */
+static fr_rc hold(fr_capture *c, outlet *o, const fr_absent *x, const fr_err *why, fr_err *err)
+{
+    fr_batch *b = c->absences->notice; /* all that was in it is committed, or lost with its run */
+    held_absent(c->held_tables, x->space, x->name, why, false);
+    fr_batch_reset(b);
+    (void)fr_batch_add(b, FR_OP_HEARTBEAT, NULL);
+    fr_encoder_notice_absent(c->encoder, b, 0, x->space, x->name, why);
+    FR_TRY(outlet_send(o, b, 0, b->message_count, 0, err));
+    return outlet_close(o, err);
+}
+
+static fr_rc gone(fr_capture *c, outlet *o, const fr_absent *x, const fr_table_settings *s,
+                  fr_err *err)
 {
     fr_err why;
     const char *place = s->place != NULL ? s->place : "configuration";
@@ -150,21 +166,22 @@ static fr_rc gone(fr_capture *c, const fr_absent *x, const fr_table_settings *s,
                  "drop_table: ignore; once a table of its name is there again, a new snapshot "
                  "of it is taken",
                  place);
-    held_absent(c->held_tables, x->space, x->name, &why, s->drop_table == FR_GONE_IGNORE);
+    if (s->drop_table != FR_GONE_IGNORE)
+        return hold(c, o, x, &why, err);
+    held_absent(c->held_tables, x->space, x->name, &why, true);
     return FR_OK;
 }
 
-static fr_rc unpublished(fr_capture *c, const fr_absent *x)
+static fr_rc unpublished(fr_capture *c, outlet *o, const fr_absent *x, fr_err *err)
 {
     fr_err why;
     fr_fail(&why, FR_ERR_CONFIG, "%.*s: of its rows none comes", FR_ARG(x->text));
     fr_fail_code(&why, x->code);
     fr_fail_hint(&why, "%.*s (a new snapshot of it is then taken)", FR_ARG(x->hint));
-    held_absent(c->held_tables, x->space, x->name, &why, false);
-    return FR_OK;
+    return hold(c, o, x, &why, err);
 }
 
-static fr_rc one(fr_capture *c, const fr_absent *x, bool starting, fr_err *err)
+static fr_rc one(fr_capture *c, outlet *o, const fr_absent *x, bool starting, fr_err *err)
 {
     const fr_table_settings *s = fr_source_match(c->s.source, x->space, x->name);
     const held_table *t = held_find(c->held_tables, x->space, x->name);
@@ -177,10 +194,10 @@ static fr_rc one(fr_capture *c, const fr_absent *x, bool starting, fr_err *err)
     if (t != NULL && !held_is_absent(c->held_tables, t))
         return FR_OK; /* it waits, or joins, by itself: the next look sees to it */
     if (x->kind == FR_ABSENT_GONE && s->drop_table == FR_GONE_STOP)
-        return gone(c, x, s, err);
+        return gone(c, o, x, s, err);
     if (t != NULL && fr_str_is(fr_buf_view(&t->code), code))
         return FR_OK;
-    return x->kind == FR_ABSENT_GONE ? gone(c, x, s, err) : unpublished(c, x);
+    return x->kind == FR_ABSENT_GONE ? gone(c, o, x, s, err) : unpublished(c, o, x, err);
 }
 
 static fr_rc settle(fr_capture *c, outlet *o, const fr_absent *items, size_t count, bool starting,
@@ -188,7 +205,7 @@ static fr_rc settle(fr_capture *c, outlet *o, const fr_absent *items, size_t cou
 {
     held *h = c->held_tables;
     for (size_t i = 0; i < count; i++)
-        FR_TRY(one(c, &items[i], starting, err));
+        FR_TRY(one(c, o, &items[i], starting, err));
     for (size_t i = 0; i < h->count;) {
         held_table *t = h->tables[i++];
         if (!held_is_absent(h, t) || find(items, count, t) != NULL)

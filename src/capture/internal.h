@@ -107,6 +107,9 @@ bool outlet_fresh(const outlet *o);
 /* Write records of our own in a transaction of their own. */
 fr_rc outlet_records(outlet *o, const fr_record *records, size_t count, fr_err *err);
 
+/* messages[first..last) of so many events, into the open transaction, or a new one: they stay where
+ * they are until it is committed, or the publisher closed. */
+fr_rc outlet_send(outlet *o, fr_batch *b, size_t first, size_t last, size_t events, fr_err *err);
 /* Into the open transaction, with another encoder than the stream's (held.c): events[from..to) of a
  * batch that stays the caller's until outlet_keep. */
 fr_rc outlet_beside(outlet *o, fr_encoder *e, fr_batch *b, size_t from, size_t to, fr_err *err);

@@ -570,7 +570,7 @@ static fr_rc refused(outlet *o, const fr_batch *b, size_t message, fr_err *err)
 }
 
 /* messages[first..last) of so many events, into the open transaction. */
-static fr_rc send(outlet *o, fr_batch *b, size_t first, size_t last, size_t events, fr_err *err)
+fr_rc outlet_send(outlet *o, fr_batch *b, size_t first, size_t last, size_t events, fr_err *err)
 {
     size_t failed = 0;
     if (first >= last)
@@ -598,7 +598,7 @@ static fr_rc produce(outlet *o, fr_batch *b, size_t from, size_t to, bool skip, 
         fr_router_broken(o->c->router, o->c->s.observer.broken, o->c->s.observer.part);
         return FR_FAIL;
     }
-    return skip ? FR_OK : send(o, b, first, last, to - from, err);
+    return skip ? FR_OK : outlet_send(o, b, first, last, to - from, err);
 }
 
 fr_rc outlet_beside(outlet *o, fr_encoder *e, fr_batch *b, size_t from, size_t to, fr_err *err)
@@ -607,7 +607,7 @@ fr_rc outlet_beside(outlet *o, fr_encoder *e, fr_batch *b, size_t from, size_t t
     if (from == to)
         return FR_OK;
     FR_TRY(encode_or_bury(o, e, b, from, to, err));
-    return send(o, b, first, b->message_count, to - from, err);
+    return outlet_send(o, b, first, b->message_count, to - from, err);
 }
 
 static bool over_limit(const outlet *o)

@@ -86,6 +86,10 @@ bool fr_encoder_leaves(const fr_encoder *e, const fr_event *event, bool *later);
 /* A notice that from events[event] on its table is held, where why is a SCHEMA error; into the
  * batch, as a message of that event. */
 void fr_encoder_notice_held(fr_encoder *e, fr_batch *b, size_t event, const fr_err *why);
+/* The same of a table that no row says it of: it is gone, or the log lacks it. The event is one of
+ * no table. */
+void fr_encoder_notice_absent(fr_encoder *e, fr_batch *b, size_t event, fr_str space, fr_str name,
+                              const fr_err *why);
 
 /* Forget the counts of the transaction in progress (after a rewind). Events that are skipped
  * because an earlier run published them (R17) pass through fr_encode all the same and their

@@ -29,16 +29,16 @@ static void put_list(fr_buf *b, const char *name, const fr_texts *list)
 }
 
 /* What every notice begins with; whose stream it is. */
-static void begin(const fr_encoder *e, const fr_table *t, const fr_table_settings *s,
+static void begin(const fr_encoder *e, fr_str space, fr_str name, const fr_table_settings *s,
                   const char *what, fr_buf *b)
 {
     char at[40];
-    fr_time_text(at, e->now_us);
+    fr_time_text(at, fr_wall_us());
     fr_buf_printf(b, "{\"notice\":\"%s\",\"at\":\"%s\"", what, at);
     put_text(b, "pipeline", fr_cstr(e->settings.kafka->pipeline));
     put_text(b, "source", fr_cstr(e->settings.source->name));
-    put_text(b, "space", t->space);
-    put_text(b, "table", t->name);
+    put_text(b, "space", space);
+    put_text(b, "table", name);
     if (s->owner != NULL)
         put_text(b, "owner", fr_cstr(s->owner));
     if (s->tags.count > 0)
@@ -145,7 +145,7 @@ void fr_notice_changed(fr_encoder *e, fr_plan *p, fr_batch *b, size_t event)
     fr_differences d = {.count = 0};
     int32_t from = p->noted;
     p->noted = 0;
-    begin(e, p->source, p->route->settings, "schema.changed", &text);
+    begin(e, p->source->space, p->source->name, p->route->settings, "schema.changed", &text);
     put_text(&text, "topic", p->route->topic);
     put_text(&text, "subject",
              fr_cstr(fr_subject(e->settings.registry_settings, a, p->route->topic,
@@ -159,18 +159,25 @@ void fr_notice_changed(fr_encoder *e, fr_plan *p, fr_batch *b, size_t event)
     fr_arena_free(a);
 }
 
-void fr_encoder_notice_held(fr_encoder *e, fr_batch *b, size_t event, const fr_err *why)
+void fr_encoder_notice_absent(fr_encoder *e, fr_batch *b, size_t event, fr_str space, fr_str name,
+                              const fr_err *why)
 {
-    const fr_table *t = b->events[event].table;
-    const fr_table_settings *s = fr_source_match(e->settings.source, t->space, t->name);
-    if (s == NULL || why->kind != FR_ERR_SCHEMA || e->settings.notices.len == 0)
+    const fr_table_settings *s = fr_source_match(e->settings.source, space, name);
+    if (s == NULL || e->settings.notices.len == 0)
         return; /* that it is held is logged in any case */
     fr_buf text = {.arena = b->arena};
-    begin(e, t, s, "schema.held", &text);
+    begin(e, space, name, s, "schema.held", &text);
     put_text(&text, "code", fr_cstr(why->code));
     put_text(&text, "error", fr_cstr(why->text));
     put_text(&text, "hint", fr_cstr(why->hint));
     fr_buf_text(&text, "}");
-    add(e, b, event, fr_arena_printf(b->arena, "%.*s.%.*s", FR_ARG(t->space), FR_ARG(t->name)),
+    add(e, b, event, fr_arena_printf(b->arena, "%.*s.%.*s", FR_ARG(space), FR_ARG(name)),
         fr_buf_view(&text));
+}
+
+void fr_encoder_notice_held(fr_encoder *e, fr_batch *b, size_t event, const fr_err *why)
+{
+    const fr_table *t = b->events[event].table;
+    if (why->kind == FR_ERR_SCHEMA)
+        fr_encoder_notice_absent(e, b, event, t->space, t->name, why);
 }

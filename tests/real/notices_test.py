@@ -1,6 +1,6 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
 """Notices of schema changes: one for each version that is published, in the transaction of its first row, over kills; one
-for a table that is held by it; and none where there is no topic for them, while the rows go on."""
+for a table that is held by it, or because it is gone; and none where there is no topic for them, while the rows go on."""
 import json
 import os
 import sys
@@ -106,6 +106,59 @@ def held(p, schemas):
     assert len(notices(p)) == 3 and ids(p) == schemas, "it was said before"
 
 
+def gone(server):
+    """A table that is dropped, and one that the publication forgets: said in the transaction of its record, over kills; and none
+    where schema.on_change.drop_table is ignore."""
+    p = pipeline(server)
+    with case(f"notices.gone_{server}", p):
+        p.start()
+        p.says("stream from")
+        p.wait_events("t", 1, p.space)
+        assert p.stop() == 0
+        p.sql("drop table t")
+        p.start(failpoint="capture_before_commit:kill")
+        p.wait_exit()
+        assert notices(p) == [], "its record is not committed"
+        p.start(failpoint="capture_after_commit:kill")
+        p.wait_exit()
+        assert len(notices(p)) == 1, notices(p)
+        p.start()
+        p.sql("insert into u values (1)")
+        p.wait_events("u", 1, p.space)
+        said = notices(p)
+        assert len(said) == 1 and said[0][0] == f"{p.space}.t", said
+        n = said[0][1]
+        assert (n["notice"], n["code"], n["space"], n["table"]) == ("schema.held", "schema.table_gone", p.space, "t"), n
+        assert "is gone" in n["error"] and "new snapshot" in n["hint"] and n["owner"] == "shop-team" and n["at"].endswith("Z"), n
+        assert p.stop() == 0
+        if server == "postgres":
+            p.start(failpoint="capture_look_often:off:*")
+            p.says("stream from")
+            p.sql("alter publication pub drop table u")
+            eventually("a notice of what the publication forgot", lambda: len(notices(p)) == 2)
+            key, n = notices(p)[1]
+            assert key == "public.u" and (n["notice"], n["code"]) == ("schema.held", "pg.publication") and "ALTER PUBLICATION" in n["hint"], n
+            assert p.stop() == 0
+    p.close()
+
+
+def gone_and_ignored():
+    p = pipeline("postgres")
+    with case("notices.gone_and_ignored", p):
+        p.start()
+        p.says("stream from")
+        p.wait_events("t", 1)
+        assert p.stop() == 0
+        p.write(config("postgres").replace("drop_column: block", "drop_table: ignore"))
+        p.sql("drop table t")
+        p.start()
+        p.says("its topic stays as it is")
+        p.sql("insert into u values (1)")
+        p.wait_events("u", 1)
+        assert notices(p) == [] and p.stop() == 0
+    p.close()
+
+
 def without_a_topic():
     """kafka.topics.create: never, and nobody made it."""
     p = pipeline("postgres")
@@ -136,5 +189,5 @@ if __name__ == "__main__":
         if not there:
             print(f"skip notices.{s}: {why}", flush=True)
             SERVERS.remove(s)
-    together([lambda s=s: one_for_each_version(s) for s in SERVERS] + [without_a_topic], 3)
+    together([lambda s=s, f=f: f(s) for s in SERVERS for f in (one_for_each_version, gone)] + [gone_and_ignored, without_a_topic], 3)
     finish()

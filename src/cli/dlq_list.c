@@ -256,6 +256,18 @@ static void show_bytes(fr_dlq_ask *ask, decoder *d, const char *what, fr_str byt
                             json_integer(id));
 }
 
+/* As the parked keys of a target have it; of a source it is a sum. */
+static void show_key_hex(fr_dlq_ask *ask, const fr_letter *l)
+{
+    fr_buf hex = {.arena = ask->cli->arena};
+    if (l->source || l->key.ptr == NULL)
+        return;
+    for (size_t i = 0; i < l->key.len; i++)
+        fr_buf_printf(&hex, "%02x", (unsigned char)l->key.ptr[i]);
+    fr_buf_printf(&ask->cli->out, "key, hex  %.*s\n", FR_ARG(fr_buf_view(&hex)));
+    json_object_set_new(fr_cli_result(ask->cli), "key_hex", fr_cli_json_text(fr_buf_view(&hex)));
+}
+
 static void show_one(fr_dlq_ask *ask, decoder *d, const fr_letter *l)
 {
     fr_arena *a = ask->cli->arena;
@@ -279,6 +291,7 @@ static void show_one(fr_dlq_ask *ask, decoder *d, const fr_letter *l)
     fr_buf_printf(b, "reason    %.*s%s%s\n", FR_ARG(fr_dlq_shown(a, l->reason, 0)),
                   l->parked ? "  (parked)" : "", l->cut ? "  (cut)" : "");
     show_bytes(ask, d, "key", l->key);
+    show_key_hex(ask, l);
     for (size_t i = 0; i < l->header_count; i++)
         fr_buf_printf(b, "header    %.*s: %.*s\n",
                       FR_ARG(fr_dlq_shown(a, fr_cstr(l->headers[i].name), 0)),

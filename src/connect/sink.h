@@ -63,7 +63,7 @@ typedef struct fr_sink_ops {
     fr_rc (*parked)(fr_sink *s, fr_arena *a, fr_str topic, fr_str **keys_out, size_t *count_out,
                     fr_err *err);
     /* The key is parked no longer: part of the open transaction. One that is not parked: nothing.
-     * Comes with park. */
+     * Comes with park; NULL where the store has no transactions: freshet dlq refuses (dlq.sink). */
     fr_rc (*unpark)(fr_sink *s, fr_str topic, fr_str key, fr_err *err);
     void (*interrupt)(fr_sink *s); /* any thread: a running statement ends soon, CANCELLED */
     void (*status)(fr_sink *s, fr_status *out); /* any thread */

@@ -179,6 +179,47 @@ def dead_letters(p):
     assert p.stop() == 0
 
 
+@scenario(errors="dlq")
+def released_by_hand(p):
+    """No transactions: dlq retry and drop refuse a parked key, until it is released as docs/clickhouse-sink.md says."""
+    def dlq(*words, code=0):
+        rc, out, err = p.verb("dlq", *words, "--json", timeout=120)
+        assert rc == code, (words, rc, out[-1500:], err[-1500:])
+        return json.loads(out)
+
+    def waiting():
+        return [(x["part"], x["behind"]) for x in dlq("list")["result"]["letters"]]
+    p.sql("insert into u values ('a', 1)")
+    p.start()
+    p.says("stream from")
+    p.sql("insert into t (id, d) values (7, '1066-10-14')")
+    holds(p, "select count(), any(topic) from _freshet_parked", [(1, f"{p.id}.public.t")])
+    p.sql("update t set d = '2026-01-01' where id = 7")
+    eventually("both are dead letters", lambda: len(read_topics(p.bootstrap, [f"freshet.{p.id}.dlq"])) == 2, 30)
+    for verb in "retry", "drop":
+        got = dlq(verb, "--all", "--yes", code=2)
+        assert got["error"]["code"] == "dlq.sink" and "docs/clickhouse-sink.md" in json.dumps(got), got
+        assert (got["result"]["keys"], got["result"]["refused"]) == (0, 1), got
+    assert waiting() == [("now", 1)] and p.ch("select count() from _freshet_parked") == [(1,)]
+    assert p.verb("stop", "now", "--yes")[0] == 0
+    one = dlq("list")["result"]["letters"][0]["id"]
+    key = dlq("show", one)["result"]["key_hex"]
+    assert f"key, hex  {key}\n" in p.verb("dlq", "show", one)[1]
+    where = f"pipeline = '{p.id}' AND sink = 'now' AND topic = '{p.id}.public.t'"
+    p.ch(f"ALTER TABLE _freshet_parked DELETE WHERE {where} AND key = unhex('00') SETTINGS mutations_sync = 1")
+    assert p.ch("select count() from _freshet_parked") == [(1,)], "another key"
+    p.ch(f"ALTER TABLE _freshet_parked DELETE WHERE {where} AND key = unhex('{key}') SETTINGS mutations_sync = 1")
+    assert p.ch("select count() from _freshet_parked") == [(0,)]
+    assert p.verb("resume", "now", "--yes")[0] == 0
+    assert p.verb("snapshot", "start", "src/public.t", "--yes")[0] == 0
+    holds(p, "select id, d from t_current where id = 7", [(7, "2026-01-01")])
+    assert dlq("drop", one, "--yes")["result"]["letters"] == 2
+    assert waiting() == [] and [x["state"] for x in dlq("list", "--settled")["result"]["letters"]] == ["dropped"]
+    p.sql("update t set v = 'goes on' where id = 7")
+    holds(p, "select id, v from t_current where id = 7", [(7, "goes on")])
+    assert p.stop() == 0
+
+
 @scenario(create="apply")
 def plan_and_apply(p):
     assert p.verb("validate")[0] == 0

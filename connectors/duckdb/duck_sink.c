@@ -68,6 +68,7 @@ static void sink_close(fr_sink *base)
     fr_map_free(s->known, NULL);
     fr_map_free(s->folded, NULL);
     fr_map_free(s->claims, free);
+    fr_map_free(s->stored, free);
     fr_arena_free(s->arena);
     fr_arena_free(s->home);
     pthread_mutex_destroy(&s->lock);
@@ -92,6 +93,7 @@ static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *
     s->known = fr_map_new();
     s->folded = fr_map_new();
     s->claims = fr_map_new();
+    s->stored = fr_map_new();
     pthread_mutex_init(&s->lock, NULL);
     atomic_init(&s->connected, true);
     atomic_init(&s->interrupted, false);

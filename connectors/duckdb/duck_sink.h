@@ -99,6 +99,7 @@ typedef struct fr_duck_sink {
     fr_map *known;              /* targets that were there */
     fr_map *folded;             /* names in lower case, to the name that was there first */
     fr_map *claims;             /* by topic and partition: epochs */
+    fr_map *stored;             /* and the offset that the file has */
     bool in_txn;
     bool has_rows;    /* and something was written in it that would have to come again */
     bool changed_ddl; /* this transaction did: after a rollback the tables are unknown */

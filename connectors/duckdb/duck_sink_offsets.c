@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "duckdb/duck_sink.h"
+#include "sql/file.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +121,7 @@ static fr_rc claim_one(fr_duck_sink *s, fr_arena *a, fr_offset *o, fr_err *err)
     fr_target_keep_claim(s->claims, o->topic, o->partition,
                          strtoll(fr_arena_cstr(a, fr_duck_cell(&r, 0, 0)), NULL, 10));
     o->next = strtoll(fr_arena_cstr(a, fr_duck_cell(&r, 0, 1)), NULL, 10);
+    fr_target_keep_claim(s->stored, o->topic, o->partition, o->next);
     return FR_OK;
 }
 
@@ -147,23 +149,46 @@ fr_rc fr_duck_sink_claim(fr_sink *base, fr_offsets *offsets, fr_err *err)
 
 /* ---- commit ---- */
 
+/* The claim is ours, or not any more; the file may be another one all the same: where nobody holds
+ * it between two commits, an older copy may be put there, which has the claim, and lacks rows that
+ * would not come again. */
+static fr_rc not_ours(fr_duck_sink *s, fr_duck_param *p, fr_err *err)
+{
+    fr_duck_rows r;
+    fr_arena *a = fr_arena_new(256);
+    fr_rc rc = own(s, "put offsets",
+                   "SELECT topic FROM @" FR_TARGET_OFFSETS " WHERE " OWNED
+                   " AND partition = $4 AND epoch = $5",
+                   p, 5, a, &r, err);
+    bool ours = rc == FR_OK && r.count > 0;
+    fr_arena_free(a);
+    FR_TRY(rc);
+    if (!ours) {
+        fr_fail(err, FR_ERR_FENCED, "another instance claimed a partition of this sink");
+        return fr_fail_code(err, "sink.fenced");
+    }
+    s->broken = true;
+    fr_target_no_file(err, FR_ERR_CONNECT, s->config->path,
+                      "has another offset than was committed: it was replaced, or changed");
+    return fr_fail_hint(err, "it is opened anew, and goes on where its own offsets say");
+}
+
 static fr_rc put_offset(fr_duck_sink *s, const fr_offset *o, fr_err *err)
 {
-    int64_t epoch;
+    int64_t epoch, stored;
     fr_duck_rows r;
     FR_TRY(fr_target_claim(s->claims, o, &epoch, err));
-    fr_duck_param p[6] = {[2] = text_param(o->topic),
+    FR_TRY(fr_target_claim(s->stored, o, &stored, err));
+    fr_duck_param p[7] = {[2] = text_param(o->topic),
                           [3] = int_param(o->partition),
-                          [4] = int_param(o->next),
-                          [5] = int_param(epoch)};
+                          [4] = int_param(epoch),
+                          [5] = int_param(stored),
+                          [6] = int_param(o->next)};
     FR_TRY(own(s, "put offsets",
-               "UPDATE @" FR_TARGET_OFFSETS " SET next_offset = $5, changed = now() AT TIME ZONE "
-               "'UTC' WHERE " OWNED " AND partition = $4 AND epoch = $6",
-               p, 6, NULL, &r, err));
-    if (r.changed == 1)
-        return FR_OK;
-    fr_fail(err, FR_ERR_FENCED, "another instance claimed a partition of this sink");
-    return fr_fail_code(err, "sink.fenced");
+               "UPDATE @" FR_TARGET_OFFSETS " SET next_offset = $7, changed = now() AT TIME ZONE "
+               "'UTC' WHERE " OWNED " AND partition = $4 AND epoch = $5 AND next_offset = $6",
+               p, 7, NULL, &r, err));
+    return r.changed == 1 ? FR_OK : not_ours(s, p, err);
 }
 
 static fr_rc commit(fr_duck_sink *s, const fr_offsets *offsets, fr_err *err)
@@ -171,7 +196,11 @@ static fr_rc commit(fr_duck_sink *s, const fr_offsets *offsets, fr_err *err)
     FR_TRY(fr_duck_sink_begin(s, err));
     for (size_t i = 0; i < offsets->count; i++)
         FR_TRY(put_offset(s, &offsets->items[i], err));
-    return fr_duck_sink_end(s, err);
+    FR_TRY(fr_duck_sink_end(s, err));
+    for (size_t i = 0; i < offsets->count; i++)
+        fr_target_keep_claim(s->stored, offsets->items[i].topic, offsets->items[i].partition,
+                             offsets->items[i].next);
+    return FR_OK;
 }
 
 fr_rc fr_duck_sink_commit(fr_sink *base, const fr_offsets *offsets, fr_err *err)

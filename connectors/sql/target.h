@@ -82,7 +82,7 @@ void fr_target_know(fr_map *known, const fr_table *t);
 /* An empty table in place of one that was dropped would hide that its rows are gone: CONFIG. */
 fr_rc fr_target_vanished(const fr_table *t, fr_err *err);
 
-/* ---- claims: epochs by topic and partition; free the values ---- */
+/* ---- claims: epochs, or offsets, by topic and partition; free the values ---- */
 
 void fr_target_keep_claim(fr_map *claims, fr_str topic, int32_t partition, int64_t epoch);
 /* BUG where it was not claimed. */

@@ -642,6 +642,37 @@ def one_process_holds_the_file(c):
 
 
 @test
+def replaced_between_two_commits(c):
+    """I14: a backup of the same claim, put there while nobody had the file, lacks rows that do not come again by
+    themselves: its own offset says so, and is gone by."""
+    started(c)
+    ok(c.apply([["c", "t", {"id": 1, "v": "a"}]]))
+    ok(c.commit(1))
+    copy = os.path.join(c.dir, "backup.db")
+    shutil.copy(c.path, copy)
+    ok(c.apply([["c", "t", {"id": 2, "v": "b"}]]))
+    ok(c.commit(2))
+    ok(c.commit(2))
+    same(c.q("SELECT id FROM t ORDER BY id"), [(1,), (2,)])
+    os.replace(copy, c.path)
+    ok(c.apply([["c", "t", {"id": 3, "v": "c"}]]))
+    r = fails(c.commit(3), "CONNECT", "sink.file")
+    assert c.path in r["error"]["text"] and "offset" in r["error"]["text"], r
+    same(c.q("SELECT (SELECT list(id) FROM t), (SELECT list(next_offset) FROM _freshet_offsets)"), [([1], [1])])
+    ok(c.probe("close", sink="a"))
+    c.open()
+    same(c.claim(), [1])
+    ok(c.apply([["c", "t", {"id": i, "v": "again"}] for i in (2, 3)]))
+    ok(c.commit(3))
+    same(c.q("SELECT id FROM t ORDER BY id"), [(1,), (2,), (3,)])
+    c.claim(parts=(("topic", 0), ("topic", 1)))  # offsets of others are their own
+    ok(c.commit(4))
+    ok(c.probe("commit", sink="a", offsets=[["topic", 0, 5], ["topic", 1, 9]]))
+    ok(c.probe("commit", sink="a", offsets=[["topic", 1, 10]]))
+    same(c.claim(parts=(("topic", 0), ("topic", 1))), [5, 10])
+
+
+@test
 def a_zombie_is_fenced(c):
     """I08, R30: with hold: writing others may claim between two transactions."""
     started(c)

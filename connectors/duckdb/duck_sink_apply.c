@@ -127,8 +127,8 @@ static fr_rc add_event(pass *p, const fr_event *e, fr_err *err)
     fr_duck_sink_table *t = NULL;
     if (!fr_target_has_table(e->op))
         return FR_OK;
-    if (fr_map_get_u64(p->s->tables, e->table->serial) == NULL)
-        FR_TRY(flush_all(p, err)); /* else it would be lost where the table is altered alone */
+    if (p->waiting_count > 0)
+        p->s->has_rows = true; /* they would have to come again where the table is altered alone */
     FR_TRY(fr_duck_sink_table_of(p->s, e->table, &t, err));
     if (e->bad.len > 0)
         return fr_target_bad_row(err, t->qualified, e->bad, "");

@@ -477,6 +477,30 @@ def libraries_that_are_none(c):
 
 
 @test
+def tables_that_come_in_turn_do_not_part_a_batch(c):
+    """Rows wait while another table is looked at for the first time: of a key that changes, only the last state is
+    written, which the sequence counts."""
+    c.open()
+    c.claim()
+    c.q("CREATE SEQUENCE written; CREATE TABLE t (id int PRIMARY KEY, v varchar, n bigint DEFAULT nextval('written'))")
+    names = ["t"] + ["o%d" % i for i in range(10)]
+    for name in names:
+        c.table([ID, col("v")], name)
+    events = []
+    for i in range(5):
+        events += [["c", "t", {"id": 1, "v": "v%d" % i}], ["c", "o%d" % (2 * i), {"id": 1, "v": "x"}], ["d", "t", {"id": 1}], ["c", "o%d" % (2 * i + 1), {"id": 1, "v": "x"}]]
+    ok(c.apply(events + [["c", "t", {"id": 1, "v": "last"}]]))
+    ok(c.commit(1))
+    same(c.q("SELECT id, v, n FROM t"), [(1, "last", 1)])
+    c.table([ID, col("v"), col("w")], "t", as_="t2")  # the table is altered alone: what waits is not lost
+    events = [["c", "t", {"id": 2, "v": "a"}], ["c", "t2", {"id": 3, "v": "b", "w": "c"}]]
+    fails(c.apply(events), "BUSY", "sink.altered")
+    ok(c.apply(events))
+    ok(c.commit(2))
+    same(c.q("SELECT id, v, w FROM t ORDER BY id"), [(1, "last", None), (2, "a", None), (3, "b", "c")])
+
+
+@test
 def files_that_cannot_be_used(c):
     with open(c.path, "wb") as f:
         f.write(b"this is no database, whatever its name says\n" * 1000)

@@ -206,9 +206,10 @@ fr_rc fr_duck_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err);
 fr_rc fr_duck_sink_unpark(fr_sink *base, fr_str topic, fr_str key, fr_err *err);
 fr_rc fr_duck_sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **keys_out,
                           size_t *count_out, fr_err *err);
-/* Writes these changes: with collapsed keys in any order and together, else one by one. */
-fr_rc fr_duck_sink_write(fr_duck_sink *s, fr_duck_sink_table *t, fr_target_change *items,
-                         size_t count, fr_err *err);
+/* Writes these changes: with collapsed keys in any order and together, else one by one. *refused,
+ * after a DATA error: the one that it is about, or NULL: it is not known. */
+fr_rc fr_duck_sink_write(fr_duck_sink *s, fr_duck_sink_table *t, const fr_target_changes *changes,
+                         const fr_target_change **refused, fr_err *err);
 fr_rc fr_duck_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
                          size_t *applied, fr_err *err);
 

@@ -1,7 +1,8 @@
-/* Events in order. First many rows a statement; when that fails over some row, all over again one
- * by one, which finds the event. DuckDB rolls the whole transaction back when a statement fails,
- * and has no savepoints: batches that this transaction already had are then missing while the event
- * is looked for, so that the second pass only names it. */
+/* Events in order, many rows a statement. Where one of the values has no place in DuckDB the event
+ * is known; when a statement fails over some row it is looked for by halves: again up to where all
+ * went, then half of the rest. DuckDB rolls the whole transaction back when a statement fails, and
+ * has no savepoints: batches that this transaction already had are then missing while the event is
+ * looked for, so that this only names it. */
 #include "base/failpoint.h"
 #include "duckdb/duck_sink.h"
 #include <stdlib.h>
@@ -10,14 +11,21 @@
 typedef struct pass {
     fr_duck_sink *s;
     const fr_batch *batch;
-    bool singles;
     fr_duck_sink_table **waiting; /* with changes to be written, in order of the first */
     size_t waiting_count, waiting_cap;
-    size_t at, failed; /* the event at hand; the one that failed */
+    size_t at, failed; /* the event at hand; the one that failed, or the first that may have */
+    bool known;        /* it is that one */
     fr_buf key;
 } pass;
 
 /* ---- writing what waits ---- */
+
+/* A change that has values of an earlier one of its key, too, is of both. */
+static bool is_of_one_event(const pass *p, const fr_target_change *c)
+{
+    const fr_event *e = &p->batch->events[c->event];
+    return c->values == e->after.values || c->values == e->before.values;
+}
 
 static fr_rc flush_at(pass *p, size_t i, fr_err *err)
 {
@@ -26,12 +34,14 @@ static fr_rc flush_at(pass *p, size_t i, fr_err *err)
     size_t first = t->changes.count > 0 ? t->changes.items[0].event : p->failed;
     if (!t->ordered && !t->append)
         fr_target_collapse(&t->shape, p->s->arena, &t->changes);
-    fr_rc rc = fr_duck_sink_write(p->s, t, t->changes.items, t->changes.count, err);
-    if (rc == FR_FAIL)
-        p->failed = first;
-    else
-        t->changes.count = 0;
-    return rc;
+    const fr_target_change *refused;
+    if (fr_duck_sink_write(p->s, t, &t->changes, &refused, err) == FR_FAIL) {
+        p->known = refused != NULL && is_of_one_event(p, refused);
+        p->failed = p->known ? refused->event : first;
+        return FR_FAIL;
+    }
+    t->changes.count = 0;
+    return FR_OK;
 }
 
 static fr_rc flush_all(pass *p, fr_err *err)
@@ -60,8 +70,6 @@ static fr_rc start_waiting(pass *p, fr_duck_sink_table *t, fr_err *err)
 
 static fr_rc add_change(pass *p, fr_duck_sink_table *t, fr_target_change *c, fr_err *err)
 {
-    if (p->singles)
-        return fr_duck_sink_write(p->s, t, c, 1, err);
     if (t->changes.count == 0)
         FR_TRY(start_waiting(p, t, err));
     fr_target_changes_add(&t->changes, c);
@@ -157,6 +165,7 @@ static fr_rc one_pass(pass *p, size_t from, size_t to, fr_err *err)
     fr_rc rc = FR_OK;
     for (p->at = from; p->at < to && rc != FR_FAIL; p->at++) {
         p->failed = p->at;
+        p->known = true;
         rc = add_event(p, &p->batch->events[p->at], err);
     }
     if (rc != FR_FAIL)
@@ -165,23 +174,54 @@ static fr_rc one_pass(pass *p, size_t from, size_t to, fr_err *err)
     return rc;
 }
 
+/* The events before ends[count - 1] once more, in the passes in which they went. */
+static fr_rc again(pass *p, size_t from, const size_t *ends, size_t count, fr_err *err)
+{
+    FR_TRY(fr_duck_sink_begin(p->s, err));
+    for (size_t i = 0; i < count; i++)
+        FR_TRY(one_pass(p, i == 0 ? from : ends[i - 1], ends[i], err));
+    return FR_OK;
+}
+
+/* Of [from, to) SQL refused something: *err says what. It is halved until the event is alone.
+ * FR_OK: in parts all of it went. */
+static fr_rc search(pass *p, size_t from, size_t to, fr_err *err)
+{
+    enum { ENDS = 128 }; /* twice as many as a number can be halved */
+    size_t ends[ENDS], count = 0, good = from, bad = to;
+    while (!p->known && err->kind == FR_ERR_DATA && bad - good > 1) {
+        fr_rc rc = FR_OK;
+        fr_duck_sink_failed(p->s, err);
+        p->failed = to; /* of none, where a transaction does not even begin */
+        FR_TRY(again(p, from, ends, count, err));
+        while (rc == FR_OK && good < to) {
+            bad = good < bad ? bad : to;
+            size_t end = good + (bad - good + 1) / 2;
+            rc = one_pass(p, good, end, err);
+            bad = rc == FR_OK ? bad : end;
+            if (rc == FR_OK)
+                good = ends[count < ENDS ? count++ : ENDS - 1] = end;
+        }
+        if (rc == FR_OK)
+            return FR_OK;
+    }
+    return FR_FAIL;
+}
+
 static fr_rc passes(pass *p, size_t from, size_t to, fr_err *err)
 {
     bool earlier = p->s->has_rows;
-    fr_err first;
-    size_t failed;
     FR_TRY(fr_duck_sink_begin(p->s, err));
     if (one_pass(p, from, to, err) == FR_OK)
         return FR_OK;
-    if (err->kind != FR_ERR_DATA)
+    if (err->kind != FR_ERR_DATA || p->known)
         return FR_FAIL;
-    first = *err;
-    failed = p->failed;
-    fr_duck_sink_failed(p->s, err);
-    p->singles = true;
-    if (fr_duck_sink_begin(p->s, err) == FR_OK && one_pass(p, from, to, err) == FR_OK && !earlier)
-        return FR_OK;
-    if (err->kind == FR_ERR_DATA && fr_str_is(fr_cstr(first.code), err->code))
+    fr_err first = *err;
+    size_t failed = p->failed;
+    fr_rc rc = search(p, from, to, err);
+    if (!earlier)
+        return rc;
+    if (rc == FR_FAIL && (err->kind != FR_ERR_DATA || strcmp(first.code, err->code) == 0))
         return FR_FAIL;
     *err = first;
     p->failed = failed;

@@ -1,5 +1,6 @@
 /* Changes into the stage, a vector of up to 2,048 rows at a time, and from there into the target.
  */
+#include "base/failpoint.h"
 #include "duckdb/duck_sink.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@ typedef struct staging {
     duckdb_appender appender;
     duckdb_data_chunk chunk;
     size_t columns, rows, room;
+    const fr_target_change *refused; /* DuckDB has no such value */
 } staging;
 
 static fr_rc append_failed(staging *g, fr_err *err)
@@ -75,8 +77,10 @@ static fr_rc put_row(staging *g, const fr_target_change *c, fr_err *err)
         bool unused = c->form == FR_TARGET_DELETE && !t->fields[i].key && !t->append;
         if (v->kind == FR_NULL || v->kind == FR_ABSENT || unused)
             put_null(d, vector, g->rows);
-        else if (fr_duck_sink_put(d, vector, g->rows, column, v, err) == FR_FAIL)
+        else if (fr_duck_sink_put(d, vector, g->rows, column, v, err) == FR_FAIL) {
+            g->refused = c;
             return fr_fail_in(err, "%.*s", FR_ARG(t->qualified));
+        }
     }
     d->vector_assign_string_element_len(d->data_chunk_get_vector(g->chunk, n), g->rows,
                                         (const char *)c->position, sizeof(c->position));
@@ -95,14 +99,19 @@ static fr_rc fill(staging *g, const fr_target_change *const *items, size_t count
 }
 
 static fr_rc stage(fr_duck_sink *s, const fr_duck_sink_table *t,
-                   const fr_target_change *const *items, size_t count, fr_err *err)
+                   const fr_target_change *const *items, size_t count,
+                   const fr_target_change **refused, fr_err *err)
 {
     staging g = {.s = s, .t = t};
+    if (FR_FAILPOINT("duck_stage"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint duck_stage");
     fr_rc rc = fill(&g, items, count, err);
     if (g.chunk != NULL)
         s->api->destroy_data_chunk(&g.chunk);
     if (g.appender != NULL)
         s->api->appender_destroy(&g.appender);
+    if (g.refused != NULL)
+        *refused = g.refused;
     return rc;
 }
 
@@ -187,13 +196,13 @@ static bool together(const fr_duck_sink_table *t, const fr_target_change *first,
 
 static fr_rc write_group(fr_duck_sink *s, fr_duck_sink_table *t,
                          const fr_target_change *const *group, size_t count, fr_str mask,
-                         fr_err *err)
+                         const fr_target_change **refused, fr_err *err)
 {
     fr_target_form form = FR_TARGET_DELETE;
     for (size_t i = 0; i < count; i++)
         if (group[i]->form != FR_TARGET_DELETE)
             form = group[i]->form;
-    FR_TRY(stage(s, t, group, count, err));
+    FR_TRY(stage(s, t, group, count, refused, err));
     s->has_rows = true;
     return move(s, t, form, t->append ? FR_STR("") : mask, err);
 }
@@ -213,24 +222,35 @@ static size_t take_group(const fr_duck_sink_table *t, const fr_target_change **l
     return left;
 }
 
-fr_rc fr_duck_sink_write(fr_duck_sink *s, fr_duck_sink_table *t, fr_target_change *items,
-                         size_t count, fr_err *err)
+/* One by one, so that the change is known whatever refuses it. */
+static fr_rc write_in_order(fr_duck_sink *s, fr_duck_sink_table *t,
+                            const fr_target_change *const *list, size_t count,
+                            const fr_target_change **refused, fr_err *err)
 {
+    for (size_t i = 0; i < count; i++) {
+        *refused = list[i];
+        FR_TRY(write_group(s, t, &list[i], 1, fr_target_mask(s->arena, &t->shape, list[i]), refused,
+                           err));
+    }
+    return FR_OK;
+}
+
+fr_rc fr_duck_sink_write(fr_duck_sink *s, fr_duck_sink_table *t, const fr_target_changes *changes,
+                         const fr_target_change **refused, fr_err *err)
+{
+    size_t count = changes->count;
     const fr_target_change **list = fr_arena_alloc(s->arena, (count + 1) * sizeof(*list));
     const fr_target_change **group = fr_arena_alloc(s->arena, (count + 1) * sizeof(*group));
+    *refused = NULL;
     for (size_t i = 0; i < count; i++)
-        list[i] = &items[i];
-    if (t->ordered && !t->append) {
-        for (size_t i = 0; i < count; i++)
-            FR_TRY(
-                write_group(s, t, &list[i], 1, fr_target_mask(s->arena, &t->shape, list[i]), err));
-        return FR_OK;
-    }
+        list[i] = &changes->items[i];
+    if (t->ordered && !t->append)
+        return write_in_order(s, t, list, count, refused, err);
     while (count > 0) {
         size_t taken;
         fr_str mask = fr_target_mask(s->arena, &t->shape, list[0]);
         count = take_group(t, list, count, mask, group, &taken);
-        FR_TRY(write_group(s, t, group, taken, mask, err));
+        FR_TRY(write_group(s, t, group, taken, mask, refused, err));
     }
     return FR_OK;
 }

@@ -234,6 +234,81 @@ def values_that_are_refused(c):
 
 
 @test
+def a_bad_value_is_named_beside_rows_of_earlier_batches(c):
+    """Which are gone by then: the event is known from where its value was looked at, and not looked for."""
+    c.open()
+    c.claim()
+    c.q("CREATE TABLE t (id int PRIMARY KEY, v varchar NOT NULL, d date)")
+    c.table([ID, col("v"), col("d", "DATE")])
+    ok(c.apply([["c", "t", {"id": i, "v": "a", "d": 1}] for i in range(10)]))
+    r = fails(c.apply([["u", "t", {"id": i, "d": 2}] for i in range(9)] + [["c", "t", {"id": 11, "v": "b", "d": 2147483647}], ["c", "t", {"id": 12, "v": "b", "d": 1}]]),
+              "DATA", "sink.value")
+    same(r["applied"], 9)
+    ok(c.probe("rollback", sink="a"))
+    ok(c.apply([["c", "t", {"id": 1, "v": "a", "d": 1}]]))
+    r = fails(c.apply([["u", "t", {"id": 1, "d": 2}], ["c", "t", {"id": 2, "v": "b", "d": 1}], ["c", "t", {"id": None, "v": "b", "d": 1}]]), "DATA", "sink.key")
+    same(r["applied"], 2)
+
+
+@test
+def a_bad_row_among_many(c):
+    """It is looked for by halves: row by row would take hundreds of statements, and the failpoint ends the probe then."""
+    n = 3000
+    for kind, ddl, bad, code in (("TEXT", "v varchar CHECK (v <> 'no')", "no", "sink.check"), ("JSON", "v json", "{4711", "sink.value"), ("DATE", "v date", 2147483647, "sink.value")):
+        good = {"TEXT": "yes", "JSON": "{}", "DATE": 1}[kind]
+        for mode in (0, 1):
+            name = "%s_%d" % (kind.lower(), mode)
+            p = c.new_probe("duck_stage:kill:150")
+            c.open(name, probe=p, name=name, write_mode=mode)
+            c.claim(name, probe=p)
+            c.q("CREATE TABLE %s (id int%s, %s)" % (name, "" if mode else " PRIMARY KEY", ddl))
+            c.table([ID, col("v", kind)], name, probe=p)
+            for at in (0, 1, n // 3, n - 1):
+                r = fails(c.apply([["c", name, {"id": i, "v": bad if i == at else good}] for i in range(n)], name, p), "DATA", code)
+                same((name, at, r["applied"]), (name, at, at))
+                p.close()
+                p = c.new_probe("duck_stage:kill:150")
+                c.open(name, probe=p, name=name, write_mode=mode)
+                c.table([ID, col("v", kind)], name, probe=p)
+                c.claim(name, probe=p)
+            two = [["c", name, {"id": i, "v": bad if i in (100, 200) else good}] for i in range(n)]
+            same(fails(c.apply(two, name, p), "DATA", code)["applied"], 100)
+            ok(p("rollback", sink=name))
+            del two[100]
+            same(fails(c.apply(two, name, p), "DATA", code)["applied"], 199)
+            ok(p("rollback", sink=name))
+            ok(c.apply(two[:199] + two[200:], name, p))
+            ok(c.commit(n, name, p))
+            ok(p("close", sink=name))
+            same((name, c.q("SELECT count(*), count(DISTINCT id) FROM " + name)), (name, [(n - 2, n - 2)]))
+
+
+@test
+def two_bad_rows_of_two_kinds(c):
+    """The one that is found is named, whatever the first statement failed over; one of many states of a key is its own."""
+    c.open()
+    c.claim()
+    c.q("CREATE TABLE t (id int PRIMARY KEY, v varchar CHECK (v <> 'no'), d date, w varchar NOT NULL)")
+    c.table([ID, col("v"), col("d", "DATE"), col("w")])
+    row = lambda i, **k: ["c", "t", dict({"id": i, "v": "a", "d": 1, "w": "b"}, **k)]  # noqa: E731
+    both = [row(i) for i in range(40)] + [["u", "t", {"id": 999, "v": "c"}]] + [row(i) for i in range(50, 90)] + [row(90, v="no")] + [row(i) for i in range(91, 99)]
+    seen = set()
+    for events in (both, both[::-1]):
+        r = fails(c.apply(events), "DATA")
+        bad = {events.index(both[40]): "sink.not_null", events.index(both[81]): "sink.check"}
+        same(bad.get(r["applied"]), r["error"]["code"])
+        ok(c.probe("rollback", sink="a"))
+        seen.add(r["error"]["code"])
+    same(seen, {"sink.not_null", "sink.check"})
+    merged = [row(1, d=2147483647), row(2), ["u", "t", {"id": 1, "w": "new"}], row(3)]
+    same(fails(c.apply(merged), "DATA", "sink.value")["applied"], 0)  # the third has its date, and not the blame
+    ok(c.probe("rollback", sink="a"))
+    ok(c.apply(merged[1:2] + merged[3:]))
+    ok(c.commit(1))
+    same(c.q("SELECT id FROM t ORDER BY id"), [(2,), (3,)])
+
+
+@test
 def into_given_types(c):
     cases = [
         ("varchar(5)", "TEXT", "longer than five", "longer than five"), ("BIGINT", "INT32", 5, 5), ("HUGEINT", "INT64", 1 << 62, 1 << 62), ("UBIGINT", "INT64", 7, 7),
@@ -431,6 +506,30 @@ def made_and_altered_in_one_transaction(c):
 
 
 @test
+def tables_that_come_in_turn_do_not_part_a_batch(c):
+    """Rows wait while another table is looked at for the first time: of a key that changes, only the last state is
+    written, which the sequence counts."""
+    c.open()
+    c.claim()
+    c.q("CREATE SEQUENCE written; CREATE TABLE t (id int PRIMARY KEY, v varchar, n bigint DEFAULT nextval('written'))")
+    names = ["t"] + ["o%d" % i for i in range(10)]
+    for name in names:
+        c.table([ID, col("v")], name)
+    events = []
+    for i in range(5):
+        events += [["c", "t", {"id": 1, "v": "v%d" % i}], ["c", "o%d" % (2 * i), {"id": 1, "v": "x"}], ["d", "t", {"id": 1}], ["c", "o%d" % (2 * i + 1), {"id": 1, "v": "x"}]]
+    ok(c.apply(events + [["c", "t", {"id": 1, "v": "last"}]]))
+    ok(c.commit(1))
+    same(c.q("SELECT id, v, n FROM t"), [(1, "last", 1)])
+    c.table([ID, col("v"), col("w")], "t", as_="t2")  # the table is altered alone: what waits is not lost
+    events = [["c", "t", {"id": 2, "v": "a"}], ["c", "t2", {"id": 3, "v": "b", "w": "c"}]]
+    fails(c.apply(events), "BUSY", "sink.altered")
+    ok(c.apply(events))
+    ok(c.commit(2))
+    same(c.q("SELECT id, v, w FROM t ORDER BY id"), [(1, "last", None), (2, "a", None), (3, "b", "c")])
+
+
+@test
 def create_never_apply_and_plan(c):
     c.open("never", create=NEVER)
     r = fails(c.probe("claim", sink="never", offsets=[["topic", 0]]), "CONFIG", "sink.file")
@@ -474,30 +573,6 @@ def libraries_that_are_none(c):
     e = c.refused("CONFIG", "sink.library", library=c.dir + "/libduckdb.so")
     assert LIBRARY in e["text"], e
     same(severities(c.check(library="/no/such.so")), [("blocker", "sink.library")])
-
-
-@test
-def tables_that_come_in_turn_do_not_part_a_batch(c):
-    """Rows wait while another table is looked at for the first time: of a key that changes, only the last state is
-    written, which the sequence counts."""
-    c.open()
-    c.claim()
-    c.q("CREATE SEQUENCE written; CREATE TABLE t (id int PRIMARY KEY, v varchar, n bigint DEFAULT nextval('written'))")
-    names = ["t"] + ["o%d" % i for i in range(10)]
-    for name in names:
-        c.table([ID, col("v")], name)
-    events = []
-    for i in range(5):
-        events += [["c", "t", {"id": 1, "v": "v%d" % i}], ["c", "o%d" % (2 * i), {"id": 1, "v": "x"}], ["d", "t", {"id": 1}], ["c", "o%d" % (2 * i + 1), {"id": 1, "v": "x"}]]
-    ok(c.apply(events + [["c", "t", {"id": 1, "v": "last"}]]))
-    ok(c.commit(1))
-    same(c.q("SELECT id, v, n FROM t"), [(1, "last", 1)])
-    c.table([ID, col("v"), col("w")], "t", as_="t2")  # the table is altered alone: what waits is not lost
-    events = [["c", "t", {"id": 2, "v": "a"}], ["c", "t2", {"id": 3, "v": "b", "w": "c"}]]
-    fails(c.apply(events), "BUSY", "sink.altered")
-    ok(c.apply(events))
-    ok(c.commit(2))
-    same(c.q("SELECT id, v, w FROM t ORDER BY id"), [(1, "last", None), (2, "a", None), (3, "b", "c")])
 
 
 @test
@@ -597,6 +672,37 @@ def gone_or_replaced(c):
 
 
 @test
+def replaced_between_two_commits(c):
+    """I14: a backup of the same claim, put there while nobody had the file, lacks rows that do not come again by
+    themselves: its own offset says so, and is gone by."""
+    started(c)
+    ok(c.apply([["c", "t", {"id": 1, "v": "a"}]]))
+    ok(c.commit(1))
+    copy = os.path.join(c.dir, "backup.db")
+    shutil.copy(c.path, copy)
+    ok(c.apply([["c", "t", {"id": 2, "v": "b"}]]))
+    ok(c.commit(2))
+    ok(c.commit(2))
+    same(c.q("SELECT id FROM t ORDER BY id"), [(1,), (2,)])
+    os.replace(copy, c.path)
+    ok(c.apply([["c", "t", {"id": 3, "v": "c"}]]))
+    r = fails(c.commit(3), "CONNECT", "sink.file")
+    assert c.path in r["error"]["text"] and "offset" in r["error"]["text"], r
+    same(c.q("SELECT (SELECT list(id) FROM t), (SELECT list(next_offset) FROM _freshet_offsets)"), [([1], [1])])
+    ok(c.probe("close", sink="a"))
+    c.open()
+    same(c.claim(), [1])
+    ok(c.apply([["c", "t", {"id": i, "v": "again"}] for i in (2, 3)]))
+    ok(c.commit(3))
+    same(c.q("SELECT id FROM t ORDER BY id"), [(1,), (2,), (3,)])
+    c.claim(parts=(("topic", 0), ("topic", 1)))  # offsets of others are their own
+    ok(c.commit(4))
+    ok(c.probe("commit", sink="a", offsets=[["topic", 0, 5], ["topic", 1, 9]]))
+    ok(c.probe("commit", sink="a", offsets=[["topic", 1, 10]]))
+    same(c.claim(parts=(("topic", 0), ("topic", 1))), [5, 10])
+
+
+@test
 def replaced_while_two_sinks_have_it(c):
     """The first that opens it anew must not get the old file by way of the other."""
     for name in ("a", "b"):
@@ -663,37 +769,6 @@ def one_process_holds_the_file(c):
     ok(c.probe("close", sink="a"))
     c.open("b", probe=other, hold="always")
     same(c.claim("b", probe=other), [-1])
-
-
-@test
-def replaced_between_two_commits(c):
-    """I14: a backup of the same claim, put there while nobody had the file, lacks rows that do not come again by
-    themselves: its own offset says so, and is gone by."""
-    started(c)
-    ok(c.apply([["c", "t", {"id": 1, "v": "a"}]]))
-    ok(c.commit(1))
-    copy = os.path.join(c.dir, "backup.db")
-    shutil.copy(c.path, copy)
-    ok(c.apply([["c", "t", {"id": 2, "v": "b"}]]))
-    ok(c.commit(2))
-    ok(c.commit(2))
-    same(c.q("SELECT id FROM t ORDER BY id"), [(1,), (2,)])
-    os.replace(copy, c.path)
-    ok(c.apply([["c", "t", {"id": 3, "v": "c"}]]))
-    r = fails(c.commit(3), "CONNECT", "sink.file")
-    assert c.path in r["error"]["text"] and "offset" in r["error"]["text"], r
-    same(c.q("SELECT (SELECT list(id) FROM t), (SELECT list(next_offset) FROM _freshet_offsets)"), [([1], [1])])
-    ok(c.probe("close", sink="a"))
-    c.open()
-    same(c.claim(), [1])
-    ok(c.apply([["c", "t", {"id": i, "v": "again"}] for i in (2, 3)]))
-    ok(c.commit(3))
-    same(c.q("SELECT id FROM t ORDER BY id"), [(1,), (2,), (3,)])
-    c.claim(parts=(("topic", 0), ("topic", 1)))  # offsets of others are their own
-    ok(c.commit(4))
-    ok(c.probe("commit", sink="a", offsets=[["topic", 0, 5], ["topic", 1, 9]]))
-    ok(c.probe("commit", sink="a", offsets=[["topic", 1, 10]]))
-    same(c.claim(parts=(("topic", 0), ("topic", 1))), [5, 10])
 
 
 @test

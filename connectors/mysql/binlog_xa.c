@@ -329,8 +329,7 @@ void fr_binlog_open_xids(const fr_binlog *d, fr_buf *b)
         if (((const fr_binlog_prepared *)value)->rows > 0)
             continue;
         fr_buf_text(b, b->len == 0 ? "" : ",");
-        for (size_t k = 0; k < key.len; k++)
-            fr_buf_printf(b, "%02x", (uint8_t)key.ptr[k]);
+        fr_buf_hex(b, key);
     }
 }
 

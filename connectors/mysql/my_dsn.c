@@ -1,5 +1,6 @@
 #include "connectors/mysql/my_dsn.h"
 #include "base/bytes.h"
+#include "base/host.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,12 +42,6 @@ static fr_rc read_number(const char *text, long max, unsigned *out, fr_err *err,
         return dsn_fail(err, what);
     *out = (unsigned)n;
     return FR_OK;
-}
-
-static bool host_is_local(const char *host)
-{
-    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-           (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
 }
 
 static fr_rc read_tls(const char *value, int *tls, fr_err *err)
@@ -181,7 +176,7 @@ fr_rc fr_my_dsn_parse(fr_arena *a, const char *dsn, fr_my_dsn *out, fr_err *err)
     fr_my_dsn d = {.port = DEFAULT_PORT, .connect_seconds = CONNECT_SECONDS};
     int tls = -1;
     FR_TRY(read_all(a, at + 3, &d, &tls, err));
-    d.local = d.socket != NULL || host_is_local(d.host);
+    d.local = d.socket != NULL || fr_is_loopback(fr_cstr(d.host));
     if (d.socket != NULL)
         d.host = NULL;
     else if (strcmp(d.host, "localhost") == 0)

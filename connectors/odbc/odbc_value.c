@@ -158,8 +158,7 @@ fr_rc fr_odbc_int(const fr_odbc_column *c, int64_t n, fr_value *out, fr_err *err
 static fr_str hex_text(fr_arena *a, fr_str bytes)
 {
     fr_buf b = {.arena = a};
-    for (size_t i = 0; i < bytes.len; i++)
-        fr_buf_printf(&b, "%02x", (uint8_t)bytes.ptr[i]);
+    fr_buf_hex(&b, bytes);
     return b.len == 0 ? FR_STR("") : fr_buf_view(&b);
 }
 

@@ -2,6 +2,7 @@
 #include "base/bytes.h"
 #include "base/cancel.h"
 #include "base/clock.h"
+#include "base/host.h"
 #include "base/log.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -82,9 +83,7 @@ static bool host_is_local(const char *host, size_t len)
 {
     if (len == 0 || host[0] == '/' || host[0] == '@')
         return true;
-    return (len == 9 && strncmp(host, "localhost", 9) == 0) ||
-           (len > 4 && strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") >= len) ||
-           (len == 3 && strncmp(host, "::1", 3) == 0);
+    return fr_is_loopback((fr_str){host, len});
 }
 
 static bool hosts_are_local(const char *hosts)

@@ -44,8 +44,7 @@ static fr_str hex_text(fr_arena *a, fr_str bytes)
 {
     fr_buf b = {.arena = a};
     fr_buf_text(&b, "\\x");
-    for (size_t i = 0; i < bytes.len; i++)
-        fr_buf_printf(&b, "%02x", (uint8_t)bytes.ptr[i]);
+    fr_buf_hex(&b, bytes);
     return fr_buf_view(&b);
 }
 

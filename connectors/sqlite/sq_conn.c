@@ -333,8 +333,7 @@ fr_str fr_sq_hex(fr_arena *a, fr_str bytes)
 {
     fr_buf b = {.arena = a};
     fr_buf_text(&b, "x'");
-    for (size_t i = 0; i < bytes.len; i++)
-        fr_buf_printf(&b, "%02x", (uint8_t)bytes.ptr[i]);
+    fr_buf_hex(&b, bytes);
     fr_buf_u8(&b, '\'');
     return fr_buf_view(&b);
 }

@@ -284,8 +284,7 @@ fr_rc fr_sq_decode(const fr_sq_column *c, const fr_sq_cell *cell, fr_arena *a, f
 static fr_str hex_text(fr_arena *a, fr_str s)
 {
     fr_buf b = {.arena = a};
-    for (size_t i = 0; i < s.len; i++)
-        fr_buf_printf(&b, "%02x", (uint8_t)s.ptr[i]);
+    fr_buf_hex(&b, s);
     return fr_buf_view(&b);
 }
 

@@ -180,9 +180,21 @@ void fr_buf_zigzag(fr_buf *b, int64_t v)
     b->len += n;
 }
 
+static const char hex[] = "0123456789abcdef";
+
+void fr_buf_hex(fr_buf *b, fr_str bytes)
+{
+    uint8_t *p = bytes.len > 0 ? fr_buf_room(b, 2 * bytes.len) : NULL;
+    for (size_t i = 0; i < bytes.len; i++) {
+        uint8_t byte = (uint8_t)bytes.ptr[i];
+        p[2 * i] = (uint8_t)hex[byte >> 4];
+        p[2 * i + 1] = (uint8_t)hex[byte & 15];
+    }
+    b->len += 2 * bytes.len;
+}
+
 void fr_buf_json(fr_buf *b, fr_str s)
 {
-    static const char hex[] = "0123456789abcdef";
     fr_buf_u8(b, '"');
     size_t from = 0;
     for (size_t i = 0; i < s.len; i++) {

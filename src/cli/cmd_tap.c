@@ -63,8 +63,7 @@ static json_t *raw_json(fr_arena *a, fr_str data)
     if (text != NULL)
         return text;
     fr_buf hex = {.arena = a};
-    for (size_t i = 0; i < data.len; i++)
-        fr_buf_printf(&hex, "%02x", (unsigned char)data.ptr[i]);
+    fr_buf_hex(&hex, data);
     return json_pack("{s:s%}", "$bytes", hex.ptr, hex.len);
 }
 

@@ -233,7 +233,6 @@ fr_str fr_trial_text(fr_arena *a, const fr_column *c, const fr_value *v)
     if (v->kind != FR_BYTES)
         return fr_value_text(a, c, v);
     fr_buf_text(&b, "\\x");
-    for (size_t i = 0; i < v->bytes.len; i++)
-        fr_buf_printf(&b, "%02x", (unsigned char)v->bytes.ptr[i]);
+    fr_buf_hex(&b, v->bytes);
     return fr_buf_view(&b);
 }

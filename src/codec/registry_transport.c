@@ -1,9 +1,9 @@
 #include "codec/registry_transport.h"
 
 #include "base/clock.h"
+#include "base/host.h"
 #include "base/log.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -33,15 +33,6 @@ static void curl_start(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-/* By number, so that 127.0.0.1.example is no loopback. */
-static bool is_loopback(const char *host)
-{
-    struct in_addr four;
-    if (inet_pton(AF_INET, host, &four) == 1)
-        return (ntohl(four.s_addr) >> 24) == 127;
-    return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
-}
-
 static fr_rc refuse(fr_err *err, const char *code, const char *hint, const char *fmt,
                     const char *what)
 {
@@ -68,7 +59,7 @@ static fr_rc check_parts(const char *url, CURLU *parts, bool insecure, fr_err *e
     else if (host == NULL || (!tls && !plain))
         rc = refuse(err, "registry.url", "write http://HOST:PORT/PATH, https://... or file:DIR",
                     "registry.url: %s is neither http:// nor https:// nor file:", url);
-    else if (plain && !insecure && !is_loopback(host))
+    else if (plain && !insecure && !fr_is_loopback(fr_cstr(host)))
         rc = refuse(err, "registry.insecure",
                     "use https://, or accept that anyone on the way can read and change schemas "
                     "and passwords with registry.insecure: true",
@@ -340,7 +331,7 @@ static void prepare(fr_transport *t, const char *method, const char *url, fr_str
     char *host = NULL;
     curl_url_set(parts, CURLUPART_URL, url, 0);
     curl_url_get(parts, CURLUPART_HOST, &host, 0);
-    curl_easy_setopt(e, CURLOPT_PROXY, host != NULL && is_loopback(host) ? "" : NULL);
+    curl_easy_setopt(e, CURLOPT_PROXY, host != NULL && fr_is_loopback(fr_cstr(host)) ? "" : NULL);
     curl_free(host);
     curl_url_cleanup(parts);
 }

@@ -1,4 +1,5 @@
 /* What needs more than one key, or knowledge beyond a table's columns. */
+#include "base/host.h"
 #include "base/map.h"
 #include "connect/sql.h"
 #include "control/config_load.h"
@@ -37,20 +38,6 @@ static bool unresolved(const char *text)
 {
     return strstr(text, "${env:") != NULL || strstr(text, "${file:") != NULL ||
            strstr(text, "${cred:") != NULL || strstr(text, "${exec:") != NULL;
-}
-
-/* host, host:port, [v6]:port */
-static bool is_loopback(const char *address)
-{
-    const char *end = strchr(address, ']');
-    if (*address == '[')
-        return end != NULL && strncmp(address, "[::1]", 5) == 0;
-    size_t len = strcspn(address, ":/");
-    if (strcmp(address, "::1") == 0)
-        return true;
-    if (len == 9 && strncasecmp(address, "localhost", 9) == 0)
-        return true;
-    return strncmp(address, "127.", 4) == 0;
 }
 
 static const char *property(const fr_kafka_settings *k, const char *name)
@@ -113,7 +100,7 @@ static void check_kafka(fr_loader *l, const fr_kafka_settings *k)
     bool plain = protocol == NULL || strcasecmp(protocol, "plaintext") == 0 ||
                  strcasecmp(protocol, "sasl_plaintext") == 0;
     for (size_t i = 0; plain && !k->insecure && i < k->brokers.count; i++) {
-        if (unresolved(k->brokers.items[i]) || is_loopback(k->brokers.items[i]))
+        if (unresolved(k->brokers.items[i]) || fr_is_loopback(fr_host_of(k->brokers.items[i])))
             continue;
         fr_problem *p = report(l, false, "config.insecure", "kafka", "brokers",
                                "plaintext to %s, which is not this machine", k->brokers.items[i]);
@@ -146,7 +133,7 @@ static void check_registry(fr_loader *l, const fr_registry_settings *r)
             p->excerpt = NULL;
             fr_problem_hint(l, p, "use registry.username and registry.password");
         }
-        if (http && !r->insecure && !is_loopback(url + 7)) {
+        if (http && !r->insecure && !fr_is_loopback(fr_host_of(url + 7))) {
             fr_problem *p = report(l, false, "config.insecure", "registry", "url",
                                    "http:// to %s, which is not this machine", url + 7);
             fr_problem_hint(l, p, "use https://, or accept it with insecure: true");
@@ -192,7 +179,8 @@ static void check_http(fr_loader *l, const fr_http_settings *h)
         fr_problem_hint(l, p, "write 127.0.0.1:8083, or none");
         return;
     }
-    if (is_loopback(h->listen) || (h->tls_cert != NULL && h->tls_key != NULL && h->token != NULL))
+    if (fr_is_loopback(fr_host_of(h->listen)) ||
+        (h->tls_cert != NULL && h->tls_key != NULL && h->token != NULL))
         return;
     fr_problem *p = report(l, false, "config.http_open", "http", "listen",
                            "%s can be reached from other machines", h->listen);

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/cancel.h"
 #include "base/clock.h"
+#include "base/host.h"
 #include "base/log.h"
 #include "kafka/admin.h"
 #include "kafka/socket.h"
@@ -116,9 +117,7 @@ static bool is_loopback(const char *broker)
 {
     const char *host = strstr(broker, "://");
     host = host == NULL ? broker : host + 3;
-    return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 ||
-           strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0 ||
-           strncmp(host, "localhost:", 10) == 0;
+    return fr_is_loopback(fr_host_of(host));
 }
 
 static bool is_plaintext(const char *broker, const char *protocol)

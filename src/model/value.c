@@ -111,8 +111,7 @@ static void number_json(fr_buf *b, double v, int digits)
 static void bytes_json(fr_buf *b, fr_str s)
 {
     fr_buf_text(b, "{\"$bytes\":\"");
-    for (size_t i = 0; i < s.len; i++)
-        fr_buf_printf(b, "%02x", (unsigned char)s.ptr[i]);
+    fr_buf_hex(b, s);
     fr_buf_text(b, "\"}");
 }
 

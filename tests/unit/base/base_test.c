@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/host.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -31,6 +32,68 @@ static void errors_may_quote_themselves(void **state)
     fr_fail(&err, FR_ERR_DATA, "inner");
     fr_fail(&err, FR_ERR_DATA, "outer: %s", err.text);
     assert_string_equal(err.text, "outer: inner");
+}
+
+static void bytes_in_hex(void **state)
+{
+    (void)state;
+    fr_buf b = {0};
+    fr_buf_hex(&b, (fr_str){NULL, 0});
+    assert_int_equal(b.len, 0);
+    fr_buf_text(&b, "x");
+    fr_buf_hex(&b, (fr_str){"\x00\x7f\x80\xfe", 4});
+    assert_true(fr_str_is(fr_buf_view(&b), "x007f80fe"));
+    fr_buf_free(&b);
+}
+
+static void loopback_is_known_by_number(void **state)
+{
+    (void)state;
+    static const char *own[] = {
+        "localhost", "LocalHost", "127.0.0.1",       "127.9.9.9",  "127.1",
+        "::1",       "[::1]",     "0:0:0:0:0:0:0:1", "0177.0.0.1", "127.255.255.255"};
+    static const char *others[] = {"",
+                                   "127.0.0.1.example",
+                                   "127.example",
+                                   "127.",
+                                   "127.0.0.256",
+                                   "127.0.0.1.2",
+                                   "128.0.0.1",
+                                   "0127.0.0.1",
+                                   "127.0.0.1 ",
+                                   "::",
+                                   "::2",
+                                   "[127.0.0.1]",
+                                   "[::1",
+                                   "[localhost]",
+                                   "localhost.",
+                                   "1270",
+                                   "localhost.example",
+                                   "[]",
+                                   "fe80::1",
+                                   "example",
+                                   "0.0.0.0",
+                                   "::ffff:127.0.0.1"};
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (!fr_is_loopback(fr_cstr(own[i])))
+            fail_msg("%s is this machine", own[i]);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (fr_is_loopback(fr_cstr(others[i])))
+            fail_msg("%s is another", others[i]);
+    assert_false(fr_is_loopback((fr_str){"localhost\0", 10}));
+    assert_true(fr_is_loopback((fr_str){"127.0.0.1,example", 9}));
+}
+
+static void hosts_are_taken_out_of_addresses(void **state)
+{
+    (void)state;
+    static const char *cases[][2] = {{"h", "h"},           {"h:1", "h"},       {"h/x:y", "h"},
+                                     {"[::1]:9", "[::1]"}, {"[::1]", "[::1]"}, {"::1", "::1"},
+                                     {"h:1/x]", "h"},      {":8083", ""},      {"", ""},
+                                     {"[::1", "[::1"},     {"h:1/a:b", "h"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (!fr_str_is(fr_host_of(cases[i][0]), cases[i][1]))
+            fail_msg("%s", cases[i][0]);
 }
 
 static void controls_never_reach_a_terminal(void **state)
@@ -273,6 +336,9 @@ int main(void)
         cmocka_unit_test(json_text_is_escaped),
         cmocka_unit_test(maps_find_what_was_set),
         cmocka_unit_test(queues_keep_order_and_close),
+        cmocka_unit_test(bytes_in_hex),
+        cmocka_unit_test(loopback_is_known_by_number),
+        cmocka_unit_test(hosts_are_taken_out_of_addresses),
         cmocka_unit_test(controls_never_reach_a_terminal),
         cmocka_unit_test(secrets_are_replaced),
         cmocka_unit_test(many_secrets_are_replaced),

@@ -1,5 +1,5 @@
 #include "clickhouse/ch_dsn.h"
-#include <arpa/inet.h>
+#include "base/host.h"
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +19,6 @@ static fr_rc has_password(fr_err *err)
     fr_fail(err, FR_ERR_CONFIG, "dsn holds a password");
     fr_fail_code(err, "ch.dsn_password");
     return fr_fail_hint(err, "take it out of the dsn and write password: ${file:PATH}");
-}
-
-/* By number, so that 127.0.0.1.example is no loopback. */
-static bool is_loopback(const char *host)
-{
-    struct in_addr four;
-    if (inet_pton(AF_INET, host, &four) == 1)
-        return (ntohl(four.s_addr) >> 24) == 127;
-    return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
 }
 
 /* A part of the URL, decoded, in the arena; NULL: it is not there, or empty. */
@@ -140,7 +131,7 @@ static fr_rc read_parts(fr_arena *a, CURLU *u, fr_ch_dsn *d, fr_err *err)
         return dsn_fail(err, "the port is no number");
     if ((d->cert == NULL) != (d->key == NULL))
         return dsn_fail(err, "cert and key go together");
-    d->local = is_loopback(d->host);
+    d->local = fr_is_loopback(fr_cstr(d->host));
     if (tls < 0)
         tls = always || d->port == TLS_PORT || d->ca != NULL || !d->local ? FR_CH_TLS_VERIFY
                                                                           : FR_CH_TLS_OFF;
@@ -168,6 +159,15 @@ fr_rc fr_ch_dsn_parse(fr_arena *a, const char *dsn, fr_ch_dsn *out, fr_err *err)
     curl_url_cleanup(u);
     if (rc == FR_OK)
         *out = d;
+    return rc;
+}
+
+fr_rc fr_ch_dsn_reads(const char *dsn, fr_err *err)
+{
+    fr_ch_dsn ignored;
+    fr_arena *a = fr_arena_new(512);
+    fr_rc rc = fr_ch_dsn_parse(a, dsn, &ignored, err);
+    fr_arena_free(a);
     return rc;
 }
 

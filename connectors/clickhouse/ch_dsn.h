@@ -24,6 +24,8 @@ typedef struct fr_ch_dsn {
  * never quotes what may hold a secret. tls when the text does not say: verify with clickhouses://,
  * port 8443, ca, or a host off this machine; else off. */
 fr_rc fr_ch_dsn_parse(fr_arena *a, const char *dsn, fr_ch_dsn *out, fr_err *err);
+/* fr_option.reads of a dsn. */
+fr_rc fr_ch_dsn_reads(const char *dsn, fr_err *err);
 /* CONFIG (ch.tls): anything but verified TLS off this machine, unless insecure (S10). */
 fr_rc fr_ch_dsn_rules(const fr_ch_dsn *d, bool insecure, fr_err *err);
 

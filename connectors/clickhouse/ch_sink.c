@@ -11,7 +11,8 @@ static const fr_option options[] = {
      .help =
          "Address of the target's HTTP interface: clickhouse://user@host:8443/database, without "
          "a password.",
-     .flags = FR_REQUIRED},
+     .flags = FR_REQUIRED,
+     .reads = fr_ch_dsn_reads},
     {.name = "password",
      .type = FR_OPT_TEXT,
      .offset = offsetof(fr_ch_sink_config, password),

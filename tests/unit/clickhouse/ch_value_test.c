@@ -208,6 +208,20 @@ static void addresses(void **state)
     fr_arena_free(a);
 }
 
+/* `freshet validate` reads them, too. */
+static void addresses_are_validated(void **state)
+{
+    (void)state;
+    const fr_option *dsn = fr_option_find(fr_clickhouse_sink.options, FR_STR("dsn"));
+    assert_non_null(dsn->reads);
+    assert_int_equal(dsn->reads("clickhouses://u@host/d", &err), FR_OK);
+    assert_int_equal(dsn->reads("clickhouse://u:secret@host/d", &err), FR_FAIL);
+    assert_string_equal(err.code, "ch.dsn_password");
+    assert_null(strstr(err.text, "secret"));
+    assert_int_equal(dsn->reads("postgresql://u@host/d", &err), FR_FAIL);
+    assert_string_equal(err.code, "ch.dsn");
+}
+
 /* Replays cut a range where it was cut, whatever has come since. */
 static void ranges_are_cut_as_they_were(void **state)
 {
@@ -241,13 +255,10 @@ static void ranges_are_cut_as_they_were(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(types_are_read),
-        cmocka_unit_test(values_are_bytes),
-        cmocka_unit_test(nothing_is_cut),
-        cmocka_unit_test(wider_types),
-        cmocka_unit_test(engines_are_read),
-        cmocka_unit_test(addresses),
-        cmocka_unit_test(ranges_are_cut_as_they_were),
+        cmocka_unit_test(types_are_read),          cmocka_unit_test(values_are_bytes),
+        cmocka_unit_test(nothing_is_cut),          cmocka_unit_test(wider_types),
+        cmocka_unit_test(engines_are_read),        cmocka_unit_test(addresses),
+        cmocka_unit_test(addresses_are_validated), cmocka_unit_test(ranges_are_cut_as_they_were),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,6 +44,19 @@ static int leading_number(fr_str text, fr_str *rest)
     return n;
 }
 
+static void put_bound(fr_ch_type *t)
+{
+    t->bound[0] = 1;
+    for (int n = 0; n < t->precision; n++) {
+        uint64_t carry = 0;
+        for (int i = 0; i < FR_CH_WORDS; i++) {
+            carry += (uint64_t)t->bound[i] * 10;
+            t->bound[i] = (uint32_t)carry;
+            carry >>= 32;
+        }
+    }
+}
+
 static void read_decimal(fr_str args, fr_ch_type *t)
 {
     fr_str rest;
@@ -55,6 +68,7 @@ static void read_decimal(fr_str args, fr_ch_type *t)
     t->precision = precision;
     t->scale = scale;
     t->size = precision <= 9 ? 4 : precision <= 18 ? 8 : precision <= 38 ? 16 : 32;
+    put_bound(t);
 }
 
 static void read_inner(fr_str text, fr_ch_type *t)

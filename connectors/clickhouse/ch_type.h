@@ -23,13 +23,15 @@ typedef enum fr_ch_base {
     FR_CH_DATETIME64
 } fr_ch_base;
 
+enum { FR_CH_WORDS = 8 }; /* of the largest numbers, 256 bits */
 typedef struct fr_ch_type {
     fr_ch_base base;
     bool nullable, low_cardinality;
-    bool may_be_null;     /* Nullable(T) exists */
-    int size;             /* bytes of a value in RowBinary; FIXED: its length; STRING: 0 */
-    int precision, scale; /* DECIMAL; DATETIME64: scale */
-    fr_str inner;         /* without Nullable and LowCardinality; borrowed from the text */
+    bool may_be_null;            /* Nullable(T) exists */
+    int size;                    /* bytes of a value in RowBinary; FIXED: its length; STRING: 0 */
+    int precision, scale;        /* DECIMAL; DATETIME64: scale */
+    uint32_t bound[FR_CH_WORDS]; /* DECIMAL: 10^precision, the lowest word first */
+    fr_str inner;                /* without Nullable and LowCardinality; borrowed from the text */
 } fr_ch_type;
 
 /* Never fails: what is not known is FR_CH_OTHER. */

@@ -13,7 +13,7 @@ static fr_rc no_such_value(fr_err *err, const fr_column *c, const char *why)
 
 /* ---- numbers of up to 256 bits ---- */
 
-enum { WORDS = 8 };
+enum { WORDS = FR_CH_WORDS };
 typedef struct wide { /* sign and magnitude */
     bool negative;
     uint32_t word[WORDS]; /* the lowest first */
@@ -110,17 +110,34 @@ static bool wide_of(const fr_value *v, wide *out)
     return true;
 }
 
-static fr_rc put_int(fr_buf *out, const fr_ch_type *to, const fr_column *c, const fr_value *v,
-                     fr_err *err)
+static fr_rc beyond_range(fr_err *err, const fr_column *c)
+{
+    return no_such_value(err, c, "the number is beyond the range of the target's column");
+}
+
+static fr_rc put_int(fr_buf *out, const fr_ch_type *to, const fr_column *c, int64_t n, fr_err *err)
+{
+    int bits = to->size * 8;
+    bool fits = to->base == FR_CH_INT ? bits >= 64 || (n >> (bits - 1)) == (n < 0 ? -1 : 0)
+                                      : n >= 0 && (bits >= 64 || n >> bits == 0);
+    if (!fits)
+        return beyond_range(err, c);
+    for (int i = 0; i < to->size; i++)
+        fr_buf_u8(out, (uint8_t)(n >> (i < 8 ? 8 * i : 63)));
+    return FR_OK;
+}
+
+static fr_rc put_decimal_as_int(fr_buf *out, const fr_ch_type *to, const fr_column *c,
+                                const fr_value *v, fr_err *err)
 {
     wide n;
     bool is_signed = to->base == FR_CH_INT;
-    bool fits = wide_of(v, &n);
-    for (int i = c->scale; v->kind == FR_DECIMAL && i < 0 && fits; i++)
+    bool fits = wide_of_bytes(v->bytes, &n);
+    for (int i = c->scale; i < 0 && fits; i++)
         fits = times_ten(&n);
     if (!fits || (n.negative && !is_signed) ||
         !within_bits(&n, to->size * 8 - is_signed, n.negative))
-        return no_such_value(err, c, "the number is beyond the range of the target's column");
+        return beyond_range(err, c);
     put_wide(out, n, to->size);
     return FR_OK;
 }
@@ -128,12 +145,11 @@ static fr_rc put_int(fr_buf *out, const fr_ch_type *to, const fr_column *c, cons
 static fr_rc put_decimal(fr_buf *out, const fr_ch_type *to, const fr_column *c, const fr_value *v,
                          fr_err *err)
 {
-    wide n, most = wide_of_int(1);
+    wide n, most = {.negative = false};
     bool fits = wide_of(v, &n);
     for (int i = v->kind == FR_DECIMAL ? c->scale : 0; i < to->scale && fits; i++)
         fits = times_ten(&n);
-    for (int i = 0; i < to->precision; i++)
-        times_ten(&most);
+    memcpy(most.word, to->bound, sizeof(most.word));
     if (!fits || !less(&n, &most))
         return no_such_value(err, c, "the number has more digits than the target's column");
     put_wide(out, n, to->size);
@@ -251,7 +267,9 @@ static fr_rc put_there(fr_buf *out, const fr_ch_type *to, const fr_column *c, co
         return FR_OK;
     case FR_CH_INT:
     case FR_CH_UINT:
-        return put_int(out, to, c, v, err);
+        if (v->kind == FR_DECIMAL)
+            return put_decimal_as_int(out, to, c, v, err);
+        return put_int(out, to, c, v->kind == FR_BOOL ? v->boolean : v->integer, err);
     case FR_CH_FLOAT32:
     case FR_CH_FLOAT64:
         put_float(out, to, v);

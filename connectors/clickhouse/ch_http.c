@@ -24,6 +24,7 @@ struct fr_ch {
     struct curl_slist *headers;
     char detail[CURL_ERROR_SIZE];
     fr_buf body;
+    size_t most; /* of the body */
     bool too_large;
     unsigned calls, sockets; /* sockets: opened by the last call */
     /* What the reply's header says. */
@@ -44,7 +45,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 {
     fr_ch *ch = context;
     size_t len = size * count;
-    if (len > MAX_REPLY - ch->body.len) {
+    if (len > ch->most - ch->body.len) {
         ch->too_large = true;
         return 0;
     }
@@ -206,11 +207,6 @@ const char *fr_ch_database(const fr_ch *ch)
     return ch->dsn.database;
 }
 
-const char *fr_ch_user(const fr_ch *ch)
-{
-    return ch->dsn.user;
-}
-
 void fr_ch_also(fr_ch *ch, const char *settings)
 {
     free(ch->also);
@@ -270,13 +266,13 @@ static void put_url(const fr_ch *ch, const fr_ch_call *call, fr_buf *url)
 {
     fr_buf_printf(url, "%s://%s:%u/?wait_end_of_query=1",
                   ch->dsn.tls != FR_CH_TLS_OFF ? "https" : "http", ch->dsn.host, ch->dsn.port);
-    if (!call->no_database)
-        put_escaped(url, "database", fr_cstr(ch->dsn.database));
+    put_escaped(url, "database", fr_cstr(ch->dsn.database));
     for (size_t i = 0; i < FR_CH_PARAMS && call->params[i].name != NULL; i++)
         put_param(url, call->params[i].name, call->params[i].value);
     if (call->body.ptr != NULL) {
         put_escaped(url, "query", call->sql);
-        fr_buf_text(url, "&async_insert=0&max_insert_block_size=100000000");
+        fr_buf_text(url, "&async_insert=0&max_insert_block_size=100000000"
+                         "&max_partitions_per_insert_block=0");
     }
     if (call->token.len > 0) {
         put_escaped(url, "insert_deduplication_token", call->token);
@@ -486,6 +482,7 @@ fr_rc fr_ch_ask(fr_ch *ch, const fr_ch_call *call, fr_buf *reply, fr_err *err)
     fr_str body = call->body.ptr != NULL ? call->body : call->sql;
     ch->body.len = 0;
     ch->too_large = ch->clickhouse = false;
+    ch->most = call->most > 0 ? call->most : MAX_REPLY;
     ch->exception = 0;
     ch->sockets = 0;
     ch->calls++;
@@ -502,6 +499,22 @@ fr_rc fr_ch_ask(fr_ch *ch, const fr_ch_call *call, fr_buf *reply, fr_err *err)
     if (reply != NULL)
         fr_buf_put(reply, ch->body.ptr, ch->body.len);
     return FR_OK;
+}
+
+void fr_ch_set_bytes(fr_ch_call *call, fr_str hex)
+{
+    static const char *const names[FR_CH_PARAMS] = {"d0", "d1", "d2", "d3", "d4"};
+    for (size_t i = 0; i < FR_CH_PARAMS; i++) {
+        size_t len = hex.len < FR_CH_HEX_PIECE ? hex.len : FR_CH_HEX_PIECE;
+        call->params[i].name = names[i];
+        call->params[i].value = (fr_str){hex.ptr, len};
+        hex = (fr_str){hex.ptr + len, hex.len - len};
+    }
+}
+
+bool fr_ch_too_large(const fr_ch *ch)
+{
+    return ch->too_large;
 }
 
 bool fr_ch_resent(const fr_ch *ch)

@@ -19,9 +19,13 @@ typedef struct fr_ch_server { /* borrowed by fr_ch_open only */
 fr_rc fr_ch_open(const fr_ch_server *server, fr_ch **out, fr_err *err);
 void fr_ch_close(fr_ch *ch);                 /* NULL is fine */
 const char *fr_ch_database(const fr_ch *ch); /* where names without a space are */
-const char *fr_ch_user(const fr_ch *ch);
 
-enum { FR_CH_PARAMS = 4 };
+enum { FR_CH_PARAMS = 5 };
+/* Bytes that a statement is about, as its only parameters: FR_CH_BYTES stands for them in it. In
+ * hex and in pieces: the server takes no field of a URL above 128 KiB (http_max_field_value_size),
+ * and no URL above 1 MiB. */
+#define FR_CH_BYTES "unhex(concat({d0:String}, {d1:String}, {d2:String}, {d3:String}, {d4:String}))"
+enum { FR_CH_HEX_PIECE = 120 << 10, FR_CH_HEX_MOST = FR_CH_PARAMS * FR_CH_HEX_PIECE };
 typedef struct fr_ch_call {
     const char *doing; /* for errors: "read the target" */
     fr_str sql;
@@ -31,7 +35,7 @@ typedef struct fr_ch_call {
     } params[FR_CH_PARAMS]; /* until the first whose name is NULL */
     fr_str body;            /* rows after INSERT ... FORMAT RowBinary; ptr NULL: none */
     fr_str token;           /* insert_deduplication_token; empty: none */
-    bool no_database;       /* the dsn's may not be there yet */
+    size_t most;            /* bytes of the reply; 0: 64 MiB */
 } fr_ch_call;
 
 /* Runs one statement. reply (may be NULL): the answer's bytes are appended. A body is sent as it
@@ -40,6 +44,10 @@ typedef struct fr_ch_call {
  * CONNECT (ch.connect, ch.reply), DATA (sink.check), CANCELLED. The server's words are shown where
  * no rows were sent; else they may hold values (S08), and only its number and name are. */
 fr_rc fr_ch_ask(fr_ch *ch, const fr_ch_call *call, fr_buf *reply, fr_err *err);
+/* Its parameters: these bytes, of which the hex is given; at most FR_CH_HEX_MOST, borrowed. */
+void fr_ch_set_bytes(fr_ch_call *call, fr_str hex);
+/* The last statement failed because its reply has more bytes than call->most. */
+bool fr_ch_too_large(const fr_ch *ch);
 /* The last statement may have been sent twice: libcurl does that where a connection that was kept
  * dies before it answers. */
 bool fr_ch_resent(const fr_ch *ch);

@@ -109,7 +109,8 @@ typedef struct fr_ch_sink {
     fr_map *by_key; /* topic, partition: fr_ch_lane */
     fr_ch_lane **lanes;
     size_t lane_count;
-    fr_buf parked; /* rows for _freshet_parked */
+    fr_ch_lane *last_lane; /* of the last event: a batch has runs of one */
+    fr_buf parked;         /* rows for _freshet_parked */
     fr_str version;
     int64_t window; /* the server's own, for tables that say nothing */
     bool has_own_tables;
@@ -201,6 +202,7 @@ typedef struct fr_ch_target_column {
     fr_str name, type_text;
     fr_ch_type type;
     bool has_default, computed; /* DEFAULT; MATERIALIZED or ALIAS, which cannot be written */
+    bool hidden;                /* not in SELECT *: those, and EPHEMERAL */
 } fr_ch_target_column;
 typedef struct fr_ch_target {
     bool there, database_there;

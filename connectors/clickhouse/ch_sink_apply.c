@@ -19,8 +19,7 @@ static void put_position_text(fr_buf *out, const fr_event *e)
 {
     fr_buf bytes = {0};
     put_position(&bytes, e);
-    for (size_t i = 0; i < bytes.len; i++)
-        fr_buf_printf(out, "%02x", bytes.ptr[i]);
+    fr_buf_hex(out, fr_buf_view(&bytes));
     fr_buf_free(&bytes);
 }
 
@@ -87,16 +86,33 @@ static void put_gone(fr_buf *out, const fr_ch_sink_table *t, const fr_row *row)
     }
 }
 
+/* Its row has to be looked up (ch_sink_patch.c). */
+static fr_rc check_size(const fr_ch_sink_table *t, size_t key, fr_err *err)
+{
+    if (2 * key <= FR_CH_HEX_MOST)
+        return FR_OK;
+    fr_fail(err, FR_ERR_DATA,
+            "%.*s: a message lacks values, and its key is too large to ask for its row (%zu bytes, "
+            "at most %d)",
+            FR_ARG(t->qualified), key, FR_CH_HEX_MOST / 2);
+    fr_fail_code(err, "sink.key");
+    return fr_fail_hint(err, "let the source log whole rows (PostgreSQL: REPLICA IDENTITY FULL; "
+                             "MySQL: binlog_row_image=FULL)");
+}
+
 static fr_rc put_row(fr_ch_sink *s, fr_buf *out, const fr_ch_sink_table *t, const fr_event *e,
                      const fr_row *row, bool deleted, fr_ch_row_kind *kind, fr_err *err)
 {
     bool gone = deleted && s->settings->deletes == FR_TARGET_HARD;
     if (row->count != t->table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
+    size_t begin = out->len;
     *kind = !gone && lacks_values(t, row) ? FR_CH_PATCH : FR_CH_ROW;
     FR_TRY(put_key(out, t, row, err));
-    if (*kind == FR_CH_PATCH)
+    if (*kind == FR_CH_PATCH) {
+        FR_TRY(check_size(t, out->len - begin, err));
         put_mask(out, t, row);
+    }
     if (gone)
         put_gone(out, t, row);
     else
@@ -155,8 +171,11 @@ static fr_rc add_update(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t,
 
 static fr_rc lane_of(fr_ch_sink *s, const fr_event *e, fr_ch_lane **out, fr_err *err)
 {
-    *out = fr_ch_lane_find(s, e->topic, e->partition);
-    if (*out != NULL)
+    fr_ch_lane *l = s->last_lane;
+    if (l == NULL || l->partition != e->partition || !fr_str_eq(l->topic, e->topic))
+        l = fr_ch_lane_find(s, e->topic, e->partition);
+    *out = s->last_lane = l;
+    if (l != NULL)
         return FR_OK;
     return fr_fail(err, FR_ERR_BUG, "an event of %.*s[%d], which was not claimed", FR_ARG(e->topic),
                    e->partition);

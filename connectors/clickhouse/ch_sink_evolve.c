@@ -101,11 +101,14 @@ static void compare_missing(comparison *k)
 
 static bool view_shows_all(const comparison *k)
 {
-    size_t shown = 0;
-    for (size_t i = 0; i < k->r->column_count; i++)
-        for (size_t v = 0; v < k->r->view_column_count; v++)
-            shown += fr_str_eq(k->r->columns[i].name, k->r->view_columns[v]);
-    return k->added == 0 && shown + 1 + is_marked(k) >= k->r->column_count;
+    size_t shown = 0, wanted = 0;
+    for (size_t i = 0; i < k->r->column_count; i++) {
+        const fr_ch_target_column *c = &k->r->columns[i];
+        wanted += !c->hidden;
+        for (size_t v = 0; v < k->r->view_column_count && !c->hidden; v++)
+            shown += fr_str_eq(c->name, k->r->view_columns[v]);
+    }
+    return k->added == 0 && shown + 1 + is_marked(k) >= wanted;
 }
 
 /* A view has the columns that were there when it was made. */

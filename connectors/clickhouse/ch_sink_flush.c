@@ -114,6 +114,15 @@ static fr_rc write_block(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *
                                                    : insert_rows(s, l, b, replayed, err);
 }
 
+/* The table was laid anew between two pieces of the range (its types were altered for the rows of
+ * another partition): all of it is read again, and then laid alike. */
+static fr_rc laid_anew(const fr_ch_lane *l, size_t at, fr_err *err)
+{
+    fr_fail(err, FR_ERR_BUSY, "%.*s: it was altered while rows waited for the rest of their range",
+            FR_ARG(l->rows[at].table->qualified));
+    return fr_fail_code(err, "sink.altered");
+}
+
 /* A range that a predecessor wrote ahead may hold other rows than those it was cut for: a row that
  * has meanwhile become a dead letter. Still no block has two tables. */
 static fr_rc write_pending_block(fr_ch_sink *s, const fr_ch_lane *l, fr_ch_block b, fr_err *err)
@@ -124,6 +133,9 @@ static fr_rc write_pending_block(fr_ch_sink *s, const fr_ch_lane *l, fr_ch_block
                     l->rows[at].kind == FR_CH_TRUNCATE || l->rows[at - 1].kind == FR_CH_TRUNCATE);
         if (!cut)
             continue;
+        if (l->rows[at].table != l->rows[at - 1].table &&
+            l->rows[at].table->table->serial == l->rows[at - 1].table->table->serial)
+            return laid_anew(l, at, err);
         fr_fail(err, FR_ERR_BUG, "%.*s[%d]: the offsets %lld to %lld were one block, and are not",
                 FR_ARG(l->topic), l->partition, (long long)b.first, (long long)b.last);
         return FR_FAIL;

@@ -6,8 +6,7 @@
 #include "clickhouse/ch_sink.h"
 #include "clickhouse/ch_value.h"
 
-/* Keys of one question: by its number, and by what a URL may hold. */
-enum { KEYS_AT_ONCE = 1000, KEY_BYTES_AT_ONCE = 100 << 10 };
+enum { KEYS_AT_ONCE = 1000, ONE_ROW = 1 << 30 };
 
 typedef struct version { /* of a row: in the arena, or in the block that is being made */
     const uint8_t *row;  /* NULL: from begin to end in the block; or there is none */
@@ -20,8 +19,8 @@ typedef struct filling {
     const fr_ch_lane *l;
     const fr_ch_sink_table *t;
     fr_map *versions; /* by key */
-    fr_buf keys;      /* of the next question, in hex */
-    size_t key_count;
+    fr_str *keys;     /* of the next question */
+    size_t key_count, key_bytes;
     fr_buf *out;
 } filling;
 
@@ -49,7 +48,7 @@ static fr_str question(const filling *f)
         fr_buf_printf(&types, "%sk%zu %.*s", i > 0 ? ", " : "", i, FR_ARG(k->type_text));
     }
     fr_buf_printf(&sql,
-                  ") IN (SELECT * FROM format(RowBinary, %.*s, unhex({d:String}))) FORMAT "
+                  ") IN (SELECT * FROM format(RowBinary, %.*s, " FR_CH_BYTES ")) FORMAT "
                   "RowBinary SETTINGS select_sequential_consistency = 1",
                   FR_ARG(fr_ch_literal(a, fr_buf_view(&types))));
     return fr_buf_view(&sql);
@@ -72,21 +71,35 @@ static fr_rc take_rows(filling *f, fr_str reply, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc ask(filling *f, fr_err *err)
+/* Rows that together are too many bytes for one reply are asked for by halves. */
+static fr_rc ask(filling *f, const fr_str *keys, size_t count, fr_err *err)
 {
-    fr_buf reply = {.arena = f->s->arena};
-    const fr_ch_call call = {
-        .doing = "read rows", .sql = question(f), .params = {{"d", fr_buf_view(&f->keys)}}};
-    if (f->key_count == 0)
-        return FR_OK;
-    FR_TRY(fr_ch_ask(f->s->ch, &call, &reply, err));
-    f->keys.len = f->key_count = 0;
-    return take_rows(f, fr_buf_view(&reply), err);
+    fr_buf hex = {0}, reply = {.arena = f->s->arena};
+    fr_ch_call call = {.doing = "read rows", .sql = question(f), .most = count == 1 ? ONE_ROW : 0};
+    for (size_t i = 0; i < count; i++)
+        fr_buf_hex(&hex, keys[i]);
+    fr_ch_set_bytes(&call, fr_buf_view(&hex));
+    fr_rc rc = fr_ch_ask(f->s->ch, &call, &reply, err);
+    fr_buf_free(&hex);
+    if (rc == FR_OK)
+        return take_rows(f, fr_buf_view(&reply), err);
+    if (!fr_ch_too_large(f->s->ch) || count == 1)
+        return FR_FAIL;
+    FR_TRY(ask(f, keys, count / 2, err));
+    return ask(f, keys + count / 2, count - count / 2, err);
+}
+
+static fr_rc ask_gathered(filling *f, fr_err *err)
+{
+    size_t count = f->key_count;
+    f->key_count = f->key_bytes = 0;
+    return count > 0 ? ask(f, f->keys, count, err) : FR_OK;
 }
 
 /* Every row's key, and for those that need it what the target has of it. */
 static fr_rc look_up(filling *f, const fr_ch_block *b, fr_err *err)
 {
+    f->keys = fr_arena_alloc(f->s->arena, KEYS_AT_ONCE * sizeof(*f->keys));
     for (size_t i = b->from; i < b->to; i++) {
         fr_str key = key_of(f->t, fr_ch_lane_row(f->l, i));
         if (fr_map_get(f->versions, key) != NULL)
@@ -94,13 +107,12 @@ static fr_rc look_up(filling *f, const fr_ch_block *b, fr_err *err)
         fr_map_set(f->versions, key, fr_arena_alloc(f->s->arena, sizeof(version)));
         if (f->l->rows[i].kind != FR_CH_PATCH)
             continue;
-        for (size_t k = 0; k < key.len; k++)
-            fr_buf_printf(&f->keys, "%02x", (uint8_t)key.ptr[k]);
-        f->key_count++;
-        if (f->key_count >= KEYS_AT_ONCE || f->keys.len >= KEY_BYTES_AT_ONCE)
-            FR_TRY(ask(f, err));
+        if (f->key_count == KEYS_AT_ONCE || 2 * (f->key_bytes + key.len) > FR_CH_HEX_MOST)
+            FR_TRY(ask_gathered(f, err));
+        f->keys[f->key_count++] = key;
+        f->key_bytes += key.len;
     }
-    return ask(f, err);
+    return ask_gathered(f, err);
 }
 
 /* ---- filling up ---- */
@@ -176,6 +188,5 @@ fr_rc fr_ch_fill(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *b, fr_bu
     if (rc == FR_OK)
         rc = put_all(&f, b, err);
     fr_map_free(f.versions, NULL);
-    fr_buf_free(&f.keys);
     return rc;
 }

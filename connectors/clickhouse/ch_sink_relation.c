@@ -216,12 +216,14 @@ static fr_rc read_tables(fr_ch_sink *s, fr_arena *a, fr_ch_target *r, fr_err *er
 static void add_column(fr_ch_target *r, const fr_ch_cells *c, size_t row)
 {
     fr_str how = fr_ch_cell(c, row, 3), type = fr_ch_cell(c, row, 2);
+    bool computed = fr_str_is(how, "MATERIALIZED") || fr_str_is(how, "ALIAS");
     r->columns[r->column_count++] = (fr_ch_target_column){
         .name = fr_ch_cell(c, row, 1),
         .type_text = type,
         .type = fr_ch_type_of(type),
         .has_default = how.len > 0,
-        .computed = fr_str_is(how, "MATERIALIZED") || fr_str_is(how, "ALIAS"),
+        .computed = computed,
+        .hidden = computed || fr_str_is(how, "EPHEMERAL"),
     };
 }
 

@@ -242,30 +242,40 @@ def a_token_whose_rows_are_lost(c):
     same(killed_between_token_and_rows(c, "control", "ch_no_proof:off:*", write_mode=1)[0], 1)  # what it would be without
 
 
-@test
-def a_block_that_is_there_is_not_inserted_again(c):
-    """Rows of every kind of value are found: NULL, NaN, hostile texts, large ones."""
-    c.open(write_mode=1)
-    c.claim()
+def replayed(c, name, columns, rows_):
+    """The rows are inserted, the commit ends there, and they come again."""
     p = c.new_probe("ch_after_rows:kill:1")
     p.dead = True
-    columns = [ID, col("v"), col("f", "FLOAT64"), col("d", "DECIMAL", precision=40, scale=3), col("at", "TIMESTAMP"), col("b", "BYTES"), col("u", "UUID")]
-    rows_ = [["c", "t", {"id": i, "v": [None, "a'\\\"\n\t", "x" * 400000][i % 3], "f": ["nan", "inf", -0.0][i % 3], "d": "-1.500", "at": i,
-                         "b": "00ff", "u": "0123abcd-0000-4000-8000-00000000ffff"}] for i in range(12)]
-    c.open("k", probe=p, write_mode=1, name="k")
-    c.table(columns, probe=p)
-    c.claim("k", probe=p)
-    ok(c.apply(rows_, "k", p))
+    c.open(name, probe=p, write_mode=1, name=name)
+    c.table(columns, name, as_="t", probe=p)
+    c.claim(name, probe=p)
+    ok(c.apply(rows_, name, p))
     try:
-        c.commit("k", p)
+        c.commit(name, p)
     except EOFError:
         pass
-    c.open("again", write_mode=1, name="k")
-    c.table(columns)
-    same(c.claim("again"), [0])
-    ok(c.apply(rows_, "again"))
-    ok(c.commit("again"))
-    same(c.q("SELECT count(), uniqExact(id) FROM t"), [(12, 12)])
+    same(c.q("SELECT count() FROM " + name), [(len(rows_),)])
+    again = name + " again"
+    c.open(again, write_mode=1, name=name)
+    c.table(columns, name, as_="t")
+    same(c.claim(again), [0])
+    ok(c.apply(rows_, again))
+    ok(c.commit(again))
+    same(c.q("SELECT count(), uniqExact(id) FROM " + name), [(len(rows_), len(rows_))])
+
+
+@test
+def a_block_that_is_there_is_not_inserted_again(c):
+    """Rows of every kind of value are found: NULL, NaN, hostile texts, large ones; few and many."""
+    c.open(write_mode=1)
+    c.claim()
+    columns = [ID, col("v"), col("f", "FLOAT64"), col("d", "DECIMAL", precision=40, scale=3), col("at", "TIMESTAMP"), col("b", "BYTES"), col("u", "UUID")]
+    replayed(c, "kinds", columns, [
+        ["c", "t", {"id": i, "v": [None, "a'\\\"\n\t", "x" * 400000][i % 3], "f": ["nan", "inf", -0.0][i % 3], "d": "-1.500", "at": i,
+                    "b": "00ff", "u": "0123abcd-0000-4000-8000-00000000ffff"}] for i in range(12)])
+    replayed(c, "many", [ID, col("v")], [["c", "t", {"id": i, "v": "%d" % (i % 10) * 200}] for i in range(1000)])
+    replayed(c, "sizes", [ID, col("v")], [["c", "t", {"id": i, "v": "x" * n}] for i, n in enumerate(
+        [59000, 1, 61000, 65000, 66000, 130000, 10, 290000, 299990, 306000, 310000, 20, 45000, 45000, 45000])])
 
 
 # ---- dead letters, and much at once ----

@@ -196,6 +196,37 @@ def absent_values_stay(c):
     assert "`v`" in e["text"] and "REPLICA IDENTITY FULL" in e["hint"], e
 
 
+@test
+def absent_values_of_large_keys(c):
+    """A key is asked for in pieces that the server's HTTP interface takes, alone or beside others. One that no question
+    holds is an error of its row."""
+    started(c, [col("k", "TEXT", 1), col("v"), col("w")])
+    keys = [("%03d" % i) * (size // 3) for i, size in enumerate([40000] * 7 + [3, 52000, 60000, 62000, 70000, 200000, 290000, 6, 30000])]
+    ok(c.apply([["c", "t", {"k": k, "v": "v%d" % i, "w": "old"}] for i, k in enumerate(keys)]))
+    ok(c.commit())
+    ok(c.apply([["u", "t", {"k": k, "w": "new"}] for k in keys]))
+    ok(c.commit())
+    same(c.q("SELECT count(), uniqExact(k), countIf(w = 'new'), uniqExact(v) FROM t FINAL"), [(len(keys),) * 4])
+    huge = "x" * 400000
+    ok(c.apply([["c", "t", {"k": huge, "v": "a", "w": "b"}]]))
+    ok(c.commit())
+    r = fails(c.apply([["u", "t", {"k": "small", "w": "x"}], ["u", "t", {"k": huge, "w": "x"}]]), "DATA", "sink.key")
+    same(r["applied"], 1)
+    assert "large" in r["error"]["text"] and "xxx" not in r["error"]["text"], r
+
+
+@test
+def many_large_absent_values(c):
+    """More than a reply may hold: they are asked for in parts."""
+    started(c, [ID, col("big"), col("v")])
+    for at in range(0, 400, 100):
+        ok(c.apply([["c", "t", {"id": i, "big": "%03d" % i * 66667, "v": "old"}] for i in range(at, at + 100)]))
+        ok(c.commit())
+    ok(c.apply([["u", "t", {"id": i, "v": "new"}] for i in range(400)]))
+    ok(c.commit())
+    same(c.q("SELECT count(), uniqExact(big), sum(length(big)), countIf(v = 'new') FROM t FINAL"), [(400, 400, 400 * 200001, 400)])
+
+
 # ---- each once, whatever dies ----
 
 N, PARTS = 400, 3
@@ -335,6 +366,40 @@ def a_range_that_comes_in_pieces(c):
     ok(c.commit())
     same((c.state(), c.q("SELECT count(), uniqExact(id) FROM t")), ((100, []), [(100, 100)]))
     same(c.claim(), [100])
+
+
+@test
+def a_range_whose_table_is_altered_between_its_pieces(c):
+    """Its first rows wait in the old types when the table gets others: all of it is read again."""
+    p = c.new_probe("ch_after_rows:kill")
+    p.dead = True
+    both = (("topic", 0), ("topic", 1))
+
+    def begin(p=None):
+        c.open(probe=p, write_mode=1)
+        c.table([ID, col("v", "INT32")], "t", as_="old", probe=p)
+        c.table([ID, col("v", "INT64")], "t", as_="new", probe=p)
+        return c.claim(probe=p, parts=both)
+    begin(p)
+    rows_ = [["c", "old", {"id": i, "v": i}] for i in range(50)]
+    ok(c.apply(rows_, probe=p))
+    try:
+        c.commit(probe=p)
+    except EOFError:
+        pass
+    same(begin(), [0, -1])
+    ok(c.apply(rows_[:20]))
+    ok(c.commit())
+    ok(c.apply([["c", "new", {"id": 100, "v": 1 << 40}]], partition=1))
+    ok(c.apply(rows_[20:]))
+    fails(c.commit(), "BUSY", "sink.altered")
+    ok(c.probe("close", sink="a"))
+    same(begin(), [0, 0])
+    ok(c.apply(rows_))
+    ok(c.apply([["c", "new", {"id": 100, "v": 1 << 40}]], partition=1))
+    ok(c.commit())
+    same(c.q("SELECT count(), uniqExact(id), sum(v) FROM t"), [(51, 51, sum(range(50)) + (1 << 40))])
+    same(c.claim(parts=both), [50, 1])
 
 
 @test

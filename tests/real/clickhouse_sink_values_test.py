@@ -244,6 +244,37 @@ def partitions_of_the_target(c):
 
 
 @test
+def many_partitions_of_the_target(c):
+    """A block goes into as many as its rows say; the server's usual 100 are for people's mistakes."""
+    for mode, engine in ((1, "MergeTree"), (0, "ReplacingMergeTree(_freshet_position, _freshet_deleted)")):
+        name = "p%d" % mode
+        c.open(name, name=name, write_mode=mode)
+        c.q("CREATE TABLE " + name + " (id Int32, v Nullable(String), " + OWN + ") ENGINE = " + engine + " PARTITION BY id ORDER BY id" + WINDOW)
+        c.table([ID, col("v")], name)
+        c.claim(name)
+        ok(c.apply([["c", name, {"id": i, "v": "a"}] for i in range(150)], name))
+        ok(c.commit(name))
+        same((mode, c.q("SELECT count(), uniqExact(_partition_id) FROM %s" % name)), (mode, [(150, 150)]))
+
+
+@test
+def a_view_beside_columns_that_it_cannot_show(c):
+    """MATERIALIZED, ALIAS and EPHEMERAL are not in SELECT *: the view has all that there is."""
+    started(c)
+    c.q("CREATE TABLE m (id Int32, v Nullable(String), m1 Int32 MATERIALIZED id + 1, m2 Int32 MATERIALIZED id + 2, al String ALIAS concat('x', ifNull(v, '')), "
+        "e Int32 EPHEMERAL 1, e2 Int32 EPHEMERAL 1, " + OWN + ")" + RMT + WINDOW)
+    c.table([ID, col("v")], "m")
+    same(severities(c.plan("m")), [("change", "sink.table")])  # it is not there yet
+    ok(c.probe("prepare", sink="a", table="m", create=True))
+    same(severities(c.plan("m")), [])
+    c.q("ALTER TABLE m ADD COLUMN w Nullable(Int32)")
+    same(severities(c.plan("m")), [("change", "sink.table")])
+    ok(c.probe("prepare", sink="a", table="m", create=True))
+    same(severities(c.plan("m")), [])
+    same(c.q("SELECT name FROM system.columns WHERE database = '%s' AND table = 'm_current' ORDER BY position" % c.name), [("id",), ("v",), ("w",)])
+
+
+@test
 def columns_by_policy(c):
     """I05"""
     started(c, [ID, col("v")])

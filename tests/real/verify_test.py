@@ -2,6 +2,7 @@
 """freshet verify: 1,000 differences that were planted at each kind of sink are found, every one with its columns, and
 none where there is none; keys of every kind; under writers; behind a sink that lags, and one that is stopped; what
 cannot be compared is said or refused by name; the repair SQL repairs. (Types: verify_types_test.py.)"""
+import contextlib
 import json
 import math
 import os
@@ -13,6 +14,7 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import mysql  # noqa: E402
 from harness import Pipeline, case, connect, eventually, finish  # noqa: E402
+from sqlite import SqlitePipeline  # noqa: E402
 
 CONFIG = """
 sources:
@@ -113,6 +115,18 @@ def scenario(table="", sql=TABLE, sinks=("pg",)):
         cases.append(run)
         return f
     return wrap
+
+
+@contextlib.contextmanager
+def locked(p):
+    """The sink waits, readers do not."""
+    lock = connect(p.target)
+    lock.autocommit = False
+    lock.cursor().execute("lock table t in exclusive mode")
+    try:
+        yield lock
+    finally:
+        lock.close()
 
 
 def found(r, key="id"):
@@ -244,6 +258,37 @@ def keys_that_are_texts(p):
         assert r["differences"] == 160 and all(x["columns"] == ["v"] for x in r["rows"])
 
 
+def run_script(p, sink, text):
+    """A file of statements, in a session of another time zone than ours."""
+    if sink == "pg":
+        c = connect(p.target, options="-c timezone=Asia/Tokyo")
+        c.cursor().execute(text)
+        c.close()
+    elif sink == "maria":
+        c = mysql.connect(os.environ["MARIADB_DSN"], database=p.id, client_flag=1 << 16, init_command="set time_zone = '+09:00'")
+        with c.cursor() as q:
+            q.execute(text)
+            while q.nextset():
+                pass
+        c.close()
+    else:
+        c = sqlite3.connect(os.path.join(p.dir, "out.db"))
+        c.executescript(text)
+        c.close()
+
+
+def fixed(p, sink, **counts):
+    """What --fix-sql writes, run, makes the sink equal; the file's text."""
+    file = os.path.join(p.dir, sink + ".sql")
+    r = p.verify("--fix-sql", file, sink=sink, code=4)
+    assert r["counts"] == dict(dict(missing=0, extra=0, changed=0, doubled=0), **counts), (sink, r["counts"])
+    with open(file, encoding="utf-8") as f:
+        text = f.read()
+    run_script(p, sink, text)
+    p.verify("--full", sink=sink, code=0)
+    return text
+
+
 @scenario(sinks=("pg", "maria", "lite"))
 def repair(p):
     """--fix-sql: what it says makes the sink equal, values of every type included."""
@@ -252,28 +297,48 @@ def repair(p):
     p.start()
     p.there(503)
     for sink in p.sinks:
+        if sink == "maria":  # an instant there goes through the session's zone
+            p.at(sink, "alter table t modify at timestamp(6) null")
         p.at(sink, "delete from t where id in (3, 501, 502)")
         p.at(sink, "insert into t (id, v) values (-1, 'x')")
         p.at(sink, "update t set v = 'wrong', n = 0, f = 0, b = null, ok = null, d = null, at = null, al = null, tod = null, big = 5 where id = 9")
-        file = os.path.join(p.dir, sink + ".sql")
-        r = p.verify("--fix-sql", file, sink=sink, code=4)
-        assert r["counts"] == dict(missing=3, extra=1, changed=1, doubled=0), r["counts"]
-        with open(file, encoding="utf-8") as f:
-            text = f.read()
-        if sink == "pg":
-            p.sql(text, on=p.target) if False else connect(p.target).cursor().execute(text)
-        elif sink == "maria":
-            c = mysql.connect(os.environ["MARIADB_DSN"], database=p.id, client_flag=1 << 16)
-            with c.cursor() as q:
-                q.execute(text)
-                while q.nextset():
-                    pass
-            c.close()
-        else:
-            c = sqlite3.connect(os.path.join(p.dir, "out.db"))
-            c.executescript(text)
-            c.close()
-        p.verify("--full", sink=sink, code=0)
+        fixed(p, sink, missing=3, extra=1, changed=1)
+
+
+@scenario(sinks=("pg", "maria", "lite"))
+def repair_of_marked_rows(p):
+    """Soft deletes: a row that is marked and should not be, one that should be, one that is not there at all."""
+    p.write(CONFIG.replace("TABLE", "") + "".join(SINKS[s].replace("every: 50ms", "every: 50ms, deletes: soft") for s in p.sinks))
+    p.sql(FILL, 20)
+    p.start()
+    p.there(20)
+    for sink in p.sinks:
+        mark = "true" if sink == "pg" else "1"
+        p.at(sink, f"update t set _freshet_deleted = {mark}, v = 'old' where id = 3")
+        p.at(sink, "delete from t where id = 4")
+        p.at(sink, "update t set v = 'wrong' where id = 5")
+        p.at(sink, "insert into t (id, v) values (-1, 'x')" if sink != "pg" else "insert into t (id, v, _freshet_deleted) values (-1, 'x', false)")
+        fixed(p, sink, missing=2, extra=1, changed=1)
+        marked = p.at(sink, "select id from t where _freshet_deleted" + (" = 1" if sink != "pg" else ""))
+        assert [tuple(m) for m in marked] == [(-1,)], (sink, marked)
+
+
+TWICE = "create table t (id int, v text); alter table t replica identity full; create publication pub for table t"
+
+
+@scenario(table="key: [id]", sql=TWICE, sinks=("pg",))
+def a_key_that_the_source_has_twice(p):
+    """No statement can make the sink have both rows: nothing is written for them but why."""
+    p.sql("insert into t values (1, 'a'), (2, 'b')")
+    p.start()
+    p.there(2)
+    p.sql("insert into t values (2, 'c')")
+    file = os.path.join(p.dir, "fix.sql")
+    r = p.verify("--fix-sql", file, code=4)
+    assert found(r) == [("2", "doubled", ())], r
+    with open(file, encoding="utf-8") as f:
+        lines = f.read().splitlines()
+    assert all(line.startswith("--") for line in lines) and any("id 2" in line for line in lines), lines
 
 
 @scenario(sinks=("pg", "lite"))
@@ -415,7 +480,10 @@ def a_sink_that_lags(p):
     done = []
     t = threading.Thread(target=lambda: done.append(p.verify(code=0)))
     t.start()
-    threading.Timer(3, lock.rollback).start()
+    asked = "select count(*) from pg_stat_activity where application_name = 'freshet verify' and query like '%_freshet_offsets%'"
+    eventually("verify asks how far the sink is", lambda: done or p.sql(asked, on=p.target)[0][0] > 0, 60)
+    assert not done, done
+    lock.rollback()
     t.join()
     assert done and done[0]["differences"] == 0 and done[0]["chunks_differ"] == 1, done
     assert p.stop() == 0
@@ -423,6 +491,167 @@ def a_sink_that_lags(p):
     r = p.verify("--settle", "3s", code=4)
     assert (r["differences"], r["unsettled"]) == (0, 10) and "does freshet run" in r["why"], r
     lock.close()
+
+
+@scenario(table="method: query, poll: {{column: id, every: 200ms}}")
+def fast_before_the_end_of_the_topic_is_seen(p):
+    """A deadline that ends before we know what Kafka has for the sink: nothing was proved."""
+    p.sql(FILL, 100)
+    p.start()
+    p.there(100)
+    with locked(p):
+        p.sql("insert into t (id) values (101)")
+        p.wait_events("t", 101)
+        r = p.verify("--settle", "1450ms", "--fast", code=4)  # polls are waited for for 1.4 s
+        assert (r["differences"], r["chunks_unsettled"]) == (0, 1) and r["why"], r
+
+
+@scenario()
+def one_deadline_for_all_chunks(p):
+    p.sql(FILL, 400)
+    p.start()
+    p.there(400)
+    with locked(p):
+        p.sql("update t set v = 'late' where id %% 50 = 7")
+        r = p.verify("--settle", "4s", "--fast", "--chunk", "50", code=4)
+        assert (r["differences"], r["chunks_unsettled"], r["chunks_equal"]) == (0, 8, 0), r
+        assert r["waited_ms"] < 12000, r["waited_ms"]
+    p.there(400)
+    p.sql("update t set v = 'wrong' where id in (1, 399)", on=p.target)
+    r = p.verify("--fast", "--chunk", "50", code=4)
+    assert (r["differences"], r["chunks_unsettled"], r["chunks_equal"]) == (2, 0, 6), r
+
+
+@scenario()
+def looks_do_not_outlast_the_deadline(p):
+    """20,000 rows wait for the sink: to look at all of them takes longer than we may wait."""
+    p.sql(FILL, 20000)
+    p.start()
+    p.there(20000)
+    with locked(p):
+        p.sql("update t set v = 'late'")
+        r = p.verify("--settle", "2s", code=4, load="10")
+        assert (r["differences"], r["unsettled"]) == (0, 20000), r
+        assert r["waited_ms"] < 7000, r["waited_ms"]
+
+
+@scenario(sql="create table t (b bytea primary key, id int); create publication pub for table t", sinks=("pg", "lite"))
+def a_first_column_that_is_empty(p):
+    """Sums that a database makes and those that are made here are of the same text."""
+    p.sql("insert into t values ('', 1), ('\\x01', 2)")
+    p.start()
+    p.there(2)
+    for sink in p.sinks:
+        r = p.verify("--fast", "--settle", "3s", sink=sink, code=0)
+        assert r["inside"] == {"source": True, "sink": sink == "pg"}, r["inside"]
+
+
+@scenario(sql="create table t (d date, id int, v text, primary key (d, id)); create publication pub for table t")
+def keys_without_an_end(p):
+    p.sql("insert into t values ('2026-01-01', 1, 'a'), ('0044-03-15 BC', 2, 'b')")
+    p.start()
+    p.there(2)
+    p.sql("insert into t values ('-infinity', 3, 'c'), ('infinity', 4, 'd'); update t set v = 'x' where id = 2", on=p.target)
+    r = p.verify(code=4)
+    assert found(r) == [("2", "changed", ("v",)), ("3", "extra", ()), ("4", "extra", ())], r
+    fixed(p, "pg", extra=2, changed=1)
+
+
+@scenario(table="key: [k, id]", sql="create table t (k int, id int, v text); alter table t replica identity full; create publication pub for table t",
+          sinks=("pg",))
+def keys_that_are_null(p):
+    p.sql("insert into t values (1, 1, 'a')")
+    p.start()
+    p.there(1)
+    p.sql("alter table t drop constraint if exists t_pkey; alter table t alter k drop not null; insert into t values (null, 2, 'b')", on=p.target)
+    r = p.verify(code=4)
+    assert found(r) == [("2", "extra", ())], r
+    fixed(p, "pg", extra=1)
+
+
+@scenario(sql="create table t (n numeric(10,2) primary key, v text); create publication pub for table t", sinks=("pg", "lite"))
+def keys_that_no_literal_finds(p):
+    """SQLite compares texts: 12.3 is not 12.30 there."""
+    p.sql("insert into t values (12.30, 'a'), (1, 'b')")
+    p.start()
+    p.there(2)
+    p.verify(sink="pg", code=0)
+    p.at("lite", "update t set v = 'x'")
+    e = p.verify(sink="lite", code=2)
+    assert e["code"] == "verify.key" and "column n of the key" in e["message"] and "sink" in e["message"], e
+
+
+def keys_that_are_times_in_sqlite():
+    """A source's DATETIME, TIMESTAMP and TIME may be written in several ways; numbers and dates in one."""
+    make = "create table t (at {type} not null, id integer not null unique, v text, primary key (at, id)); insert into t values ({value}, 1, 'a');"
+    for kind, value, types, code in (("TIMESTAMP", "'2026-11-26T08:26:11Z'", "", 2), ("DATETIME", "'2026-11-26 08:26'", "", 2), ("TIME", "'08:26'", "", 2),
+                                     ("seen", "1700000000", "columns: {{types: {{at: unix-seconds}}}}, ", 4), ("DATE", "'2026-11-26'", "", 4)):
+        p = SqlitePipeline("      main.t: {{" + types + "method: query, poll: {{column: id, every: 200ms}}}}\nsinks:\n"
+                           + SINKS["lite"].replace("public", "main"), make.format(type=kind, value=value))
+        with case("verify.keys_that_are_times_in_sqlite_" + kind, p):
+            c = sqlite3.connect(os.path.join(p.dir, "out.db"))
+            c.executescript("create table t (at text, id integer, v text, primary key (at, id));")
+            c.close()
+            got, out, err = p.verb("verify", "src/main.t", "--json", "--load", "100", "--settle", "2s")
+            answer = json.loads(out)
+            assert got == code, (got, out[-600:])
+            if code == 2:
+                e = answer["error"]
+                assert e["code"] == "verify.key" and "column at of the key" in e["message"] and "source" in e["message"], e
+        p.close()
+
+
+keys_that_are_times_in_sqlite.name = "keys_that_are_times_in_sqlite"
+cases.append(keys_that_are_times_in_sqlite)
+
+
+def bytes_longer_than_a_packet():
+    """A text that a server does not make, since it is too long, is no NULL."""
+    for server in ("mariadb", "mysql"):
+        if not mysql.add_server(server)[0]:
+            print(f"skip verify.bytes_longer_than_a_packet_{server}: not in the stack")
+            continue
+        p = mysql.MyPipeline(mysql.MY_SOURCE + "      {id}.t: {{}}\n" + SINKS["lite"].replace("  lite", "sinks:\n  lite").replace("public", "{id}"), server)
+        with case("verify.bytes_longer_than_a_packet_" + server, p):
+            too_long(p)
+        p.close()
+
+
+def too_long(p):
+    p.sql("create table t (id int primary key, b longblob, d datetime)")
+    c = mysql.connect(p.root, database=p.id)
+    mysql.run(c, "set sql_mode = ''")
+    mysql.run(c, "insert into t values (1, repeat('x', 700000), '2026-01-01'), (2, 'y', '0000-00-00')")
+    before = mysql.run(c, "select @@global.max_allowed_packet")[0][0]
+    p.start()
+    out = os.path.join(p.dir, "out.db")
+
+    def there():
+        try:
+            s = sqlite3.connect(out, timeout=30)
+            got = s.execute("select count(*) from t").fetchall()
+            s.close()
+            return got == [(2,)]
+        except sqlite3.OperationalError:
+            return False
+    eventually("both rows", there, 60)
+    words = ("verify", f"src/{p.id}.t", "--json", "--load", "100")
+    try:
+        mysql.run(c, f"set global max_allowed_packet = {1 << 20}")
+        for mode in MODES:
+            code, text, err = p.verb(*words, *mode)
+            e = json.loads(text)["error"]
+            assert code == 2 and e["code"] == "verify.packet" and "max_allowed_packet" in e["message"] + e["fix"], (mode, text[-800:])
+    finally:
+        mysql.run(c, f"set global max_allowed_packet = {before}")
+        c.close()
+    for mode in MODES:
+        code, text, err = p.verb(*words, *mode)
+        assert code == 0, text[-800:]
+
+
+bytes_longer_than_a_packet.name = "bytes_longer_than_a_packet"
+cases.append(bytes_longer_than_a_packet)
 
 
 @scenario(table="columns: {{rename: {{v: word}}, mask: {{big: \"null\"}}, derive: {{twice: \"id * 2\"}}, types: {{twice: long}}, exclude: [b]}}")

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of warnings: a text is longer than max_allowed_packet; MOST: of one statement, in the protocol. */
+enum { TOO_LONG = 1301, MOST_WARNINGS = 65535 };
+
 /* What a column is, in fr_verify_column.number. */
 typedef enum what {
     OTHER,
@@ -52,6 +55,16 @@ static void my_verify_close(fr_verify *base)
     free(v);
 }
 
+/* As many warnings are kept as can be counted: one of them may be ours (warned). */
+static fr_rc keep_warnings(fr_my *my, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_str sql = fr_arena_printf(a, "SET max_error_count = %d", MOST_WARNINGS);
+    fr_rc rc = fr_my_exec(my, "prepare the session", sql, err);
+    fr_arena_free(a);
+    return rc;
+}
+
 /* Before MySQL 5.7.8 and MariaDB 10.1 statements have no limit of their own: then the socket's. */
 static fr_rc limit(fr_my *my, int64_t timeout_us, fr_err *err)
 {
@@ -76,6 +89,8 @@ fr_rc fr_my_verify_open(const fr_my_target *target, int64_t timeout_us, bool sof
     fr_rc rc = fr_my_connect(target, &v->my, err);
     if (rc == FR_OK)
         rc = limit(v->my, timeout_us, err);
+    if (rc == FR_OK)
+        rc = keep_warnings(v->my, err);
     if (rc == FR_FAIL) {
         my_verify_close(&v->base);
         return rc;
@@ -331,6 +346,46 @@ static fr_rc give_rows(my_verify *v, MYSQL_RES *res, fr_verify_row *each, void *
     return rc;
 }
 
+static fr_rc too_long(const char *size, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG,
+            "a row, or one of its values, is longer as a text than max_allowed_packet (%s bytes)",
+            size);
+    fr_fail_code(err, "verify.packet");
+    return fr_fail_hint(err, "SET GLOBAL max_allowed_packet to more than twice the longest row, in "
+                             "the server's configuration too, and verify again");
+}
+
+static fr_rc too_many_warnings(fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG, "a statement had more warnings than MySQL counts: what they say "
+                                "of its values is not known");
+    fr_fail_code(err, "verify.warnings");
+    return fr_fail_hint(err, "--chunk reads fewer rows by one statement");
+}
+
+/* The server makes NULL of a text that is too long, and says so in a warning only. */
+static fr_rc warned(my_verify *v, fr_err *err)
+{
+    unsigned count = mysql_warning_count(v->my->mysql);
+    if (count == 0)
+        return FR_OK;
+    fr_arena *a = fr_arena_new(0);
+    fr_my_rows rows, size;
+    bool cut = false;
+    fr_rc rc = fr_my_query(v->my, a, "compare rows", "SHOW WARNINGS", &rows, err);
+    for (size_t i = 0; rc == FR_OK && i < rows.count; i++)
+        cut = cut || fr_my_uint(&rows, i, 1, 0) == TOO_LONG;
+    if (cut)
+        rc = fr_my_query(v->my, a, "compare rows", "SELECT @@max_allowed_packet", &size, err);
+    if (rc == FR_OK && cut)
+        rc = too_long(fr_arena_cstr(a, fr_my_text(&size, 0, 0)), err);
+    else if (rc == FR_OK && (count >= MOST_WARNINGS || rows.count < count))
+        rc = too_many_warnings(err);
+    fr_arena_free(a);
+    return rc;
+}
+
 /* Row by row: an answer may be larger than memory. */
 static fr_rc query(fr_verify *base, fr_str sql, fr_verify_row *each, void *context, fr_err *err)
 {
@@ -342,7 +397,7 @@ static fr_rc query(fr_verify *base, fr_str sql, fr_verify_row *each, void *conte
         return fr_my_fail(v->my, "compare rows", err);
     fr_rc rc = give_rows(v, res, each, context, err);
     mysql_free_result(res);
-    return rc;
+    return rc == FR_OK ? warned(v, err) : rc;
 }
 
 static fr_rc now(fr_verify *base, uint64_t *out, fr_err *err)

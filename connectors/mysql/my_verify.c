@@ -434,6 +434,7 @@ const fr_verify_ops fr_my_verify = {
     .describe = describe,
     .text = text_of,
     .put_literal = put_literal,
+    .script = "SET time_zone = '+00:00';\n",
     .put_name = put_name,
     .query = query,
     .now = now,

@@ -301,25 +301,41 @@ static void put_name(fr_buf *b, fr_str name)
     fr_arena_free(a);
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Years before Christ, which only PostgreSQL's own spelling has: from 1970 on, backwards. A column
+ * without a zone holds UTC. */
+static void put_early(fr_buf *b, fr_kind kind, bool zoned, fr_str canonical)
+{
+    fr_buf_printf(b, "(%s + '%.*s %s'::interval)",
+                  zoned ? "'1970-01-01 00:00:00+00'::timestamptz" : "'1970-01-01'::timestamp",
+                  FR_ARG(canonical), kind == FR_DATE ? "days" : "microseconds");
+}
+
 static void put_literal(fr_verify *base, fr_buf *b, const fr_verify_column *c, fr_kind kind,
                         fr_str text)
 {
     (void)base;
-    (void)c;
     fr_arena *a = fr_arena_new(256);
     bool digits = kind == FR_INT32 || kind == FR_INT64;
     fr_str readable = text.ptr == NULL ? text : fr_verify_readable(a, kind, text);
-    bool early = text.ptr != NULL && kind != FR_TIME && kind >= FR_DATE && readable.len > 0 &&
-                 readable.ptr[0] == '-';
+    bool time = kind == FR_DATE || kind == FR_DATETIME || kind == FR_TIMESTAMP;
+    bool zoned = kind == FR_TIMESTAMP && c != NULL && c->number == T_TIMESTAMPTZ;
+    bool early = time && text.ptr != NULL && readable.len > 1 && readable.ptr[0] == '-' &&
+                 is_digit(readable.ptr[1]); /* not "-infinity" */
     if (text.ptr == NULL)
         fr_buf_text(b, "NULL");
     else if (kind == FR_BYTES)
         fr_buf_printf(b, "'\\x%.*s'", FR_ARG(text));
     else if (kind == FR_BOOL)
         fr_buf_printf(b, "'%.*s'", FR_ARG(text));
-    else if (early) /* before Christ */
-        fr_buf_printf(b, "('1970-01-01'::timestamp + '%.*s %s'::interval)", FR_ARG(text),
-                      kind == FR_DATE ? "days" : "microseconds");
+    else if (early)
+        put_early(b, kind, zoned, text);
+    else if (zoned && readable.len > 0 && is_digit(readable.ptr[0]))
+        fr_buf_printf(b, "'%.*s+00'", FR_ARG(readable));
     else if (digits && text.len > 0 && text.len < 20)
         fr_buf_printf(b, "'%.*s'", FR_ARG(text));
     else

@@ -313,12 +313,14 @@ static void put_update(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
 
 fr_rc fr_verify_fix(fr_verify_run *v, fr_err *err)
 {
+    const char *script = v->sides[FR_SINK_SIDE].ops->script;
     fr_buf b = {.arena = v->cli->arena};
     fr_buf_printf(&b,
                   "-- %s at sink %s. Rows may have changed since: stop the sink (freshet stop %s), "
                   "verify once more,\n-- run this, verify again. Columns that are not compared are "
                   "not written.\n",
                   v->cli->args[0], v->sink->name, v->sink->name);
+    fr_buf_text(&b, script == NULL ? "" : script);
     for (size_t i = 0; i < v->found_count; i++) {
         const fr_verify_key *k = &v->found[i];
         fr_difference what = fr_verify_what(k);

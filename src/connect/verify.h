@@ -59,6 +59,9 @@ typedef struct fr_verify_ops {
      * (JSON: as it was read); ptr NULL: NULL. */
     void (*put_literal)(fr_verify *v, fr_buf *b, const fr_verify_column *c, fr_kind kind,
                         fr_str text);
+    /* What a file of statements begins with, so that literals mean the same in every session; NULL:
+     * nothing. */
+    const char *script;
     void (*put_name)(fr_buf *b, fr_str name); /* a column, quoted */
     fr_rc (*query)(fr_verify *v, fr_str sql, fr_verify_row *each, void *context, fr_err *err);
     /* Sources with a log: where it ends now, in the space of resume; all that was seen before the

@@ -323,7 +323,7 @@ def repair_of_marked_rows(p):
         assert [tuple(m) for m in marked] == [(-1,)], (sink, marked)
 
 
-TWICE = "create table t (id int, v text); alter table t replica identity full; create publication pub for table t"
+TWICE = "create table t (id int not null, v text); alter table t replica identity full; create publication pub for table t"
 
 
 @scenario(table="key: [id]", sql=TWICE, sinks=("pg",))
@@ -557,7 +557,7 @@ def keys_without_an_end(p):
     fixed(p, "pg", extra=2, changed=1)
 
 
-@scenario(table="key: [k, id]", sql="create table t (k int, id int, v text); alter table t replica identity full; create publication pub for table t",
+@scenario(table="key: [k, id]", sql="create table t (k int not null, id int not null, v text); alter table t replica identity full; create publication pub for table t",
           sinks=("pg",))
 def keys_that_are_null(p):
     p.sql("insert into t values (1, 1, 'a')")

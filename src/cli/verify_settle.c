@@ -148,8 +148,9 @@ static fr_rc from_sink(void *context, fr_offsets *offsets, fr_err *err)
     return FR_OK;
 }
 
-/* What is behind the sink's offsets now: there may be markers of transactions and nothing else. */
-static fr_rc read_wants(fr_verify_run *v, places *p, int64_t deadline_us, fr_err *err)
+/* What is behind the sink's offsets now: there may be markers of transactions and nothing else.
+ * *ended: the end of every partition was seen, so that nothing else is wanted. */
+static fr_rc read_wants(fr_verify_run *v, places *p, int64_t deadline_us, bool *ended, fr_err *err)
 {
     const char *topic = fr_arena_cstr(v->cli->arena, v->topic);
     fr_consumer_settings settings = {.kafka = &v->config->kafka,
@@ -169,6 +170,7 @@ static fr_rc read_wants(fr_verify_run *v, places *p, int64_t deadline_us, fr_err
                 p->wants[b->messages[i].partition] = b->messages[i].offset + 1;
         rc = rc == FR_FAIL ? rc : read_side(v, FR_SOURCE_SIDE, compare_rows, err);
     }
+    *ended = rc == FR_OK && fr_consumer_at_end(c);
     fr_consumer_close(c);
     fr_batch_free(b);
     return rc;
@@ -194,17 +196,20 @@ static fr_rc wait_sink(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_e
         return rc == FR_END ? FR_OK : rc;
     size_t n = (size_t)partitions;
     places p = {v, fr_malloc((n + 1) * sizeof(int64_t)), fr_malloc((n + 1) * sizeof(int64_t)), n};
+    bool ended = false;
     rc = read_places(v, &p, err);
     if (rc == FR_OK)
-        rc = read_wants(v, &p, deadline_us, err);
-    while (rc == FR_OK && behind(&p) && fr_now_us() < deadline_us) {
+        rc = read_wants(v, &p, deadline_us, &ended, err);
+    while (rc == FR_OK && ended && behind(&p) && fr_now_us() < deadline_us) {
         rc = wait_and_look(v, LOOK_US, err);
         if (rc == FR_OK)
             rc = read_places(v, &p, err);
     }
-    *passed = rc == FR_OK && !behind(&p);
+    *passed = rc == FR_OK && ended && !behind(&p);
     if (rc == FR_OK && !*passed)
-        snprintf(v->why, sizeof(v->why), "the sink has not applied what Kafka has");
+        snprintf(v->why, sizeof(v->why), "%s",
+                 ended ? "the sink has not applied what Kafka has"
+                       : "Kafka's messages were not read to their end in time");
     free(p.next);
     free(p.wants);
     return rc;

@@ -43,7 +43,8 @@ typedef struct fr_verify_rows { /* of one key on one side */
 } fr_verify_rows;
 
 /* So often in a row must a row be shown to differ: it might have gone to another value and back
- * between two looks, which are a third of a second apart at most. */
+ * between two looks. They are a third of a second apart; where one takes more than a fifteenth of
+ * that, five times as long as it took, so that they are a sixth of the source's work. */
 enum { FR_VERIFY_PROOFS = 2 };
 
 typedef struct fr_verify_key {
@@ -80,6 +81,7 @@ typedef struct fr_verify_run {
     uint64_t counts[FR_DIFFERENCES], moving;
     uint64_t position; /* of the source, that the sink has passed; 0: not known */
     int64_t waited_us;
+    int64_t look_us; /* the source's rows are not looked at before this while we wait */
     char why[200]; /* why the sink did not pass it in time; "": it did, or nothing differed */
 } fr_verify_run;
 
@@ -90,7 +92,8 @@ fr_rc fr_verify_map(fr_verify_run *v, fr_err *err);
 fr_rc fr_verify_find(fr_verify_run *v, fr_err *err);
 /* verify_settle.c: which of them stay so. */
 fr_rc fr_verify_settle(fr_verify_run *v, fr_err *err);
-/* Until the sink has all that the source had at this moment, or deadline_us: *why_out, else "". */
+/* Until the sink has all that the source had at this moment, or deadline_us: then not *passed, and
+ * v->why says why. */
 fr_rc fr_verify_pass(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_err *err);
 /* verify_show.c */
 void fr_verify_show(fr_verify_run *v);

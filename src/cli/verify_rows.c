@@ -322,23 +322,23 @@ fr_rc fr_verify_read(fr_verify_run *v, int side, const fr_verify_range *r, size_
     return rc;
 }
 
-fr_rc fr_verify_read_keys(fr_verify_run *v, int side, size_t from, size_t to,
-                          fr_verify_row_list *out, fr_err *err)
+fr_rc fr_verify_read_keys(fr_verify_run *v, int side, const fr_verify_key *const *keys,
+                          size_t count, fr_verify_row_list *out, fr_err *err)
 {
     const fr_verify_side *s = &v->sides[side];
     fr_arena *a = fr_arena_new(0);
     fr_buf b = {.arena = a};
     taking t = {.v = v, .side = side, .buckets = 1, .list = out};
     put_select(&b, v, side);
-    for (size_t i = from; i < to; i++) {
-        fr_buf_text(&b, i == from ? " WHERE (" : " OR (");
+    for (size_t i = 0; i < count; i++) {
+        fr_buf_text(&b, i == 0 ? " WHERE (" : " OR (");
         for (size_t k = 0; k < v->key_count; k++) {
             const fr_verify_field *f = &v->fields[v->keys[k]];
             fr_buf_text(&b, k > 0 ? " AND " : "");
             s->ops->put_name(&b, f->columns[side]->name);
             fr_buf_text(&b, " = ");
             s->ops->put_literal(s->conn, &b, f->columns[side], f->kind,
-                                v->found[i].cells[v->keys[k]]);
+                                keys[i]->cells[v->keys[k]]);
         }
         fr_buf_text(&b, ")");
     }

@@ -31,9 +31,9 @@ fr_rc fr_verify_sums(fr_verify_run *v, int side, const fr_verify_range *r, size_
 /* The rows of some of the buckets, or (wanted NULL) all. */
 fr_rc fr_verify_read(fr_verify_run *v, int side, const fr_verify_range *r, size_t buckets,
                      const bool *wanted, fr_verify_row_list *out, fr_err *err);
-/* Those with the keys of v->found[from..to). */
-fr_rc fr_verify_read_keys(fr_verify_run *v, int side, size_t from, size_t to,
-                          fr_verify_row_list *out, fr_err *err);
+/* Those with these keys. */
+fr_rc fr_verify_read_keys(fr_verify_run *v, int side, const fr_verify_key *const *keys,
+                          size_t count, fr_verify_row_list *out, fr_err *err);
 /* The only cell of the first row, NUL-terminated, in the arena; NULL: NULL, or no row. */
 fr_rc fr_verify_scalar(fr_verify_run *v, int side, fr_arena *a, fr_str sql, char **out,
                        fr_err *err);

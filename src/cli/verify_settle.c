@@ -7,7 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_US = 300000, KEYS_AT_ONCE = 200, BATCH_EVENTS = 1024, BATCH_BYTES = 4 << 20 };
+/* LOOK_SHARE: between two looks is so many times what the last one took. */
+enum {
+    LOOK_US = 300000,
+    LOOK_SHARE = 5,
+    KEYS_AT_ONCE = 200,
+    BATCH_EVENTS = 1024,
+    BATCH_BYTES = 4 << 20
+};
 
 /* ---- rows, again ---- */
 
@@ -58,30 +65,73 @@ static int by_print(const void *a, const void *b)
                       ((const struct fr_verify_one *)b)->print);
 }
 
-/* take: is given each key, and the rows read with it. */
-static fr_rc read_side(fr_verify_run *v, int side,
-                       void (*take)(fr_verify_run *v, fr_verify_key *k, int side,
-                                    const fr_verify_row_list *l),
-                       fr_err *err)
+typedef struct reading {
+    int side;
+    /* Is given each key, and the rows that were read with it. */
+    void (*take)(fr_verify_run *v, fr_verify_key *k, int side, const fr_verify_row_list *l);
+    bool open;        /* only keys that want proofs */
+    int64_t until_us; /* no statement begins later; 0: all are read */
+} reading;
+
+static bool is_read(const reading *r, const fr_verify_key *k)
 {
-    for (size_t at = 0; at < v->found_count; at += KEYS_AT_ONCE) {
-        size_t end = at + KEYS_AT_ONCE < v->found_count ? at + KEYS_AT_ONCE : v->found_count;
+    return !r->open || k->proofs < FR_VERIFY_PROOFS;
+}
+
+/* The keys from `at` on that one statement reads; *end: behind the last of them. */
+static size_t some_keys(const fr_verify_run *v, const reading *r, size_t at, size_t *end,
+                        const fr_verify_key **keys)
+{
+    size_t n = 0;
+    for (; at < v->found_count && n < KEYS_AT_ONCE; at++)
+        if (is_read(r, &v->found[at]))
+            keys[n++] = &v->found[at];
+    *end = at;
+    return n;
+}
+
+static fr_rc read_side(fr_verify_run *v, const reading *r, fr_err *err)
+{
+    const fr_verify_key *keys[KEYS_AT_ONCE];
+    for (size_t at = 0, end = 0; at < v->found_count; at = end) {
+        size_t n = some_keys(v, r, at, &end, keys);
+        if (n == 0 || (r->until_us > 0 && fr_now_us() >= r->until_us))
+            return FR_OK;
         fr_verify_row_list l = {.arena = fr_arena_new(0)};
-        fr_rc rc = fr_verify_read_keys(v, side, at, end, &l, err);
+        fr_rc rc = fr_verify_read_keys(v, r->side, keys, n, &l, err);
         if (rc == FR_OK && l.count > 0)
             qsort(l.items, l.count, sizeof(*l.items), by_print);
         for (size_t i = at; rc == FR_OK && i < end; i++)
-            take(v, &v->found[i], side, &l);
+            if (is_read(r, &v->found[i]))
+                r->take(v, &v->found[i], r->side, &l);
         fr_verify_list_free(&l);
         FR_TRY(rc);
     }
     return FR_OK;
 }
 
-static fr_rc wait_and_look(fr_verify_run *v, int64_t us, fr_err *err)
+/* At what is left to prove, where it is time for that. */
+static fr_rc look(fr_verify_run *v, int64_t deadline_us, fr_err *err)
+{
+    const reading r = {FR_SOURCE_SIDE, compare_rows, true, deadline_us};
+    int64_t from = fr_now_us();
+    if (from < v->look_us)
+        return FR_OK;
+    FR_TRY(read_side(v, &r, err));
+    int64_t now = fr_now_us(), rest = (now - from) * LOOK_SHARE;
+    v->look_us = now + (rest > LOOK_US ? rest : LOOK_US);
+    return FR_OK;
+}
+
+static fr_rc wait_and_look(fr_verify_run *v, int64_t us, int64_t deadline_us, fr_err *err)
 {
     fr_sleep_us(us);
-    return read_side(v, FR_SOURCE_SIDE, compare_rows, err);
+    return look(v, deadline_us, err);
+}
+
+static fr_rc take_rows(fr_verify_run *v, int side, fr_err *err)
+{
+    return read_side(v, &(reading){.side = side, .take = put_rows}, err);
 }
 
 /* ---- has the sink passed the source? ---- */
@@ -168,7 +218,7 @@ static fr_rc read_wants(fr_verify_run *v, places *p, int64_t deadline_us, bool *
         for (size_t i = 0; rc == FR_OK && i < b->message_count; i++)
             if ((size_t)b->messages[i].partition < p->count)
                 p->wants[b->messages[i].partition] = b->messages[i].offset + 1;
-        rc = rc == FR_FAIL ? rc : read_side(v, FR_SOURCE_SIDE, compare_rows, err);
+        rc = rc == FR_FAIL ? rc : look(v, deadline_us, err);
     }
     *ended = rc == FR_OK && fr_consumer_at_end(c);
     fr_consumer_close(c);
@@ -201,7 +251,7 @@ static fr_rc wait_sink(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_e
     if (rc == FR_OK)
         rc = read_wants(v, &p, deadline_us, &ended, err);
     while (rc == FR_OK && ended && behind(&p) && fr_now_us() < deadline_us) {
-        rc = wait_and_look(v, LOOK_US, err);
+        rc = wait_and_look(v, LOOK_US, deadline_us, err);
         if (rc == FR_OK)
             rc = read_places(v, &p, err);
     }
@@ -289,7 +339,7 @@ fr_rc fr_verify_pass(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_err
     if (has_log(v)) {
         FR_TRY(v->sides[FR_SOURCE_SIDE].ops->now(v->sides[FR_SOURCE_SIDE].conn, &lsn, err));
         while ((rc = published(v, lsn, err)) == FR_IDLE && fr_now_us() < deadline_us)
-            FR_TRY(wait_and_look(v, LOOK_US, err));
+            FR_TRY(wait_and_look(v, LOOK_US, deadline_us, err));
     } else {
         int64_t end = fr_now_us() + poll_wait(v);
         rc = deadline_us < end ? FR_IDLE : FR_OK;
@@ -299,7 +349,7 @@ fr_rc fr_verify_pass(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_err
                      " s: --settle must be longer",
                      poll_wait(v) / 1000000);
         for (int64_t left; rc == FR_OK && (left = end - fr_now_us()) > 0;)
-            FR_TRY(wait_and_look(v, left < LOOK_US ? left : LOOK_US, err));
+            FR_TRY(wait_and_look(v, left < LOOK_US ? left : LOOK_US, deadline_us, err));
     }
     if (rc == FR_OK)
         rc = wait_sink(v, deadline_us, passed, err);
@@ -308,7 +358,7 @@ fr_rc fr_verify_pass(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_err
     return rc == FR_FAIL ? rc : FR_OK;
 }
 
-/* Those that are equal by now go to the end of the list, behind found_count. */
+/* Those that are equal by now are forgotten. How many are left that want proofs. */
 static size_t drop_equal(fr_verify_run *v)
 {
     size_t n = 0, open = 0;
@@ -345,8 +395,8 @@ static fr_rc one_round(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_e
 {
     begin_round(v);
     FR_TRY(fr_verify_pass(v, deadline_us, passed, err));
-    FR_TRY(read_side(v, FR_SINK_SIDE, put_rows, err));
-    FR_TRY(read_side(v, FR_SOURCE_SIDE, put_rows, err));
+    FR_TRY(take_rows(v, FR_SINK_SIDE, err));
+    FR_TRY(take_rows(v, FR_SOURCE_SIDE, err));
     if (*passed)
         judge(v);
     for (size_t i = 0; !*passed && i < v->found_count; i++)
@@ -378,7 +428,7 @@ fr_rc fr_verify_settle(fr_verify_run *v, fr_err *err)
     qsort(v->found, v->found_count, sizeof(*v->found), by_text);
     fr_cli_note(v->cli, "%zu keys differed when they were read; waiting for the sink",
                 v->found_count);
-    FR_TRY(read_side(v, FR_SOURCE_SIDE, put_rows, err));
+    FR_TRY(take_rows(v, FR_SOURCE_SIDE, err));
     for (size_t open = v->found_count; open > 0 && passed && fr_now_us() < end;) {
         FR_TRY(one_round(v, end, &passed, err));
         open = drop_equal(v);

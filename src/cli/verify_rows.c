@@ -21,9 +21,9 @@ static size_t characters(fr_str s)
     return n;
 }
 
-static void put_field(fr_buf *b, const fr_verify_field *f, fr_str canonical)
+static void put_field(fr_buf *b, bool first, const fr_verify_field *f, fr_str canonical)
 {
-    if (b->len > 0)
+    if (!first)
         fr_buf_u8(b, '|');
     bool odd = canonical.ptr != NULL && (memchr(canonical.ptr, '|', canonical.len) != NULL ||
                                          memchr(canonical.ptr, '~', canonical.len) != NULL);
@@ -177,7 +177,7 @@ static fr_str key_text(const fr_verify_run *v, fr_arena *a, const fr_str *canoni
 {
     fr_buf b = {.arena = a};
     for (size_t i = 0; i < v->key_count; i++)
-        put_field(&b, &v->fields[v->keys[i]], canonical[v->keys[i]]);
+        put_field(&b, i == 0, &v->fields[v->keys[i]], canonical[v->keys[i]]);
     return fr_buf_view(&b);
 }
 
@@ -185,7 +185,7 @@ static fr_str row_text(const fr_verify_run *v, fr_arena *a, const fr_str *canoni
 {
     fr_buf b = {.arena = a};
     for (size_t i = 0; i < v->compared; i++)
-        put_field(&b, &v->fields[i], canonical[i]);
+        put_field(&b, i == 0, &v->fields[i], canonical[i]);
     return fr_buf_view(&b);
 }
 

@@ -167,15 +167,14 @@ static fr_verify_form as_text(fr_arena *a, fr_str x, fr_verify_form form, fr_str
 static fr_verify_form number(fr_arena *a, const fr_verify_column *c, fr_str x, fr_str *out)
 {
     switch (c->number) {
-    case WHOLE:
-        return as_text(a, spell(a, "CAST(", x, " AS CHAR)"), FR_VERIFY_CANONICAL, out);
+    case WHOLE: /* + 0: without the zeros of ZEROFILL, and of the year 0 */
     case BITS:
         return as_text(a, spell(a, "CAST(", x, " + 0 AS CHAR)"), FR_VERIFY_CANONICAL, out);
     case EXACT:
         if (c->modifier == 0)
-            return as_text(a, spell(a, "CAST(", x, " AS CHAR)"), FR_VERIFY_CANONICAL, out);
+            return as_text(a, spell(a, "CAST(", x, " + 0 AS CHAR)"), FR_VERIFY_CANONICAL, out);
         *out = spell(a, "TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM CONVERT(CAST(", x,
-                     " AS CHAR) USING utf8mb4)))");
+                     " + 0 AS CHAR) USING utf8mb4)))");
         return FR_VERIFY_CANONICAL;
     case LETTERS:
         return as_text(a, x, FR_VERIFY_RAW, out);

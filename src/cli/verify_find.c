@@ -233,6 +233,48 @@ static fr_rc differing_buckets(fr_verify_run *v, const fr_verify_range *r, size_
 
 typedef enum { EQUAL, DIFFERS, MOVES } chunk;
 
+typedef struct part { /* chunks that are summed at once: one range, or the buckets of all */
+    fr_verify_range range;
+    size_t buckets;
+    fr_verify_sum *sums[FR_SIDES];
+    chunk *chunks;
+    size_t moving; /* of them */
+} part;
+
+typedef struct parts { /* of --fast: in which chunks differed */
+    part *items;
+    size_t count, cap;
+} parts;
+
+static void free_part(part *p)
+{
+    free(p->sums[0]);
+    free(p->sums[1]);
+    free(p->chunks);
+}
+
+static void free_parts(parts *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        free_part(&l->items[i]);
+    free(l->items);
+}
+
+static const char *kept(fr_verify_run *v, const char *bound)
+{
+    return bound == NULL ? NULL : fr_arena_cstr(v->cli->arena, fr_cstr(bound));
+}
+
+static void keep_part(fr_verify_run *v, parts *l, const part *p)
+{
+    if (l->count == l->cap) {
+        l->cap = l->cap == 0 ? 16 : l->cap * 2;
+        l->items = fr_realloc(l->items, l->cap * sizeof(*l->items));
+    }
+    l->items[l->count] = *p;
+    l->items[l->count++].range = (fr_verify_range){kept(v, p->range.from), kept(v, p->range.to)};
+}
+
 static size_t judge(size_t buckets, fr_verify_sum *sums[FR_SIDES], const fr_verify_sum *later,
                     chunk *chunks)
 {
@@ -248,42 +290,51 @@ static size_t judge(size_t buckets, fr_verify_sum *sums[FR_SIDES], const fr_veri
     return moving;
 }
 
-/* --fast reads no rows: all chunks are summed again once the sink has passed the source, until none
- * moves that differs. */
-static fr_rc look_again(fr_verify_run *v, const fr_verify_range *r, size_t buckets,
-                        fr_verify_sum *sums[FR_SIDES], chunk *chunks, fr_err *err)
+static void count_chunks(fr_verify_run *v, const part *p)
 {
-    int64_t end = fr_now_us() + v->settle_us;
-    bool passed = true;
-    fr_rc rc = FR_OK;
-    fr_verify_sum *later = fr_malloc(buckets * sizeof(*later));
-    for (size_t left = judge(buckets, sums, NULL, chunks); left > 0 && rc == FR_OK && passed;) {
-        rc = fr_verify_pass(v, end, &passed, err);
-        if (rc != FR_OK || !passed)
-            break;
-        rc = fr_verify_sums(v, FR_SINK_SIDE, r, buckets, sums[1], err);
-        if (rc == FR_OK)
-            rc = fr_verify_sums(v, FR_SOURCE_SIDE, r, buckets, later, err);
-        if (rc == FR_OK)
-            left = judge(buckets, sums, later, chunks);
-        memcpy(sums[0], later, buckets * sizeof(*later));
-        if (left > 0 && fr_now_us() > end)
-            break;
+    for (size_t i = 0; i < p->buckets; i++) {
+        v->rows[0] += p->sums[0][i].count;
+        v->rows[1] += p->sums[1][i].count;
+        v->chunks_equal += p->chunks[i] == EQUAL && p->sums[0][i].count > 0 ? 1 : 0;
+        v->chunks_differ += p->chunks[i] == EQUAL ? 0 : 1;
+        v->chunks_moving += v->mode == FR_VERIFY_FAST && p->chunks[i] == MOVES ? 1 : 0;
+    }
+}
+
+static fr_rc sum_again(fr_verify_run *v, part *p, fr_err *err)
+{
+    fr_verify_sum *later = fr_malloc(p->buckets * sizeof(*later));
+    fr_rc rc = fr_verify_sums(v, FR_SINK_SIDE, &p->range, p->buckets, p->sums[1], err);
+    if (rc == FR_OK)
+        rc = fr_verify_sums(v, FR_SOURCE_SIDE, &p->range, p->buckets, later, err);
+    if (rc == FR_OK) {
+        p->moving = judge(p->buckets, p->sums, later, p->chunks);
+        memcpy(p->sums[0], later, p->buckets * sizeof(*later));
     }
     free(later);
     return rc;
 }
 
-static void count_chunks(fr_verify_run *v, size_t buckets, fr_verify_sum *sums[FR_SIDES],
-                         const chunk *chunks)
+/* --fast reads no rows: chunks that differed are summed again once the sink has passed the source,
+ * all of them behind one wait, until none moves that differs. */
+static fr_rc settle_parts(fr_verify_run *v, parts *l, fr_err *err)
 {
-    for (size_t i = 0; i < buckets; i++) {
-        v->rows[0] += sums[0][i].count;
-        v->rows[1] += sums[1][i].count;
-        v->chunks_equal += chunks[i] == EQUAL && sums[0][i].count > 0 ? 1 : 0;
-        v->chunks_differ += chunks[i] == EQUAL ? 0 : 1;
-        v->chunks_moving += v->mode == FR_VERIFY_FAST && chunks[i] == MOVES ? 1 : 0;
+    int64_t end = fr_now_us() + v->settle_us;
+    bool passed = true;
+    for (size_t left = l->count; left > 0 && fr_now_us() < end;) {
+        FR_TRY(fr_verify_pass(v, end, &passed, err));
+        if (!passed)
+            break;
+        left = 0;
+        for (size_t i = 0; i < l->count; i++) {
+            if (l->items[i].moving > 0)
+                FR_TRY(sum_again(v, &l->items[i], err));
+            left += l->items[i].moving;
+        }
     }
+    for (size_t i = 0; i < l->count; i++)
+        count_chunks(v, &l->items[i]);
+    return FR_OK;
 }
 
 static fr_rc narrow(fr_verify_run *v, const fr_verify_range *r, uint64_t rows, fr_err *err)
@@ -297,44 +348,54 @@ static fr_rc narrow(fr_verify_run *v, const fr_verify_range *r, uint64_t rows, f
     return differing_buckets(v, r, NARROW, sums, err);
 }
 
-static fr_rc compare_range(fr_verify_run *v, const fr_verify_range *r, size_t buckets, fr_err *err)
+static fr_rc compare_part(fr_verify_run *v, part *p, fr_err *err)
 {
-    fr_verify_sum *sums[FR_SIDES] = {fr_malloc(buckets * sizeof(fr_verify_sum)),
-                                     fr_malloc(buckets * sizeof(fr_verify_sum))};
-    chunk *chunks = fr_malloc(buckets * sizeof(*chunks));
-    fr_rc rc = both_sums(v, r, buckets, sums, err);
+    if (p->buckets > 1)
+        return differing_buckets(v, &p->range, p->buckets, p->sums, err);
+    return p->chunks[0] == EQUAL ? FR_OK
+                                 : narrow(v, &p->range, larger(p->sums[0], p->sums[1]), err);
+}
+
+static fr_rc compare_range(fr_verify_run *v, const fr_verify_range *r, size_t buckets, parts *l,
+                           fr_err *err)
+{
+    part p = {.range = *r, .buckets = buckets, .chunks = fr_malloc(buckets * sizeof(*p.chunks))};
+    for (int i = 0; i < FR_SIDES; i++)
+        p.sums[i] = fr_malloc(buckets * sizeof(*p.sums[i]));
+    fr_rc rc = both_sums(v, r, buckets, p.sums, err);
     if (rc == FR_OK)
-        judge(buckets, sums, NULL, chunks);
-    if (rc == FR_OK && v->mode == FR_VERIFY_FAST)
-        rc = look_again(v, r, buckets, sums, chunks, err);
+        p.moving = judge(buckets, p.sums, NULL, p.chunks);
+    if (rc == FR_OK && p.moving > 0 && v->mode == FR_VERIFY_FAST) {
+        keep_part(v, l, &p);
+        return FR_OK;
+    }
     if (rc == FR_OK)
-        count_chunks(v, buckets, sums, chunks);
-    bool rows = rc == FR_OK && v->mode != FR_VERIFY_FAST;
-    if (rows && buckets == 1 && chunks[0] != EQUAL)
-        rc = narrow(v, r, larger(sums[0], sums[1]), err);
-    else if (rows && buckets > 1)
-        rc = differing_buckets(v, r, buckets, sums, err);
-    free(sums[0]);
-    free(sums[1]);
-    free(chunks);
+        count_chunks(v, &p);
+    if (rc == FR_OK && v->mode != FR_VERIFY_FAST)
+        rc = compare_part(v, &p, err);
+    free_part(&p);
     return rc;
 }
 
 /* ---- the whole table ---- */
 
-static fr_rc by_ranges(fr_verify_run *v, fr_err *err)
+static fr_rc by_ranges(fr_verify_run *v, parts *l, fr_err *err)
 {
     bounds b = {.rows = v->chunk};
     fr_rc rc = FR_OK;
     while (rc == FR_OK && (rc = next_range(v, &b, err)) == FR_OK)
-        rc = compare_range(v, &b.range, 1, err);
+        rc = compare_range(v, &b.range, 1, l, err);
     end_bounds(&b);
     return rc == FR_END ? FR_OK : rc;
 }
 
 fr_rc fr_verify_find(fr_verify_run *v, fr_err *err)
 {
-    if (v->by != NULL)
-        return by_ranges(v, err);
-    return compare_range(v, &(fr_verify_range){NULL, NULL}, BUCKETS, err);
+    parts l = {NULL, 0, 0};
+    fr_rc rc = v->by != NULL ? by_ranges(v, &l, err)
+                             : compare_range(v, &(fr_verify_range){NULL, NULL}, BUCKETS, &l, err);
+    if (rc == FR_OK)
+        rc = settle_parts(v, &l, err);
+    free_parts(&l);
+    return rc;
 }

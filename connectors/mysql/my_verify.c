@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of warnings: a text is longer than max_allowed_packet; MOST: of one statement, in the protocol. */
+/* Of warnings: a text is longer than max_allowed_packet; MOST: of one statement, in the protocol.
+ */
 enum { TOO_LONG = 1301, MOST_WARNINGS = 65535 };
 
 /* What a column is, in fr_verify_column.number. */
@@ -282,6 +283,28 @@ static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_colu
     }
 }
 
+/* Texts are compared with numbers as numbers, with all else as they are written. */
+static bool finds(fr_verify *base, const fr_verify_column *c, fr_kind kind)
+{
+    (void)base;
+    switch (kind) {
+    case FR_BOOL: /* "true" is no number */
+        return c->number != SINGLE && c->number != LETTERS;
+    case FR_INT32:
+    case FR_INT64:
+    case FR_DECIMAL: /* a float prints fewer digits than it has */
+        return c->number != SINGLE;
+    case FR_UUID:
+        return c->number == NUMBERED;
+    case FR_TEXT: /* a document is compared with documents */
+        return c->number != DOCUMENT;
+    case FR_BYTES:
+        return true;
+    default:
+        return c->number == DAY || c->number == CLOCK || c->number == MOMENT;
+    }
+}
+
 static void put_name(fr_buf *b, fr_str name)
 {
     fr_arena *a = fr_arena_new(256);
@@ -357,8 +380,9 @@ static fr_rc too_long(const char *size, fr_err *err)
 
 static fr_rc too_many_warnings(fr_err *err)
 {
-    fr_fail(err, FR_ERR_CONFIG, "a statement had more warnings than MySQL counts: what they say "
-                                "of its values is not known");
+    fr_fail(err, FR_ERR_CONFIG,
+            "a statement had more warnings than MySQL counts: what they say "
+            "of its values is not known");
     fr_fail_code(err, "verify.warnings");
     return fr_fail_hint(err, "--chunk reads fewer rows by one statement");
 }
@@ -433,6 +457,7 @@ const fr_verify_ops fr_my_verify = {
     .describe = describe,
     .text = text_of,
     .put_literal = put_literal,
+    .finds = finds,
     .script = "SET time_zone = '+00:00';\n",
     .put_name = put_name,
     .query = query,

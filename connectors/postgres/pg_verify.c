@@ -294,6 +294,25 @@ static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_colu
     }
 }
 
+/* Texts are compared as they are written, all else by what it means. */
+static bool finds(fr_verify *base, const fr_verify_column *c, fr_kind kind)
+{
+    static const uint32_t numbers[] = {T_INT2,    T_INT4,   T_INT8,   T_OID,
+                                       T_NUMERIC, T_FLOAT4, T_FLOAT8, 0};
+    static const uint32_t times[] = {T_DATE, T_TIME, T_INTERVAL, T_TIMESTAMP, T_TIMESTAMPTZ, 0};
+    const uint32_t *types = times;
+    (void)base;
+    if (kind == FR_TEXT || kind == FR_BYTES || (kind == FR_BOOL && c->number == T_BOOL))
+        return true;
+    if (kind == FR_UUID)
+        return c->number == T_UUID;
+    if (kind == FR_BOOL || kind == FR_INT32 || kind == FR_INT64 || kind == FR_DECIMAL)
+        types = numbers;
+    while (*types != 0 && *types != c->number)
+        types++;
+    return *types != 0;
+}
+
 static void put_name(fr_buf *b, fr_str name)
 {
     fr_arena *a = fr_arena_new(256);
@@ -419,6 +438,7 @@ const fr_verify_ops fr_postgres_verify = {
     .describe = describe,
     .text = text_of,
     .put_literal = put_literal,
+    .finds = finds,
     .put_name = put_name,
     .query = query,
     .now = now,

@@ -78,7 +78,7 @@ static form form_of(const sq_verify *v, fr_str space, fr_str table, fr_str colum
 }
 
 /* In fr_verify_column.number, by SQLite's own rules. */
-enum { SOME_AFFINITY, INTEGERS, TEXTS };
+enum { NUMBERS, INTEGERS, TEXTS, NONE };
 
 static uint32_t affinity_of(fr_arena *a, fr_str type)
 {
@@ -89,7 +89,7 @@ static uint32_t affinity_of(fr_arena *a, fr_str type)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (strcasestr(t, texts[i]) != NULL)
             return TEXTS;
-    return SOME_AFFINITY;
+    return type.len == 0 || strcasestr(t, "blob") != NULL ? NONE : NUMBERS;
 }
 
 static void take_columns(const sq_verify *v, fr_arena *a, const fr_sq_rows *rows, fr_str space,
@@ -170,6 +170,30 @@ static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_colu
         return moment(a, c, x, out);
     default:
         return FR_VERIFY_RAW;
+    }
+}
+
+/* Numbers are compared as numbers where the column makes numbers of texts; all else as it is
+ * written, and a source's times may be in several ways. */
+static bool finds(fr_verify *base, const fr_verify_column *c, fr_kind kind)
+{
+    const sq_verify *v = (const sq_verify *)base;
+    switch (kind) {
+    case FR_BOOL:
+    case FR_INT32:
+    case FR_INT64:
+    case FR_DECIMAL:
+        return c->number == NUMBERS || c->number == INTEGERS;
+    case FR_TIME:
+    case FR_DATETIME:
+    case FR_TIMESTAMP:
+        return v->settings == NULL || c->modifier != PLAIN;
+    case FR_UUID:
+        return false;
+    case FR_TEXT:
+        return c->number != NONE;
+    default:
+        return true;
     }
 }
 
@@ -284,6 +308,7 @@ const fr_verify_ops fr_sqlite_verify = {
     .describe = describe,
     .text = text_of,
     .put_literal = put_literal,
+    .finds = finds,
     .put_name = put_name,
     .query = query,
 };

@@ -71,7 +71,7 @@ static fr_str rule_of(fr_kind kind)
     }
 }
 
-static fr_str changed(fr_verify_run *v, const fr_route *r, size_t column)
+static fr_str changed(const fr_route *r, size_t column)
 {
     const fr_pin_column *pin = r->pin == NULL ? NULL : &r->pin->columns[column];
     if (fr_route_derived(r, column))
@@ -82,7 +82,6 @@ static fr_str changed(fr_verify_run *v, const fr_route *r, size_t column)
         return FR_STR("left out by the contract");
     if (pin != NULL && pin->convert != NULL)
         return FR_STR("converted by the contract");
-    (void)v;
     return FR_STR("");
 }
 
@@ -94,7 +93,7 @@ static void set_field(fr_verify_run *v, const fr_route *r, size_t column, fr_ver
     f->name = fr_arena_str(a, field != NULL ? fr_avro_name_back(a, field->name) : c->name);
     f->from = fr_route_derived(r, column) ? FR_STR("") : fr_arena_str(a, fr_route_name(r, column));
     f->kind = c->kind;
-    f->why = changed(v, r, column);
+    f->why = changed(r, column);
     for (size_t i = 0; i < r->key_count; i++)
         f->key = f->key || r->key[i] == column;
 }
@@ -107,8 +106,23 @@ static const fr_verify_column *find_column(const fr_verify_table *t, fr_str name
     return NULL;
 }
 
-/* Texts on both sides, unless something is in the way. */
-static void lay(fr_verify_run *v, fr_verify_field *f)
+/* Rows are looked up by their keys. Where a column may have one key in several spellings, UUIDs,
+ * and at the sink whole numbers, are compared as they are written: sources write them in one. */
+static bool is_looked_up(const fr_verify_run *v, int side, const fr_verify_column *c,
+                         const fr_verify_field *f, bool whole, fr_kind *as)
+{
+    const fr_verify_side *s = &v->sides[side];
+    *as = f->kind;
+    if (!f->key || s->ops->finds(s->conn, c, f->kind))
+        return true;
+    *as = FR_TEXT;
+    return (f->kind == FR_UUID || (whole && side == FR_SINK_SIDE)) &&
+           s->ops->finds(s->conn, c, FR_TEXT);
+}
+
+/* Texts on both sides, unless something is in the way. whole: of decimals, that they have no
+ * fraction. */
+static void lay(fr_verify_run *v, fr_verify_field *f, bool whole)
 {
     static const char *const sides[] = {"source", "sink"};
     fr_arena *a = v->cli->arena;
@@ -119,8 +133,15 @@ static void lay(fr_verify_run *v, fr_verify_field *f)
             f->why = fr_arena_printf(a, "the %s has no such column", sides[i]);
             return;
         }
-        fr_verify_form form = s->ops->text(s->conn, a, c, f->kind, &f->texts[i]);
-        if (form == FR_VERIFY_NEVER)
+        fr_kind as = f->kind;
+        bool found = is_looked_up(v, i, c, f, whole, &as);
+        fr_verify_form form = s->ops->text(s->conn, a, c, as, &f->texts[i]);
+        if (!found)
+            f->why = fr_arena_printf(a,
+                                     "%s of the %s may have one %s in several spellings, so that "
+                                     "rows cannot be looked up by it",
+                                     fr_arena_cstr(a, c->type), sides[i], fr_kind_name(f->kind));
+        else if (form == FR_VERIFY_NEVER)
             f->why = fr_arena_printf(a, "%s of the %s cannot be compared as %s",
                                      fr_arena_cstr(a, c->type), sides[i], fr_kind_name(f->kind));
         f->columns[i] = c;
@@ -205,7 +226,8 @@ static fr_rc map_route(fr_verify_run *v, const fr_route *r, fr_err *err)
     fr_verify_field *all = fr_arena_alloc(v->cli->arena, (most + 1) * sizeof(*all));
     for (size_t i = 0; i < count; i++) {
         set_field(v, r, r->fields[i], &all[i]);
-        lay(v, &all[i]);
+        const fr_column *c = &r->table->columns[r->fields[i]];
+        lay(v, &all[i], c->kind == FR_DECIMAL && c->scale == 0);
     }
     add_rest(v, all, &count);
     order(v, all, count);

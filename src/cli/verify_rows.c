@@ -145,10 +145,13 @@ static void put_where(fr_buf *b, const fr_verify_run *v, int side, const fr_veri
         const char *value = end == 0 ? r->from : r->to;
         if (value == NULL)
             continue;
-        fr_buf_text(b, lead);
+        bool nulls = r->from == NULL && f->columns[side]->nullable; /* they are in the first one */
+        fr_buf_printf(b, "%s%s", lead, nulls ? "(" : "");
         s->ops->put_name(b, f->columns[side]->name);
         fr_buf_text(b, end == 0 ? " > " : " <= ");
         s->ops->put_literal(s->conn, b, f->columns[side], f->kind, fr_cstr(value));
+        if (nulls)
+            fr_buf_printf(b, " OR %.*s IS NULL)", FR_ARG(f->texts[side]));
         lead = " AND ";
     }
 }
@@ -322,10 +325,22 @@ fr_rc fr_verify_read(fr_verify_run *v, int side, const fr_verify_range *r, size_
     return rc;
 }
 
+static void put_is(fr_buf *b, const fr_verify_run *v, int side, const fr_verify_field *f,
+                   fr_str canonical)
+{
+    const fr_verify_side *s = &v->sides[side];
+    if (canonical.ptr == NULL) {
+        fr_buf_printf(b, "%.*s IS NULL", FR_ARG(f->texts[side]));
+        return;
+    }
+    s->ops->put_name(b, f->columns[side]->name);
+    fr_buf_text(b, " = ");
+    s->ops->put_literal(s->conn, b, f->columns[side], f->kind, canonical);
+}
+
 fr_rc fr_verify_read_keys(fr_verify_run *v, int side, const fr_verify_key *const *keys,
                           size_t count, fr_verify_row_list *out, fr_err *err)
 {
-    const fr_verify_side *s = &v->sides[side];
     fr_arena *a = fr_arena_new(0);
     fr_buf b = {.arena = a};
     taking t = {.v = v, .side = side, .buckets = 1, .list = out};
@@ -333,12 +348,8 @@ fr_rc fr_verify_read_keys(fr_verify_run *v, int side, const fr_verify_key *const
     for (size_t i = 0; i < count; i++) {
         fr_buf_text(&b, i == 0 ? " WHERE (" : " OR (");
         for (size_t k = 0; k < v->key_count; k++) {
-            const fr_verify_field *f = &v->fields[v->keys[k]];
             fr_buf_text(&b, k > 0 ? " AND " : "");
-            s->ops->put_name(&b, f->columns[side]->name);
-            fr_buf_text(&b, " = ");
-            s->ops->put_literal(s->conn, &b, f->columns[side], f->kind,
-                                keys[i]->cells[v->keys[k]]);
+            put_is(&b, v, side, &v->fields[v->keys[k]], keys[i]->cells[v->keys[k]]);
         }
         fr_buf_text(&b, ")");
     }

@@ -59,6 +59,9 @@ typedef struct fr_verify_ops {
      * (JSON: as it was read); ptr NULL: NULL. */
     void (*put_literal)(fr_verify *v, fr_buf *b, const fr_verify_column *c, fr_kind kind,
                         fr_str text);
+    /* Whether `column = literal` finds every row whose text is the literal's. False: the column may
+     * have one value in several spellings. */
+    bool (*finds)(fr_verify *v, const fr_verify_column *c, fr_kind kind);
     /* What a file of statements begins with, so that literals mean the same in every session; NULL:
      * nothing. */
     const char *script;

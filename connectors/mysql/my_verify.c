@@ -154,14 +154,9 @@ static fr_rc describe(fr_verify *base, fr_arena *a, fr_str space, fr_str name, f
 
 /* ---- values ---- */
 
-static fr_str spell(fr_arena *a, const char *before, fr_str x, const char *after)
-{
-    return fr_arena_printf(a, "%s%.*s%s", before, FR_ARG(x), after);
-}
-
 static fr_verify_form as_text(fr_arena *a, fr_str x, fr_verify_form form, fr_str *out)
 {
-    *out = spell(a, "CONVERT(", x, " USING utf8mb4)");
+    *out = fr_verify_around(a, "CONVERT(", x, " USING utf8mb4)");
     return form;
 }
 
@@ -170,12 +165,14 @@ static fr_verify_form number(fr_arena *a, const fr_verify_column *c, fr_str x, f
     switch (c->number) {
     case WHOLE: /* + 0: without the zeros of ZEROFILL, and of the year 0 */
     case BITS:
-        return as_text(a, spell(a, "CAST(", x, " + 0 AS CHAR)"), FR_VERIFY_CANONICAL, out);
+        return as_text(a, fr_verify_around(a, "CAST(", x, " + 0 AS CHAR)"), FR_VERIFY_CANONICAL,
+                       out);
     case EXACT:
         if (c->modifier == 0)
-            return as_text(a, spell(a, "CAST(", x, " + 0 AS CHAR)"), FR_VERIFY_CANONICAL, out);
-        *out = spell(a, "TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM CONVERT(CAST(", x,
-                     " + 0 AS CHAR) USING utf8mb4)))");
+            return as_text(a, fr_verify_around(a, "CAST(", x, " + 0 AS CHAR)"), FR_VERIFY_CANONICAL,
+                           out);
+        *out = fr_verify_around(a, "TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM CONVERT(CAST(", x,
+                                " + 0 AS CHAR) USING utf8mb4)))");
         return FR_VERIFY_CANONICAL;
     case LETTERS:
         return as_text(a, x, FR_VERIFY_RAW, out);
@@ -192,7 +189,7 @@ static fr_verify_form real(fr_arena *a, const fr_verify_column *c, fr_kind kind,
                            fr_str *out)
 {
     if (c->number == SINGLE) /* as a float it is printed with six digits */
-        *out = spell(a, "(", x, " + 0e0)");
+        *out = fr_verify_around(a, "(", x, " + 0e0)");
     else if (c->number == REAL)
         *out = x;
     else if (c->number == LETTERS && kind == FR_FLOAT64)
@@ -208,7 +205,7 @@ static fr_verify_form octets(fr_arena *a, const fr_verify_column *c, fr_str x, f
         *out = fr_arena_printf(a, "LPAD(LOWER(HEX(%.*s + 0)), %d, '0')", FR_ARG(x),
                                (c->modifier + 7) / 8 * 2);
     else if (c->number == OCTETS)
-        *out = spell(a, "LOWER(HEX(", x, "))");
+        *out = fr_verify_around(a, "LOWER(HEX(", x, "))");
     else
         return FR_VERIFY_NEVER;
     return as_text(a, *out, FR_VERIFY_CANONICAL, out);
@@ -222,7 +219,7 @@ static fr_verify_form text(fr_arena *a, const fr_verify_column *c, fr_str x, fr_
     case DOCUMENT:
     case NUMBERED:
     case ADDRESS:
-        return as_text(a, spell(a, "CAST(", x, " AS CHAR)"), FR_VERIFY_CANONICAL, out);
+        return as_text(a, fr_verify_around(a, "CAST(", x, " AS CHAR)"), FR_VERIFY_CANONICAL, out);
     default: /* columns.types: string of another type has a spelling of ours */
         return FR_VERIFY_NEVER;
     }
@@ -244,10 +241,10 @@ static fr_verify_form times(fr_arena *a, const fr_verify_column *c, fr_kind kind
     else if ((kind == FR_DATETIME || kind == FR_TIMESTAMP) && c->number == MOMENT)
         *out = fr_arena_printf(a, "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', %.*s)", FR_ARG(x));
     else if (c->number == DAY || c->number == MOMENT || c->number == CLOCK)
-        return as_text(a, spell(a, "CAST(", x, " AS CHAR)"), FR_VERIFY_RAW, out);
+        return as_text(a, fr_verify_around(a, "CAST(", x, " AS CHAR)"), FR_VERIFY_RAW, out);
     else
         return FR_VERIFY_NEVER;
-    return as_text(a, spell(a, "CAST(", *out, " AS CHAR)"), FR_VERIFY_CANONICAL, out);
+    return as_text(a, fr_verify_around(a, "CAST(", *out, " AS CHAR)"), FR_VERIFY_CANONICAL, out);
 }
 
 static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_column *c, fr_kind kind,
@@ -272,7 +269,8 @@ static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_colu
     case FR_UUID:
         if (c->number != LETTERS && c->number != NUMBERED)
             return FR_VERIFY_NEVER;
-        return as_text(a, spell(a, "LOWER(CAST(", x, " AS CHAR))"), FR_VERIFY_CANONICAL, out);
+        return as_text(a, fr_verify_around(a, "LOWER(CAST(", x, " AS CHAR))"), FR_VERIFY_CANONICAL,
+                       out);
     case FR_DATE:
     case FR_TIME:
     case FR_DATETIME:
@@ -305,26 +303,10 @@ static bool finds(fr_verify *base, const fr_verify_column *c, fr_kind kind)
     }
 }
 
-static void put_name(fr_buf *b, fr_str name)
-{
-    fr_arena *a = fr_arena_new(256);
-    fr_buf_str(b, fr_my_ident(a, name));
-    fr_arena_free(a);
-}
-
 static bool bare(fr_kind kind)
 {
     return kind == FR_BOOL || kind == FR_INT32 || kind == FR_INT64 || kind == FR_DECIMAL ||
            kind == FR_FLOAT32 || kind == FR_FLOAT64;
-}
-
-/* Numbers are written bare, but only if they are some. */
-static bool is_number(fr_str text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (strchr("0123456789+-.eE", text.ptr[i]) == NULL)
-            return false;
-    return text.len > 0;
 }
 
 static void put_literal(fr_verify *base, fr_buf *b, const fr_verify_column *c, fr_kind kind,
@@ -339,7 +321,7 @@ static void put_literal(fr_verify *base, fr_buf *b, const fr_verify_column *c, f
         fr_buf_printf(b, "0x%.*s", FR_ARG(text));
     else if (kind == FR_BYTES)
         fr_buf_printf(b, "X'%.*s'", FR_ARG(text));
-    else if (bare(kind) && is_number(readable))
+    else if (bare(kind) && fr_verify_bare(readable))
         fr_buf_str(b, readable);
     else
         fr_buf_str(b, fr_my_literal(a, readable));
@@ -459,7 +441,7 @@ const fr_verify_ops fr_my_verify = {
     .put_literal = put_literal,
     .finds = finds,
     .script = "SET time_zone = '+00:00';\n",
-    .put_name = put_name,
+    .ident = fr_my_ident,
     .query = query,
     .now = now,
     .resume = resume_of,

@@ -175,14 +175,9 @@ static fr_rc describe(fr_verify *base, fr_arena *a, fr_str space, fr_str name, f
 
 /* ---- values ---- */
 
-static fr_str spell(fr_arena *a, const char *before, fr_str x, const char *after)
-{
-    return fr_arena_printf(a, "%s%.*s%s", before, FR_ARG(x), after);
-}
-
 static fr_verify_form plain(fr_arena *a, fr_str x, fr_verify_form form, fr_str *out)
 {
-    *out = spell(a, "", x, "::text");
+    *out = fr_verify_around(a, "", x, "::text");
     return form;
 }
 
@@ -197,12 +192,12 @@ static fr_verify_form number(fr_arena *a, const fr_verify_column *c, fr_str x, f
         return plain(a, x, FR_VERIFY_CANONICAL, out);
     case T_NUMERIC:
         if (c->modifier >= 4 && scale > 0) {
-            *out = spell(a, "rtrim(rtrim(", x, "::text, '0'), '.')");
+            *out = fr_verify_around(a, "rtrim(rtrim(", x, "::text, '0'), '.')");
             return FR_VERIFY_CANONICAL;
         }
         return plain(a, x, c->modifier >= 4 ? FR_VERIFY_CANONICAL : FR_VERIFY_RAW, out);
     case 790: /* money */
-        *out = spell(a, "", x, "::numeric::text");
+        *out = fr_verify_around(a, "", x, "::numeric::text");
         return FR_VERIFY_RAW;
     default:
         return plain(a, x, FR_VERIFY_RAW, out);
@@ -230,8 +225,8 @@ static fr_verify_form json(fr_arena *a, const fr_verify_column *c, fr_str x, fr_
 {
     if (c->number != 0)
         return plain(a, x, FR_VERIFY_RAW, out);
-    *out = spell(a, "pg_catalog.to_json(", x,
-                 c->modifier == ARRAY_BARE ? ")::text" : "::text[])::text");
+    *out = fr_verify_around(a, "pg_catalog.to_json(", x,
+                            c->modifier == ARRAY_BARE ? ")::text" : "::text[])::text");
     return FR_VERIFY_RAW;
 }
 
@@ -254,7 +249,8 @@ static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_colu
     fr_str x = fr_pg_ident(a, c->name, NULL);
     switch (kind) {
     case FR_BOOL:
-        *out = c->number == T_BOOL ? spell(a, "", x, "::int::text") : spell(a, "", x, "::text");
+        *out = c->number == T_BOOL ? fr_verify_around(a, "", x, "::int::text")
+                                   : fr_verify_around(a, "", x, "::text");
         return c->number == T_BOOL ? FR_VERIFY_CANONICAL : FR_VERIFY_RAW;
     case FR_INT32:
     case FR_INT64:
@@ -264,10 +260,10 @@ static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_colu
     case FR_FLOAT64:
         if (c->number != T_FLOAT4 && c->number != T_FLOAT8) /* 0.1 there is not the float 0.1 */
             return plain(a, x, kind == FR_FLOAT32 ? FR_VERIFY_NEVER : FR_VERIFY_RAW, out);
-        *out = spell(a, "encode(float8send(", x, "::float8 + 0), 'hex')");
+        *out = fr_verify_around(a, "encode(float8send(", x, "::float8 + 0), 'hex')");
         return FR_VERIFY_CANONICAL;
     case FR_BYTES:
-        *out = spell(a, "encode(", x, ", 'hex')");
+        *out = fr_verify_around(a, "encode(", x, ", 'hex')");
         return c->number == T_BYTEA ? FR_VERIFY_CANONICAL : FR_VERIFY_NEVER;
     case FR_JSON:
         return json(a, c, x, out);
@@ -284,7 +280,7 @@ static fr_verify_form text_of(fr_verify *base, fr_arena *a, const fr_verify_colu
     case FR_TIME:
         if (c->number != T_TIME && c->number != T_INTERVAL)
             return plain(a, x, FR_VERIFY_RAW, out);
-        *out = spell(a, "round(date_part('epoch', ", x, ") * 1000000)::bigint::text");
+        *out = fr_verify_around(a, "round(date_part('epoch', ", x, ") * 1000000)::bigint::text");
         return FR_VERIFY_CANONICAL;
     case FR_DATETIME:
     case FR_TIMESTAMP:
@@ -313,11 +309,9 @@ static bool finds(fr_verify *base, const fr_verify_column *c, fr_kind kind)
     return *types != 0;
 }
 
-static void put_name(fr_buf *b, fr_str name)
+static fr_str ident(fr_arena *a, fr_str name)
 {
-    fr_arena *a = fr_arena_new(256);
-    fr_buf_str(b, fr_pg_ident(a, name, NULL));
-    fr_arena_free(a);
+    return fr_pg_ident(a, name, NULL);
 }
 
 static bool is_digit(char c)
@@ -439,7 +433,7 @@ const fr_verify_ops fr_postgres_verify = {
     .text = text_of,
     .put_literal = put_literal,
     .finds = finds,
-    .put_name = put_name,
+    .ident = ident,
     .query = query,
     .now = now,
     .resume = resume_of,

@@ -13,9 +13,6 @@
 #define FR_TARGET_PARKED "_freshet_parked"
 enum { FR_TARGET_POSITION_SIZE = 16 };
 
-enum { FR_TARGET_UPSERT, FR_TARGET_APPEND };                       /* settings->write_mode */
-enum { FR_TARGET_HARD, FR_TARGET_SOFT, FR_TARGET_IGNORE_DELETES }; /* settings->deletes */
-
 /* ---- settings ---- */
 
 /* CONFIG (sink.config). Returns FR_FAIL. */

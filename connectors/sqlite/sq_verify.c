@@ -197,21 +197,6 @@ static bool finds(fr_verify *base, const fr_verify_column *c, fr_kind kind)
     }
 }
 
-static void put_name(fr_buf *b, fr_str name)
-{
-    fr_arena *a = fr_arena_new(256);
-    fr_buf_str(b, fr_sq_ident(a, name));
-    fr_arena_free(a);
-}
-
-static bool is_number(fr_str text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (strchr("0123456789+-.eE", text.ptr[i]) == NULL)
-            return false;
-    return text.len > 0;
-}
-
 /* "2026-11-26 08:26:11.402000" as the sink writes it: without a fraction that is none. */
 static fr_str shortened(fr_kind kind, fr_str text)
 {
@@ -237,7 +222,7 @@ static void put_literal(fr_verify *base, fr_buf *b, const fr_verify_column *c, f
                       c->modifier == SECONDS  ? " / 1000000"
                       : c->modifier == MILLIS ? " / 1000"
                                               : "");
-    else if (bare && is_number(readable))
+    else if (bare && fr_verify_bare(readable))
         fr_buf_str(b, readable);
     else if ((kind == FR_FLOAT32 || kind == FR_FLOAT64) && fr_str_is(readable, "NaN"))
         fr_buf_text(b, "NULL /* NaN */");
@@ -250,27 +235,18 @@ static void put_literal(fr_verify *base, fr_buf *b, const fr_verify_column *c, f
 
 /* ---- asking ---- */
 
-static fr_str real_text(fr_arena *a, double real)
-{
-    char text[40];
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, real);
-        if (strtod(text, NULL) == real)
-            break;
-    }
-    return fr_arena_str(a, fr_cstr(text));
-}
-
 static fr_str cell_of(fr_arena *a, sqlite3_stmt *s, int i)
 {
     fr_str bytes;
+    fr_value value;
     switch (sqlite3_column_type(s, i)) {
     case SQLITE_NULL:
         return (fr_str){NULL, 0};
     case SQLITE_INTEGER:
         return fr_arena_printf(a, "%lld", (long long)sqlite3_column_int64(s, i));
     case SQLITE_FLOAT:
-        return real_text(a, sqlite3_column_double(s, i));
+        value = (fr_value){.kind = FR_FLOAT64, .real = sqlite3_column_double(s, i)};
+        return fr_value_text(a, NULL, &value);
     case SQLITE_BLOB: /* where bytes are expected they come in hexadecimal */
         return fr_sq_hex(a, fr_sq_bytes(s, i));
     default:
@@ -283,8 +259,8 @@ static fr_rc query(fr_verify *base, fr_str sql, fr_verify_row *each, void *conte
 {
     sq_verify *v = (sq_verify *)base;
     sqlite3_stmt *s = NULL;
-    fr_arena *a = fr_arena_new(0);
     FR_TRY(fr_sq_same_file(v->conn, err));
+    fr_arena *a = fr_arena_new(0);
     v->end_us = v->timeout_us > 0 ? fr_now_us() + v->timeout_us : 0;
     fr_rc rc = fr_sq_prepare(v->conn, "compare rows", sql, &s, err);
     int n = rc == FR_OK ? sqlite3_column_count(s) : 0;
@@ -309,6 +285,6 @@ const fr_verify_ops fr_sqlite_verify = {
     .text = text_of,
     .put_literal = put_literal,
     .finds = finds,
-    .put_name = put_name,
+    .ident = fr_sq_ident,
     .query = query,
 };

@@ -58,6 +58,9 @@ int fr_cli_main(int argc, const char *const *argv);
 
 /* The value of a flag of this verb, "" for a switch that was given, else NULL. */
 const char *fr_cli_flag(const fr_cli *cli, const char *name);
+/* A flag with a number, as an option of type INT or TIME of offset 0; not given: the fallback, or
+ * (NULL) *out stays. CONFIG (cli.bad_value) naming it. */
+fr_rc fr_cli_number(fr_cli *cli, const fr_option *o, int64_t *out, fr_err *err);
 json_t *fr_cli_result(fr_cli *cli); /* the result object, borrowed */
 /* Keeps the error for the end, and returns its exit code. */
 int fr_cli_fail(fr_cli *cli, const fr_err *err);
@@ -77,7 +80,8 @@ json_t *fr_cli_problem_json(const fr_problem *p);
 json_t *fr_cli_json_text(fr_str s); /* fr_buf_shown's for --json; it need not be UTF-8 */
 /* A file that is there, and no folder or pipe. */
 bool fr_cli_is_file(const char *name);
-/* The whole of a file. CONFIG (cli.unwritable) naming it. */
+/* The whole of a file, which nobody sees half written: a file of that name is replaced at the end.
+ * CONFIG (cli.unwritable) naming it. */
 fr_rc fr_cli_write_file(const char *name, fr_str text, fr_err *err);
 
 /* A finding as one line of `plan` and `doctor`; its hint below. */

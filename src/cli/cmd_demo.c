@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,7 +306,8 @@ static void sum_up(demo *d)
                       d->dir);
     json_object_set_new(fr_cli_result(d->cli), "changes", json_integer(d->changes));
     json_object_set_new(fr_cli_result(d->cli), "folder", kept ? json_string(d->dir) : json_null());
-    fr_cli_summary(d->cli, "# %lld changes, %lld messages shown; at least once (mock broker)",
+    fr_cli_summary(d->cli,
+                   "# %lld changes, %" PRId64 " messages shown; at least once (mock broker)",
                    d->changes, d->tap.shown);
 }
 
@@ -323,15 +325,10 @@ static void end(demo *d)
 static fr_rc read_flags(demo *d, fr_err *err)
 {
     enum { MOST = 3600, LEAST = 5 };
-    const char *text = fr_cli_flag(d->cli, "seconds");
-    char *rest = NULL;
-    d->seconds = text == NULL ? SECONDS : strtoll(text, &rest, 10);
-    if (text != NULL &&
-        (*text == '\0' || *rest != '\0' || d->seconds < LEAST || d->seconds > MOST)) {
-        fr_fail(err, FR_ERR_CONFIG, "--seconds: `%s` is no number from %d to %d", text, LEAST,
-                MOST);
-        return fr_fail_code(err, "cli.bad_value");
-    }
+    static const fr_option option = {
+        .name = "seconds", .type = FR_OPT_INT, .min = LEAST, .max = MOST};
+    d->seconds = SECONDS;
+    FR_TRY(fr_cli_number(d->cli, &option, &d->seconds, err));
     if (fr_cli_connectors.source("sqlite") != NULL)
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG, "this freshet was built without SQLite");

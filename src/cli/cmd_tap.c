@@ -188,7 +188,8 @@ static fr_rc follow(fr_tap *t, bool to_end, fr_err *err)
 
 static fr_rc read_flags(fr_cli *cli, fr_tap *t, bool *beginning, fr_err *err)
 {
-    const char *limit = fr_cli_flag(cli, "limit"), *from = fr_cli_flag(cli, "from");
+    static const fr_option option = {.name = "limit", .type = FR_OPT_INT, .min = 1};
+    const char *from = fr_cli_flag(cli, "from");
     const char *refused = fr_cli_flag(cli, "where") != NULL ? "where"
                           : fr_cli_flag(cli, "at") != NULL  ? "at"
                                                             : NULL;
@@ -198,14 +199,11 @@ static fr_rc read_flags(fr_cli *cli, fr_tap *t, bool *beginning, fr_err *err)
         return fr_fail_hint(err, "leave it out; --json and jq can choose among events");
     }
     *beginning = from != NULL && strcmp(from, "beginning") == 0;
-    char *end = NULL;
-    t->limit = limit == NULL ? 0 : strtoll(limit, &end, 10);
-    bool bad = limit != NULL && (*limit == 0 || *end != 0 || t->limit < 1);
-    if (!bad && !(cli->json && limit == NULL && !*beginning))
+    t->limit = 0;
+    FR_TRY(fr_cli_number(cli, &option, &t->limit, err));
+    if (!cli->json || t->limit > 0 || *beginning)
         return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG,
-            bad ? "--limit: `%s` is no number of events" : "tap --json must end%s",
-            bad ? limit : "");
+    fr_fail(err, FR_ERR_CONFIG, "tap --json must end");
     fr_fail_code(err, "cli.bad_value");
     return fr_fail_hint(err, "add --limit 10, or --from beginning");
 }
@@ -263,7 +261,7 @@ int fr_cmd_tap(fr_cli *cli)
         fr_cli_config(cli, &(fr_config_flags){0}, &config, &err) == FR_FAIL)
         return fr_cli_fail(cli, &err);
     int code = run_tap(&t, config, beginning, &err) == FR_FAIL ? fr_cli_fail(cli, &err) : 0;
-    fr_cli_summary(cli, "# %lld shown", t.shown);
+    fr_cli_summary(cli, "# %" PRId64 " shown", t.shown);
     fr_tap_close(&t);
     fr_config_free(config);
     return code;

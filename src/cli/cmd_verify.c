@@ -1,42 +1,32 @@
 /* freshet verify: is a sink's table what the source's is? */
 #include "cli/verify.h"
-#include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_ROWS = 20000 };
-
-static const fr_option settle_option = {
-    .name = "settle", .type = FR_OPT_TIME, .offset = 0, .min = 1000000, .max = 63072001000000LL};
-static const fr_option timeout_option = {
-    .name = "timeout", .type = FR_OPT_TIME, .offset = 0, .min = 1000000, .max = 86400000000LL};
+static const fr_option settle_option = {.name = "settle",
+                                        .type = FR_OPT_TIME,
+                                        .fallback = "60s",
+                                        .min = 1000000,
+                                        .max = 63072001000000LL};
+static const fr_option timeout_option = {.name = "timeout",
+                                         .type = FR_OPT_TIME,
+                                         .fallback = "10m",
+                                         .min = 1000000,
+                                         .max = 86400000000LL};
 static const fr_option load_option = {
-    .name = "load", .type = FR_OPT_INT, .offset = 0, .min = 1, .max = 100};
+    .name = "load", .type = FR_OPT_INT, .fallback = "20", .min = 1, .max = 100};
 static const fr_option chunk_option = {
-    .name = "chunk", .type = FR_OPT_INT, .offset = 0, .min = 10, .max = 10000000};
-
-static fr_rc read_flag(fr_cli *cli, const fr_option *o, const char *fallback, int64_t *out,
-                       fr_err *err)
-{
-    const char *text = fr_cli_flag(cli, o->name);
-    if (fr_option_set(o, cli->arena, out, fr_cstr(text == NULL ? fallback : text), err) == FR_OK)
-        return FR_OK;
-    fr_fail_in(err, "--%s", o->name);
-    return fr_fail_code(err, "cli.bad_value");
-}
+    .name = "chunk", .type = FR_OPT_INT, .fallback = "20000", .min = 10, .max = 10000000};
 
 static fr_rc read_flags(fr_verify_run *v, fr_err *err)
 {
     fr_cli *cli = v->cli;
     bool fast = fr_cli_flag(cli, "fast") != NULL, full = fr_cli_flag(cli, "full") != NULL;
-    FR_TRY(read_flag(cli, &settle_option, "60s", &v->settle_us, err));
-    FR_TRY(read_flag(cli, &timeout_option, "10m", &v->timeout_us, err));
-    FR_TRY(read_flag(cli, &load_option, "20", &v->sides[FR_SOURCE_SIDE].load, err));
-    int64_t chunk = CHUNK_ROWS;
-    char text[24];
-    snprintf(text, sizeof(text), "%" PRId64, chunk);
-    FR_TRY(read_flag(cli, &chunk_option, text, &v->chunk, err));
+    FR_TRY(fr_cli_number(cli, &settle_option, &v->settle_us, err));
+    FR_TRY(fr_cli_number(cli, &timeout_option, &v->timeout_us, err));
+    FR_TRY(fr_cli_number(cli, &load_option, &v->sides[FR_SOURCE_SIDE].load, err));
+    FR_TRY(fr_cli_number(cli, &chunk_option, &v->chunk, err));
     v->sides[FR_SINK_SIDE].load = 100;
     v->fix_file = fr_cli_flag(cli, "fix-sql");
     v->metrics_file = fr_cli_flag(cli, "metrics");
@@ -142,12 +132,8 @@ static fr_rc verify(fr_verify_run *v, fr_err *err)
 
 static int verdict(const fr_verify_run *v)
 {
-    bool equal = v->moving + v->chunks_moving == 0 && !v->too_many;
-    for (int i = 0; i < FR_DIFFERENCES; i++)
-        equal = equal && v->counts[i] == 0;
-    if (v->mode == FR_VERIFY_FAST)
-        equal = equal && v->chunks_differ == 0;
-    return equal ? 0 : FR_EXIT_NO;
+    bool settled = v->moving + v->chunks_moving == 0 && !v->too_many;
+    return settled && fr_verify_differences(v) == 0 ? 0 : FR_EXIT_NO;
 }
 
 int fr_cmd_verify(fr_cli *cli)

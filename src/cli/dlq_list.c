@@ -184,14 +184,11 @@ static void list_reasons(const fr_dlq_ask *ask, fr_arena *a, const head *heads, 
 
 static fr_rc limit_of(fr_cli *cli, size_t *out, fr_err *err)
 {
-    const char *text = fr_cli_flag(cli, "limit");
-    char *end = NULL;
-    long long n = text == NULL ? LINES : strtoll(text, &end, 10);
+    static const fr_option option = {.name = "limit", .type = FR_OPT_INT, .min = 1};
+    int64_t n = LINES;
+    FR_TRY(fr_cli_number(cli, &option, &n, err));
     *out = (size_t)n;
-    if (n >= 1 && (text == NULL || (*text != '\0' && *end == '\0')))
-        return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG, "--limit: `%s` is no number of letters", text);
-    return fr_fail_code(err, "cli.bad_value");
+    return FR_OK;
 }
 
 fr_rc fr_dlq_list(fr_dlq_ask *ask, fr_letters *letters, fr_letter **all, size_t count, fr_err *err)

@@ -2,6 +2,7 @@
 #include "connectors/list.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -85,11 +86,38 @@ bool fr_cli_is_file(const char *name)
     return stat(name, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-fr_rc fr_cli_write_file(const char *name, fr_str text, fr_err *err)
+static bool write_all(const char *name, fr_str text)
 {
     FILE *out = fopen(name, "we");
     bool good = out != NULL && fwrite(text.ptr, 1, text.len, out) == text.len;
-    good = (out == NULL || fclose(out) == 0) && good;
+    return (out == NULL || fclose(out) == 0) && good;
+}
+
+/* Beside it, under the rights that the file had; name: no link. */
+static bool write_beside(const char *name, const struct stat *before, fr_str text)
+{
+    fr_arena *a = fr_arena_new(256);
+    fr_str part = fr_arena_printf(a, "%s.part%c", name, 0);
+    bool good = write_all(part.ptr, text) &&
+                (before == NULL || chmod(part.ptr, before->st_mode & 07777) == 0) &&
+                rename(part.ptr, name) == 0;
+    int why = errno;
+    if (!good)
+        (void)unlink(part.ptr);
+    errno = why;
+    fr_arena_free(a);
+    return good;
+}
+
+fr_rc fr_cli_write_file(const char *name, fr_str text, fr_err *err)
+{
+    struct stat st;
+    bool there = stat(name, &st) == 0;
+    char *real = there ? realpath(name, NULL) : NULL;
+    bool good = there && !S_ISREG(st.st_mode)
+                    ? write_all(name, text) /* a pipe, a terminal */
+                    : write_beside(real == NULL ? name : real, there ? &st : NULL, text);
+    free(real);
     if (good)
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG, "%s: %s", name, strerror(errno));

@@ -216,3 +216,15 @@ const char *fr_cli_flag(const fr_cli *cli, const char *name)
     const fr_flag *f = find_flag(cli->verb->flags, fr_cstr(name));
     return f == NULL ? NULL : cli->values[f - cli->verb->flags];
 }
+
+fr_rc fr_cli_number(fr_cli *cli, const fr_option *o, int64_t *out, fr_err *err)
+{
+    const char *text = fr_cli_flag(cli, o->name);
+    fr_option named = *o; /* in what is said */
+    fr_str name = fr_arena_printf(cli->arena, "--%s%c", o->name, 0);
+    named.name = name.ptr;
+    text = text == NULL ? o->fallback : text;
+    if (text == NULL || fr_option_set(&named, cli->arena, out, fr_cstr(text), err) == FR_OK)
+        return FR_OK;
+    return fr_fail_code(err, "cli.bad_value");
+}

@@ -23,18 +23,10 @@ typedef struct work {
     int32_t key_id, value_id;
 } work;
 
-static fr_rc number_of(const fr_cli *cli, const char *flag, int64_t most, int64_t *out, fr_err *err)
+static fr_rc number_of(fr_cli *cli, const char *flag, int64_t most, int64_t *out, fr_err *err)
 {
-    const char *text = fr_cli_flag(cli, flag);
-    char *end = NULL;
-    if (text == NULL)
-        return FR_OK;
-    *out = strtoll(text, &end, 10);
-    if (*text != 0 && *end == 0 && *out >= 0 && *out <= most)
-        return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG, "--%s: `%s` is no number from 0 to %lld", flag, text,
-            (long long)most);
-    return fr_fail_code(err, "cli.bad_value");
+    return fr_cli_number(cli, &(fr_option){.name = flag, .type = FR_OPT_INT, .max = most}, out,
+                         err);
 }
 
 /* ---- topics that are not ours to fill ---- */

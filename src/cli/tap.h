@@ -11,9 +11,9 @@ typedef struct fr_tap {
     const char *word, *topic; /* word: what a person typed */
     fr_registry *registry;
     fr_consumer *consumer;
-    fr_arena *a;            /* of one message */
-    json_t *events;         /* borrowed from the result of --json */
-    long long limit, shown; /* limit 0: none */
+    fr_arena *a;          /* of one message */
+    json_t *events;       /* borrowed from the result of --json */
+    int64_t limit, shown; /* limit 0: none */
 } fr_tap;
 
 /* Without a consumer group, from the topic's beginning or its end. fr_tap_close in any case. */

@@ -82,7 +82,7 @@ typedef struct fr_verify_run {
     uint64_t position; /* of the source, that the sink has passed; 0: not known */
     int64_t waited_us;
     int64_t look_us; /* the source's rows are not looked at before this while we wait */
-    char why[200]; /* why the sink did not pass it in time; "": it did, or nothing differed */
+    char why[200];   /* why the sink did not pass it in time; "": it did, or nothing differed */
 } fr_verify_run;
 
 /* verify_map.c: the fields, from the table as the source has it, and the tables on both sides.
@@ -100,5 +100,7 @@ void fr_verify_show(fr_verify_run *v);
 fr_rc fr_verify_fix(fr_verify_run *v, fr_err *err);
 fr_rc fr_verify_metrics(fr_verify_run *v, fr_err *err);
 fr_difference fr_verify_what(const fr_verify_key *k);
+/* Rows that differ; --fast: chunks. */
+uint64_t fr_verify_differences(const fr_verify_run *v);
 
 #endif

@@ -114,18 +114,15 @@ static fr_rc next_bound(fr_verify_run *v, fr_arena *a, const bounds *b, char **o
     fr_verify_side *s = &v->sides[FR_SOURCE_SIDE];
     const fr_verify_field *f = &v->fields[v->keys[0]];
     const fr_verify_column *c = f->columns[FR_SOURCE_SIDE];
+    fr_str name = s->ops->ident(a, c->name);
     fr_buf sql = {.arena = a};
     fr_buf_printf(&sql, "SELECT %.*s FROM %.*s", FR_ARG(f->texts[FR_SOURCE_SIDE]),
                   FR_ARG(s->table.from));
     if (b->to != NULL) {
-        fr_buf_text(&sql, " WHERE ");
-        s->ops->put_name(&sql, c->name);
-        fr_buf_text(&sql, " > ");
+        fr_buf_printf(&sql, " WHERE %.*s > ", FR_ARG(name));
         s->ops->put_literal(s->conn, &sql, c, f->kind, fr_cstr(b->to));
     }
-    fr_buf_text(&sql, " ORDER BY ");
-    s->ops->put_name(&sql, c->name);
-    fr_buf_printf(&sql, " LIMIT 1 OFFSET %" PRId64, b->rows - 1);
+    fr_buf_printf(&sql, " ORDER BY %.*s LIMIT 1 OFFSET %" PRId64, FR_ARG(name), b->rows - 1);
     FR_TRY(fr_verify_scalar(v, FR_SOURCE_SIDE, a, fr_buf_view(&sql), out, err));
     if (*out != NULL && !f->canonical[FR_SOURCE_SIDE])
         *out = fr_arena_cstr(a, fr_verify_canonical(a, f->kind, fr_cstr(*out)));

@@ -147,7 +147,7 @@ static void put_where(fr_buf *b, const fr_verify_run *v, int side, const fr_veri
             continue;
         bool nulls = r->from == NULL && f->columns[side]->nullable; /* they are in the first one */
         fr_buf_printf(b, "%s%s", lead, nulls ? "(" : "");
-        s->ops->put_name(b, f->columns[side]->name);
+        fr_buf_str(b, s->ops->ident(b->arena, f->columns[side]->name));
         fr_buf_text(b, end == 0 ? " > " : " <= ");
         s->ops->put_literal(s->conn, b, f->columns[side], f->kind, fr_cstr(value));
         if (nulls)
@@ -333,7 +333,7 @@ static void put_is(fr_buf *b, const fr_verify_run *v, int side, const fr_verify_
         fr_buf_printf(b, "%.*s IS NULL", FR_ARG(f->texts[side]));
         return;
     }
-    s->ops->put_name(b, f->columns[side]->name);
+    fr_buf_str(b, s->ops->ident(b->arena, f->columns[side]->name));
     fr_buf_text(b, " = ");
     s->ops->put_literal(s->conn, b, f->columns[side], f->kind, canonical);
 }

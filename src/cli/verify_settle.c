@@ -175,9 +175,8 @@ static fr_rc read_places(fr_verify_run *v, places *p, fr_err *err)
         fr_arena_free(a);
         return rc == FR_END ? FR_OK : rc;
     }
-    fr_buf_text(&b, "SELECT ");
-    s->ops->put_name(&b, FR_STR("partition"));
-    fr_buf_printf(&b, ", next_offset FROM %.*s", FR_ARG(offsets.from));
+    fr_buf_printf(&b, "SELECT %.*s, next_offset FROM %.*s",
+                  FR_ARG(s->ops->ident(a, FR_STR("partition"))), FR_ARG(offsets.from));
     for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
         fr_buf_printf(&b, "%s%s = ", i == 0 ? " WHERE " : " AND ", of[i].column);
         s->ops->put_literal(s->conn, &b, NULL, FR_TEXT, of[i].value);

@@ -41,6 +41,14 @@ static bool cell_differs(fr_verify_run *v, const fr_verify_key *k, size_t field)
     return (x.ptr == NULL) != (y.ptr == NULL) || !fr_str_eq(x, y);
 }
 
+uint64_t fr_verify_differences(const fr_verify_run *v)
+{
+    uint64_t n = v->mode == FR_VERIFY_FAST ? v->chunks_differ - v->chunks_moving : 0;
+    for (int i = 0; i < FR_DIFFERENCES; i++)
+        n += v->counts[i];
+    return n;
+}
+
 /* ---- for a person ---- */
 
 /* 18402113 as "18 402 113". */
@@ -233,11 +241,7 @@ static void show_json(fr_verify_run *v, uint64_t differences)
 
 void fr_verify_show(fr_verify_run *v)
 {
-    uint64_t differences = 0;
-    for (int i = 0; i < FR_DIFFERENCES; i++)
-        differences += v->counts[i];
-    if (v->mode == FR_VERIFY_FAST)
-        differences = v->chunks_differ - v->chunks_moving;
+    uint64_t differences = fr_verify_differences(v);
     show_json(v, differences);
     show_text(v, differences);
     const char *what = v->mode == FR_VERIFY_FAST ? "chunks" : "rows";
@@ -265,7 +269,7 @@ static void put_cells(fr_verify_run *v, fr_buf *b, const fr_str *cells, const ch
         const fr_verify_field *f = &v->fields[at];
         fr_buf_text(b, lead);
         if (names)
-            t->ops->put_name(b, f->columns[FR_SINK_SIDE]->name);
+            fr_buf_str(b, t->ops->ident(b->arena, f->columns[FR_SINK_SIDE]->name));
         if (names && values)
             fr_buf_text(b, " = ");
         if (values)
@@ -301,7 +305,7 @@ static void put_update(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
         if (!cell_differs(v, k, i))
             continue;
         fr_buf_text(b, lead);
-        t->ops->put_name(b, f->columns[FR_SINK_SIDE]->name);
+        fr_buf_str(b, t->ops->ident(b->arena, f->columns[FR_SINK_SIDE]->name));
         fr_buf_text(b, " = ");
         t->ops->put_literal(t->conn, b, f->columns[FR_SINK_SIDE], f->kind, k->sides[0].cells[i]);
         lead = ", ";

@@ -134,16 +134,7 @@ static double real_of(fr_str canonical)
 
 static fr_str real_readable(fr_arena *a, fr_str canonical)
 {
-    char text[40];
-    double v = real_of(canonical);
-    if (isnan(v) || isinf(v))
-        return isnan(v) ? FR_STR("NaN") : v < 0 ? FR_STR("-Infinity") : FR_STR("Infinity");
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
-    return fr_arena_str(a, fr_cstr(text));
+    return fr_value_text(a, NULL, &(fr_value){.kind = FR_FLOAT64, .real = real_of(canonical)});
 }
 
 /* ---- times ---- */
@@ -266,6 +257,19 @@ static fr_str readable_datetime(fr_arena *a, int64_t us)
 }
 
 /* ---- texts ---- */
+
+bool fr_verify_bare(fr_str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] == '\0' || strchr("0123456789+-.eE", text.ptr[i]) == NULL)
+            return false;
+    return text.len > 0;
+}
+
+fr_str fr_verify_around(fr_arena *a, const char *before, fr_str x, const char *after)
+{
+    return fr_arena_printf(a, "%s%.*s%s", before, FR_ARG(x), after);
+}
 
 static fr_str lower(fr_arena *a, fr_str raw)
 {

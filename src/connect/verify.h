@@ -65,7 +65,7 @@ typedef struct fr_verify_ops {
     /* What a file of statements begins with, so that literals mean the same in every session; NULL:
      * nothing. */
     const char *script;
-    void (*put_name)(fr_buf *b, fr_str name); /* a column, quoted */
+    fr_str (*ident)(fr_arena *a, fr_str name); /* a column, quoted */
     fr_rc (*query)(fr_verify *v, fr_str sql, fr_verify_row *each, void *context, fr_err *err);
     /* Sources with a log: where it ends now, in the space of resume; all that was seen before the
      * call is before it. NULL: there is no log. */
@@ -90,5 +90,9 @@ struct fr_verify { /* first member of the connector's own */
 fr_str fr_verify_canonical(fr_arena *a, fr_kind kind, fr_str raw);
 /* Back to what databases read: of times ISO, with a blank; of floats as few digits as are exact. */
 fr_str fr_verify_readable(fr_arena *a, fr_kind kind, fr_str canonical);
+/* Nothing but what numbers are written with: as a literal it needs no quotes. */
+bool fr_verify_bare(fr_str text);
+/* SQL: before, x, after. */
+fr_str fr_verify_around(fr_arena *a, const char *before, fr_str x, const char *after);
 
 #endif

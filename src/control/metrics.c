@@ -37,7 +37,7 @@ typedef struct metrics {
     size_t tables, max_tables;
 } metrics;
 
-static void put_label(fr_buf *b, const char *name, const char *value)
+void fr_metrics_label(fr_buf *b, const char *name, const char *value)
 {
     fr_buf_printf(b, "%s=\"", name);
     for (const char *p = value; *p != '\0'; p++) {
@@ -60,24 +60,24 @@ static void put_head(const metrics *m, const char *name, const char *type, const
 static void begin_sample(const metrics *m, const char *name, bool sink, const char *part)
 {
     fr_buf_printf(m->out, "freshet_%s{", name);
-    put_label(m->out, "pipeline", m->board->pipeline);
+    fr_metrics_label(m->out, "pipeline", m->board->pipeline);
     if (part == NULL)
         return;
     fr_buf_text(m->out, ",");
-    put_label(m->out, sink ? "sink" : "source", part);
+    fr_metrics_label(m->out, sink ? "sink" : "source", part);
 }
 
 static void begin_row(const metrics *m, const char *name, const row *r)
 {
     begin_sample(m, name, r->sink, r->part);
     fr_buf_text(m->out, ",");
-    put_label(m->out, "table", r->table);
+    fr_metrics_label(m->out, "table", r->table);
 }
 
 static void more_label(const metrics *m, const char *name, const char *value)
 {
     fr_buf_text(m->out, ",");
-    put_label(m->out, name, value);
+    fr_metrics_label(m->out, name, value);
 }
 
 static void end_count(const metrics *m, uint64_t value)

@@ -59,6 +59,8 @@ void fr_board_json(fr_board *b, fr_buf *out);
 /* The human form of `freshet status`, made from that document (also one from the network). */
 fr_rc fr_status_text(fr_str document, bool color, fr_buf *out, fr_err *err);
 void fr_board_metrics(fr_board *b, size_t max_tables, fr_buf *out); /* Prometheus text 0.0.4 */
+/* Of that text: name="value", quoted. */
+void fr_metrics_label(fr_buf *b, const char *name, const char *value);
 /* One line for sd_notify and the log. */
 void fr_board_line(fr_board *b, fr_buf *out);
 /* R41: a part that should move does not, and gives no reason. names: which. */

@@ -136,14 +136,15 @@ static fr_rc describe(fr_verify *base, fr_arena *a, fr_str space, fr_str name, f
     if (rows.count == 0)
         return FR_END;
     out->name = fr_my_qualified(a, space, name);
+    out->mark = NULL;
     out->columns = fr_arena_alloc(a, (rows.count + 1) * sizeof(*out->columns));
     out->column_count = rows.count;
-    bool marked = false;
     for (size_t i = 0; i < rows.count; i++) {
         take_column(&rows, i, &out->columns[i]);
-        marked = marked || fr_str_is(out->columns[i].name, FR_TARGET_DELETED);
+        if (v->soft && fr_str_is(out->columns[i].name, FR_TARGET_DELETED))
+            out->mark = &out->columns[i];
     }
-    out->from = v->soft && marked
+    out->from = out->mark != NULL
                     ? fr_arena_printf(a,
                                       "(SELECT * FROM %.*s WHERE COALESCE(" FR_TARGET_DELETED
                                       ", 0) = 0) AS t",

@@ -123,12 +123,13 @@ static fr_rc read_columns(pg_verify *v, fr_arena *a, const char *oid, fr_verify_
     int n = PQntuples(res);
     out->columns = fr_arena_alloc(a, ((size_t)n + 1) * sizeof(*out->columns));
     out->column_count = (size_t)n;
-    bool marked = false;
+    out->mark = NULL;
     for (int i = 0; i < n; i++) {
         take_column(a, res, i, &out->columns[i]);
-        marked = marked || fr_str_is(out->columns[i].name, FR_TARGET_DELETED);
+        if (v->soft && fr_str_is(out->columns[i].name, FR_TARGET_DELETED))
+            out->mark = &out->columns[i];
     }
-    out->from = v->soft && marked ? fr_arena_printf(a,
+    out->from = out->mark != NULL ? fr_arena_printf(a,
                                                     "(SELECT * FROM %.*s WHERE \"" FR_TARGET_DELETED
                                                     "\" IS NOT TRUE) AS t",
                                                     FR_ARG(out->name))

@@ -95,7 +95,7 @@ static uint32_t affinity_of(fr_arena *a, fr_str type)
 static void take_columns(const sq_verify *v, fr_arena *a, const fr_sq_rows *rows, fr_str space,
                          fr_str name, fr_verify_table *out)
 {
-    bool marked = false;
+    out->mark = NULL;
     out->columns = fr_arena_alloc(a, (rows->count + 1) * sizeof(*out->columns));
     out->column_count = rows->count;
     for (size_t i = 0; i < rows->count; i++) {
@@ -105,9 +105,10 @@ static void take_columns(const sq_verify *v, fr_arena *a, const fr_sq_rows *rows
         c->nullable = fr_str_is(fr_sq_cell_at(rows, i, 2), "0");
         c->number = affinity_of(a, c->type);
         c->modifier = (int32_t)form_of(v, space, name, c->name);
-        marked = marked || fr_str_is(c->name, FR_TARGET_DELETED);
+        if (v->soft && fr_str_is(c->name, FR_TARGET_DELETED))
+            out->mark = c;
     }
-    out->from = v->soft && marked
+    out->from = out->mark != NULL
                     ? fr_arena_printf(a,
                                       "(SELECT * FROM %.*s WHERE COALESCE(" FR_TARGET_DELETED
                                       ", 0) = 0) AS t",

@@ -271,11 +271,17 @@ static void put_cells(fr_verify_run *v, fr_buf *b, const fr_str *cells, const ch
         if (names)
             fr_buf_str(b, t->ops->ident(b->arena, f->columns[FR_SINK_SIDE]->name));
         if (names && values)
-            fr_buf_text(b, " = ");
+            fr_buf_text(b, cells[at].ptr == NULL ? " IS " : " = ");
         if (values)
             t->ops->put_literal(t->conn, b, f->columns[FR_SINK_SIDE], f->kind, cells[at]);
         lead = between;
     }
+}
+
+/* Where rows that are gone stay, marked. */
+static void put_mark(const fr_verify_side *t, fr_buf *b, bool gone)
+{
+    t->ops->put_literal(t->conn, b, t->table.mark, FR_BOOL, gone ? FR_STR("1") : FR_STR("0"));
 }
 
 static void put_insert(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
@@ -283,9 +289,26 @@ static void put_insert(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
     const fr_verify_side *t = &v->sides[FR_SINK_SIDE];
     fr_buf_printf(b, "INSERT INTO %.*s (", FR_ARG(t->table.name));
     put_cells(v, b, k->sides[0].cells, ", ", false, true, false);
+    if (t->table.mark != NULL)
+        fr_buf_printf(b, ", %.*s", FR_ARG(t->ops->ident(b->arena, t->table.mark->name)));
     fr_buf_text(b, ") VALUES (");
     put_cells(v, b, k->sides[0].cells, ", ", false, false, true);
+    if (t->table.mark != NULL) {
+        fr_buf_text(b, ", ");
+        put_mark(t, b, false);
+    }
     fr_buf_text(b, ");\n");
+}
+
+static void put_gone(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
+{
+    const fr_verify_side *t = &v->sides[FR_SINK_SIDE];
+    fr_buf_printf(b, "UPDATE %.*s SET %.*s = ", FR_ARG(t->table.name),
+                  FR_ARG(t->ops->ident(b->arena, t->table.mark->name)));
+    put_mark(t, b, true);
+    fr_buf_text(b, " WHERE ");
+    put_cells(v, b, k->cells, " AND ", true, true, true);
+    fr_buf_text(b, ";\n");
 }
 
 static void put_delete(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
@@ -315,6 +338,34 @@ static void put_update(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
     fr_buf_text(b, ";\n");
 }
 
+/* One line, whatever names and values hold. */
+static void put_comment(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
+{
+    fr_buf_printf(b,
+                  "-- %.*s: the source has %zu rows with this key; which of them the sink should "
+                  "have is not known\n",
+                  FR_ARG(key_of(v, k)), k->sides[FR_SOURCE_SIDE].count);
+}
+
+/* A row that is missing may be there, marked as gone. */
+static void put_fix(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
+{
+    fr_difference what = fr_verify_what(k);
+    bool marks = v->sides[FR_SINK_SIDE].table.mark != NULL;
+    if (k->sides[FR_SOURCE_SIDE].count > 1) {
+        put_comment(v, b, k);
+        return;
+    }
+    if (what == FR_CHANGED)
+        put_update(v, b, k);
+    if (what == FR_EXTRA && marks)
+        put_gone(v, b, k);
+    if ((what == FR_EXTRA && !marks) || what == FR_DOUBLED || (what == FR_MISSING && marks))
+        put_delete(v, b, k);
+    if (what == FR_MISSING || what == FR_DOUBLED)
+        put_insert(v, b, k);
+}
+
 fr_rc fr_verify_fix(fr_verify_run *v, fr_err *err)
 {
     const char *script = v->sides[FR_SINK_SIDE].ops->script;
@@ -326,16 +377,8 @@ fr_rc fr_verify_fix(fr_verify_run *v, fr_err *err)
                   v->cli->args[0], v->sink->name, v->sink->name);
     fr_buf_text(&b, script == NULL ? "" : script);
     for (size_t i = 0; i < v->found_count; i++) {
-        const fr_verify_key *k = &v->found[i];
-        fr_difference what = fr_verify_what(k);
-        if (k->proofs < FR_VERIFY_PROOFS)
-            continue;
-        if (what == FR_EXTRA || what == FR_DOUBLED)
-            put_delete(v, &b, k);
-        if (what == FR_MISSING || (what == FR_DOUBLED && k->sides[0].count == 1))
-            put_insert(v, &b, k);
-        if (what == FR_CHANGED)
-            put_update(v, &b, k);
+        if (v->found[i].proofs >= FR_VERIFY_PROOFS)
+            put_fix(v, &b, &v->found[i]);
     }
     FR_TRY(fr_cli_write_file(v->fix_file, fr_buf_view(&b), err));
     fr_cli_note(v->cli, "%s: SQL for the sink's database", v->fix_file);

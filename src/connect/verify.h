@@ -30,6 +30,7 @@ typedef struct fr_verify_table {
     fr_str name; /* quoted, for statements that change it */
     fr_verify_column *columns;
     size_t column_count;
+    const fr_verify_column *mark; /* by which rows are marked as gone; NULL: they go */
 } fr_verify_table;
 
 typedef enum fr_verify_form {

@@ -113,6 +113,40 @@ static void flags_of_verbs(void **state)
     assert_string_equal(cli.args[0], "--limit");
 }
 
+/* As options are read: --limit of 1 to 50. */
+static fr_rc number_of(const char *line, const char *fallback, int64_t *out)
+{
+    const fr_option option = {
+        .name = "limit", .type = FR_OPT_INT, .fallback = fallback, .min = 1, .max = 50};
+    assert_ok(parse(line));
+    cli.arena = fr_arena_new(0);
+    fr_rc rc = fr_cli_number(&cli, &option, out, &err);
+    fr_arena_free(cli.arena);
+    return rc;
+}
+
+static void numbers(void **state)
+{
+    static const char *const bad[] = {"--limit=0", "--limit=51", "--limit=7x", "--limit=-1",
+                                      "--limit=99999999999999999999"};
+    int64_t n = 9;
+    (void)state;
+    assert_ok(number_of("tap t", NULL, &n));
+    assert_int_equal(n, 9); /* not given: as it was */
+    assert_ok(number_of("tap t", "20", &n));
+    assert_int_equal(n, 20);
+    assert_ok(number_of("tap t --limit 50", "20", &n));
+    assert_int_equal(n, 50);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "tap t %s", bad[i]);
+        assert_fails(number_of(line, NULL, &n), FR_ERR_CONFIG);
+        assert_string_equal(err.code, "cli.bad_value");
+        assert_non_null(strstr(err.text, "--limit: `"));
+        assert_int_equal(n, 50);
+    }
+}
+
 /* Tables that would break parsing, help or completions. */
 static void tables_are_sound(void **state)
 {
@@ -135,6 +169,7 @@ int main(void)
         cmocka_unit_test(verbs),
         cmocka_unit_test(global_flags),
         cmocka_unit_test(flags_of_verbs),
+        cmocka_unit_test(numbers),
         cmocka_unit_test(tables_are_sound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

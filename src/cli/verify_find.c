@@ -37,8 +37,10 @@ static void add_found(fr_verify_run *v, fr_str key, const fr_str *cells)
         v->found = fr_realloc(v->found, v->found_cap * sizeof(*v->found));
     }
     fr_str *kept = fr_arena_alloc(a, v->compared * sizeof(*kept));
-    for (size_t i = 0; i < v->key_count; i++)
-        kept[v->keys[i]] = fr_arena_str(a, cells[v->keys[i]]);
+    for (size_t i = 0; i < v->key_count; i++) {
+        fr_str cell = cells[v->keys[i]];
+        kept[v->keys[i]] = cell.ptr == NULL ? cell : fr_arena_str(a, cell);
+    }
     v->found[v->found_count++] = (fr_verify_key){.text = fr_arena_str(a, key), .cells = kept};
 }
 
@@ -116,7 +118,8 @@ static fr_rc next_bound(fr_verify_run *v, fr_arena *a, const bounds *b, char **o
     const fr_verify_column *c = f->columns[FR_SOURCE_SIDE];
     fr_str name = s->ops->ident(a, c->name);
     fr_buf sql = {.arena = a};
-    fr_buf_printf(&sql, "SELECT %.*s FROM %.*s", FR_ARG(f->texts[FR_SOURCE_SIDE]),
+    /* AS: id::text is called id, too, and the order would be that of texts. */
+    fr_buf_printf(&sql, "SELECT %.*s AS _freshet_bound FROM %.*s", FR_ARG(f->texts[FR_SOURCE_SIDE]),
                   FR_ARG(s->table.from));
     if (b->to != NULL) {
         fr_buf_printf(&sql, " WHERE %.*s > ", FR_ARG(name));
@@ -174,7 +177,7 @@ static bool can_slice(const fr_verify_run *v)
     bool labels = c->type.len > 4 &&
                   (memcmp(c->type.ptr, "enum", 4) == 0 || memcmp(c->type.ptr, "set(", 4) == 0);
     return v->sides[FR_SOURCE_SIDE].load < 100 && !labels &&
-           v->sides[FR_SOURCE_SIDE].ops->hash_open != NULL;
+           v->sides[FR_SOURCE_SIDE].ops->now != NULL; /* a file needs no rests */
 }
 
 /* All buckets of the whole table, in statements of so many rows, so that the source has its

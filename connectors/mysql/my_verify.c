@@ -43,6 +43,7 @@ static const struct {
 
 typedef struct my_verify {
     fr_verify base;
+    fr_verify_ops ops; /* what this server can do */
     fr_my *my;
     bool soft;
 } my_verify;
@@ -56,14 +57,29 @@ static void my_verify_close(fr_verify *base)
     free(v);
 }
 
-/* As many warnings are kept as can be counted: one of them may be ours (warned). */
+/* As many warnings are kept as can be counted: one of them may be ours (warned). MySQL 8 asks for a
+ * privilege that nobody has to have: then it keeps 1,024. */
 static fr_rc keep_warnings(fr_my *my, fr_err *err)
 {
     fr_arena *a = fr_arena_new(256);
     fr_str sql = fr_arena_printf(a, "SET max_error_count = %d", MOST_WARNINGS);
     fr_rc rc = fr_my_exec(my, "prepare the session", sql, err);
     fr_arena_free(a);
-    return rc;
+    return rc == FR_FAIL && err->kind == FR_ERR_AUTH ? FR_OK : rc;
+}
+
+/* MySQL 9.6 and later have MD5 as a component only; with FIPS it is NULL. */
+static fr_rc ask_hash(my_verify *v, fr_err *err)
+{
+    fr_arena *a = fr_arena_new(0);
+    fr_my_rows rows;
+    fr_rc rc = fr_my_query(v->my, a, "look for MD5", "SELECT MD5('')", &rows, err);
+    bool there = rc == FR_OK && rows.count == 1 &&
+                 fr_str_is(fr_my_text(&rows, 0, 0), "d41d8cd98f00b204e9800998ecf8427e");
+    if (!there)
+        v->ops.hash_open = v->ops.hash_close = NULL;
+    fr_arena_free(a);
+    return rc == FR_FAIL && err->kind != FR_ERR_CONNECT ? FR_OK : rc;
 }
 
 /* Before MySQL 5.7.8 and MariaDB 10.1 statements have no limit of their own: then the socket's. */
@@ -85,13 +101,16 @@ fr_rc fr_my_verify_open(const fr_my_target *target, int64_t timeout_us, bool sof
                         fr_err *err)
 {
     my_verify *v = fr_malloc(sizeof(*v));
-    v->base.ops = &fr_my_verify;
+    v->ops = fr_my_verify;
+    v->base.ops = &v->ops;
     v->soft = soft;
     fr_rc rc = fr_my_connect(target, &v->my, err);
     if (rc == FR_OK)
         rc = limit(v->my, timeout_us, err);
     if (rc == FR_OK)
         rc = keep_warnings(v->my, err);
+    if (rc == FR_OK)
+        rc = ask_hash(v, err);
     if (rc == FR_FAIL) {
         my_verify_close(&v->base);
         return rc;
@@ -226,7 +245,8 @@ static fr_verify_form text(fr_arena *a, const fr_verify_column *c, fr_str x, fr_
     }
 }
 
-/* Days that are none (0000-00-00, 2021-02-30) are published as NULL. */
+/* Days that are none (0000-00-00, 2021-02-30) are published as NULL. The former are many in some
+ * tables, and would be a warning each. */
 static fr_verify_form times(fr_arena *a, const fr_verify_column *c, fr_kind kind, fr_str x,
                             fr_str *out)
 {
@@ -240,7 +260,9 @@ static fr_verify_form times(fr_arena *a, const fr_verify_column *c, fr_kind kind
                                "SECOND(%.*s)) * 1000000 + MICROSECOND(%.*s)))",
                                FR_ARG(x), FR_ARG(x), FR_ARG(x), FR_ARG(x), FR_ARG(x));
     else if ((kind == FR_DATETIME || kind == FR_TIMESTAMP) && c->number == MOMENT)
-        *out = fr_arena_printf(a, "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', %.*s)", FR_ARG(x));
+        *out = fr_arena_printf(
+            a, "IF(%.*s + 0 = 0, NULL, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', %.*s))", FR_ARG(x),
+            FR_ARG(x));
     else if (c->number == DAY || c->number == MOMENT || c->number == CLOCK)
         return as_text(a, fr_verify_around(a, "CAST(", x, " AS CHAR)"), FR_VERIFY_RAW, out);
     else

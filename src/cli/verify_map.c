@@ -253,6 +253,8 @@ static fr_rc open_sides(fr_verify_run *v, const fr_source_settings *source, fr_e
     fr_str space, name;
     FR_TRY(s->ops->open_source(source, v->timeout_us, &s->conn, err));
     FR_TRY(t->ops->open_sink(v->sink, v->timeout_us, &t->conn, err));
+    s->ops = s->conn->ops; /* not every server can do all */
+    t->ops = t->conn->ops;
     fr_rc rc = s->ops->describe(s->conn, a, v->place.space, v->place.name, &s->table, err);
     if (rc == FR_END)
         return not_there(v, err);

@@ -82,7 +82,7 @@ typedef struct fr_verify_ops {
 } fr_verify_ops;
 
 struct fr_verify { /* first member of the connector's own */
-    const fr_verify_ops *ops;
+    const fr_verify_ops *ops; /* of this server: what it cannot do is NULL */
 };
 
 /* ---- values; pure (connect/verify.c) ---- */

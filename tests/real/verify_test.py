@@ -493,9 +493,12 @@ def a_sink_that_lags(p):
     lock.close()
 
 
-@scenario(table="method: query, poll: {{column: id, every: 200ms}}")
+@scenario()
 def fast_before_the_end_of_the_topic_is_seen(p):
     """A deadline that ends before we know what Kafka has for the sink: nothing was proved."""
+    log = "    log: {{publication: pub, slot: {slot}, heartbeat: 500ms}}\n"
+    assert log in CONFIG
+    p.write(CONFIG.replace(log, "").replace("TABLE", "method: query, poll: {{column: id, every: 200ms}}") + SINKS["pg"])
     p.sql(FILL, 100)
     p.start()
     p.there(100)
@@ -648,7 +651,10 @@ def too_long(p):
         mysql.run(c, f"set global max_allowed_packet = {1 << 20}")
         for mode in MODES:
             code, text, err = p.verb(*words, *mode)
-            e = json.loads(text)["error"]
+            e, r = json.loads(text)["error"], json.loads(text)["result"]
+            if p.server == "mysql" and code == 0:  # without MD5 nothing is joined inside, and its HEX is not cut
+                assert not r["inside"]["source"] and (r["rows_source"], r["differences"], r["unsettled"]) == (1500, 0, 0), r
+                continue
             assert code == 2 and e["code"] == "verify.packet" and "max_allowed_packet" in e["message"] + e["fix"], (mode, text[-800:])
     finally:
         mysql.run(c, f"set global max_allowed_packet = {before}")

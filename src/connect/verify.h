@@ -81,7 +81,7 @@ typedef struct fr_verify_ops {
     const char *hash_open, *hash_close;
 } fr_verify_ops;
 
-struct fr_verify { /* first member of the connector's own */
+struct fr_verify {            /* first member of the connector's own */
     const fr_verify_ops *ops; /* of this server: what it cannot do is NULL */
 };
 

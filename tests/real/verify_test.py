@@ -533,7 +533,7 @@ def looks_do_not_outlast_the_deadline(p):
     p.there(20000)
     with locked(p):
         p.sql("update t set v = 'late'")
-        r = p.verify("--settle", "2s", code=4, load="3")
+        r = p.verify("--settle", "2s", code=4, load="10")
         assert (r["differences"], r["unsettled"]) == (0, 20000), r
         assert r["waited_ms"] < 7000, r["waited_ms"]
 

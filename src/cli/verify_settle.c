@@ -198,8 +198,10 @@ static fr_rc from_sink(void *context, fr_offsets *offsets, fr_err *err)
 }
 
 /* What is behind the sink's offsets now: there may be markers of transactions and nothing else.
- * *ended: the end of every partition was seen, so that nothing else is wanted. */
-static fr_rc read_wants(fr_verify_run *v, places *p, int64_t deadline_us, bool *ended, fr_err *err)
+ * ends: of the topic, when this began. *ended: all was read up to there, so that nothing else is
+ * wanted. */
+static fr_rc read_wants(fr_verify_run *v, places *p, const fr_offsets *ends, int64_t deadline_us,
+                        bool *ended, fr_err *err)
 {
     const char *topic = fr_arena_cstr(v->cli->arena, v->topic);
     fr_consumer_settings settings = {.kafka = &v->config->kafka,
@@ -211,7 +213,7 @@ static fr_rc read_wants(fr_verify_run *v, places *p, int64_t deadline_us, bool *
     fr_batch *b = fr_batch_new(BATCH_EVENTS, BATCH_BYTES);
     memcpy(p->wants, p->next, p->count * sizeof(*p->wants));
     fr_rc rc = fr_consumer_open(&settings, &c, err);
-    while (rc == FR_OK && !fr_consumer_at_end(c) && fr_now_us() < deadline_us) {
+    while (rc == FR_OK && !fr_consumer_passed(c, ends) && fr_now_us() < deadline_us) {
         fr_batch_reset(b);
         rc = fr_consume(c, b, fr_now_us() + LOOK_US, err);
         for (size_t i = 0; rc == FR_OK && i < b->message_count; i++)
@@ -219,7 +221,7 @@ static fr_rc read_wants(fr_verify_run *v, places *p, int64_t deadline_us, bool *
                 p->wants[b->messages[i].partition] = b->messages[i].offset + 1;
         rc = rc == FR_FAIL ? rc : look(v, deadline_us, err);
     }
-    *ended = rc == FR_OK && fr_consumer_at_end(c);
+    *ended = rc == FR_OK && fr_consumer_passed(c, ends);
     fr_consumer_close(c);
     fr_batch_free(b);
     return rc;
@@ -236,19 +238,20 @@ static bool behind(const places *p)
 static fr_rc wait_sink(fr_verify_run *v, int64_t deadline_us, bool *passed, fr_err *err)
 {
     fr_admin *admin;
-    int32_t partitions = 0;
+    fr_offsets ends = {NULL, 0};
     FR_TRY(fr_admin_open(&v->config->kafka, &admin, err));
-    fr_rc rc = fr_admin_partitions(admin, fr_arena_cstr(v->cli->arena, v->topic), &partitions, err);
+    fr_rc rc =
+        fr_admin_ends(admin, v->cli->arena, fr_arena_cstr(v->cli->arena, v->topic), &ends, err);
     fr_admin_close(admin);
     *passed = rc == FR_END; /* no topic: nothing was ever published */
     if (rc != FR_OK)
         return rc == FR_END ? FR_OK : rc;
-    size_t n = (size_t)partitions;
+    size_t n = ends.count;
     places p = {v, fr_malloc((n + 1) * sizeof(int64_t)), fr_malloc((n + 1) * sizeof(int64_t)), n};
     bool ended = false;
     rc = read_places(v, &p, err);
     if (rc == FR_OK)
-        rc = read_wants(v, &p, deadline_us, &ended, err);
+        rc = read_wants(v, &p, &ends, deadline_us, &ended, err);
     while (rc == FR_OK && ended && behind(&p) && fr_now_us() < deadline_us) {
         rc = wait_and_look(v, LOOK_US, deadline_us, err);
         if (rc == FR_OK)

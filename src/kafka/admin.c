@@ -172,6 +172,28 @@ fr_rc fr_admin_partitions(fr_admin *a, const char *topic, int32_t *out, fr_err *
     return rc;
 }
 
+fr_rc fr_admin_ends(fr_admin *a, fr_arena *arena, const char *topic, fr_offsets *out, fr_err *err)
+{
+    int32_t n;
+    fr_rc rc = fr_admin_partitions(a, topic, &n, err);
+    if (rc != FR_OK) {
+        return rc;
+    }
+    out->count = (size_t)n;
+    out->items = fr_arena_alloc(arena, (out->count + 1) * sizeof(*out->items));
+    fr_end *places = fr_arena_alloc(arena, (out->count + 1) * sizeof(*places));
+    int64_t *ends = fr_arena_alloc(arena, (out->count + 1) * sizeof(*ends));
+    fr_str name = fr_arena_str(arena, fr_cstr(topic));
+    for (int32_t i = 0; i < n; i++) {
+        places[i] = (fr_end){.topic = name, .partition = i};
+    }
+    FR_TRY(fr_topics_log_ends(&a->client, places, out->count, ends, err));
+    for (int32_t i = 0; i < n; i++) {
+        out->items[i] = (fr_offset){name, i, ends[i] < 0 ? 0 : ends[i]};
+    }
+    return FR_OK;
+}
+
 static fr_rc judge_keys(const fr_topic_state *t, fr_err *err)
 {
     if (t->config_known && t->compacted && !t->expires) {

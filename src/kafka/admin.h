@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "connect/finding.h"
+#include "connect/sink.h"
 #include "model/settings.h"
 #include "progress/checkpoint.h"
 
@@ -22,6 +23,9 @@ fr_rc fr_admin_check_topic(fr_admin *a, const char *topic, bool ours, bool null_
 fr_rc fr_admin_create_topic(fr_admin *a, const char *topic, bool ours, fr_err *err);
 /* Partition count; FR_END when the topic does not exist. */
 fr_rc fr_admin_partitions(fr_admin *a, const char *topic, int32_t *out, fr_err *err);
+/* Where each partition of the topic ends now (high watermark; next), in the arena; FR_END when the
+ * topic does not exist. */
+fr_rc fr_admin_ends(fr_admin *a, fr_arena *arena, const char *topic, fr_offsets *out, fr_err *err);
 /* Does the topic keep the newest message of each key for good (cleanup.policy=compact and nothing
  * else)? FR_END: it does not exist. CONFIG, code compare.topic: it does not, or nobody may see. */
 fr_rc fr_admin_keeps_keys(fr_admin *a, const char *topic, fr_err *err);

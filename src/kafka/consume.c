@@ -246,7 +246,7 @@ static fr_rc take(fr_consumer *c, fr_batch *b, const rd_kafka_message_t *m, fr_e
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         if (place != NULL && !place->held) {
             place->next = m->offset;
-            place->at_end = true;
+            place->at_end = place->ended = true;
         }
         return FR_OK;
     }
@@ -421,6 +421,19 @@ bool fr_consumer_at_end(fr_consumer *c)
         }
     }
     return c->assigned;
+}
+
+bool fr_consumer_passed(fr_consumer *c, const fr_offsets *to)
+{
+    fr_arena *a = fr_arena_new(256);
+    bool passed = c->assigned;
+    for (size_t i = 0; i < to->count && passed; i++) {
+        const fr_offset *o = &to->items[i];
+        const fr_place *p = fr_consumer_place(c, fr_arena_cstr(a, o->topic), o->partition);
+        passed = p != NULL && (p->ended || p->next >= o->next);
+    }
+    fr_arena_free(a);
+    return passed;
 }
 
 void fr_consumer_interrupt(fr_consumer *c)

@@ -45,6 +45,10 @@ int64_t fr_consumer_lag(fr_consumer *c);
 /* True when every assigned partition has been read to its end (as of the last poll). Those of held
  * topics do not count. */
 bool fr_consumer_at_end(fr_consumer *c);
+/* Was each of these partitions read up to its next, or once to its end, since it was assigned? For
+ * who wants what is there by now, where more is written all the time: then there may be no moment
+ * at which all are at their end. */
+bool fr_consumer_passed(fr_consumer *c, const fr_offsets *to);
 void fr_consumer_interrupt(fr_consumer *c); /* any thread */
 
 /* ---- topics that wait; with a group only ---- */

@@ -119,7 +119,7 @@ static fr_rc seek(fr_consumer *c, fr_str topic, const fr_offsets *from, fr_err *
             if (next >= 0) {
                 rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset = next;
                 p->next = next;
-                p->at_end = false;
+                p->at_end = p->ended = false;
             }
         }
     }

@@ -9,10 +9,10 @@
 typedef struct fr_place { /* one assigned partition */
     char *topic;
     int32_t partition;
-    int64_t next; /* our position; -1 nothing read yet */
-    bool at_end;
-    bool held;        /* its topic waits */
-    int64_t left_out; /* the first message that came all the same; -1 none */
+    int64_t next;       /* our position; -1 nothing read yet */
+    bool at_end, ended; /* now; once since it is ours */
+    bool held;          /* its topic waits */
+    int64_t left_out;   /* the first message that came all the same; -1 none */
 } fr_place;
 
 struct fr_consumer {

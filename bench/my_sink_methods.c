@@ -200,7 +200,7 @@ static void make_tables(bench *b)
         snprintf(sql, sizeof(sql),
                  "CREATE TABLE %s (id bigint PRIMARY KEY, name varchar(200), amount decimal(12,2), "
                  "at datetime(6)%s) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
-                 tables[m], m == METHODS - 1 ? ", " FR_MY_POSITION " varbinary(16)" : "");
+                 tables[m], m == METHODS - 1 ? ", " FR_TARGET_POSITION " varbinary(16)" : "");
         run(b, sql);
         snprintf(sql, sizeof(sql),
                  "INSERT INTO %s (id, name, amount, at) SELECT a.n + 1000 * b.n, 'customer', 1, "

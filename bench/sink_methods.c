@@ -181,7 +181,7 @@ static void make_tables(bench *b)
         snprintf(sql, sizeof(sql),
                  "DROP TABLE IF EXISTS %s; CREATE TABLE %s (id bigint PRIMARY KEY, name text, "
                  "amount numeric(12,2), at timestamptz%s)",
-                 tables[m], tables[m], m == 5 ? ", " FR_PG_POSITION " bytea" : "");
+                 tables[m], tables[m], m == 5 ? ", " FR_TARGET_POSITION " bytea" : "");
         run(b, sql);
         snprintf(sql, sizeof(sql),
                  "INSERT INTO %s SELECT i, 'customer', 1, now() FROM generate_series(0, %d) i; "

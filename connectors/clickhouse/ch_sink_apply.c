@@ -103,7 +103,7 @@ static fr_rc check_size(const fr_ch_sink_table *t, size_t key, fr_err *err)
 static fr_rc put_row(fr_ch_sink *s, fr_buf *out, const fr_ch_sink_table *t, const fr_event *e,
                      const fr_row *row, bool deleted, fr_ch_row_kind *kind, fr_err *err)
 {
-    bool gone = deleted && s->settings->deletes == FR_TARGET_HARD;
+    bool gone = deleted && s->settings->deletes == FR_DELETES_HARD;
     if (row->count != t->table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
     size_t begin = out->len;
@@ -141,9 +141,9 @@ static fr_rc add_row(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t, co
 static fr_rc add_delete(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t, const fr_event *e,
                         fr_err *err)
 {
-    if (s->settings->deletes == FR_TARGET_IGNORE_DELETES)
+    if (s->settings->deletes == FR_DELETES_IGNORE)
         return FR_OK;
-    if (t->append && s->settings->deletes == FR_TARGET_HARD)
+    if (t->append && s->settings->deletes == FR_DELETES_HARD)
         return fr_target_no_delete(err, t->qualified);
     return add_row(s, l, t, e, &e->before, true, err);
 }

@@ -28,15 +28,15 @@ static bool is_key(const comparison *k, const fr_column *c)
 
 static bool is_marked(const comparison *k)
 {
-    return k->settings->deletes == FR_TARGET_SOFT ||
-           (k->upsert && k->settings->deletes == FR_TARGET_HARD);
+    return k->settings->deletes == FR_DELETES_SOFT ||
+           (k->upsert && k->settings->deletes == FR_DELETES_HARD);
 }
 
 /* A delete that is kept as a row may know nothing but the key. */
 static bool made_nullable(const comparison *k, const fr_column *c)
 {
     return c->key_ordinal == 0 && (c->nullable || c->may_be_absent ||
-                                   (!k->upsert && k->settings->deletes == FR_TARGET_SOFT));
+                                   (!k->upsert && k->settings->deletes == FR_DELETES_SOFT));
 }
 
 static fr_str made_type(const comparison *k, const fr_column *c)
@@ -49,7 +49,7 @@ static fr_str made_type(const comparison *k, const fr_column *c)
 static void put_engine(const comparison *k, fr_buf *b)
 {
     fr_str keys = fr_target_key_list(k->a, k->t, fr_ch_ident);
-    if (k->upsert && k->settings->deletes == FR_TARGET_HARD)
+    if (k->upsert && k->settings->deletes == FR_DELETES_HARD)
         fr_buf_text(b, ") ENGINE = ReplacingMergeTree(`" FR_TARGET_POSITION "`, `" FR_TARGET_DELETED
                        "`)");
     else
@@ -116,7 +116,7 @@ static void compare_view(comparison *k)
 {
     bool evolve = k->create || k->settings->add_column == FR_CHANGE_EVOLVE;
     bool wanted = k->r->view_there ? k->r->view_ours && evolve && !view_shows_all(k) : k->create;
-    bool soft = k->settings->deletes == FR_TARGET_SOFT;
+    bool soft = k->settings->deletes == FR_DELETES_SOFT;
     if (!k->upsert || !wanted)
         return;
     fr_finding *f =
@@ -308,15 +308,15 @@ static void compare_window(comparison *k)
 static void compare_engine(comparison *k)
 {
     const char *want = !k->upsert ? "MergeTree"
-                       : k->settings->deletes == FR_TARGET_HARD
+                       : k->settings->deletes == FR_DELETES_HARD
                            ? "ReplacingMergeTree(" FR_TARGET_POSITION ", " FR_TARGET_DELETED ")"
                            : "ReplacingMergeTree(" FR_TARGET_POSITION ")";
     bool fits = fr_str_is(k->r->engine, k->upsert ? "ReplacingMergeTree" : "MergeTree");
     if (k->upsert)
         fits = fits && fr_str_is(k->r->version, FR_TARGET_POSITION);
-    if (k->upsert && k->settings->deletes == FR_TARGET_HARD)
+    if (k->upsert && k->settings->deletes == FR_DELETES_HARD)
         fits = fits && fr_str_is(k->r->deleted, FR_TARGET_DELETED);
-    if (k->upsert && k->settings->deletes == FR_TARGET_SOFT) /* else marked rows would vanish */
+    if (k->upsert && k->settings->deletes == FR_DELETES_SOFT) /* else marked rows would vanish */
         fits = fits && k->r->deleted.len == 0;
     if (fits) {
         compare_window(k);
@@ -328,9 +328,9 @@ static void compare_engine(comparison *k)
     fr_finding *f = blocker(k, "sink.table", text,
                             fr_arena_printf(k->a, "write.mode %s with write.deletes %s needs %s",
                                             k->upsert ? "upsert" : "append",
-                                            k->settings->deletes == FR_TARGET_HARD   ? "hard"
-                                            : k->settings->deletes == FR_TARGET_SOFT ? "soft"
-                                                                                     : "ignore",
+                                            k->settings->deletes == FR_DELETES_HARD   ? "hard"
+                                            : k->settings->deletes == FR_DELETES_SOFT ? "soft"
+                                                                                      : "ignore",
                                             want));
     f->sql = create_sql(k);
 }
@@ -391,7 +391,7 @@ static void compare_partitions(comparison *k)
 void fr_ch_sink_compare(const fr_sink_settings *settings, const fr_ch_target *r, const fr_table *t,
                         const fr_table *before, bool create, fr_findings *out)
 {
-    comparison k = {settings, r,   t,         create, settings->write_mode == FR_TARGET_UPSERT,
+    comparison k = {settings, r,   t,         create, settings->write_mode == FR_WRITE_UPSERT,
                     0,        out, out->arena};
     for (size_t i = 0; i < t->column_count; i++)
         compare_column(&k, &t->columns[i]);

@@ -162,7 +162,7 @@ static fr_rc put_filled(filling *f, fr_str row, fr_str key, const version *befor
 /* Hard deletes leave a row that is marked, and no row. */
 static bool is_there(const filling *f)
 {
-    return !f->t->marked || f->s->settings->deletes != FR_TARGET_HARD ||
+    return !f->t->marked || f->s->settings->deletes != FR_DELETES_HARD ||
            f->out->ptr[f->out->len - 1] == 0;
 }
 

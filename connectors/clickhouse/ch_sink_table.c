@@ -78,7 +78,7 @@ static fr_ch_sink_table *lay(fr_ch_sink *s, const fr_table *t, const fr_ch_targe
     st->arena = a;
     st->table = fr_table_ref(t);
     st->qualified = fr_arena_str(a, r->qualified);
-    st->append = s->settings->write_mode == FR_TARGET_APPEND;
+    st->append = s->settings->write_mode == FR_WRITE_APPEND;
     st->positioned = fr_ch_target_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
     st->marked = fr_ch_target_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_ch_field));

@@ -24,7 +24,7 @@ static fr_finding *blocker(comparison *k, const char *code, fr_str text, fr_str 
 
 static bool is_key(const comparison *k, const fr_column *c)
 {
-    return c->key_ordinal > 0 && k->settings->write_mode == FR_TARGET_UPSERT;
+    return c->key_ordinal > 0 && k->settings->write_mode == FR_WRITE_UPSERT;
 }
 
 /* ---- a table that is not there ---- */
@@ -44,7 +44,7 @@ static fr_str create_sql(comparison *k)
                       FR_ARG(fr_duck_sink_type(k->a, c)), is_key(k, c) ? " NOT NULL" : "");
     }
     fr_buf_text(&b, "\"" FR_TARGET_POSITION "\" BLOB");
-    if (k->settings->deletes == FR_TARGET_SOFT)
+    if (k->settings->deletes == FR_DELETES_SOFT)
         fr_buf_text(&b, ", \"" FR_TARGET_DELETED "\" BOOLEAN NOT NULL DEFAULT FALSE");
     fr_buf_text(&b, ")");
     return fr_buf_view(&b);
@@ -256,7 +256,7 @@ static void compare_extra(comparison *k, const fr_table *before)
 
 static void compare_key(comparison *k)
 {
-    if (k->settings->write_mode != FR_TARGET_UPSERT)
+    if (k->settings->write_mode != FR_WRITE_UPSERT)
         return;
     if (fr_table_key_count(k->t) == 0) {
         blocker(k, "sink.key", FR_STR("the messages have no key"),
@@ -288,7 +288,7 @@ static void compare_mark(comparison *k)
 {
     const fr_duck_target_column *mark = fr_duck_target_find(k->r, FR_STR(FR_TARGET_DELETED));
     const fr_duck_target_column *position = fr_duck_target_find(k->r, FR_STR(FR_TARGET_POSITION));
-    if (k->settings->deletes == FR_TARGET_SOFT &&
+    if (k->settings->deletes == FR_DELETES_SOFT &&
         (mark == NULL || !fr_str_is(mark->type, "BOOLEAN"))) {
         fr_finding *f = blocker(
             k, "sink.table", FR_STR("deletes: soft needs the column " FR_TARGET_DELETED " BOOLEAN"),

@@ -47,13 +47,13 @@ static fr_duck_sink_table *lay(fr_duck_sink *s, const fr_table *t, const fr_duck
     st->arena = a;
     st->table = fr_table_ref(t);
     st->qualified = fr_arena_str(a, r->qualified);
-    st->append = s->settings->write_mode == FR_TARGET_APPEND;
+    st->append = s->settings->write_mode == FR_WRITE_APPEND;
     st->positioned = fr_duck_target_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
     st->shape = (fr_target_shape){.table = st->table,
                                   .columns = columns,
                                   .not_null = not_null,
                                   .guarded = st->positioned && !st->append,
-                                  .marked = s->settings->deletes == FR_TARGET_SOFT};
+                                  .marked = s->settings->deletes == FR_DELETES_SOFT};
     st->cleared = !st->shape.marked && fr_duck_target_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_duck_field));
     st->keys = fr_arena_alloc(a, (t->column_count + 1) * sizeof(uint16_t));

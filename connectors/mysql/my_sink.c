@@ -78,9 +78,9 @@ static fr_rc look_around(fr_my_sink *s, fr_err *err)
     FR_TRY(fr_my_query(s->my, s->home, "look around", "SELECT DATABASE(), CURRENT_USER()", &rows,
                        err));
     if (fr_my_null(&rows, 0, 0))
-        return fr_target_refuse(err,
-                                "the dsn names no database, and " FR_MY_OFFSETS " has to be in one",
-                                "write mysql://user@host:3306/database");
+        return fr_target_refuse(
+            err, "the dsn names no database, and " FR_TARGET_OFFSETS " has to be in one",
+            "write mysql://user@host:3306/database");
     s->database = fr_my_text(&rows, 0, 0);
     s->user = account(s->home, fr_my_text(&rows, 0, 1));
     fr_my_sink_rest(s);
@@ -207,7 +207,7 @@ fr_rc fr_my_sink_verify_open(const fr_sink_settings *settings, int64_t timeout_u
 {
     const fr_my_sink_config *c = settings->connector;
     fr_my_target target = {.dsn = c->dsn, .password = c->password, .insecure = c->insecure};
-    return fr_my_verify_open(&target, timeout_us, settings->deletes == FR_MY_SOFT, out, err);
+    return fr_my_verify_open(&target, timeout_us, settings->deletes == FR_DELETES_SOFT, out, err);
 }
 
 /* Both types name the same: which server it is, is asked. */

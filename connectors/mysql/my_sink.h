@@ -29,11 +29,7 @@
 #include "sql/target.h"
 #include <stdatomic.h>
 
-#define FR_MY_POSITION "_freshet_position"
-#define FR_MY_DELETED "_freshet_deleted"
-#define FR_MY_OFFSETS "_freshet_offsets"
-#define FR_MY_PARKED "_freshet_parked"
-enum { FR_MY_IDENT_MAX = 64, FR_MY_POSITION_SIZE = 16 };
+enum { FR_MY_IDENT_MAX = 64 };
 
 /* An expression that fails with error 1690 wherever it is evaluated, in every version: the
  * way to make a statement fail on a condition. A column must be part of it, else the server
@@ -45,9 +41,6 @@ typedef struct fr_my_sink_config {
     const char *dsn, *password;
     bool insecure;
 } fr_my_sink_config;
-
-enum { FR_MY_UPSERT, FR_MY_APPEND };                   /* settings->write_mode */
-enum { FR_MY_HARD, FR_MY_SOFT, FR_MY_IGNORE_DELETES }; /* settings->deletes */
 
 /* ---- one version of one table, and where its rows go ---- */
 

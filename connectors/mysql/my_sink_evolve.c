@@ -39,7 +39,7 @@ static fr_finding *blocker(comparison *k, const char *code, fr_str text, fr_str 
 
 static bool is_key(const comparison *k, const fr_column *c)
 {
-    return c->key_ordinal > 0 && k->settings->write_mode == FR_MY_UPSERT;
+    return c->key_ordinal > 0 && k->settings->write_mode == FR_WRITE_UPSERT;
 }
 
 /* ---- a table that is not there ---- */
@@ -76,7 +76,7 @@ static fr_str type_of(comparison *k, const fr_column *c, size_t *row)
 static void put_primary_key(comparison *k, fr_buf *b)
 {
     size_t count = fr_table_key_count(k->t);
-    if (count == 0 || k->settings->write_mode != FR_MY_UPSERT)
+    if (count == 0 || k->settings->write_mode != FR_WRITE_UPSERT)
         return;
     fr_buf_text(b, ", PRIMARY KEY (");
     for (size_t n = 1; n <= count; n++)
@@ -102,9 +102,9 @@ static fr_str create_sql(comparison *k)
         fr_buf_printf(&b, "%.*s %.*s %s, ", FR_ARG(ident_of(k, c->name)),
                       FR_ARG(type_of(k, c, &row)), is_key(k, c) ? "NOT NULL" : "NULL");
     }
-    fr_buf_text(&b, "`" FR_MY_POSITION "` varbinary(16) NULL");
-    if (k->settings->deletes == FR_MY_SOFT)
-        fr_buf_text(&b, ", `" FR_MY_DELETED "` tinyint(1) NOT NULL DEFAULT 0");
+    fr_buf_text(&b, "`" FR_TARGET_POSITION "` varbinary(16) NULL");
+    if (k->settings->deletes == FR_DELETES_SOFT)
+        fr_buf_text(&b, ", `" FR_TARGET_DELETED "` tinyint(1) NOT NULL DEFAULT 0");
     put_primary_key(k, &b);
     fr_buf_text(&b, ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4");
     return fr_buf_view(&b);
@@ -262,8 +262,8 @@ static bool good_name(comparison *k, const fr_column *c, fr_str *name)
     fr_str text = FR_STR("");
     if (fr_my_sink_name(k->a, c->name, name, &err) == FR_FAIL)
         text = fr_arena_printf(k->a, "column: %s", err.text);
-    else if (fr_target_same_name(*name, FR_STR(FR_MY_POSITION)) ||
-             fr_target_same_name(*name, FR_STR(FR_MY_DELETED)))
+    else if (fr_target_same_name(*name, FR_STR(FR_TARGET_POSITION)) ||
+             fr_target_same_name(*name, FR_STR(FR_TARGET_DELETED)))
         text = fr_arena_printf(k->a, "column %.*s has a name of freshet's own", FR_ARG(*name));
     else if (has_twin(k, c, *name))
         text = fr_arena_printf(k->a,
@@ -300,8 +300,8 @@ static bool is_sent(comparison *k, fr_str name)
             fr_target_same_name(ours, name))
             return true;
     }
-    return fr_target_same_name(name, FR_STR(FR_MY_POSITION)) ||
-           fr_target_same_name(name, FR_STR(FR_MY_DELETED));
+    return fr_target_same_name(name, FR_STR(FR_TARGET_POSITION)) ||
+           fr_target_same_name(name, FR_STR(FR_TARGET_DELETED));
 }
 
 static void compare_extra(comparison *k)
@@ -352,7 +352,7 @@ static void compare_engine(comparison *k)
 
 static void compare_key(comparison *k)
 {
-    if (k->settings->write_mode != FR_MY_UPSERT)
+    if (k->settings->write_mode != FR_WRITE_UPSERT)
         return;
     if (fr_table_key_count(k->t) == 0) {
         blocker(k, "sink.key", FR_STR("the messages have no key"),
@@ -372,19 +372,22 @@ static void compare_key(comparison *k)
 
 static void compare_mark(comparison *k)
 {
-    const fr_my_target_column *mark = fr_my_relation_find(k->r, FR_STR(FR_MY_DELETED));
-    const fr_my_target_column *position = fr_my_relation_find(k->r, FR_STR(FR_MY_POSITION));
-    if (k->settings->deletes == FR_MY_SOFT && (mark == NULL || !fr_str_is(mark->type, "tinyint"))) {
-        fr_finding *f = blocker(
-            k, "sink.table", FR_STR("deletes: soft needs the column " FR_MY_DELETED " tinyint(1)"),
-            FR_STR("add it"));
-        f->sql = fr_arena_printf(
-            k->a, "ALTER TABLE %.*s ADD COLUMN `" FR_MY_DELETED "` tinyint(1) NOT NULL DEFAULT 0",
-            FR_ARG(k->r->qualified));
+    const fr_my_target_column *mark = fr_my_relation_find(k->r, FR_STR(FR_TARGET_DELETED));
+    const fr_my_target_column *position = fr_my_relation_find(k->r, FR_STR(FR_TARGET_POSITION));
+    if (k->settings->deletes == FR_DELETES_SOFT &&
+        (mark == NULL || !fr_str_is(mark->type, "tinyint"))) {
+        fr_finding *f =
+            blocker(k, "sink.table",
+                    FR_STR("deletes: soft needs the column " FR_TARGET_DELETED " tinyint(1)"),
+                    FR_STR("add it"));
+        f->sql = fr_arena_printf(k->a,
+                                 "ALTER TABLE %.*s ADD COLUMN `" FR_TARGET_DELETED
+                                 "` tinyint(1) NOT NULL DEFAULT 0",
+                                 FR_ARG(k->r->qualified));
     }
     if (position != NULL &&
-        (!fr_str_is(position->type, "varbinary") || position->length < FR_MY_POSITION_SIZE))
-        blocker(k, "sink.table", FR_STR("the column " FR_MY_POSITION " is not varbinary(16)"),
+        (!fr_str_is(position->type, "varbinary") || position->length < FR_TARGET_POSITION_SIZE))
+        blocker(k, "sink.table", FR_STR("the column " FR_TARGET_POSITION " is not varbinary(16)"),
                 FR_STR("it is freshet's own: rename yours"));
 }
 

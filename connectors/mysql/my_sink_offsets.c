@@ -14,11 +14,11 @@
     "topic varchar(249) CHARSET ascii COLLATE ascii_bin NOT NULL, "
 #define TAIL ") ENGINE=InnoDB COLLATE=utf8mb4_bin"
 static const char own_ddl[] =
-    "CREATE TABLE IF NOT EXISTS " FR_MY_OFFSETS " (" OWNER "`partition` int NOT NULL, "
+    "CREATE TABLE IF NOT EXISTS " FR_TARGET_OFFSETS " (" OWNER "`partition` int NOT NULL, "
     "topic_id varchar(64) NOT NULL DEFAULT '', next_offset bigint NOT NULL, epoch bigint NOT NULL, "
     "changed timestamp NOT NULL DEFAULT NOW(), "
     "PRIMARY KEY (pipeline, sink, topic, `partition`)" TAIL "; "
-    "CREATE TABLE IF NOT EXISTS " FR_MY_PARKED " (" OWNER "key_hash bigint unsigned NOT NULL, "
+    "CREATE TABLE IF NOT EXISTS " FR_TARGET_PARKED " (" OWNER "key_hash bigint unsigned NOT NULL, "
     "n int NOT NULL, `key` longblob NOT NULL, parked timestamp NOT NULL DEFAULT NOW(), "
     "PRIMARY KEY (pipeline, sink, topic, key_hash, n)" TAIL;
 _Static_assert(sizeof("run: ") + sizeof(own_ddl) <= sizeof(((fr_err *)0)->hint), "cut in a hint");
@@ -30,9 +30,10 @@ enum { CHUNK = 32 }; /* partitions in one statement */
 static fr_rc is_there(fr_my_sink *s, fr_arena *a, bool *there, fr_str *bad_engine, fr_err *err)
 {
     fr_my_rows rows;
-    FR_TRY(fr_my_query(s->my, a, "look for " FR_MY_OFFSETS,
+    FR_TRY(fr_my_query(s->my, a, "look for " FR_TARGET_OFFSETS,
                        "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = "
-                       "DATABASE() AND TABLE_NAME IN ('" FR_MY_OFFSETS "', '" FR_MY_PARKED "')",
+                       "DATABASE() AND TABLE_NAME IN ('" FR_TARGET_OFFSETS "', '" FR_TARGET_PARKED
+                       "')",
                        &rows, err));
     *there = rows.count == 2;
     *bad_engine = FR_STR("");
@@ -45,7 +46,7 @@ static fr_rc is_there(fr_my_sink *s, fr_arena *a, bool *there, fr_str *bad_engin
 static void plan_tables(fr_str sql, bool create, fr_findings *out)
 {
     fr_finding *f = fr_findings_add(out, create ? FR_CHANGE : FR_BLOCKER, "sink.table",
-                                    "create " FR_MY_OFFSETS " and " FR_MY_PARKED);
+                                    "create " FR_TARGET_OFFSETS " and " FR_TARGET_PARKED);
     f->sql = sql;
     f->why = FR_STR("offsets are committed with the rows, in one transaction");
 }
@@ -58,19 +59,20 @@ static fr_rc own_tables(fr_my_sink *s, fr_arena *a, bool create, bool plan_only,
     FR_TRY(is_there(s, a, &there, &engine, err));
     if (engine.len > 0) {
         fr_fail(err, FR_ERR_CONFIG,
-                FR_MY_OFFSETS " or " FR_MY_PARKED " has the engine %.*s, which "
-                              "cannot roll back",
+                FR_TARGET_OFFSETS " or " FR_TARGET_PARKED " has the engine %.*s, which "
+                                  "cannot roll back",
                 FR_ARG(engine));
         fr_fail_code(err, "sink.engine");
-        return fr_fail_hint(err, "ALTER TABLE " FR_MY_OFFSETS
-                                 " ENGINE=InnoDB; ALTER TABLE " FR_MY_PARKED " ENGINE=InnoDB");
+        return fr_fail_hint(err, "ALTER TABLE " FR_TARGET_OFFSETS
+                                 " ENGINE=InnoDB; ALTER TABLE " FR_TARGET_PARKED " ENGINE=InnoDB");
     }
     if (!there && plan_only) {
         plan_tables(FR_STR(own_ddl), create, out);
     } else if (!there && create) {
         return fr_my_sink_ddl(s, FR_STR(own_ddl), true, err);
     } else if (!there) {
-        fr_fail(err, FR_ERR_CONFIG, "there are no tables " FR_MY_OFFSETS " and " FR_MY_PARKED);
+        fr_fail(err, FR_ERR_CONFIG,
+                "there are no tables " FR_TARGET_OFFSETS " and " FR_TARGET_PARKED);
         fr_fail_code(err, "sink.table");
         return fr_fail_hint(err, "run: %s", own_ddl);
     }
@@ -117,8 +119,9 @@ static fr_rc raise_epochs(fr_my_sink *s, fr_arena *a, const fr_offset *sorted, s
     fr_str pipeline = fr_my_literal(a, fr_cstr(s->settings->pipeline));
     fr_str sink = fr_my_literal(a, fr_cstr(s->settings->name));
     fr_buf b = {.arena = a};
-    fr_buf_text(&b, "INSERT INTO `" FR_MY_OFFSETS "` (`pipeline`, `sink`, `topic`, `partition`, "
-                    "`next_offset`, `epoch`) VALUES ");
+    fr_buf_text(&b,
+                "INSERT INTO `" FR_TARGET_OFFSETS "` (`pipeline`, `sink`, `topic`, `partition`, "
+                "`next_offset`, `epoch`) VALUES ");
     for (size_t i = 0; i < count; i++)
         fr_buf_printf(&b, "%s(%.*s, %.*s, %.*s, %d, -1, 1)", i > 0 ? ", " : "", FR_ARG(pipeline),
                       FR_ARG(sink), FR_ARG(fr_my_literal(a, sorted[i].topic)), sorted[i].partition);
@@ -136,7 +139,7 @@ static fr_rc read_places(fr_my_sink *s, fr_arena *a, fr_map *places, fr_err *err
     fr_my_rows rows;
     fr_str sql = fr_arena_printf(a,
                                  "SELECT `topic`, `partition`, `next_offset` + 1, `epoch` FROM "
-                                 "`" FR_MY_OFFSETS "` WHERE %.*s%c",
+                                 "`" FR_TARGET_OFFSETS "` WHERE %.*s%c",
                                  FR_ARG(owner(s, a)), '\0');
     FR_TRY(fr_my_query(s->my, a, "read offsets", sql.ptr, &rows, err));
     for (size_t i = 0; i < rows.count; i++) {
@@ -203,7 +206,7 @@ static void put_place(fr_buf *b, fr_arena *a, const fr_offset *o)
 static fr_rc put_offsets(fr_my_sink *s, fr_arena *a, fr_buf *b, const fr_offset *items,
                          size_t count, fr_err *err)
 {
-    fr_buf_text(b, "UPDATE `" FR_MY_OFFSETS "` SET `changed` = CURRENT_TIMESTAMP, "
+    fr_buf_text(b, "UPDATE `" FR_TARGET_OFFSETS "` SET `changed` = CURRENT_TIMESTAMP, "
                    "`next_offset` = CASE");
     for (size_t i = 0; i < count; i++) {
         fr_buf_text(b, " WHEN ");
@@ -292,9 +295,9 @@ fr_rc fr_my_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
     uint64_t hash = fr_hash64(key.ptr, key.len);
     fr_str sql = fr_arena_printf(
         a,
-        "INSERT INTO `" FR_MY_PARKED "` (`pipeline`, `sink`, `topic`, `key_hash`, `n`, `key`) "
+        "INSERT INTO `" FR_TARGET_PARKED "` (`pipeline`, `sink`, `topic`, `key_hash`, `n`, `key`) "
         "SELECT %.*s, %.*s, %.*s, %" PRIu64 ", COALESCE(MAX(`n`) + 1, 0), %.*s "
-        "FROM `" FR_MY_PARKED "` WHERE %.*s AND `topic` = %.*s AND `key_hash` = %" PRIu64
+        "FROM `" FR_TARGET_PARKED "` WHERE %.*s AND `topic` = %.*s AND `key_hash` = %" PRIu64
         " HAVING COALESCE(SUM(`key` = %.*s), 0) = 0",
         FR_ARG(fr_my_literal(a, fr_cstr(s->settings->pipeline))),
         FR_ARG(fr_my_literal(a, fr_cstr(s->settings->name))), FR_ARG(text), hash, FR_ARG(bytes),
@@ -311,7 +314,7 @@ fr_rc fr_my_sink_unpark(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
         return fr_my_sink_failed(s, err);
     fr_arena *a = fr_arena_new(0);
     fr_str sql = fr_arena_printf(a,
-                                 "DELETE FROM `" FR_MY_PARKED
+                                 "DELETE FROM `" FR_TARGET_PARKED
                                  "` WHERE %.*s AND `topic` = %.*s AND `key_hash` = %" PRIu64
                                  " AND `key` = %.*s",
                                  FR_ARG(owner(s, a)), FR_ARG(fr_my_literal(a, topic)),
@@ -328,9 +331,9 @@ fr_rc fr_my_sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **keys_
     fr_my_rows rows;
     if (fr_my_sink_own_tables(s, s->settings->create != FR_WHEN_NEVER, false, NULL, err) == FR_FAIL)
         return fr_my_sink_failed(s, err);
-    fr_str sql =
-        fr_arena_printf(a, "SELECT `key` FROM `" FR_MY_PARKED "` WHERE %.*s AND `topic` = %.*s%c",
-                        FR_ARG(owner(s, a)), FR_ARG(fr_my_literal(a, topic)), '\0');
+    fr_str sql = fr_arena_printf(
+        a, "SELECT `key` FROM `" FR_TARGET_PARKED "` WHERE %.*s AND `topic` = %.*s%c",
+        FR_ARG(owner(s, a)), FR_ARG(fr_my_literal(a, topic)), '\0');
     if (fr_my_query(s->my, a, "parked keys", sql.ptr, &rows, err) == FR_FAIL)
         return fr_my_sink_failed(s, err);
     fr_my_sink_rest(s);

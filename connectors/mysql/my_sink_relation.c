@@ -28,7 +28,7 @@ static fr_rc place(fr_my_sink *s, fr_arena *a, const fr_table *t, fr_my_relation
     if (t->space.len > 0)
         FR_TRY(name_of(s, a, t->space, &r->space, err));
     FR_TRY(name_of(s, a, t->name, &r->name, err));
-    if (fr_str_is(r->name, FR_MY_OFFSETS) || fr_str_is(r->name, FR_MY_PARKED)) {
+    if (fr_str_is(r->name, FR_TARGET_OFFSETS) || fr_str_is(r->name, FR_TARGET_PARKED)) {
         fr_fail(err, FR_ERR_CONFIG, "%.*s is a table of freshet's own", FR_ARG(r->name));
         return fr_fail_code(err, "sink.name");
     }

@@ -75,8 +75,8 @@ static void put_old(fr_buf *b, const fr_my_sink_table *t, fr_str ident)
     fr_buf_printf(b, "%.*s.%.*s", FR_ARG(t->qualified), FR_ARG(ident));
 }
 
-static const fr_str position_ident = {"`" FR_MY_POSITION "`", sizeof(FR_MY_POSITION) + 1};
-static const fr_str deleted_ident = {"`" FR_MY_DELETED "`", sizeof(FR_MY_DELETED) + 1};
+static const fr_str position_ident = {"`" FR_TARGET_POSITION "`", sizeof(FR_TARGET_POSITION) + 1};
+static const fr_str deleted_ident = {"`" FR_TARGET_DELETED "`", sizeof(FR_TARGET_DELETED) + 1};
 
 /* Not ">": a row of a snapshot and the first row of the log after it may share their
  * position, and a repeat of the same position writes the same row. */
@@ -212,7 +212,7 @@ static void put_key_match(fr_buf *b, const fr_my_sink_table *t)
 static void put_guard(fr_buf *b, const fr_my_sink_table *t)
 {
     if (t->guarded)
-        fr_buf_text(b, " AND (`" FR_MY_POSITION "` IS NULL OR `" FR_MY_POSITION "` <= ?)");
+        fr_buf_text(b, " AND (`" FR_TARGET_POSITION "` IS NULL OR `" FR_TARGET_POSITION "` <= ?)");
 }
 
 static void put_update(fr_buf *b, const fr_my_sink_table *t, fr_str mask)
@@ -226,11 +226,11 @@ static void put_update(fr_buf *b, const fr_my_sink_table *t, fr_str mask)
         lead = ", ";
     }
     if (t->positioned) {
-        fr_buf_printf(b, "%s`" FR_MY_POSITION "` = ?", lead);
+        fr_buf_printf(b, "%s`" FR_TARGET_POSITION "` = ?", lead);
         lead = ", ";
     }
     if (t->marked || t->cleared) {
-        fr_buf_printf(b, "%s`" FR_MY_DELETED "` = %s", lead, t->marked ? "?" : "0");
+        fr_buf_printf(b, "%s`" FR_TARGET_DELETED "` = %s", lead, t->marked ? "?" : "0");
         lead = ", ";
     }
     if (lead[0] == '\0') { /* nothing is there but the key */
@@ -252,8 +252,8 @@ static void put_find(fr_buf *b, const fr_my_sink_table *t)
 static void put_delete(fr_buf *b, const fr_my_sink_table *t, size_t rows)
 {
     if (t->marked)
-        fr_buf_printf(b, "UPDATE %.*s SET `" FR_MY_DELETED "` = 1%s WHERE ", FR_ARG(t->qualified),
-                      t->guarded ? ", `" FR_MY_POSITION "` = ?" : "");
+        fr_buf_printf(b, "UPDATE %.*s SET `" FR_TARGET_DELETED "` = 1%s WHERE ",
+                      FR_ARG(t->qualified), t->guarded ? ", `" FR_TARGET_POSITION "` = ?" : "");
     else
         fr_buf_printf(b, "DELETE FROM %.*s WHERE ", FR_ARG(t->qualified));
     for (size_t i = 0; i < rows || i == 0; i++) {

@@ -84,7 +84,7 @@ static fr_rc put_row(fr_my_sink *s, const fr_my_sink_table *t, const parameters 
         const fr_my_field *f = p->items[i].field;
         fr_my_cells *cells = &s->cells[i];
         if (p->items[i].what == POSITION)
-            fr_my_cells_bytes(cells, c->position, FR_MY_POSITION_SIZE);
+            fr_my_cells_bytes(cells, c->position, FR_TARGET_POSITION_SIZE);
         else if (p->items[i].what == MARK)
             fr_my_cells_int(cells, c->deleted);
         else if (fr_my_sink_put(cells, &t->table->columns[f->column], &f->to, &c->values[f->column],
@@ -389,7 +389,7 @@ fr_rc fr_my_sink_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_chang
 fr_rc fr_my_sink_try(fr_my_sink *s, fr_my_sink_table *t, fr_err *err)
 {
     const fr_my_verb verbs[] = {FR_MY_VERB_WRITE, FR_MY_VERB_DELETE};
-    size_t count = t->append || s->settings->deletes == FR_MY_IGNORE_DELETES ? 1 : 2;
+    size_t count = t->append || s->settings->deletes == FR_DELETES_IGNORE ? 1 : 2;
     for (size_t i = 0; i < count; i++) {
         MYSQL_STMT *stmt;
         FR_TRY(prepare(s, t, verbs[i], FR_STR(""), 1, &stmt, err));

@@ -261,8 +261,8 @@ static fr_rc check_home(fr_pg_sink *s, fr_findings *out, fr_err *err)
     PGresult *res = NULL;
     FR_TRY(fr_pg_query(s->conn, "look for a place",
                        "SELECT current_schema(), coalesce(has_schema_privilege(current_schema(), "
-                       "'CREATE'), false), pg_is_in_recovery(), to_regclass('" FR_PG_OFFSETS
-                       "') IS NULL OR to_regclass('" FR_PG_PARKED "') IS NULL",
+                       "'CREATE'), false), pg_is_in_recovery(), to_regclass('" FR_TARGET_OFFSETS
+                       "') IS NULL OR to_regclass('" FR_TARGET_PARKED "') IS NULL",
                        NULL, 0, &res, err));
     bool none = PQgetisnull(res, 0, 0), may = fr_pg_bool(res, 0, 1),
          missing = fr_pg_bool(res, 0, 3);

@@ -27,19 +27,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define FR_PG_POSITION "_freshet_position"
-#define FR_PG_DELETED "_freshet_deleted"
-#define FR_PG_OFFSETS "_freshet_offsets"
-#define FR_PG_PARKED "_freshet_parked"
-enum { FR_PG_IDENT_MAX = 63, FR_PG_POSITION_SIZE = 16 };
+enum { FR_PG_IDENT_MAX = 63 };
 
 typedef struct fr_pg_sink_config {
     const char *dsn, *password;
     bool insecure;
 } fr_pg_sink_config;
-
-enum { FR_PG_UPSERT, FR_PG_APPEND };                   /* settings->write_mode */
-enum { FR_PG_HARD, FR_PG_SOFT, FR_PG_IGNORE_DELETES }; /* settings->deletes */
 
 /* ---- many statements, one round trip ---- */
 

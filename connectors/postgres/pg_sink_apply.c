@@ -167,9 +167,9 @@ static fr_rc add_row(pass *p, fr_pg_sink_table *t, const fr_event *e, const fr_r
 static fr_rc add_delete(pass *p, fr_pg_sink_table *t, const fr_event *e, fr_err *err)
 {
     int deletes = p->s->settings->deletes;
-    if (deletes == FR_PG_IGNORE_DELETES)
+    if (deletes == FR_DELETES_IGNORE)
         return FR_OK;
-    if (t->append && deletes == FR_PG_HARD)
+    if (t->append && deletes == FR_DELETES_HARD)
         return fr_target_no_delete(err, t->qualified);
     return add_row(p, t, e, &e->before, true, err);
 }

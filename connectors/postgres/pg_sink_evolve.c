@@ -39,7 +39,7 @@ static fr_finding *blocker(comparison *k, const char *code, fr_str text, fr_str 
 static void put_column(comparison *k, fr_buf *b, const fr_column *c)
 {
     fr_str ident = ident_of(k, c->name), type = fr_pg_sink_type(k->a, c);
-    bool key = c->key_ordinal > 0 && k->settings->write_mode == FR_PG_UPSERT;
+    bool key = c->key_ordinal > 0 && k->settings->write_mode == FR_WRITE_UPSERT;
     /* Other columns take NULL whatever the source says: a column that is dropped there
      * later must not stop us here. */
     fr_buf_printf(b, "%.*s %.*s%s", FR_ARG(ident), FR_ARG(type), key ? " NOT NULL" : "");
@@ -48,7 +48,7 @@ static void put_column(comparison *k, fr_buf *b, const fr_column *c)
 static void put_primary_key(comparison *k, fr_buf *b)
 {
     size_t count = fr_table_key_count(k->t);
-    if (count == 0 || k->settings->write_mode != FR_PG_UPSERT)
+    if (count == 0 || k->settings->write_mode != FR_WRITE_UPSERT)
         return;
     fr_buf_text(b, ", PRIMARY KEY (");
     for (size_t n = 1; n <= count; n++)
@@ -78,9 +78,9 @@ static fr_str create_sql(comparison *k)
         put_column(k, &b, &k->t->columns[i]);
         fr_buf_text(&b, ", ");
     }
-    fr_buf_text(&b, "\"" FR_PG_POSITION "\" bytea");
-    if (k->settings->deletes == FR_PG_SOFT)
-        fr_buf_text(&b, ", \"" FR_PG_DELETED "\" boolean NOT NULL DEFAULT false");
+    fr_buf_text(&b, "\"" FR_TARGET_POSITION "\" bytea");
+    if (k->settings->deletes == FR_DELETES_SOFT)
+        fr_buf_text(&b, ", \"" FR_TARGET_DELETED "\" boolean NOT NULL DEFAULT false");
     put_primary_key(k, &b);
     fr_buf_text(&b, ")");
     return fr_buf_view(&b);
@@ -115,7 +115,7 @@ static void compare_missing_column(comparison *k, const fr_column *c)
 {
     fr_str ident = ident_of(k, c->name), type = fr_pg_sink_type(k->a, c);
     fr_str text = fr_arena_printf(k->a, "there is no column %.*s", FR_ARG(ident));
-    bool key = c->key_ordinal > 0 && k->settings->write_mode == FR_PG_UPSERT;
+    bool key = c->key_ordinal > 0 && k->settings->write_mode == FR_WRITE_UPSERT;
     fr_finding *f;
     if (k->settings->add_column == FR_CHANGE_IGNORE && !key) {
         fr_findings_add(k->out, FR_WARNING, "sink.table", "%.*s: %.*s: left out (on_change)",
@@ -206,7 +206,7 @@ static void compare_column(comparison *k, const fr_column *c)
                 FR_STR("leave the column out at the source (columns.exclude)"));
         return;
     }
-    if (fr_str_is(name, FR_PG_POSITION) || fr_str_is(name, FR_PG_DELETED)) {
+    if (fr_str_is(name, FR_TARGET_POSITION) || fr_str_is(name, FR_TARGET_DELETED)) {
         blocker(k, "sink.name",
                 fr_arena_printf(k->a, "column %.*s has a name of freshet's own", FR_ARG(name)),
                 FR_STR("leave the column out at the source (columns.exclude)"));
@@ -221,7 +221,8 @@ static void compare_column(comparison *k, const fr_column *c)
     }
     if (to->generated)
         return; /* the target works it out */
-    if (to->identity_always && (c->key_ordinal == 0 || k->settings->write_mode == FR_PG_APPEND)) {
+    if (to->identity_always &&
+        (c->key_ordinal == 0 || k->settings->write_mode == FR_WRITE_APPEND)) {
         fr_str ident = fr_pg_ident(k->a, name, NULL);
         fr_finding *f =
             blocker(k, "sink.table",
@@ -246,7 +247,7 @@ static bool is_sent(comparison *k, fr_str name)
             fr_str_eq(ours, name))
             return true;
     }
-    return fr_str_is(name, FR_PG_POSITION) || fr_str_is(name, FR_PG_DELETED);
+    return fr_str_is(name, FR_TARGET_POSITION) || fr_str_is(name, FR_TARGET_DELETED);
 }
 
 static void compare_extra(comparison *k)
@@ -270,7 +271,7 @@ static void compare_extra(comparison *k)
 
 static void compare_key(comparison *k)
 {
-    if (k->settings->write_mode != FR_PG_UPSERT)
+    if (k->settings->write_mode != FR_WRITE_UPSERT)
         return;
     if (fr_table_key_count(k->t) == 0) {
         blocker(k, "sink.key", FR_STR("the messages have no key"),
@@ -290,24 +291,24 @@ static void compare_key(comparison *k)
 
 static void compare_mark(comparison *k)
 {
-    const fr_pg_column *mark = fr_pg_relation_find(k->r, FR_STR(FR_PG_DELETED));
-    const fr_pg_column *position = fr_pg_relation_find(k->r, FR_STR(FR_PG_POSITION));
-    if (k->settings->deletes == FR_PG_SOFT && (mark == NULL || mark->type != 16)) {
-        fr_finding *f = blocker(k, "sink.table",
-                                FR_STR("deletes: soft needs the column " FR_PG_DELETED " boolean"),
-                                FR_STR("add it"));
-        f->sql =
-            add_sql(k, FR_STR("\"" FR_PG_DELETED "\""), FR_STR("boolean NOT NULL DEFAULT false"));
+    const fr_pg_column *mark = fr_pg_relation_find(k->r, FR_STR(FR_TARGET_DELETED));
+    const fr_pg_column *position = fr_pg_relation_find(k->r, FR_STR(FR_TARGET_POSITION));
+    if (k->settings->deletes == FR_DELETES_SOFT && (mark == NULL || mark->type != 16)) {
+        fr_finding *f = blocker(
+            k, "sink.table", FR_STR("deletes: soft needs the column " FR_TARGET_DELETED " boolean"),
+            FR_STR("add it"));
+        f->sql = add_sql(k, FR_STR("\"" FR_TARGET_DELETED "\""),
+                         FR_STR("boolean NOT NULL DEFAULT false"));
     }
     if (position != NULL && position->type != 17)
-        blocker(k, "sink.table", FR_STR("the column " FR_PG_POSITION " is not bytea"),
+        blocker(k, "sink.table", FR_STR("the column " FR_TARGET_POSITION " is not bytea"),
                 FR_STR("it is freshet's own: rename yours"));
 }
 
 static void compare_grants(comparison *k)
 {
     const fr_sink_settings *set = k->settings;
-    bool upsert = set->write_mode == FR_PG_UPSERT;
+    bool upsert = set->write_mode == FR_WRITE_UPSERT;
     fr_buf b = {.arena = k->a};
     if (!k->r->may_insert)
         fr_buf_text(&b, ", INSERT");
@@ -315,7 +316,7 @@ static void compare_grants(comparison *k)
         fr_buf_text(&b, ", UPDATE");
     if (upsert && !k->r->may_select)
         fr_buf_text(&b, ", SELECT");
-    if (upsert && set->deletes == FR_PG_HARD && !k->r->may_delete)
+    if (upsert && set->deletes == FR_DELETES_HARD && !k->r->may_delete)
         fr_buf_text(&b, ", DELETE");
     if (set->truncate == FR_TRUNCATE_PUBLISH && !k->r->may_truncate)
         fr_buf_text(&b, ", TRUNCATE");

@@ -8,19 +8,19 @@
 #include <string.h>
 
 static const char offsets_ddl[] =
-    "CREATE TABLE IF NOT EXISTS " FR_PG_OFFSETS " ("
+    "CREATE TABLE IF NOT EXISTS " FR_TARGET_OFFSETS " ("
     "pipeline text NOT NULL, sink text NOT NULL, topic text NOT NULL, partition integer NOT NULL, "
     "topic_id text NOT NULL DEFAULT '', next_offset bigint NOT NULL, epoch bigint NOT NULL, "
     "changed timestamptz NOT NULL DEFAULT now(), "
     "PRIMARY KEY (pipeline, sink, topic, partition))";
 static const char parked_ddl[] =
-    "CREATE TABLE IF NOT EXISTS " FR_PG_PARKED " ("
+    "CREATE TABLE IF NOT EXISTS " FR_TARGET_PARKED " ("
     "pipeline text NOT NULL, sink text NOT NULL, topic text NOT NULL, key bytea NOT NULL, "
     "parked timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (pipeline, sink, topic, key))";
 
 /* pipeline, sink, topics, partitions. Two claims at once meet in the same order. */
 static const char claim_sql[] =
-    "INSERT INTO " FR_PG_OFFSETS " AS o (pipeline, sink, topic, partition, next_offset, epoch) "
+    "INSERT INTO " FR_TARGET_OFFSETS " AS o (pipeline, sink, topic, partition, next_offset, epoch) "
     "SELECT $1, $2, u.t, u.p, -1, 1 FROM unnest($3::text[], $4::int4[]) u(t, p) "
     "ORDER BY u.t, u.p ON CONFLICT (pipeline, sink, topic, partition) DO UPDATE "
     "SET epoch = o.epoch + 1, changed = now() RETURNING topic, partition, epoch, next_offset";
@@ -28,7 +28,7 @@ static const char claim_sql[] =
 /* ..., next offsets, epochs, how many. A division by zero is how one statement of a
  * pipeline keeps the next one, COMMIT, from running. */
 static const char commit_sql[] =
-    "WITH w AS (UPDATE " FR_PG_OFFSETS " o SET next_offset = u.n, changed = now() "
+    "WITH w AS (UPDATE " FR_TARGET_OFFSETS " o SET next_offset = u.n, changed = now() "
     "FROM unnest($3::text[], $4::int4[], $5::int8[], $6::int8[]) u(t, p, n, e) "
     "WHERE o.pipeline = $1 AND o.sink = $2 AND o.topic = u.t AND o.partition = u.p "
     "AND o.epoch = u.e RETURNING 1) "
@@ -42,11 +42,12 @@ enum { COMMIT_PARAMETERS = 7, TAG_OFFSETS = 1, TAG_COMMIT = 2 };
 static fr_rc is_there(PGconn *conn, bool *there, bool *allowed, fr_err *err)
 {
     PGresult *res = NULL;
-    FR_TRY(fr_pg_query(conn, "look for " FR_PG_OFFSETS,
+    FR_TRY(fr_pg_query(conn, "look for " FR_TARGET_OFFSETS,
                        "SELECT count(c.oid), coalesce(bool_and(has_table_privilege(c.oid, 'SELECT')"
                        " AND has_table_privilege(c.oid, 'INSERT') AND "
                        "has_table_privilege(c.oid, 'UPDATE')), true) FROM pg_class c WHERE c.oid "
-                       "IN (to_regclass('" FR_PG_OFFSETS "'), to_regclass('" FR_PG_PARKED "'))",
+                       "IN (to_regclass('" FR_TARGET_OFFSETS "'), to_regclass('" FR_TARGET_PARKED
+                       "'))",
                        NULL, 0, &res, err));
     *there = fr_pg_int(res, 0, 0, 0) == 2;
     *allowed = fr_pg_bool(res, 0, 1);
@@ -56,12 +57,13 @@ static fr_rc is_there(PGconn *conn, bool *there, bool *allowed, fr_err *err)
 
 static void grants_finding(fr_pg_sink *s, fr_findings *out)
 {
-    fr_finding *f = fr_findings_add(out, FR_BLOCKER, "sink.grants",
-                                    "no rights on the tables " FR_PG_OFFSETS " and " FR_PG_PARKED);
+    fr_finding *f =
+        fr_findings_add(out, FR_BLOCKER, "sink.grants",
+                        "no rights on the tables " FR_TARGET_OFFSETS " and " FR_TARGET_PARKED);
     fr_str user = fr_pg_ident(out->arena, fr_cstr(PQuser(s->conn)), NULL);
     f->sql = fr_arena_printf(out->arena,
-                             "GRANT SELECT, INSERT, UPDATE, DELETE ON " FR_PG_OFFSETS
-                             ", " FR_PG_PARKED " TO %.*s",
+                             "GRANT SELECT, INSERT, UPDATE, DELETE ON " FR_TARGET_OFFSETS
+                             ", " FR_TARGET_PARKED " TO %.*s",
                              FR_ARG(user));
     f->hint = FR_STR("grant them to the user of the dsn");
 }
@@ -80,13 +82,14 @@ fr_rc fr_pg_sink_own_tables(fr_pg_sink *s, bool create, bool plan_only, fr_findi
         grants_finding(s, out);
     } else if (!there && plan_only) {
         fr_finding *f = fr_findings_add(out, create ? FR_CHANGE : FR_BLOCKER, "sink.table",
-                                        "create " FR_PG_OFFSETS " and " FR_PG_PARKED);
+                                        "create " FR_TARGET_OFFSETS " and " FR_TARGET_PARKED);
         f->sql = fr_arena_str(out->arena, sql);
         f->why = FR_STR("offsets are committed with the rows, in one transaction");
     } else if (!there && create) {
         rc = fr_pg_sink_ddl(s, sql, err);
     } else if (!there) {
-        fr_fail(err, FR_ERR_CONFIG, "there are no tables " FR_PG_OFFSETS " and " FR_PG_PARKED);
+        fr_fail(err, FR_ERR_CONFIG,
+                "there are no tables " FR_TARGET_OFFSETS " and " FR_TARGET_PARKED);
         fr_fail_code(err, "sink.table");
         rc = fr_fail_hint(err, "run: %.*s", FR_ARG(sql));
     }
@@ -290,7 +293,7 @@ static fr_rc change_parked(fr_sink *base, const char *sql, fr_str topic, fr_str 
 fr_rc fr_pg_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
 {
     return change_parked(base,
-                         "INSERT INTO " FR_PG_PARKED " (pipeline, sink, topic, key) "
+                         "INSERT INTO " FR_TARGET_PARKED " (pipeline, sink, topic, key) "
                          "VALUES ($1, $2, $3, $4::bytea) ON CONFLICT DO NOTHING",
                          topic, key, err);
 }
@@ -298,7 +301,7 @@ fr_rc fr_pg_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
 fr_rc fr_pg_sink_unpark(fr_sink *base, fr_str topic, fr_str key, fr_err *err)
 {
     return change_parked(base,
-                         "DELETE FROM " FR_PG_PARKED " WHERE pipeline = $1 AND sink = $2 "
+                         "DELETE FROM " FR_TARGET_PARKED " WHERE pipeline = $1 AND sink = $2 "
                          "AND topic = $3 AND key = $4::bytea",
                          topic, key, err);
 }
@@ -311,7 +314,7 @@ fr_rc fr_pg_sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **keys_
         return fr_pg_sink_failed(s, err);
     PGresult *res = NULL;
     FR_TRY(run_parked(s,
-                      "SELECT key FROM " FR_PG_PARKED
+                      "SELECT key FROM " FR_TARGET_PARKED
                       " WHERE pipeline = $1 AND sink = $2 AND topic = $3 ORDER BY key",
                       topic, FR_STR(""), 3, &res, err));
     size_t n = (size_t)PQntuples(res);

@@ -89,8 +89,8 @@ static void put_names(fr_buf *b, const fr_pg_sink_table *t)
 {
     for (size_t i = 0; i < t->field_count; i++)
         fr_buf_printf(b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(t->fields[i].ident));
-    fr_buf_text(b, t->positioned ? ", \"" FR_PG_POSITION "\"" : "");
-    fr_buf_text(b, t->marked || t->cleared ? ", \"" FR_PG_DELETED "\"" : "");
+    fr_buf_text(b, t->positioned ? ", \"" FR_TARGET_POSITION "\"" : "");
+    fr_buf_text(b, t->marked || t->cleared ? ", \"" FR_TARGET_DELETED "\"" : "");
 }
 
 static void put_values(fr_buf *b, const fr_pg_sink_table *t)
@@ -117,8 +117,8 @@ static void put_key_match(fr_buf *b, const fr_pg_sink_table *t, const char *alia
 static void put_guard(fr_buf *b, const fr_pg_sink_table *t, const char *lead, const char *theirs)
 {
     if (t->guarded)
-        fr_buf_printf(b, "%s(t.\"%s\" IS NULL OR t.\"%s\" <= %s)", lead, FR_PG_POSITION,
-                      FR_PG_POSITION, theirs);
+        fr_buf_printf(b, "%s(t.\"%s\" IS NULL OR t.\"%s\" <= %s)", lead, FR_TARGET_POSITION,
+                      FR_TARGET_POSITION, theirs);
 }
 
 static void put_insert(fr_buf *b, const fr_pg_sink_table *t)
@@ -144,7 +144,7 @@ static void put_conflict(fr_buf *b, const fr_pg_sink_table *t)
                       FR_ARG(t->fields[i].ident));
         lead = ", ";
     }
-    static const char *const ours[] = {FR_PG_POSITION, FR_PG_DELETED};
+    static const char *const ours[] = {FR_TARGET_POSITION, FR_TARGET_DELETED};
     for (int i = 0; i < 2; i++) {
         if (i == 0 ? t->positioned : t->marked || t->cleared) {
             fr_buf_printf(b, "%s\"%s\" = excluded.\"%s\"", lead, ours[i], ours[i]);
@@ -154,7 +154,7 @@ static void put_conflict(fr_buf *b, const fr_pg_sink_table *t)
     if (lead[0] == 'U') /* a key and nothing else */
         fr_buf_text(b, "NOTHING");
     else
-        put_guard(b, t, " WHERE ", "excluded.\"" FR_PG_POSITION "\"");
+        put_guard(b, t, " WHERE ", "excluded.\"" FR_TARGET_POSITION "\"");
 }
 
 static void put_row(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
@@ -181,11 +181,11 @@ static void put_patch(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
         lead = ", ";
     }
     if (t->positioned) {
-        fr_buf_printf(b, "%s\"%s\" = u.p", lead, FR_PG_POSITION);
+        fr_buf_printf(b, "%s\"%s\" = u.p", lead, FR_TARGET_POSITION);
         lead = ", ";
     }
     if (t->marked || t->cleared)
-        fr_buf_printf(b, "%s\"%s\" = %s", lead, FR_PG_DELETED, t->marked ? "u.d" : "false");
+        fr_buf_printf(b, "%s\"%s\" = %s", lead, FR_TARGET_DELETED, t->marked ? "u.d" : "false");
     fr_buf_text(b, " FROM u WHERE ");
     put_key_match(b, t, "t", false);
     put_guard(b, t, " AND ", "u.p");
@@ -199,9 +199,10 @@ static void put_patch(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
 static void put_delete(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
 {
     if (t->marked) {
-        fr_buf_printf(b, "UPDATE %.*s AS t SET \"%s\" = true", FR_ARG(t->qualified), FR_PG_DELETED);
+        fr_buf_printf(b, "UPDATE %.*s AS t SET \"%s\" = true", FR_ARG(t->qualified),
+                      FR_TARGET_DELETED);
         if (t->guarded)
-            fr_buf_printf(b, ", \"%s\" = u.p", FR_PG_POSITION);
+            fr_buf_printf(b, ", \"%s\" = u.p", FR_TARGET_POSITION);
         fr_buf_text(b, " FROM ");
     } else {
         fr_buf_printf(b, "DELETE FROM %.*s AS t USING ", FR_ARG(t->qualified));

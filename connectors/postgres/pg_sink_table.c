@@ -103,7 +103,7 @@ static fr_rc name_of(fr_arena *a, const fr_table *t, fr_str *space, fr_str *name
     if (t->space.len > 0)
         FR_TRY(fr_pg_sink_name(a, t->space, space, err));
     FR_TRY(fr_pg_sink_name(a, t->name, name, err));
-    if (fr_str_is(*name, FR_PG_OFFSETS) || fr_str_is(*name, FR_PG_PARKED)) {
+    if (fr_str_is(*name, FR_TARGET_OFFSETS) || fr_str_is(*name, FR_TARGET_PARKED)) {
         fr_fail(err, FR_ERR_CONFIG, "%.*s is a table of freshet's own", FR_ARG(*name));
         return fr_fail_code(err, "sink.name");
     }
@@ -243,11 +243,11 @@ static fr_pg_sink_table *lay(fr_pg_sink *s, const fr_table *t, const fr_pg_relat
     st->table = fr_table_ref(t);
     st->oid = r->oid;
     st->qualified = fr_arena_str(a, r->qualified);
-    st->append = set->write_mode == FR_PG_APPEND;
-    st->positioned = fr_pg_relation_find(r, FR_STR(FR_PG_POSITION)) != NULL;
+    st->append = set->write_mode == FR_WRITE_APPEND;
+    st->positioned = fr_pg_relation_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
     st->guarded = st->positioned && !st->append;
-    st->marked = set->deletes == FR_PG_SOFT;
-    st->cleared = !st->marked && fr_pg_relation_find(r, FR_STR(FR_PG_DELETED)) != NULL;
+    st->marked = set->deletes == FR_DELETES_SOFT;
+    st->cleared = !st->marked && fr_pg_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->deferrable = r->deferrable;
     const fr_pg_index *key = fr_pg_relation_key(r, t);
     st->ordered = r->order_matters || r->unique_count > (key != NULL ? 1 : 0);

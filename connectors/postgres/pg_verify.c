@@ -77,7 +77,7 @@ static fr_rc open_sink(const fr_sink_settings *settings, int64_t timeout_us, fr_
 {
     const fr_pg_sink_config *c = settings->connector;
     fr_pg_target target = {.dsn = c->dsn, .password = c->password, .insecure = c->insecure};
-    return fr_pg_verify_open(&target, timeout_us, settings->deletes == FR_TARGET_SOFT, out, err);
+    return fr_pg_verify_open(&target, timeout_us, settings->deletes == FR_DELETES_SOFT, out, err);
 }
 
 /* ---- what is there ---- */

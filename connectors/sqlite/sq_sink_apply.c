@@ -214,9 +214,9 @@ static fr_rc add_row(fr_sq_sink *s, fr_sq_sink_table *t, const fr_event *e, cons
 
 static fr_rc add_delete(fr_sq_sink *s, fr_sq_sink_table *t, const fr_event *e, fr_err *err)
 {
-    if (s->settings->deletes == FR_TARGET_IGNORE_DELETES)
+    if (s->settings->deletes == FR_DELETES_IGNORE)
         return FR_OK;
-    if (t->append && s->settings->deletes == FR_TARGET_HARD)
+    if (t->append && s->settings->deletes == FR_DELETES_HARD)
         return fr_target_no_delete(err, t->qualified);
     return add_row(s, t, e, &e->before, true, err);
 }

@@ -27,7 +27,7 @@ static fr_finding *blocker(comparison *k, const char *code, fr_str text, fr_str 
 
 static bool is_key(const comparison *k, const fr_column *c)
 {
-    return c->key_ordinal > 0 && k->settings->write_mode == FR_TARGET_UPSERT;
+    return c->key_ordinal > 0 && k->settings->write_mode == FR_WRITE_UPSERT;
 }
 
 /* ---- a table that is not there ---- */
@@ -44,9 +44,9 @@ static fr_str create_sql(comparison *k)
                       fr_sq_sink_type(c->kind), is_key(k, c) ? " NOT NULL" : "");
     }
     fr_buf_text(&b, "\"" FR_TARGET_POSITION "\" BLOB");
-    if (k->settings->deletes == FR_TARGET_SOFT)
+    if (k->settings->deletes == FR_DELETES_SOFT)
         fr_buf_text(&b, ", \"" FR_TARGET_DELETED "\" INTEGER NOT NULL DEFAULT 0");
-    if (fr_table_key_count(k->t) > 0 && k->settings->write_mode == FR_TARGET_UPSERT)
+    if (fr_table_key_count(k->t) > 0 && k->settings->write_mode == FR_WRITE_UPSERT)
         fr_buf_printf(&b, ", PRIMARY KEY (%.*s)",
                       FR_ARG(fr_target_key_list(k->a, k->t, fr_sql_ident)));
     fr_buf_text(&b, ") STRICT");
@@ -207,7 +207,7 @@ static void compare_collations(comparison *k, const fr_sq_index *key)
 
 static void compare_key(comparison *k)
 {
-    if (k->settings->write_mode != FR_TARGET_UPSERT)
+    if (k->settings->write_mode != FR_WRITE_UPSERT)
         return;
     if (fr_table_key_count(k->t) == 0) {
         blocker(k, "sink.key", FR_STR("the messages have no key"),
@@ -237,7 +237,7 @@ static void compare_mark(comparison *k)
     const fr_sq_target_column *position = fr_sq_target_find(k->r, FR_STR(FR_TARGET_POSITION));
     bool number = mark != NULL && (mark->affinity == FR_SQ_INTEGER ||
                                    mark->affinity == FR_SQ_NUMERIC || mark->affinity == FR_SQ_NONE);
-    if (k->settings->deletes == FR_TARGET_SOFT && !number) {
+    if (k->settings->deletes == FR_DELETES_SOFT && !number) {
         fr_finding *f = blocker(
             k, "sink.table", FR_STR("deletes: soft needs the column " FR_TARGET_DELETED " INTEGER"),
             FR_STR("add it"));

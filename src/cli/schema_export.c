@@ -103,7 +103,8 @@ static fr_rc target_of(work *w, const fr_sink_ops *ops, fr_sink_settings *settin
     *settings = (fr_sink_settings){.name = ops->type,
                                    .type = ops->type,
                                    .create = FR_WHEN_APPLY,
-                                   .write_mode = w->sides.key.text.len == 0};
+                                   .write_mode = w->sides.key.text.len == 0 ? FR_WRITE_APPEND
+                                                                            : FR_WRITE_UPSERT};
     for (size_t i = 0; i < c->sink_count; i++)
         if (c->sink_ops[i] == ops && fr_sink_match(&c->sinks[i], w->s.topic) >= 0) {
             *settings = c->sinks[i];

@@ -40,12 +40,12 @@ static fr_rc refuse_table(const fr_verify_run *v, const fr_route *r, fr_err *err
 static fr_rc refuse_sink(const fr_verify_run *v, fr_err *err)
 {
     const fr_sink_settings *s = v->sink;
-    if (s->write_mode != FR_TARGET_UPSERT) {
+    if (s->write_mode != FR_WRITE_UPSERT) {
         fr_fail(err, FR_ERR_CONFIG, "sink `%s` appends: its table holds every state of a row",
                 s->name);
         return refuse(err, "verify.append", "compare with a sink whose write.mode is upsert");
     }
-    if (s->deletes == FR_TARGET_IGNORE_DELETES) {
+    if (s->deletes == FR_DELETES_IGNORE) {
         fr_fail(err, FR_ERR_CONFIG, "sink `%s` ignores deletes: rows stay that the source lost",
                 s->name);
         return refuse(err, "verify.deletes",

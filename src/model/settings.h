@@ -37,6 +37,8 @@ typedef enum {
 } fr_envelope;
 /* truncate of a table (publish) and of a sink (apply) share one order. */
 typedef enum { FR_TRUNCATE_BLOCK, FR_TRUNCATE_PUBLISH, FR_TRUNCATE_IGNORE } fr_truncate;
+typedef enum { FR_WRITE_UPSERT, FR_WRITE_APPEND, FR_WRITE_HISTORY } fr_write_mode;
+typedef enum { FR_DELETES_HARD, FR_DELETES_SOFT, FR_DELETES_IGNORE } fr_deletes;
 typedef enum { FR_ERRORS_BLOCK, FR_ERRORS_STOP, FR_ERRORS_DLQ } fr_errors_mode;
 typedef enum {
     FR_COMPAT_BACKWARD,
@@ -57,9 +59,6 @@ typedef enum {
 } fr_change;
 typedef enum { FR_GONE_BLOCK, FR_GONE_STOP, FR_GONE_IGNORE } fr_gone;
 typedef enum { FR_WHEN_APPLY, FR_WHEN_RUN, FR_WHEN_NEVER } fr_when;
-/* Of sinks: write_mode and deletes. */
-typedef enum { FR_TARGET_UPSERT, FR_TARGET_APPEND, FR_TARGET_HISTORY } fr_target_mode;
-typedef enum { FR_TARGET_HARD, FR_TARGET_SOFT, FR_TARGET_IGNORE_DELETES } fr_target_deletes;
 
 /* A table whose rows are events that an application wrote: T.outbox. NULL: no such column. */
 typedef struct fr_outbox_settings {
@@ -158,8 +157,8 @@ typedef struct fr_sink_settings {
     const char *into;  /* template */
     int create;        /* fr_when */
     int start;         /* 0 earliest, 1 latest */
-    int write_mode;    /* fr_target_mode; history is refused for now */
-    int deletes;       /* fr_target_deletes */
+    int write_mode;    /* fr_write_mode; history is refused for now */
+    int deletes;       /* fr_deletes */
     int truncate;      /* fr_truncate: block, apply, ignore */
     int64_t batch_rows, every_us, parallel;
     int add_column, drop_column, change_type; /* fr_change */

@@ -75,7 +75,7 @@ static void example_is_understood(void **state)
     assert_null(fr_source_match(s, FR_STR("public"), FR_STR("other")));
     assert_int_equal(c->sink_count, 1);
     assert_int_equal(c->sinks[0].batch_rows, 5000);
-    assert_int_equal(c->sinks[0].deletes, 1);
+    assert_int_equal(c->sinks[0].deletes, FR_DELETES_SOFT);
     assert_int_equal(c->sinks[0].add_column, FR_CHANGE_EVOLVE);
     assert_int_equal(fr_sink_match(&c->sinks[0], FR_STR("erp.orders")), 0);
     unload(&l);

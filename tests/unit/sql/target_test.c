@@ -51,9 +51,9 @@ static void changed_keys(void **state)
 static void settings(void **state)
 {
     (void)state;
-    fr_sink_settings s = {.write_mode = FR_TARGET_APPEND};
+    fr_sink_settings s = {.write_mode = FR_WRITE_APPEND};
     assert_ok(fr_target_settings(&s, &err));
-    s.write_mode = 2;
+    s.write_mode = FR_WRITE_HISTORY;
     assert_fails(fr_target_settings(&s, &err), FR_ERR_CONFIG);
     s = (fr_sink_settings){.add_column = FR_CHANGE_NEW_TOPIC};
     assert_fails(fr_target_settings(&s, &err), FR_ERR_CONFIG);

@@ -95,7 +95,7 @@ typedef struct fr_duck_sink {
     fr_arena *home;             /* of the sink's whole life */
     fr_arena *arena;            /* of one apply */
     fr_map *tables;             /* by fr_table.serial: fr_duck_sink_table */
-    fr_map *versions;           /* by fr_table.serial: fr_table, that were laid onto a target */
+    fr_map *versions;           /* by fr_table.serial: fr_table *, that were laid onto a target */
     fr_map *known;              /* targets that were there */
     fr_map *folded;             /* names in lower case, to the name that was there first */
     fr_map *claims;             /* by topic and partition: epochs */

@@ -89,25 +89,13 @@ void fr_duck_sink_know_all(fr_duck_sink *s)
 
 /* ---- versions: of the whole life of the sink, whereas tables are read again and again ---- */
 
-static const fr_table *version_before(const fr_duck_sink *s, const fr_table *t)
-{
-    const fr_table *found = NULL;
-    size_t i = 0;
-    fr_str key;
-    void *value;
-    while (fr_map_next(s->versions, &i, &key, &value)) {
-        const fr_table *other = value;
-        if (other->serial < t->serial && fr_str_eq(other->space, t->space) &&
-            fr_str_eq(other->name, t->name) && (found == NULL || other->serial > found->serial))
-            found = other;
-    }
-    return found;
-}
-
 static void keep_version(fr_duck_sink *s, const fr_table *t)
 {
-    if (fr_map_get_u64(s->versions, t->serial) == NULL)
-        fr_map_set_u64(s->versions, t->serial, (void *)(uintptr_t)fr_table_ref(t));
+    if (fr_map_get_u64(s->versions, t->serial) != NULL)
+        return;
+    const fr_table **kept = fr_arena_alloc(s->home, sizeof(*kept));
+    *kept = fr_table_ref(t);
+    fr_map_set_u64(s->versions, t->serial, (void *)kept);
 }
 
 /* ---- prepare ---- */
@@ -116,7 +104,7 @@ static fr_rc compare(fr_duck_sink *s, const fr_table *t, bool create, fr_finding
                      fr_duck_target *r, fr_err *err)
 {
     FR_TRY(fr_duck_target_read(s, out->arena, t, r, err));
-    fr_duck_sink_compare(s->settings, r, t, version_before(s, t), create, out);
+    fr_duck_sink_compare(s->settings, r, t, fr_target_version_before(s->versions, t), create, out);
     return FR_OK;
 }
 

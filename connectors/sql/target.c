@@ -229,8 +229,8 @@ const fr_table *fr_target_version_before(const fr_map *tables, const fr_table *t
     void *value;
     while (fr_map_next(tables, &i, &key, &value)) {
         const fr_table *other = *(const fr_table *const *)value;
-        if (other != t && fr_str_eq(other->space, t->space) && fr_str_eq(other->name, t->name) &&
-            (found == NULL || other->serial > found->serial))
+        if (other->serial < t->serial && fr_str_eq(other->space, t->space) &&
+            fr_str_eq(other->name, t->name) && (found == NULL || other->serial > found->serial))
             found = other;
     }
     return found;

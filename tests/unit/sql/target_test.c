@@ -95,6 +95,7 @@ static void versions_and_targets_that_were_there(void **state)
     fr_map_set_u64(tables, other->serial, (void *)&other);
     assert_ptr_equal(fr_target_version_before(tables, third), second);
     assert_ptr_equal(fr_target_version_before(tables, second), first);
+    assert_null(fr_target_version_before(tables, first)); /* a newer one is none before */
     assert_null(fr_target_version_before(tables, other));
     assert_false(fr_target_known(known, first));
     fr_target_know(known, first);

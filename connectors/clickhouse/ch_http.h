@@ -58,7 +58,7 @@ void fr_ch_interrupt(fr_ch *ch);
 /* More settings of inserts with a token, as "&name=value"; the text is copied. */
 void fr_ch_also(fr_ch *ch, const char *settings);
 
-/* Spelling (S02): always quoted, `a\`b`; for a name that fr_ch_name_check let pass. */
+/* Spelling (S02): always quoted, `a\`b`; for a name that fr_target_check_name lets pass. */
 fr_str fr_ch_ident(fr_arena *a, fr_str name);
 /* A literal, '...'. */
 fr_str fr_ch_literal(fr_arena *a, fr_str text);

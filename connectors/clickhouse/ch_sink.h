@@ -227,8 +227,6 @@ fr_rc fr_ch_target_read(fr_ch_sink *s, fr_arena *a, const fr_table *t, fr_ch_tar
 fr_rc fr_ch_target_name(fr_arena *a, const char *database, const fr_table *t, fr_ch_target *out,
                         fr_err *err);
 const fr_ch_target_column *fr_ch_target_find(const fr_ch_target *r, fr_str name);
-/* A name as ClickHouse takes it. CONFIG (sink.name): empty, with NUL, or no UTF-8. */
-fr_rc fr_ch_name_check(fr_str name, fr_err *err);
 /* "a, `b\`c`, f(x, 'y')", or all of that in parentheses, at its outermost commas; names in ``
  * unquoted. Pure. */
 size_t fr_ch_split(fr_arena *a, fr_str text, fr_str **out);

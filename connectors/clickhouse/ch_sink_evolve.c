@@ -2,54 +2,41 @@
  * says so, ADD COLUMN, wider types and Nullable where on_change says evolve. Nothing is ever
  * dropped or narrowed. */
 #include "clickhouse/ch_sink.h"
+#include "sql/evolve.h"
+
+static const fr_target_dialect dialect = {"ClickHouse", false, fr_ch_ident, NULL};
 
 typedef struct comparison {
-    const fr_sink_settings *settings;
+    fr_target_comparison of;
     const fr_ch_target *r;
-    const fr_table *t;
-    bool create, upsert;
+    bool upsert;
     size_t added; /* columns that are going to be added */
-    fr_findings *out;
-    fr_arena *a;
 } comparison;
-
-static fr_finding *blocker(comparison *k, const char *code, fr_str text, fr_str hint)
-{
-    fr_finding *f = fr_findings_add(k->out, FR_BLOCKER, code, "%.*s: %.*s", FR_ARG(k->r->qualified),
-                                    FR_ARG(text));
-    f->hint = hint;
-    return f;
-}
-
-static bool is_key(const comparison *k, const fr_column *c)
-{
-    return c->key_ordinal > 0 && k->upsert;
-}
 
 static bool is_marked(const comparison *k)
 {
-    return k->settings->deletes == FR_DELETES_SOFT ||
-           (k->upsert && k->settings->deletes == FR_DELETES_HARD);
+    return k->of.settings->deletes == FR_DELETES_SOFT ||
+           (k->upsert && k->of.settings->deletes == FR_DELETES_HARD);
 }
 
 /* A delete that is kept as a row may know nothing but the key. */
 static bool made_nullable(const comparison *k, const fr_column *c)
 {
     return c->key_ordinal == 0 && (c->nullable || c->may_be_absent ||
-                                   (!k->upsert && k->settings->deletes == FR_DELETES_SOFT));
+                                   (!k->upsert && k->of.settings->deletes == FR_DELETES_SOFT));
 }
 
 static fr_str made_type(const comparison *k, const fr_column *c)
 {
-    return fr_ch_made_type(k->a, c, made_nullable(k, c));
+    return fr_ch_made_type(k->of.a, c, made_nullable(k, c));
 }
 
 /* ---- a table that is not there ---- */
 
 static void put_engine(const comparison *k, fr_buf *b)
 {
-    fr_str keys = fr_target_key_list(k->a, k->t, fr_ch_ident);
-    if (k->upsert && k->settings->deletes == FR_DELETES_HARD)
+    fr_str keys = fr_target_key_list(k->of.a, k->of.table, fr_ch_ident);
+    if (k->upsert && k->of.settings->deletes == FR_DELETES_HARD)
         fr_buf_text(b, ") ENGINE = ReplacingMergeTree(`" FR_TARGET_POSITION "`, `" FR_TARGET_DELETED
                        "`)");
     else
@@ -62,11 +49,11 @@ static void put_engine(const comparison *k, fr_buf *b)
 
 static fr_str create_sql(const comparison *k)
 {
-    fr_buf b = {.arena = k->a};
+    fr_buf b = {.arena = k->of.a};
     fr_buf_printf(&b, "CREATE TABLE IF NOT EXISTS %.*s (", FR_ARG(k->r->qualified));
-    for (size_t i = 0; i < k->t->column_count; i++) {
-        const fr_column *c = &k->t->columns[i];
-        fr_buf_printf(&b, "%.*s %.*s, ", FR_ARG(fr_ch_ident(k->a, c->name)),
+    for (size_t i = 0; i < k->of.table->column_count; i++) {
+        const fr_column *c = &k->of.table->columns[i];
+        fr_buf_printf(&b, "%.*s %.*s, ", FR_ARG(fr_ch_ident(k->of.a, c->name)),
                       FR_ARG(made_type(k, c)));
     }
     fr_buf_text(&b, "`" FR_TARGET_POSITION "` UInt128");
@@ -78,23 +65,14 @@ static fr_str create_sql(const comparison *k)
 
 static void compare_missing(comparison *k)
 {
-    fr_finding *f;
-    if (!k->r->database_there) {
-        f = blocker(k, "sink.table", FR_STR("there is no such database"), FR_STR("create it"));
-        f->sql = fr_arena_printf(k->a, "CREATE DATABASE %.*s",
-                                 FR_ARG(fr_ch_ident(k->a, k->r->database)));
+    if (k->r->database_there) {
+        fr_target_missing_table(&k->of, create_sql(k));
         return;
     }
-    if (k->create)
-        f = fr_findings_add(k->out, FR_CHANGE, "sink.table", "create %.*s",
-                            FR_ARG(k->r->qualified));
-    else
-        f = blocker(k, "sink.table", FR_STR("there is no such table"),
-                    k->settings->create == FR_WHEN_APPLY
-                        ? FR_STR("freshet apply creates it, or run")
-                        : FR_STR("create it, or set create: run"));
-    f->sql = create_sql(k);
-    f->undo = fr_arena_printf(k->a, "DROP TABLE %.*s", FR_ARG(k->r->qualified));
+    fr_finding *f = fr_target_blocker(&k->of, "sink.table", FR_STR("there is no such database"),
+                                      FR_STR("create it"));
+    f->sql = fr_arena_printf(k->of.a, "CREATE DATABASE %.*s",
+                             FR_ARG(fr_ch_ident(k->of.a, k->r->database)));
 }
 
 /* ---- the view of current rows ---- */
@@ -114,16 +92,16 @@ static bool view_shows_all(const comparison *k)
 /* A view has the columns that were there when it was made. */
 static void compare_view(comparison *k)
 {
-    bool evolve = k->create || k->settings->add_column == FR_CHANGE_EVOLVE;
-    bool wanted = k->r->view_there ? k->r->view_ours && evolve && !view_shows_all(k) : k->create;
-    bool soft = k->settings->deletes == FR_DELETES_SOFT;
+    bool evolve = k->of.create || k->of.settings->add_column == FR_CHANGE_EVOLVE;
+    bool wanted = k->r->view_there ? k->r->view_ours && evolve && !view_shows_all(k) : k->of.create;
+    bool soft = k->of.settings->deletes == FR_DELETES_SOFT;
     if (!k->upsert || !wanted)
         return;
     fr_finding *f =
-        fr_findings_add(k->out, FR_CHANGE, "sink.table", "%s the view %.*s",
+        fr_findings_add(k->of.out, FR_CHANGE, "sink.table", "%s the view %.*s",
                         k->r->view_there ? "renew" : "create", FR_ARG(k->r->view_qualified));
     f->sql = fr_arena_printf(
-        k->a,
+        k->of.a,
         "CREATE OR REPLACE VIEW %.*s AS SELECT * EXCEPT (`" FR_TARGET_POSITION "`%s) FROM "
         "%.*s FINAL%s COMMENT 'freshet'",
         FR_ARG(k->r->view_qualified), is_marked(k) ? ", `" FR_TARGET_DELETED "`" : "",
@@ -135,39 +113,29 @@ static void compare_view(comparison *k)
 
 static void compare_missing_column(comparison *k, const fr_column *c)
 {
-    fr_str ident = fr_ch_ident(k->a, c->name), type = made_type(k, c);
-    fr_str text = fr_arena_printf(k->a, "there is no column %.*s", FR_ARG(ident));
-    fr_finding *f;
-    if (k->settings->add_column == FR_CHANGE_IGNORE && !is_key(k, c)) {
-        fr_findings_add(k->out, FR_WARNING, "sink.table", "%.*s: %.*s: left out (on_change)",
-                        FR_ARG(k->r->qualified), FR_ARG(text));
+    bool adds = fr_target_adds(&k->of, c);
+    /* Rows that are there have no value of what is added. */
+    fr_str type = adds ? fr_ch_made_type(k->of.a, c, true) : made_type(k, c);
+    fr_finding *f = fr_target_missing_column(&k->of, c, type);
+    if (f == NULL)
         return;
-    }
-    if (k->settings->add_column == FR_CHANGE_EVOLVE && !is_key(k, c)) {
-        /* Rows that are there have no value of it. */
-        type = fr_ch_made_type(k->a, c, true);
-        f = fr_findings_add(k->out, FR_CHANGE, "sink.table", "%.*s: add column %.*s %.*s",
-                            FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(type));
-        k->added++;
-    } else {
-        f = blocker(k, "sink.add_column", text,
-                    FR_STR("add it, or set on_change.add_column to evolve or ignore"));
-    }
-    f->sql = fr_arena_printf(k->a, "ALTER TABLE %.*s ADD COLUMN IF NOT EXISTS %.*s %.*s",
-                             FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(type));
+    k->added += adds;
+    f->sql = fr_arena_printf(k->of.a, "ALTER TABLE %.*s ADD COLUMN IF NOT EXISTS %.*s %.*s",
+                             FR_ARG(k->r->qualified), FR_ARG(fr_ch_ident(k->of.a, c->name)),
+                             FR_ARG(type));
 }
 
 static fr_str modify_sql(comparison *k, fr_str column, fr_str type)
 {
-    return fr_arena_printf(k->a, "ALTER TABLE %.*s MODIFY COLUMN %.*s %.*s",
-                           FR_ARG(k->r->qualified), FR_ARG(fr_ch_ident(k->a, column)),
+    return fr_arena_printf(k->of.a, "ALTER TABLE %.*s MODIFY COLUMN %.*s %.*s",
+                           FR_ARG(k->r->qualified), FR_ARG(fr_ch_ident(k->of.a, column)),
                            FR_ARG(type));
 }
 
 static fr_str relaxed(comparison *k, const fr_ch_type *type)
 {
     return fr_arena_printf(
-        k->a, type->low_cardinality ? "LowCardinality(Nullable(%.*s))" : "Nullable(%.*s)",
+        k->of.a, type->low_cardinality ? "LowCardinality(Nullable(%.*s))" : "Nullable(%.*s)",
         FR_ARG(type->inner));
 }
 
@@ -183,19 +151,21 @@ static bool in_sorting_key(const comparison *k, fr_str name)
 static void relax(comparison *k, const fr_ch_target_column *to, bool may, bool must,
                   const char *why)
 {
-    fr_str ident = fr_ch_ident(k->a, to->name);
+    fr_str ident = fr_ch_ident(k->of.a, to->name);
     fr_finding *f;
-    fr_str text = fr_arena_printf(k->a, "column %.*s is %.*s, and %s", FR_ARG(ident),
+    fr_str text = fr_arena_printf(k->of.a, "column %.*s is %.*s, and %s", FR_ARG(ident),
                                   FR_ARG(to->type_text), why);
     may = may && to->type.may_be_null && !in_sorting_key(k, to->name);
     if (may)
-        f = fr_findings_add(k->out, FR_CHANGE, "sink.types", "%.*s: let column %.*s be NULL",
+        f = fr_findings_add(k->of.out, FR_CHANGE, "sink.types", "%.*s: let column %.*s be NULL",
                             FR_ARG(k->r->qualified), FR_ARG(ident));
     else if (must)
-        f = blocker(k, "sink.types", text, FR_STR("let it be Nullable, or give it a DEFAULT"));
+        f = fr_target_blocker(&k->of, "sink.types", text,
+                              FR_STR("let it be Nullable, or give it a DEFAULT"));
     else
-        f = fr_findings_add(k->out, FR_WARNING, "sink.types", "%.*s: %.*s: such rows are refused",
-                            FR_ARG(k->r->qualified), FR_ARG(text));
+        f = fr_findings_add(k->of.out, FR_WARNING, "sink.types",
+                            "%.*s: %.*s: such rows are refused", FR_ARG(k->r->qualified),
+                            FR_ARG(text));
     if (to->type.may_be_null)
         f->sql = modify_sql(k, to->name, relaxed(k, &to->type));
 }
@@ -203,33 +173,34 @@ static void relax(comparison *k, const fr_ch_target_column *to, bool may, bool m
 static void refuse_type(comparison *k, const fr_column *c, const fr_ch_target_column *to,
                         fr_ch_fit fit, const char *why)
 {
-    fr_str text = fr_arena_printf(k->a, "column %.*s is %.*s, the messages have %s (%.*s): %s",
-                                  FR_ARG(fr_ch_ident(k->a, to->name)), FR_ARG(to->type_text),
+    fr_str text = fr_arena_printf(k->of.a, "column %.*s is %.*s, the messages have %s (%.*s): %s",
+                                  FR_ARG(fr_ch_ident(k->of.a, to->name)), FR_ARG(to->type_text),
                                   fr_kind_name(c->kind), FR_ARG(made_type(k, c)), why);
     if (fit == FR_CH_FIT_LOSSY) {
-        fr_findings_add(k->out, FR_WARNING, "sink.types", "%.*s: %.*s", FR_ARG(k->r->qualified),
+        fr_findings_add(k->of.out, FR_WARNING, "sink.types", "%.*s: %.*s", FR_ARG(k->r->qualified),
                         FR_ARG(text));
         return;
     }
-    blocker(k, "sink.types", text,
-            fr_arena_printf(k->a, "give the column the type %.*s in a new table, or leave it out",
-                            FR_ARG(made_type(k, c))));
+    fr_target_blocker(
+        &k->of, "sink.types", text,
+        fr_arena_printf(k->of.a, "give the column the type %.*s in a new table, or leave it out",
+                        FR_ARG(made_type(k, c))));
 }
 
 static void compare_type(comparison *k, const fr_column *c, const fr_ch_target_column *to)
 {
     const char *why;
     fr_ch_fit fit = fr_ch_fit_of(c, &to->type, &why);
-    bool evolve = k->settings->change_type == FR_CHANGE_EVOLVE;
-    bool null = c->nullable && !is_key(k, c) && !to->type.nullable;
-    fr_str wide = fr_ch_made_type(k->a, c, to->type.nullable || null);
+    bool evolve = k->of.settings->change_type == FR_CHANGE_EVOLVE;
+    bool null = c->nullable && !fr_target_is_key(&k->of, c) && !to->type.nullable;
+    fr_str wide = fr_ch_made_type(k->of.a, c, to->type.nullable || null);
     fr_ch_type type = fr_ch_type_of(wide);
     if (fit != FR_CH_FIT_FINE && evolve && fr_ch_widens(&to->type, &type) &&
         !in_sorting_key(k, to->name)) {
-        fr_finding *f =
-            fr_findings_add(k->out, FR_CHANGE, "sink.types", "%.*s: column %.*s from %.*s to %.*s",
-                            FR_ARG(k->r->qualified), FR_ARG(fr_ch_ident(k->a, to->name)),
-                            FR_ARG(to->type_text), FR_ARG(wide));
+        fr_finding *f = fr_findings_add(
+            k->of.out, FR_CHANGE, "sink.types", "%.*s: column %.*s from %.*s to %.*s",
+            FR_ARG(k->r->qualified), FR_ARG(fr_ch_ident(k->of.a, to->name)), FR_ARG(to->type_text),
+            FR_ARG(wide));
         f->sql = modify_sql(k, to->name, wide);
         return;
     }
@@ -239,49 +210,30 @@ static void compare_type(comparison *k, const fr_column *c, const fr_ch_target_c
         relax(k, to, evolve, false, "the messages may have NULL there");
 }
 
-static bool has_own_name(fr_str name)
-{
-    return fr_str_is(name, FR_TARGET_POSITION) || fr_str_is(name, FR_TARGET_DELETED);
-}
-
-static bool good_name(comparison *k, const fr_column *c)
-{
-    fr_err err;
-    fr_str text = FR_STR("");
-    if (fr_ch_name_check(c->name, &err) == FR_FAIL)
-        text = fr_arena_printf(k->a, "column: %s", err.text);
-    else if (has_own_name(c->name))
-        text = fr_arena_printf(k->a, "column %.*s has a name of freshet's own", FR_ARG(c->name));
-    if (text.len == 0)
-        return true;
-    blocker(k, "sink.name", text, FR_STR("leave the column out at the source (columns.exclude)"));
-    return false;
-}
-
 static void compare_column(comparison *k, const fr_column *c)
 {
-    if (!good_name(k, c) || !k->r->there)
+    fr_str name;
+    if (!fr_target_good_column(&k->of, c, &name) || !k->r->there)
         return;
-    const fr_ch_target_column *to = fr_ch_target_find(k->r, c->name);
+    const fr_ch_target_column *to = fr_ch_target_find(k->r, name);
     if (to == NULL)
         compare_missing_column(k, c);
     else if (!to->computed) /* else the target works it out */
         compare_type(k, c, to);
-    else if (is_key(k, c))
-        blocker(k, "sink.key",
-                fr_arena_printf(k->a, "key column %.*s is computed",
-                                FR_ARG(fr_ch_ident(k->a, to->name))),
-                FR_STR("give the key a column that can be written"));
+    else if (fr_target_is_key(&k->of, c))
+        fr_target_blocker(&k->of, "sink.key",
+                          fr_arena_printf(k->of.a, "key column %.*s is computed",
+                                          FR_ARG(fr_ch_ident(k->of.a, to->name))),
+                          FR_STR("give the key a column that can be written"));
 }
 
 /* Columns of the target that the messages do not have: a row that is written has no value there. */
 static void compare_extra(comparison *k)
 {
-    bool may = k->settings->drop_column == FR_CHANGE_EVOLVE;
+    bool may = k->of.settings->drop_column == FR_CHANGE_EVOLVE;
     for (size_t i = 0; i < k->r->column_count; i++) {
         const fr_ch_target_column *c = &k->r->columns[i];
-        bool sent = fr_table_find(k->t, c->name) >= 0 || has_own_name(c->name);
-        if (!sent && !c->has_default && !c->type.nullable)
+        if (!c->has_default && !c->type.nullable && !fr_target_is_sent(&k->of, c->name))
             relax(k, c, may, true, "the messages do not have it");
     }
 }
@@ -294,69 +246,64 @@ static void compare_window(comparison *k)
         return;
     const char *name = k->r->replicated ? "replicated_deduplication_window"
                                         : "non_replicated_deduplication_window";
-    fr_finding *f =
-        blocker(k, "sink.table",
-                fr_arena_printf(k->a,
-                                "%s is %lld: the server would not know which blocks it has, and "
-                                "insert them twice",
-                                name, (long long)k->r->window),
-                fr_arena_printf(k->a, "at least %d", FR_CH_LEAST_WINDOW));
-    f->sql = fr_arena_printf(k->a, "ALTER TABLE %.*s MODIFY SETTING %s = %d",
+    fr_finding *f = fr_target_blocker(
+        &k->of, "sink.table",
+        fr_arena_printf(k->of.a,
+                        "%s is %lld: the server would not know which blocks it has, and "
+                        "insert them twice",
+                        name, (long long)k->r->window),
+        fr_arena_printf(k->of.a, "at least %d", FR_CH_LEAST_WINDOW));
+    f->sql = fr_arena_printf(k->of.a, "ALTER TABLE %.*s MODIFY SETTING %s = %d",
                              FR_ARG(k->r->qualified), name, FR_CH_WINDOW);
 }
 
 static void compare_engine(comparison *k)
 {
     const char *want = !k->upsert ? "MergeTree"
-                       : k->settings->deletes == FR_DELETES_HARD
+                       : k->of.settings->deletes == FR_DELETES_HARD
                            ? "ReplacingMergeTree(" FR_TARGET_POSITION ", " FR_TARGET_DELETED ")"
                            : "ReplacingMergeTree(" FR_TARGET_POSITION ")";
     bool fits = fr_str_is(k->r->engine, k->upsert ? "ReplacingMergeTree" : "MergeTree");
     if (k->upsert)
         fits = fits && fr_str_is(k->r->version, FR_TARGET_POSITION);
-    if (k->upsert && k->settings->deletes == FR_DELETES_HARD)
+    if (k->upsert && k->of.settings->deletes == FR_DELETES_HARD)
         fits = fits && fr_str_is(k->r->deleted, FR_TARGET_DELETED);
-    if (k->upsert && k->settings->deletes == FR_DELETES_SOFT) /* else marked rows would vanish */
+    if (k->upsert && k->of.settings->deletes == FR_DELETES_SOFT) /* else marked rows would vanish */
         fits = fits && k->r->deleted.len == 0;
     if (fits) {
         compare_window(k);
         return;
     }
-    fr_str text = fr_arena_printf(k->a, "its engine is %.*s(%.*s%s%.*s)", FR_ARG(k->r->engine),
+    fr_str text = fr_arena_printf(k->of.a, "its engine is %.*s(%.*s%s%.*s)", FR_ARG(k->r->engine),
                                   FR_ARG(k->r->version), k->r->deleted.len > 0 ? ", " : "",
                                   FR_ARG(k->r->deleted));
-    fr_finding *f = blocker(k, "sink.table", text,
-                            fr_arena_printf(k->a, "write.mode %s with write.deletes %s needs %s",
-                                            k->upsert ? "upsert" : "append",
-                                            k->settings->deletes == FR_DELETES_HARD   ? "hard"
-                                            : k->settings->deletes == FR_DELETES_SOFT ? "soft"
-                                                                                      : "ignore",
-                                            want));
+    fr_finding *f =
+        fr_target_blocker(&k->of, "sink.table", text,
+                          fr_arena_printf(k->of.a, "write.mode %s with write.deletes %s needs %s",
+                                          k->upsert ? "upsert" : "append",
+                                          k->of.settings->deletes == FR_DELETES_HARD   ? "hard"
+                                          : k->of.settings->deletes == FR_DELETES_SOFT ? "soft"
+                                                                                       : "ignore",
+                                          want));
     f->sql = create_sql(k);
 }
 
 static void compare_key(comparison *k)
 {
     bool all = true;
-    if (!k->upsert)
+    if (!fr_target_has_key(&k->of) || !k->r->there)
         return;
-    if (fr_table_key_count(k->t) == 0) {
-        blocker(k, "sink.key", FR_STR("the messages have no key"),
-                FR_STR("give the table a key at the source, or set write.mode: append"));
+    for (size_t i = 0; i < k->of.table->column_count; i++)
+        all = all && (k->of.table->columns[i].key_ordinal == 0 ||
+                      in_sorting_key(k, k->of.table->columns[i].name));
+    if (all && k->r->sorting_count == fr_table_key_count(k->of.table))
         return;
-    }
-    if (!k->r->there)
-        return;
-    for (size_t i = 0; i < k->t->column_count; i++)
-        all =
-            all && (k->t->columns[i].key_ordinal == 0 || in_sorting_key(k, k->t->columns[i].name));
-    if (all && k->r->sorting_count == fr_table_key_count(k->t))
-        return;
-    blocker(k, "sink.key",
-            fr_arena_printf(k->a, "its ORDER BY is not exactly (%.*s)",
-                            FR_ARG(fr_target_key_list(k->a, k->t, fr_ch_ident))),
-            FR_STR("rows of one key are those that agree in all of the sorting key: make the table "
-                   "anew"));
+    fr_target_blocker(
+        &k->of, "sink.key",
+        fr_arena_printf(k->of.a, "its ORDER BY is not exactly (%.*s)",
+                        FR_ARG(fr_target_key_list(k->of.a, k->of.table, fr_ch_ident))),
+        FR_STR("rows of one key are those that agree in all of the sorting key: make the table "
+               "anew"));
 }
 
 static void compare_own_columns(comparison *k)
@@ -364,22 +311,23 @@ static void compare_own_columns(comparison *k)
     const fr_ch_target_column *mark = fr_ch_target_find(k->r, FR_STR(FR_TARGET_DELETED));
     const fr_ch_target_column *position = fr_ch_target_find(k->r, FR_STR(FR_TARGET_POSITION));
     if (position == NULL || !fr_str_is(position->type_text, "UInt128"))
-        blocker(k, "sink.table", FR_STR("the column " FR_TARGET_POSITION " is not UInt128"),
-                FR_STR("it is freshet's own"));
+        fr_target_blocker(&k->of, "sink.table",
+                          FR_STR("the column " FR_TARGET_POSITION " is not UInt128"),
+                          FR_STR("it is freshet's own"));
     if ((is_marked(k) && mark == NULL) || (mark != NULL && !fr_str_is(mark->type_text, "UInt8")))
-        blocker(k, "sink.table",
-                FR_STR("deletes need the column " FR_TARGET_DELETED " of type UInt8"),
-                FR_STR("add it: it is freshet's own"));
+        fr_target_blocker(&k->of, "sink.table",
+                          FR_STR("deletes need the column " FR_TARGET_DELETED " of type UInt8"),
+                          FR_STR("add it: it is freshet's own"));
 }
 
 static void compare_partitions(comparison *k)
 {
     fr_str *parts;
-    size_t count = k->upsert ? fr_ch_split(k->a, k->r->partition_key, &parts) : 0;
+    size_t count = k->upsert ? fr_ch_split(k->of.a, k->r->partition_key, &parts) : 0;
     for (size_t i = 0; i < count; i++) {
         if (in_sorting_key(k, parts[i]))
             continue;
-        fr_findings_add(k->out, FR_WARNING, "sink.table",
+        fr_findings_add(k->of.out, FR_WARNING, "sink.table",
                         "%.*s: PARTITION BY %.*s: versions of a row that are in different "
                         "partitions are never merged; FINAL still shows the newest, unless "
                         "do_not_merge_across_partitions_select_final is set",
@@ -391,15 +339,17 @@ static void compare_partitions(comparison *k)
 void fr_ch_sink_compare(const fr_sink_settings *settings, const fr_ch_target *r, const fr_table *t,
                         const fr_table *before, bool create, fr_findings *out)
 {
-    comparison k = {settings, r,   t,         create, settings->write_mode == FR_WRITE_UPSERT,
-                    0,        out, out->arena};
+    comparison k = {{&dialect, settings, t, r->qualified, create, out, out->arena},
+                    r,
+                    settings->write_mode == FR_WRITE_UPSERT,
+                    0};
     for (size_t i = 0; i < t->column_count; i++)
         compare_column(&k, &t->columns[i]);
     compare_key(&k);
     if (!r->there) {
         compare_missing(&k);
     } else {
-        fr_target_lost_columns(settings, t, before, r->qualified, fr_ch_ident, out);
+        fr_target_lost_columns(&k.of, before);
         compare_extra(&k);
         compare_engine(&k);
         compare_own_columns(&k);

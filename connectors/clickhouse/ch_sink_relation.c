@@ -4,18 +4,6 @@
 
 /* ---- names ---- */
 
-fr_rc fr_ch_name_check(fr_str name, fr_err *err)
-{
-    const char *why = name.len == 0                              ? "is empty"
-                      : memchr(name.ptr, '\0', name.len) != NULL ? "holds a NUL byte"
-                      : !fr_utf8_valid(name)                     ? "is no UTF-8"
-                                                                 : NULL;
-    if (why == NULL)
-        return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG, "a name %s, which no name in ClickHouse can be", why);
-    return fr_fail_code(err, "sink.name");
-}
-
 static fr_str qualified(fr_arena *a, fr_str database, fr_str name)
 {
     return fr_arena_printf(a, "%.*s.%.*s", FR_ARG(fr_ch_ident(a, database)),
@@ -27,8 +15,8 @@ fr_rc fr_ch_target_name(fr_arena *a, const char *database, const fr_table *t, fr
 {
     fr_ch_target r = {.database_there = true};
     r.database = fr_arena_str(a, t->space.len > 0 ? t->space : fr_cstr(database));
-    FR_TRY(fr_ch_name_check(r.database, err));
-    FR_TRY(fr_ch_name_check(t->name, err));
+    FR_TRY(fr_target_check_name("ClickHouse", r.database, err));
+    FR_TRY(fr_target_check_name("ClickHouse", t->name, err));
     if (fr_str_is(t->name, FR_TARGET_OFFSETS) || fr_str_is(t->name, FR_TARGET_PARKED)) {
         fr_fail(err, FR_ERR_CONFIG, "%.*s is a table of freshet's own", FR_ARG(t->name));
         fr_fail_code(err, "sink.name");

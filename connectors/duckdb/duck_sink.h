@@ -75,8 +75,6 @@ fr_str fr_duck_sql_update(fr_arena *a, const fr_duck_sink_table *t, fr_str mask)
 fr_str fr_duck_sql_insert(fr_arena *a, const fr_duck_sink_table *t, fr_str mask);
 /* How many rows of the stage are not in the target. */
 fr_str fr_duck_sql_missing(fr_arena *a, const fr_duck_sink_table *t);
-/* A name as DuckDB takes it. CONFIG (sink.name) when it is empty, holds NUL or is no UTF-8. */
-fr_rc fr_duck_sink_name(fr_str name, fr_err *err);
 
 /* ---- the sink ---- */
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "duckdb/duck_sink.h"
+#include "sql/evolve.h"
 #include "sql/file.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -55,18 +56,12 @@ static fr_duck_param int_param(int64_t number)
 static fr_rc missing(fr_duck_sink *s, bool create, bool plan_only, fr_findings *out, fr_err *err)
 {
     if (plan_only) {
-        fr_finding *f = fr_findings_add(out, create ? FR_CHANGE : FR_BLOCKER, "sink.table",
-                                        "create %s" FR_TARGET_OFFSETS " and " FR_TARGET_PARKED,
-                                        s->stand_in ? "the file, with " : "");
-        f->sql = FR_STR(own_ddl);
-        f->why = FR_STR("offsets are committed with the rows, in one transaction");
+        fr_target_plan_own_tables(out, create, s->stand_in ? "the file, with " : "",
+                                  FR_STR(own_ddl));
         return FR_OK;
     }
-    if (create)
-        return fr_duck_sink_ddl(s, FR_STR(own_ddl), err);
-    fr_fail(err, FR_ERR_CONFIG, "there are no tables " FR_TARGET_OFFSETS " and " FR_TARGET_PARKED);
-    fr_fail_code(err, "sink.table");
-    return fr_fail_hint(err, "run: %s", own_ddl);
+    return create ? fr_duck_sink_ddl(s, FR_STR(own_ddl), err)
+                  : fr_target_no_own_tables(err, FR_STR(own_ddl));
 }
 
 fr_rc fr_duck_sink_own_tables(fr_duck_sink *s, bool create, bool plan_only, fr_findings *out,

@@ -30,9 +30,9 @@ static const char uniques_sql[] =
 
 static fr_rc name_of(const fr_table *t, fr_duck_target *r, fr_err *err)
 {
-    FR_TRY(fr_duck_sink_name(t->name, err));
+    FR_TRY(fr_target_check_name("DuckDB", t->name, err));
     r->space = t->space.len > 0 ? t->space : FR_STR("main");
-    FR_TRY(fr_duck_sink_name(r->space, err));
+    FR_TRY(fr_target_check_name("DuckDB", r->space, err));
     bool own = fr_target_same_name(t->name, FR_STR(FR_TARGET_OFFSETS)) ||
                fr_target_same_name(t->name, FR_STR(FR_TARGET_PARKED));
     bool theirs = fr_target_same_name(r->space, FR_STR("information_schema")) ||

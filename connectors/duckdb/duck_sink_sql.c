@@ -3,21 +3,11 @@
  * the name of a catalog. */
 #include "duckdb/duck_sink.h"
 #include "sql/text.h"
-#include <string.h>
 
 #define POSITION "\"" FR_TARGET_POSITION "\""
 #define DELETED "\"" FR_TARGET_DELETED "\""
 /* Its columns: c0, c1 ... fields; p position; m what the mark says, or that it is a delete. */
 #define STAGE "\"temp\".\"main\".\"_freshet_stage\""
-
-fr_rc fr_duck_sink_name(fr_str name, fr_err *err)
-{
-    if (name.len > 0 && memchr(name.ptr, '\0', name.len) == NULL && fr_utf8_valid(name))
-        return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG, "a name that DuckDB cannot have (%s)",
-            name.len == 0 ? "empty" : "NUL or invalid UTF-8");
-    return fr_fail_code(err, "sink.name");
-}
 
 static fr_str ended(fr_buf *b)
 {

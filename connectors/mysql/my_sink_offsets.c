@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "mysql/my_sink.h"
+#include "sql/evolve.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,14 +44,6 @@ static fr_rc is_there(fr_my_sink *s, fr_arena *a, bool *there, fr_str *bad_engin
     return FR_OK;
 }
 
-static void plan_tables(fr_str sql, bool create, fr_findings *out)
-{
-    fr_finding *f = fr_findings_add(out, create ? FR_CHANGE : FR_BLOCKER, "sink.table",
-                                    "create " FR_TARGET_OFFSETS " and " FR_TARGET_PARKED);
-    f->sql = sql;
-    f->why = FR_STR("offsets are committed with the rows, in one transaction");
-}
-
 static fr_rc own_tables(fr_my_sink *s, fr_arena *a, bool create, bool plan_only, fr_findings *out,
                         fr_err *err)
 {
@@ -67,14 +60,11 @@ static fr_rc own_tables(fr_my_sink *s, fr_arena *a, bool create, bool plan_only,
                                  " ENGINE=InnoDB; ALTER TABLE " FR_TARGET_PARKED " ENGINE=InnoDB");
     }
     if (!there && plan_only) {
-        plan_tables(FR_STR(own_ddl), create, out);
+        fr_target_plan_own_tables(out, create, "", FR_STR(own_ddl));
     } else if (!there && create) {
         return fr_my_sink_ddl(s, FR_STR(own_ddl), true, err);
     } else if (!there) {
-        fr_fail(err, FR_ERR_CONFIG,
-                "there are no tables " FR_TARGET_OFFSETS " and " FR_TARGET_PARKED);
-        fr_fail_code(err, "sink.table");
-        return fr_fail_hint(err, "run: %s", own_ddl);
+        return fr_target_no_own_tables(err, FR_STR(own_ddl));
     }
     return FR_OK;
 }

@@ -32,12 +32,8 @@ static fr_str basic_plane(fr_arena *a, fr_str name, size_t most, bool *plain)
 
 fr_rc fr_my_sink_name(fr_arena *a, fr_str name, fr_str *out, fr_err *err)
 {
-    if (name.len == 0 || memchr(name.ptr, '\0', name.len) != NULL || !fr_utf8_valid(name)) {
-        fr_fail(err, FR_ERR_CONFIG, "a name that MySQL cannot have (%s)",
-                name.len == 0 ? "empty" : "NUL or invalid UTF-8");
-        return fr_fail_code(err, "sink.name");
-    }
     bool plain = true;
+    FR_TRY(fr_target_check_name("MySQL", name, err));
     fr_str kept = basic_plane(a, name, FR_MY_IDENT_MAX - 9, &plain);
     if (plain) {
         *out = name;

@@ -2,15 +2,11 @@
  * `create` says so, ADD COLUMN and a widened type where on_change says evolve. Nothing is
  * ever dropped. */
 #include "postgres/pg_sink.h"
-#include <string.h>
+#include "sql/evolve.h"
 
 typedef struct comparison {
-    const fr_sink_settings *settings;
+    fr_target_comparison of;
     const fr_pg_relation *r;
-    const fr_table *t;
-    bool create;
-    fr_findings *out;
-    fr_arena *a;
 } comparison;
 
 static fr_str ident_in(fr_arena *a, fr_str column)
@@ -21,121 +17,75 @@ static fr_str ident_in(fr_arena *a, fr_str column)
     return fr_pg_ident(a, name, NULL);
 }
 
+static const fr_target_dialect dialect = {"PostgreSQL", false, ident_in, fr_pg_sink_name};
+
 static fr_str ident_of(comparison *k, fr_str column)
 {
-    return ident_in(k->a, column);
-}
-
-static fr_finding *blocker(comparison *k, const char *code, fr_str text, fr_str hint)
-{
-    fr_finding *f = fr_findings_add(k->out, FR_BLOCKER, code, "%.*s: %.*s", FR_ARG(k->r->qualified),
-                                    FR_ARG(text));
-    f->hint = hint;
-    return f;
+    return ident_in(k->of.a, column);
 }
 
 /* ---- a table that is not there ---- */
 
 static void put_column(comparison *k, fr_buf *b, const fr_column *c)
 {
-    fr_str ident = ident_of(k, c->name), type = fr_pg_sink_type(k->a, c);
-    bool key = c->key_ordinal > 0 && k->settings->write_mode == FR_WRITE_UPSERT;
+    fr_str ident = ident_of(k, c->name), type = fr_pg_sink_type(k->of.a, c);
+    bool key = fr_target_is_key(&k->of, c);
     /* Other columns take NULL whatever the source says: a column that is dropped there
      * later must not stop us here. */
     fr_buf_printf(b, "%.*s %.*s%s", FR_ARG(ident), FR_ARG(type), key ? " NOT NULL" : "");
 }
 
-static void put_primary_key(comparison *k, fr_buf *b)
-{
-    size_t count = fr_table_key_count(k->t);
-    if (count == 0 || k->settings->write_mode != FR_WRITE_UPSERT)
-        return;
-    fr_buf_text(b, ", PRIMARY KEY (");
-    for (size_t n = 1; n <= count; n++)
-        for (size_t i = 0; i < k->t->column_count; i++)
-            if (k->t->columns[i].key_ordinal == n)
-                fr_buf_printf(b, "%s%.*s", n > 1 ? ", " : "",
-                              FR_ARG(ident_of(k, k->t->columns[i].name)));
-    fr_buf_u8(b, ')');
-}
-
 static fr_str create_sql(comparison *k)
 {
-    fr_buf b = {.arena = k->a};
-    if (k->t->space.len > 0) {
-        fr_str space = fr_pg_ident(k->a, k->r->space, NULL);
+    fr_buf b = {.arena = k->of.a};
+    if (k->of.table->space.len > 0) {
+        fr_str space = fr_pg_ident(k->of.a, k->r->space, NULL);
         /* IF NOT EXISTS alone asks for the right to create schemas. */
-        fr_str literal = fr_pg_literal(k->a, k->r->space, NULL);
-        fr_str command = fr_arena_printf(k->a, "CREATE SCHEMA IF NOT EXISTS %.*s", FR_ARG(space));
+        fr_str literal = fr_pg_literal(k->of.a, k->r->space, NULL);
+        fr_str command =
+            fr_arena_printf(k->of.a, "CREATE SCHEMA IF NOT EXISTS %.*s", FR_ARG(space));
         fr_buf_printf(
             &b,
             "DO $do$ BEGIN IF to_regnamespace(quote_ident(%.*s)) IS NULL THEN EXECUTE %.*s; "
             "END IF; END $do$; ",
-            FR_ARG(literal), FR_ARG(fr_pg_literal(k->a, command, NULL)));
+            FR_ARG(literal), FR_ARG(fr_pg_literal(k->of.a, command, NULL)));
     }
     fr_buf_printf(&b, "CREATE TABLE IF NOT EXISTS %.*s (", FR_ARG(k->r->qualified));
-    for (size_t i = 0; i < k->t->column_count; i++) {
-        put_column(k, &b, &k->t->columns[i]);
+    for (size_t i = 0; i < k->of.table->column_count; i++) {
+        put_column(k, &b, &k->of.table->columns[i]);
         fr_buf_text(&b, ", ");
     }
     fr_buf_text(&b, "\"" FR_TARGET_POSITION "\" bytea");
-    if (k->settings->deletes == FR_DELETES_SOFT)
+    if (k->of.settings->deletes == FR_DELETES_SOFT)
         fr_buf_text(&b, ", \"" FR_TARGET_DELETED "\" boolean NOT NULL DEFAULT false");
-    put_primary_key(k, &b);
+    if (fr_table_key_count(k->of.table) > 0 && k->of.settings->write_mode == FR_WRITE_UPSERT)
+        fr_buf_printf(&b, ", PRIMARY KEY (%.*s)",
+                      FR_ARG(fr_target_key_list(k->of.a, k->of.table, ident_in)));
     fr_buf_text(&b, ")");
     return fr_buf_view(&b);
-}
-
-static void compare_missing(comparison *k)
-{
-    fr_str sql = create_sql(k);
-    fr_finding *f;
-    if (k->create) {
-        f = fr_findings_add(k->out, FR_CHANGE, "sink.table", "create %.*s",
-                            FR_ARG(k->r->qualified));
-    } else {
-        f = blocker(k, "sink.table", FR_STR("there is no such table"),
-                    k->settings->create == FR_WHEN_APPLY
-                        ? FR_STR("freshet apply creates it, or run")
-                        : FR_STR("create it, or set create: run"));
-    }
-    f->sql = sql;
-    f->undo = fr_arena_printf(k->a, "DROP TABLE %.*s", FR_ARG(k->r->qualified));
 }
 
 /* ---- columns ---- */
 
 static fr_str add_sql(comparison *k, fr_str ident, fr_str type)
 {
-    return fr_arena_printf(k->a, "ALTER TABLE %.*s ADD COLUMN IF NOT EXISTS %.*s %.*s",
+    return fr_arena_printf(k->of.a, "ALTER TABLE %.*s ADD COLUMN IF NOT EXISTS %.*s %.*s",
                            FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(type));
 }
 
 static void compare_missing_column(comparison *k, const fr_column *c)
 {
-    fr_str ident = ident_of(k, c->name), type = fr_pg_sink_type(k->a, c);
-    fr_str text = fr_arena_printf(k->a, "there is no column %.*s", FR_ARG(ident));
-    bool key = c->key_ordinal > 0 && k->settings->write_mode == FR_WRITE_UPSERT;
-    fr_finding *f;
-    if (k->settings->add_column == FR_CHANGE_IGNORE && !key) {
-        fr_findings_add(k->out, FR_WARNING, "sink.table", "%.*s: %.*s: left out (on_change)",
-                        FR_ARG(k->r->qualified), FR_ARG(text));
+    fr_str type = fr_pg_sink_type(k->of.a, c);
+    fr_finding *f = fr_target_missing_column(&k->of, c, type);
+    if (f == NULL)
         return;
-    }
-    if (k->settings->add_column == FR_CHANGE_EVOLVE && !key) {
-        f = fr_findings_add(k->out, FR_CHANGE, "sink.table", "%.*s: add column %.*s %.*s",
-                            FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(type));
-    } else {
-        f = blocker(k, "sink.add_column", text,
-                    FR_STR("add it, or set on_change.add_column to evolve or ignore"));
-    }
-    f->sql = add_sql(k, ident, type);
+    f->sql = add_sql(k, ident_of(k, c->name), type);
     f->class = FR_SQL_LOCK;
 }
 
 static fr_str alter_sql(comparison *k, fr_str ident, fr_str type)
 {
-    return fr_arena_printf(k->a, "ALTER TABLE %.*s ALTER COLUMN %.*s TYPE %.*s USING %.*s::%.*s",
+    return fr_arena_printf(k->of.a, "ALTER TABLE %.*s ALTER COLUMN %.*s TYPE %.*s USING %.*s::%.*s",
                            FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(type), FR_ARG(ident),
                            FR_ARG(type));
 }
@@ -147,15 +97,15 @@ static bool money_differs(comparison *k, const fr_pg_column *to)
     if (to->type != FR_PG_MONEY || k->r->money_digits == 2)
         return false;
     int digits = k->r->money_digits;
-    fr_str ident = fr_pg_ident(k->a, to->name, NULL);
-    fr_str type = fr_arena_printf(k->a, "numeric(19,%d)", digits);
-    fr_finding *f =
-        blocker(k, "sink.types",
-                fr_arena_printf(k->a,
-                                "column %.*s is money, which has %d digits behind the point by the "
-                                "target's lc_monetary; only 2 can be written",
-                                FR_ARG(ident), digits),
-                fr_arena_printf(k->a, "make it %.*s", FR_ARG(type)));
+    fr_str ident = fr_pg_ident(k->of.a, to->name, NULL);
+    fr_str type = fr_arena_printf(k->of.a, "numeric(19,%d)", digits);
+    fr_finding *f = fr_target_blocker(
+        &k->of, "sink.types",
+        fr_arena_printf(k->of.a,
+                        "column %.*s is money, which has %d digits behind the point by the "
+                        "target's lc_monetary; only 2 can be written",
+                        FR_ARG(ident), digits),
+        fr_arena_printf(k->of.a, "make it %.*s", FR_ARG(type)));
     f->sql = alter_sql(k, ident, type);
     f->class = FR_SQL_LOCK;
     return true;
@@ -166,32 +116,34 @@ static void compare_type(comparison *k, const fr_column *c, const fr_pg_column *
 {
     fr_pg_send send;
     bool cast;
-    fr_str ident = fr_pg_ident(k->a, to->name, NULL), type = fr_pg_sink_wider(k->a, c, to);
+    fr_str ident = fr_pg_ident(k->of.a, to->name, NULL), type = fr_pg_sink_wider(k->of.a, c, to);
     fr_pg_fit fit = fr_pg_sink_fit(c, to, &send, &cast);
     fr_str text =
-        fr_arena_printf(k->a, "column %.*s is %.*s, the messages have %s (%.*s)", FR_ARG(ident),
+        fr_arena_printf(k->of.a, "column %.*s is %.*s, the messages have %s (%.*s)", FR_ARG(ident),
                         FR_ARG(to->shown), fr_kind_name(c->kind), FR_ARG(type));
     fr_finding *f;
     switch (fit) {
     case FR_PG_FIT_FINE:
         return;
     case FR_PG_FIT_LOSSY:
-        f = fr_findings_add(k->out, FR_WARNING, "sink.types", "%.*s: %.*s: fractions are rounded",
-                            FR_ARG(k->r->qualified), FR_ARG(text));
+        f = fr_findings_add(k->of.out, FR_WARNING, "sink.types",
+                            "%.*s: %.*s: fractions are rounded", FR_ARG(k->r->qualified),
+                            FR_ARG(text));
         break;
     case FR_PG_FIT_NARROW:
-        if (k->settings->change_type == FR_CHANGE_EVOLVE) {
-            f = fr_findings_add(k->out, FR_CHANGE, "sink.types", "%.*s: column %.*s: %.*s to %.*s",
-                                FR_ARG(k->r->qualified), FR_ARG(ident), FR_ARG(to->shown),
-                                FR_ARG(type));
+        if (k->of.settings->change_type == FR_CHANGE_EVOLVE) {
+            f = fr_findings_add(k->of.out, FR_CHANGE, "sink.types",
+                                "%.*s: column %.*s: %.*s to %.*s", FR_ARG(k->r->qualified),
+                                FR_ARG(ident), FR_ARG(to->shown), FR_ARG(type));
             f->cost = FR_STR("rewrites the table under an exclusive lock");
             break;
         }
-        f = blocker(k, "sink.types", text,
-                    FR_STR("widen it, or set on_change.change_type to evolve"));
+        f = fr_target_blocker(&k->of, "sink.types", text,
+                              FR_STR("widen it, or set on_change.change_type to evolve"));
         break;
     default:
-        f = blocker(k, "sink.types", text, FR_STR("give the column a type that holds this"));
+        f = fr_target_blocker(&k->of, "sink.types", text,
+                              FR_STR("give the column a type that holds this"));
     }
     f->sql = alter_sql(k, ident, type);
     f->class = FR_SQL_LOCK;
@@ -200,21 +152,9 @@ static void compare_type(comparison *k, const fr_column *c, const fr_pg_column *
 static void compare_column(comparison *k, const fr_column *c)
 {
     fr_str name;
-    fr_err err;
-    if (fr_pg_sink_name(k->a, c->name, &name, &err) == FR_FAIL) {
-        blocker(k, "sink.name", fr_arena_printf(k->a, "column: %s", err.text),
-                FR_STR("leave the column out at the source (columns.exclude)"));
+    if (!fr_target_good_column(&k->of, c, &name) || k->r->oid == 0)
         return;
-    }
-    if (fr_str_is(name, FR_TARGET_POSITION) || fr_str_is(name, FR_TARGET_DELETED)) {
-        blocker(k, "sink.name",
-                fr_arena_printf(k->a, "column %.*s has a name of freshet's own", FR_ARG(name)),
-                FR_STR("leave the column out at the source (columns.exclude)"));
-        return;
-    }
     const fr_pg_column *to = fr_pg_relation_find(k->r, name);
-    if (k->r->oid == 0)
-        return;
     if (to == NULL) {
         compare_missing_column(k, c);
         return;
@@ -222,14 +162,14 @@ static void compare_column(comparison *k, const fr_column *c)
     if (to->generated)
         return; /* the target works it out */
     if (to->identity_always &&
-        (c->key_ordinal == 0 || k->settings->write_mode == FR_WRITE_APPEND)) {
-        fr_str ident = fr_pg_ident(k->a, name, NULL);
-        fr_finding *f =
-            blocker(k, "sink.table",
-                    fr_arena_printf(k->a, "column %.*s is GENERATED ALWAYS", FR_ARG(ident)),
-                    FR_STR("let it take values"));
+        (c->key_ordinal == 0 || k->of.settings->write_mode == FR_WRITE_APPEND)) {
+        fr_str ident = fr_pg_ident(k->of.a, name, NULL);
+        fr_finding *f = fr_target_blocker(
+            &k->of, "sink.table",
+            fr_arena_printf(k->of.a, "column %.*s is GENERATED ALWAYS", FR_ARG(ident)),
+            FR_STR("let it take values"));
         f->sql =
-            fr_arena_printf(k->a, "ALTER TABLE %.*s ALTER COLUMN %.*s SET GENERATED BY DEFAULT",
+            fr_arena_printf(k->of.a, "ALTER TABLE %.*s ALTER COLUMN %.*s SET GENERATED BY DEFAULT",
                             FR_ARG(k->r->qualified), FR_ARG(ident));
         return;
     }
@@ -238,31 +178,19 @@ static void compare_column(comparison *k, const fr_column *c)
 }
 
 /* Columns of the target that the messages do not have. */
-static bool is_sent(comparison *k, fr_str name)
-{
-    for (size_t i = 0; i < k->t->column_count; i++) {
-        fr_str ours;
-        fr_err ignored;
-        if (fr_pg_sink_name(k->a, k->t->columns[i].name, &ours, &ignored) == FR_OK &&
-            fr_str_eq(ours, name))
-            return true;
-    }
-    return fr_str_is(name, FR_TARGET_POSITION) || fr_str_is(name, FR_TARGET_DELETED);
-}
-
 static void compare_extra(comparison *k)
 {
     for (size_t i = 0; i < k->r->column_count; i++) {
         const fr_pg_column *c = &k->r->columns[i];
-        if (!c->not_null || c->has_default || c->generated || is_sent(k, c->name))
+        if (!c->not_null || c->has_default || c->generated || fr_target_is_sent(&k->of, c->name))
             continue;
-        fr_str ident = fr_pg_ident(k->a, c->name, NULL);
-        fr_finding *f =
-            blocker(k, "sink.table",
-                    fr_arena_printf(k->a, "column %.*s is NOT NULL and the messages do not have it",
-                                    FR_ARG(ident)),
-                    FR_STR("let it be NULL, or give it a default"));
-        f->sql = fr_arena_printf(k->a, "ALTER TABLE %.*s ALTER COLUMN %.*s DROP NOT NULL",
+        fr_str ident = fr_pg_ident(k->of.a, c->name, NULL);
+        fr_finding *f = fr_target_blocker(
+            &k->of, "sink.table",
+            fr_arena_printf(k->of.a, "column %.*s is NOT NULL and the messages do not have it",
+                            FR_ARG(ident)),
+            FR_STR("let it be NULL, or give it a default"));
+        f->sql = fr_arena_printf(k->of.a, "ALTER TABLE %.*s ALTER COLUMN %.*s DROP NOT NULL",
                                  FR_ARG(k->r->qualified), FR_ARG(ident));
     }
 }
@@ -271,20 +199,15 @@ static void compare_extra(comparison *k)
 
 static void compare_key(comparison *k)
 {
-    if (k->settings->write_mode != FR_WRITE_UPSERT)
+    if (!fr_target_has_key(&k->of) || k->r->oid == 0 ||
+        fr_pg_relation_key(k->r, k->of.table) != NULL)
         return;
-    if (fr_table_key_count(k->t) == 0) {
-        blocker(k, "sink.key", FR_STR("the messages have no key"),
-                FR_STR("give the table a key at the source, or set write.mode: append"));
-        return;
-    }
-    if (k->r->oid == 0 || fr_pg_relation_key(k->r, k->t) != NULL)
-        return;
-    fr_str keys = fr_target_key_list(k->a, k->t, ident_in);
-    fr_finding *f = blocker(
-        k, "sink.key", fr_arena_printf(k->a, "no unique index on exactly (%.*s)", FR_ARG(keys)),
+    fr_str keys = fr_target_key_list(k->of.a, k->of.table, ident_in);
+    fr_finding *f = fr_target_blocker(
+        &k->of, "sink.key",
+        fr_arena_printf(k->of.a, "no unique index on exactly (%.*s)", FR_ARG(keys)),
         FR_STR("upserts need one that is neither deferrable nor partial"));
-    f->sql = fr_arena_printf(k->a, "CREATE UNIQUE INDEX ON %.*s (%.*s)", FR_ARG(k->r->qualified),
+    f->sql = fr_arena_printf(k->of.a, "CREATE UNIQUE INDEX ON %.*s (%.*s)", FR_ARG(k->r->qualified),
                              FR_ARG(keys));
     f->class = FR_SQL_LOCK;
 }
@@ -293,23 +216,25 @@ static void compare_mark(comparison *k)
 {
     const fr_pg_column *mark = fr_pg_relation_find(k->r, FR_STR(FR_TARGET_DELETED));
     const fr_pg_column *position = fr_pg_relation_find(k->r, FR_STR(FR_TARGET_POSITION));
-    if (k->settings->deletes == FR_DELETES_SOFT && (mark == NULL || mark->type != 16)) {
-        fr_finding *f = blocker(
-            k, "sink.table", FR_STR("deletes: soft needs the column " FR_TARGET_DELETED " boolean"),
+    if (k->of.settings->deletes == FR_DELETES_SOFT && (mark == NULL || mark->type != 16)) {
+        fr_finding *f = fr_target_blocker(
+            &k->of, "sink.table",
+            FR_STR("deletes: soft needs the column " FR_TARGET_DELETED " boolean"),
             FR_STR("add it"));
         f->sql = add_sql(k, FR_STR("\"" FR_TARGET_DELETED "\""),
                          FR_STR("boolean NOT NULL DEFAULT false"));
     }
     if (position != NULL && position->type != 17)
-        blocker(k, "sink.table", FR_STR("the column " FR_TARGET_POSITION " is not bytea"),
-                FR_STR("it is freshet's own: rename yours"));
+        fr_target_blocker(&k->of, "sink.table",
+                          FR_STR("the column " FR_TARGET_POSITION " is not bytea"),
+                          FR_STR("it is freshet's own: rename yours"));
 }
 
 static void compare_grants(comparison *k)
 {
-    const fr_sink_settings *set = k->settings;
+    const fr_sink_settings *set = k->of.settings;
     bool upsert = set->write_mode == FR_WRITE_UPSERT;
-    fr_buf b = {.arena = k->a};
+    fr_buf b = {.arena = k->of.a};
     if (!k->r->may_insert)
         fr_buf_text(&b, ", INSERT");
     if (upsert && !k->r->may_update)
@@ -323,29 +248,30 @@ static void compare_grants(comparison *k)
     if (b.len == 0)
         return;
     fr_str missing = {(const char *)b.ptr + 2, b.len - 2};
-    fr_finding *f =
-        blocker(k, "sink.grants", fr_arena_printf(k->a, "no right to %.*s", FR_ARG(missing)),
-                FR_STR("grant it to the user of the dsn"));
-    f->sql = fr_arena_printf(k->a, "GRANT %.*s ON %.*s TO %.*s", FR_ARG(missing),
+    fr_finding *f = fr_target_blocker(&k->of, "sink.grants",
+                                      fr_arena_printf(k->of.a, "no right to %.*s", FR_ARG(missing)),
+                                      FR_STR("grant it to the user of the dsn"));
+    f->sql = fr_arena_printf(k->of.a, "GRANT %.*s ON %.*s TO %.*s", FR_ARG(missing),
                              FR_ARG(k->r->qualified), FR_ARG(k->r->user));
 }
 
 void fr_pg_sink_compare(const fr_sink_settings *settings, const fr_pg_relation *r,
                         const fr_table *t, const fr_table *before, bool create, fr_findings *out)
 {
-    comparison k = {settings, r, t, create, out, out->arena};
+    comparison k = {{&dialect, settings, t, r->qualified, create, out, out->arena}, r};
     for (size_t i = 0; i < t->column_count; i++)
         compare_column(&k, &t->columns[i]);
     compare_key(&k);
     if (r->oid == 0) {
-        compare_missing(&k);
+        fr_target_missing_table(&k.of, create_sql(&k));
         return;
     }
     if (r->kind != 'r' && r->kind != 'p') {
-        blocker(&k, "sink.table", FR_STR("not a table"), FR_STR("give a table by into"));
+        fr_target_blocker(&k.of, "sink.table", FR_STR("not a table"),
+                          FR_STR("give a table by into"));
         return;
     }
-    fr_target_lost_columns(settings, t, before, r->qualified, ident_in, out);
+    fr_target_lost_columns(&k.of, before);
     compare_extra(&k);
     compare_mark(&k);
     compare_grants(&k);

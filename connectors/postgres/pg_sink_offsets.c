@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "postgres/pg_sink.h"
+#include "sql/evolve.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,17 +82,11 @@ fr_rc fr_pg_sink_own_tables(fr_pg_sink *s, bool create, bool plan_only, fr_findi
     if (there && !allowed && plan_only) {
         grants_finding(s, out);
     } else if (!there && plan_only) {
-        fr_finding *f = fr_findings_add(out, create ? FR_CHANGE : FR_BLOCKER, "sink.table",
-                                        "create " FR_TARGET_OFFSETS " and " FR_TARGET_PARKED);
-        f->sql = fr_arena_str(out->arena, sql);
-        f->why = FR_STR("offsets are committed with the rows, in one transaction");
+        fr_target_plan_own_tables(out, create, "", sql);
     } else if (!there && create) {
         rc = fr_pg_sink_ddl(s, sql, err);
     } else if (!there) {
-        fr_fail(err, FR_ERR_CONFIG,
-                "there are no tables " FR_TARGET_OFFSETS " and " FR_TARGET_PARKED);
-        fr_fail_code(err, "sink.table");
-        rc = fr_fail_hint(err, "run: %.*s", FR_ARG(sql));
+        rc = fr_target_no_own_tables(err, sql);
     }
     s->has_own_tables = rc == FR_OK && !plan_only;
     fr_arena_free(a);

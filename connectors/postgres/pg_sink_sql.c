@@ -3,15 +3,10 @@
 #include "postgres/pg_sink.h"
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 fr_rc fr_pg_sink_name(fr_arena *a, fr_str name, fr_str *out, fr_err *err)
 {
-    if (name.len == 0 || memchr(name.ptr, '\0', name.len) != NULL || !fr_utf8_valid(name)) {
-        fr_fail(err, FR_ERR_CONFIG, "a name that PostgreSQL cannot have (%s)",
-                name.len == 0 ? "empty" : "NUL or invalid UTF-8");
-        return fr_fail_code(err, "sink.name");
-    }
+    FR_TRY(fr_target_check_name("PostgreSQL", name, err));
     if (name.len <= FR_PG_IDENT_MAX) {
         *out = name;
         return FR_OK;

@@ -129,24 +129,6 @@ fr_str fr_target_key_list(fr_arena *a, const fr_table *t, fr_target_ident ident)
     return fr_buf_view(&b);
 }
 
-void fr_target_lost_columns(const fr_sink_settings *set, const fr_table *t, const fr_table *before,
-                            fr_str qualified, fr_target_ident ident, fr_findings *out)
-{
-    if (before == NULL || set->drop_column == FR_CHANGE_EVOLVE ||
-        set->drop_column == FR_CHANGE_IGNORE)
-        return;
-    for (size_t i = 0; i < before->column_count; i++) {
-        fr_str name = before->columns[i].name;
-        if (fr_table_find(t, name) >= 0)
-            continue;
-        fr_finding *f = fr_findings_add(out, FR_BLOCKER, "sink.drop_column",
-                                        "%.*s: the messages lost the column %.*s",
-                                        FR_ARG(qualified), FR_ARG(ident(out->arena, name)));
-        f->hint = FR_STR("set on_change.drop_column to evolve or ignore: the target's column "
-                         "stays, with what it holds");
-    }
-}
-
 bool fr_target_of_table(const fr_err *err)
 {
     static const char *const codes[] = {
@@ -169,6 +151,18 @@ void fr_target_finding(fr_findings *out, const char *code, const fr_err *err)
 }
 
 /* ---- tables ---- */
+
+fr_rc fr_target_check_name(const char *server, fr_str name, fr_err *err)
+{
+    const char *why = name.len == 0                              ? "empty"
+                      : memchr(name.ptr, '\0', name.len) != NULL ? "a NUL byte"
+                      : !fr_utf8_valid(name)                     ? "invalid UTF-8"
+                                                                 : NULL;
+    if (why == NULL)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "a name that %s cannot have (%s)", server, why);
+    return fr_fail_code(err, "sink.name");
+}
 
 static char lower(char c)
 {

@@ -49,10 +49,6 @@ fr_rc fr_target_blocked(const fr_findings *found, fr_err *err);
 typedef fr_str (*fr_target_ident)(fr_arena *a, fr_str column);
 /* The key columns of t, in key order: "a", "b". */
 fr_str fr_target_key_list(fr_arena *a, const fr_table *t, fr_target_ident ident);
-/* Blockers (sink.drop_column) for the columns that a version before (NULL: none) had and t has
- * not, unless on_change.drop_column lets them go. */
-void fr_target_lost_columns(const fr_sink_settings *set, const fr_table *t, const fr_table *before,
-                            fr_str qualified, fr_target_ident ident, fr_findings *out);
 /* True of what one table, or one row, is at fault for: DATA, and what is in the way of a table.
  * Everything else is the whole target's. */
 bool fr_target_of_table(const fr_err *err);
@@ -61,6 +57,8 @@ void fr_target_finding(fr_findings *out, const char *code, const fr_err *err);
 
 /* ---- tables ---- */
 
+/* Not empty, no NUL, UTF-8: else CONFIG (sink.name). server: for a person. */
+fr_rc fr_target_check_name(const char *server, fr_str name, fr_err *err);
 /* ASCII letters only, as servers fold names. */
 fr_str fr_target_lower(fr_arena *a, fr_str s);
 bool fr_target_same_name(fr_str left, fr_str right);

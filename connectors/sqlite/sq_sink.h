@@ -79,8 +79,6 @@ static inline bool fr_sq_mask_has(fr_str mask, size_t field)
 {
     return mask.len == 0 || mask.ptr[field] != 0;
 }
-/* A name as SQLite takes it. CONFIG (sink.name) when it is empty, holds NUL or is no UTF-8. */
-fr_rc fr_sq_sink_name(fr_str name, fr_err *err);
 
 /* ---- the sink ---- */
 

@@ -25,7 +25,7 @@ static fr_rc name_of(const fr_table *t, fr_sq_target *r, fr_err *err)
         fr_fail_code(err, "sink.name");
         return fr_fail_hint(err, "set into to ${table}, or to ${space}_${table}");
     }
-    FR_TRY(fr_sq_sink_name(t->name, err));
+    FR_TRY(fr_target_check_name("SQLite", t->name, err));
     bool own = fr_target_same_name(t->name, FR_STR(FR_TARGET_OFFSETS)) ||
                fr_target_same_name(t->name, FR_STR(FR_TARGET_PARKED));
     fr_str head = {t->name.ptr, t->name.len < reserved.len ? t->name.len : reserved.len};

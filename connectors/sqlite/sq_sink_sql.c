@@ -2,19 +2,9 @@
  * S02). Parameters have numbers, so that a value is bound once however often it is used, and
  * "excluded" is not needed, which a table may be called. */
 #include "sqlite/sq_sink.h"
-#include <string.h>
 
 #define POSITION "\"" FR_TARGET_POSITION "\""
 #define DELETED "\"" FR_TARGET_DELETED "\""
-
-fr_rc fr_sq_sink_name(fr_str name, fr_err *err)
-{
-    if (name.len > 0 && memchr(name.ptr, '\0', name.len) == NULL && fr_utf8_valid(name))
-        return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG, "a name that SQLite cannot have (%s)",
-            name.len == 0 ? "empty" : "NUL or invalid UTF-8");
-    return fr_fail_code(err, "sink.name");
-}
 
 static int position_at(const fr_sq_sink_table *t)
 {

@@ -22,7 +22,7 @@ static void check_name(fr_arena *a, fr_str name)
 {
     fr_str *list;
     fr_err ignored;
-    if (fr_ch_name_check(name, &ignored) == FR_FAIL)
+    if (fr_target_check_name("ClickHouse", name, &ignored) == FR_FAIL)
         return;
     if (fr_ch_split(a, fr_ch_ident(a, name), &list) != 1)
         abort();

@@ -44,16 +44,15 @@ typedef struct fr_duck_sink_config {
 typedef struct fr_duck_field { /* a column that we write */
     fr_str ident;              /* quoted */
     fr_str cast;               /* type of the target, where the staged one is another; else empty */
-    bool key;
+    bool key, not_null;
 } fr_duck_field;
 
 typedef struct fr_duck_sink_table {
-    const fr_table *table; /* holds a reference; first: see fr_target_version_before */
+    fr_target_shape shape; /* of fields; first: see fr_target_version_before. Its table is held */
     fr_arena *arena;       /* owns the texts below */
     fr_str qualified;      /* quoted */
     fr_duck_field *fields; /* as many as shape.count, in its order */
-    fr_target_shape shape;
-    uint16_t *keys; /* indexes into fields, in key order */
+    uint16_t *keys;        /* indexes into fields, in key order */
     size_t key_count;
     bool positioned; /* has _freshet_position */
     bool cleared;    /* has _freshet_deleted from an earlier setting: rows written are not marked */

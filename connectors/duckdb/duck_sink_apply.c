@@ -86,7 +86,7 @@ static fr_rc put_key(pass *p, const fr_duck_sink_table *t, fr_target_change *c, 
         const fr_value *v = &c->values[column];
         if (v->kind == FR_NULL || v->kind == FR_ABSENT)
             return fr_target_bad_key(err, t->qualified, t->fields[t->keys[i]].ident, v);
-        fr_target_put_key(&p->key, &t->table->columns[column], v);
+        fr_target_put_key(&p->key, &t->shape.table->columns[column], v);
     }
     fr_target_set_key(p->s->arena, c, &p->key, 0);
     return FR_OK;
@@ -96,7 +96,7 @@ static fr_rc add_row(pass *p, fr_duck_sink_table *t, const fr_event *e, const fr
                      bool deleted, fr_err *err)
 {
     fr_target_change c = {.values = row->values, .event = p->at, .deleted = deleted};
-    if (row->count != t->table->column_count)
+    if (row->count != t->shape.table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
     fr_target_position(c.position, e);
     if (deleted && !t->append)

@@ -28,8 +28,9 @@ fr_str fr_duck_sql_stage(fr_arena *a, const fr_duck_sink_table *t)
     fr_buf b = {.arena = a};
     fr_buf_text(&b, "CREATE OR REPLACE TEMP TABLE " STAGE " (");
     for (size_t i = 0; i < t->shape.count; i++)
-        fr_buf_printf(&b, "c%zu %.*s, ", i,
-                      FR_ARG(fr_duck_sink_staged(a, &t->table->columns[t->shape.columns[i]])));
+        fr_buf_printf(
+            &b, "c%zu %.*s, ", i,
+            FR_ARG(fr_duck_sink_staged(a, &t->shape.table->columns[t->shape.columns[i]])));
     fr_buf_text(&b, "p BLOB, m BOOLEAN)");
     return ended(&b);
 }

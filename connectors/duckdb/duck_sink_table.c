@@ -8,9 +8,9 @@
 /* ---- laying one onto the other ---- */
 
 static void add_field(fr_duck_sink_table *st, const fr_duck_target *r, size_t column,
-                      uint16_t *columns, bool *not_null)
+                      uint16_t *columns, bool *patched)
 {
-    const fr_column *c = &st->table->columns[column];
+    const fr_column *c = &st->shape.table->columns[column];
     const fr_duck_target_column *to = fr_duck_target_find(r, c->name);
     size_t at = st->shape.count;
     if (to == NULL || to->generated)
@@ -25,7 +25,7 @@ static void add_field(fr_duck_sink_table *st, const fr_duck_target *r, size_t co
         st->key_count++;
     }
     columns[at] = (uint16_t)column;
-    not_null[at] = to->not_null;
+    patched[at] = f->not_null = to->not_null;
     st->shape.count++;
 }
 
@@ -43,22 +43,21 @@ static fr_duck_sink_table *lay(fr_duck_sink *s, const fr_table *t, const fr_duck
     fr_arena *a = fr_arena_new(0);
     fr_duck_sink_table *st = fr_arena_alloc(a, sizeof(*st));
     uint16_t *columns = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*columns));
-    bool *not_null = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*not_null));
+    bool *patched = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*patched));
     st->arena = a;
-    st->table = fr_table_ref(t);
     st->qualified = fr_arena_str(a, r->qualified);
     st->append = s->settings->write_mode == FR_WRITE_APPEND;
     st->positioned = fr_duck_target_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
-    st->shape = (fr_target_shape){.table = st->table,
+    st->shape = (fr_target_shape){.table = fr_table_ref(t),
                                   .columns = columns,
-                                  .not_null = not_null,
+                                  .patched = patched,
                                   .guarded = st->positioned && !st->append,
                                   .marked = s->settings->deletes == FR_DELETES_SOFT};
     st->cleared = !st->shape.marked && fr_duck_target_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_duck_field));
     st->keys = fr_arena_alloc(a, (t->column_count + 1) * sizeof(uint16_t));
     for (size_t i = 0; i < t->column_count; i++)
-        add_field(st, r, i, columns, not_null);
+        add_field(st, r, i, columns, patched);
     st->ordered = r->ordered;
     st->whole = !r->has_key && !r->ordered && is_whole(st, r);
     return st;
@@ -68,7 +67,7 @@ static void table_free(void *value)
 {
     fr_duck_sink_table *st = value;
     free(st->changes.items);
-    fr_table_unref(st->table);
+    fr_table_unref(st->shape.table);
     fr_arena_free(st->arena);
 }
 
@@ -84,7 +83,7 @@ void fr_duck_sink_know_all(fr_duck_sink *s)
     fr_str key;
     void *value;
     while (fr_map_next(s->tables, &i, &key, &value))
-        fr_target_know(s->known, ((fr_duck_sink_table *)value)->table);
+        fr_target_know(s->known, ((fr_duck_sink_table *)value)->shape.table);
 }
 
 /* ---- versions: of the whole life of the sink, whereas tables are read again and again ---- */

@@ -37,7 +37,7 @@ static fr_rc begin_stage(staging *g, fr_err *err)
     g->columns = t->shape.count + 2;
     duckdb_logical_type *types = fr_arena_alloc(g->s->arena, g->columns * sizeof(*types));
     for (size_t i = 0; i < t->shape.count; i++)
-        types[i] = fr_duck_sink_logical(d, &t->table->columns[t->shape.columns[i]]);
+        types[i] = fr_duck_sink_logical(d, &t->shape.table->columns[t->shape.columns[i]]);
     types[t->shape.count] = d->create_logical_type(FR_DUCK_BLOB);
     types[t->shape.count + 1] = d->create_logical_type(FR_DUCK_BOOLEAN);
     g->chunk = d->create_data_chunk(types, g->columns);
@@ -71,7 +71,7 @@ static fr_rc put_row(staging *g, const fr_target_change *c, fr_err *err)
     const fr_duck_sink_table *t = g->t;
     size_t n = t->shape.count;
     for (size_t i = 0; i < n; i++) {
-        const fr_column *column = &t->table->columns[t->shape.columns[i]];
+        const fr_column *column = &t->shape.table->columns[t->shape.columns[i]];
         const fr_value *v = &c->values[t->shape.columns[i]];
         duckdb_vector vector = d->data_chunk_get_vector(g->chunk, i);
         bool unused = c->form == FR_TARGET_DELETE && !t->fields[i].key && !t->append;
@@ -143,15 +143,11 @@ static fr_rc exec(fr_duck_sink *s, const fr_duck_sink_table *t, fr_str sql, fr_e
 static fr_rc not_there(const fr_duck_sink_table *t, fr_str mask, fr_err *err)
 {
     for (size_t i = 0; i < t->shape.count; i++) {
-        if (!t->shape.not_null[i] || fr_target_in_mask(mask, i))
+        if (!t->fields[i].not_null || fr_target_in_mask(mask, i))
             continue;
-        fr_fail(err, FR_ERR_DATA,
-                "%.*s: the row is not there, and the message does not have the column %.*s, "
-                "which is NOT NULL",
-                FR_ARG(t->qualified), FR_ARG(t->fields[i].ident));
-        break;
+        return fr_target_no_row(err, t->qualified, t->fields[i].ident);
     }
-    return fr_fail_code(err, "sink.not_null");
+    return fr_target_no_row(err, t->qualified, FR_STR(""));
 }
 
 static fr_rc all_there(fr_duck_sink *s, const fr_duck_sink_table *t, fr_str mask, fr_err *err)

@@ -71,22 +71,19 @@ typedef struct fr_my_statement {
 } fr_my_statement;
 
 typedef struct fr_my_sink_table {
-    const fr_table *table; /* holds a reference */
+    fr_target_shape shape; /* of fields; first: see fr_target_version_before. Its table is held */
     fr_arena *arena;       /* owns the texts below */
     fr_str qualified;      /* quoted */
-    fr_my_field *fields;
-    size_t field_count, key_count;
-    uint16_t *keys;  /* indexes into fields, in key order */
-    bool guarded;    /* has _freshet_position, and upserts compare it */
+    fr_my_field *fields;   /* as many as shape.count, in its order */
+    uint16_t *keys;        /* indexes into fields, in key order */
+    size_t key_count;
     bool positioned; /* has _freshet_position */
-    bool marked;     /* soft deletes, into _freshet_deleted */
     bool cleared;    /* has that column from an earlier setting: rows written are not marked */
     bool append;
     bool ordered; /* not only the key sees the order of rows: no collapse */
     bool several; /* has other unique indexes: an upsert may hit another row */
     fr_my_statement *statements;
     size_t statement_count, statement_cap;
-    fr_target_shape shape;     /* of fields */
     fr_target_changes changes; /* waiting to be written */
 } fr_my_sink_table;
 

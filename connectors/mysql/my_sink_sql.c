@@ -108,12 +108,12 @@ static void put_same_key(fr_buf *b, const fr_my_sink_table *t, const fr_my_abili
 static void put_columns(fr_buf *b, const fr_my_sink_table *t)
 {
     fr_buf_printf(b, "INSERT INTO %.*s (", FR_ARG(t->qualified));
-    for (size_t i = 0; i < t->field_count; i++)
+    for (size_t i = 0; i < t->shape.count; i++)
         fr_buf_printf(b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(t->fields[i].ident));
-    const char *lead = t->field_count > 0 ? ", " : "";
+    const char *lead = t->shape.count > 0 ? ", " : "";
     if (t->positioned)
         fr_buf_printf(b, "%s%.*s", lead, FR_ARG(position_ident));
-    if (t->marked || t->cleared)
+    if (t->shape.marked || t->cleared)
         fr_buf_printf(b, ", %.*s", FR_ARG(deleted_ident));
     fr_buf_text(b, ") VALUES ");
 }
@@ -121,12 +121,12 @@ static void put_columns(fr_buf *b, const fr_my_sink_table *t)
 static void put_group(fr_buf *b, const fr_my_sink_table *t, fr_str mask)
 {
     fr_buf_u8(b, '(');
-    for (size_t i = 0; i < t->field_count; i++) {
+    for (size_t i = 0; i < t->shape.count; i++) {
         fr_buf_text(b, i > 0 ? ", " : "");
         fr_buf_text(b, fr_target_in_mask(mask, i) ? "?" : "NULL");
     }
-    fr_buf_text(b, t->positioned ? t->field_count > 0 ? ", ?" : "?" : "");
-    fr_buf_text(b, t->marked ? ", ?" : t->cleared ? ", 0" : "");
+    fr_buf_text(b, t->positioned ? t->shape.count > 0 ? ", ?" : "?" : "");
+    fr_buf_text(b, t->shape.marked ? ", ?" : t->cleared ? ", 0" : "");
     fr_buf_u8(b, ')');
 }
 
@@ -143,7 +143,7 @@ typedef struct upsert {
 static void put_assignment(upsert *u, fr_str ident, bool to_itself)
 {
     fr_buf *b = u->b;
-    bool check = u->t->several && u->count == 0, guard = u->t->guarded;
+    bool check = u->t->several && u->count == 0, guard = u->t->shape.guarded;
     fr_buf_printf(b, "%s%.*s = ", u->count > 0 ? ", " : "", FR_ARG(ident));
     u->count++;
     if (check || guard)
@@ -174,10 +174,10 @@ static void put_conflict(fr_buf *b, const fr_my_sink_table *t, const fr_my_abili
     if (can->row_alias)
         fr_buf_printf(b, " AS %s", alias_of(t));
     fr_buf_text(b, " ON DUPLICATE KEY UPDATE ");
-    for (size_t i = 0; i < t->field_count; i++)
+    for (size_t i = 0; i < t->shape.count; i++)
         if (!t->fields[i].key && fr_target_in_mask(mask, i))
             put_assignment(&u, t->fields[i].ident, false);
-    if (t->marked || t->cleared)
+    if (t->shape.marked || t->cleared)
         put_assignment(&u, deleted_ident, false);
     if (t->positioned)
         put_assignment(&u, position_ident, false);
@@ -207,7 +207,7 @@ static void put_key_match(fr_buf *b, const fr_my_sink_table *t)
 
 static void put_guard(fr_buf *b, const fr_my_sink_table *t)
 {
-    if (t->guarded)
+    if (t->shape.guarded)
         fr_buf_text(b, " AND (`" FR_TARGET_POSITION "` IS NULL OR `" FR_TARGET_POSITION "` <= ?)");
 }
 
@@ -215,7 +215,7 @@ static void put_update(fr_buf *b, const fr_my_sink_table *t, fr_str mask)
 {
     const char *lead = "";
     fr_buf_printf(b, "UPDATE %.*s SET ", FR_ARG(t->qualified));
-    for (size_t i = 0; i < t->field_count; i++) {
+    for (size_t i = 0; i < t->shape.count; i++) {
         if (t->fields[i].key || !fr_target_in_mask(mask, i))
             continue;
         fr_buf_printf(b, "%s%.*s = ?", lead, FR_ARG(t->fields[i].ident));
@@ -225,8 +225,8 @@ static void put_update(fr_buf *b, const fr_my_sink_table *t, fr_str mask)
         fr_buf_printf(b, "%s`" FR_TARGET_POSITION "` = ?", lead);
         lead = ", ";
     }
-    if (t->marked || t->cleared) {
-        fr_buf_printf(b, "%s`" FR_TARGET_DELETED "` = %s", lead, t->marked ? "?" : "0");
+    if (t->shape.marked || t->cleared) {
+        fr_buf_printf(b, "%s`" FR_TARGET_DELETED "` = %s", lead, t->shape.marked ? "?" : "0");
         lead = ", ";
     }
     if (lead[0] == '\0') { /* nothing is there but the key */
@@ -247,9 +247,10 @@ static void put_find(fr_buf *b, const fr_my_sink_table *t)
 
 static void put_delete(fr_buf *b, const fr_my_sink_table *t, size_t rows)
 {
-    if (t->marked)
+    if (t->shape.marked)
         fr_buf_printf(b, "UPDATE %.*s SET `" FR_TARGET_DELETED "` = 1%s WHERE ",
-                      FR_ARG(t->qualified), t->guarded ? ", `" FR_TARGET_POSITION "` = ?" : "");
+                      FR_ARG(t->qualified),
+                      t->shape.guarded ? ", `" FR_TARGET_POSITION "` = ?" : "");
     else
         fr_buf_printf(b, "DELETE FROM %.*s WHERE ", FR_ARG(t->qualified));
     for (size_t i = 0; i < rows || i == 0; i++) {

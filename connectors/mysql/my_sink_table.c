@@ -18,9 +18,9 @@ static fr_my_target_column copy_column(fr_arena *a, const fr_my_target_column *c
 }
 
 static void add_field(fr_my_sink_table *st, const fr_my_relation *r, size_t column,
-                      uint16_t *columns, bool *not_null)
+                      uint16_t *columns, bool *patched)
 {
-    const fr_column *c = &st->table->columns[column];
+    const fr_column *c = &st->shape.table->columns[column];
     fr_str name;
     fr_err ignored;
     fr_my_field f = {.column = (uint16_t)column, .key = c->key_ordinal > 0 && !st->append};
@@ -32,13 +32,13 @@ static void add_field(fr_my_sink_table *st, const fr_my_relation *r, size_t colu
     f.to = copy_column(st->arena, to);
     f.ident = fr_my_ident(st->arena, f.to.name);
     if (f.key) {
-        st->keys[c->key_ordinal - 1] = (uint16_t)st->field_count;
+        st->keys[c->key_ordinal - 1] = (uint16_t)st->shape.count;
         st->key_count++;
         st->ordered = st->ordered || !fr_my_sink_exact_key(c, to);
     }
-    columns[st->field_count] = f.column;
-    not_null[st->field_count] = to->not_null;
-    st->fields[st->field_count++] = f;
+    columns[st->shape.count] = f.column;
+    patched[st->shape.count] = to->not_null;
+    st->fields[st->shape.count++] = f;
 }
 
 static fr_my_sink_table *lay(fr_my_sink *s, const fr_table *t, const fr_my_relation *r)
@@ -47,23 +47,23 @@ static fr_my_sink_table *lay(fr_my_sink *s, const fr_table *t, const fr_my_relat
     fr_my_sink_table *st = fr_arena_alloc(a, sizeof(*st));
     const fr_sink_settings *set = s->settings;
     uint16_t *columns = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*columns));
-    bool *not_null = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*not_null));
+    bool *patched = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*patched));
     st->arena = a;
-    st->table = fr_table_ref(t);
     st->qualified = fr_arena_str(a, r->qualified);
     st->append = set->write_mode == FR_WRITE_APPEND;
     st->positioned = fr_my_relation_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
-    st->guarded = st->positioned && !st->append;
-    st->marked = set->deletes == FR_DELETES_SOFT;
-    st->cleared = !st->marked && fr_my_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
+    st->shape = (fr_target_shape){.table = fr_table_ref(t),
+                                  .columns = columns,
+                                  .patched = patched,
+                                  .guarded = st->positioned && !st->append,
+                                  .marked = set->deletes == FR_DELETES_SOFT};
+    st->cleared = !st->shape.marked && fr_my_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->several = r->unique_count > (fr_my_relation_key(r, t) != NULL ? 1U : 0U);
     st->ordered = r->order_matters || st->several;
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_my_field));
     st->keys = fr_arena_alloc(a, (t->column_count + 1) * sizeof(uint16_t));
     for (size_t i = 0; i < t->column_count; i++)
-        add_field(st, r, i, columns, not_null);
-    st->shape =
-        (fr_target_shape){st->table, columns, not_null, st->field_count, st->guarded, st->marked};
+        add_field(st, r, i, columns, patched);
     return st;
 }
 
@@ -80,7 +80,7 @@ static void table_free(fr_my_sink *s, fr_my_sink_table *st)
     fr_my_sink_close_statements(s, st);
     free(st->statements);
     free(st->changes.items);
-    fr_table_unref(st->table);
+    fr_table_unref(st->shape.table);
     fr_arena_free(st->arena);
 }
 

@@ -33,7 +33,7 @@ static void add_keys(parameters *p, const fr_my_sink_table *t)
 {
     for (size_t i = 0; i < t->key_count; i++)
         add_parameter(p, FIELD, &t->fields[t->keys[i]]);
-    if (t->guarded)
+    if (t->shape.guarded)
         add_parameter(p, POSITION, NULL);
 }
 
@@ -41,23 +41,23 @@ static void add_keys(parameters *p, const fr_my_sink_table *t)
 static parameters parameters_of(fr_arena *a, const fr_my_sink_table *t, fr_my_verb verb,
                                 fr_str mask)
 {
-    parameters p = {fr_arena_alloc(a, (2 * t->field_count + 4) * sizeof(parameter)), 0};
-    if (verb == FR_MY_VERB_DELETE && t->marked && t->guarded)
+    parameters p = {fr_arena_alloc(a, (2 * t->shape.count + 4) * sizeof(parameter)), 0};
+    if (verb == FR_MY_VERB_DELETE && t->shape.marked && t->shape.guarded)
         add_parameter(&p, POSITION, NULL);
     if (verb == FR_MY_VERB_WRITE || verb == FR_MY_VERB_UPDATE) {
-        for (size_t i = 0; i < t->field_count; i++) {
+        for (size_t i = 0; i < t->shape.count; i++) {
             bool here = verb == FR_MY_VERB_WRITE || !t->fields[i].key;
             if (here && fr_target_in_mask(mask, i))
                 add_parameter(&p, FIELD, &t->fields[i]);
         }
         if (t->positioned)
             add_parameter(&p, POSITION, NULL);
-        if (t->marked)
+        if (t->shape.marked)
             add_parameter(&p, MARK, NULL);
     }
     if (verb != FR_MY_VERB_WRITE)
         add_keys(&p, t);
-    if (verb == FR_MY_VERB_FIND && t->guarded)
+    if (verb == FR_MY_VERB_FIND && t->shape.guarded)
         p.count--; /* a row is there or not, whatever its position */
     return p;
 }
@@ -87,8 +87,8 @@ static fr_rc put_row(fr_my_sink *s, const fr_my_sink_table *t, const parameters 
             fr_my_cells_bytes(cells, c->position, FR_TARGET_POSITION_SIZE);
         else if (p->items[i].what == MARK)
             fr_my_cells_int(cells, c->deleted);
-        else if (fr_my_sink_put(cells, &t->table->columns[f->column], &f->to, &c->values[f->column],
-                                err) == FR_FAIL)
+        else if (fr_my_sink_put(cells, &t->shape.table->columns[f->column], &f->to,
+                                &c->values[f->column], err) == FR_FAIL)
             return fr_fail_in(err, "%.*s", FR_ARG(t->qualified));
     }
     return FR_OK;
@@ -282,7 +282,7 @@ static fr_rc name_column(const fr_my_sink_table *t, const fr_target_change *c, f
         return FR_FAIL;
     fr_str names = FR_STR("");
     fr_arena *a = fr_arena_new(256);
-    for (size_t i = 0; i < t->field_count; i++)
+    for (size_t i = 0; i < t->shape.count; i++)
         if (may_be_it(&t->fields[i], &c->values[t->fields[i].column], native))
             names = fr_arena_printf(a, "%.*s%s%.*s", FR_ARG(names), names.len > 0 ? " or " : "",
                                     FR_ARG(t->fields[i].ident));
@@ -299,7 +299,7 @@ static fr_rc write_run(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_s
     parameters p = parameters_of(s->arena, t, verb, mask);
     size_t most = MOST_PARAMETERS / (p.count > 0 ? p.count : 1);
     if (verb == FR_MY_VERB_DELETE)
-        most = t->marked ? 1 : DELETE_SIZE;
+        most = t->shape.marked ? 1 : DELETE_SIZE;
     for (size_t at = 0, taken = 0; at < count; at += taken) {
         FR_TRY(fill(s, t, &p, items + at, count - at, &taken, err));
         if (s->can.bulk && taken > 1) {
@@ -335,17 +335,12 @@ static fr_rc found(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c
 /* Its row cannot be inserted: a value is absent that must be there. */
 static fr_rc not_there(const fr_my_sink_table *t, const fr_target_change *c, fr_err *err)
 {
-    for (size_t i = 0; i < t->field_count; i++) {
+    for (size_t i = 0; i < t->shape.count; i++) {
         const fr_my_field *f = &t->fields[i];
-        if (f->to.not_null && c->values[f->column].kind == FR_ABSENT) {
-            fr_fail(err, FR_ERR_DATA,
-                    "%.*s: the row is not there, and the message does not have the column %.*s, "
-                    "which is NOT NULL",
-                    FR_ARG(t->qualified), FR_ARG(f->ident));
-            break;
-        }
+        if (f->to.not_null && c->values[f->column].kind == FR_ABSENT)
+            return fr_target_no_row(err, t->qualified, f->ident);
     }
-    return fr_fail_code(err, "sink.not_null");
+    return fr_target_no_row(err, t->qualified, FR_STR(""));
 }
 
 static fr_rc patch(fr_my_sink *s, fr_my_sink_table *t, fr_str mask, const fr_target_change *c,
@@ -359,7 +354,7 @@ static fr_rc patch(fr_my_sink *s, fr_my_sink_table *t, fr_str mask, const fr_tar
     FR_TRY(run_rows(s, t, FR_MY_VERB_UPDATE, mask, &p, 0, 1, &stmt, err));
     if (mysql_stmt_affected_rows(stmt) > 0) /* found, with FR_MY_FOUND_ROWS */
         return FR_OK;
-    if (t->guarded)
+    if (t->shape.guarded)
         FR_TRY(found(s, t, c, &there, err));
     return there ? FR_OK : not_there(t, c, err);
 }

@@ -69,16 +69,14 @@ typedef struct fr_pg_field { /* a column that we write */
 } fr_pg_field;
 
 typedef struct fr_pg_sink_table {
-    const fr_table *table; /* holds a reference */
+    fr_target_shape shape; /* of fields; first: see fr_target_version_before. Its table is held */
     fr_arena *arena;       /* owns the texts below */
     uint32_t oid;
-    fr_str qualified; /* quoted */
-    fr_pg_field *fields;
-    size_t field_count, key_count;
-    uint16_t *keys;  /* indexes into fields, in key order */
-    bool guarded;    /* has _freshet_position, and upserts compare it */
+    fr_str qualified;    /* quoted */
+    fr_pg_field *fields; /* as many as shape.count, in its order */
+    uint16_t *keys;      /* indexes into fields, in key order */
+    size_t key_count;
     bool positioned; /* has _freshet_position */
-    bool marked;     /* soft deletes, into _freshet_deleted */
     bool cleared;    /* has that column from an earlier setting: rows written are not marked */
     bool append;
     bool ordered;    /* another constraint or a trigger sees the order of rows: no collapse */
@@ -86,7 +84,6 @@ typedef struct fr_pg_sink_table {
     bool deferrable; /* has constraints that can wait for COMMIT */
     unsigned id;     /* in names of prepared statements */
     bool prepared[FR_TARGET_FORM_COUNT][2]; /* [1]: arrays */
-    fr_target_shape shape;                  /* of fields */
     fr_target_changes changes;              /* waiting to be written */
 } fr_pg_sink_table;
 

@@ -140,7 +140,8 @@ static fr_rc put_key(pass *p, const fr_pg_sink_table *t, fr_target_change *c, fr
         const fr_value *v = &c->values[f->column];
         if (v->kind == FR_NULL || v->kind == FR_ABSENT)
             return fr_target_bad_key(err, t->qualified, f->ident, v);
-        if (fr_pg_sink_put(&p->key, f->send, &t->table->columns[f->column], v, err) == FR_FAIL)
+        if (fr_pg_sink_put(&p->key, f->send, &t->shape.table->columns[f->column], v, err) ==
+            FR_FAIL)
             return fr_fail_in(err, "%.*s", FR_ARG(t->qualified));
     }
     /* The bytes after the first length, so that numbers come in their order. */
@@ -152,7 +153,7 @@ static fr_rc add_row(pass *p, fr_pg_sink_table *t, const fr_event *e, const fr_r
                      bool deleted, fr_err *err)
 {
     fr_target_change c = {.values = row->values, .event = p->at, .deleted = deleted};
-    if (row->count != t->table->column_count)
+    if (row->count != t->shape.table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
     fr_target_position(c.position, e);
     if (deleted && !t->append)

@@ -22,12 +22,12 @@ fr_rc fr_pg_sink_name(fr_arena *a, fr_str name, fr_str *out, fr_err *err)
 
 bool fr_pg_sink_has_position(const fr_pg_sink_table *t, fr_target_form form)
 {
-    return form == FR_TARGET_DELETE ? t->guarded : t->positioned;
+    return form == FR_TARGET_DELETE ? t->shape.guarded : t->positioned;
 }
 
 static bool has_mark(const fr_pg_sink_table *t, fr_target_form form)
 {
-    return t->marked && form != FR_TARGET_DELETE;
+    return t->shape.marked && form != FR_TARGET_DELETE;
 }
 
 int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_target_form form, bool arrays,
@@ -35,7 +35,7 @@ int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_target_form form, bool a
 {
     fr_pg_send sends[3];
     int count = 0, extra = 0;
-    size_t fields = form == FR_TARGET_DELETE ? t->key_count : t->field_count;
+    size_t fields = form == FR_TARGET_DELETE ? t->key_count : t->shape.count;
     for (size_t i = 0; i < fields; i++) {
         const fr_pg_field *f = &t->fields[form == FR_TARGET_DELETE ? t->keys[i] : i];
         oids_out[count++] = arrays ? fr_pg_send_array_oid(f->send) : fr_pg_send_oid(f->send);
@@ -55,7 +55,7 @@ int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_target_form form, bool a
  * m (mask). */
 static void rows_of(fr_buf *b, const fr_pg_sink_table *t, fr_target_form form, bool arrays)
 {
-    size_t fields = form == FR_TARGET_DELETE ? t->key_count : t->field_count;
+    size_t fields = form == FR_TARGET_DELETE ? t->key_count : t->shape.count;
     char names[3];
     size_t extra = 0;
     if (fr_pg_sink_has_position(t, form))
@@ -82,18 +82,18 @@ static void rows_of(fr_buf *b, const fr_pg_sink_table *t, fr_target_form form, b
 /* names: the target's column names of all that ROW and PATCH write. */
 static void put_names(fr_buf *b, const fr_pg_sink_table *t)
 {
-    for (size_t i = 0; i < t->field_count; i++)
+    for (size_t i = 0; i < t->shape.count; i++)
         fr_buf_printf(b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(t->fields[i].ident));
     fr_buf_text(b, t->positioned ? ", \"" FR_TARGET_POSITION "\"" : "");
-    fr_buf_text(b, t->marked || t->cleared ? ", \"" FR_TARGET_DELETED "\"" : "");
+    fr_buf_text(b, t->shape.marked || t->cleared ? ", \"" FR_TARGET_DELETED "\"" : "");
 }
 
 static void put_values(fr_buf *b, const fr_pg_sink_table *t)
 {
-    for (size_t i = 0; i < t->field_count; i++)
+    for (size_t i = 0; i < t->shape.count; i++)
         fr_buf_printf(b, "%su.c%zu%.*s", i > 0 ? ", " : "", i, FR_ARG(t->fields[i].cast));
     fr_buf_text(b, t->positioned ? ", u.p" : "");
-    fr_buf_text(b, t->marked ? ", u.d" : t->cleared ? ", false" : "");
+    fr_buf_text(b, t->shape.marked ? ", u.d" : t->cleared ? ", false" : "");
 }
 
 /* "t"."id" = u.c0::x AND ...; key i of the statement is u.c<i> in DELETE and u.c<field>
@@ -111,7 +111,7 @@ static void put_key_match(fr_buf *b, const fr_pg_sink_table *t, const char *alia
  * position, and a repeat of the same position writes the same row. */
 static void put_guard(fr_buf *b, const fr_pg_sink_table *t, const char *lead, const char *theirs)
 {
-    if (t->guarded)
+    if (t->shape.guarded)
         fr_buf_printf(b, "%s(t.\"%s\" IS NULL OR t.\"%s\" <= %s)", lead, FR_TARGET_POSITION,
                       FR_TARGET_POSITION, theirs);
 }
@@ -132,7 +132,7 @@ static void put_conflict(fr_buf *b, const fr_pg_sink_table *t)
         fr_buf_printf(b, "%s%.*s", i > 0 ? ", " : "", FR_ARG(t->fields[t->keys[i]].ident));
     fr_buf_text(b, ") DO ");
     const char *lead = "UPDATE SET ";
-    for (size_t i = 0; i < t->field_count; i++) {
+    for (size_t i = 0; i < t->shape.count; i++) {
         if (t->fields[i].key)
             continue;
         fr_buf_printf(b, "%s%.*s = excluded.%.*s", lead, FR_ARG(t->fields[i].ident),
@@ -141,7 +141,7 @@ static void put_conflict(fr_buf *b, const fr_pg_sink_table *t)
     }
     static const char *const ours[] = {FR_TARGET_POSITION, FR_TARGET_DELETED};
     for (int i = 0; i < 2; i++) {
-        if (i == 0 ? t->positioned : t->marked || t->cleared) {
+        if (i == 0 ? t->positioned : t->shape.marked || t->cleared) {
             fr_buf_printf(b, "%s\"%s\" = excluded.\"%s\"", lead, ours[i], ours[i]);
             lead = ", ";
         }
@@ -167,7 +167,7 @@ static void put_patch(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
     rows_of(b, t, FR_TARGET_PATCH, arrays);
     fr_buf_printf(b, "), w AS (UPDATE %.*s AS t SET ", FR_ARG(t->qualified));
     const char *lead = "";
-    for (size_t i = 0; i < t->field_count; i++) {
+    for (size_t i = 0; i < t->shape.count; i++) {
         const fr_pg_field *f = &t->fields[i];
         if (f->key)
             continue;
@@ -179,8 +179,9 @@ static void put_patch(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
         fr_buf_printf(b, "%s\"%s\" = u.p", lead, FR_TARGET_POSITION);
         lead = ", ";
     }
-    if (t->marked || t->cleared)
-        fr_buf_printf(b, "%s\"%s\" = %s", lead, FR_TARGET_DELETED, t->marked ? "u.d" : "false");
+    if (t->shape.marked || t->cleared)
+        fr_buf_printf(b, "%s\"%s\" = %s", lead, FR_TARGET_DELETED,
+                      t->shape.marked ? "u.d" : "false");
     fr_buf_text(b, " FROM u WHERE ");
     put_key_match(b, t, "t", false);
     put_guard(b, t, " AND ", "u.p");
@@ -193,10 +194,10 @@ static void put_patch(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
 
 static void put_delete(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
 {
-    if (t->marked) {
+    if (t->shape.marked) {
         fr_buf_printf(b, "UPDATE %.*s AS t SET \"%s\" = true", FR_ARG(t->qualified),
                       FR_TARGET_DELETED);
-        if (t->guarded)
+        if (t->shape.guarded)
             fr_buf_printf(b, ", \"%s\" = u.p", FR_TARGET_POSITION);
         fr_buf_text(b, " FROM ");
     } else {

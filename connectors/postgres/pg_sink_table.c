@@ -209,7 +209,7 @@ const fr_pg_index *fr_pg_relation_key(const fr_pg_relation *r, const fr_table *t
 static void add_field(fr_pg_sink_table *st, const fr_pg_relation *r, size_t column,
                       uint16_t *columns, bool *patched)
 {
-    const fr_column *c = &st->table->columns[column];
+    const fr_column *c = &st->shape.table->columns[column];
     fr_str name;
     fr_err ignored;
     fr_pg_field f = {.column = (uint16_t)column, .key = c->key_ordinal > 0 && !st->append};
@@ -224,12 +224,12 @@ static void add_field(fr_pg_sink_table *st, const fr_pg_relation *r, size_t colu
         f.cast = fr_arena_printf(st->arena, "::%.*s", FR_ARG(to->type_text));
     st->override = st->override || to->identity_always;
     if (f.key) {
-        st->keys[c->key_ordinal - 1] = (uint16_t)st->field_count;
+        st->keys[c->key_ordinal - 1] = (uint16_t)st->shape.count;
         st->key_count++;
     }
-    columns[st->field_count] = f.column;
-    patched[st->field_count] = true; /* a PATCH is what has absent values, NOT NULL or not */
-    st->fields[st->field_count++] = f;
+    columns[st->shape.count] = f.column;
+    patched[st->shape.count] = true; /* only a PATCH has a mask */
+    st->fields[st->shape.count++] = f;
 }
 
 static fr_pg_sink_table *lay(fr_pg_sink *s, const fr_table *t, const fr_pg_relation *r)
@@ -240,14 +240,16 @@ static fr_pg_sink_table *lay(fr_pg_sink *s, const fr_table *t, const fr_pg_relat
     uint16_t *columns = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*columns));
     bool *patched = fr_arena_alloc(a, (t->column_count + 1) * sizeof(*patched));
     st->arena = a;
-    st->table = fr_table_ref(t);
     st->oid = r->oid;
     st->qualified = fr_arena_str(a, r->qualified);
     st->append = set->write_mode == FR_WRITE_APPEND;
     st->positioned = fr_pg_relation_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
-    st->guarded = st->positioned && !st->append;
-    st->marked = set->deletes == FR_DELETES_SOFT;
-    st->cleared = !st->marked && fr_pg_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
+    st->shape = (fr_target_shape){.table = fr_table_ref(t),
+                                  .columns = columns,
+                                  .patched = patched,
+                                  .guarded = st->positioned && !st->append,
+                                  .marked = set->deletes == FR_DELETES_SOFT};
+    st->cleared = !st->shape.marked && fr_pg_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->deferrable = r->deferrable;
     const fr_pg_index *key = fr_pg_relation_key(r, t);
     st->ordered = r->order_matters || r->unique_count > (key != NULL ? 1 : 0);
@@ -256,8 +258,6 @@ static fr_pg_sink_table *lay(fr_pg_sink *s, const fr_table *t, const fr_pg_relat
     st->keys = fr_arena_alloc(a, (t->column_count + 1) * sizeof(uint16_t));
     for (size_t i = 0; i < t->column_count; i++)
         add_field(st, r, i, columns, patched);
-    st->shape =
-        (fr_target_shape){st->table, columns, patched, st->field_count, st->guarded, st->marked};
     return st;
 }
 
@@ -265,7 +265,7 @@ static void table_free(void *value)
 {
     fr_pg_sink_table *st = value;
     free(st->changes.items);
-    fr_table_unref(st->table);
+    fr_table_unref(st->shape.table);
     fr_arena_free(st->arena);
 }
 
@@ -299,7 +299,7 @@ void fr_pg_sink_know_all(fr_pg_sink *s)
     fr_str key;
     void *value;
     while (fr_map_next(s->tables, &i, &key, &value))
-        fr_target_know(s->known, ((fr_pg_sink_table *)value)->table);
+        fr_target_know(s->known, ((fr_pg_sink_table *)value)->shape.table);
 }
 
 static bool has_money(const fr_pg_relation *r)

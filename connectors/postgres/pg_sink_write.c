@@ -29,7 +29,7 @@ static fr_rc need_statement(fr_pg_sink *s, fr_pg_sink_table *t, fr_target_form f
     if (t->prepared[form][arrays])
         return FR_OK;
     char name[32];
-    uint32_t *types = fr_arena_alloc(s->arena, (t->field_count + 3) * sizeof(*types));
+    uint32_t *types = fr_arena_alloc(s->arena, (t->shape.count + 3) * sizeof(*types));
     int count = fr_pg_sink_parameters(t, form, arrays, types);
     fr_str sql = fr_pg_sink_sql(s->arena, t, form, arrays);
     FR_TRY(fr_pg_pipe_prepare(&s->pipe, statement_name(name, sizeof(name), t, form, arrays),
@@ -46,11 +46,11 @@ static void put_raw(fr_buf *b, const void *ptr, size_t len)
 
 static void put_mask(fr_buf *b, const fr_pg_sink_table *t, const fr_target_change *c)
 {
-    size_t len = t->field_count / 8 + 1;
+    size_t len = t->shape.count / 8 + 1;
     fr_buf_u32be(b, (uint32_t)len);
     uint8_t *mask = fr_buf_room(b, len);
     memset(mask, 0, len);
-    for (size_t i = 0; i < t->field_count; i++)
+    for (size_t i = 0; i < t->shape.count; i++)
         if (c->values[t->fields[i].column].kind != FR_ABSENT)
             mask[i / 8] = (uint8_t)(mask[i / 8] | 1u << (i % 8));
     b->len += len;
@@ -61,15 +61,15 @@ static fr_rc put_row(fr_pg_sink *s, const fr_pg_sink_table *t, const fr_target_c
                      fr_err *err)
 {
     bool keys = c->form == FR_TARGET_DELETE;
-    size_t at = 0, fields = keys ? t->key_count : t->field_count;
+    size_t at = 0, fields = keys ? t->key_count : t->shape.count;
     for (; at < fields; at++) {
         const fr_pg_field *f = &t->fields[keys ? t->keys[at] : at];
-        FR_TRY(fr_pg_sink_put(&s->columns[at], f->send, &t->table->columns[f->column],
+        FR_TRY(fr_pg_sink_put(&s->columns[at], f->send, &t->shape.table->columns[f->column],
                               &c->values[f->column], err));
     }
     if (fr_pg_sink_has_position(t, c->form))
         put_raw(&s->columns[at++], c->position, FR_TARGET_POSITION_SIZE);
-    if (t->marked && !keys)
+    if (t->shape.marked && !keys)
         put_raw(&s->columns[at++], &(uint8_t){c->deleted}, 1);
     if (c->form == FR_TARGET_PATCH)
         put_mask(&s->columns[at], t, c);
@@ -84,7 +84,7 @@ static fr_rc in_row(const fr_pg_sink_table *t, fr_err *err)
 static fr_rc write_one(fr_pg_sink *s, fr_pg_sink_table *t, const fr_target_change *c, fr_err *err)
 {
     char name[32];
-    uint32_t *types = fr_arena_alloc(s->arena, (t->field_count + 3) * sizeof(*types));
+    uint32_t *types = fr_arena_alloc(s->arena, (t->shape.count + 3) * sizeof(*types));
     size_t count = (size_t)fr_pg_sink_parameters(t, c->form, false, types);
     room_for(s, count);
     for (size_t i = 0; i < count; i++)
@@ -128,7 +128,7 @@ static fr_rc write_arrays(fr_pg_sink *s, fr_pg_sink_table *t, const fr_target_ch
 {
     char name[32];
     fr_target_form form = items[0].form;
-    uint32_t *types = fr_arena_alloc(s->arena, (t->field_count + 3) * sizeof(*types));
+    uint32_t *types = fr_arena_alloc(s->arena, (t->shape.count + 3) * sizeof(*types));
     size_t columns = (size_t)fr_pg_sink_parameters(t, form, false, types);
     room_for(s, columns);
     for (size_t i = 0; i < columns; i++)

@@ -72,7 +72,7 @@ void fr_target_set_form(const fr_target_shape *shape, fr_target_change *c)
         if (c->values[shape->columns[i]].kind != FR_ABSENT)
             continue;
         c->partial = true;
-        if (shape->not_null[i])
+        if (shape->patched[i])
             c->form = FR_TARGET_PATCH;
     }
 }

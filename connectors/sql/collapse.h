@@ -9,7 +9,7 @@
 
 typedef enum fr_target_form {
     FR_TARGET_ROW,    /* insert or overwrite what is there of it (append: insert) */
-    FR_TARGET_PATCH,  /* values are absent that the target must have: update what is there */
+    FR_TARGET_PATCH,  /* values are absent that a ROW must have: update what is there */
     FR_TARGET_DELETE, /* or, soft: mark */
     FR_TARGET_FORM_COUNT
 } fr_target_form;
@@ -35,7 +35,7 @@ typedef struct fr_target_changes {
 typedef struct fr_target_shape {
     const fr_table *table;   /* the message's */
     const uint16_t *columns; /* of the message's table: those that are written */
-    const bool *not_null;    /* of each of these: the target must have a value */
+    const bool *patched;     /* of each of these: a row without its value is a PATCH, and no ROW */
     size_t count;
     bool guarded; /* rows have their position, and an older one changes nothing */
     bool marked;  /* deletes are marks */

@@ -86,6 +86,18 @@ fr_rc fr_target_bad_key(fr_err *err, fr_str qualified, fr_str ident, const fr_va
                                                 : ": the key is not there");
 }
 
+fr_rc fr_target_no_row(fr_err *err, fr_str qualified, fr_str ident)
+{
+    if (ident.len == 0)
+        return fr_fail(err, FR_ERR_BUG, "%.*s: nothing is absent of a row that is not there",
+                       FR_ARG(qualified));
+    fr_fail(err, FR_ERR_DATA,
+            "%.*s: the row is not there, and the message does not have the column %.*s, which is "
+            "NOT NULL",
+            FR_ARG(qualified), FR_ARG(ident));
+    return fr_fail_code(err, "sink.not_null");
+}
+
 fr_rc fr_target_no_delete(fr_err *err, fr_str qualified)
 {
     fr_fail(err, FR_ERR_CONFIG, "%.*s: a delete, and write.mode append keeps every row",

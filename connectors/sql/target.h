@@ -36,6 +36,9 @@ bool fr_target_key_changed(const fr_event *e);
 fr_rc fr_target_bad_row(fr_err *err, fr_str qualified, fr_str what, const char *why);
 /* A value that cannot be a key's. */
 fr_rc fr_target_bad_key(fr_err *err, fr_str qualified, fr_str ident, const fr_value *v);
+/* A row that is not there to be updated, and cannot be inserted: it has no value of a column that
+ * is NOT NULL (sink.not_null; ident: its name; "": there is none, which is a BUG). */
+fr_rc fr_target_no_row(fr_err *err, fr_str qualified, fr_str ident);
 /* A hard delete, and the table keeps every row. */
 fr_rc fr_target_no_delete(fr_err *err, fr_str qualified);
 /* A truncate, and write.truncate is block. */

@@ -23,6 +23,7 @@
 
 #include "base/map.h"
 #include "connect/sink.h"
+#include "sql/collapse.h"
 #include "sql/target.h"
 #include "sqlite/sq_sink_value.h"
 #include <pthread.h>
@@ -75,10 +76,6 @@ typedef struct fr_sq_sink_table {
 /* The statement; ends with NUL. Parameter i+1 is field i, then position, then mark, whether the
  * statement has all of them or not. mask: as in fr_sq_statement. */
 fr_str fr_sq_sink_sql(fr_arena *a, const fr_sq_sink_table *t, fr_sq_verb verb, fr_str mask);
-static inline bool fr_sq_mask_has(fr_str mask, size_t field)
-{
-    return mask.len == 0 || mask.ptr[field] != 0;
-}
 
 /* ---- the sink ---- */
 

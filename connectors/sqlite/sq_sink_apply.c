@@ -88,7 +88,7 @@ static fr_rc bind_row(fr_sq_sink *s, const fr_sq_sink_table *t, const change *c,
                       fr_err *err)
 {
     for (size_t i = 0; i < t->field_count; i++)
-        if (fr_sq_mask_has(c->mask, i))
+        if (fr_target_in_mask(c->mask, i))
             FR_TRY(bind_field(s, t, i, c, stmt, err));
     if (t->positioned)
         bind_position(t, c, stmt);
@@ -132,13 +132,9 @@ static fr_rc not_there(const fr_sq_sink_table *t, const change *c, fr_err *err)
         const fr_sq_field *f = &t->fields[i];
         if (!f->not_null || c->values[f->column].kind != FR_ABSENT)
             continue;
-        fr_fail(err, FR_ERR_DATA,
-                "%.*s: the row is not there, and the message does not have the column %.*s, "
-                "which is NOT NULL",
-                FR_ARG(t->qualified), FR_ARG(f->ident));
-        break;
+        return fr_target_no_row(err, t->qualified, f->ident);
     }
-    return fr_fail_code(err, "sink.not_null");
+    return fr_target_no_row(err, t->qualified, FR_STR(""));
 }
 
 static fr_rc write_patch(fr_sq_sink *s, fr_sq_sink_table *t, const change *c, fr_err *err)

@@ -43,7 +43,7 @@ static void put_values(fr_buf *b, const fr_sq_sink_table *t, fr_str mask)
     fr_buf_text(b, ") VALUES (");
     for (size_t i = 0; i < t->field_count; i++) {
         fr_buf_text(b, lead(&first));
-        if (fr_sq_mask_has(mask, i))
+        if (fr_target_in_mask(mask, i))
             fr_buf_printf(b, "?%zu", i + 1);
         else
             fr_buf_text(b, "NULL");
@@ -62,7 +62,7 @@ static bool put_assignments(fr_buf *b, const fr_sq_sink_table *t, fr_str mask)
 {
     bool first = true;
     for (size_t i = 0; i < t->field_count; i++)
-        if (!t->fields[i].key && fr_sq_mask_has(mask, i))
+        if (!t->fields[i].key && fr_target_in_mask(mask, i))
             fr_buf_printf(b, "%s%.*s = ?%zu", lead(&first), FR_ARG(t->fields[i].ident), i + 1);
     if (t->positioned)
         fr_buf_printf(b, "%s" POSITION " = ?%d", lead(&first), position_at(t));

@@ -12,7 +12,7 @@ static fr_my_sink_table table(void)
 {
     return (fr_my_sink_table){.qualified = FR_STR("`t`"),
                               .fields = fields,
-                              .field_count = 2,
+                              .shape = {.count = 2},
                               .keys = keys,
                               .key_count = 1};
 }
@@ -47,7 +47,7 @@ static void guarded_and_marked(void **state)
 {
     (void)state;
     fr_my_sink_table t = table();
-    t.positioned = t.guarded = t.marked = true;
+    t.positioned = t.shape.guarded = t.shape.marked = true;
     expect(
         &t, FR_MY_VERB_WRITE, FR_STR(""), 1,
         "INSERT INTO `t` (`id`, `v`, `_freshet_position`, `_freshet_deleted`) VALUES (?, ?, ?, ?) "

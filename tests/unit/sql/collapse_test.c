@@ -18,11 +18,11 @@ typedef struct fixture {
     fr_target_changes changes;
 } fixture;
 
-static fixture set_up(bool guarded, bool marked, const bool *not_null)
+static fixture set_up(bool guarded, bool marked, const bool *patched)
 {
     fr_table like = {.name = FR_STR("t"), .column_count = 3, .columns = columns};
     fixture f = {.a = fr_arena_new(0), .table = fr_table_new(&like)};
-    f.shape = (fr_target_shape){f.table, all, not_null, 3, guarded, marked};
+    f.shape = (fr_target_shape){f.table, all, patched, 3, guarded, marked};
     return f;
 }
 

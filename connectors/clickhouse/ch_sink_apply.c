@@ -2,6 +2,7 @@
 #include "base/failpoint.h"
 #include "clickhouse/ch_sink.h"
 #include "clickhouse/ch_value.h"
+#include "sql/steps.h"
 
 /* ---- rows ---- */
 
@@ -138,35 +139,11 @@ static fr_rc add_row(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t, co
 
 /* ---- events ---- */
 
-static fr_rc add_delete(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t, const fr_event *e,
-                        fr_err *err)
+static void add_truncate(fr_ch_lane *l, const fr_ch_sink_table *t, const fr_event *e)
 {
-    if (s->settings->deletes == FR_DELETES_IGNORE)
-        return FR_OK;
-    if (t->append && s->settings->deletes == FR_DELETES_HARD)
-        return fr_target_no_delete(err, t->qualified);
-    return add_row(s, l, t, e, &e->before, true, err);
-}
-
-static fr_rc add_truncate(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t,
-                          const fr_event *e, fr_err *err)
-{
-    if (s->settings->truncate == FR_TRUNCATE_IGNORE)
-        return FR_OK;
-    if (s->settings->truncate == FR_TRUNCATE_BLOCK)
-        return fr_target_truncated(err, t->qualified);
     if (e->position.lsn != 0 || e->position.epoch != 0)
         put_position_text(&l->bytes, e);
     fr_ch_lane_add(l, e->offset, t, FR_CH_TRUNCATE);
-    return FR_OK;
-}
-
-static fr_rc add_update(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t, const fr_event *e,
-                        fr_err *err)
-{
-    if (!t->append && fr_target_key_changed(e))
-        FR_TRY(add_delete(s, l, t, e, err));
-    return add_row(s, l, t, e, &e->after, false, err);
 }
 
 static fr_rc lane_of(fr_ch_sink *s, const fr_event *e, fr_ch_lane **out, fr_err *err)
@@ -183,6 +160,7 @@ static fr_rc lane_of(fr_ch_sink *s, const fr_event *e, fr_ch_lane **out, fr_err 
 
 static fr_rc add_event(fr_ch_sink *s, const fr_event *e, fr_err *err)
 {
+    fr_target_steps steps;
     fr_ch_sink_table *t = NULL;
     fr_ch_lane *l = NULL;
     if (!fr_target_has_table(e->op))
@@ -195,16 +173,15 @@ static fr_rc add_event(fr_ch_sink *s, const fr_event *e, fr_err *err)
     FR_TRY(lane_of(s, e, &l, err));
     if (e->txn != NULL && e->txn->commit_us > s->commit_us)
         s->commit_us = e->txn->commit_us;
-    switch (e->op) {
-    case FR_OP_DELETE:
-        return add_delete(s, l, t, e, err);
-    case FR_OP_TRUNCATE:
-        return add_truncate(s, l, t, e, err);
-    case FR_OP_UPDATE:
-        return add_update(s, l, t, e, err);
-    default:
-        return add_row(s, l, t, e, &e->after, false, err);
+    FR_TRY(fr_target_steps_of(s->settings, t->qualified, e, &steps, err));
+    for (size_t i = 0; i < steps.count; i++) {
+        const fr_target_step *step = &steps.items[i];
+        if (step->kind == FR_TARGET_EMPTY)
+            add_truncate(l, t, e);
+        else
+            FR_TRY(add_row(s, l, t, e, step->row, step->kind == FR_TARGET_GONE, err));
     }
+    return FR_OK;
 }
 
 static fr_rc add_events(fr_ch_sink *s, const fr_batch *batch, size_t from, size_t to, size_t *at,

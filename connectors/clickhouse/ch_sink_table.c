@@ -146,9 +146,8 @@ static fr_rc run_changes(fr_ch_sink *s, const fr_findings *found, size_t first, 
 {
     if (changes_types(found, first))
         FR_TRY(fr_ch_flush_early(s, err));
-    for (size_t i = first; i < found->count; i++)
-        if (found->items[i].severity == FR_CHANGE && found->items[i].sql.len > 0)
-            FR_TRY(fr_ch_exec(s->ch, "change the target", found->items[i].sql, err));
+    for (fr_str sql; (sql = fr_target_next_change(found, &first)).len > 0;)
+        FR_TRY(fr_ch_exec(s->ch, "change the target", sql, err));
     return FR_OK;
 }
 

@@ -5,6 +5,7 @@
  * looked for, so that this only names it. */
 #include "base/failpoint.h"
 #include "duckdb/duck_sink.h"
+#include "sql/steps.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,22 +109,8 @@ static fr_rc add_row(pass *p, fr_duck_sink_table *t, const fr_event *e, const fr
     return add_change(p, t, &c, err);
 }
 
-static fr_rc add_delete(pass *p, fr_duck_sink_table *t, const fr_event *e, fr_err *err)
-{
-    int deletes = p->s->settings->deletes;
-    if (deletes == FR_DELETES_IGNORE)
-        return FR_OK;
-    if (t->append && deletes == FR_DELETES_HARD)
-        return fr_target_no_delete(err, t->qualified);
-    return add_row(p, t, e, &e->before, true, err);
-}
-
 static fr_rc add_truncate(pass *p, fr_duck_sink_table *t, fr_err *err)
 {
-    if (p->s->settings->truncate == FR_TRUNCATE_IGNORE)
-        return FR_OK;
-    if (p->s->settings->truncate == FR_TRUNCATE_BLOCK)
-        return fr_target_truncated(err, t->qualified);
     FR_TRY(flush_all(p, err));
     p->s->has_rows = true;
     fr_str sql = fr_arena_printf(p->s->arena, "DELETE FROM %.*s%c", FR_ARG(t->qualified), '\0');
@@ -132,6 +119,7 @@ static fr_rc add_truncate(pass *p, fr_duck_sink_table *t, fr_err *err)
 
 static fr_rc add_event(pass *p, const fr_event *e, fr_err *err)
 {
+    fr_target_steps steps;
     fr_duck_sink_table *t = NULL;
     if (!fr_target_has_table(e->op))
         return FR_OK;
@@ -142,20 +130,15 @@ static fr_rc add_event(pass *p, const fr_event *e, fr_err *err)
         return fr_target_bad_row(err, t->qualified, e->bad, "");
     if (e->txn != NULL && e->txn->commit_us > p->s->commit_us)
         p->s->commit_us = e->txn->commit_us;
-    switch (e->op) {
-    case FR_OP_DELETE:
-        return add_delete(p, t, e, err);
-    case FR_OP_TRUNCATE:
-        return add_truncate(p, t, err);
-    case FR_OP_TABLE:
-        return FR_OK;
-    case FR_OP_UPDATE:
-        if (!t->append && fr_target_key_changed(e))
-            FR_TRY(add_delete(p, t, e, err));
-        return add_row(p, t, e, &e->after, false, err);
-    default:
-        return add_row(p, t, e, &e->after, false, err);
+    FR_TRY(fr_target_steps_of(p->s->settings, t->qualified, e, &steps, err));
+    for (size_t i = 0; i < steps.count; i++) {
+        const fr_target_step *step = &steps.items[i];
+        if (step->kind == FR_TARGET_EMPTY)
+            FR_TRY(add_truncate(p, t, err));
+        else
+            FR_TRY(add_row(p, t, e, step->row, step->kind == FR_TARGET_GONE, err));
     }
+    return FR_OK;
 }
 
 /* ---- passes ---- */

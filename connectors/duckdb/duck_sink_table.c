@@ -109,17 +109,14 @@ static fr_rc compare(fr_duck_sink *s, const fr_table *t, bool create, fr_finding
 
 static bool has_changes(const fr_findings *found)
 {
-    for (size_t i = 0; i < found->count; i++)
-        if (found->items[i].severity == FR_CHANGE && found->items[i].sql.len > 0)
-            return true;
-    return false;
+    return fr_target_next_change(found, &(size_t){0}).len > 0;
 }
 
 static fr_rc run_changes(fr_duck_sink *s, const fr_findings *found, fr_err *err)
 {
-    for (size_t i = 0; i < found->count; i++)
-        if (found->items[i].severity == FR_CHANGE && found->items[i].sql.len > 0)
-            FR_TRY(fr_duck_sink_ddl(s, found->items[i].sql, err));
+    size_t at = 0;
+    for (fr_str sql; (sql = fr_target_next_change(found, &at)).len > 0;)
+        FR_TRY(fr_duck_sink_ddl(s, sql, err));
     return FR_OK;
 }
 

@@ -102,11 +102,8 @@ void fr_my_sink_forget(fr_my_sink *s)
 static fr_rc run_changes(fr_my_sink *s, const fr_findings *found, size_t first, bool makes,
                          fr_err *err)
 {
-    for (size_t i = first; i < found->count; i++) {
-        const fr_finding *f = &found->items[i];
-        if (f->severity == FR_CHANGE && f->sql.len > 0)
-            FR_TRY(fr_my_sink_ddl(s, f->sql, makes, err));
-    }
+    for (fr_str sql; (sql = fr_target_next_change(found, &first)).len > 0;)
+        FR_TRY(fr_my_sink_ddl(s, sql, makes, err));
     return FR_OK;
 }
 

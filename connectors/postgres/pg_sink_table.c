@@ -283,12 +283,9 @@ void fr_pg_sink_forget(fr_pg_sink *s)
  * the rows if there is one. */
 static fr_rc run_changes(fr_pg_sink *s, const fr_findings *found, size_t first, fr_err *err)
 {
-    for (size_t i = first; i < found->count; i++) {
-        const fr_finding *f = &found->items[i];
-        if (f->severity != FR_CHANGE || f->sql.len == 0)
-            continue;
+    for (fr_str sql; (sql = fr_target_next_change(found, &first)).len > 0;) {
         s->changed_ddl = s->changed_ddl || s->in_txn;
-        FR_TRY(fr_pg_sink_ddl(s, f->sql, err));
+        FR_TRY(fr_pg_sink_ddl(s, sql, err));
     }
     return FR_OK;
 }

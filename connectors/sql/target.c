@@ -57,22 +57,6 @@ bool fr_target_has_table(fr_op op)
            op == FR_OP_TRUNCATE || op == FR_OP_TABLE;
 }
 
-bool fr_target_key_changed(const fr_event *e)
-{
-    bool changed = false;
-    if (e->before.count != e->table->column_count || e->before.count != e->after.count)
-        return false;
-    for (size_t i = 0; i < e->table->column_count; i++) {
-        const fr_value *before = &e->before.values[i];
-        if (e->table->columns[i].key_ordinal == 0)
-            continue;
-        if (before->kind == FR_ABSENT || before->kind == FR_NULL)
-            return false;
-        changed = changed || !fr_value_same(before, &e->after.values[i]);
-    }
-    return changed;
-}
-
 fr_rc fr_target_bad_row(fr_err *err, fr_str qualified, fr_str what, const char *why)
 {
     fr_fail(err, FR_ERR_DATA, "%.*s: %.*s%s", FR_ARG(qualified), FR_ARG(what), why);
@@ -96,21 +80,6 @@ fr_rc fr_target_no_row(fr_err *err, fr_str qualified, fr_str ident)
             "NOT NULL",
             FR_ARG(qualified), FR_ARG(ident));
     return fr_fail_code(err, "sink.not_null");
-}
-
-fr_rc fr_target_no_delete(fr_err *err, fr_str qualified)
-{
-    fr_fail(err, FR_ERR_CONFIG, "%.*s: a delete, and write.mode append keeps every row",
-            FR_ARG(qualified));
-    fr_fail_code(err, "sink.delete");
-    return fr_fail_hint(err, "set write.deletes to soft (a row that is marked) or ignore");
-}
-
-fr_rc fr_target_truncated(fr_err *err, fr_str qualified)
-{
-    fr_fail(err, FR_ERR_DATA, "%.*s: the source's table was truncated", FR_ARG(qualified));
-    fr_fail_code(err, "sink.truncate");
-    return fr_fail_hint(err, "set write.truncate to apply (empty the target too) or ignore");
 }
 
 /* ---- findings ---- */
@@ -160,6 +129,16 @@ void fr_target_finding(fr_findings *out, const char *code, const fr_err *err)
 {
     fr_finding *f = fr_findings_add(out, FR_BLOCKER, code, "%s", err->text);
     f->hint = fr_arena_str(out->arena, fr_cstr(fr_err_hint(err)));
+}
+
+fr_str fr_target_next_change(const fr_findings *found, size_t *at)
+{
+    while (*at < found->count) {
+        const fr_finding *f = &found->items[(*at)++];
+        if (f->severity == FR_CHANGE && f->sql.len > 0)
+            return f->sql;
+    }
+    return FR_STR("");
 }
 
 /* ---- tables ---- */

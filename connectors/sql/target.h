@@ -1,5 +1,5 @@
 /* What sinks into SQL databases have in common: settings that none of them obeys, an event's
- * position as bytes, what policies refuse, what findings become, names that differ by case, and
+ * position as bytes, what rows are refused, what findings become, names that differ by case, and
  * who owns which partition. Nothing here talks to a server. One thread at a time. */
 #ifndef FR_SQL_TARGET_H
 #define FR_SQL_TARGET_H
@@ -28,9 +28,6 @@ fr_status fr_target_status(bool connected, int64_t lag_us);
 void fr_target_position(uint8_t out[FR_TARGET_POSITION_SIZE], const fr_event *e);
 /* Whether events of this op are a table's. */
 bool fr_target_has_table(fr_op op);
-/* Of an UPDATE. Sources split such an update in two before it is published; this is for those
- * that do not. */
-bool fr_target_key_changed(const fr_event *e);
 
 /* DATA (sink.row) about a row of this table, quoted. Returns FR_FAIL, as those below. */
 fr_rc fr_target_bad_row(fr_err *err, fr_str qualified, fr_str what, const char *why);
@@ -39,10 +36,6 @@ fr_rc fr_target_bad_key(fr_err *err, fr_str qualified, fr_str ident, const fr_va
 /* A row that is not there to be updated, and cannot be inserted: it has no value of a column that
  * is NOT NULL (sink.not_null; ident: its name; "": there is none, which is a BUG). */
 fr_rc fr_target_no_row(fr_err *err, fr_str qualified, fr_str ident);
-/* A hard delete, and the table keeps every row. */
-fr_rc fr_target_no_delete(fr_err *err, fr_str qualified);
-/* A truncate, and write.truncate is block. */
-fr_rc fr_target_truncated(fr_err *err, fr_str qualified);
 
 /* ---- findings ---- */
 
@@ -57,6 +50,8 @@ fr_str fr_target_key_list(fr_arena *a, const fr_table *t, fr_target_ident ident)
 bool fr_target_of_table(const fr_err *err);
 /* An error as a blocker. */
 void fr_target_finding(fr_findings *out, const char *code, const fr_err *err);
+/* The SQL of the first change from *at on that has one; *at: behind it. "": there is none. */
+fr_str fr_target_next_change(const fr_findings *found, size_t *at);
 
 /* ---- tables ---- */
 

@@ -1,6 +1,7 @@
 /* Events in order, a prepared statement a row: between us and the file there is no round trip to
  * save. The event at which a statement fails is the one that failed. */
 #include "base/failpoint.h"
+#include "sql/steps.h"
 #include "sqlite/sq_sink.h"
 #include <string.h>
 
@@ -208,34 +209,15 @@ static fr_rc add_row(fr_sq_sink *s, fr_sq_sink_table *t, const fr_event *e, cons
     return patch && !t->append ? write_patch(s, t, &c, err) : write_whole(s, t, &c, err);
 }
 
-static fr_rc add_delete(fr_sq_sink *s, fr_sq_sink_table *t, const fr_event *e, fr_err *err)
-{
-    if (s->settings->deletes == FR_DELETES_IGNORE)
-        return FR_OK;
-    if (t->append && s->settings->deletes == FR_DELETES_HARD)
-        return fr_target_no_delete(err, t->qualified);
-    return add_row(s, t, e, &e->before, true, err);
-}
-
 static fr_rc add_truncate(fr_sq_sink *s, fr_sq_sink_table *t, fr_err *err)
 {
-    if (s->settings->truncate == FR_TRUNCATE_IGNORE)
-        return FR_OK;
-    if (s->settings->truncate == FR_TRUNCATE_BLOCK)
-        return fr_target_truncated(err, t->qualified);
     fr_str sql = fr_arena_printf(s->arena, "DELETE FROM main.%.*s%c", FR_ARG(t->qualified), '\0');
     return fr_sq_sink_exec(s, "empty the table", sql.ptr, err);
 }
 
-static fr_rc add_update(fr_sq_sink *s, fr_sq_sink_table *t, const fr_event *e, fr_err *err)
-{
-    if (!t->append && fr_target_key_changed(e))
-        FR_TRY(add_delete(s, t, e, err));
-    return add_row(s, t, e, &e->after, false, err);
-}
-
 static fr_rc add_event(fr_sq_sink *s, const fr_event *e, fr_err *err)
 {
+    fr_target_steps steps;
     fr_sq_sink_table *t = NULL;
     if (!fr_target_has_table(e->op))
         return FR_OK;
@@ -244,18 +226,15 @@ static fr_rc add_event(fr_sq_sink *s, const fr_event *e, fr_err *err)
         return fr_target_bad_row(err, t->qualified, e->bad, "");
     if (e->txn != NULL && e->txn->commit_us > s->commit_us)
         s->commit_us = e->txn->commit_us;
-    switch (e->op) {
-    case FR_OP_DELETE:
-        return add_delete(s, t, e, err);
-    case FR_OP_TRUNCATE:
-        return add_truncate(s, t, err);
-    case FR_OP_TABLE:
-        return FR_OK;
-    case FR_OP_UPDATE:
-        return add_update(s, t, e, err);
-    default:
-        return add_row(s, t, e, &e->after, false, err);
+    FR_TRY(fr_target_steps_of(s->settings, t->qualified, e, &steps, err));
+    for (size_t i = 0; i < steps.count; i++) {
+        const fr_target_step *step = &steps.items[i];
+        if (step->kind == FR_TARGET_EMPTY)
+            FR_TRY(add_truncate(s, t, err));
+        else
+            FR_TRY(add_row(s, t, e, step->row, step->kind == FR_TARGET_GONE, err));
     }
+    return FR_OK;
 }
 
 static fr_rc add_events(fr_sq_sink *s, const fr_batch *batch, size_t from, size_t to, size_t *at,

@@ -79,9 +79,8 @@ static fr_rc compare(fr_sq_sink *s, const fr_table *t, bool create, fr_findings 
 
 static fr_rc run_changes(fr_sq_sink *s, const fr_findings *found, size_t first, fr_err *err)
 {
-    for (size_t i = first; i < found->count; i++)
-        if (found->items[i].severity == FR_CHANGE && found->items[i].sql.len > 0)
-            FR_TRY(fr_sq_sink_ddl(s, found->items[i].sql, err));
+    for (fr_str sql; (sql = fr_target_next_change(found, &first)).len > 0;)
+        FR_TRY(fr_sq_sink_ddl(s, sql, err));
     return FR_OK;
 }
 

@@ -31,23 +31,6 @@ static void positions(void **state)
     assert_memory_equal(got, foreign, sizeof(got));
 }
 
-static void changed_keys(void **state)
-{
-    (void)state;
-    const fr_table *t = table("", "t", 1);
-    fr_value before[] = {{.kind = FR_INT32, .integer = 1}, {.kind = FR_ABSENT}};
-    fr_value after[] = {{.kind = FR_INT32, .integer = 1}, {.kind = FR_INT32, .integer = 5}};
-    fr_event e = {.table = t, .before = {before, 2}, .after = {after, 2}};
-    assert_false(fr_target_key_changed(&e));
-    after[0].integer = 2;
-    assert_true(fr_target_key_changed(&e));
-    before[0].kind = FR_ABSENT;
-    assert_false(fr_target_key_changed(&e));
-    e.before.count = 0;
-    assert_false(fr_target_key_changed(&e));
-    fr_table_unref(t);
-}
-
 static void settings(void **state)
 {
     (void)state;
@@ -142,16 +125,32 @@ static void findings(void **state)
     fr_arena_free(f.arena);
 }
 
+static void changes(void **state)
+{
+    (void)state;
+    fr_findings f = {.arena = fr_arena_new(0)};
+    size_t at = 0;
+    assert_str(fr_target_next_change(&f, &at), "");
+    fr_findings_add(&f, FR_CHANGE, "sink.table", "made")->sql = FR_STR("CREATE ...");
+    fr_findings_add(&f, FR_CHANGE, "sink.table", "what needs no SQL");
+    fr_findings_add(&f, FR_WARNING, "sink.key", "a remedy")->sql = FR_STR("DROP ...");
+    fr_findings_add(&f, FR_CHANGE, "sink.columns", "added")->sql = FR_STR("ALTER ...");
+    assert_str(fr_target_next_change(&f, &at), "CREATE ...");
+    assert_str(fr_target_next_change(&f, &at), "ALTER ...");
+    assert_str(fr_target_next_change(&f, &at), "");
+    fr_arena_free(f.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(positions),
-        cmocka_unit_test(changed_keys),
         cmocka_unit_test(settings),
         cmocka_unit_test(names_that_differ_by_case),
         cmocka_unit_test(versions_and_targets_that_were_there),
         cmocka_unit_test(claims),
         cmocka_unit_test(findings),
+        cmocka_unit_test(changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -511,7 +511,7 @@ set_of() {
         "$root/scripts/deps.sh" duckdb || say "without duckdb: its tests are skipped, and the run fails"
         command -v cargo >/dev/null || packages cargo
         "$root/scripts/deps.sh" duckdb-header || say "without duckdb-header: unit.duckdb.duck_api compares nothing"
-        "$root/scripts/deps.sh" postgres-17 || say "without postgres-17: the tests of slots that fail over are skipped"
+        "$root/scripts/deps.sh" postgres-17 || say "without postgres-17: its tests are skipped, and the run fails"
         [ "$1" = test ] || part package-index
         ;;
     *)

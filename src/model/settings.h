@@ -157,7 +157,7 @@ typedef struct fr_sink_settings {
     const char *into;  /* template */
     int create;        /* fr_when */
     int start;         /* 0 earliest, 1 latest */
-    int write_mode;    /* fr_write_mode; history is refused for now */
+    int write_mode;    /* fr_write_mode; history is refused by validate */
     int deletes;       /* fr_deletes */
     int truncate;      /* fr_truncate: block, apply, ignore */
     int64_t batch_rows, every_us, parallel;

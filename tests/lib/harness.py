@@ -110,12 +110,10 @@ def read_topics(bootstrap, topics, committed=True):
             "enable.partition.eof": True,
         }
     )
-    known = c.list_topics(timeout=20).topics
     left, parts = set(), []
     for t in topics:
-        if t not in known:
-            continue
-        for p in known[t].partitions:
+        # Only of this one: all scripts' topics together are thousands of partitions.
+        for p in c.list_topics(t, timeout=20).topics[t].partitions:
             low, high = watermarks(c, t, p)
             if high > low:
                 parts.append(TopicPartition(t, p, low))
@@ -258,6 +256,11 @@ class Pipeline:
     def kill(self):
         self.daemon.kill()
         self.daemon.wait()
+
+    def stopped(self):
+        """Whether a failpoint (`:stop`) holds the daemon; SIGCONT lets it go on."""
+        with open(f"/proc/{self.daemon.pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()[0] == "T"
 
     def log(self, this_start=False):
         """What the daemon said; this_start: since it was started last."""

@@ -2,6 +2,7 @@
 """method outbox: the rows of a table are published and then deleted; each once, in order, whatever is killed when."""
 import contextlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -215,9 +216,11 @@ def late(server):
         for i in range(500):
             p.sql(INSERT, "invoice", "one", "t", str(i))
         p.sql("delete from outbox where payload = '17'")
-        p.start("drain_before_delete:sleep=2000")
-        eventually("published", lambda: len(got(p, "event.invoice")) == 499)
+        p.start("drain_before_delete:stop")
+        eventually("it waits between publishing and deleting", p.stopped)
+        assert len(got(p, "event.invoice")) == 499
         p.sql("delete from outbox where payload in ('1', '2')")
+        p.daemon.send_signal(signal.SIGCONT)
         is_empty(p)
         p.says("2 rows that were published were gone before they were deleted: does somebody else delete them, too?")
         assert [int(v) for _, v, _ in got(p, "event.invoice")] == [i for i in range(500) if i != 17]

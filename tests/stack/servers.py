@@ -574,6 +574,7 @@ class Java(Server):
 
 
 class Kafka(Java):
+    heap = "512m"                      # the tests' one has some 3,000 partitions in the end
     port_names = ("PORT", "CPORT", "BEHIND", "PROXY")
     kind = "plain"
     brothers = ()                      # all brokers of the cluster, this one too
@@ -597,7 +598,7 @@ class Kafka(Java):
     def values(self):
         brokers = self.brothers or (self.name,)
         nodes = [self.stack.servers[n] for n in brokers]
-        return {"NODE": self.node, "DATA": os.path.join(self.dir, "data"),
+        return {"NODE": self.node, "DATA": os.path.join(self.dir, "data"), "SESSION": 60000 if self.new else 1000,
                 "VOTERS": ",".join("%d@%s:%d" % (s.node, LOOPBACK, s.port("CPORT")) for s in nodes),
                 **{n: self.port(n) for n in self.ports}}
 

@@ -238,10 +238,20 @@ class Supervisor:
         self.ending = True
         return {}
 
+    def keep_logs(self, folder):
+        """A test's own stack has the same folder: a server's second log there is NAME.2.log."""
+        os.makedirs(folder, exist_ok=True)
+        for name in os.listdir(os.path.join(self.dir, "log")):
+            base, end = os.path.splitext(name)
+            to, n = name, 2
+            while os.path.exists(os.path.join(folder, to)):
+                to, n = "%s.%d%s" % (base, n, end), n + 1
+            shutil.copy(os.path.join(self.dir, "log", name), os.path.join(folder, to))
+
     def remove(self):
         logs = os.environ.get("FRESHET_STACK_LOGS")
         if logs:
-            shutil.copytree(os.path.join(self.dir, "log"), logs, dirs_exist_ok=True)
+            self.keep_logs(logs)
         os.chdir("/")
         if self.made:
             shutil.rmtree(self.dir, ignore_errors=True)

@@ -47,6 +47,8 @@ static void put_datetime_text(fr_buf *out, int64_t us)
     fr_civil_from_days(days, &year, &month, &day);
     if (year < 0 || year > 9999) {
         put_date_text(out, days);
+        fr_buf_u8(out, ' ');
+        put_time_text(out, us - days * day_us);
         return;
     }
     uint64_t left = (uint64_t)(us - days * day_us);

@@ -10,6 +10,7 @@
 #   JOBS           for the compiler, and fuzz targets at once (default: cores)
 #   WORKERS        scripts of tests/real and tests/e2e at once (default 2)
 #   LOGS           where the output is kept (default build/test-logs)
+#   PATIENCE       all deadlines of scripts and scenarios times this (default 2)
 #   TESTS          a pattern: only those scripts of tests/real and tests/e2e (default *)
 #
 # A skip must be allowed by name in tests/may_skip.txt; any other one fails the run.
@@ -216,10 +217,10 @@ one_script() { # SCRIPT
     PATH=$(dirname "$FRESHET_PYTHON"):$PATH # tests in Python find their modules
     name=$(basename "${1%.*}")
     log=$logs/$name.log
-    timeout -k 10 "${SCRIPT_SECONDS:-600}" "$1" >"$log" 2>&1 </dev/null
+    timeout -k 10 "${SCRIPT_SECONDS:-900}" "$1" >"$log" 2>&1 </dev/null
     rc=$?
     if [ $rc != 0 ] && ! grep -q '^not ok ' "$log"; then
-        case $rc in 124 | 137) echo "not ok $name: not ended after ${SCRIPT_SECONDS:-600} s" ;;
+        case $rc in 124 | 137) echo "not ok $name: not ended after ${SCRIPT_SECONDS:-900} s" ;;
         *) echo "not ok $name: exit code $rc" ;; esac >>"$log"
     elif ! grep -q '^\(not ok\|ok\|skip\) ' "$log"; then
         echo "not ok $name: it printed no result" >>"$log"
@@ -311,7 +312,7 @@ step format 60
 step golden 120
 step fuzz "${FUZZ_LIMIT:-900}" # 0: as long as it takes
 step tsan 600
-step real 3000 # on a busy machine; half of it on a quiet one
+step real 3300 # on a busy machine; half of it on a quiet one
 step fault 1500
 step catalogue 60
 grep -a '^catalogue: ' "$logs/catalogue.log" 2>/dev/null

@@ -28,6 +28,7 @@ from confluent_kafka.admin import AdminClient
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FRESHET = os.environ.get("FRESHET", os.path.join(ROOT, "build", "dev", "freshet"))
 STACK = os.path.join(ROOT, "tests", "stack", "stack")
+PATIENCE = float(os.environ.get("PATIENCE", "2"))  # every deadline times this: for machines that have other work
 
 
 def connect(dsn, **more):
@@ -144,13 +145,13 @@ def topics_of(bootstrap, prefix):
 
 def eventually(what, probe, seconds=60, pause=0.05):
     """Waits for a condition, with a deadline; answers what the probe answered."""
-    deadline = time.time() + seconds
+    deadline = time.time() + seconds * PATIENCE
     while True:
         got = probe()
         if got:
             return got
         if time.time() > deadline:
-            raise AssertionError(f"{what}: not within {seconds} s")
+            raise AssertionError(f"{what}: not within {seconds * PATIENCE:.0f} s")
         time.sleep(pause)
 
 
@@ -251,7 +252,7 @@ class Pipeline:
             return 0
         if self.daemon.poll() is None:
             self.daemon.send_signal(signal.SIGTERM)
-        return self.daemon.wait(seconds)
+        return self.daemon.wait(seconds * PATIENCE)
 
     def kill(self):
         self.daemon.kill()
@@ -299,7 +300,7 @@ class Pipeline:
     def verb(self, *words, timeout=60, env=None):
         """freshet WORDS with this configuration: (exit code, stdout, stderr)."""
         p = subprocess.run([FRESHET, *words, "--config", self.config], capture_output=True, text=True,
-                           timeout=timeout, stdin=subprocess.DEVNULL, env=dict(os.environ, **self.env, **(env or {})))
+                           timeout=timeout * PATIENCE, stdin=subprocess.DEVNULL, env=dict(os.environ, **self.env, **(env or {})))
         return p.returncode, p.stdout, p.stderr
 
     def messages(self, table, space="public", committed=True):
@@ -319,7 +320,7 @@ class Pipeline:
         return eventually(f"{count} events of {table}", probe, seconds, 0.2)
 
     def wait_exit(self, seconds=60):
-        return self.daemon.wait(seconds)
+        return self.daemon.wait(seconds * PATIENCE)
 
     def close(self):
         if self.daemon is not None and self.daemon.poll() is None:

@@ -96,7 +96,7 @@ class Cluster:
                    "partitions")
 
     @staticmethod
-    def until(condition, what, seconds=30):
+    def until(condition, what, seconds=60):
         end = time.monotonic() + seconds
         while not condition():
             expect(time.monotonic() < end, "never happened:", what)

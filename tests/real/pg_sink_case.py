@@ -156,7 +156,7 @@ def started(c, columns=None, **settings):
     return c.table(columns or [ID, col("v")])
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited %d s" % seconds

@@ -28,7 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("FRESHET_BUILD", os.path.join(ROOT, "build", "dev"))
 STACK = os.path.join(ROOT, "tests", "stack", "stack")
 PROBE = os.path.join(BUILD, "source_probe")
-DEADLINE = 60
+DEADLINE = 120
 TESTS = []
 RUN = "%x" % (os.getpid() * 1000 + random.randrange(1000))
 

@@ -6,7 +6,7 @@ import tempfile
 import urllib.parse
 
 import mysql
-from harness import Pipeline
+from harness import ROOT, Pipeline
 
 # A source whose tables follow; {odbc} is its connection string.
 SOURCE = """
@@ -32,6 +32,10 @@ class Pg(Pipeline):
 
     def values(self):
         return dict(super().values(), odbc=self.odbc(), password="unused", space="public")
+
+    def start(self, failpoint=None):
+        self.env["LSAN_OPTIONS"] = f"suppressions={ROOT}/tests/lsan.supp"
+        return super().start(failpoint)
 
 
 class Maria(mysql.MyPipeline):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import urllib.request
 
 import fastavro
@@ -316,6 +317,33 @@ def statements_and_names():
         assert p.stop() == 0
 
 
+def altered_between():
+    """A column more between what the driver prepares and what it executes: the server refuses that plan, and it is asked again."""
+    tables = "      public.t: {{method: query, poll: {{column: id, every: 100ms, lookback: 2s}}}}\n"
+    with pipeline("altered_between", Pg, tables, "create table t(id int primary key, v text); insert into t values (1, 'x')") as p:
+        p.start()
+        p.wait_events("t", 1)
+
+        def waiting(count):
+            return p.sql("select count(*) from pg_locks where not granted and relation = 't'::regclass")[0][0] == count
+        holder, alterer = connect(p.source), connect(p.source)
+        holder.autocommit = False
+        holder.cursor().execute("lock table t in access exclusive mode")
+        eventually("it waits to prepare", lambda: waiting(1))
+        # Before what it executes next in the queue for the table.
+        t = threading.Thread(target=lambda: alterer.cursor().execute("alter table t add more text default 'm'; insert into t values (2, 'y', 'new')"))
+        t.start()
+        eventually("the ALTER waits behind it", lambda: waiting(2))
+        holder.rollback()
+        t.join()
+        got = p.wait_events("t", 2)
+        assert got[1]["after"]["more"] == "new", got
+        assert "is held" not in p.log() and "its columns have changed" in p.log(), p.log()
+        assert p.stop() == 0
+        holder.close()
+        alterer.close()
+
+
 # ---- bad input ----
 
 def bad_inputs():
@@ -366,7 +394,7 @@ def bad_logins_and_rows():
 
 
 CASES = [values_postgres, values_sqlite, late_by_time_postgres, later_than_that, more_than_are_remembered, cut_postgres,
-         whole_tables, statements_and_names, bad_inputs]
+         whole_tables, statements_and_names, altered_between, bad_inputs]
 MARIADB = [values_mariadb, late_by_number_mariadb, late_by_time_mariadb, cut_mariadb, bad_logins_and_rows]
 
 if __name__ == "__main__":

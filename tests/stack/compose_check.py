@@ -88,7 +88,8 @@ def main():
         expect(found == image, f"{name} is {found}, pinned is {image}")
     same_settings("kafka/broker.properties", "kafka.properties", {
         "node.id", "controller.quorum.voters", "listeners", "advertised.listeners", "inter.broker.listener.name",
-        "listener.security.protocol.map", "log.dirs"})
+        "listener.security.protocol.map", "log.dirs",
+        "broker.session.timeout.ms"})  # ours is shorter once it was killed
     same_settings("postgresql.conf", "postgresql.conf", {
         # ours is small, on this machine only, and may forget; its log is read by tests
         "listen_addresses", "max_connections", "shared_buffers", "fsync", "unix_socket_directories", "log_timezone",

@@ -67,7 +67,13 @@ static fr_rc set_column(const fr_pg_catalog *c, const fr_pg_relation *r, size_t 
     column->nullable = attr->nullable;
     column->may_be_absent = codec->toastable && !attr->plain && r->identity != 'f';
     column->doc = attr->doc;
+    codec->infinite = attr->debezium;
     column->fallback = fr_pg_default_literal(a, codec, attr->fallback);
+    if (!attr->debezium)
+        return FR_OK;
+    fr_pg_catalog_describe(c, attr->type, attr->typmod, a, &column->base_type, &column->labels);
+    if (column->fallback.len == 0)
+        column->generator = attr->fallback;
     return FR_OK;
 }
 
@@ -138,7 +144,8 @@ static bool same_column(const fr_column *a, const fr_column *b)
            a->may_be_absent == b->may_be_absent && a->key_ordinal == b->key_ordinal &&
            a->precision == b->precision && a->scale == b->scale &&
            fr_str_eq(a->native_type, b->native_type) && fr_str_eq(a->doc, b->doc) &&
-           fr_str_eq(a->fallback, b->fallback);
+           fr_str_eq(a->fallback, b->fallback) && fr_str_eq(a->labels, b->labels) &&
+           fr_str_eq(a->generator, b->generator);
 }
 
 static bool same_codec(const fr_pg_codec *a, const fr_pg_codec *b)

@@ -17,6 +17,7 @@ typedef struct fr_pg_attr {
     bool plain;       /* false; true: attstorage is 'p' or attlen is not -1: never absent */
     uint16_t primary; /* 0; 1, 2, ...: place in the primary key */
     bool as_text;     /* false; true: columns.types says string */
+    bool debezium;    /* false; true: its table is published in Debezium's envelope */
     fr_str doc;       /* col_description */
     fr_str fallback;  /* pg_get_expr of the default; empty: none, or an identity column */
 } fr_pg_attr;

@@ -8,7 +8,8 @@
 enum { DOMAIN_DEPTH = 64 };
 
 struct fr_pg_catalog {
-    fr_map *types; /* oid -> fr_pg_type, with its two texts behind it */
+    fr_map *types;  /* oid -> fr_pg_type, with its two texts behind it */
+    fr_map *labels; /* oid of an enum -> fr_str *, with its text behind it */
     int money_digits;
 };
 
@@ -21,6 +22,14 @@ const char fr_pg_types_sql[] =
     "t.typelem, t.typbasetype, t.typtypmod, t.typstorage "
     "FROM want JOIN pg_catalog.pg_type t ON t.oid = want.oid "
     "JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace";
+
+const char fr_pg_labels_sql[] =
+    "SELECT e.enumtypid, pg_catalog.string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder) "
+    "FROM pg_catalog.pg_enum e WHERE e.enumtypid IN ("
+    "WITH RECURSIVE want(oid) AS (SELECT unnest($1::oid[]) UNION SELECT x.oid FROM want "
+    "JOIN pg_catalog.pg_type t ON t.oid = want.oid "
+    "CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype)) x(oid) WHERE x.oid <> 0) "
+    "SELECT oid FROM want) GROUP BY e.enumtypid";
 
 const fr_pg_setting fr_pg_session_settings[] = {
     {"client_encoding", "UTF8"},
@@ -39,6 +48,7 @@ fr_pg_catalog *fr_pg_catalog_new(void)
 {
     fr_pg_catalog *c = fr_malloc(sizeof(*c));
     c->types = fr_map_new();
+    c->labels = fr_map_new();
     c->money_digits = 2;
     return c;
 }
@@ -48,6 +58,7 @@ void fr_pg_catalog_free(fr_pg_catalog *c)
     if (c == NULL)
         return;
     fr_map_free(c->types, free);
+    fr_map_free(c->labels, free);
     free(c);
 }
 
@@ -71,6 +82,16 @@ void fr_pg_catalog_add(fr_pg_catalog *c, const fr_pg_type *t)
     copy->space.ptr = texts;
     copy->name.ptr = texts + t->space.len;
     free(fr_map_set_u64(c->types, t->oid, copy));
+}
+
+void fr_pg_catalog_labels(fr_pg_catalog *c, uint32_t oid, fr_str labels)
+{
+    fr_str *copy = fr_malloc(sizeof(*copy) + labels.len);
+    char *text = (char *)(copy + 1);
+    if (labels.len > 0)
+        memcpy(text, labels.ptr, labels.len);
+    *copy = (fr_str){text, labels.len};
+    free(fr_map_set_u64(c->labels, oid, copy));
 }
 
 void fr_pg_catalog_money_digits(fr_pg_catalog *c, int digits)
@@ -255,6 +276,24 @@ fr_rc fr_pg_resolve(const fr_pg_catalog *c, uint32_t oid, int32_t typmod, bool a
     }
     *out = codec;
     return FR_OK;
+}
+
+void fr_pg_catalog_describe(const fr_pg_catalog *c, uint32_t oid, int32_t typmod, fr_arena *a,
+                            fr_str *base, fr_str *labels)
+{
+    const fr_pg_type *own = fr_pg_catalog_find(c, oid), *t = NULL;
+    fr_err ignored;
+    *base = *labels = (fr_str){"", 0};
+    if (own == NULL || base_of(c, oid, &typmod, &t, &ignored) != FR_OK)
+        return;
+    if (own != t) {
+        fr_buf name = {.arena = a};
+        fr_pg_type_name(c, t, typmod, &name);
+        *base = fr_buf_view(&name);
+    }
+    const fr_str *text = fr_map_get_u64(c->labels, is_array(t) ? t->element : t->oid);
+    if (text != NULL)
+        *labels = fr_arena_str(a, *text);
 }
 
 bool fr_pg_codec_binary_safe(const fr_pg_codec *c)

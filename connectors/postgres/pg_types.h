@@ -55,6 +55,8 @@ typedef struct fr_pg_codec {
     fr_kind kind;
     int16_t precision, scale; /* DECIMAL; scale also of money in arrays */
     bool toastable;           /* variable length and not storage plain */
+    bool infinite; /* DATE, DATETIME, TIMESTAMP: infinity is INT64_MAX, -infinity INT64_MIN
+                      (envelope: debezium); else it has no value */
 } fr_pg_codec;
 
 /* --- the catalog: built-in types plus what the source looked up. One thread at a time;
@@ -71,6 +73,13 @@ void fr_pg_catalog_add(fr_pg_catalog *c, const fr_pg_type *t);
 /* A row of fr_pg_types_sql in text form (FR_PG_TYPES_COLUMNS NUL-terminated fields, as
  * PQgetvalue gives them, none NULL). BUG when a field is malformed. */
 fr_rc fr_pg_catalog_add_row(fr_pg_catalog *c, const char *const *fields, fr_err *err);
+/* The labels of an enum that was added, in their order, with commas between them: copied. */
+void fr_pg_catalog_labels(fr_pg_catalog *c, uint32_t oid, fr_str labels);
+/* What a column of this type is, for Debezium's envelope: *base its base type as format_type would
+ * print it, where it is a domain; *labels those of an enum or of an array's elements. Empty: none.
+ * In a. The type was resolved. */
+void fr_pg_catalog_describe(const fr_pg_catalog *c, uint32_t oid, int32_t typmod, fr_arena *a,
+                            fr_str *base, fr_str *labels);
 /* Fraction digits of money in this database: `SELECT scale('1'::money::numeric)` before
  * lc_monetary is set. 2 unless said. */
 void fr_pg_catalog_money_digits(fr_pg_catalog *c, int digits);
@@ -79,6 +88,8 @@ void fr_pg_catalog_money_digits(fr_pg_catalog *c, int digits);
  * array of oids as text: '{16385,16390}'. Runs on PostgreSQL 10 and later. */
 extern const char fr_pg_types_sql[];
 #define FR_PG_TYPES_COLUMNS 11
+/* Enums among the types by oid and their arrays: oid, labels with commas. */
+extern const char fr_pg_labels_sql[];
 
 /* Work out the codec of a column. typmod is atttypmod (-1: none). native_type_out, in a
  * (NULL: not wanted), is what format_type would print with only pg_catalog and public on

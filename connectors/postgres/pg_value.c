@@ -77,9 +77,21 @@ static fr_rc text_bool(fr_str in, fr_value *out, fr_err *err)
     return FR_OK;
 }
 
+/* Of what may be infinite. */
+static bool text_infinity(const fr_pg_codec *c, fr_str in, fr_value *out)
+{
+    bool least = fr_str_is(in, "-infinity");
+    if (!c->infinite || (!least && !fr_str_is(in, "infinity")))
+        return false;
+    set_integer(out, c->kind, least ? INT64_MIN : INT64_MAX);
+    return true;
+}
+
 static fr_rc text_temporal(const fr_pg_codec *c, fr_str in, fr_value *out, fr_err *err)
 {
     int64_t v = 0;
+    if (text_infinity(c, in, out))
+        return FR_OK;
     if (c->wire == FR_PG_WIRE_DATE)
         FR_TRY(fr_pg_date_parse(in, &v, err));
     else if (c->wire == FR_PG_WIRE_TIME)
@@ -229,12 +241,26 @@ static fr_rc binary_wide(const fr_pg_codec *c, fr_arena *a, fr_str bytes, fr_val
     return FR_OK;
 }
 
+static bool binary_infinity(const fr_pg_codec *c, int64_t *v)
+{
+    bool date = c->wire == FR_PG_WIRE_DATE;
+    int64_t most = date ? INT32_MAX : INT64_MAX, least = date ? INT32_MIN : INT64_MIN;
+    if (c->wire == FR_PG_WIRE_TIME || (*v != most && *v != least))
+        return false;
+    *v = *v == most ? INT64_MAX : INT64_MIN;
+    return true;
+}
+
 static fr_rc binary_temporal(const fr_pg_codec *c, fr_str bytes, fr_value *out, fr_err *err)
 {
     fr_in in = fr_in_of(bytes);
     int64_t v = c->wire == FR_PG_WIRE_DATE ? (int32_t)fr_in_u32be(&in) : (int64_t)fr_in_u64be(&in);
     if (in.bad || fr_in_left(&in) != 0)
         return wrong_size(err);
+    if (c->infinite && binary_infinity(c, &v)) {
+        set_integer(out, c->kind, v);
+        return FR_OK;
+    }
     if (c->wire == FR_PG_WIRE_DATE)
         FR_TRY(fr_pg_date_of((int32_t)v, &v, err));
     else if (c->wire != FR_PG_WIRE_TIME)

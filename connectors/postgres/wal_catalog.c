@@ -185,6 +185,11 @@ bool fr_wal_column_as_text(const fr_table_settings *t, fr_str column)
     return false;
 }
 
+bool fr_wal_debezium(const fr_table_settings *t)
+{
+    return t != NULL && t->envelope == FR_ENVELOPE_DEBEZIUM;
+}
+
 /* True when pgoutput names changes after this table, given how partitions are named. */
 static bool named_by_log(const fr_wal_table *t, const fr_wal_publication *p, bool in_publication)
 {
@@ -304,6 +309,7 @@ static void column_of_row(const PGresult *res, int row, int version, const publi
         .nullable = !c->not_null,
         .plain = fr_pg_bool(res, row, C_PLAIN),
         .as_text = fr_wal_column_as_text(t->settings, c->name),
+        .debezium = fr_wal_debezium(t->settings),
         .doc = fr_arena_str(a, fr_pg_text(res, row, C_DOC)),
         .fallback =
             c->generated ? (fr_str){"", 0} : fr_arena_str(a, fr_pg_text(res, row, C_DEFAULT)),
@@ -473,6 +479,7 @@ static void describe_column(const fr_wal_table *t, const fr_table_settings *sett
                             fr_pg_attr *to)
 {
     to->as_text = fr_wal_column_as_text(settings, to->name);
+    to->debezium = fr_wal_debezium(settings);
     for (size_t i = 0; t != NULL && i < t->relation.column_count; i++) {
         const fr_pg_attr *from = &t->relation.columns[i];
         if (!fr_str_eq(from->name, to->name))
@@ -504,6 +511,17 @@ fr_rc fr_wal_catalog_describe(PGconn *conn, int version, const fr_source_setting
 
 /* ---- types ---- */
 
+/* Labels of the enums among them. */
+static fr_rc read_labels(PGconn *conn, const char *oids, fr_pg_catalog *types, fr_err *err)
+{
+    PGresult *res = NULL;
+    FR_TRY(fr_pg_query(conn, "look up the labels of enums", fr_pg_labels_sql, &oids, 1, &res, err));
+    for (int i = 0; i < PQntuples(res); i++)
+        fr_pg_catalog_labels(types, (uint32_t)fr_pg_int(res, i, 0, 0), fr_pg_text(res, i, 1));
+    PQclear(res);
+    return FR_OK;
+}
+
 fr_rc fr_wal_types_lookup(PGconn *conn, const uint32_t *oids, size_t count, fr_pg_catalog *types,
                           fr_err *err)
 {
@@ -516,6 +534,8 @@ fr_rc fr_wal_types_lookup(PGconn *conn, const uint32_t *oids, size_t count, fr_p
     const char *param = (const char *)b.ptr;
     PGresult *res = NULL;
     fr_rc rc = fr_pg_query(conn, "look up types", fr_pg_types_sql, &param, 1, &res, err);
+    if (rc == FR_OK)
+        rc = read_labels(conn, param, types, err);
     fr_buf_free(&b);
     for (int i = 0; rc != FR_FAIL && i < PQntuples(res); i++) {
         const char *fields[FR_PG_TYPES_COLUMNS];

@@ -73,6 +73,8 @@ fr_rc fr_wal_types_of(PGconn *conn, const fr_wal_table *tables, size_t count, fr
                       fr_err *err);
 /* columns.types of this column asks for its text. */
 bool fr_wal_column_as_text(const fr_table_settings *t, fr_str column);
+/* Is the table published in Debezium's envelope? t may be NULL. */
+bool fr_wal_debezium(const fr_table_settings *t);
 /* Why a table cannot be captured, in words; for refused ones. */
 const char *fr_wal_refusal(const fr_wal_table *t, const fr_wal_publication *p);
 

@@ -129,6 +129,7 @@ static fr_rc take_value(fr_wal_shapes *h, fr_batch *b, fr_event *e, const fr_pg_
     }
     FR_TRY(fr_pg_resolve(h->types, attr->type, attr->typmod, attr->as_text, b->arena, &codec, NULL,
                          err));
+    codec.infinite = attr->debezium;
     fr_err why;
     if (fr_pg_decode_text(&codec, b->arena, fr_arena_str(b->arena, text), out, &why) == FR_FAIL)
         cannot(b, e, why.text);

@@ -85,6 +85,7 @@ fr_rc fr_capture_origin(const fr_source_settings *settings, fr_str resume, fr_ar
                        .type = fr_cstr(settings->type),
                        .connector = postgres ? FR_STR("postgresql") : fr_cstr(settings->type),
                        .prefix = fr_cstr(settings->prefix),
+                       .debezium = fr_source_debezium(settings),
                        .db = fr_arena_str(a, fr_cstr(fr_json_str(j, "db", "")))};
     json_decref(j);
     return FR_OK;

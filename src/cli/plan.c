@@ -59,6 +59,7 @@ fr_origin fr_look_origin(const fr_source_settings *s)
                        .type = fr_cstr(s->type),
                        .connector = postgres ? FR_STR("postgresql") : fr_cstr(s->type),
                        .prefix = fr_cstr(s->prefix),
+                       .debezium = fr_source_debezium(s),
                        .db = FR_STR("")};
 }
 

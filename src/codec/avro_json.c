@@ -1,4 +1,5 @@
 #include "codec/avro_read.h"
+#include "codec/debezium_read.h"
 #include "codec/decode.h"
 
 /* Names are repeated for each item, so a small message may have a large text. */
@@ -31,6 +32,15 @@ static bool items_json(fr_avro_in *r, const fr_avro_node *n, fr_buf *out, unsign
 
 static bool record_json(fr_avro_in *r, const fr_avro_node *n, fr_buf *out, unsigned depth)
 {
+    fr_kind kind;
+    fr_value v;
+    fr_dbz_reading how = fr_dbz_reading_of(n, &kind);
+    if (how != FR_DBZ_READ_PLAIN) {
+        if (!fr_dbz_read(r, n, how, &v))
+            return false;
+        fr_buf_json(out, v.bytes);
+        return true;
+    }
     fr_buf_u8(out, '{');
     for (size_t i = 0; i < n->count; i++) {
         if (i > 0)

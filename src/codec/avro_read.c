@@ -90,7 +90,9 @@ static fr_avro_scalar millis(fr_kind kind)
 
 static fr_avro_scalar int_scalar(const fr_avro_node *n)
 {
-    if (fr_str_is(n->logical, "date") || fr_str_is(n->connect, "io.debezium.time.Date"))
+    if (fr_str_is(n->connect, "io.debezium.time.Date"))
+        return (fr_avro_scalar){.kind = FR_DATE, .factor = 1, .debezium = true};
+    if (fr_str_is(n->logical, "date"))
         return scalar(FR_DATE);
     if (fr_str_is(n->logical, "time-millis") || fr_str_is(n->connect, "io.debezium.time.Time"))
         return millis(FR_TIME);
@@ -111,9 +113,12 @@ static fr_avro_scalar long_scalar(const fr_avro_node *n)
         {"local-timestamp-millis", "io.debezium.time.Timestamp", FR_DATETIME, true},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (fr_str_is(n->logical, known[i].logical) ||
-            (n->connect.len > 0 && fr_str_is(n->connect, known[i].connect)))
-            return known[i].millis ? millis(known[i].kind) : scalar(known[i].kind);
+        bool debezium = n->connect.len > 0 && fr_str_is(n->connect, known[i].connect);
+        if (!debezium && !fr_str_is(n->logical, known[i].logical))
+            continue;
+        fr_avro_scalar s = known[i].millis ? millis(known[i].kind) : scalar(known[i].kind);
+        s.debezium = debezium && s.kind == FR_DATETIME;
+        return s;
     }
     return scalar(FR_INT64);
 }
@@ -135,7 +140,10 @@ static fr_avro_scalar bytes_scalar(const fr_avro_node *n)
     if (!fr_str_is(n->logical, "decimal") || n->precision < 1 || n->precision > 1000 ||
         n->scale < 0 || n->scale > n->precision)
         return scalar(FR_BYTES);
-    return (fr_avro_scalar){FR_DECIMAL, (int16_t)n->precision, (int16_t)n->scale, 1};
+    return (fr_avro_scalar){.kind = FR_DECIMAL,
+                            .precision = (int16_t)n->precision,
+                            .scale = (int16_t)n->scale,
+                            .factor = 1};
 }
 
 fr_avro_scalar fr_avro_scalar_of(const fr_avro_node *n)
@@ -163,6 +171,17 @@ fr_avro_scalar fr_avro_scalar_of(const fr_avro_node *n)
     }
 }
 
+/* No date or time of PostgreSQL, nor of anybody else whom Debezium reads: from 4714 BC to the year
+ * 5874897, and to 294276 (2^63 - 1 microseconds, which is "infinity", and the driver's number for
+ * it are within). */
+static bool beyond_debezium(fr_avro_scalar s, int64_t v)
+{
+    if (s.kind == FR_DATE)
+        return v < -2440588 || v > 2145042541;
+    int64_t most = s.factor == 1 ? INT64_C(9223372036825200000) : INT64_C(9223372036825200);
+    return v >= most || v <= -most;
+}
+
 static bool read_integer(fr_avro_in *r, const fr_avro_node *n, fr_avro_scalar s, fr_value *v)
 {
     int64_t i;
@@ -170,6 +189,8 @@ static bool read_integer(fr_avro_in *r, const fr_avro_node *n, fr_avro_scalar s,
         return false;
     if (n->tag == FR_AVRO_INT && (i < INT32_MIN || i > INT32_MAX))
         return fr_avro_bad(r, "an int is beyond 32 bits");
+    if (s.debezium && beyond_debezium(s, i))
+        return fr_avro_bad(r, "infinity is no point in time (nor is what else is out of range)");
     if (__builtin_mul_overflow(i, (int64_t)s.factor, &v->integer))
         return fr_avro_bad(r, "a time is beyond what microseconds can say");
     return true;

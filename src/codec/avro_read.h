@@ -21,6 +21,7 @@ typedef struct fr_avro_scalar {
     fr_kind kind;
     int16_t precision, scale;
     int16_t factor; /* microseconds per unit, where the unit is milliseconds: 1000; else 1 */
+    bool debezium;  /* DATE, DATETIME: some numbers are Debezium's word for infinity */
 } fr_avro_scalar;
 
 fr_avro_in fr_avro_in_of(fr_arena *a, fr_str bytes);

@@ -1,6 +1,7 @@
 #include "codec/avro_schema.h"
 #include "codec/avro_type.h"
 #include "codec/contract.h"
+#include "codec/debezium.h"
 
 #include <string.h>
 
@@ -110,6 +111,8 @@ fr_rc fr_schema_key(fr_arena *a, const fr_route *route, fr_str *out, fr_err *err
 {
     if (route->key_count == 0)
         return FR_END;
+    if (route->envelope == FR_ENVELOPE_DEBEZIUM)
+        return fr_dbz_schema_key(a, route, out, err);
     fr_buf b = {.arena = a};
     put_name(&b, fr_arena_printf(a, "%.*sKey", FR_ARG(route->schema_name)));
     fr_buf_text(&b, ",\"fields\":[");
@@ -249,15 +252,16 @@ fr_rc fr_schema_value(fr_arena *a, const fr_route *route, const fr_origin *origi
                       fr_err *err)
 {
     fr_buf b = {.arena = a};
+    if (route->envelope == FR_ENVELOPE_DEBEZIUM)
+        return fr_dbz_schema_value(a, route, out, err);
     if (route->envelope == FR_ENVELOPE_STANDARD) {
         FR_TRY(put_envelope(&b, a, route, origin, err));
     } else if (route->envelope == FR_ENVELOPE_STATE) {
         FR_TRY(check_state(route, err));
         FR_TRY(put_row(&b, a, route, err));
     } else {
-        fr_fail(err, FR_ERR_CONFIG, "table %.*s.%.*s: envelope %s is not supported yet",
-                FR_ARG(route->table->space), FR_ARG(route->table->name),
-                route->envelope == FR_ENVELOPE_DEBEZIUM ? "debezium" : "raw");
+        fr_fail(err, FR_ERR_CONFIG, "table %.*s.%.*s: envelope raw has no schema",
+                FR_ARG(route->table->space), FR_ARG(route->table->name));
         fr_fail_code(err, "config.envelope");
         return fr_fail_hint(err, "use envelope: standard or envelope: state");
     }
@@ -289,8 +293,8 @@ fr_rc fr_schema_message(fr_arena *a, const fr_origin *origin, fr_str *key_out, f
 fr_rc fr_schema_transaction(fr_arena *a, const fr_origin *origin, fr_str *key_out,
                             fr_str *value_out, fr_err *err)
 {
-    (void)origin;
-    (void)err;
+    if (origin->debezium)
+        return fr_dbz_schema_transaction(a, key_out, value_out, err);
     fr_buf key = {.arena = a}, value = {.arena = a};
     put_name(&key, FR_STR("freshet.TransactionMetadataKey"));
     fr_buf_text(&key, ",\"fields\":[{\"name\":\"id\",\"type\":\"string\"}]}");

@@ -15,6 +15,7 @@ typedef struct fr_origin {
     fr_str connector; /* "postgresql": the field's value, as Debezium spells it */
     fr_str prefix;    /* field `name` */
     fr_str db;
+    bool debezium; /* the topics beside those of tables are Debezium's too (fr_source_debezium) */
 } fr_origin;
 
 /* Does its `source` have the fields of a binary log? */
@@ -23,8 +24,8 @@ bool fr_origin_has_binlog(const fr_origin *o);
 /* Schema of the key record (decision 27: no docs, no tags). FR_END when the route has no
  * key. */
 fr_rc fr_schema_key(fr_arena *a, const fr_route *route, fr_str *out, fr_err *err);
-/* Schema of the value for the route's envelope: standard or state; others are a CONFIG
- * error that says so. */
+/* Schema of the value for the route's envelope: standard, state or debezium; raw has none (CONFIG
+ * error). */
 fr_rc fr_schema_value(fr_arena *a, const fr_route *route, const fr_origin *origin, fr_str *out,
                       fr_err *err);
 /* The record of logical messages (pg_logical_emit_message) and its key {prefix}. */

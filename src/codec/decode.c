@@ -191,6 +191,8 @@ static bool read_input(work *w, const fr_input *in, fr_value *v)
         v->kind = FR_NULL;
         return true;
     }
+    if (in->how != FR_DBZ_READ_PLAIN)
+        return fr_dbz_read(&w->r, n, in->how, v);
     if (in->scalar.kind == FR_ABSENT)
         return read_json(&w->r, n, v);
     return fr_avro_scalar_read(&w->r, n, in->scalar, v);
@@ -350,9 +352,7 @@ static bool read_unavailable(work *w)
 static void mark_placeholders(work *w)
 {
     for (size_t i = 0; w->after != NULL && i < w->g->row_count; i++) {
-        fr_kind kind = w->after[i].kind;
-        if ((kind == FR_TEXT || kind == FR_JSON || kind == FR_BYTES) &&
-            fr_str_is(w->after[i].bytes, "__debezium_unavailable_value"))
+        if (fr_dbz_is_placeholder(&w->after[i]))
             w->after[i].kind = FR_ABSENT;
     }
 }
@@ -379,10 +379,14 @@ static bool read_key(work *w, fr_value *values)
         in.node = n;
         if (n->tag == FR_AVRO_UNION && n->count == 2)
             n = n->members[n->members[0]->tag == FR_AVRO_NULL];
+        fr_kind kind;
+        fr_dbz_reading how = fr_dbz_reading_of(n, &kind);
         fr_avro_scalar key = fr_avro_scalar_of(n);
-        if (key.kind != in.scalar.kind || key.scale != in.scalar.scale)
+        if (how != in.how || (how == FR_DBZ_READ_PLAIN &&
+                              (key.kind != in.scalar.kind || key.scale != in.scalar.scale)))
             good = fr_avro_bad(&w->r, "the key's type for it is not the row's");
-        in.scalar = key;
+        if (how == FR_DBZ_READ_PLAIN)
+            in.scalar = key;
         w->field = in.field;
         good = good && read_input(w, &in, &values[g->key_columns[i]]);
     }

@@ -117,6 +117,10 @@ static void set_column(fr_reading *g, fr_input *in, fr_column *c, const fr_avro_
     in->node = f->type;
     in->some = some_branch(f->type);
     in->scalar = fr_avro_scalar_of(in->some);
+    fr_kind kind;
+    in->how = fr_dbz_reading_of(in->some, &kind);
+    if (in->how != FR_DBZ_READ_PLAIN)
+        in->scalar = (fr_avro_scalar){.kind = kind, .factor = 1};
     in->field = f->name;
     c->name = fr_avro_name_back(g->arena, f->name);
     c->kind = in->scalar.kind != FR_ABSENT ? in->scalar.kind : FR_JSON;

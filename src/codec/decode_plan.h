@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "codec/avro_read.h"
+#include "codec/debezium_read.h"
 #include "codec/decode.h"
 
 #define FR_NO_KEY (-1)
@@ -35,6 +36,7 @@ typedef struct fr_input {     /* one column, as its writer wrote it */
     const fr_avro_node *node; /* the field's type */
     const fr_avro_node *some; /* its one branch that is not null; else the type itself */
     fr_avro_scalar scalar;    /* kind FR_ABSENT: it becomes JSON text */
+    fr_dbz_reading how;       /* PLAIN: by scalar */
     fr_str field;             /* its Avro name */
     bool key;                 /* part of the key */
 } fr_input;

@@ -12,6 +12,8 @@ typedef struct change {
     const fr_value *before, *after; /* prepared; NULL: not there */
     const fr_event *event;
     size_t at; /* index of the event */
+    /* Debezium's: the row under the other key, where the key changed. */
+    const fr_value *newkey, *oldkey;
 } change;
 
 fr_encoder *fr_encoder_new(const fr_encoder_settings *settings, fr_registry *registry)
@@ -30,6 +32,7 @@ fr_encoder *fr_encoder_new(const fr_encoder_settings *settings, fr_registry *reg
     uint8_t *db = fr_arena_raw(e->arena, o->db.len + 10);
     e->binlog = fr_origin_has_binlog(o);
     e->source_db = (fr_str){(const char *)db, (size_t)(fr_put_bytes(db, o->db) - db)};
+    fr_dbz_begin(e);
     return e;
 }
 
@@ -117,9 +120,9 @@ static uint8_t *put_digits(uint8_t *at, uint64_t v)
     return at;
 }
 
-/* ["commit lsn","row's lsn"]: the text that Debezium's consumers order by. The first of the
- * two is that of the event before, most of the time. */
-static uint8_t *put_sequence(fr_encoder *e, uint8_t *at, uint64_t lsn, uint64_t row_lsn)
+/* The text that Debezium's consumers order by. The first of the two is that of the event before,
+ * most of the time. */
+uint8_t *fr_source_sequence(fr_encoder *e, uint8_t *at, uint64_t lsn, uint64_t row_lsn)
 {
     fr_commit_text *c = &e->commit;
     uint8_t text[64];
@@ -137,8 +140,7 @@ static uint8_t *put_sequence(fr_encoder *e, uint8_t *at, uint64_t lsn, uint64_t 
     return fr_put_bytes(at, (fr_str){(const char *)text, (size_t)(end - text)});
 }
 
-/* source.txId is a number; an id that is none (a GTID) is left to the transaction block. */
-static uint8_t *put_xid(uint8_t *at, const fr_txn *txn)
+uint8_t *fr_source_xid(uint8_t *at, const fr_txn *txn)
 {
     int64_t xid = 0;
     bool numeric = txn != NULL && txn->id.len > 0 && txn->id.len < 19;
@@ -197,24 +199,29 @@ static void set_commit_time(fr_encoder *e, int64_t us)
     c->rest_len = (size_t)(put_optional(put_optional(c->rest, us), us * 1000) - c->rest);
 }
 
+void fr_source_times(fr_encoder *e, const fr_event *event)
+{
+    set_commit_time(e, event->txn != NULL    ? event->txn->commit_us
+                       : event->time_us != 0 ? event->time_us
+                                             : e->now_us);
+}
+
 /* The `source` record, field by field as avro_schema.c names them. */
 static uint8_t *put_source(fr_encoder *e, uint8_t *at, fr_str place, const fr_event *event)
 {
     const fr_position *pos = &event->position;
     uint64_t row_lsn = pos->row_lsn != 0 ? pos->row_lsn : pos->lsn;
-    set_commit_time(e, event->txn != NULL    ? event->txn->commit_us
-                       : event->time_us != 0 ? event->time_us
-                                             : e->now_us);
+    fr_source_times(e, event);
     at = fr_put_raw(at, e->source_head);
     at = fr_put_raw(at, (fr_str){(const char *)e->commit.ms, e->commit.ms_len});
     at = fr_put_bytes(at, event->op == FR_OP_READ ? FR_STR("true") : FR_STR("false"));
     at = fr_put_raw(at, e->source_db);
     at = fr_put_branch(at, pos->lsn != 0);
     if (pos->lsn != 0)
-        at = put_sequence(e, at, pos->lsn, row_lsn);
+        at = fr_source_sequence(e, at, pos->lsn, row_lsn);
     at = fr_put_raw(at, (fr_str){(const char *)e->commit.rest, e->commit.rest_len});
     at = fr_put_raw(at, place);
-    at = put_xid(at, event->txn);
+    at = fr_source_xid(at, event->txn);
     at = fr_put_branch(at, row_lsn != 0);
     if (row_lsn != 0)
         at = fr_put_long(at, (int64_t)row_lsn);
@@ -230,6 +237,16 @@ void fr_plan_count(fr_encoder *e, fr_plan *p, const fr_event *event)
         return;
     e->txn.total++;
     txn_collection(e, p)->count++;
+}
+
+bool fr_plan_counted(fr_encoder *e, fr_plan *p, const fr_event *event, int64_t *total,
+                     int64_t *order)
+{
+    if (!e->settings.source->transaction_metadata || !txn_known(e, event->txn))
+        return false;
+    *total = ++e->txn.total;
+    *order = ++txn_collection(e, p)->count;
+    return true;
 }
 
 static size_t block_bound(const fr_event *event)
@@ -301,7 +318,11 @@ static fr_rc place_of(fr_encoder *e, fr_plan *p, fr_arena *a, const fr_value *va
     *out = (place){{NULL, 0}, 0};
     if (p->key.count > 0) {
         FR_TRY(encode_steps(p, a, &p->key, p->key_id, values, event, &out->key, err));
-        out->hash = hash_of(e, out->key);
+        out->hash =
+            p->debezium != NULL ? fr_murmur2(out->key.ptr, out->key.len) : hash_of(e, out->key);
+    } else if (p->debezium != NULL && !p->route->settings->append_only) {
+        /* Rows that have no key and do change: one after the other. */
+        out->hash = fr_murmur2(p->collection.ptr, p->collection.len);
     }
     if (p->partition.count == 0)
         return FR_OK;
@@ -367,6 +388,11 @@ static fr_rc envelope_payload(fr_encoder *e, fr_plan *p, fr_arena *a, const chan
                               fr_err *err)
 {
     size_t before = 0, after = 0;
+    if (p->debezium != NULL) {
+        fr_dbz_change d = {c->op, c->before, c->after, c->event};
+        FR_TRY(fr_dbz_payload(e, p, a, &d, out, err));
+        return fr_plan_check_size(e, p, c->event, out->len, err);
+    }
     if (c->before != NULL)
         FR_TRY(fr_row_bound(p, &p->row, c->before, c->event, &before, err));
     if (c->after != NULL)
@@ -386,7 +412,8 @@ static fr_rc envelope_payload(fr_encoder *e, fr_plan *p, fr_arena *a, const chan
     return fr_plan_check_size(e, p, c->event, out->len, err);
 }
 
-static fr_message *add_message(fr_batch *b, const fr_plan *p, const place *where, const change *c)
+static fr_message *add_message(const fr_encoder *e, fr_batch *b, const fr_plan *p,
+                               const place *where, const change *c)
 {
     fr_message *m = fr_batch_message(b);
     m->topic = p->route->topic;
@@ -394,6 +421,12 @@ static fr_message *add_message(fr_batch *b, const fr_plan *p, const place *where
     m->partition_hash = where->hash;
     m->schema = p->value_id;
     m->event = c->at;
+    if (p->debezium != NULL) {
+        bool made = c->oldkey != NULL;
+        fr_dbz_headers(e, p, b->arena, m, made ? "__debezium.oldkey" : "__debezium.newkey",
+                       made ? c->oldkey : c->newkey);
+        return m;
+    }
     const fr_event *event = c->event;
     bool reread = event->op == FR_OP_UPDATE && event->name.len > 0; /* decision 47 */
     if (!reread && event->zero.len == 0)
@@ -419,7 +452,7 @@ static fr_rc add_change(fr_encoder *e, fr_plan *p, fr_batch *b, const place *whe
     } else {
         FR_TRY(envelope_payload(e, p, b->arena, c, &payload, err));
     }
-    add_message(b, p, where, c)->payload = payload;
+    add_message(e, b, p, where, c)->payload = payload;
     return FR_OK;
 }
 
@@ -433,6 +466,11 @@ static fr_rc encode_insert(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, con
     FR_TRY(fr_row_prepare(p, b->arena, event, false, &c.after, err));
     FR_TRY(place_of(e, p, b->arena, c.after, event, &where, err));
     return add_change(e, p, b, &where, &c, err);
+}
+
+static bool may_change(const fr_plan *p)
+{
+    return (p->key.count > 0 || p->debezium != NULL) && !p->route->settings->append_only;
 }
 
 static fr_rc fail_append_only(const fr_plan *p, const fr_event *event, fr_err *err)
@@ -450,7 +488,7 @@ static fr_rc add_delete(fr_encoder *e, fr_plan *p, fr_batch *b, const place *whe
 {
     FR_TRY(add_change(e, p, b, where, c, err));
     if (p->route->settings->tombstones || p->route->envelope == FR_ENVELOPE_STATE)
-        add_message(b, p, where, c);
+        add_message(e, b, p, where, c);
     return FR_OK;
 }
 
@@ -459,7 +497,7 @@ static fr_rc encode_delete(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, con
 {
     change c = {.op = 'd', .event = event, .at = i};
     place where;
-    if (p->key.count == 0 || p->route->settings->append_only)
+    if (!may_change(p))
         return fail_append_only(p, event, err);
     FR_TRY(fr_row_prepare(p, b->arena, event, true, &c.before, err));
     FR_TRY(place_of(e, p, b->arena, c.before, event, &where, err));
@@ -495,7 +533,7 @@ static fr_rc encode_update(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, con
 {
     change c = {.op = 'u', .event = event, .at = i};
     place from, to;
-    if (p->key.count == 0 || p->route->settings->append_only)
+    if (!may_change(p))
         return fail_append_only(p, event, err);
     FR_TRY(fr_row_prepare(p, b->arena, event, false, &c.after, err));
     FR_TRY(place_of(e, p, b->arena, c.after, event, &to, err));
@@ -507,8 +545,8 @@ static fr_rc encode_update(fr_encoder *e, fr_plan *p, fr_batch *b, size_t i, con
     if (same_place(&from, &to))
         return add_change(e, p, b, &to, &c, err);
     FR_TRY(check_whole(p, &c, err));
-    change gone = {.op = 'd', .before = c.before, .event = event, .at = i};
-    change made = {.op = 'c', .after = c.after, .event = event, .at = i};
+    change gone = {.op = 'd', .before = c.before, .event = event, .at = i, .newkey = c.after};
+    change made = {.op = 'c', .after = c.after, .event = event, .at = i, .oldkey = c.before};
     FR_TRY(add_delete(e, p, b, &from, &gone, err));
     return add_change(e, p, b, &to, &made, err);
 }
@@ -626,8 +664,11 @@ static uint8_t *put_totals(const fr_encoder *e, uint8_t *at, bool known)
         return at;
     if (e->txn.count > 0)
         at = fr_put_long(at, (int64_t)e->txn.count);
-    for (size_t i = 0; i < e->txn.count; i++)
+    for (size_t i = 0; i < e->txn.count; i++) {
+        if (e->settings.origin.debezium) /* its items may be null */
+            at = fr_put_branch(at, true);
         at = fr_put_long(fr_put_bytes(at, e->txn.collections[i].name), e->txn.collections[i].count);
+    }
     *at++ = 0;
     return at;
 }
@@ -656,15 +697,16 @@ static fr_rc encode_boundary(fr_encoder *e, fr_batch *b, size_t i, fr_err *err)
         return FR_OK;
     }
     FR_TRY(fr_plan_side(e, side, "transaction", fr_schema_transaction, err));
-    size_t key_bound = FR_WIRE_HEADER + txn->id.len + 10;
+    fr_str id = e->settings.origin.debezium ? fr_dbz_txn_id(b->arena, event) : txn->id;
+    size_t key_bound = FR_WIRE_HEADER + id.len + 10;
     uint8_t *key = fr_arena_raw(b->arena, key_bound);
     fr_str key_bytes =
-        shrink(b->arena, key, key_bound, fr_put_bytes(fr_put_header(key, side->key_id), txn->id));
-    size_t bound = FR_WIRE_HEADER + txn->id.len + 40 + totals_bound(e);
+        shrink(b->arena, key, key_bound, fr_put_bytes(fr_put_header(key, side->key_id), id));
+    size_t bound = FR_WIRE_HEADER + id.len + 40 + totals_bound(e);
     uint8_t *start = fr_arena_raw(b->arena, bound);
     uint8_t *at = fr_put_header(start, side->value_id);
     at = fr_put_bytes(at, ends ? FR_STR("END") : FR_STR("BEGIN"));
-    at = fr_put_bytes(at, txn->id);
+    at = fr_put_bytes(at, id);
     at = put_totals(e, at, ends && txn_known(e, txn));
     at = fr_put_long(at, txn->commit_us / 1000);
     fr_message *m = fr_batch_message(b);

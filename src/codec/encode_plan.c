@@ -115,6 +115,17 @@ static void add_conversions(fr_plan *p)
         p->rows[i] = fr_arena_alloc(p->arena, (count + 1) * sizeof *p->rows[i]);
 }
 
+static fr_rc add_all(fr_plan *p, fr_err *err)
+{
+    const fr_route *route = p->route;
+    FR_TRY(add_columns(p, err));
+    FR_TRY(add_row(p, err));
+    add_conversions(p);
+    FR_TRY(add_steps(p->arena, route, route->key, route->key_count, false, &p->key, err));
+    return add_steps(p->arena, route, route->partition_by, route->partition_count, true,
+                     &p->partition, err);
+}
+
 static fr_str avro_text(fr_arena *a, fr_str first, fr_str second)
 {
     uint8_t *at = fr_arena_raw(a, first.len + second.len + 20);
@@ -258,12 +269,7 @@ static fr_rc fill_plan(fr_encoder *e, fr_plan *p, fr_err *err)
         FR_TRY(keep_shape(e, p, err));
         route = p->route;
     }
-    FR_TRY(add_columns(p, err));
-    FR_TRY(add_row(p, err));
-    add_conversions(p);
-    FR_TRY(add_steps(p->arena, route, route->key, route->key_count, false, &p->key, err));
-    FR_TRY(add_steps(p->arena, route, route->partition_by, route->partition_count, true,
-                     &p->partition, err));
+    FR_TRY(route->envelope == FR_ENVELOPE_DEBEZIUM ? fr_dbz_plan_fill(p, err) : add_all(p, err));
     p->source_place = avro_text(p->arena, t->space, t->name);
     fr_arena *scratch = fr_arena_new(0);
     fr_rc rc = register_both(e, scratch, p, err);

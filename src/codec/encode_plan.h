@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "codec/avro_type.h"
 #include "codec/avro_write.h"
+#include "codec/debezium.h"
 #include "codec/encode.h"
 
 typedef struct fr_step { /* one field of a record */
@@ -27,14 +28,23 @@ typedef struct fr_steps {
     size_t always;                /* bytes of all of them */
 } fr_steps;
 
+/* What a table's rows need in Debezium's envelope; one of each per column of the table. */
+typedef struct fr_dbz_plan {
+    const fr_dbz_type **types; /* NULL: not published */
+    fr_value *unlogged;        /* stands in `before` for what the source did not log */
+    fr_value *unavailable;     /* in `after` for what did not change; ABSENT: nothing does */
+    fr_value *rows[2];         /* room for a row with them */
+} fr_dbz_plan;
+
 typedef struct fr_plan {
     fr_arena *arena;        /* its own, with all below but the route */
     const fr_table *source; /* of the events; holds a reference */
     const fr_table *table;  /* as it is published: the route's */
     const fr_route *route;  /* NULL: not captured */
     fr_steps row, key, partition;
-    const fr_avro_type *casts; /* of columns.types, one per column; NULL: no column is cast */
-    const struct fr_pin *pin;  /* the route's, where a value has to be converted for it */
+    const fr_avro_type *casts;   /* of columns.types, one per column; NULL: no column is cast */
+    const fr_dbz_plan *debezium; /* NULL: another envelope */
+    const struct fr_pin *pin;    /* the route's, where a value has to be converted for it */
     const uint16_t *converted; /* the columns whose values change: by casts, or for the contract */
     size_t converted_count;
     fr_value *rows[2];   /* room for a new row and an old one of such values, one event at a time */
@@ -101,9 +111,11 @@ struct fr_encoder {
     bool beside;
     fr_str source_head; /* source.version, .connector and .name, as Avro */
     fr_str source_db;
-    bool binlog;     /* source has a binary log's fields */
-    int64_t now_us;  /* wall time of this call of fr_encode */
-    uint8_t now[33]; /* as Avro */
+    fr_str dbz_head;          /* source_head as Debezium has it */
+    fr_header dbz_context[4]; /* the headers of its every message */
+    bool binlog;              /* source has a binary log's fields */
+    int64_t now_us;           /* wall time of this call of fr_encode */
+    uint8_t now[33];          /* as Avro */
     size_t now_len;
     fr_commit_text commit;
 };
@@ -134,6 +146,39 @@ fr_rc fr_encoder_passes(fr_encoder *e, const fr_event *event, fr_err *err);
 
 /* The message that says that this row is the first of another schema than the topic's last one. */
 void fr_notice_changed(fr_encoder *e, fr_plan *p, fr_batch *b, size_t event);
+
+/* ---- pieces of `source` (encode.c) ---- */
+
+/* The texts of the times of this event's transaction: e->commit. */
+void fr_source_times(fr_encoder *e, const fr_event *event);
+/* sequence: ["commit lsn","row's lsn"]; at most 64 bytes. */
+uint8_t *fr_source_sequence(fr_encoder *e, uint8_t *at, uint64_t lsn, uint64_t row_lsn);
+/* txId: a number; an id that is none (a GTID) is left to the transaction block. */
+uint8_t *fr_source_xid(uint8_t *at, const fr_txn *txn);
+/* Counts a row in its transaction; false: nothing is said of the transaction. */
+bool fr_plan_counted(fr_encoder *e, fr_plan *p, const fr_event *event, int64_t *total,
+                     int64_t *order);
+
+/* ---- Debezium's envelope (encode_debezium.c) ---- */
+
+typedef struct fr_dbz_change { /* what a message says */
+    char op;
+    const fr_value *before, *after; /* prepared; NULL: not there */
+    const fr_event *event;
+} fr_dbz_change;
+
+/* The steps, names and conversions of the plan's route. */
+fr_rc fr_dbz_plan_fill(fr_plan *p, fr_err *err);
+/* What all messages of this encoder share. */
+void fr_dbz_begin(fr_encoder *e);
+fr_rc fr_dbz_payload(fr_encoder *e, fr_plan *p, fr_arena *a, const fr_dbz_change *c, fr_str *out,
+                     fr_err *err);
+/* The headers of a message. key: of the row that came instead (newkey) or was there before
+ * (oldkey), prepared; NULL: none. */
+void fr_dbz_headers(const fr_encoder *e, const fr_plan *p, fr_arena *a, fr_message *m,
+                    const char *name, const fr_value *key);
+/* "571:53195829", as its transactions are called. */
+fr_str fr_dbz_txn_id(fr_arena *a, const fr_event *event);
 
 /* ---- outboxes (encode_outbox.c) ---- */
 

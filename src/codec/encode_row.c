@@ -235,6 +235,15 @@ static fr_rc pin_value(const fr_plan *p, fr_arena *a, const fr_event *event, boo
     return FR_OK;
 }
 
+static fr_rc debezium_value(const fr_plan *p, fr_arena *a, const fr_event *event, uint16_t column,
+                            fr_value *v, fr_err *err)
+{
+    if (v->kind <= FR_NULL)
+        return FR_OK;
+    const char *what = fr_dbz_value(a, p->debezium->types[column], v);
+    return what == NULL ? FR_OK : fr_row_fail(p, event, column, what, err);
+}
+
 /* after, with what it lacks from before. */
 static const fr_value *filled(const fr_plan *p, fr_arena *a, const fr_event *event)
 {
@@ -268,6 +277,8 @@ fr_rc fr_row_prepare(const fr_plan *p, fr_arena *a, const fr_event *event, bool 
     memcpy(copy, *out, count * sizeof *copy);
     for (size_t i = 0; i < p->converted_count; i++) {
         uint16_t column = p->converted[i];
+        if (p->debezium != NULL)
+            FR_TRY(debezium_value(p, a, event, column, &copy[column], err));
         if (p->casts != NULL)
             FR_TRY(cast_value(p, a, event, column, &copy[column], err));
         if (p->pin != NULL)

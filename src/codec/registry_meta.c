@@ -109,6 +109,8 @@ const char *fr_subject(const fr_registry_settings *s, fr_arena *a, fr_str topic,
 {
     bool key = side == FR_SUBJECT_KEY;
     const char *suffix = key ? "Key" : envelope == FR_ENVELOPE_STATE ? "" : "Envelope";
+    if (envelope == FR_ENVELOPE_DEBEZIUM)
+        suffix = key ? ".Key" : ".Envelope";
     fr_str out;
     if (s->subject == 1)
         out = fr_arena_printf(a, "%.*s%s", FR_ARG(record), suffix);

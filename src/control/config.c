@@ -276,6 +276,7 @@ static void read_table(fr_loader *l, table_layers *t, const fr_member *m, const 
     fields->s.regex = regex;
     fields->s.place = fr_place_text(l->a, m->place);
     fr_outbox_read(l, s, fields);
+    fr_debezium_read(l, s, &fields->s);
     fr_compare_read(l, s, &fields->s);
     fr_derive_read(l, s, &fields->s);
     fr_contract_load(l, s, &fields->s);

@@ -323,6 +323,18 @@ static void check_zero_dates(fr_loader *l, const char *path, const fr_source_set
     }
 }
 
+static void check_debezium(fr_loader *l, const char *path, const fr_source_settings *s)
+{
+    const fr_table_settings *t = fr_debezium_table(s);
+    if (t == NULL || s->type == NULL || strcmp(s->type, "postgres") == 0)
+        return;
+    const char *table =
+        fr_path_join(l->a, fr_path_join(l->a, path, FR_STR("tables")), fr_cstr(t->pattern));
+    fr_problem *p = report(l, false, "config.not_built", table, "envelope",
+                           "envelope debezium is for sources of type postgres, not %s", s->type);
+    fr_problem_hint(l, p, "use standard or state");
+}
+
 /* What a poll does not do is not to be believed done. */
 static void check_polled_keys(fr_loader *l, const char *path, const fr_source_settings *s,
                               const fr_source_ops *ops)
@@ -600,6 +612,7 @@ static void check_source(fr_loader *l, const fr_source_settings *s, const fr_sou
     }
     check_throttle(l, path, s, ops);
     check_zero_dates(l, path, s);
+    check_debezium(l, path, s);
     check_polled(l, path, s, ops);
 }
 

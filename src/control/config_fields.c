@@ -287,8 +287,9 @@ static const fr_option table_options[] = {
     CHOICE(
         "envelope", AT(fr_table_fields, s.envelope), "standard",
         CHOICES("standard", "debezium", "state", "raw"),
-        "Shape of events: standard (before, after, source, op), state (the row itself), raw (the "
-        "payload as it is: of an outbox, and its default)."),
+        "Shape of events: standard (before, after, source, op), debezium (as Debezium writes it: "
+        "docs/debezium.md), state (the row itself), raw (the payload as it is: of an outbox, and "
+        "its default)."),
     BOOL("tombstones", AT(fr_table_fields, s.tombstones), "true", "A tombstone after a delete."),
     CHOICE("truncate", AT(fr_table_fields, s.truncate), "block",
            CHOICES("block", "publish", "ignore"),
@@ -536,7 +537,6 @@ const fr_section *fr_section_find(const char *kind)
 
 #define CHANGES "use evolve, block, ignore or stop"
 static const fr_unbuilt unbuilt[] = {
-    {"table", "envelope", "debezium", "use standard or state"},
     {"table", "schema.on_change", "new_topic", CHANGES},
     {"table", "schema.on_change", "both", CHANGES},
     {"sink", "write.mode", "history", "use upsert or append"},

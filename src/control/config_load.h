@@ -98,6 +98,10 @@ const char *fr_place_text(fr_arena *a, fr_place place); /* "freshet.yaml:12" */
 /* A table's scope was read: is it an outbox, what follows from that where keys are not set, and
  * which keys do not go with it (config_outbox.c). */
 void fr_outbox_read(fr_loader *l, fr_scope *s, fr_table_fields *fields);
+/* The same: what does not go with envelope debezium (config_debezium.c). */
+void fr_debezium_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t);
+/* A table of the source with that envelope; NULL: none has it. */
+const fr_table_settings *fr_debezium_table(const fr_source_settings *s);
 /* The same: does it go together with being compared (config_compare.c)? */
 void fr_compare_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t);
 /* The same: filter, columns.derive, .mask and poll.delete_when, as far as a file can be wrong about

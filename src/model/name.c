@@ -78,6 +78,25 @@ fr_str fr_avro_name_back(fr_arena *a, fr_str avro_name)
     return fr_buf_view(&b);
 }
 
+/* Java's strings are of UTF-16: four bytes of UTF-8 are two units, others one. */
+fr_str fr_debezium_name(fr_arena *a, fr_str name, bool full)
+{
+    fr_buf b = {.arena = a};
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        uint8_t byte = (uint8_t)c;
+        if (i == 0 && is_digit(c))
+            fr_buf_u8(&b, '_');
+        if (is_letter(c) || is_digit(c) || (full && i > 0 && c == '.'))
+            fr_buf_u8(&b, byte);
+        else if (byte >= 0xF0)
+            fr_buf_text(&b, "__");
+        else if (byte < 0x80 || byte >= 0xC0)
+            fr_buf_u8(&b, '_');
+    }
+    return fr_buf_view(&b);
+}
+
 bool fr_avro_fullname_legal(fr_str name)
 {
     bool begins = true;

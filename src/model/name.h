@@ -15,6 +15,11 @@ fr_str fr_avro_name_back(fr_arena *a, fr_str avro_name);
 /* True when each part between dots is a legal name and there is at least one. */
 bool fr_avro_fullname_legal(fr_str name);
 
+/* A name as Debezium makes it one for Avro: what is not allowed becomes _, for each UTF-16 unit of
+ * it, and a digit that begins gets a _ in front. full: parts joined by dots stay so. Names that
+ * differ may meet. */
+fr_str fr_debezium_name(fr_arena *a, fr_str name, bool full);
+
 /* A topic's name as Kafka allows it: other characters become _, at most 249 bytes;
  * NUL-terminated. */
 fr_str fr_topic_legal(fr_arena *a, fr_str name);

@@ -262,6 +262,20 @@ bool fr_source_bounded(const fr_source_settings *s)
     return false;
 }
 
+bool fr_source_debezium(const fr_source_settings *s)
+{
+    bool any = false;
+    for (size_t i = 0; i < s->table_count; i++) {
+        const fr_table_settings *t = &s->tables[i];
+        if (t->method == FR_METHOD_SKIP || t->envelope == FR_ENVELOPE_RAW)
+            continue;
+        if (t->envelope != FR_ENVELOPE_DEBEZIUM)
+            return false;
+        any = true;
+    }
+    return any;
+}
+
 bool fr_table_compared(const fr_table_settings *t)
 {
     return t->method == FR_METHOD_SNAPSHOT ||

@@ -226,6 +226,8 @@ bool fr_table_key_before(const fr_table_settings *t);
 bool fr_source_polled(const fr_source_settings *s);
 /* throttle.max_lag, max_load or query: the server is asked whether it is busy. */
 bool fr_source_asks_busy(const fr_source_settings *s);
+/* Are all tables that have schemas published in Debezium's envelope? */
+bool fr_source_debezium(const fr_source_settings *s);
 /* Some have a cursor, so that the server must tell which transactions are open. */
 bool fr_source_bounded(const fr_source_settings *s);
 /* Index of the from pattern that takes this topic, or -1. */

@@ -27,6 +27,9 @@ const fr_table *fr_table_new(const fr_table *like)
         columns[i].native_type = fr_arena_str(c->arena, like->columns[i].native_type);
         columns[i].doc = fr_arena_str(c->arena, like->columns[i].doc);
         columns[i].fallback = fr_arena_str(c->arena, like->columns[i].fallback);
+        columns[i].base_type = fr_arena_str(c->arena, like->columns[i].base_type);
+        columns[i].labels = fr_arena_str(c->arena, like->columns[i].labels);
+        columns[i].generator = fr_arena_str(c->arena, like->columns[i].generator);
     }
     c->table.columns = columns;
     c->table.serial = atomic_fetch_add(&next_serial, 1);
@@ -115,7 +118,8 @@ bool fr_table_same(const fr_table *a, const fr_table *b)
         if (!fr_str_eq(x->name, y->name) || x->kind != y->kind || x->nullable != y->nullable ||
             x->span != y->span || x->may_be_absent != y->may_be_absent ||
             x->key_ordinal != y->key_ordinal || x->precision != y->precision ||
-            x->scale != y->scale || !fr_str_eq(x->native_type, y->native_type))
+            x->scale != y->scale || !fr_str_eq(x->native_type, y->native_type) ||
+            !fr_str_eq(x->labels, y->labels))
             return false;
     }
     return true;

@@ -17,6 +17,10 @@ typedef struct fr_column {
     fr_str native_type;       /* as the source spells it: "numeric(10,2)", "mood" */
     fr_str doc;               /* the column's comment; empty: none */
     fr_str fallback;          /* literal default as JSON for Avro ("0", "\"x\""); empty: none */
+    /* Only where the source is asked for Debezium's envelope; empty: none, or not known. */
+    fr_str base_type; /* what a domain is made of, spelled as native_type */
+    fr_str labels;    /* of an enum, or of an array's: "a,b" */
+    fr_str generator; /* the default, where it is no literal: "nextval('s'::regclass)" */
 } fr_column;
 
 typedef struct fr_table {

@@ -250,7 +250,8 @@ static fr_rc set_key(fr_router *r, fr_route *route, fr_err *err)
         key_from_table(route);
     for (size_t i = 0; i < route->key_count; i++)
         FR_TRY(check_key_column(route, i, err));
-    if (route->key_count > 0 || route->settings->append_only)
+    if (route->key_count > 0 || route->settings->append_only ||
+        route->envelope == FR_ENVELOPE_DEBEZIUM) /* which has messages without a key */
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s has no key", place_of(route->settings),
             FR_ARG(t->space), FR_ARG(t->name));
@@ -446,12 +447,29 @@ fr_rc fr_route_record(fr_arena *a, const fr_source_settings *s, const fr_table_s
     return FR_OK;
 }
 
+/* Records are called after the topic. */
+static fr_rc set_debezium_name(fr_router *r, fr_route *route, fr_err *err)
+{
+    const fr_table *t = route->table;
+    route->schema_name = fr_debezium_name(r->arena, route->topic, true);
+    if (fr_avro_fullname_legal(route->schema_name))
+        return claim_name(r, route, ".Envelope", err);
+    fr_fail(err, FR_ERR_CONFIG,
+            "%s: table %.*s.%.*s: topic %.*s gives no Avro name in envelope "
+            "debezium: a part of it begins with a digit",
+            place_of(route->settings), FR_ARG(t->space), FR_ARG(t->name), FR_ARG(route->topic));
+    fr_fail_code(err, "config.debezium_name");
+    return fr_fail_hint(err, "set another topic, or use envelope: standard");
+}
+
 static fr_rc set_schema_name(fr_router *r, fr_route *route, fr_err *err)
 {
     const fr_table *t = route->table;
     const fr_table_settings *ts = route->settings;
     const char *template = ts->schema_name == NULL ? USUAL_NAME : ts->schema_name;
     fr_str name;
+    if (route->envelope == FR_ENVELOPE_DEBEZIUM)
+        return set_debezium_name(r, route, err);
     FR_TRY(fr_route_record(r->arena, r->settings, ts, t->space, t->name, &name, err));
     if (route->pin != NULL)
         FR_TRY(check_pinned_name(route, template, name, err));
@@ -504,6 +522,13 @@ static fr_rc route_fill(fr_router *r, fr_route *route, fr_err *err)
     FR_TRY(check_reserved(r, route, err));
     FR_TRY(claim_topic(r, route, err));
     const fr_contract *c = fr_contract_file(r->settings, route->settings, route->topic);
+    if (c != NULL && route->envelope == FR_ENVELOPE_DEBEZIUM) {
+        fr_fail(err, FR_ERR_CONFIG,
+                "%s: table %.*s.%.*s: contract %s, but its envelope is debezium",
+                place_of(route->settings), FR_ARG(t->space), FR_ARG(t->name), c->path);
+        fr_fail_code(err, "config.debezium_contract");
+        return fr_fail_hint(err, "remove the contract, or use envelope: standard or state");
+    }
     if (c != NULL)
         FR_TRY(fr_contract_bind(r->arena, route, c, err));
     FR_TRY(set_schema_name(r, route, err));

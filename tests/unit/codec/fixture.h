@@ -32,8 +32,8 @@ static fr_err err;
 
 static inline fr_origin origin(void)
 {
-    return (fr_origin){FR_STR("0.1.0"), FR_STR("postgres"), FR_STR("postgresql"), FR_STR("erp"),
-                       FR_STR("shop")};
+    return (fr_origin){FR_STR("0.1.0"), FR_STR("postgres"), FR_STR("postgresql"),
+                       FR_STR("erp"),   FR_STR("shop"),     false};
 }
 
 /* Every column published, the key that of the table; topic and names as by default. */

@@ -145,6 +145,17 @@ def wait_for(topic, count):
     return eventually(f"{count} messages of {topic}", probe, 90, 0.2)
 
 
+# A connector's slot and publication, and the tables that it has read.
+TAKEN = """
+sources:
+  src:
+    type: postgres
+    dsn: {source}
+    prefix: {id}
+    log: {{publication: dbz_publication, slot: {slot}}}
+    tables: {{public.t: {{envelope: debezium, snapshot: {{mode: never}}}}}}
+"""
+
 # What the set has no row of.
 MORE = """
 create domain dom as numeric(6,2); create type size as enum ('s', 'm,l');
@@ -254,4 +265,20 @@ try:
         assert "columns.exclude: [b]" in out + err, out + err
 finally:
     p.close()
+q = Pipeline(TAKEN, target=False)
+with case("debezium.a_slot_is_taken_over_without_a_gap", q):
+    q.sql("create table t (id int primary key); create publication dbz_publication for all tables")
+    q.sql("select pg_create_logical_replication_slot(%s, 'pgoutput')", q.slot)
+    q.sql("insert into t values (1)")
+    q.sql("select pg_replication_slot_advance(%s, pg_current_wal_lsn())", q.slot)  # what was sent, and confirmed
+    q.sql("insert into t values (2)")  # while nobody reads
+    code, out, err = q.verb("position", "set", "src", "--from-slot", "-y")
+    assert code == 0, out + err
+    q.start()
+    q.wait_events("t", 1)
+    q.sql("insert into t values (3)")
+    got = q.wait_events("t", 2)
+    assert [(e["op"], e["after"]["id"]) for e in got] in ([("c", 2), ("c", 3)], [("c", 3), ("c", 2)]), got
+    assert q.stop() == 0
+q.close()
 finish()

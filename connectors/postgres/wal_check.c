@@ -577,9 +577,11 @@ static fr_rc check_toast(check *c, fr_err *err)
                 continue;
             fr_finding *f = fr_findings_add(
                 c->out, FR_WARNING, "pg.toast",
-                "%.*s.%.*s has TOASTed values: unchanged ones are listed in `unavailable`, and "
-                "read again where a key changes",
-                FR_ARG(t->relation.space), FR_ARG(t->relation.name));
+                "%.*s.%.*s has TOASTed values: unchanged ones are %s, and read again where a key "
+                "changes",
+                FR_ARG(t->relation.space), FR_ARG(t->relation.name),
+                fr_wal_debezium(t->settings) ? "`__debezium_unavailable_value`"
+                                             : "listed in `unavailable`");
             fixed_by(
                 f, FR_SQL_LOCK,
                 text_of(c, "ALTER TABLE %.*s REPLICA IDENTITY FULL;", FR_ARG(t->qualified)),

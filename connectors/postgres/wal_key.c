@@ -48,8 +48,16 @@ static fr_str hex_text(fr_arena *a, fr_str bytes)
     return fr_buf_view(&b);
 }
 
+static bool is_infinite(const fr_value *v)
+{
+    bool point = v->kind == FR_DATE || v->kind == FR_DATETIME || v->kind == FR_TIMESTAMP;
+    return point && (v->integer == INT64_MAX || v->integer == INT64_MIN);
+}
+
 fr_str fr_wal_value_text(fr_arena *a, const fr_column *c, const fr_value *v)
 {
+    if (is_infinite(v))
+        return v->integer > 0 ? FR_STR("infinity") : FR_STR("-infinity");
     switch (v->kind) {
     case FR_BOOL:
         return v->boolean ? FR_STR("t") : FR_STR("f");

@@ -18,6 +18,17 @@ __attribute__((format(printf, 2, 3))) static fr_rc gone(fr_err *err, const char 
                              "freshet snapshot start TABLE --where CONDITION");
 }
 
+/* Of a date or time; only where the table's envelope has it. */
+static bool infinity(const fr_column *c, const json_t *j, fr_value *out)
+{
+    const char *text = json_string_value(j);
+    bool point = c->kind == FR_DATE || c->kind == FR_DATETIME || c->kind == FR_TIMESTAMP;
+    if (!point || text == NULL || (strcmp(text, "infinity") != 0 && strcmp(text, "-infinity") != 0))
+        return false;
+    *out = (fr_value){.kind = c->kind, .integer = *text == '-' ? INT64_MIN : INT64_MAX};
+    return true;
+}
+
 static fr_rc put_value(fr_arena *a, const fr_column *c, json_t *j, fr_value *out, fr_err *err)
 {
     const json_t *hex = json_object_get(j, "$bytes");
@@ -27,6 +38,8 @@ static fr_rc put_value(fr_arena *a, const fr_column *c, json_t *j, fr_value *out
         out->kind = FR_NULL;
         return FR_OK;
     }
+    if (infinity(c, j, out))
+        return FR_OK;
     if (json_is_string(j))
         text = (fr_str){json_string_value(j), json_string_length(j)};
     else if (json_is_string(hex))

@@ -158,12 +158,14 @@ static bool is_key(const fr_route *r, size_t column)
     return false;
 }
 
-/* A contract has names of its own. */
+/* A contract has names of its own, and so has Debezium. */
 static void set_pinned(work *w, const fr_route *r, size_t column, fr_lineage_field *f)
 {
     const fr_contract_field *field = r->pin == NULL ? NULL : r->pin->columns[column].field;
     if (field != NULL)
         f->name = fr_arena_str(w->a, fr_avro_name_back(w->a, field->name));
+    if (r->envelope == FR_ENVELOPE_DEBEZIUM)
+        f->name = fr_debezium_name(w->a, f->name, false);
 }
 
 /* A table as it is. */

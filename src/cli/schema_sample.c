@@ -250,6 +250,19 @@ static fr_rc write_topic(work *w, fr_err *err)
 
 /* ---- all ---- */
 
+/* Numbers and texts that mean more than Avro says: random ones would be none of Debezium's. */
+static fr_rc check_debezium(const work *w, fr_err *err)
+{
+    static const char name[] = "\"io.debezium.";
+    fr_str text = w->sides.value.text;
+    if (text.len == 0 || memmem(text.ptr, text.len, name, sizeof(name) - 1) == NULL)
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "`%s` has types of Debezium's, of which no random values are made",
+            w->v->cli->args[1]);
+    fr_fail_code(err, "cli.not_built");
+    return fr_fail_hint(err, "take events as they are: freshet tap");
+}
+
 static fr_rc take_schemas(work *w, fr_err *err)
 {
     fr_stream s;
@@ -273,6 +286,7 @@ static fr_rc sample(work *w, fr_err *err)
     if (w->to != NULL)
         FR_TRY(check_topic(w, err));
     FR_TRY(take_schemas(w, err));
+    FR_TRY(check_debezium(w, err));
     if (w->to != NULL)
         return write_topic(w, err);
     json_t *list = json_array();

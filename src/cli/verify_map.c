@@ -1,6 +1,7 @@
 /* What of a table is published, and what of that both sides have. */
 #include "cli/verify_rows.h"
 #include "codec/contract.h"
+#include "codec/debezium.h"
 #include "model/name.h"
 #include "transform/derive.h"
 #include "transform/route.h"
@@ -71,7 +72,21 @@ static fr_str rule_of(fr_kind kind)
     }
 }
 
-static fr_str changed(const fr_route *r, size_t column)
+/* Sinks do not get these as the source has them. */
+static bool written_otherwise(fr_arena *a, const fr_route *r, size_t column)
+{
+    const fr_dbz_type *t;
+    fr_err ignored;
+    if (r->envelope != FR_ENVELOPE_DEBEZIUM ||
+        fr_dbz_type_of(a, r, (uint16_t)column, &t, &ignored) == FR_FAIL)
+        return false;
+    if (t->form == FR_DBZ_ARRAY)
+        return t->items->form != FR_DBZ_AS_IT_IS || t->items->from >= FR_DATE;
+    return t->form != FR_DBZ_AS_IT_IS && t->form != FR_DBZ_MILLIS && t->form != FR_DBZ_DATE &&
+           t->form != FR_DBZ_ZONED && t->form != FR_DBZ_POINT;
+}
+
+static fr_str changed(fr_verify_run *v, const fr_route *r, size_t column)
 {
     const fr_pin_column *pin = r->pin == NULL ? NULL : &r->pin->columns[column];
     if (fr_route_derived(r, column))
@@ -82,6 +97,8 @@ static fr_str changed(const fr_route *r, size_t column)
         return FR_STR("left out by the contract");
     if (pin != NULL && pin->convert != NULL)
         return FR_STR("converted by the contract");
+    if (written_otherwise(v->cli->arena, r, column))
+        return FR_STR("written another way in envelope debezium");
     return FR_STR("");
 }
 
@@ -91,9 +108,11 @@ static void set_field(fr_verify_run *v, const fr_route *r, size_t column, fr_ver
     const fr_contract_field *field = r->pin == NULL ? NULL : r->pin->columns[column].field;
     const fr_column *c = &r->table->columns[column];
     f->name = fr_arena_str(a, field != NULL ? fr_avro_name_back(a, field->name) : c->name);
+    if (r->envelope == FR_ENVELOPE_DEBEZIUM)
+        f->name = fr_debezium_name(a, c->name, false);
     f->from = fr_route_derived(r, column) ? FR_STR("") : fr_arena_str(a, fr_route_name(r, column));
     f->kind = c->kind;
-    f->why = changed(r, column);
+    f->why = changed(v, r, column);
     for (size_t i = 0; i < r->key_count; i++)
         f->key = f->key || r->key[i] == column;
 }

@@ -8,12 +8,20 @@ static bool ignores(const fr_table_settings *t)
            t->rename_column == FR_CHANGE_IGNORE || t->change_type == FR_CHANGE_IGNORE;
 }
 
+/* A field of columns.derive has no other type. */
+static bool types_a_column(const fr_table_settings *t)
+{
+    for (size_t i = 0; i < t->column_types.count; i++)
+        if (fr_pairs_get(&t->column_derive, fr_cstr(t->column_types.items[i].name)) == NULL)
+            return true;
+    return false;
+}
+
 void fr_debezium_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t)
 {
     static const struct {
         const char *key, *instead;
     } keys[] = {
-        {"columns.types", "remove it: the types are Debezium's"},
         {"columns.defaults", "remove it: the defaults are the table's own"},
         {"schema.name",
          "remove it: the records are called as Debezium calls them, after the topic"},
@@ -30,6 +38,11 @@ void fr_debezium_read(fr_loader *l, const fr_scope *s, const fr_table_settings *
             fr_scope_refuse(l, s, "config.conflict", keys[i].key,
                             "this table is published in envelope debezium", keys[i].instead);
     }
+    if (types_a_column(t))
+        fr_scope_refuse(l, s, "config.conflict", "columns.types",
+                        "this table is published in envelope debezium",
+                        "remove it: the types are Debezium's (fields of columns.derive may have "
+                        "theirs here)");
     if (ignores(t))
         fr_scope_refuse(l, s, "config.conflict", "schema.on_change",
                         "envelope debezium has the table's own shape: no former one is kept",

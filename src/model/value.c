@@ -41,8 +41,16 @@ void fr_civil_from_days(int64_t days, int64_t *year, unsigned *month, unsigned *
     *year = yoe + era * 400 + (*month <= 2 ? 1 : 0);
 }
 
+/* What a source says of infinity, where its events may have it. */
+static const char *infinity_of(int64_t v)
+{
+    return v == INT64_MAX ? "infinity" : v == INT64_MIN ? "-infinity" : NULL;
+}
+
 static int date_into(char *out, size_t size, int64_t days)
 {
+    if (infinity_of(days) != NULL)
+        return snprintf(out, size, "%s", infinity_of(days));
     int64_t year;
     unsigned month, day;
     fr_civil_from_days(days, &year, &month, &day);
@@ -81,6 +89,8 @@ fr_str fr_time_of_day_text(fr_arena *a, int64_t us)
 
 static int datetime_into(char *out, size_t size, int64_t us)
 {
+    if (infinity_of(us) != NULL)
+        return snprintf(out, size, "%s", infinity_of(us));
     const int64_t day = 86400000000;
     int64_t days = us / day, rest = us % day;
     if (rest < 0) {

@@ -257,6 +257,14 @@ try:
     with case("debezium.values_that_have_no_place_hold_their_table", p):
         c.cursor().execute("insert into more (k, d, n) values ('NaN', 1, 1)")
         p.says("more", "no NaN")
+    with case("debezium.verbs_know_its_names", p):
+        code, out, err = p.verb("lineage", "src/golden.odd-name t")
+        assert code == 0 and "pg.golden.odd-name_t._1st_col" in out, out + err
+        code, out, err = p.verb("schema", "sample", "src/golden.types_num")
+        assert code != 0 and "types of Debezium's" in out + err, out + err
+        code, out, err = p.verb("tap", "pg.golden.types_str", "--from", "beginning")
+        assert code == 0 and '"c_point":"(1.5,-2.5)"' in out, out + err
+        assert "runtime error" not in p.log() and "Sanitizer" not in p.log(), p.log()[-3000:]
     with case("debezium.types_that_are_not_there_are_refused", p):
         assert p.stop() == 0
         c.cursor().execute("create table other (id int primary key, b box, r int4multirange)")

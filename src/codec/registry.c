@@ -399,6 +399,27 @@ fr_rc fr_registry_register(fr_registry *r, const char *subject, fr_str schema, i
 
 /* --- looking up ------------------------------------------------------------------------- */
 
+/* Connect's converter has members in an order of its own, and some registries compare texts: is the
+ * subject's newest schema this one, in its words? FR_END: it is not. */
+static fr_rc same_as_latest(fr_registry *r, fr_arena *a, const char *subject, fr_str text,
+                            int32_t *id_out, fr_err *err)
+{
+    static const char connect[] = "\"connect.name\":";
+    int version;
+    int32_t id;
+    fr_str theirs, canonical;
+    fr_err ignored;
+    if (memmem(text.ptr, text.len, connect, sizeof connect - 1) == NULL)
+        return FR_END;
+    fr_rc rc = r->ops->latest(r->self, a, subject, &version, &id, &theirs, err);
+    if (rc != FR_OK)
+        return rc;
+    if (fr_avro_canonical(a, theirs, &canonical, &ignored) != FR_OK || !fr_str_eq(canonical, text))
+        return FR_END;
+    *id_out = id;
+    return FR_OK;
+}
+
 fr_rc fr_registry_lookup(fr_registry *r, const char *subject, fr_str schema, int32_t *id_out,
                          fr_err *err)
 {
@@ -410,6 +431,8 @@ fr_rc fr_registry_lookup(fr_registry *r, const char *subject, fr_str schema, int
     fr_rc rc = fr_avro_canonical(a, schema, &text, err);
     if (rc == FR_OK)
         rc = r->ops->lookup(r->self, subject, text, id_out, err);
+    if (rc == FR_END)
+        rc = same_as_latest(r, a, subject, text, id_out, err);
     if (rc == FR_OK)
         rc = verify(r, a, subject, text, *id_out, err);
     if (rc == FR_OK)

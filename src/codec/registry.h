@@ -27,7 +27,8 @@ void fr_registry_close(fr_registry *r); /* NULL is fine */
  * when no URL's certificate, or ours, is accepted. AUTH for 401, 403. */
 fr_rc fr_registry_register(fr_registry *r, const char *subject, fr_str schema, int compat,
                            bool create, int32_t *id_out, fr_err *err);
-/* FR_OK, or FR_END when the subject does not hold this schema. */
+/* FR_OK, or FR_END when the subject does not hold this schema. One of Connect's is known in its
+ * converter's words, too, where it is the subject's newest. */
 fr_rc fr_registry_lookup(fr_registry *r, const char *subject, fr_str schema, int32_t *id_out,
                          fr_err *err);
 /* FR_OK compatible, FR_END not (reasons in why, in the arena), as the registry sees it. An

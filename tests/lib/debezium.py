@@ -33,6 +33,15 @@ def messages(topic):
     return out
 
 
+def register(registry, subject, schema):
+    """As the Confluent converter does; answers the id."""
+    body = json.dumps({"schema": json.dumps(schema)}).encode()
+    request = urllib.request.Request(f"{registry}/subjects/{subject}/versions", body,
+                                     {"Content-Type": "application/vnd.schemaregistry.v1+json"})
+    with urllib.request.urlopen(request, timeout=20) as r:
+        return json.load(r)["id"]
+
+
 def forget(bootstrap, registry):
     """The set's topics and subjects have names of their own: what an earlier test left of them goes."""
     admin = AdminClient({"bootstrap.servers": bootstrap})

@@ -9,7 +9,6 @@ import re
 import sqlite3
 import struct
 import sys
-import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from confluent_kafka import Producer  # noqa: E402
@@ -248,13 +247,6 @@ class Targets(Pipeline):
 # ---- what is loaded ----
 
 
-def register(subject, schema):
-    request = urllib.request.Request(f"{p.registry.url}/subjects/{subject}/versions", json.dumps({"schema": json.dumps(schema)}).encode(),
-                                     {"Content-Type": "application/vnd.schemaregistry.v1+json"})
-    with urllib.request.urlopen(request, timeout=20) as r:
-        return json.load(r)["id"]
-
-
 def mapped(data, ids):
     return data and data[:1] + ids[int.from_bytes(data[1:5], "big")].to_bytes(4, "big") + data[5:]
 
@@ -319,7 +311,7 @@ try:
     want = {t: source_rows(t) for t in TABLES}
     # The sink does not write texts into a column of type name, which cuts them at 63 bytes.
     golden.execute(connect(p.target), [s.replace("c_name NAME", "c_name TEXT") for s in golden.statements()[0] if s.lstrip().startswith(("CREATE", "--"))])
-    ids = {v["id"]: register(s, v["schema"]) for s, vs in golden.subjects().items() if s.startswith("pg.golden") for v in vs}
+    ids = {v["id"]: golden.register(p.registry.url, s, v["schema"]) for s, vs in golden.subjects().items() if s.startswith("pg.golden") for v in vs}
     admin = AdminClient({"bootstrap.servers": p.bootstrap})
     for f in admin.create_topics([NewTopic("pg.golden." + t, 1, 1) for t in golden.TABLES]).values():
         f.result()

@@ -273,6 +273,22 @@ try:
         assert "columns.exclude: [b]" in out + err, out + err
 finally:
     p.close()
+r = Golden(CONFIG.replace("transaction_metadata: true", "transaction_metadata: false"), target=False)
+with case("debezium.subjects_that_are_there_keep_their_ids", r):
+    golden.forget(r.bootstrap, r.registry.url)
+    known = {}
+    for subject, recorded in golden.subjects().items():
+        if subject.startswith("pg.golden"):
+            known[subject] = golden.register(r.registry.url, subject, recorded[0]["schema"])
+    golden.execute(connect(r.source), golden.statements()[0])
+    r.sql(f"create publication {r.slot} for all tables")
+    r.start()
+    for t in golden.TABLES:
+        m = eventually(f"a message of {t}", lambda: read_topics(r.bootstrap, [f"pg.golden.{t}"]))[0]  # noqa: B023
+        assert int.from_bytes(m.value()[1:5], "big") == known[f"pg.golden.{t}-value"], t
+        assert m.key() is None or int.from_bytes(m.key()[1:5], "big") == known[f"pg.golden.{t}-key"], t
+    assert r.stop() == 0
+r.close()
 q = Pipeline(TAKEN, target=False)
 with case("debezium.a_slot_is_taken_over_without_a_gap", q):
     q.sql("create table t (id int primary key); create publication dbz_publication for all tables")

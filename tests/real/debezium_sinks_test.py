@@ -2,6 +2,7 @@
 """Topics that a real Debezium wrote (tests/data/debezium), loaded as they are: byte by byte, but for the ids of
 their schemas. Each sink reads them; in the end its tables hold what the source's hold, which is asked of a real PostgreSQL
 that did the same statements. What a target cannot hold is a dead letter, by name."""
+# alone: the topics and subjects of the set have their own names, whoever uses them
 import decimal
 import json
 import os

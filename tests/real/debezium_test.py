@@ -2,6 +2,7 @@
 """`envelope: debezium` beside messages that a real Debezium wrote (tests/data/debezium): the same statements on a
 real PostgreSQL, those of the snapshot and then those of the stream, give the same schemas, keys, headers and values.
 What is different is listed here, each with its reason; what cannot be written is refused by name."""
+# alone: the topics and subjects of the set have their own names, whoever uses them
 import json
 import os
 import sys
@@ -45,7 +46,7 @@ class Golden(Pipeline):
         return os.environ["PG_DSN"].rsplit("/", 1)[0] + "/postgres"
 
     def drop_source(self):
-        self.sql("drop schema if exists golden cascade")
+        self.sql(f"drop schema if exists golden cascade; drop publication if exists {self.slot}")
         self.sql("select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = %s and not active", self.slot)
 
 

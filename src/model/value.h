@@ -36,11 +36,11 @@ typedef enum fr_kind {
 
 /* kind is FR_ABSENT, FR_NULL or the kind of the value's column; nothing else.
  * integer: BOOL no; DATE days since 1970-01-01 (DATE, DATETIME, TIMESTAMP of a source's table whose
- * envelope is Debezium's: INT64_MAX and INT64_MIN are infinity and -infinity); TIME microseconds since midnight (may be
- * negative or above a day for durations); DATETIME and TIMESTAMP microseconds since
- * 1970-01-01 00:00 (local, UTC).
- * bytes: DECIMAL two's complement, big-endian, minimal length, unscaled by the column's
- * scale (as Avro's decimal); TEXT, JSON valid UTF-8; UUID 36 lower-case characters. */
+ * envelope is Debezium's: INT64_MAX and INT64_MIN are infinity and -infinity); TIME microseconds
+ * since midnight (may be negative or above a day for durations); DATETIME and TIMESTAMP
+ * microseconds since 1970-01-01 00:00 (local, UTC). bytes: DECIMAL two's complement, big-endian,
+ * minimal length, unscaled by the column's scale (as Avro's decimal); TEXT, JSON valid UTF-8; UUID
+ * 36 lower-case characters. */
 typedef struct fr_value {
     fr_kind kind;
     union {

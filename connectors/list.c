@@ -18,6 +18,7 @@ extern const fr_sink_ops fr_clickhouse_sink;
 #endif
 #ifdef FR_WITH_DUCKDB
 extern const fr_sink_ops fr_duckdb_sink;
+extern const fr_sink_ops fr_file_sink_ops;
 #endif
 #ifdef FR_WITH_ODBC
 extern const fr_source_ops fr_odbc_source;
@@ -60,6 +61,7 @@ static const fr_sink_ops *const sinks[] = {
 #endif
 #ifdef FR_WITH_DUCKDB
     &fr_duckdb_sink,
+    &fr_file_sink_ops,
 #endif
     NULL,
 };

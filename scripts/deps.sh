@@ -5,7 +5,7 @@
 # build: what the compiler needs.  test: build, and the servers and tools of the tests.  demo: build,
 # and the servers of the demo.  all (default): everything.  NAME is one part: librdkafka kafka
 # kafka-tools registry python archives postgres-10 ... postgres-18 mysql mysql55 mariadb105
-# mariadb118 clickhouse duckdb duckdb-header.
+# mariadb118 clickhouse duckdb duckdb-header pyarrow.
 #
 # Debian packages come from apt-get (as root, or by sudo) and only when one is missing. All else is
 # kept by version in ${FRESHET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freshet}: complete or absent,
@@ -100,6 +100,7 @@ folder() { # NAME: its folder in the cache
         ;;
     duckdb) echo "$cache/duckdb-lib-$DUCKDB-$DUCKDB_NEWER" ;;
     duckdb-header) echo "$cache/duckdb-header-$DUCKDB_CRATE" ;;
+    pyarrow) echo "$cache/pyarrow-$PYARROW" ;;
     mysql) echo "$cache/mysql-$MYSQL" ;;
     mysql55) echo "$cache/mysql-$MYSQL_55" ;;
     mariadb105) echo "$cache/mariadb-$MARIADB_105" ;;
@@ -158,6 +159,7 @@ remedy() {
     case $1 in
     librdkafka) echo "needs Debian's mirror (the source of $LIBRDKAFKA_SUITE); or install librdkafka-dev >= $LIBRDKAFKA yourself" ;;
     duckdb-header) echo "needs cargo (Debian's package cargo) and crates.io" ;;
+    pyarrow) echo "needs PyPI; behind a proxy set PIP_INDEX_URL" ;;
     duckdb) echo "needs npm (Debian's package npm), its registry and PyPI, and an x86-64; behind a proxy set npm_config_registry and PIP_INDEX_URL" ;;
     python) echo "needs PyPI; behind a proxy set PIP_INDEX_URL or HTTPS_PROXY" ;;
     package-index | mysql | mariadb1*) echo "needs Debian's mirror, as named in /etc/apt" ;;
@@ -306,6 +308,12 @@ make_duckdb() { # TMP
     done
     rm -rf "$1/npm"
     [ -s "$1/libduckdb.so" ]
+}
+
+# Another reader of Parquet, for the tests of the file sink.
+make_pyarrow() { # TMP
+    "$(folder python)/bin/python" -m pip -q install --target "$1" "pyarrow==$PYARROW"
+    [ -d "$1/pyarrow" ]
 }
 
 # DuckDB's own header, for comparing our declarations with: a Rust package has it.
@@ -510,6 +518,7 @@ set_of() {
         with_clickhouse
         "$root/scripts/deps.sh" duckdb || say "without duckdb: its tests are skipped, and the run fails"
         command -v cargo >/dev/null || packages cargo
+        "$root/scripts/deps.sh" pyarrow || say "without pyarrow: the file sink's tests are skipped, and the run fails"
         "$root/scripts/deps.sh" duckdb-header || say "without duckdb-header: unit.duckdb.duck_api compares nothing"
         "$root/scripts/deps.sh" postgres-17 || say "without postgres-17: its tests are skipped, and the run fails"
         [ "$1" = test ] || part package-index

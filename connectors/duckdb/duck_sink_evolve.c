@@ -72,21 +72,19 @@ static void digits_of(fr_str type, int *before, int *after)
         *before = precision - *after;
 }
 
-/* Of a column that is NARROW, a number: wide enough for what it holds and for what comes. Empty:
- * nothing is. */
-static fr_str wider(comparison *k, const fr_column *c, const fr_duck_target_column *to)
+fr_str fr_duck_sink_wider(fr_arena *a, const fr_column *c, fr_str held_type)
 {
-    fr_str type = fr_duck_sink_type(k->of.a, c);
+    fr_str type = fr_duck_sink_type(a, c);
     int held, held_after, come, come_after;
-    if (fr_str_is(to->type, "FLOAT"))
+    if (fr_str_is(held_type, "FLOAT"))
         return type;
-    digits_of(to->type, &held, &held_after);
+    digits_of(held_type, &held, &held_after);
     digits_of(type, &come, &come_after);
     if (come >= held && come_after >= held_after)
         return type;
     int before = held > come ? held : come,
         after = held_after > come_after ? held_after : come_after;
-    return before + after <= 38 ? fr_arena_printf(k->of.a, "DECIMAL(%d,%d)", before + after, after)
+    return before + after <= 38 ? fr_arena_printf(a, "DECIMAL(%d,%d)", before + after, after)
                                 : FR_STR("");
 }
 
@@ -107,7 +105,7 @@ static void compare_type(comparison *k, const fr_column *c, const fr_duck_target
                         FR_ARG(k->r->qualified), FR_ARG(text));
         return;
     case FR_DUCK_FIT_NARROW: {
-        fr_str type = wider(k, c, to);
+        fr_str type = fr_duck_sink_wider(k->of.a, c, to->type);
         if (type.len == 0) {
             fr_target_blocker(&k->of, "sink.types", text,
                               FR_STR("no number type holds both: make it VARCHAR"));

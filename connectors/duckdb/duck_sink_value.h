@@ -42,6 +42,9 @@ typedef enum fr_duck_fit {
     FR_DUCK_FIT_NEVER
 } fr_duck_fit;
 fr_duck_fit fr_duck_sink_fit(const fr_column *c, const fr_duck_target_column *to);
+/* Of a column that is NARROW, a number: the type that holds what is in held_type and what comes, in
+ * the arena. Empty: none does. */
+fr_str fr_duck_sink_wider(fr_arena *a, const fr_column *c, fr_str held_type);
 /* How a column is staged; its type, as SQL has it, in the arena. */
 fr_duck_send fr_duck_sink_send(const fr_column *c);
 fr_str fr_duck_sink_staged(fr_arena *a, const fr_column *c);

@@ -471,8 +471,10 @@ static void set_place(work *w)
     } else {
         pos->lsn = w->commit_lsn != 0 ? w->commit_lsn : pos->row_lsn;
     }
-    if (w->txid < 0)
+    if (w->txid < 0) {
+        w->event->time_us = w->ts_us;
         return;
+    }
     fr_txn *txn = fr_arena_alloc(w->b->arena, sizeof *txn);
     txn->id = number_text(w->b->arena, w->txid);
     txn->commit_us = w->ts_us;

@@ -1,0 +1,86 @@
+/* Events in order, each a row of the stage. A row that is refused is known at once. */
+#include "base/failpoint.h"
+#include "file/file_sink.h"
+
+static fr_rc add_row(fr_file_sink *s, fr_file_version *v, const fr_event *e, const fr_row *row,
+                     char op, fr_err *err)
+{
+    if (row->count != v->table->column_count)
+        return fr_target_bad_row(err, v->shown, FR_STR(""), "the message has no row");
+    return fr_file_stage_row(s, v, e, row, op, err);
+}
+
+static fr_rc add_truncate(fr_file_sink *s, fr_file_version *v, const fr_event *e, fr_err *err)
+{
+    const fr_row none = {NULL, 0};
+    if (s->settings->truncate == FR_TRUNCATE_IGNORE)
+        return FR_OK;
+    if (s->settings->truncate == FR_TRUNCATE_PUBLISH) /* apply: a row that says so */
+        return fr_file_stage_row(s, v, e, &none, 't', err);
+    fr_target_truncated(err, v->shown);
+    return fr_fail_hint(err, "set write.truncate to apply (a row with _freshet_op t) or ignore");
+}
+
+static fr_rc add_event(fr_file_sink *s, const fr_event *e, fr_err *err)
+{
+    fr_file_version *v;
+    if (!fr_target_has_table(e->op))
+        return FR_OK;
+    FR_TRY(fr_file_version_of(s, e->table, &v, err));
+    if (e->bad.len > 0)
+        return fr_target_bad_row(err, v->shown, e->bad, "");
+    if (e->txn != NULL && e->txn->commit_us > s->commit_us)
+        s->commit_us = e->txn->commit_us;
+    switch (e->op) {
+    case FR_OP_DELETE:
+        return s->settings->deletes == FR_TARGET_IGNORE_DELETES
+                   ? FR_OK
+                   : add_row(s, v, e, &e->before, 'd', err);
+    case FR_OP_TRUNCATE:
+        return add_truncate(s, v, e, err);
+    case FR_OP_TABLE:
+        return FR_OK;
+    default:
+        return add_row(s, v, e, &e->after,
+                       e->op == FR_OP_READ     ? 'r'
+                       : e->op == FR_OP_INSERT ? 'c'
+                                               : 'u',
+                       err);
+    }
+}
+
+static fr_rc add_all(fr_file_sink *s, const fr_batch *batch, size_t from, size_t to, size_t *failed,
+                     fr_err *err)
+{
+    size_t i = 0;
+    void *value;
+    for (*failed = from; *failed < to; (*failed)++)
+        FR_TRY(add_event(s, &batch->events[*failed], err));
+    while (fr_map_next(s->tables, &i, NULL, &value))
+        FR_TRY(fr_file_stage_flush(s, value, err));
+    return FR_OK;
+}
+
+fr_rc fr_file_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
+                         size_t *applied, fr_err *err)
+{
+    fr_file_sink *s = (fr_file_sink *)base;
+    size_t failed = to;
+    fr_rc rc = FR_OK;
+    *applied = to;
+    if (!fr_file_folder_held(&s->folder))
+        rc = fr_fail(err, FR_ERR_BUG, "rows before the claim");
+    if (rc == FR_OK && FR_FAILPOINT("sink_before_begin"))
+        rc = fr_fail(err, FR_ERR_CONNECT, "failpoint sink_before_begin");
+    if (rc == FR_OK)
+        rc = add_all(s, batch, from, to, &failed, err);
+    if (rc == FR_OK && FR_FAILPOINT("sink_after_rows"))
+        rc = fr_fail(err, FR_ERR_CONNECT, "failpoint sink_after_rows");
+    fr_arena_reset(s->arena);
+    if (rc == FR_OK)
+        return FR_OK;
+    fr_file_sink_abandon(s);
+    if (fr_target_of_table(err))
+        *applied = failed;
+    return FR_FAIL;
+}

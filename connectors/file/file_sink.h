@@ -1,0 +1,132 @@
+/* file-sink: a folder of Parquet files by table and day, and a manifest beside them that says which
+ * of them count. Every event becomes a row (write.mode append). The parts of one sink share this
+ * header; everything outside uses fr_file_sink_ops (connect/sink.h).
+ *
+ *   file_manifest.c  the manifest's records, as bytes
+ *   file_state.c     what all records together say
+ *   file_folder.c    the folder: lock, records, files that come and go
+ *   file_sink.c      options, open, check, claim, commit, park, close
+ *   file_table.c     a message's table laid onto the files of before: names, types, on_change
+ *   file_apply.c     events in order, into the stage
+ *   file_parquet.c   the stage, an in-memory DuckDB; from there into files
+ *   file_compact.c   small files of a day into one
+ *
+ * Rows wait in DuckDB's memory, a table for each version of a message's table, until the commit. It
+ * writes a file for each of them and day, makes all of them durable, and then adds one record to
+ * the manifest, with the files and the offsets: that is the commit (docs/adr/0050-file-sink.md). */
+#ifndef FR_FILE_FILE_SINK_H
+#define FR_FILE_FILE_SINK_H
+
+#include "connect/sink.h"
+#include "duckdb/duck_sink_value.h"
+#include "file/file_folder.h"
+#include "sql/target.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { FR_FILE_PARQUET, FR_FILE_AVRO };
+typedef struct fr_file_sink_config {
+    const char *path, *library;
+    int format; /* FR_FILE_... */
+    int64_t memory, compact_files, compact_size, keep_us;
+} fr_file_sink_config;
+
+/* Days since 1970 of rows that say no time. */
+#define FR_FILE_UNDATED INT32_MIN
+
+typedef struct fr_file_day { /* what is staged of one day */
+    int32_t day;
+    int64_t rows;
+    FR_FILE_LIST(fr_file_range, ranges); /* in the arena of the version */
+} fr_file_day;
+
+typedef struct fr_file_version { /* one version of a message's table, and where its rows go */
+    const fr_table *table;       /* holds a reference; first: see fr_target_version_before */
+    fr_arena *arena;             /* owns the texts below */
+    fr_str space, name;          /* the target's */
+    fr_str folder;               /* below the sink's */
+    fr_str shown;                /* for people */
+    fr_file_shape shape;         /* of its files */
+    uint16_t *columns;           /* as many as shape.column_count: of the message's table */
+    fr_column *staged;           /* as they are staged */
+    /* Waiting for the commit: */
+    bool made; /* the stage has its table */
+    duckdb_data_chunk chunk;
+    duckdb_appender appender;
+    size_t chunk_rows;
+    fr_file_day *days; /* free() */
+    size_t day_count, day_cap;
+    fr_arena *range_arena;
+} fr_file_version;
+
+typedef struct fr_file_sink {
+    fr_sink base;
+    const fr_sink_settings *settings;
+    const fr_file_sink_config *config;
+    const fr_duck_api *api;
+    duckdb_database db;
+    duckdb_connection con;
+    fr_file_folder folder;
+    fr_arena *home;       /* of the sink's whole life */
+    fr_arena *arena;      /* of one call */
+    fr_arena *open;       /* of what waits for the commit */
+    fr_map *tables;       /* by fr_table.serial: fr_file_version */
+    fr_map *folded;       /* names in lower case, to the name that was there first */
+    fr_map *claims;       /* by topic and partition: epochs */
+    fr_file_record next;  /* shapes and keys that wait for the commit; in open */
+    unsigned files;       /* names given in this commit */
+    int64_t commit_us;    /* of the newest row applied */
+    pthread_mutex_t lock; /* of con, against interrupt */
+    atomic_bool connected;
+    atomic_int_fast64_t lag_us;
+} fr_file_sink;
+
+/* ---- file_sink.c ---- */
+
+/* What waits is given up. Never fails. */
+void fr_file_sink_abandon(fr_file_sink *s);
+/* Below the sink's folder: a name for the next file of this table and day, which is unique. */
+fr_str fr_file_sink_name(fr_file_sink *s, fr_arena *a, fr_str folder, fr_str day);
+
+/* ---- file_table.c ---- */
+
+/* *out lives until what waits is given up or committed, and until it is forgotten. CONFIG where
+ * on_change or a name is in the way. */
+fr_rc fr_file_version_of(fr_file_sink *s, const fr_table *t, fr_file_version **out, fr_err *err);
+void fr_file_versions_forget(fr_file_sink *s);
+fr_rc fr_file_sink_prepare(fr_sink *base, const fr_table *table, bool create, bool plan_only,
+                           fr_findings *out, fr_err *err);
+
+/* ---- file_apply.c ---- */
+
+fr_rc fr_file_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
+                         size_t *applied, fr_err *err);
+
+/* ---- file_parquet.c ---- */
+
+fr_rc fr_file_stage_open(fr_file_sink *s, fr_err *err);
+void fr_file_stage_close(fr_file_sink *s);
+/* One row. DATA names the column that does not take its value. */
+fr_rc fr_file_stage_row(fr_file_sink *s, fr_file_version *v, const fr_event *e, const fr_row *row,
+                        char op, fr_err *err);
+fr_rc fr_file_stage_flush(fr_file_sink *s, fr_file_version *v, fr_err *err);
+void fr_file_stage_drop(fr_file_sink *s, fr_file_version *v); /* what is staged of it */
+/* What is staged of one day, into the file DIR/<below>.tmp. */
+fr_rc fr_file_stage_write(fr_file_sink *s, const fr_file_version *v, const fr_file_day *day,
+                          fr_str below, fr_err *err);
+/* Rows of these files, in their order, into DIR/<below>.tmp. */
+fr_rc fr_file_stage_join(fr_file_sink *s, fr_file_entry *const *files, size_t count, fr_str below,
+                         int64_t *rows_out, fr_err *err);
+/* The type in Parquet of a message's column, as DuckDB calls it. */
+fr_str fr_file_type(fr_arena *a, const fr_column *c);
+/* The column as it is staged: a length of time is a number. */
+fr_column fr_file_staged(const fr_column *c);
+
+/* ---- file_compact.c ---- */
+
+/* Joins small files, where there are many, of the groups that these files are in. */
+fr_rc fr_file_sink_compact(fr_file_sink *s, const fr_file_record *done, fr_err *err);
+
+extern const fr_sink_ops fr_file_sink_ops;
+
+#endif

@@ -1,0 +1,139 @@
+"""What the tests of file-sink share: a folder of its own for each, driven through sink_probe and read by pyarrow,
+by way of the manifest alone (examples/files/manifest.py, which is what users have). The vocabulary is that of
+mysql_sink_case."""
+import concurrent.futures
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+import mysql_sink_case as base
+from mysql_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
+from sqlite_sink_case import severities  # noqa: F401
+
+sys.path.insert(0, os.path.join(ROOT, "examples", "files"))
+import manifest  # noqa: E402
+
+
+def part(name):
+    return subprocess.run([os.path.join(ROOT, "scripts", "deps.sh"), "path", name], capture_output=True, text=True, check=True).stdout.strip()
+
+
+LIBRARY = os.path.join(part("duckdb"), "libduckdb.so")
+sys.path.insert(0, part("pyarrow"))
+try:
+    import pyarrow
+    import pyarrow.parquet as pq
+except ImportError:
+    pyarrow = None
+MISSING = pyarrow is None or not os.path.exists(LIBRARY)
+OWN = ["_freshet_op", "_freshet_position", "_freshet_at", "_freshet_topic", "_freshet_partition", "_freshet_offset", "_freshet_absent"]
+
+
+def read_rows(folder, entries):
+    """Rows of these files of the manifest, as dictionaries, in their order; each file is as the manifest says."""
+    rows = []
+    for e in entries:
+        path = os.path.join(folder, e["path"])
+        assert os.path.getsize(path) == e["bytes"], e
+        table = pq.read_table(path, partitioning=None)
+        assert table.num_rows == e["rows"], (e, table.num_rows)
+        rows += table.to_pylist()
+    return rows
+
+
+class Case(base.Case):
+    """A folder that is not there yet, and one probe."""
+
+    def __init__(self, name, failpoint=None):
+        self.name = name
+        self.dir = tempfile.mkdtemp(prefix="freshet-file-")
+        self.path = os.path.join(self.dir, "lake")
+        self.probes = []
+        self.probe = self.new_probe(failpoint)
+
+    mariadb, version = False, (99,)
+
+    def probe_by(self, *words):
+        """A probe that another program starts."""
+        p = Probe.__new__(Probe)
+        p.p = subprocess.Popen([*words, PROBE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        p.dead = False
+        self.probes.append(p)
+        return p
+
+    def settings(self, settings):
+        for name, value in dict(pipeline=self.name, write_mode=1, path=self.path, library=LIBRARY).items():
+            settings.setdefault(name, value)
+        return {k.replace("__", "."): v for k, v in settings.items()}
+
+    def open(self, sink="a", probe=None, **settings):
+        return ok((probe or self.probe)("open", **{"as": sink}, type="file", **self.settings(settings)))
+
+    def refused(self, kind, code, probe=None, **settings):
+        """It cannot be opened."""
+        r = (probe or self.probe)("open", **{"as": "refused"}, type="file", **self.settings(settings))
+        return fails(r, kind, code)["error"]
+
+    def check(self, **settings):
+        return ok(self.probe("check", type="file", **self.settings(settings)))["findings"]
+
+    def plan(self, table="t", sink="a", **k):
+        return ok(self.probe("prepare", sink=sink, table=table, create=True, plan_only=True, **k))["findings"]
+
+    def state(self, path=None):
+        return manifest.state(path or self.path, check=True)
+
+    def entries(self, table="t", space="", path=None):
+        found = [e for e in self.state(path)["files"].values() if e["table"] == table and e["space"] == space]
+        return sorted(found, key=lambda e: os.path.basename(e["path"]))
+
+    def rows(self, table="t", space="", path=None):
+        return read_rows(path or self.path, self.entries(table, space, path))
+
+    def values(self, *columns, table="t", space=""):
+        return [tuple(r.get(c) for c in columns) for r in self.rows(table, space)]
+
+    def on_disk(self):
+        """Files below the folder that are not the manifest's own."""
+        found = []
+        for folder, _, names in os.walk(self.path):
+            if "_freshet" not in folder:
+                found += [os.path.relpath(os.path.join(folder, n), self.path) for n in names]
+        return sorted(found)
+
+    def drop(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def one(suite, f):
+    c = Case(f.__name__)
+    try:
+        f(c)
+        c.end()
+        return "ok %s.%s" % (suite, f.__name__)
+    except Exception as e:  # a case never stops the others
+        line = [t.lineno for t in traceback.extract_tb(e.__traceback__) if t.name == f.__name__]
+        for p in c.probes:
+            p.p.kill()
+            p.p.wait()
+        c.drop()
+        return "not ok %s.%s: line %s: %s: %s" % (suite, f.__name__, line, type(e).__name__, " ".join(str(e).split())[:1500])
+
+
+def main(suite):
+    if not os.access(PROBE, os.X_OK):
+        print("not ok %s: %s is not built" % (suite, PROBE))
+        return 1
+    if MISSING:
+        print("skip %s: no DuckDB or no pyarrow in the cache (scripts/deps.sh duckdb, scripts/deps.sh pyarrow)" % suite)
+        return 0
+    chosen = [f for f in TESTS if not sys.argv[1:] or f.__name__ in sys.argv[1:]]
+    bad = 0
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for line in pool.map(lambda f: one(suite, f), chosen):
+            print(line, flush=True)
+            bad += line.startswith("not")
+    return 1 if bad else 0

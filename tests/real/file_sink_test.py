@@ -1,0 +1,621 @@
+#!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
+"""file-sink: every event a row of a Parquet file, and a manifest that readers can trust. Read by pyarrow."""
+import random
+import resource
+import signal
+import threading
+
+from file_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
+
+DAY = 86400000000
+NOV_26 = 1795651200000000  # 2026-11-26 00:00 UTC
+TESTS[:] = []
+
+
+def at(day, **row):
+    return {"$us": NOV_26 + day * DAY + 3600000000, **row}
+
+
+# ---- the way through ----
+
+@test
+def rows_days_offsets(c):
+    started(c, [ID, col("v"), col("n", "DECIMAL", precision=10, scale=2)])
+    assert not c.state()["files"] and c.state()["offsets"] == {("topic", 0): -1}
+    ok(c.apply([["TABLE", "t"], ["c", "t", at(0, id=1, v="a", n="1.50")], ["BEGIN"], ["u", "t", at(0, id=1, v="z", n="-0.05")],
+                ["r", "t", at(1, id=3, v=None, n=None)], ["d", "t", at(1, id=1)], ["COMMIT"], ["c", "t", {"id": 9, "v": "", "n": "0.00"}]],
+               position=[7, 5], offset=100))
+    assert not c.state()["files"], "nothing counts before the commit"
+    ok(c.commit(108))
+    same([(e["day"], e["rows"], e["offsets"], os.path.dirname(e["path"])) for e in sorted(c.entries(), key=lambda e: e["day"])],
+         [("2026-11-26", 2, [["topic", 0, 101, 103]], "t/2026-11-26"), ("2026-11-27", 2, [["topic", 0, 104, 105]], "t/2026-11-27"),
+          ("undated", 1, [["topic", 0, 107, 107]], "t/undated")])
+    rows = sorted(c.rows(), key=lambda r: r["_freshet_offset"])
+    same([(r["id"], r["v"], str(r["n"]), r["_freshet_op"], r["_freshet_offset"]) for r in rows],
+         [(1, "a", "1.50", "c", 101), (1, "z", "-0.05", "u", 103), (3, None, "None", "r", 104), (1, None, "None", "d", 105),
+          (9, "", "0.00", "c", 107)])
+    same(list(rows[0]), ["id", "v", "n"] + OWN)
+    same(rows[3]["_freshet_absent"], '["v","n"]')
+    same([r["_freshet_absent"] for r in rows[:3]], [None] * 3)
+    same(rows[0]["_freshet_position"], (7).to_bytes(4, "big") + (5).to_bytes(8, "big") + (1).to_bytes(4, "big"))
+    same([rows[0]["_freshet_at"].isoformat(), rows[4]["_freshet_at"]], ["2026-11-26T01:00:00+00:00", None])
+    same(c.claim(), [108])
+    same(c.claim(parts=(("topic", 0), ("topic", 7), ("other", 0))), [108, -1, -1])
+    parts = [("topic", i) for i in range(60)] + [("o'ther \"x\" \\", i) for i in range(60)]
+    same(c.claim(parts=parts)[1:], [-1] * 119)
+    ok(c.probe("commit", sink="a", offsets=[[t, i, i * 3] for t, i in parts]))
+    same(c.claim(parts=parts), [i * 3 for t, i in parts])
+    meta = pq.ParquetFile(os.path.join(c.path, c.entries()[0]["path"])).metadata
+    same({meta.row_group(0).column(i).compression for i in range(meta.num_columns)}, {"ZSTD"})
+    stats = meta.row_group(0).column(0).statistics
+    same((stats.has_min_max, stats.null_count), (True, 0))
+
+
+@test
+def rolled_back_is_not_there(c):
+    started(c)
+    ok(c.apply([["c", "t", at(0, id=1, v="gone")]]))
+    ok(c.probe("rollback", sink="a"))
+    ok(c.apply([["c", "t", at(0, id=2, v="b")]]))
+    ok(c.apply([["c", "t", at(0, id=i, v="c")] for i in range(5)], **{"from": 3}))
+    ok(c.commit(5))
+    same(c.values("id", "v"), [(2, "b"), (3, "c"), (4, "c")])
+    same(len(c.on_disk()), 1)
+    ok(c.commit(9))
+    same(c.claim(), [9])
+    same(len(c.entries()), 1)
+
+
+@test
+def a_row_that_is_refused_is_named(c):
+    started(c, [ID, col("d", "DATE")])
+    for events, failed in (([["c", "t", {"id": 1, "d": 1}], ["c", "t", {"id": 2, "d": 99999999999}]], 1),
+                           ([["c", "t", {"id": 1, "d": 1, "$bad": "column x: no date"}]], 0), ([["c", "t"]], 0)):
+        r = fails(c.apply(events), "DATA")
+        same(r["applied"], failed)
+    ok(c.apply([["c", "t", {"id": 3, "d": 2}]]))
+    ok(c.commit(1))
+    same(c.values("id"), [(3,)])
+
+
+@test
+def deletes_and_truncates_by_policy(c):
+    events = [["c", "t", {"id": 1, "v": "a"}], ["d", "t", {"id": 1}], ["t", "t"]]
+    started(c, deletes=2, truncate=2)
+    ok(c.apply(events))
+    ok(c.commit(1))
+    same(c.values("id", "_freshet_op"), [(1, "c")])
+    ok(c.probe("close", sink="a"))
+    started(c, deletes=1, truncate=1)
+    ok(c.apply(events))
+    ok(c.commit(2))
+    same(c.values("id", "_freshet_op")[1:], [(1, "c"), (1, "d"), (None, "t")])
+    ok(c.probe("close", sink="a"))
+    started(c)
+    same(fails(c.apply(events), "DATA", "sink.truncate")["applied"], 2)
+
+
+@test
+def what_is_refused(c):
+    assert "write.mode: append" in c.refused("CONFIG", "sink.config", write_mode=0)["hint"]
+    assert "parquet" in c.refused("CONFIG", "sink.config", format="avro")["hint"]
+    assert "libduckdb" in c.refused("CONFIG", "sink.library", library="/nowhere/libduckdb.so")["hint"]
+    c.refused("CONFIG", "sink.config", path=c.dir + "/a*b")
+    c.refused("CONFIG", "sink.config", compact__files="1")
+    c.refused("CONFIG", "sink.file", path=c.dir + "/no/folder")
+    open(c.dir + "/file", "w").close()
+    c.refused("CONFIG", "sink.file", path=c.dir + "/file")
+    same([f["code"] for f in c.check(create=NEVER) if f["severity"] == 2], ["sink.file"])
+    c.open(create=NEVER)
+    fails(c.probe("claim", sink="a", offsets=[["topic", 0]]), "CONFIG", "sink.file")
+    ok(c.probe("close", sink="a"))
+    started(c)
+    ok(c.probe("close", sink="a"))
+    assert "folder of its own" in c.refused("CONFIG", "sink.config", name="another")["hint"]
+    assert not [f for f in c.check() if f["severity"] == 2]
+
+
+@test
+def plan_makes_nothing(c):
+    c.open()
+    c.table([ID])
+    same(severities(c.plan()), [("change", "sink.file")])
+    assert not os.path.exists(c.path)
+    ok(c.probe("prepare", sink="a", table="t", create=True))
+    same(severities(c.plan()), [])
+    same(c.on_disk(), [])
+
+
+# ---- names and values ----
+
+@test
+def hostile_corpus(c):
+    """S01, S02, I16: values are values and names are names; no file is outside of the folder."""
+    values = ["'", "''", '"', "`", "]", "\\", "'; DROP TABLE s1; --", "%s%n%d", "?1", "$1", "\n\r\t", "\u0000", "NULL", "x'00'", "\uff02",
+              "\U0001f4a9", "a" * 100000, "{{}}", "${v}", "--", "/*", "\u202e", "\ufeff", "../../x"]
+    names = ['"', "`", "]", "[", "\\", "a\nb", "\uff02", "x" * 300, "select", "rowid", "A b", "'; DROP TABLE s1; --", "\u00e9", "t.t", "%s", "$1", "main",
+             "temp", "s1", "-", "c0", "o0", "p", "..", ".", "/", "../up", "a/b", "*", "?", "{x,y}", "_freshet", "_x", ".hidden", "con", "a b\u202e", "~",
+             "day=1", "undated"]
+    started(c, [ID, col("v")])
+    ok(c.apply([["c", "t", {"id": i, "v": v}] for i, v in enumerate(values)]))
+    for i, name in enumerate(names):
+        c.table([col(name, "TEXT", 1), col("vv"), col(name + "2")], "table " + name, as_="n%d" % i)
+        c.table([col("kk", "INT32", 1), col(name)], name, as_="m%d" % i)
+        ok(c.apply([["c", "n%d" % i, {name: "key", "vv": "a", name + "2": name}], ["c", "m%d" % i, {"kk": 1, name: name}]]))
+    c.table([ID, col("v")], 'ta"b', space="../sp/ace", as_="spaced")
+    ok(c.apply([["c", "spaced", {"id": 1, "v": "x"}]]))
+    ok(c.commit(1))
+    same([v for v, in c.values("v")], values)
+    for name in names:
+        same(c.values("kk", name, table=name), [(1, name)])
+        same(c.values(name, "vv", name + "2", table="table " + name), [("key", "a", name)])
+    same(c.values("id", "v", table='ta"b', space="../sp/ace"), [(1, "x")])
+    same(os.listdir(c.dir), ["lake"])
+    same(c.on_disk(), sorted(c.state()["files"]))
+    folders = os.listdir(c.path)
+    assert not [f for f in folders if f[0] in "._" and f != "_freshet"], folders
+    ok(c.probe("close", sink="a"))
+    same(started(c) and c.claim(), [1])  # and the manifest is read back
+
+
+@test
+def names_that_are_refused(c):
+    """S03"""
+    started(c, [ID, col("Foo"), col("foo")])
+    fails(c.probe("prepare", sink="a", table="t", create=True), "CONFIG", "sink.name")
+    for name in ("_freshet_op", "_FRESHET_Offset", "", "a\u0000b"):
+        c.table([ID, col(name)], "named")
+        fails(c.apply([["c", "named", {"id": 1}]]), "CONFIG", "sink.name")
+    c.table([ID], "Tab")
+    c.table([ID], "tab")
+    ok(c.apply([["c", "Tab", {"id": 1}]]))
+    fails(c.apply([["c", "tab", {"id": 1}]]), "CONFIG", "sink.name")
+
+
+# ---- tables change ----
+
+@test
+def columns_by_policy(c):
+    """S04, I05: a new version begins a new file, and old ones stay as they are."""
+    started(c, [ID, col("v"), col("n", "INT32")])
+    ok(c.apply([["c", "t", {"id": 1, "v": "a", "n": 5}]]))
+    c.table([ID, col("v"), col("n", "INT64"), col("w")], as_="t2")
+    ok(c.apply([["c", "t2", {"id": 2, "v": "b", "n": 1 << 40, "w": "new"}]]))
+    ok(c.commit(2))
+    c.table([ID, col("n", "INT32")], as_="t3")
+    ok(c.apply([["c", "t3", {"id": 3, "n": 7}]]))
+    ok(c.commit(3))
+    same([(e["schema"], e["rows"]) for e in c.entries()], [(1, 1), (2, 1), (3, 1)])
+    same([[(n, t) for n, t, k in v] for v in c.state()["schemas"].values()],
+         [[("id", "INTEGER"), ("v", "VARCHAR"), ("n", "INTEGER")], [("id", "INTEGER"), ("v", "VARCHAR"), ("n", "BIGINT"), ("w", "VARCHAR")],
+          [("id", "INTEGER"), ("n", "BIGINT")]])
+    same(c.values("id", "v", "n", "w"), [(1, "a", 5, None), (2, "b", 1 << 40, "new"), (3, None, 7, None)])
+    schema = pyarrow.unify_schemas([pq.read_schema(os.path.join(c.path, e["path"])) for e in c.entries()], promote_options="permissive")
+    same(str(schema.field("n").type), "int64")
+    ok(c.probe("close", sink="a"))
+    started(c, [ID, col("n", "INT64")], add_column=BLOCK, drop_column=BLOCK, change_type=BLOCK)
+    ok(c.apply([["c", "t", {"id": 4, "n": 8}]]))  # the shape that is there already
+    ok(c.commit(4))
+    same([e["schema"] for e in c.entries()], [1, 2, 3, 3])
+    for columns, code in (([ID, col("n", "INT64"), col("x")], "sink.add_column"), ([ID], "sink.drop_column"), ([ID, col("n", "TEXT")], "sink.types"),
+                          ([ID, col("n", "DECIMAL", precision=30, scale=2)], "sink.types")):
+        c.table(columns, as_="new")
+        fails(c.apply([["c", "new", {"id": 5}]]), "CONFIG", code)
+    ok(c.probe("close", sink="a"))
+    started(c, [ID, col("n", "INT64"), col("x")], add_column=IGNORE)
+    ok(c.apply([["c", "t", {"id": 6, "n": 9, "x": "left out"}]]))
+    ok(c.commit(6))
+    same([list(r) for r in c.rows()][-1], ["id", "n"] + OWN)
+
+
+# ---- others, kills, disks ----
+
+@test
+def one_instance_writes(c):
+    started(c)
+    error = c.refused("BUSY", "sink.busy", probe=c.new_probe())
+    assert "PID %d" % c.probe.p.pid in error["text"], error
+    same([f["code"] for f in c.check() if f["severity"] == 2], ["sink.busy"])
+    ok(c.probe("close", sink="a"))
+    started(c)
+
+
+def without_lock(c):
+    """As on a file system whose locks others do not see: another lock file under the same name."""
+    lock = os.path.join(c.path, "_freshet", "lock")
+    os.rename(lock, lock + ".old")
+    open(lock, "w").close()
+    return lock
+
+
+@test
+def a_zombie_is_fenced(c):
+    """I08, R30: where locks do not hold, the number of the next commit does. Nothing of it counts, and it takes
+    nothing away from its successor."""
+    started(c)
+    ok(c.apply([["c", "t", at(0, id=1, v="a")]]))
+    ok(c.commit(1))
+    ok(c.apply([["c", "t", at(0, id=2, v="of the zombie")]]))
+    lock = without_lock(c)
+    other = c.new_probe()
+    c.open("b", probe=other)
+    same(ok(other("claim", sink="b", offsets=[["topic", 0]]))["next"], [1])
+    ok(other("table", **{"as": "t"}, name="t", columns=[ID, col("v")]))
+    os.replace(lock + ".old", lock)  # the zombie finds its own lock in place
+    fails(c.commit(2), "FENCED", "sink.fenced")
+    os.rename(lock, lock + ".old")
+    same(c.values("id"), [(1,)])
+    os.replace(lock + ".old", lock)
+    ok(c.probe("close", sink="a"))
+    lock = without_lock(c)
+    os.unlink(lock + ".old")
+    ok(other("close", sink="b"))
+    c.open("b", probe=other)
+    same(ok(other("claim", sink="b", offsets=[["topic", 0]]))["next"], [1])
+    same(len(c.on_disk()), 1)  # what the zombie wrote is swept
+    ok(other("apply", sink="b", events=[["c", "t", at(0, id=2, v="b")]]))
+    ok(other("commit", sink="b", offsets=[["topic", 0, 2]]))
+    same(c.values("id", "v"), [(1, "a"), (2, "b")])
+
+
+@test
+def files_of_others_stay(c):
+    started(c)
+    ok(c.apply([["c", "t", at(0, id=1, v="a")]]))
+    ok(c.commit(1))
+    folder = os.path.join(c.path, "t", "2026-11-26")
+    seq, writer = os.path.basename(c.entries()[0]["path"]).split("-")[:2]
+    for name in ("mine.parquet", "README", "000000000001-mine-1.parquet", "%s-%s-7.parquet" % (seq, writer), "%s-%s-8.parquet.tmp" % (seq, writer),
+                 "000000000900-%s-0.parquet" % writer):
+        open(os.path.join(folder, name), "w").close()
+    ok(c.probe("close", sink="a"))
+    started(c)
+    left = set(os.listdir(folder))
+    same(left - {"%s-%s-0.parquet" % (seq, writer)}, {"mine.parquet", "README", "000000000001-mine-1.parquet", "000000000900-%s-0.parquet" % writer})
+    same(c.values("id"), [(1,)])
+
+
+class Reader(threading.Thread):
+    """Reads the manifest all the time, and each file that it lists: never one that is missing or half-written.
+    What it sees of a table grows, and has no row twice."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.over, self.looks, self.error, self.seen = path, threading.Event(), 0, None, {}
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                if os.path.isdir(os.path.join(self.path, "_freshet")):
+                    self.look()
+        except Exception as e:
+            self.error = e
+
+    def look(self):
+        entries = sorted(manifest.state(self.path, check=True)["files"].values(), key=lambda e: e["path"])
+        offsets = []
+        for e in entries:
+            if e["path"] not in self.seen:
+                self.seen[e["path"]] = [r["_freshet_offset"] for r in read_rows(self.path, [e])]
+            else:
+                assert os.path.getsize(os.path.join(self.path, e["path"])) == e["bytes"], e
+            offsets += self.seen[e["path"]]
+        check(offsets, len(offsets))
+        self.looks += 1
+
+    def end(self):
+        self.over.set()
+        self.join()
+        if self.error:
+            raise self.error
+        assert self.looks > 5, self.looks
+
+
+def check(offsets, count):
+    """Each of the first `count` offsets once: 0 lost, 0 doubled."""
+    assert len(offsets) == len(set(offsets)), "doubled: %s" % sorted({o for o in offsets if offsets.count(o) > 1})[:5]
+    lost = set(range(count)) - set(offsets)
+    assert not lost, "lost: %s" % sorted(lost)[:5]
+
+
+@test
+def the_check_sees_what_is_lost_or_doubled(c):
+    """The control of the two tests below."""
+    for offsets, word in (([0, 1, 3], "lost"), ([0, 1, 1, 2], "doubled")):
+        try:
+            check(offsets, 4)
+        except AssertionError as e:
+            assert word in str(e), e
+            continue
+        raise AssertionError("nothing is seen of %s" % offsets)
+    started(c)
+    ok(c.apply([["c", "t", at(0, id=i, v="a")] for i in range(4)], offset=0))
+    ok(c.commit(4))
+    path = os.path.join(c.path, c.entries()[0]["path"])
+    reader = Reader(c.path)
+    reader.look()
+    for harm in (lambda: os.truncate(path, 100), lambda: os.unlink(path)):
+        harm()
+        try:
+            Reader(c.path).look()
+        except (AssertionError, OSError):
+            continue
+        raise AssertionError("a file that is %s is not seen" % harm)
+
+
+def go_on(c, rng, total, failpoint=None, kill_after=None, **settings):
+    """Batches from where the manifest says, until all are there or the probe dies. Answers where it is."""
+    probe = c.probe = c.new_probe(failpoint)
+    killer = threading.Timer(kill_after, probe.p.kill) if kill_after else None
+    try:
+        if killer:
+            killer.start()
+        started(c, **settings)
+        at_ = max(c.claim()[0], 0)
+        while at_ < total:
+            n = min(rng.choice([1, 3, 20, 200]), total - at_)
+            half = n // 2
+            for first, last in ((at_, at_ + half), (at_ + half, at_ + n)):
+                if first < last:
+                    ok(c.apply([["c", "t", at(i % 2, id=i, v="%x" % i)] for i in range(first, last)], offset=first))
+            at_ += n
+            ok(c.commit(at_))
+        ok(c.probe("close", sink="a"))
+    except (EOFError, BrokenPipeError):
+        probe.dead = True
+        probe.p.wait()
+    finally:
+        if killer:
+            killer.cancel()
+    return max(list(c.state()["offsets"].values()) + [0]) if os.path.isdir(os.path.join(c.path, "_freshet")) else 0
+
+
+def settled(c, total):
+    offsets = [r["_freshet_offset"] for r in c.rows()]
+    same(len(offsets), total)
+    check(offsets, total)
+    same(c.claim() if False else c.state()["offsets"][("topic", 0)], total)
+
+
+@test
+def kills_at_any_moment(c):
+    """I01, I15: SIGKILL at random, a reader all the time, files joined meanwhile."""
+    rng = random.Random(11)
+    reader = Reader(c.path)
+    reader.start()
+    total, died = 3000, 0
+    try:
+        for _ in range(60):
+            at_ = go_on(c, rng, total, kill_after=rng.uniform(0.3, 2.5), compact__files="4")
+            died += c.probe.dead
+            if at_ >= total:
+                break
+        at_ = go_on(c, rng, total + 500, compact__files="4")
+    finally:
+        reader.end()
+    same(at_, total + 500)
+    assert died > 2, died
+    settled(c, total + 500)
+
+
+@test
+def kills_at_named_places(c):
+    rng = random.Random(5)
+    reader = Reader(c.path)
+    reader.start()
+    total, places = 0, ["file_before_rename", "file_after_rename", "file_before_manifest", "file_after_manifest", "file_before_compact",
+                        "file_after_compact", "sink_before_commit", "sink_after_commit", "sink_after_rows"]
+    try:
+        for place in places:
+            for nth in (1, 3):
+                total += 800
+                go_on(c, rng, total, "%s:kill:%d" % (place, nth), compact__files="3")
+                same((place, nth, c.probe.dead), (place, nth, True))
+                same(go_on(c, rng, total, compact__files="3"), total)
+    finally:
+        reader.end()
+    settled(c, total)
+    listed, there = set(c.state()["files"]), set(c.on_disk())
+    assert listed <= there and len(listed) < 60, (len(listed), len(there))
+
+
+@test
+def errors_at_named_places(c):
+    """The same, and the process goes on: after each failure it claims and learns how far it is."""
+    for place in ("file_before_rename", "file_after_rename", "file_before_manifest", "file_after_manifest"):
+        c.probe = c.new_probe(place + ":err:2")
+        started(c)
+        at_ = max(c.claim()[0], 0)
+        for _ in range(4):
+            ok(c.apply([["c", "t", at(0, id=at_ + i, v="x")] for i in range(5)], offset=at_))
+            r = c.commit(at_ + 5)
+            if not r["ok"]:
+                fails(r, "CONNECT")
+            at_ = c.claim()[0]
+        ok(c.probe("close", sink="a"))
+        check([r["_freshet_offset"] for r in c.rows()], at_)
+
+
+def full(c, limit, unlimit):
+    rng = random.Random(4)
+    started(c)
+    ok(c.apply([["c", "t", at(0, id=1, v="a")]], offset=0))
+    ok(c.commit(1))
+    events = [["c", "t", at(0, id=i, v="%x" % rng.getrandbits(8000))] for i in range(1, 3000)]
+    limit()
+    ok(c.apply(events, offset=1))
+    error = fails(c.commit(3000), "BUSY", "sink.full")["error"]
+    assert "make room" in error["hint"], error
+    same(len(c.on_disk()), 1)
+    unlimit()
+    same(c.claim(), [1])  # the same sink goes on
+    ok(c.apply(events, offset=1))
+    ok(c.commit(3000))
+    ok(c.probe("close", sink="a"))
+    check([r["_freshet_offset"] for r in c.rows()], 3000)
+
+
+@test
+def a_file_that_may_not_grow(c):
+    p = c.probe = c.probe_by("sh", "-c", "trap '' XFSZ; exec \"$0\"")
+    full(c, lambda: resource.prlimit(p.p.pid, resource.RLIMIT_FSIZE, (600000, resource.RLIM_INFINITY)),
+         lambda: resource.prlimit(p.p.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)))
+
+
+@test
+def a_full_disk(c):
+    """ENOSPC of a small tmpfs, in a namespace of the probe's own, which the test reaches through /proc."""
+    words = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=3m none "$0" && exec "$1"', c.dir]
+    trial = subprocess.run(words + ["true"], capture_output=True, text=True)
+    if trial.returncode != 0:
+        raise Skip("no tmpfs can be mounted: %s" % trial.stderr.strip())
+    c.probe = c.probe_by(*words)
+    wait_for(lambda: os.path.exists("/proc/%d/root%s" % (c.probe.p.pid, c.dir)) and "freshet-file" in open("/proc/%d/mountinfo" % c.probe.p.pid).read())
+    inside = "/proc/%d/root%s" % (c.probe.p.pid, c.dir)
+    c.settings_path = c.path
+
+    def fill():
+        c.path = inside + "/lake"
+        with open(inside + "/ballast", "wb") as f:
+            f.write(b"x" * 2500000)
+    rng = random.Random(4)
+    started(c)
+    ok(c.apply([["c", "t", at(0, id=1, v="a")]], offset=0))
+    ok(c.commit(1))
+    events = [["c", "t", at(0, id=i, v="%x" % rng.getrandbits(8000))] for i in range(1, 1200)]
+    ok(c.apply(events, offset=1))
+    fill()
+    assert "make room" in fails(c.commit(1200), "BUSY", "sink.full")["error"]["hint"]
+    same(len(c.on_disk()), 1)
+    os.unlink(inside + "/ballast")
+    same(c.claim(), [1])
+    ok(c.apply(events, offset=1))
+    ok(c.commit(1200))
+    check([r["_freshet_offset"] for r in c.rows()], 1200)
+    ok(c.probe("close", sink="a"))
+    c.path = c.settings_path
+
+
+@test
+def gone_replaced_damaged(c):
+    """I14: nothing is made in place of what is gone, and what is damaged is not read."""
+    started(c)
+    ok(c.apply([["c", "t", at(0, id=1, v="a")]]))
+    ok(c.commit(1))
+    backup = c.dir + "/backup"
+    shutil.copytree(c.path, backup)
+    ok(c.apply([["c", "t", at(0, id=2, v="b")]]))
+    ok(c.commit(2))
+    ok(c.apply([["c", "t", at(0, id=3, v="c")]]))
+    shutil.rmtree(c.path)
+    fails(c.commit(3), "CONFIG", "sink.file")
+    assert not os.path.exists(os.path.join(c.path, "_freshet")), os.listdir(c.path)
+    ok(c.probe("close", sink="a"))
+    shutil.rmtree(c.path, ignore_errors=True)
+    shutil.copytree(backup, c.path)
+    c.open()
+    same(c.claim(), [1])  # as far as the backup is
+    ok(c.probe("close", sink="a"))
+    own = os.path.join(c.path, "_freshet")
+    newest = sorted(n for n in os.listdir(own) if n.endswith("commit.json"))
+    with open(os.path.join(own, newest[0]), "r+b") as f:
+        f.seek(30)
+        f.write(b"#")
+    c.refused("CONFIG", "sink.corrupt")
+    os.unlink(os.path.join(own, newest[0]))
+    assert "missing" in c.refused("CONFIG", "sink.corrupt")["text"]
+
+
+@test
+def parked_keys(c):
+    """R36"""
+    started(c)
+    ok(c.probe("park", sink="a", topic="topic", key="k\u00e9"))
+    ok(c.probe("rollback", sink="a"))
+    same(ok(c.probe("parked", sink="a", topic="topic"))["keys"], [])
+    for key in ("one", "two"):
+        ok(c.probe("park", sink="a", topic="topic", key=key))
+    ok(c.commit(1))
+    ok(c.probe("close", sink="a"))
+    started(c)
+    same(ok(c.probe("parked", sink="a", topic="topic"))["keys"], ["one", "two"])
+    same(ok(c.probe("parked", sink="a", topic="other"))["keys"], [])
+    ok(c.probe("unpark", sink="a", topic="topic", key="one"))
+    ok(c.commit(2))
+    same(ok(c.probe("parked", sink="a", topic="topic"))["keys"], ["two"])
+
+
+# ---- the manifest and the files over time ----
+
+@test
+def small_files_are_joined(c):
+    started(c, compact__files="4", keep="1h")
+    first = None
+    for n in range(40):
+        ok(c.apply([["c", "t", at(0, id=n * 10 + i, v="%d" % n)] for i in range(10)], offset=n * 10))
+        ok(c.commit(n * 10 + 10))
+        first = first or c.entries()[0]["path"]
+    entries = c.entries()
+    assert len(entries) < 12, len(entries)
+    check([r["_freshet_offset"] for r in c.rows()], 400)
+    same(sum(e["rows"] for e in entries), 400)
+    same(sorted((e["offsets"][0][2], e["offsets"][0][3]) for e in entries)[0][0], 0)
+    assert first not in [e["path"] for e in entries]
+    assert os.path.exists(os.path.join(c.path, first)), "a reader of the old manifest reads it yet"
+    ok(c.probe("close", sink="a"))
+    started(c, keep="0s", compact__files="4")
+    ok(c.apply([["c", "t", at(0, id=999, v="z")]], offset=400))
+    ok(c.commit(401))
+    same(set(c.on_disk()), set(c.state()["files"]))
+    check([r["_freshet_offset"] for r in c.rows()], 401)
+
+
+@test
+def not_joined_across_days_schemas_and_sizes(c):
+    started(c, compact__files="3", compact__size="1KiB")
+    c.table([ID, col("v"), col("w")], as_="t2")
+    for n in range(12):
+        table = "t" if n < 6 else "t2"
+        ok(c.apply([["c", table, at(day, id=n, v="x" * 10)] for day in (0, 1)], offset=n * 2))
+        ok(c.commit(n * 2 + 2))
+    same(len({(e["day"], e["schema"]) for e in c.entries()}), 4)
+    same(len(c.entries()), 24)  # every file is larger than that
+    ok(c.probe("close", sink="a"))
+    started(c, compact__files="3")
+    for n in range(12, 15):
+        ok(c.apply([["c", "t2", at(day, id=n, v="x" * 10)] for day in (0, 1)], offset=n * 2))
+        c.table([ID, col("v"), col("w")], as_="t2")
+        ok(c.commit(n * 2 + 2))
+    assert len(c.entries()) < 24, len(c.entries())
+    same(len({(e["day"], e["schema"]) for e in c.entries()}), 4)
+    check([r["_freshet_offset"] for r in c.rows()], 30)
+
+
+@test
+def the_manifest_is_folded(c):
+    """Its files do not pile up, and no commit writes all of it."""
+    reader = Reader(c.path)
+    reader.start()
+    own = os.path.join(c.path, "_freshet")
+    try:
+        started(c, compact__files="8", keep="0s")
+        for n in range(230):
+            ok(c.apply([["c", "t", at(0, id=n, v="a")]], offset=n))
+            ok(c.commit(n + 1))
+            if n == 150:
+                reader.end()  # with keep 0 a reader may meet what is gone: it reads the manifest anew
+    finally:
+        reader.over.set()
+    folds = [n for n in os.listdir(own) if n.endswith("fold.json")]
+    commits = sorted(n for n in os.listdir(own) if n.endswith("commit.json"))
+    assert len(folds) >= 1 and len(commits) < 230, (folds, len(commits))
+    sizes = [os.path.getsize(os.path.join(own, n)) for n in commits]
+    assert max(sizes) < 8000, max(sizes)
+    check([r["_freshet_offset"] for r in c.rows()], 230)
+    ok(c.probe("close", sink="a"))
+    started(c)
+    same(c.claim(), [230])
+
+
+if __name__ == "__main__":
+    sys.exit(main("file_sink"))

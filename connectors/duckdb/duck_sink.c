@@ -51,11 +51,6 @@ static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
     return FR_OK;
 }
 
-static void let_go(void *kept)
-{
-    fr_table_unref(*(const fr_table **)kept);
-}
-
 static void sink_close(fr_sink *base)
 {
     fr_duck_sink *s = (fr_duck_sink *)base;
@@ -64,7 +59,7 @@ static void sink_close(fr_sink *base)
     fr_duck_sink_abandon(s);
     fr_duck_sink_shut(s);
     fr_map_free(s->tables, NULL); /* empty */
-    fr_map_free(s->versions, let_go);
+    fr_target_free_versions(s->versions);
     fr_map_free(s->known, NULL);
     fr_map_free(s->folded, NULL);
     fr_map_free(s->claims, free);

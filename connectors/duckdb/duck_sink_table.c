@@ -86,17 +86,6 @@ void fr_duck_sink_know_all(fr_duck_sink *s)
         fr_target_know(s->known, ((fr_duck_sink_table *)value)->shape.table);
 }
 
-/* ---- versions: of the whole life of the sink, whereas tables are read again and again ---- */
-
-static void keep_version(fr_duck_sink *s, const fr_table *t)
-{
-    if (fr_map_get_u64(s->versions, t->serial) != NULL)
-        return;
-    const fr_table **kept = fr_arena_alloc(s->home, sizeof(*kept));
-    *kept = fr_table_ref(t);
-    fr_map_set_u64(s->versions, t->serial, (void *)kept);
-}
-
 /* ---- prepare ---- */
 
 static fr_rc compare(fr_duck_sink *s, const fr_table *t, bool create, fr_findings *out,
@@ -155,7 +144,7 @@ static fr_rc lay_it(fr_duck_sink *s, const fr_table *t, fr_arena *a, fr_duck_sin
     fr_duck_sink_table *old = fr_map_set_u64(s->tables, t->serial, st);
     if (old != NULL)
         table_free(old);
-    keep_version(s, t);
+    fr_target_keep_version(s->versions, t);
     if (!s->changed_ddl)
         fr_target_know(s->known, t);
     if (table_out != NULL)

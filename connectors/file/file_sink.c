@@ -106,6 +106,7 @@ static void sink_close(fr_sink *base)
     fr_file_stage_close(s);
     fr_file_folder_close(&s->folder);
     fr_map_free(s->tables, NULL); /* empty */
+    fr_target_free_versions(s->versions);
     fr_map_free(s->folded, NULL);
     fr_map_free(s->claims, free);
     fr_arena_free(s->arena);
@@ -162,6 +163,7 @@ static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *
     s->arena = fr_arena_new(64 << 10);
     s->open = fr_arena_new(0);
     s->tables = fr_map_new();
+    s->versions = fr_map_new();
     s->folded = fr_map_new();
     s->claims = fr_map_new();
     pthread_mutex_init(&s->lock, NULL);
@@ -474,6 +476,7 @@ const fr_sink_ops fr_file_sink_ops = {
     .options = options,
     .config_size = sizeof(fr_file_sink_config),
     .batch_rows = 100000,
+    .settings = settings_check,
     .open = sink_open,
     .check = sink_check,
     .claim = sink_claim,

@@ -41,7 +41,7 @@ typedef struct fr_file_day { /* what is staged of one day */
 } fr_file_day;
 
 typedef struct fr_file_version { /* one version of a message's table, and where its rows go */
-    const fr_table *table;       /* holds a reference; first: see fr_target_version_before */
+    const fr_table *table;       /* holds a reference */
     fr_arena *arena;             /* owns the texts below */
     fr_str space, name;          /* the target's */
     fr_str folder;               /* below the sink's */
@@ -71,6 +71,7 @@ typedef struct fr_file_sink {
     fr_arena *arena;      /* of one call */
     fr_arena *open;       /* of what waits for the commit */
     fr_map *tables;       /* by fr_table.serial: fr_file_version */
+    fr_map *versions;     /* by fr_table.serial: fr_table, that were laid onto files */
     fr_map *folded;       /* names in lower case, to the name that was there first */
     fr_map *claims;       /* by topic and partition: epochs */
     fr_file_record next;  /* shapes and keys that wait for the commit; in open */

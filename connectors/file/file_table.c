@@ -189,7 +189,7 @@ static void lay_columns(comparison *k, fr_file_shape *shape, uint16_t *columns)
         columns[shape->column_count] = (uint16_t)i;
         shape->columns[shape->column_count++] = (fr_file_column){c->name, type, c->key_ordinal};
     }
-    fr_target_lost_columns(k->s->settings, k->t, fr_target_version_before(k->s->tables, k->t),
+    fr_target_lost_columns(k->s->settings, k->t, fr_target_version_before(k->s->versions, k->t),
                            k->shown, fr_sql_ident, k->out);
 }
 
@@ -311,6 +311,7 @@ static fr_rc new_version(fr_file_sink *s, const fr_table *t, fr_file_version **o
         fr_map_get(s->folder.state->tables, fr_file_table_key(s->arena, v->space, v->name));
     v->shape.number = number_of(s, held, &v->shape);
     fr_map_set_u64(s->tables, t->serial, v);
+    fr_target_keep_version(s->versions, t);
     *out = v;
     return FR_OK;
 }

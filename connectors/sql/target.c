@@ -221,6 +221,26 @@ const fr_table *fr_target_version_before(const fr_map *tables, const fr_table *t
     return found;
 }
 
+void fr_target_keep_version(fr_map *versions, const fr_table *t)
+{
+    if (fr_map_get_u64(versions, t->serial) != NULL)
+        return;
+    const fr_table **kept = fr_malloc(sizeof(*kept));
+    *kept = fr_table_ref(t);
+    fr_map_set_u64(versions, t->serial, (void *)kept);
+}
+
+static void free_version(void *kept)
+{
+    fr_table_unref(*(const fr_table **)kept);
+    free(kept);
+}
+
+void fr_target_free_versions(fr_map *versions)
+{
+    fr_map_free(versions, free_version);
+}
+
 bool fr_target_known(const fr_map *known, const fr_table *t)
 {
     fr_arena *a = fr_arena_new(256);

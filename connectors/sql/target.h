@@ -69,6 +69,10 @@ fr_rc fr_target_check_folded(fr_map *folded, fr_arena *home, fr_str space, fr_st
  * partitions may ask for an older version after a newer one. NULL: there is none. tables: by
  * serial, values that begin with their fr_table. */
 const fr_table *fr_target_version_before(const fr_map *tables, const fr_table *t);
+/* Versions of the whole life of a sink, which may lay tables anew again and again: a map that
+ * fr_target_version_before takes, with a reference to each. */
+void fr_target_keep_version(fr_map *versions, const fr_table *t);
+void fr_target_free_versions(fr_map *versions);
 
 /* Targets that were there: one that vanishes is not made again. */
 bool fr_target_known(const fr_map *known, const fr_table *t);

@@ -733,12 +733,27 @@ static bool takes_any(const fr_sink_settings *s, size_t from, const fr_map *topi
     return false;
 }
 
+static void check_sink_settings(fr_loader *l, const char *path, const fr_sink_settings *s,
+                                const fr_sink_ops *ops)
+{
+    fr_err err;
+    if (ops == NULL || ops->settings == NULL || ops->settings(s, &err) == FR_OK)
+        return;
+    const char *colon = strstr(err.text, ": ");
+    size_t key = colon != NULL ? (size_t)(colon - err.text) : 0;
+    fr_problem *p = report(l, false, fr_arena_cstr(l->problems_arena, fr_cstr(err.code)), path,
+                           key > 0 ? fr_arena_cstr(l->a, (fr_str){err.text, key}) : "type", "%s",
+                           key > 0 ? colon + 2 : err.text);
+    fr_problem_hint(l, p, "%s", fr_err_hint(&err));
+}
+
 static void check_sink(fr_loader *l, const fr_sink_settings *s, const fr_sink_ops *ops,
                        const fr_map *topics, bool complete)
 {
     const char *path = fr_path_join(l->a, "sinks", fr_cstr(s->name));
     if (ops != NULL)
         check_dsn(l, path, ops->options, s->connector);
+    check_sink_settings(l, path, s, ops);
     if (ops != NULL && s->errors_mode == FR_ERRORS_DLQ && ops->park == NULL) {
         fr_problem *p = report(l, false, "config.not_built", path, "errors.mode",
                                "a %s sink cannot set keys aside", s->type);

@@ -100,7 +100,7 @@ class Case(base.Case):
         """Files below the folder that are not the manifest's own."""
         found = []
         for folder, _, names in os.walk(self.path):
-            if "_freshet" not in folder:
+            if not folder.startswith(os.path.join(self.path, "_freshet")):
                 found += [os.path.relpath(os.path.join(folder, n), self.path) for n in names]
         return sorted(found)
 

@@ -96,6 +96,7 @@ static json_t *do_table(probe *p, const json_t *c)
         columns[i].key_ordinal = (uint16_t)num(column, "key", 0);
         columns[i].precision = (int16_t)num(column, "precision", 0);
         columns[i].scale = (int16_t)num(column, "scale", 0);
+        columns[i].span = json_is_true(json_object_get(column, "span"));
         columns[i].native_type = fr_cstr(str(column, "native", ""));
         columns[i].nullable =
             columns[i].key_ordinal == 0 && !json_is_false(json_object_get(column, "nullable"));

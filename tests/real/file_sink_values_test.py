@@ -1,0 +1,135 @@
+#!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
+"""file-sink: every kind and its limits, from the event to pyarrow, through the file of the commit and through the
+one that small files are joined into."""
+import decimal
+import math
+import struct
+import uuid
+
+from file_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
+
+TESTS[:] = []
+D = decimal.Decimal
+DAY = 86400000000
+decimal.getcontext().prec = 2000
+
+
+def arrow(c, column, table="t"):
+    """The column's arrow type, and its values as integers where Python's own types end at the year 9999."""
+    out, types = [], set()
+    for e in c.entries(table):
+        chunk = pq.read_table(os.path.join(c.path, e["path"]), partitioning=None, arrow_extensions_enabled=False).column(column)
+        types.add(str(chunk.type))
+        if pyarrow.types.is_timestamp(chunk.type) or pyarrow.types.is_time64(chunk.type):
+            chunk = chunk.cast(pyarrow.int64())
+        elif pyarrow.types.is_date(chunk.type):
+            chunk = chunk.cast(pyarrow.int32())
+        out += chunk.to_pylist()
+    assert len(types) == 1, types
+    return types.pop(), out
+
+
+def bits(value, kind):
+    value = float(value)
+    return "nan" if math.isnan(value) else struct.pack(">f" if kind == "FLOAT32" else ">d", value)
+
+
+# kind, what the column says, the type that pyarrow sees, (value sent, value read) pairs
+MATRIX = [
+    ("BOOL", {}, "bool", [(True, True), (False, False)]),
+    ("INT32", {}, "int32", [(v, v) for v in (0, -1, 2**31 - 1, -2**31)]),
+    ("INT64", {}, "int64", [(v, v) for v in (0, -1, 2**63 - 1, -2**63)]),
+    ("FLOAT32", {}, "float", [(v, v) for v in (0.0, "-0.0", 1.5, "inf", "-inf", "nan", 3.4028234663852886e38, 1.401298464324817e-45)]),
+    ("FLOAT64", {}, "double", [(v, v) for v in (0.0, "-0.0", 0.1, "inf", "-inf", "nan", 1.7976931348623157e308, 5e-324)]),
+    ("DECIMAL", dict(precision=4, scale=2), "decimal128(4, 2)", [(v, D(v)) for v in ("0.00", "-0.01", "99.99", "-99.99")]),
+    ("DECIMAL", dict(precision=9, scale=0), "decimal128(9, 0)", [(v, D(v)) for v in ("0", "999999999", "-999999999")]),
+    ("DECIMAL", dict(precision=18, scale=18), "decimal128(18, 18)", [(v, D(v)) for v in ("0.000000000000000001", "-0.999999999999999999")]),
+    ("DECIMAL", dict(precision=38, scale=10), "decimal128(38, 10)", [(v, D(v)) for v in ("9" * 28 + "." + "9" * 10, "-" + "9" * 28 + "." + "9" * 10)]),
+    ("DECIMAL", dict(precision=65, scale=30), "string", [(v, v) for v in ("9" * 35 + "." + "9" * 30, "-0." + "0" * 29 + "1")]),
+    ("DECIMAL", dict(precision=0, scale=5), "string", [(v, v) for v in ("1" * 200 + ".00001", "-3.14159")]),
+    ("TEXT", {}, "string", [(v, v) for v in ("", "a", "\u00e9\U0001f600", "x\u0000y", "007", "NULL", "'", "x" * 70000)]),
+    ("BYTES", {}, "binary", [(v, bytes.fromhex(v)) for v in ("", "00", "ff00fe", "61" * 70000)]),
+    ("JSON", {}, "string", [(v, v) for v in ('{"a": [1, 2.50, null]}', "[]", '"\\u0000"', '{"a":1,"a":2}')]),
+    ("UUID", {}, "fixed_size_binary[16]", [(str(u), u.bytes) for u in (uuid.UUID(int=0), uuid.UUID(int=2**128 - 1), uuid.UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8"))]),
+    ("DATE", {}, "date32[day]", [(v, v) for v in (0, -1, -719162, 2932896, 2147483646, -2147483646)]),
+    ("TIME", {}, "time64[us]", [(v, v) for v in (0, 1, DAY - 1)]),
+    ("TIME", dict(span=True), "int64", [(v, v) for v in (0, -1, -838 * 3600 * 1000000, 838 * 3600 * 1000000 + 999999)]),
+    ("DATETIME", {}, "timestamp[us]", [(v, v) for v in (0, -1, 253402300799999999, 9223372036854775806 // 1000, -62135596800000000)]),
+    ("TIMESTAMP", {}, "timestamp[us, tz=UTC]", [(v, v) for v in (0, -1, 1795680371402001, 253402300799999999, -62135596800000000)]),
+]
+
+
+def columns_of_matrix():
+    return [ID] + [col("c%d" % i, kind, **more) for i, (kind, more, _, _) in enumerate(MATRIX)]
+
+
+def all_is_there(c, rows):
+    order = [r["id"] for r in c.rows()]
+    same(sorted(order), list(range(rows)))
+    for i, (kind, more, want_type, pairs) in enumerate(MATRIX):
+        got_type, got = arrow(c, "c%d" % i)
+        same((kind, more, got_type), (kind, more, want_type))
+        for n, value in zip(order, got):
+            want = None if n % 9 == 8 else pairs[n % len(pairs)][1]
+            if kind.startswith("FLOAT") and want is not None:
+                value, want = bits(value, kind), bits(want, kind)
+            same((kind, more, n, value), (kind, more, n, want))
+
+
+@test
+def every_kind(c):
+    started(c, columns_of_matrix(), compact__files="4")
+    rows = 72
+    for n in range(rows):
+        row = {"c%d" % i: pairs[n % len(pairs)][0] if n % 9 != 8 else None for i, (_, _, _, pairs) in enumerate(MATRIX)}
+        ok(c.apply([["c", "t", dict(id=n, **row)]]))
+        if n == 17:
+            ok(c.commit(n + 1))
+            same(len(c.entries()), 1)
+            all_is_there(c, 18)
+        elif n % 6 == 5:
+            ok(c.commit(n + 1))
+    assert 1 < len(c.entries()) < 6, len(c.entries())  # some were joined
+    all_is_there(c, rows)
+    try:
+        MATRIX[1][3][0] = (0, 1)
+        all_is_there(c, rows)
+    except AssertionError:
+        return
+    finally:
+        MATRIX[1][3][0] = (0, 0)
+    raise AssertionError("another value is not seen")
+
+
+@test
+def what_does_not_fit_is_refused(c):
+    """Never another value: an error of its row, which names the column and not the value."""
+    bad = [("DATE", {}, 2**31 + 5), ("TIME", {}, -1), ("TIME", {}, DAY + 1), ("DATETIME", {}, 2**63 - 1), ("DECIMAL", dict(precision=4, scale=2), "100.00"),
+           ("UUID", {}, "no uuid")]
+    c.open()
+    c.claim()
+    for i, (kind, more, value) in enumerate(bad):
+        c.table([ID, col("the column", kind, **more)], "t%d" % i)
+        r = fails(c.apply([["c", "t%d" % i, {"id": 1, "the column": None}], ["c", "t%d" % i, {"id": 2, "the column": value}]]), "DATA", "sink.value")
+        same((kind, r["applied"]), (kind, 1))
+        assert "the column" in r["error"]["text"] and str(value) not in r["error"]["text"], r
+
+
+@test
+def pandas_like_rows_of_all_versions(c):
+    """union_by_name of DuckDB's and a unified schema of pyarrow's read old and new files as one table."""
+    started(c, [ID, col("n", "INT32"), col("f", "FLOAT32"), col("d", "DECIMAL", precision=6, scale=2)])
+    ok(c.apply([["c", "t", {"id": 1, "n": 2**31 - 1, "f": 1.5, "d": "1234.56"}]]))
+    ok(c.commit(1))
+    c.table([ID, col("n", "INT64"), col("f", "FLOAT64"), col("d", "DECIMAL", precision=12, scale=4), col("w")], as_="t2")
+    ok(c.apply([["c", "t2", {"id": 2, "n": 2**40, "f": 0.1, "d": "12345678.1234", "w": "new"}]]))
+    ok(c.commit(2))
+    paths = manifest.files(c.path, "t")
+    schema = pyarrow.unify_schemas([pq.read_schema(p) for p in paths], promote_options="permissive")
+    import pyarrow.dataset as ds
+    got = ds.dataset(paths, schema=schema).to_table().to_pylist()
+    same([(r["id"], r["n"], r["f"], r["d"], r["w"]) for r in got], [(1, 2**31 - 1, 1.5, D("1234.56"), None), (2, 2**40, 0.1, D("12345678.1234"), "new")])
+
+
+if __name__ == "__main__":
+    sys.exit(main("file_sink_values"))

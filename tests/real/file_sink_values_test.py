@@ -64,7 +64,7 @@ def columns_of_matrix():
 
 
 def all_is_there(c, rows):
-    order = [r["id"] for r in c.rows()]
+    order = arrow(c, "id")[1]
     same(sorted(order), list(range(rows)))
     for i, (kind, more, want_type, pairs) in enumerate(MATRIX):
         got_type, got = arrow(c, "c%d" % i)
@@ -87,7 +87,7 @@ def every_kind(c):
             ok(c.commit(n + 1))
             same(len(c.entries()), 1)
             all_is_there(c, 18)
-        elif n % 6 == 5:
+        elif n > 17 and n % 6 == 5:
             ok(c.commit(n + 1))
     assert 1 < len(c.entries()) < 6, len(c.entries())  # some were joined
     all_is_there(c, rows)

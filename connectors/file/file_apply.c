@@ -2,12 +2,76 @@
 #include "base/failpoint.h"
 #include "file/file_sink.h"
 
+/* ---- what every row says of itself ---- */
+
+fr_column fr_file_staged(const fr_column *c)
+{
+    fr_column staged = *c;
+    if (c->kind == FR_TIME && c->span) /* Parquet's INTERVAL has milliseconds */
+        staged.kind = FR_INT64;
+    return staged;
+}
+
+fr_str fr_file_absent(fr_file_sink *s, const fr_file_version *v, const fr_row *row)
+{
+    fr_buf b = {.arena = s->arena};
+    for (size_t i = 0; i < v->shape.column_count && row->count > 0; i++) {
+        if (row->values[v->columns[i]].kind != FR_ABSENT)
+            continue;
+        fr_buf_u8(&b, b.len == 0 ? '[' : ',');
+        fr_buf_json(&b, v->shape.columns[i].name);
+    }
+    if (b.len > 0)
+        fr_buf_u8(&b, ']');
+    return fr_buf_view(&b);
+}
+
+int64_t fr_file_time(const fr_event *e)
+{
+    return e->txn != NULL ? e->txn->commit_us : e->time_us;
+}
+
+static int32_t day_of(int64_t us)
+{
+    const int64_t day_us = INT64_C(86400000000);
+    return us <= 0 ? FR_FILE_UNDATED : (int32_t)(us / day_us);
+}
+
+/* The day's own numbers, with this row. */
+static fr_file_day *count_row(fr_file_version *v, const fr_event *e)
+{
+    int32_t day = day_of(fr_file_time(e));
+    size_t i = 0, k = 0;
+    while (i < v->day_count && v->days[i].day != day)
+        i++;
+    if (i == v->day_cap) {
+        v->day_cap = v->day_cap == 0 ? 2 : 2 * v->day_cap;
+        v->days = fr_realloc(v->days, v->day_cap * sizeof(*v->days));
+    }
+    if (i == v->day_count)
+        v->days[v->day_count++] = (fr_file_day){.day = day};
+    fr_file_day *d = &v->days[i];
+    d->rows++;
+    while (k < d->ranges.count && (d->ranges.items[k].partition != e->partition ||
+                                   !fr_str_eq(d->ranges.items[k].topic, e->topic)))
+        k++;
+    if (k == d->ranges.count)
+        *FR_FILE_ADD(v->range_arena, &d->ranges) = (fr_file_range){
+            fr_arena_str(v->range_arena, e->topic), e->partition, e->offset, e->offset};
+    fr_file_range *r = &d->ranges.items[k];
+    r->first = e->offset < r->first ? e->offset : r->first;
+    r->last = e->offset > r->last ? e->offset : r->last;
+    return d;
+}
+
+/* ---- events ---- */
+
 static fr_rc add_row(fr_file_sink *s, fr_file_version *v, const fr_event *e, const fr_row *row,
                      char op, fr_err *err)
 {
     if (row->count != v->table->column_count)
         return fr_target_bad_row(err, v->shown, FR_STR(""), "the message has no row");
-    return fr_file_stage_row(s, v, e, row, op, err);
+    return s->format->row(s, v, count_row(v, e), e, row, op, err);
 }
 
 static fr_rc add_truncate(fr_file_sink *s, fr_file_version *v, const fr_event *e, fr_err *err)
@@ -16,7 +80,7 @@ static fr_rc add_truncate(fr_file_sink *s, fr_file_version *v, const fr_event *e
     if (s->settings->truncate == FR_TRUNCATE_IGNORE)
         return FR_OK;
     if (s->settings->truncate == FR_TRUNCATE_PUBLISH) /* apply: a row that says so */
-        return fr_file_stage_row(s, v, e, &none, 't', err);
+        return s->format->row(s, v, count_row(v, e), e, &none, 't', err);
     fr_target_truncated(err, v->shown);
     return fr_fail_hint(err, "set write.truncate to apply (a row with _freshet_op t) or ignore");
 }
@@ -57,7 +121,7 @@ static fr_rc add_all(fr_file_sink *s, const fr_batch *batch, size_t from, size_t
     for (*failed = from; *failed < to; (*failed)++)
         FR_TRY(add_event(s, &batch->events[*failed], err));
     while (fr_map_next(s->tables, &i, NULL, &value))
-        FR_TRY(fr_file_stage_flush(s, value, err));
+        FR_TRY(s->format->flush(s, value, err));
     return FR_OK;
 }
 

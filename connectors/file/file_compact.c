@@ -90,7 +90,7 @@ static fr_rc join(fr_file_sink *s, fr_file_entry *const *files, size_t count, fr
         add_ranges(a, joined, files[i], &cap);
         *FR_FILE_ADD(a, &r.remove) = files[i]->path;
     }
-    FR_TRY(fr_file_stage_join(s, files, count, joined->path, &rows, err));
+    FR_TRY(s->format->join(s, files, count, joined->path, &rows, err));
     if (rows != joined->rows)
         return fr_fail(err, FR_ERR_BUG, "%.*s: %" PRId64 " rows of %" PRId64 " were read",
                        FR_ARG(joined->path), rows, joined->rows);

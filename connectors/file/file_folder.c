@@ -134,23 +134,36 @@ static fr_rc write_all(int fd, fr_str text)
     return FR_OK;
 }
 
-/* A complete file beside the one that it is going to be. */
+/* Complete and durable, or not there. */
+static fr_rc write_path(const char *path, fr_str text, fr_err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return fr_file_errno(err, errno, "write", path);
+    int failed = write_all(fd, text) == FR_FAIL || fsync(fd) != 0 ? errno : 0;
+    if (close(fd) != 0 && failed == 0)
+        failed = errno;
+    if (failed == 0)
+        return FR_OK;
+    unlink(path);
+    return fr_file_errno(err, failed, "write", path);
+}
+
+/* A file beside the one that it is going to be. */
 static fr_rc write_beside(const fr_file_folder *f, const char *name, fr_str text,
                           char made[PATH_ROOM], fr_err *err)
 {
     char own[NAME_MAX];
     snprintf(own, sizeof(own), "%s.%s.tmp", name, f->writer);
     own_path(f, own, made);
-    int fd = open(made, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return fr_file_errno(err, errno, "write", made);
-    int failed = write_all(fd, text) == FR_FAIL || fsync(fd) != 0 ? errno : 0;
-    if (close(fd) != 0 && failed == 0)
-        failed = errno;
-    if (failed == 0)
-        return FR_OK;
-    unlink(made);
-    return fr_file_errno(err, failed, "write", made);
+    return write_path(made, text, err);
+}
+
+fr_rc fr_file_folder_put(const fr_file_folder *f, fr_str below, fr_str text, fr_err *err)
+{
+    char path[PATH_ROOM];
+    snprintf(path, sizeof(path), "%s/%.*s.tmp", f->path, FR_ARG(below));
+    return write_path(path, text, err);
 }
 
 /* ---- reading ---- */

@@ -48,6 +48,8 @@ fr_rc fr_file_folder_sweep(fr_file_folder *f, fr_err *err);
 
 /* The folder below, made with those above it and durable. */
 fr_rc fr_file_folder_dirs(const fr_file_folder *f, const char *below, fr_err *err);
+/* The file DIR/<below>.tmp, complete or not at all. */
+fr_rc fr_file_folder_put(const fr_file_folder *f, fr_str below, fr_str text, fr_err *err);
 /* DIR/<below>.tmp, which is complete, becomes DIR/<below>, and both are durable. *bytes_out: its
  * size. */
 fr_rc fr_file_folder_publish(const fr_file_folder *f, const char *below, int64_t *bytes_out,

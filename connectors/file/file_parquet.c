@@ -31,15 +31,7 @@ static const struct {
               {"_freshet_absent", "VARCHAR", FR_DUCK_VARCHAR},
               {"", "INTEGER", FR_DUCK_INTEGER}};
 
-fr_column fr_file_staged(const fr_column *c)
-{
-    fr_column staged = *c;
-    if (c->kind == FR_TIME && c->span) /* Parquet's INTERVAL has milliseconds */
-        staged.kind = FR_INT64;
-    return staged;
-}
-
-fr_str fr_file_type(fr_arena *a, const fr_column *c)
+static fr_str parquet_type(fr_arena *a, const fr_column *c)
 {
     fr_column staged = fr_file_staged(c);
     return fr_duck_sink_type(a, &staged);
@@ -97,11 +89,13 @@ static fr_rc configure(const fr_file_sink *s, duckdb_config config, fr_err *err)
     return FR_OK;
 }
 
-fr_rc fr_file_stage_open(fr_file_sink *s, fr_err *err)
+static fr_rc parquet_open(fr_file_sink *s, fr_err *err)
 {
     duckdb_config config = NULL;
     duckdb_connection con = NULL;
     char *text = NULL;
+    if (fr_duck_load(s->config->library, &s->api, err) == FR_FAIL)
+        return fr_fail_in(err, "format parquet");
     if (s->api->create_config(&config) != 0)
         return fr_fail(err, FR_ERR_BUG, "DuckDB gives no configuration");
     fr_rc rc = configure(s, config, err);
@@ -119,7 +113,7 @@ fr_rc fr_file_stage_open(fr_file_sink *s, fr_err *err)
     return rc;
 }
 
-void fr_file_stage_close(fr_file_sink *s)
+static void parquet_close(fr_file_sink *s)
 {
     pthread_mutex_lock(&s->lock);
     duckdb_connection con = s->con;
@@ -207,7 +201,7 @@ static void end(fr_file_sink *s, fr_file_version *v)
     v->chunk_rows = 0;
 }
 
-fr_rc fr_file_stage_flush(fr_file_sink *s, fr_file_version *v, fr_err *err)
+static fr_rc parquet_flush(fr_file_sink *s, fr_file_version *v, fr_err *err)
 {
     if (v->chunk == NULL)
         return FR_OK;
@@ -218,7 +212,7 @@ fr_rc fr_file_stage_flush(fr_file_sink *s, fr_file_version *v, fr_err *err)
     return rc;
 }
 
-void fr_file_stage_drop(fr_file_sink *s, fr_file_version *v)
+static void parquet_drop(fr_file_sink *s, fr_file_version *v)
 {
     fr_err ignored;
     end(s, v);
@@ -227,8 +221,6 @@ void fr_file_stage_drop(fr_file_sink *s, fr_file_version *v)
     if (v->made && s->con != NULL) /* where that fails, the next row replaces it */
         run(s, "empty the stage", sql, NULL, &ignored);
     v->made = false;
-    v->day_count = 0;
-    fr_arena_reset(v->range_arena);
 }
 
 static void put_null(const fr_duck_api *d, duckdb_vector vector, size_t row)
@@ -237,40 +229,14 @@ static void put_null(const fr_duck_api *d, duckdb_vector vector, size_t row)
     d->vector_get_validity(vector)[row / 64] &= ~(UINT64_C(1) << row % 64);
 }
 
-/* ["a","b"]: columns whose values the source did not log. Empty: it logged all. */
-static fr_str absent_list(fr_file_sink *s, const fr_file_version *v, const fr_row *row)
-{
-    fr_buf b = {.arena = s->arena};
-    for (size_t i = 0; i < v->shape.column_count && row->count > 0; i++) {
-        if (row->values[v->columns[i]].kind != FR_ABSENT)
-            continue;
-        fr_buf_u8(&b, b.len == 0 ? '[' : ',');
-        fr_buf_json(&b, v->shape.columns[i].name);
-    }
-    if (b.len > 0)
-        fr_buf_u8(&b, ']');
-    return fr_buf_view(&b);
-}
-
-static int64_t time_of(const fr_event *e)
-{
-    return e->txn != NULL ? e->txn->commit_us : e->time_us;
-}
-
-static int32_t day_of(int64_t us)
-{
-    const int64_t day_us = INT64_C(86400000000);
-    return us <= 0 ? FR_FILE_UNDATED : (int32_t)(us / day_us);
-}
-
 static void put_own(fr_file_sink *s, fr_file_version *v, const fr_event *e, const fr_row *row,
-                    char op)
+                    int32_t day, char op)
 {
     const fr_duck_api *d = s->api;
     duckdb_vector at[OWN];
     uint8_t position[FR_TARGET_POSITION_SIZE];
-    fr_str absent = absent_list(s, v, row);
-    int64_t us = time_of(e);
+    fr_str absent = fr_file_absent(s, v, row);
+    int64_t us = fr_file_time(e);
     size_t n = v->chunk_rows;
     for (size_t i = 0; i < OWN; i++)
         at[i] = d->data_chunk_get_vector(v->chunk, v->shape.column_count + i);
@@ -281,7 +247,7 @@ static void put_own(fr_file_sink *s, fr_file_version *v, const fr_event *e, cons
                                         e->topic.len);
     ((int32_t *)d->vector_get_data(at[PARTITION]))[n] = e->partition;
     ((int64_t *)d->vector_get_data(at[OFFSET]))[n] = e->offset;
-    ((int32_t *)d->vector_get_data(at[DAY]))[n] = day_of(us);
+    ((int32_t *)d->vector_get_data(at[DAY]))[n] = day;
     if (us > 0)
         ((int64_t *)d->vector_get_data(at[AT]))[n] = us;
     else
@@ -290,31 +256,6 @@ static void put_own(fr_file_sink *s, fr_file_version *v, const fr_event *e, cons
         d->vector_assign_string_element_len(at[ABSENT], n, absent.ptr, absent.len);
     else
         put_null(d, at[ABSENT], n);
-}
-
-static void count_row(fr_file_version *v, const fr_event *e)
-{
-    int32_t day = day_of(time_of(e));
-    size_t i = 0, k = 0;
-    while (i < v->day_count && v->days[i].day != day)
-        i++;
-    if (i == v->day_cap) {
-        v->day_cap = v->day_cap == 0 ? 2 : 2 * v->day_cap;
-        v->days = fr_realloc(v->days, v->day_cap * sizeof(*v->days));
-    }
-    if (i == v->day_count)
-        v->days[v->day_count++] = (fr_file_day){.day = day};
-    fr_file_day *d = &v->days[i];
-    d->rows++;
-    while (k < d->ranges.count && (d->ranges.items[k].partition != e->partition ||
-                                   !fr_str_eq(d->ranges.items[k].topic, e->topic)))
-        k++;
-    if (k == d->ranges.count)
-        *FR_FILE_ADD(v->range_arena, &d->ranges) = (fr_file_range){
-            fr_arena_str(v->range_arena, e->topic), e->partition, e->offset, e->offset};
-    fr_file_range *r = &d->ranges.items[k];
-    r->first = e->offset < r->first ? e->offset : r->first;
-    r->last = e->offset > r->last ? e->offset : r->last;
 }
 
 static fr_rc put_value(fr_file_sink *s, fr_file_version *v, size_t i, const fr_row *row,
@@ -334,15 +275,14 @@ static fr_rc put_value(fr_file_sink *s, fr_file_version *v, size_t i, const fr_r
     return FR_OK;
 }
 
-fr_rc fr_file_stage_row(fr_file_sink *s, fr_file_version *v, const fr_event *e, const fr_row *row,
-                        char op, fr_err *err)
+static fr_rc parquet_row(fr_file_sink *s, fr_file_version *v, fr_file_day *day, const fr_event *e,
+                         const fr_row *row, char op, fr_err *err)
 {
     if (v->chunk == NULL)
         FR_TRY(begin(s, v, err));
     for (size_t i = 0; i < v->shape.column_count; i++)
         FR_TRY(put_value(s, v, i, row, err));
-    put_own(s, v, e, row, op);
-    count_row(v, e);
+    put_own(s, v, e, row, day->day, op);
     return ++v->chunk_rows == s->api->vector_size() ? flush_chunk(s, v, err) : FR_OK;
 }
 
@@ -387,8 +327,8 @@ static void put_column(fr_buf *b, const fr_file_version *v, size_t i)
     fr_buf_printf(b, " AS %.*s, ", FR_ARG(fr_sql_ident(b->arena, v->shape.columns[i].name)));
 }
 
-fr_rc fr_file_stage_write(fr_file_sink *s, const fr_file_version *v, const fr_file_day *day,
-                          fr_str below, fr_err *err)
+static fr_rc parquet_write(fr_file_sink *s, const fr_file_version *v, const fr_file_day *day,
+                           fr_str below, fr_err *err)
 {
     fr_buf b = {.arena = s->arena};
     int64_t rows = 0;
@@ -408,8 +348,8 @@ fr_rc fr_file_stage_write(fr_file_sink *s, const fr_file_version *v, const fr_fi
                    FR_ARG(v->shown), day->rows, rows);
 }
 
-fr_rc fr_file_stage_join(fr_file_sink *s, fr_file_entry *const *files, size_t count, fr_str below,
-                         int64_t *rows_out, fr_err *err)
+static fr_rc parquet_join(fr_file_sink *s, fr_file_entry *const *files, size_t count, fr_str below,
+                          int64_t *rows_out, fr_err *err)
 {
     fr_buf b = {.arena = s->arena};
     fr_buf_text(&b, "COPY (SELECT * FROM read_parquet([");
@@ -422,3 +362,21 @@ fr_rc fr_file_stage_join(fr_file_sink *s, fr_file_entry *const *files, size_t co
     fr_buf_text(&b, OPTIONS);
     return copy(s, "join files", &b, below, rows_out, err);
 }
+
+static fr_rc parquet_lay(fr_file_sink *s, fr_file_version *v, fr_err *err)
+{
+    (void)s, (void)v, (void)err;
+    return FR_OK;
+}
+
+const fr_file_format fr_file_parquet = {.end = ".parquet",
+                                        .open = parquet_open,
+                                        .close = parquet_close,
+                                        .lay = parquet_lay,
+                                        .row = parquet_row,
+                                        .flush = parquet_flush,
+                                        .drop = parquet_drop,
+                                        .write = parquet_write,
+                                        .join = parquet_join,
+                                        .type = parquet_type,
+                                        .widened = true};

@@ -23,7 +23,9 @@ static const fr_option options[] = {
      .offset = offsetof(fr_file_sink_config, format),
      .fallback = "parquet",
      .choices = formats,
-     .help = "What the files are: parquet, by DuckDB's library. avro is not there yet."},
+     .help =
+         "What the files are: parquet, by DuckDB's library, or avro (container files, deflate), "
+         "by avro-c."},
     {.name = "compact.files",
      .type = FR_OPT_INT,
      .offset = offsetof(fr_file_sink_config, compact_files),
@@ -62,6 +64,17 @@ static const fr_option options[] = {
 
 /* ---- open and close ---- */
 
+static const fr_file_format *format_of(const fr_file_sink_config *c)
+{
+    if (c->format == FR_FILE_PARQUET)
+        return &fr_file_parquet;
+#ifdef FR_WITH_AVRO
+    return &fr_file_avro;
+#else
+    return NULL;
+#endif
+}
+
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
 {
     const fr_file_sink_config *c = set->connector;
@@ -79,8 +92,9 @@ static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
     if (c->compact_files == 1)
         return fr_target_refuse(err, "compact.files: one file cannot be joined",
                                 "0 (never), or 2 and more");
-    if (c->format == FR_FILE_AVRO)
-        return fr_target_refuse(err, "format: avro is not there yet", "set it to parquet");
+    if (format_of(c) == NULL)
+        return fr_target_refuse(err, "format: avro is not compiled in (it needs avro-c)",
+                                "build with libavro-dev, or set it to parquet");
     return FR_OK;
 }
 
@@ -103,7 +117,7 @@ static void sink_close(fr_sink *base)
     if (s == NULL)
         return;
     fr_file_sink_abandon(s);
-    fr_file_stage_close(s);
+    s->format->close(s);
     fr_file_folder_close(&s->folder);
     fr_map_free(s->tables, NULL); /* empty */
     fr_target_free_versions(s->versions);
@@ -142,21 +156,18 @@ static fr_rc open_folder(fr_file_sink *s, fr_err *err)
     if (there)
         FR_TRY(fr_file_folder_open(&s->folder, err));
     FR_TRY(check_owner(s, err));
-    return fr_file_stage_open(s, err);
+    return s->format->open(s, err);
 }
 
 static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *err)
 {
     const fr_file_sink_config *config = settings->connector;
-    const fr_duck_api *api;
     FR_TRY(settings_check(settings, err));
-    if (fr_duck_load(config->library, &api, err) == FR_FAIL)
-        return fr_fail_in(err, "format parquet");
     fr_file_sink *s = fr_malloc(sizeof(*s));
     s->base.ops = &fr_file_sink_ops;
     s->settings = settings;
     s->config = config;
-    s->api = api;
+    s->format = format_of(config);
     s->folder.lock = -1;
     s->folder.keep_ms = config->keep_us / 1000;
     s->home = fr_arena_new(0);
@@ -212,7 +223,8 @@ static fr_rc sink_check(const fr_sink_settings *settings, fr_findings *out, fr_e
             fr_findings_add(out, FR_BLOCKER, code, "the folder %s is not there, or no sink's",
                             s->folder.path)
                 ->hint = FR_STR("correct the path, or set create to apply or run: it is made then");
-        fr_findings_add(out, FR_FINE, "sink.version", "DuckDB %s", s->api->library_version());
+        if (s->api != NULL)
+            fr_findings_add(out, FR_FINE, "sink.version", "DuckDB %s", s->api->library_version());
         sink_close(base);
         return FR_OK;
     }
@@ -305,8 +317,8 @@ static fr_str day_text(fr_arena *a, int32_t day)
 
 fr_str fr_file_sink_name(fr_file_sink *s, fr_arena *a, fr_str folder, fr_str day)
 {
-    return fr_arena_printf(a, "%.*s/%.*s/%012" PRId64 "-%s-%u.parquet", FR_ARG(folder), FR_ARG(day),
-                           s->folder.state->seq + 1, s->folder.writer, s->files++);
+    return fr_arena_printf(a, "%.*s/%.*s/%012" PRId64 "-%s-%u%s", FR_ARG(folder), FR_ARG(day),
+                           s->folder.state->seq + 1, s->folder.writer, s->files++, s->format->end);
 }
 
 static fr_rc write_day(fr_file_sink *s, const fr_file_version *v, const fr_file_day *day,
@@ -324,7 +336,7 @@ static fr_rc write_day(fr_file_sink *s, const fr_file_version *v, const fr_file_
     e->path = fr_file_sink_name(s, a, v->folder, e->day);
     fr_str folder = fr_arena_printf(a, "%.*s/%.*s%c", FR_ARG(v->folder), FR_ARG(e->day), '\0');
     FR_TRY(fr_file_folder_dirs(&s->folder, folder.ptr, err));
-    FR_TRY(fr_file_stage_write(s, v, day, e->path, err));
+    FR_TRY(s->format->write(s, v, day, e->path, err));
     return fr_file_folder_publish(&s->folder, fr_arena_cstr(a, e->path), &e->bytes, err);
 }
 
@@ -358,7 +370,7 @@ static void settle(fr_file_sink *s)
     size_t i = 0;
     void *value;
     while (fr_map_next(s->tables, &i, NULL, &value))
-        fr_file_stage_drop(s, value);
+        fr_file_version_drop(s, value);
     forget_next(s);
 }
 
@@ -471,8 +483,8 @@ static fr_rc sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **keys
 const fr_sink_ops fr_file_sink_ops = {
     .name = "file-sink",
     .type = "file",
-    .summary =
-        "Every event as a row of Parquet files by table and day, with a manifest, exactly once.",
+    .summary = "Every event as a row of Parquet or Avro files by table and day, with a manifest, "
+               "exactly once.",
     .options = options,
     .config_size = sizeof(fr_file_sink_config),
     .batch_rows = 100000,

@@ -1,6 +1,6 @@
-/* file-sink: a folder of Parquet files by table and day, and a manifest beside them that says which
- * of them count. Every event becomes a row (write.mode append). The parts of one sink share this
- * header; everything outside uses fr_file_sink_ops (connect/sink.h).
+/* file-sink: a folder of Parquet or Avro files by table and day, and a manifest beside them that
+ * says which of them count. Every event becomes a row (write.mode append). The parts of one sink
+ * share this header; everything outside uses fr_file_sink_ops (connect/sink.h).
  *
  *   file_manifest.c  the manifest's records, as bytes
  *   file_state.c     what all records together say
@@ -8,12 +8,14 @@
  *   file_sink.c      options, open, check, claim, commit, park, close
  *   file_table.c     a message's table laid onto the files of before: names, types, on_change
  *   file_apply.c     events in order, into the stage
- *   file_parquet.c   the stage, an in-memory DuckDB; from there into files
+ *   file_parquet.c   rows into an in-memory DuckDB, and from there into files
+ *   file_avro.c      rows as Avro, and avro-c's container files
  *   file_compact.c   small files of a day into one
  *
- * Rows wait in DuckDB's memory, a table for each version of a message's table, until the commit. It
- * writes a file for each of them and day, makes all of them durable, and then adds one record to
- * the manifest, with the files and the offsets: that is the commit (docs/adr/0050-file-sink.md). */
+ * Rows wait for the commit: in DuckDB's memory, a table for each version of a message's table, or
+ * as Avro's bytes. It writes a file for each of them and day, makes all of them durable, and then
+ * adds one record to the manifest, with the files and the offsets: that is the commit
+ * (docs/adr/0050-file-sink.md). */
 #ifndef FR_FILE_FILE_SINK_H
 #define FR_FILE_FILE_SINK_H
 
@@ -37,7 +39,9 @@ typedef struct fr_file_sink_config {
 typedef struct fr_file_day { /* what is staged of one day */
     int32_t day;
     int64_t rows;
-    FR_FILE_LIST(fr_file_range, ranges); /* in the arena of the version */
+    FR_FILE_LIST(fr_file_range, ranges); /* in the version's range_arena */
+    fr_buf bytes;                        /* of Avro: rows, each behind its length */
+    size_t longest;
 } fr_file_day;
 
 typedef struct fr_file_version { /* one version of a message's table, and where its rows go */
@@ -54,16 +58,19 @@ typedef struct fr_file_version { /* one version of a message's table, and where 
     duckdb_data_chunk chunk;
     duckdb_appender appender;
     size_t chunk_rows;
+    fr_str schema;     /* of Avro: JSON */
     fr_file_day *days; /* free() */
     size_t day_count, day_cap;
     fr_arena *range_arena;
 } fr_file_version;
 
+typedef struct fr_file_format fr_file_format;
 typedef struct fr_file_sink {
     fr_sink base;
     const fr_sink_settings *settings;
     const fr_file_sink_config *config;
-    const fr_duck_api *api;
+    const fr_file_format *format;
+    const fr_duck_api *api; /* of Parquet, as db and con */
     duckdb_database db;
     duckdb_connection con;
     fr_file_folder folder;
@@ -94,6 +101,7 @@ fr_str fr_file_sink_name(fr_file_sink *s, fr_arena *a, fr_str folder, fr_str day
 /* *out lives until what waits is given up or committed, and until it is forgotten. CONFIG where
  * on_change or a name is in the way. */
 fr_rc fr_file_version_of(fr_file_sink *s, const fr_table *t, fr_file_version **out, fr_err *err);
+void fr_file_version_drop(fr_file_sink *s, fr_file_version *v); /* what waits of it */
 void fr_file_versions_forget(fr_file_sink *s);
 fr_rc fr_file_sink_prepare(fr_sink *base, const fr_table *table, bool create, bool plan_only,
                            fr_findings *out, fr_err *err);
@@ -103,25 +111,41 @@ fr_rc fr_file_sink_prepare(fr_sink *base, const fr_table *table, bool create, bo
 fr_rc fr_file_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
                          size_t *applied, fr_err *err);
 
-/* ---- file_parquet.c ---- */
+/* ---- file_parquet.c, file_avro.c: what waits, and how it becomes a file ---- */
 
-fr_rc fr_file_stage_open(fr_file_sink *s, fr_err *err);
-void fr_file_stage_close(fr_file_sink *s);
-/* One row. DATA names the column that does not take its value. */
-fr_rc fr_file_stage_row(fr_file_sink *s, fr_file_version *v, const fr_event *e, const fr_row *row,
-                        char op, fr_err *err);
-fr_rc fr_file_stage_flush(fr_file_sink *s, fr_file_version *v, fr_err *err);
-void fr_file_stage_drop(fr_file_sink *s, fr_file_version *v); /* what is staged of it */
-/* What is staged of one day, into the file DIR/<below>.tmp. */
-fr_rc fr_file_stage_write(fr_file_sink *s, const fr_file_version *v, const fr_file_day *day,
-                          fr_str below, fr_err *err);
-/* Rows of these files, in their order, into DIR/<below>.tmp. */
-fr_rc fr_file_stage_join(fr_file_sink *s, fr_file_entry *const *files, size_t count, fr_str below,
-                         int64_t *rows_out, fr_err *err);
-/* The type in Parquet of a message's column, as DuckDB calls it. */
-fr_str fr_file_type(fr_arena *a, const fr_column *c);
+/* All after `open` are called with a connection, or whatever open made, in place. */
+struct fr_file_format {
+    const char *end; /* ".parquet" */
+    fr_rc (*open)(fr_file_sink *s, fr_err *err);
+    void (*close)(fr_file_sink *s); /* what was not opened, too */
+    /* The columns of new files are known (shape, staged): what the format has to say to them. */
+    fr_rc (*lay)(fr_file_sink *s, fr_file_version *v, fr_err *err);
+    /* One row, of this day. DATA names the column that does not take its value. */
+    fr_rc (*row)(fr_file_sink *s, fr_file_version *v, fr_file_day *day, const fr_event *e,
+                 const fr_row *row, char op, fr_err *err);
+    fr_rc (*flush)(fr_file_sink *s, fr_file_version *v, fr_err *err); /* after some rows */
+    void (*drop)(fr_file_sink *s, fr_file_version *v);                /* what waits of it */
+    /* What waits of one day, into the file DIR/<below>.tmp. */
+    fr_rc (*write)(fr_file_sink *s, const fr_file_version *v, const fr_file_day *day, fr_str below,
+                   fr_err *err);
+    /* Rows of these files, in their order, into DIR/<below>.tmp. */
+    fr_rc (*join)(fr_file_sink *s, fr_file_entry *const *files, size_t count, fr_str below,
+                  int64_t *rows_out, fr_err *err);
+    /* The type of a message's column in new files, as the manifest has it. */
+    fr_str (*type)(fr_arena *a, const fr_column *c);
+    bool widened; /* all files of a table have a column's widest type so far: else each its own */
+};
+extern const fr_file_format fr_file_parquet;
+#ifdef FR_WITH_AVRO
+extern const fr_file_format fr_file_avro;
+#endif
+
 /* The column as it is staged: a length of time is a number. */
 fr_column fr_file_staged(const fr_column *c);
+/* Of an event: microseconds since 1970; 0: not known. */
+int64_t fr_file_time(const fr_event *e);
+/* ["a","b"]: columns whose values the source did not log, in s->arena. Empty: it logged all. */
+fr_str fr_file_absent(fr_file_sink *s, const fr_file_version *v, const fr_row *row);
 
 /* ---- file_compact.c ---- */
 

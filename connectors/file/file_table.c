@@ -150,7 +150,7 @@ static fr_str other_type(comparison *k, const fr_column *staged, fr_str type, fr
     fr_str text = fr_arena_printf(k->a, "column %.*s is %.*s in its files, the messages have %.*s",
                                   FR_ARG(staged->name), FR_ARG(held), FR_ARG(type));
     if (fit == FR_DUCK_FIT_FINE)
-        return held;
+        return k->s->format->widened ? held : type;
     if (wider.len == 0) {
         blocker(k, "sink.types", text,
                 "readers cannot read both as one: give the table's topic another table "
@@ -169,7 +169,7 @@ static fr_str other_type(comparison *k, const fr_column *staged, fr_str type, fr
 static fr_str column_type(comparison *k, const fr_column *c)
 {
     fr_column staged = fr_file_staged(c);
-    fr_str type = fr_file_type(k->a, c);
+    fr_str type = k->s->format->type(k->a, c);
     if (!good_name(k, c))
         return FR_STR("");
     const fr_file_column *held = held_column(k, c->name);
@@ -246,12 +246,21 @@ static void version_free(void *value)
     fr_arena_free(v->arena);
 }
 
+void fr_file_version_drop(fr_file_sink *s, fr_file_version *v)
+{
+    s->format->drop(s, v);
+    for (size_t i = 0; i < v->day_count; i++)
+        fr_buf_free(&v->days[i].bytes);
+    v->day_count = 0;
+    fr_arena_reset(v->range_arena);
+}
+
 void fr_file_versions_forget(fr_file_sink *s)
 {
     size_t i = 0;
     void *value;
     while (fr_map_next(s->tables, &i, NULL, &value))
-        fr_file_stage_drop(s, value);
+        fr_file_version_drop(s, value);
     fr_map_free(s->tables, version_free);
     s->tables = fr_map_new();
 }
@@ -296,7 +305,7 @@ static fr_rc lay(fr_file_sink *s, fr_file_version *v, fr_findings *out, fr_err *
     lay_columns(&k, &v->shape, v->columns);
     for (size_t i = 0; i < v->shape.column_count; i++)
         v->staged[i] = fr_file_staged(&v->table->columns[v->columns[i]]);
-    return FR_OK;
+    return s->format->lay(s, v, err);
 }
 
 static fr_rc new_version(fr_file_sink *s, const fr_table *t, fr_file_version **out, fr_err *err)

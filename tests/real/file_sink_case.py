@@ -1,6 +1,6 @@
-"""What the tests of file-sink share: a folder of its own for each, driven through sink_probe and read by pyarrow,
-by way of the manifest alone (examples/files/manifest.py, which is what users have). The vocabulary is that of
-mysql_sink_case."""
+"""What the tests of file-sink share: a folder of its own for each, driven through sink_probe and read by pyarrow or
+fastavro, by way of the manifest alone (examples/files/manifest.py, which is what users have). The vocabulary is
+that of mysql_sink_case."""
 import concurrent.futures
 import os
 import shutil
@@ -28,8 +28,27 @@ try:
     import pyarrow.parquet as pq
 except ImportError:
     pyarrow = None
-MISSING = pyarrow is None or not os.path.exists(LIBRARY)
+try:
+    import fastavro
+except ImportError:
+    fastavro = None
+MISSING = pyarrow is None or fastavro is None or not os.path.exists(LIBRARY)
 OWN = ["_freshet_op", "_freshet_position", "_freshet_at", "_freshet_topic", "_freshet_partition", "_freshet_offset", "_freshet_absent"]
+
+
+AVRO = set()  # tests that are made with Avro files, too
+
+
+def both(f):
+    AVRO.add(f)
+    return test(f)
+
+
+def avro_rows(path):
+    with open(path, "rb") as f:
+        reader = fastavro.reader(f)
+        names = {x["name"]: x.get("freshet.column", x["name"]) for x in reader.writer_schema["fields"]}
+        return [{names[k]: v for k, v in row.items()} for row in reader]
 
 
 def read_rows(folder, entries):
@@ -38,17 +57,17 @@ def read_rows(folder, entries):
     for e in entries:
         path = os.path.join(folder, e["path"])
         assert os.path.getsize(path) == e["bytes"], e
-        table = pq.read_table(path, partitioning=None)
-        assert table.num_rows == e["rows"], (e, table.num_rows)
-        rows += table.to_pylist()
+        found = avro_rows(path) if path.endswith(".avro") else pq.read_table(path, partitioning=None).to_pylist()
+        assert len(found) == e["rows"], (e, len(found))
+        rows += found
     return rows
 
 
 class Case(base.Case):
     """A folder that is not there yet, and one probe."""
 
-    def __init__(self, name, failpoint=None):
-        self.name = name
+    def __init__(self, name, file_format="parquet", failpoint=None):
+        self.name, self.format = name, file_format
         self.dir = tempfile.mkdtemp(prefix="freshet-file-")
         self.path = os.path.join(self.dir, "lake")
         self.probes = []
@@ -65,7 +84,7 @@ class Case(base.Case):
         return p
 
     def settings(self, settings):
-        for name, value in dict(pipeline=self.name, write_mode=1, path=self.path, library=LIBRARY).items():
+        for name, value in dict(pipeline=self.name, write_mode=1, format=self.format, path=self.path, library=LIBRARY).items():
             settings.setdefault(name, value)
         return {k.replace("__", "."): v for k, v in settings.items()}
 
@@ -108,12 +127,16 @@ class Case(base.Case):
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def one(suite, f):
-    c = Case(f.__name__)
+def one(suite, f, file_format):
+    c = Case(f.__name__, file_format)
+    suite = suite if file_format == "parquet" else suite + "." + file_format
     try:
         f(c)
         c.end()
         return "ok %s.%s" % (suite, f.__name__)
+    except Skip as e:
+        c.end()
+        return "skip %s.%s: %s" % (suite, f.__name__, e)
     except Exception as e:  # a case never stops the others
         line = [t.lineno for t in traceback.extract_tb(e.__traceback__) if t.name == f.__name__]
         for p in c.probes:
@@ -130,10 +153,11 @@ def main(suite):
     if MISSING:
         print("skip %s: no DuckDB or no pyarrow in the cache (scripts/deps.sh duckdb, scripts/deps.sh pyarrow)" % suite)
         return 0
-    chosen = [f for f in TESTS if not sys.argv[1:] or f.__name__ in sys.argv[1:]]
+    chosen = [(f, k) for f in TESTS for k in ("parquet", "avro") if k == "parquet" or f in AVRO]
+    chosen = [(f, k) for f, k in chosen if not set(sys.argv[1:]) - {"avro"} or f.__name__ in sys.argv[1:] if "avro" not in sys.argv[1:] or k == "avro"]
     bad = 0
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for line in pool.map(lambda f: one(suite, f), chosen):
+        for line in pool.map(lambda chosen: one(suite, *chosen), chosen):
             print(line, flush=True)
             bad += line.startswith("not")
     return 1 if bad else 0

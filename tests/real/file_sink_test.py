@@ -18,7 +18,7 @@ def at(day, **row):
 
 # ---- the way through ----
 
-@test
+@both
 def rows_days_offsets(c):
     started(c, [ID, col("v"), col("n", "DECIMAL", precision=10, scale=2)])
     assert not c.state()["files"] and c.state()["offsets"] == {("topic", 0): -1}
@@ -45,13 +45,15 @@ def rows_days_offsets(c):
     same(c.claim(parts=parts)[1:], [-1] * 119)
     ok(c.probe("commit", sink="a", offsets=[[t, i, i * 3] for t, i in parts]))
     same(c.claim(parts=parts), [i * 3 for t, i in parts])
+    if c.format == "avro":
+        return
     meta = pq.ParquetFile(os.path.join(c.path, c.entries()[0]["path"])).metadata
     same({meta.row_group(0).column(i).compression for i in range(meta.num_columns)}, {"ZSTD"})
     stats = meta.row_group(0).column(0).statistics
     same((stats.has_min_max, stats.null_count), (True, 0))
 
 
-@test
+@both
 def rolled_back_is_not_there(c):
     started(c)
     ok(c.apply([["c", "t", at(0, id=1, v="gone")]]))
@@ -66,7 +68,7 @@ def rolled_back_is_not_there(c):
     same(len(c.entries()), 1)
 
 
-@test
+@both
 def a_row_that_is_refused_is_named(c):
     started(c, [ID, col("d", "DATE")])
     for events, failed in (([["c", "t", {"id": 1, "d": 1}], ["c", "t", {"id": 2, "d": 99999999999}]], 1),
@@ -78,7 +80,7 @@ def a_row_that_is_refused_is_named(c):
     same(c.values("id"), [(3,)])
 
 
-@test
+@both
 def deletes_and_truncates_by_policy(c):
     events = [["c", "t", {"id": 1, "v": "a"}], ["d", "t", {"id": 1}], ["t", "t"]]
     started(c, deletes=2, truncate=2)
@@ -98,7 +100,6 @@ def deletes_and_truncates_by_policy(c):
 @test
 def what_is_refused(c):
     assert "write.mode: append" in c.refused("CONFIG", "sink.config", write_mode=0)["hint"]
-    assert "parquet" in c.refused("CONFIG", "sink.config", format="avro")["hint"]
     assert "libduckdb" in c.refused("CONFIG", "sink.library", library="/nowhere/libduckdb.so")["hint"]
     c.refused("CONFIG", "sink.config", path=c.dir + "/a*b")
     c.refused("CONFIG", "sink.config", compact__files="1")
@@ -128,7 +129,7 @@ def plan_makes_nothing(c):
 
 # ---- names and values ----
 
-@test
+@both
 def hostile_corpus(c):
     """S01, S02, I16: values are values and names are names; no file is outside of the folder."""
     values = ["'", "''", '"', "`", "]", "\\", "'; DROP TABLE s1; --", "%s%n%d", "?1", "$1", "\n\r\t", "\u0000", "NULL", "x'00'", "\uff02",
@@ -174,7 +175,7 @@ def names_that_are_refused(c):
 
 # ---- tables change ----
 
-@test
+@both
 def columns_by_policy(c):
     """S04, I05: a new version begins a new file, and old ones stay as they are."""
     started(c, [ID, col("v"), col("n", "INT32")])
@@ -188,8 +189,11 @@ def columns_by_policy(c):
     same([(e["schema"], e["rows"]) for e in c.entries()], [(1, 1), (2, 1), (3, 1)])
     same([[(n, t) for n, t, k in v] for v in c.state()["schemas"].values()],
          [[("id", "INTEGER"), ("v", "VARCHAR"), ("n", "INTEGER")], [("id", "INTEGER"), ("v", "VARCHAR"), ("n", "BIGINT"), ("w", "VARCHAR")],
-          [("id", "INTEGER"), ("n", "BIGINT")]])
+          [("id", "INTEGER"), ("n", "BIGINT" if c.format == "parquet" else "INTEGER")]])
     same(c.values("id", "v", "n", "w"), [(1, "a", 5, None), (2, "b", 1 << 40, "new"), (3, None, 7, None)])
+    same({os.path.splitext(e["path"])[1] for e in c.entries()}, {"." + c.format})
+    if c.format == "avro":
+        return
     schema = pyarrow.unify_schemas([pq.read_schema(os.path.join(c.path, e["path"])) for e in c.entries()], promote_options="permissive")
     same(str(schema.field("n").type), "int64")
     ok(c.probe("close", sink="a"))
@@ -401,7 +405,7 @@ def kills_at_any_moment(c):
     settled(c, total + 500)
 
 
-@test
+@both
 def kills_at_named_places(c):
     rng = random.Random(5)
     reader = Reader(c.path)
@@ -458,14 +462,14 @@ def full(c, limit, unlimit):
     check([r["_freshet_offset"] for r in c.rows()], 3000)
 
 
-@test
+@both
 def a_file_that_may_not_grow(c):
     p = c.probe = c.probe_by("sh", "-c", "trap '' XFSZ; exec \"$0\"")
     full(c, lambda: resource.prlimit(p.p.pid, resource.RLIMIT_FSIZE, (600000, resource.RLIM_INFINITY)),
          lambda: resource.prlimit(p.p.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)))
 
 
-@test
+@both
 def a_full_disk(c):
     """ENOSPC of a small tmpfs, in a namespace of the probe's own, which the test reaches through /proc."""
     words = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=3m none "$0" && exec "$1"', c.dir]
@@ -550,7 +554,7 @@ def parked_keys(c):
 
 # ---- the manifest and the files over time ----
 
-@test
+@both
 def small_files_are_joined(c):
     started(c, compact__files="4", keep="1h")
     first = None

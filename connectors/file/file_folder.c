@@ -572,7 +572,45 @@ static fr_rc sweep_level(fr_file_folder *f, const char *below, int level, fr_err
     return rc;
 }
 
+/* What DuckDB of an instance that was killed had put there: memory that it had no room for. */
+static void sweep_spill(const fr_file_folder *f, const char *name)
+{
+    char path[PATH_ROOM], file[PATH_ROOM];
+    own_path(f, name, path);
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        return;
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        int n = snprintf(file, sizeof(file), "%s/%s", path, e->d_name);
+        if (e->d_name[0] != '.' && n < (int)sizeof(file))
+            unlink(file);
+    }
+    closedir(dir);
+    rmdir(path);
+}
+
+static fr_rc sweep_own(const fr_file_folder *f, fr_err *err)
+{
+    char path[PATH_ROOM], ours[64];
+    fr_file_folder_spill(ours, sizeof(ours));
+    own_path(f, "", path);
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        return fr_file_errno(err, errno, "read", path);
+    for (struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (strncmp(e->d_name, "spill.", 6) == 0 && strcmp(e->d_name, ours) != 0)
+            sweep_spill(f, e->d_name);
+    closedir(dir);
+    return FR_OK;
+}
+
+void fr_file_folder_spill(char *out, size_t size)
+{
+    snprintf(out, size, "spill.%ld", (long)getpid());
+}
+
 fr_rc fr_file_folder_sweep(fr_file_folder *f, fr_err *err)
 {
+    FR_TRY(sweep_own(f, err));
     return sweep_level(f, "", 0, err);
 }

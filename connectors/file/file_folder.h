@@ -46,6 +46,8 @@ fr_rc fr_file_folder_tidy(fr_file_folder *f, fr_err *err);
 /* Takes away what instances before this one left: files that no manifest lists. After the claim. */
 fr_rc fr_file_folder_sweep(fr_file_folder *f, fr_err *err);
 
+/* The name in _freshet of what this process has no memory for. */
+void fr_file_folder_spill(char *out, size_t size);
 /* The folder below, made with those above it and durable. */
 fr_rc fr_file_folder_dirs(const fr_file_folder *f, const char *below, fr_err *err);
 /* The file DIR/<below>.tmp, complete or not at all. */

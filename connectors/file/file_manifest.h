@@ -107,7 +107,8 @@ typedef struct fr_file_table { /* of the state */
     fr_str space, name;
     FR_FILE_LIST(fr_file_shape, shapes); /* in the order of their numbers; the last is in use */
 } fr_file_table;
-typedef struct fr_file_group { /* files of one table, day and shape, in the order of their names */
+typedef struct fr_file_group { /* files of one table, day, shape and format, in the order of names
+                                */
     fr_file_entry **items;     /* free() */
     size_t count, cap;
 } fr_file_group;

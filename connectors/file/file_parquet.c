@@ -11,11 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Rows of a row group: a reader passes over those whose statistics say that they have nothing for
- * it, and the writer has to keep one in memory. A multiple of DuckDB's vectors. */
-#define ROW_GROUP "61440"
-#define OPTIONS                                                                                    \
-    " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE " ROW_GROUP ", USE_TMP_FILE false)"
+/* Rows of a row group, at most: a reader passes over those whose statistics say that they have
+ * nothing for it. A multiple of DuckDB's vectors. And at most so much of `memory`, because the
+ * writer has one of them in memory, and its pages twice. */
+enum { GROUP_ROWS = 61440, GROUP_PART = 16 };
 
 /* Columns of our own, after the message's, and what they are staged as. */
 enum { OP, POSITION, AT, TOPIC, PARTITION, OFFSET, ABSENT, DAY, OWN };
@@ -67,17 +66,21 @@ static fr_str ended(fr_buf *b)
 
 static fr_rc configure(const fr_file_sink *s, duckdb_config config, fr_err *err)
 {
-    char memory[32], spill[PATH_MAX + 64];
+    char memory[32], spill_name[64], spill[PATH_MAX + 80];
     snprintf(memory, sizeof(memory), "%lldB", (long long)s->config->memory);
-    snprintf(spill, sizeof(spill), "%s/_freshet/spill.%ld", s->folder.path, (long)getpid());
+    fr_file_folder_spill(spill_name, sizeof(spill_name));
+    snprintf(spill, sizeof(spill), "%s/_freshet/%s", s->folder.path, spill_name);
     const struct {
         const char *name, *value;
-    } wanted[] = {{"memory_limit", memory},
-                  {"threads", "1"},
-                  {"temp_directory", spill},
-                  {"autoinstall_known_extensions", "false"},
-                  {"autoload_known_extensions", "false"},
-                  {"allow_community_extensions", "false"}};
+    } wanted[] = {
+        {"memory_limit", memory},
+        {"threads", "1"},
+        {"temp_directory", spill},
+        {"preserve_insertion_order", "false"}, /* or groups cannot be cut by their bytes;
+                                                  one thread keeps the order all the same */
+        {"autoinstall_known_extensions", "false"},
+        {"autoload_known_extensions", "false"},
+        {"allow_community_extensions", "false"}};
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         if (s->api->set_config(config, wanted[i].name, wanted[i].value) == 0)
             continue;
@@ -218,6 +221,9 @@ static void parquet_drop(fr_file_sink *s, fr_file_version *v)
     end(s, v);
     fr_str sql =
         fr_arena_printf(s->arena, "DROP TABLE IF EXISTS s%" PRIu64 "%c", v->table->serial, '\0');
+    v->stage_rows = 0;
+    v->since_cut = 0;
+    v->cut_count = 0;
     if (v->made && s->con != NULL) /* where that fails, the next row replaces it */
         run(s, "empty the stage", sql, NULL, &ignored);
     v->made = false;
@@ -275,6 +281,32 @@ static fr_rc put_value(fr_file_sink *s, fr_file_version *v, size_t i, const fr_r
     return FR_OK;
 }
 
+static int64_t group_bytes(const fr_file_sink *s)
+{
+    return s->config->memory / GROUP_PART;
+}
+
+/* DuckDB handles 2,048 rows at once, whatever their size: where they are large it is given fewer.
+ * True: cut here. */
+static bool count_bytes(const fr_file_sink *s, fr_file_version *v, const fr_row *row)
+{
+    v->stage_rows++;
+    for (size_t i = 0; i < v->shape.column_count && row->count > 0; i++) {
+        const fr_value *value = &row->values[v->columns[i]];
+        bool long_one = value->kind == FR_TEXT || value->kind == FR_BYTES || value->kind == FR_JSON;
+        v->since_cut += long_one ? (int64_t)value->bytes.len : 8;
+    }
+    if (v->since_cut < group_bytes(s))
+        return false;
+    if (v->cut_count == v->cut_cap) {
+        v->cut_cap = v->cut_cap == 0 ? 16 : 2 * v->cut_cap;
+        v->cuts = fr_realloc(v->cuts, v->cut_cap * sizeof(*v->cuts));
+    }
+    v->cuts[v->cut_count++] = v->stage_rows;
+    v->since_cut = 0;
+    return true;
+}
+
 static fr_rc parquet_row(fr_file_sink *s, fr_file_version *v, fr_file_day *day, const fr_event *e,
                          const fr_row *row, char op, fr_err *err)
 {
@@ -283,7 +315,8 @@ static fr_rc parquet_row(fr_file_sink *s, fr_file_version *v, fr_file_day *day, 
     for (size_t i = 0; i < v->shape.column_count; i++)
         FR_TRY(put_value(s, v, i, row, err));
     put_own(s, v, e, row, day->day, op);
-    return ++v->chunk_rows == s->api->vector_size() ? flush_chunk(s, v, err) : FR_OK;
+    bool full = ++v->chunk_rows == s->api->vector_size();
+    return count_bytes(s, v, row) || full ? flush_chunk(s, v, err) : FR_OK;
 }
 
 /* ---- into files ---- */
@@ -327,20 +360,53 @@ static void put_column(fr_buf *b, const fr_file_version *v, size_t i)
     fr_buf_printf(b, " AS %.*s, ", FR_ARG(fr_sql_ident(b->arena, v->shape.columns[i].name)));
 }
 
+/* A dictionary of DuckDB's takes 0 and -0 for one value. */
+static bool has_floats(const fr_file_shape *shape)
+{
+    for (size_t i = 0; i < shape->column_count; i++)
+        if (fr_str_is(shape->columns[i].type, "FLOAT") ||
+            fr_str_is(shape->columns[i].type, "DOUBLE"))
+            return true;
+    return false;
+}
+
+static void put_options(fr_buf *b, const fr_file_sink *s, const fr_file_shape *shape)
+{
+    fr_buf_printf(b,
+                  " (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, ROW_GROUP_SIZE %d, "
+                  "ROW_GROUP_SIZE_BYTES %" PRId64 "%s)",
+                  GROUP_ROWS, group_bytes(s), has_floats(shape) ? ", DICTIONARY_SIZE_LIMIT 0" : "");
+}
+
+/* The day's rows among those from `first` on, up to `last` (-1: all). */
+static void put_select(fr_buf *b, const fr_file_version *v, int32_t day, int64_t first,
+                       int64_t last)
+{
+    fr_buf_text(b, "SELECT ");
+    for (size_t i = 0; i < v->shape.column_count; i++)
+        put_column(b, v, i);
+    for (size_t i = 0; i < DAY; i++)
+        fr_buf_printf(b, "%so%zu AS \"%s\"", i > 0 ? ", " : "", i, own[i].name);
+    fr_buf_printf(b, " FROM %.*s WHERE o%d = %d", FR_ARG(stage_name(b->arena, v)), DAY, day);
+    if (first > 0)
+        fr_buf_printf(b, " AND rowid >= %" PRId64, first);
+    if (last >= 0)
+        fr_buf_printf(b, " AND rowid < %" PRId64, last);
+}
+
 static fr_rc parquet_write(fr_file_sink *s, const fr_file_version *v, const fr_file_day *day,
                            fr_str below, fr_err *err)
 {
     fr_buf b = {.arena = s->arena};
     int64_t rows = 0;
-    fr_buf_text(&b, "COPY (SELECT ");
-    for (size_t i = 0; i < v->shape.column_count; i++)
-        put_column(&b, v, i);
-    for (size_t i = 0; i < DAY; i++)
-        fr_buf_printf(&b, "%so%zu AS \"%s\"", i > 0 ? ", " : "", i, own[i].name);
-    fr_buf_printf(&b, " FROM %.*s WHERE o%d = %d) TO ", FR_ARG(stage_name(s->arena, v)), DAY,
-                  day->day);
+    fr_buf_text(&b, "COPY (");
+    for (size_t i = 0; i <= v->cut_count; i++) {
+        fr_buf_text(&b, i > 0 ? " UNION ALL " : "");
+        put_select(&b, v, day->day, i > 0 ? v->cuts[i - 1] : 0, i < v->cut_count ? v->cuts[i] : -1);
+    }
+    fr_buf_text(&b, ") TO ");
     put_path(&b, s, below, ".tmp");
-    fr_buf_text(&b, OPTIONS);
+    put_options(&b, s, &v->shape);
     FR_TRY(copy(s, "write a file", &b, below, &rows, err));
     if (rows == day->rows)
         return FR_OK;
@@ -352,6 +418,8 @@ static fr_rc parquet_join(fr_file_sink *s, fr_file_entry *const *files, size_t c
                           int64_t *rows_out, fr_err *err)
 {
     fr_buf b = {.arena = s->arena};
+    const fr_file_table *t = fr_map_get(
+        s->folder.state->tables, fr_file_table_key(s->arena, files[0]->space, files[0]->name));
     fr_buf_text(&b, "COPY (SELECT * FROM read_parquet([");
     for (size_t i = 0; i < count; i++) {
         fr_buf_text(&b, i > 0 ? ", " : "");
@@ -359,7 +427,7 @@ static fr_rc parquet_join(fr_file_sink *s, fr_file_entry *const *files, size_t c
     }
     fr_buf_text(&b, "], hive_partitioning = false)) TO ");
     put_path(&b, s, below, ".tmp");
-    fr_buf_text(&b, OPTIONS);
+    put_options(&b, s, &t->shapes.items[files[0]->shape - 1]);
     return copy(s, "join files", &b, below, rows_out, err);
 }
 

@@ -58,6 +58,9 @@ typedef struct fr_file_version { /* one version of a message's table, and where 
     duckdb_data_chunk chunk;
     duckdb_appender appender;
     size_t chunk_rows;
+    int64_t stage_rows, since_cut; /* rows in the stage, and bytes of them since the last cut */
+    int64_t *cuts;                 /* free(): rows of the stage before which a part begins */
+    size_t cut_count, cut_cap;
     fr_str schema;     /* of Avro: JSON */
     fr_file_day *days; /* free() */
     size_t day_count, day_cap;

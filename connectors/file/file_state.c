@@ -10,8 +10,12 @@ fr_str fr_file_table_key(fr_arena *a, fr_str space, fr_str name)
 
 fr_str fr_file_group_key(fr_arena *a, const fr_file_entry *e)
 {
-    return fr_arena_printf(a, "%.*s%c%.*s%c%.*s%c%lld", FR_ARG(e->space), '\0', FR_ARG(e->name),
-                           '\0', FR_ARG(e->day), '\0', (long long)e->shape);
+    size_t dot = e->path.len;
+    while (dot > 0 && e->path.ptr[dot - 1] != '.')
+        dot--;
+    fr_str end = {e->path.ptr + dot, e->path.len - dot};
+    return fr_arena_printf(a, "%.*s%c%.*s%c%.*s%c%lld%.*s", FR_ARG(e->space), '\0', FR_ARG(e->name),
+                           '\0', FR_ARG(e->day), '\0', (long long)e->shape, FR_ARG(end));
 }
 
 fr_str fr_file_offset_key(fr_arena *a, fr_str topic, int32_t partition)

@@ -241,6 +241,7 @@ static void version_free(void *value)
 {
     fr_file_version *v = value;
     free(v->days);
+    free(v->cuts);
     fr_table_unref(v->table);
     fr_arena_free(v->range_arena);
     fr_arena_free(v->arena);

@@ -68,8 +68,9 @@ typedef struct fr_sink_ops {
     void (*interrupt)(fr_sink *s); /* any thread: a running statement ends soon, CANCELLED */
     void (*status)(fr_sink *s, fr_status *out); /* any thread */
     void (*close)(fr_sink *s);
-    /* What speaks against these settings, whatever the target is like: asked by `validate`, too. The
-     * error's text begins with the key: "write.mode: why". CONFIG, with the remedy. Optional. */
+    /* What speaks against these settings, whatever the target is like: asked by `validate`, too.
+     * The error's text begins with the key: "write.mode: why". CONFIG, with the remedy. Optional.
+     */
     fr_rc (*settings)(const fr_sink_settings *settings, fr_err *err);
     /* The same database, asked by `freshet verify` (connect/verify.h). NULL: it cannot be. */
     const struct fr_verify_ops *rows;

@@ -423,8 +423,9 @@ static const fr_option sink_options[] = {
     {.name = "type",
      .type = FR_OPT_TEXT,
      .offset = AT(fr_sink_settings, type),
-     .help = "postgres, mysql, mariadb, sqlite, clickhouse, duckdb, file; freshet version says which "
-             "are compiled in.",
+     .help =
+         "postgres, mysql, mariadb, sqlite, clickhouse, duckdb, file; freshet version says which "
+         "are compiled in.",
      .flags = FR_REQUIRED},
     {.name = "from",
      .type = FR_OPT_LIST,

@@ -26,6 +26,7 @@ NOT_PLACES = {"r1", "r6", "r12", "pg.slot_wait", "capture_short_slices", "captur
 # Of tables that are polled; killed at by tests/real/outbox_poll_test.py and compare_test.py.
 OF_POLLS = ("drain_", "compare_")
 OF_CLICKHOUSE = ("ch_",)  # killed at by tests/real/clickhouse_sink_test.py
+OF_FILES = ("file_",)  # killed at by tests/real/file_sink_test.py
 
 
 def scenario_kill(args):
@@ -101,7 +102,7 @@ def failpoints():
                 if f.endswith(".c"):
                     with open(os.path.join(base, f), encoding="utf-8") as text:
                         names |= {part.split('"')[0] for part in text.read().split('FR_FAILPOINT("')[1:]}
-    return {n for n in names - NOT_PLACES if not n.startswith(OF_POLLS + OF_CLICKHOUSE)}
+    return {n for n in names - NOT_PLACES if not n.startswith(OF_POLLS + OF_CLICKHOUSE + OF_FILES)}
 
 
 def die_at(r, failpoint, seconds, hit, missed):

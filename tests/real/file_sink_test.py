@@ -403,6 +403,7 @@ def kills_at_any_moment(c):
     same(at_, total + 500)
     assert died > 2, died
     settled(c, total + 500)
+    print("  killed %d times, %d looks of the reader" % (died, reader.looks), file=sys.stderr)
 
 
 @both
@@ -422,6 +423,7 @@ def kills_at_named_places(c):
     finally:
         reader.end()
     settled(c, total)
+    print("  killed at %d named places, %d looks of the reader" % (2 * len(places), reader.looks), file=sys.stderr)
     listed, there = set(c.state()["files"]), set(c.on_disk())
     assert listed <= there and len(listed) < 60, (len(listed), len(there))
 
@@ -534,6 +536,30 @@ def gone_replaced_damaged(c):
 
 
 @test
+def more_than_memory(c):
+    """What waits and does not fit goes to files, which a kill leaves and the next claim takes away."""
+    started(c, memory="64MiB")
+    spill = os.path.join(c.path, "_freshet", "spill.%d" % c.probe.p.pid)
+    rng = random.Random(8)
+    for n in range(6):
+        ok(c.apply([["c", "t", at(0, id=n * 1000 + i, v="%x" % rng.getrandbits(64000))] for i in range(1000)], offset=n * 1000))
+    assert os.listdir(spill)
+    ok(c.commit(6000))
+    same([r["_freshet_offset"] for r in c.rows()], list(range(6000)))
+    assert 10 < pq.ParquetFile(os.path.join(c.path, c.entries()[0]["path"])).metadata.num_row_groups < 100
+    for n in range(6, 12):
+        ok(c.apply([["c", "t", at(0, id=n * 1000 + i, v="%x" % rng.getrandbits(64000))] for i in range(1000)], offset=n * 1000))
+    assert os.listdir(spill)
+    c.probe.p.kill()
+    c.probe.p.wait()
+    c.probe.dead = True
+    c.probe = c.new_probe()
+    started(c)
+    assert not os.path.exists(spill)
+    same(c.claim(), [6000])
+
+
+@test
 def parked_keys(c):
     """R36"""
     started(c)
@@ -596,6 +622,20 @@ def not_joined_across_days_schemas_and_sizes(c):
     assert len(c.entries()) < 24, len(c.entries())
     same(len({(e["day"], e["schema"]) for e in c.entries()}), 4)
     check([r["_freshet_offset"] for r in c.rows()], 30)
+
+
+@test
+def the_format_may_change(c):
+    """One folder, files of both kinds: each is joined with its own."""
+    for n, kind in enumerate(("parquet", "avro", "parquet")):
+        started(c, format=kind, compact__files="3")
+        for i in range(4):
+            ok(c.apply([["c", "t", at(0, id=n * 4 + i, v=kind)]], offset=n * 4 + i))
+            ok(c.commit(n * 4 + i + 1))
+        ok(c.probe("close", sink="a"))
+    same({os.path.splitext(e["path"])[1] for e in c.entries()}, {".parquet", ".avro"})
+    assert len(c.entries()) < 8, len(c.entries())
+    same(sorted(c.values("id", "v")), [(i, ("parquet", "avro", "parquet")[i // 4]) for i in range(12)])
 
 
 @test

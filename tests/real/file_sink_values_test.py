@@ -4,10 +4,12 @@ one that small files are joined into."""
 import datetime
 import decimal
 import math
+import random
 import struct
 import uuid
 
 from file_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
+from duckdb_sink_case import duckdb  # noqa: E402
 
 TESTS[:] = []
 D = decimal.Decimal
@@ -173,6 +175,29 @@ def pandas_like_rows_of_all_versions(c):
     import pyarrow.dataset as ds
     got = ds.dataset(paths, schema=schema).to_table().to_pylist()
     same([(r["id"], r["n"], r["f"], r["d"], r["w"]) for r in got], [(1, 2**31 - 1, 1.5, D("1234.56"), None), (2, 2**40, 0.1, D("12345678.1234"), "new")])
+
+
+@test
+def the_last_state_by_a_query(c):
+    """The view of docs/file-sink.md, by DuckDB's own Python package."""
+    started(c, [ID, col("v")], compact__files="3")
+    want, rng = {}, random.Random(3)
+    for n in range(30):
+        events = []
+        for _ in range(20):
+            key = rng.randrange(40)
+            if key in want and rng.random() < 0.4:
+                del want[key]
+                events.append(["d", "t", {"id": key}])
+            else:
+                events.append(["u" if key in want else "c", "t", {"id": key, "v": "%d" % n}])
+                want[key] = "%d" % n
+        ok(c.apply(events, position=[1, n + 1]))
+        ok(c.commit(n + 1))
+    db = duckdb.connect()
+    got = db.read_parquet(manifest.files(c.path, "t"), union_by_name=True).query(
+        "t", "SELECT id, v FROM t QUALIFY row_number() OVER (PARTITION BY id ORDER BY _freshet_position DESC) = 1 AND _freshet_op <> 'd'").fetchall()
+    same(sorted(got), sorted(want.items()))
 
 
 if __name__ == "__main__":

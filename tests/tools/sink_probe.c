@@ -8,8 +8,8 @@
  *   {"do":"claim","sink":"a","offsets":[["topic",0],...]}
  *   {"do":"apply","sink":"a","events":[["c","t",{row}],["u","t",{after},{before}],["d","t",{key}],
  *       ["t","t"],["TABLE","t"],...],"from":0,"position":[epoch,lsn]}  a row may hold
- * "$at":[e,l,o], and when it was, "$us"; "offset":n is that of the first event (else they count on), "partition" theirs,
- * and the answer's "next" the offset after the last
+ * "$at":[e,l,o], and when it was, "$us"; "offset":n is that of the first event (else they count
+ * on), "partition" theirs, and the answer's "next" the offset after the last
  *   {"do":"commit","sink":"a","offsets":[["topic",0,17],...]}
  *   rollback, close, status, check, park and unpark (topic, key), parked (topic), interrupt_in (ms)
  *

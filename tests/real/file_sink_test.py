@@ -360,7 +360,7 @@ def go_on(c, rng, total, failpoint=None, kill_after=None, **settings):
                 killer = threading.Timer(rng.uniform(0, 0.5), probe.p.kill)
                 killer.start()
             commits += 1
-            n = min(rng.choice([1, 3, 20, 200]), total - at_)
+            n = min(rng.choice([1, 3, 20, 100]), total - at_)
             half = n // 2
             for first, last in ((at_, at_ + half), (at_ + half, at_ + n)):
                 if first < last:
@@ -368,6 +368,7 @@ def go_on(c, rng, total, failpoint=None, kill_after=None, **settings):
             at_ += n
             ok(c.commit(at_))
         ok(c.probe("close", sink="a"))
+        probe.close()
     except (EOFError, BrokenPipeError):
         probe.dead = True
         probe.p.wait()
@@ -390,7 +391,7 @@ def kills_at_any_moment(c):
     rng = random.Random(11)
     reader = Reader(c.path)
     reader.start()
-    total, died = 3000, 0
+    total, died = 2000, 0
     try:
         for _ in range(40):
             at_ = go_on(c, rng, total, kill_after=rng.randint(0, 4), compact__files="4")
@@ -416,7 +417,7 @@ def kills_at_named_places(c):
     try:
         for place in places:
             for nth in (1, 3):
-                total += 800
+                total += 400
                 go_on(c, rng, total, "%s:kill:%d" % (place, nth), compact__files="3")
                 same((place, nth, c.probe.dead), (place, nth, True))
                 same(go_on(c, rng, total, compact__files="3"), total)

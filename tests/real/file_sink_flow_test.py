@@ -30,7 +30,7 @@ sinks:
     create: CREATE
     compact: {{files: 4}}
     on_change: {{add_column: evolve}}
-    errors: {{mode: ERRORS}}
+    errors: {{mode: stop}}
     write: {{mode: MODE, every: 50ms}}
 """
 TABLES = """
@@ -41,11 +41,11 @@ create publication pub for table t, u
 cases = []
 
 
-def scenario(create="run", mode="append", errors="stop"):
+def scenario(create="run", mode="append"):
     def wrap(f):
         def run():
             config = CONFIG
-            for word, value in dict(CREATE=create, MODE=mode, ERRORS=errors, LIBRARY=LIBRARY).items():
+            for word, value in dict(CREATE=create, MODE=mode, LIBRARY=LIBRARY).items():
                 config = config.replace(word, value)
             p = Pipeline(config, target=False)
             p.lake = os.path.join(p.dir, "lake")
@@ -162,33 +162,6 @@ def an_altered_table_and_a_second_daemon(p):
     code, out, _ = p.verb("status", "--json")
     assert code == 0 and "lake" in out, out
     assert p.stop() == 0
-
-
-def ids(p):
-    return [(r["_freshet_op"], r["id"]) for r in rows(p, "t")]
-
-
-@scenario(errors="dlq")
-def dead_letters(p):
-    """I06, R36: a time that Parquet's writer has not; what follows of its key is parked, over a kill."""
-    p.start()
-    eventually("the first row", lambda: ids(p) == [("r", 1)], 240)
-    p.sql("insert into t (id, at) values (2, '294276-12-31 00:00:00+00'); insert into t (id) values (3)")
-    eventually("what is behind it", lambda: ids(p) == [("r", 1), ("c", 3)], 240)
-    p.sql("update t set at = now() where id = 2; insert into t (id) values (4)")
-    eventually("what is behind its key", lambda: ids(p) == [("r", 1), ("c", 3), ("c", 4)], 240)
-    letters = eventually("two dead letters", lambda: len(got := read_topics(p.bootstrap, [f"freshet.{p.id}.dlq"])) == 2 and got)
-    reasons = [dict(m.headers())["freshet.reason"].decode() for m in letters]
-    assert any("column at" in r for r in reasons) and any("an earlier message of this key" in r for r in reasons), reasons
-    p.kill()
-    p.start()
-    p.sql("update t set v = 'x' where id = 2; insert into t (id) values (5)")
-    eventually("the key is parked yet", lambda: ids(p) == [("r", 1), ("c", 3), ("c", 4), ("c", 5)], 240)
-    assert len(read_topics(p.bootstrap, [f"freshet.{p.id}.dlq"])) == 3
-    assert p.stop() == 0
-    p.sql("update t set at = null where id = 2")  # of a stopped daemon's letters: sent again, each key as a whole
-    code, out, err = p.verb("dlq", "list")
-    assert code in (0, 4) and "lake" in out, (code, out, err)
 
 
 @scenario(create="apply")

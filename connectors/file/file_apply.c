@@ -1,6 +1,7 @@
 /* Events in order, each a row of the stage. A row that is refused is known at once. */
 #include "base/failpoint.h"
 #include "file/file_sink.h"
+#include "sql/steps.h"
 
 /* ---- what every row says of itself ---- */
 
@@ -77,12 +78,11 @@ static fr_rc add_row(fr_file_sink *s, fr_file_version *v, const fr_event *e, con
 static fr_rc add_truncate(fr_file_sink *s, fr_file_version *v, const fr_event *e, fr_err *err)
 {
     const fr_row none = {NULL, 0};
-    if (s->settings->truncate == FR_TRUNCATE_IGNORE)
-        return FR_OK;
-    if (s->settings->truncate == FR_TRUNCATE_PUBLISH) /* apply: a row that says so */
-        return s->format->row(s, v, count_row(v, e), e, &none, 't', err);
-    fr_target_truncated(err, v->shown);
-    return fr_fail_hint(err, "set write.truncate to apply (a row with _freshet_op t) or ignore");
+    fr_target_steps steps;
+    if (fr_target_steps_of(s->settings, v->shown, e, &steps, err) == FR_FAIL)
+        return fr_fail_hint(err,
+                            "set write.truncate to apply (a row with _freshet_op t) or ignore");
+    return steps.count == 0 ? FR_OK : s->format->row(s, v, count_row(v, e), e, &none, 't', err);
 }
 
 static fr_rc add_event(fr_file_sink *s, const fr_event *e, fr_err *err)
@@ -97,9 +97,8 @@ static fr_rc add_event(fr_file_sink *s, const fr_event *e, fr_err *err)
         s->commit_us = e->txn->commit_us;
     switch (e->op) {
     case FR_OP_DELETE:
-        return s->settings->deletes == FR_TARGET_IGNORE_DELETES
-                   ? FR_OK
-                   : add_row(s, v, e, &e->before, 'd', err);
+        return s->settings->deletes == FR_DELETES_IGNORE ? FR_OK
+                                                         : add_row(s, v, e, &e->before, 'd', err);
     case FR_OP_TRUNCATE:
         return add_truncate(s, v, e, err);
     case FR_OP_TABLE:

@@ -78,7 +78,7 @@ static const fr_file_format *format_of(const fr_file_sink_config *c)
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
 {
     const fr_file_sink_config *c = set->connector;
-    if (set->write_mode == FR_TARGET_UPSERT)
+    if (set->write_mode == FR_WRITE_UPSERT)
         return fr_target_refuse(err,
                                 "write.mode: a folder of files keeps every event, and no row is "
                                 "ever changed in it: upsert cannot be",

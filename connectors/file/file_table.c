@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "duckdb/duck_sink.h"
 #include "file/file_sink.h"
+#include "sql/evolve.h"
 #include "sql/text.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -108,7 +109,7 @@ static bool good_name(comparison *k, const fr_column *c)
 {
     fr_err err;
     fr_str text = FR_STR("");
-    if (fr_duck_sink_name(c->name, &err) == FR_FAIL)
+    if (fr_target_check_name("DuckDB", c->name, &err) == FR_FAIL)
         text = fr_arena_printf(k->a, "column: %s", err.text);
     else if (is_own(c->name))
         text = fr_arena_printf(k->a, "column %.*s has a name of freshet's own", FR_ARG(c->name));
@@ -189,8 +190,14 @@ static void lay_columns(comparison *k, fr_file_shape *shape, uint16_t *columns)
         columns[shape->column_count] = (uint16_t)i;
         shape->columns[shape->column_count++] = (fr_file_column){c->name, type, c->key_ordinal};
     }
-    fr_target_lost_columns(k->s->settings, k->t, fr_target_version_before(k->s->versions, k->t),
-                           k->shown, fr_sql_ident, k->out);
+    static const fr_target_dialect dialect = {.server = "DuckDB", .ident = fr_sql_ident};
+    const fr_target_comparison of = {.dialect = &dialect,
+                                     .settings = k->s->settings,
+                                     .table = k->t,
+                                     .qualified = k->shown,
+                                     .out = k->out,
+                                     .a = k->a};
+    fr_target_lost_columns(&of, fr_target_version_before(k->s->versions, k->t));
 }
 
 /* ---- shapes ---- */
@@ -268,9 +275,9 @@ void fr_file_versions_forget(fr_file_sink *s)
 
 static fr_rc check_names(fr_file_sink *s, fr_arena *a, const fr_table *t, fr_err *err)
 {
-    FR_TRY(fr_duck_sink_name(t->name, err));
+    FR_TRY(fr_target_check_name("DuckDB", t->name, err));
     if (t->space.len > 0)
-        FR_TRY(fr_duck_sink_name(t->space, err));
+        FR_TRY(fr_target_check_name("DuckDB", t->space, err));
     return fr_target_check_folded(s->folded, s->home, fr_target_lower(a, t->space),
                                   fr_target_lower(a, t->name), t,
                                   "there are file systems that take them for one", err);

@@ -1,6 +1,7 @@
 #include "sql/target.h"
 #include "base/bytes.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- settings ---- */

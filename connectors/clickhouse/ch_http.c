@@ -13,7 +13,7 @@
 #include <strings.h>
 
 /* A server that hangs is given up after TOTAL_MS; its host that vanished after PEER_MS. */
-enum { TOTAL_MS = 300000, PEER_MS = 30000, MAX_REPLY = 64 << 20 };
+enum { TOTAL_MS = 300000, PEER_MS = 30000, MAX_REPLY = 64 << 20, TAIL = 64 << 10 };
 
 struct fr_ch {
     fr_arena *arena; /* of the dsn's texts */
@@ -26,6 +26,9 @@ struct fr_ch {
     fr_buf body;
     size_t most; /* of the body */
     bool too_large;
+    const fr_ch_call *call;  /* that runs, */
+    fr_err *err;             /* its error, */
+    bool part_failed;        /* and whether its part made that */
     unsigned calls, sockets; /* sockets: opened by the last call */
     /* What the reply's header says. */
     bool clickhouse;
@@ -41,10 +44,34 @@ static void curl_start(void)
 
 /* ---- the handle ---- */
 
+/* Of a good reply; its end is kept, where an exception would stand. */
+static size_t give_part(fr_ch *ch, fr_str bytes)
+{
+    if (ch->call->part(ch->call->context, bytes, ch->err) == FR_FAIL) {
+        ch->part_failed = true;
+        return 0;
+    }
+    fr_buf_put(&ch->body, bytes.ptr, bytes.len);
+    if (ch->body.len > 2 * TAIL) {
+        memmove(ch->body.ptr, ch->body.ptr + ch->body.len - TAIL, TAIL);
+        ch->body.len = TAIL;
+    }
+    return bytes.len;
+}
+
+static bool is_good(const fr_ch *ch)
+{
+    long status = 0;
+    curl_easy_getinfo(ch->easy, CURLINFO_RESPONSE_CODE, &status);
+    return status == 200 && ch->clickhouse && ch->exception == 0;
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 {
     fr_ch *ch = context;
     size_t len = size * count;
+    if (ch->call->part != NULL && is_good(ch))
+        return give_part(ch, (fr_str){bytes, len});
     if (len > ch->most - ch->body.len) {
         ch->too_large = true;
         return 0;
@@ -279,6 +306,8 @@ static void put_url(const fr_ch *ch, const fr_ch_call *call, fr_buf *url)
         fr_buf_text(url, "&insert_deduplicate=1");
         fr_buf_text(url, ch->also);
     }
+    if (call->settings != NULL)
+        fr_buf_text(url, call->settings);
     fr_buf_u8(url, 0);
 }
 
@@ -491,12 +520,17 @@ fr_rc fr_ch_ask(fr_ch *ch, const fr_ch_call *call, fr_buf *reply, fr_err *err)
     curl_easy_setopt(ch->easy, CURLOPT_URL, (const char *)url.ptr);
     curl_easy_setopt(ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
     curl_easy_setopt(ch->easy, CURLOPT_POSTFIELDS, body.len > 0 ? body.ptr : "");
+    ch->call = call;
+    ch->err = err;
+    ch->part_failed = false;
     CURLcode code = perform(ch);
     fr_buf_free(&url);
+    if (ch->part_failed)
+        return FR_FAIL;
     if (code != CURLE_OK)
         return fail_transfer(ch, call, code, err);
     FR_TRY(judge(ch, call, err));
-    if (reply != NULL)
+    if (reply != NULL && call->part == NULL)
         fr_buf_put(reply, ch->body.ptr, ch->body.len);
     return FR_OK;
 }
@@ -515,6 +549,11 @@ void fr_ch_set_bytes(fr_ch_call *call, fr_str hex)
 bool fr_ch_too_large(const fr_ch *ch)
 {
     return ch->too_large;
+}
+
+void fr_ch_patience(fr_ch *ch, int64_t ms)
+{
+    curl_easy_setopt(ch->easy, CURLOPT_TIMEOUT_MS, (long)ms);
 }
 
 bool fr_ch_resent(const fr_ch *ch)
@@ -545,6 +584,13 @@ fr_str fr_ch_ident(fr_arena *a, fr_str name)
 fr_str fr_ch_literal(fr_arena *a, fr_str text)
 {
     return quoted(a, text, '\'');
+}
+
+char fr_ch_escaped(char c)
+{
+    static const char letters[] = "bfnrtav0", are[] = "\b\f\n\r\t\a\v";
+    const char *at = c != '\0' ? strchr(letters, c) : NULL;
+    return at != NULL ? are[at - letters] : c;
 }
 
 void fr_ch_put_length(fr_buf *out, uint64_t n)

@@ -26,6 +26,10 @@ enum { FR_CH_PARAMS = 5 };
  * and no URL above 1 MiB. */
 #define FR_CH_BYTES "unhex(concat({d0:String}, {d1:String}, {d2:String}, {d3:String}, {d4:String}))"
 enum { FR_CH_HEX_PIECE = 120 << 10, FR_CH_HEX_MOST = FR_CH_PARAMS * FR_CH_HEX_PIECE };
+
+/* A part of a reply; FR_FAIL ends the request. */
+typedef fr_rc fr_ch_part(void *context, fr_str bytes, fr_err *err);
+
 typedef struct fr_ch_call {
     const char *doing; /* for errors: "read the target" */
     fr_str sql;
@@ -36,6 +40,10 @@ typedef struct fr_ch_call {
     fr_str body;            /* rows after INSERT ... FORMAT RowBinary; ptr NULL: none */
     fr_str token;           /* insert_deduplication_token; empty: none */
     size_t most;            /* bytes of the reply; 0: 64 MiB */
+    const char *settings;   /* more of them, "&name=value"; NULL: none */
+    fr_ch_part *part;       /* gets the answer as it comes, of any length, and reply nothing; it
+                               counts once the call is FR_OK. NULL: reply gets all of it */
+    void *context;          /* of part */
 } fr_ch_call;
 
 /* Runs one statement. reply (may be NULL): the answer's bytes are appended. A body is sent as it
@@ -51,6 +59,8 @@ bool fr_ch_too_large(const fr_ch *ch);
 /* The last statement may have been sent twice: libcurl does that where a connection that was kept
  * dies before it answers. */
 bool fr_ch_resent(const fr_ch *ch);
+/* How long a request may take from now on, in milliseconds. */
+void fr_ch_patience(fr_ch *ch, int64_t ms);
 /* What ClickHouse's error numbers are to us; *code: ours. */
 fr_err_kind fr_ch_error_kind(int number, bool rows, const char **code);
 /* From any thread: what runs ends soon, with CANCELLED, and so does all that follows. */
@@ -62,6 +72,8 @@ void fr_ch_also(fr_ch *ch, const char *settings);
 fr_str fr_ch_ident(fr_arena *a, fr_str name);
 /* A literal, '...'. */
 fr_str fr_ch_literal(fr_arena *a, fr_str text);
+/* What a backslash and this letter stand for, in names, literals and TabSeparated. */
+char fr_ch_escaped(char c);
 /* The number of LEB128 that RowBinary puts in front of strings and arrays. */
 void fr_ch_put_length(fr_buf *out, uint64_t n);
 void fr_ch_put_string(fr_buf *out, fr_str s);

@@ -61,14 +61,6 @@ static size_t element_end(fr_str text, size_t at)
     return at;
 }
 
-/* What a backslash and this letter stand for. */
-static char escape_of(char c)
-{
-    static const char letters[] = "bfnrtav0", are[] = "\b\f\n\r\t\a\v";
-    const char *at = c != '\0' ? strchr(letters, c) : NULL;
-    return at != NULL ? are[at - letters] : c;
-}
-
 static fr_str unquoted(fr_arena *a, fr_str s)
 {
     if (s.len < 2 || s.ptr[0] != '`' || past_quoted(s, 0) != s.len)
@@ -77,7 +69,7 @@ static fr_str unquoted(fr_arena *a, fr_str s)
     for (size_t i = 1; i + 1 < s.len; i++) {
         bool escaped = s.ptr[i] == '\\' && i + 2 < s.len;
         i += escaped;
-        fr_buf_u8(&b, (uint8_t)(escaped ? escape_of(s.ptr[i]) : s.ptr[i]));
+        fr_buf_u8(&b, (uint8_t)(escaped ? fr_ch_escaped(s.ptr[i]) : s.ptr[i]));
     }
     return fr_buf_view(&b);
 }

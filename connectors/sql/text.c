@@ -1,7 +1,10 @@
 #include "sql/text.h"
+#include "connect/verify.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void put_float_text(fr_buf *out, double v, bool single)
 {
@@ -137,4 +140,87 @@ fr_str fr_sql_ident(fr_arena *a, fr_str name)
     }
     fr_buf_u8(&b, '"');
     return fr_buf_view(&b);
+}
+
+/* ---- canonical texts ---- */
+
+bool fr_sql_whole(fr_str text, int64_t *out)
+{
+    char copy[24], *end;
+    size_t sign = text.len > 0 && text.ptr[0] == '-';
+    if (text.len == sign || text.len >= sizeof(copy))
+        return false;
+    for (size_t i = sign; i < text.len; i++)
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    errno = 0;
+    int64_t n = strtoll(copy, &end, 10);
+    if (out != NULL)
+        *out = n;
+    return errno == 0;
+}
+
+static bool decimal_of(fr_arena *a, fr_str text, fr_value *out, int16_t *scale)
+{
+    fr_err ignored;
+    const char *point = memchr(text.ptr, '.', text.len);
+    *scale = point == NULL ? 0 : (int16_t)(text.ptr + text.len - point - 1);
+    return fr_decimal_from_text(a, text, 0, *scale, &out->bytes, &ignored) == FR_OK;
+}
+
+static bool bytes_of(fr_arena *a, fr_str hex, fr_value *out)
+{
+    char *bytes = fr_arena_alloc(a, hex.len / 2 + 1);
+    for (size_t i = 0; i < hex.len; i++) {
+        if (fr_hex_digit(hex.ptr[i]) < 0)
+            return false;
+        bytes[i / 2] = (char)(bytes[i / 2] << 4 | fr_hex_digit(hex.ptr[i]));
+    }
+    out->bytes = (fr_str){bytes, hex.len / 2};
+    return hex.len % 2 == 0;
+}
+
+bool fr_sql_value_of(fr_arena *a, fr_kind kind, fr_str canonical, fr_value *out, int16_t *scale)
+{
+    int64_t whole = 0;
+    *out = (fr_value){.kind = kind};
+    *scale = 0;
+    switch (kind) {
+    case FR_TEXT:
+    case FR_JSON:
+    case FR_UUID:
+        out->bytes = canonical;
+        return true;
+    case FR_BYTES:
+        return bytes_of(a, canonical, out);
+    case FR_DECIMAL:
+        return decimal_of(a, canonical, out, scale);
+    case FR_FLOAT32:
+    case FR_FLOAT64:
+        out->real = strtod(fr_arena_cstr(a, fr_verify_readable(a, kind, canonical)), NULL);
+        return canonical.len == 16;
+    default:
+        if (!fr_sql_whole(canonical, &whole))
+            return false;
+        if (kind == FR_BOOL)
+            out->boolean = whole != 0;
+        else
+            out->integer = whole;
+        return true;
+    }
+}
+
+void fr_sql_put_canonical(fr_buf *out, fr_kind kind, fr_str canonical)
+{
+    fr_value v;
+    int16_t ignored;
+    fr_arena *a = fr_arena_new(256);
+    if (kind == FR_DECIMAL || kind == FR_BYTES ||
+        !fr_sql_value_of(a, kind, canonical, &v, &ignored))
+        fr_buf_str(out, canonical);
+    else
+        fr_sql_put_value(out, NULL, &v);
+    fr_arena_free(a);
 }

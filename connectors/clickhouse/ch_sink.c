@@ -1,6 +1,7 @@
 #include "clickhouse/ch_sink.h"
 #include "base/json.h"
 #include "clickhouse/ch_dsn.h"
+#include "clickhouse/ch_verify.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,4 +248,5 @@ const fr_sink_ops fr_clickhouse_sink = {
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,
+    .rows = &fr_clickhouse_verify,
 };

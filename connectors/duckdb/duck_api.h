@@ -20,6 +20,8 @@ typedef struct fr_duck_connection *duckdb_connection;
 typedef struct fr_duck_config *duckdb_config;
 typedef struct fr_duck_cache *duckdb_instance_cache;
 typedef struct fr_duck_prepared *duckdb_prepared_statement;
+typedef struct fr_duck_pending *duckdb_pending_result;
+typedef int duckdb_pending_state;
 typedef struct fr_duck_appender *duckdb_appender;
 typedef struct fr_duck_chunk *duckdb_data_chunk;
 typedef struct fr_duck_vector *duckdb_vector;
@@ -37,6 +39,13 @@ typedef struct duckdb_string_t { /* up to 12 bytes: in place */
 #endif
 enum { FR_DUCK_RESULT_SIZE = 48, FR_DUCK_STRING_SIZE = 16, FR_DUCK_IN_PLACE = 12 };
 
+/* duckdb_pending_state */
+enum {
+    FR_DUCK_P_READY = 0,
+    FR_DUCK_P_NOT_READY = 1,
+    FR_DUCK_P_ERROR = 2,
+    FR_DUCK_P_NO_TASKS = 3 /* threads of DuckDB's have them */
+};
 /* duckdb_type */
 enum {
     FR_DUCK_BOOLEAN = 1,
@@ -102,6 +111,12 @@ enum {
     X(duckdb_state, bind_varchar_length, (duckdb_prepared_statement, idx_t, const char *, idx_t))  \
     X(duckdb_state, bind_blob, (duckdb_prepared_statement, idx_t, const void *, idx_t))            \
     X(duckdb_state, execute_prepared, (duckdb_prepared_statement, duckdb_result *))                \
+    X(duckdb_state, pending_prepared_streaming,                                                    \
+      (duckdb_prepared_statement, duckdb_pending_result *))                                        \
+    X(duckdb_pending_state, pending_execute_task, (duckdb_pending_result))                         \
+    X(const char *, pending_error, (duckdb_pending_result))                                        \
+    X(duckdb_state, execute_pending, (duckdb_pending_result, duckdb_result *))                     \
+    X(void, destroy_pending, (duckdb_pending_result *))                                            \
     X(duckdb_logical_type, create_logical_type, (duckdb_type))                                     \
     X(duckdb_logical_type, create_decimal_type, (uint8_t, uint8_t))                                \
     X(void, destroy_logical_type, (duckdb_logical_type *))                                         \

@@ -1,4 +1,5 @@
 #include "duckdb/duck_sink.h"
+#include "duckdb/duck_verify.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,9 +52,8 @@ static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
     return FR_OK;
 }
 
-static void sink_close(fr_sink *base)
+void fr_duck_sink_free(fr_duck_sink *s)
 {
-    fr_duck_sink *s = (fr_duck_sink *)base;
     if (s == NULL)
         return;
     fr_duck_sink_abandon(s);
@@ -70,7 +70,12 @@ static void sink_close(fr_sink *base)
     free(s);
 }
 
-static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *err)
+static void sink_close(fr_sink *base)
+{
+    fr_duck_sink_free((fr_duck_sink *)base);
+}
+
+fr_rc fr_duck_sink_new(const fr_sink_settings *settings, fr_duck_sink **out, fr_err *err)
 {
     const fr_duck_sink_config *config = settings->connector;
     const fr_duck_api *api;
@@ -93,11 +98,19 @@ static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *
     atomic_init(&s->connected, true);
     atomic_init(&s->interrupted, false);
     atomic_init(&s->lag_us, -1);
+    *out = s;
+    return FR_OK;
+}
+
+static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *err)
+{
+    fr_duck_sink *s;
+    FR_TRY(fr_duck_sink_new(settings, &s, err));
     if (fr_duck_sink_open(s, err) == FR_FAIL) {
         sink_close(&s->base);
         return FR_FAIL;
     }
-    if (config->hold == FR_DUCK_HOLD_WRITING)
+    if (s->config->hold == FR_DUCK_HOLD_WRITING)
         fr_duck_sink_shut(s);
     *out = &s->base;
     return FR_OK;
@@ -179,4 +192,5 @@ const fr_sink_ops fr_duckdb_sink = {
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,
+    .rows = &fr_duckdb_verify,
 };

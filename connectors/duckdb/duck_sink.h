@@ -102,11 +102,19 @@ typedef struct fr_duck_sink {
     bool changed_ddl; /* this transaction did: after a rollback the tables are unknown */
     bool has_own_tables;
     bool broken;          /* DuckDB takes no more: to be opened anew */
+    bool reader;          /* of `freshet verify`: the file is opened to be read only, */
+    int64_t patience_us;  /* and who holds it is waited for so long */
     int64_t commit_us;    /* of the newest row applied */
     pthread_mutex_t lock; /* of con, against interrupt */
     atomic_bool connected, interrupted;
     atomic_int_fast64_t lag_us;
 } fr_duck_sink;
+
+/* ---- duck_sink.c ---- */
+
+/* A sink whose file is not opened yet. CONFIG (sink.config, sink.library). */
+fr_rc fr_duck_sink_new(const fr_sink_settings *settings, fr_duck_sink **out, fr_err *err);
+void fr_duck_sink_free(fr_duck_sink *s); /* NULL is fine */
 
 /* ---- duck_sink_file.c ---- */
 

@@ -53,7 +53,7 @@ static fr_rc configure(const fr_duck_sink *s, duckdb_config config, fr_err *err)
                   {"enable_external_access", "false"}};
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
         FR_TRY(set(s->api, config, wanted[i].name, wanted[i].value, err));
-    return FR_OK;
+    return s->reader ? set(s->api, config, "access_mode", "READ_ONLY", err) : FR_OK;
 }
 
 static fr_rc read_catalog(fr_duck_sink *s, fr_err *err)
@@ -202,7 +202,8 @@ void fr_duck_sink_shut(fr_duck_sink *s)
  * are waited for, or a reader that comes again and again would never let us in. */
 static fr_rc open_patiently(fr_duck_sink *s, const char *path, fr_err *err)
 {
-    int64_t until = fr_now_us() + (s->config->hold == FR_DUCK_HOLD_WRITING ? WAIT_US : 0);
+    int64_t wait = s->reader ? s->patience_us : WAIT_US;
+    int64_t until = fr_now_us() + (s->config->hold == FR_DUCK_HOLD_WRITING ? wait : 0);
     atomic_store(&s->interrupted, false);
     for (;;) {
         pthread_mutex_lock(&instances_lock);
@@ -241,7 +242,7 @@ static fr_rc open_file(fr_duck_sink *s, fr_err *err)
     char real[PATH_MAX];
     const char *path = real_path(s->config->path, real);
     s->stand_in = false;
-    if (access(path, F_OK) == 0 && access(path, R_OK | W_OK) != 0) {
+    if (access(path, F_OK) == 0 && access(path, s->reader ? R_OK : R_OK | W_OK) != 0) {
         fr_fail(err, FR_ERR_AUTH, "%s: %s", path, strerror(errno));
         fr_fail_code(err, "sink.readonly");
         return fr_fail_hint(err, "let the user that freshet runs as read and write it");

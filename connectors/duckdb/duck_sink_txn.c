@@ -41,8 +41,8 @@ static bool bind(const fr_duck_api *d, duckdb_prepared_statement stmt, idx_t at,
 
 static fr_str cell(fr_arena *a, const duckdb_string_t *text)
 {
-    const char *inside = (const char *)text + offsetof(duckdb_string_t, start);
-    return fr_arena_copy(a, text->length <= FR_DUCK_IN_PLACE ? inside : text->ptr, text->length);
+    fr_str s = fr_duck_text(text);
+    return fr_arena_copy(a, s.ptr, s.len);
 }
 
 static void read_chunk(const fr_duck_api *d, duckdb_data_chunk chunk, fr_arena *a, size_t columns,

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "duckdb/duck_api.h"
 #include "model/table.h"
+#include <stddef.h>
 
 typedef enum fr_duck_send {
     FR_DUCK_SEND_BOOL,
@@ -52,6 +53,13 @@ fr_str fr_duck_sink_staged(fr_arena *a, const fr_column *c);
 fr_str fr_duck_sink_type(fr_arena *a, const fr_column *c);
 /* docs/types.md's part on this sink. */
 void fr_duck_sink_types_docs(fr_buf *b);
+
+/* A text or blob in a vector, whose memory it is. */
+static inline fr_str fr_duck_text(const duckdb_string_t *text)
+{
+    const char *inside = (const char *)text + offsetof(duckdb_string_t, start);
+    return (fr_str){text->length <= FR_DUCK_IN_PLACE ? inside : text->ptr, text->length};
+}
 
 /* The staged type; destroyed by the caller. */
 duckdb_logical_type fr_duck_sink_logical(const fr_duck_api *d, const fr_column *c);

@@ -45,7 +45,8 @@ static fr_rc cannot(const char *what, const char *name, const char *type, fr_err
 {
     fr_fail(err, FR_ERR_CONFIG, "%s `%s`: verify cannot ask a %s", what, name, type);
     fr_fail_code(err, "verify.connector");
-    return fr_fail_hint(err, "it compares PostgreSQL, MySQL, MariaDB and SQLite");
+    return fr_fail_hint(err, "it compares PostgreSQL, MySQL, MariaDB and SQLite, and of sinks "
+                             "ClickHouse and DuckDB, too");
 }
 
 static fr_rc no_sink(const fr_verify_run *v, const char *asked, fr_str several, fr_err *err)

@@ -274,6 +274,7 @@ static fr_rc open_sides(fr_verify_run *v, const fr_source_settings *source, fr_e
     FR_TRY(t->ops->open_sink(v->sink, v->timeout_us, &t->conn, err));
     s->ops = s->conn->ops; /* not every server can do all */
     t->ops = t->conn->ops;
+    t->conn->patience_us = v->settle_us;
     fr_rc rc = s->ops->describe(s->conn, a, v->place.space, v->place.name, &s->table, err);
     if (rc == FR_END)
         return not_there(v, err);

@@ -338,6 +338,31 @@ static void put_update(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
     fr_buf_text(b, ";\n");
 }
 
+/* Where the sink has statements of its own: those of a row that is doubled there are none. */
+static void put_own(fr_verify_run *v, fr_buf *b, const fr_verify_key *k, fr_verify_act act)
+{
+    const fr_verify_side *t = &v->sides[FR_SINK_SIDE];
+    const fr_str *values = act == FR_VERIFY_DROP ? k->cells : k->sides[FR_SOURCE_SIDE].cells;
+    fr_verify_cell *cells = fr_arena_alloc(b->arena, v->compared * sizeof(*cells));
+    fr_buf sql = {.arena = b->arena};
+    fr_err err;
+    for (size_t i = 0; i < v->compared; i++) {
+        bool set = act == FR_VERIFY_PUT || (act == FR_VERIFY_SET && cell_differs(v, k, i));
+        cells[i] = (fr_verify_cell){.column = v->fields[i].columns[FR_SINK_SIDE],
+                                    .kind = v->fields[i].kind,
+                                    .text = values[i],
+                                    .key = v->fields[i].key,
+                                    .set = set};
+    }
+    if (t->ops->put_fix(t->conn, &sql, &t->table, act, cells, v->compared, &err) == FR_OK) {
+        fr_buf_str(b, fr_buf_view(&sql));
+        return;
+    }
+    fr_buf_printf(b, "-- %.*s: ", FR_ARG(key_of(v, k)));
+    fr_buf_shown(b, fr_cstr(err.text));
+    fr_buf_text(b, "\n");
+}
+
 /* One line, whatever names and values hold. */
 static void put_comment(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
 {
@@ -354,6 +379,13 @@ static void put_fix(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
     bool marks = v->sides[FR_SINK_SIDE].table.mark != NULL;
     if (k->sides[FR_SOURCE_SIDE].count > 1) {
         put_comment(v, b, k);
+        return;
+    }
+    if (v->sides[FR_SINK_SIDE].ops->put_fix != NULL) {
+        put_own(v, b, k,
+                what == FR_EXTRA     ? FR_VERIFY_DROP
+                : what == FR_MISSING ? FR_VERIFY_PUT
+                                     : FR_VERIFY_SET);
         return;
     }
     if (what == FR_CHANGED)

@@ -39,6 +39,17 @@ typedef enum fr_verify_form {
     FR_VERIFY_CANONICAL /* the text is canonical in the database already */
 } fr_verify_form;
 
+/* What a repair does to a row: it is put where it is not, some of its columns are set, or it goes.
+ */
+typedef enum fr_verify_act { FR_VERIFY_PUT, FR_VERIFY_SET, FR_VERIFY_DROP } fr_verify_act;
+typedef struct fr_verify_cell {
+    const fr_verify_column *column;
+    fr_kind kind;
+    fr_str text; /* canonical (JSON: as it was read), as the source has it; ptr NULL: NULL */
+    bool key;
+    bool set; /* to be written */
+} fr_verify_cell;
+
 /* One row of an answer; cells NULL where ptr is, valid during the call. FR_FAIL ends the query. */
 typedef fr_rc fr_verify_row(void *context, const fr_str *cells, size_t count, fr_err *err);
 
@@ -63,6 +74,11 @@ typedef struct fr_verify_ops {
     /* Whether `column = literal` finds every row whose text is the literal's. False: the column may
      * have one value in several spellings. */
     bool (*finds)(fr_verify *v, const fr_verify_column *c, fr_kind kind);
+    /* Where rows are not written by INSERT, UPDATE and DELETE: appends the statement, in one line,
+     * that does that to the row with this key. DATA: a value is none of the column's. NULL: those
+     * are it. */
+    fr_rc (*put_fix)(fr_verify *v, fr_buf *b, const fr_verify_table *t, fr_verify_act act,
+                     const fr_verify_cell *cells, size_t count, fr_err *err);
     /* What a file of statements begins with, so that literals mean the same in every session; NULL:
      * nothing. */
     const char *script;
@@ -83,6 +99,9 @@ typedef struct fr_verify_ops {
 
 struct fr_verify {            /* first member of the connector's own */
     const fr_verify_ops *ops; /* of this server: what it cannot do is NULL */
+    /* How long a connector may wait for a file that others hold; set by the verb once it is
+     * open. */
+    int64_t patience_us;
 };
 
 /* ---- values; pure (connect/verify.c) ---- */

@@ -744,5 +744,6 @@ def main():
             c()
 
 
-main()
-finish()
+if __name__ == "__main__":  # verify_stores_test takes some of it
+    main()
+    finish()

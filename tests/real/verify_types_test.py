@@ -230,5 +230,6 @@ def main():
             f()
 
 
-main()
-finish()
+if __name__ == "__main__":  # verify_stores_test takes some of it
+    main()
+    finish()

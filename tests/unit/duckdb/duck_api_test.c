@@ -21,7 +21,11 @@ _Static_assert(sizeof(duckdb_string_t) == FR_DUCK_STRING_SIZE, "a string");
 static void numbers_are_theirs(void **state)
 {
     (void)state;
-    const int pairs[][2] = {{FR_DUCK_BOOLEAN, DUCKDB_TYPE_BOOLEAN},
+    const int pairs[][2] = {{FR_DUCK_P_READY, DUCKDB_PENDING_RESULT_READY},
+                            {FR_DUCK_P_NOT_READY, DUCKDB_PENDING_RESULT_NOT_READY},
+                            {FR_DUCK_P_ERROR, DUCKDB_PENDING_ERROR},
+                            {FR_DUCK_P_NO_TASKS, DUCKDB_PENDING_NO_TASKS_AVAILABLE},
+                            {FR_DUCK_BOOLEAN, DUCKDB_TYPE_BOOLEAN},
                             {FR_DUCK_INTEGER, DUCKDB_TYPE_INTEGER},
                             {FR_DUCK_BIGINT, DUCKDB_TYPE_BIGINT},
                             {FR_DUCK_FLOAT, DUCKDB_TYPE_FLOAT},

@@ -279,8 +279,7 @@ static void put_text(fr_buf *b, fr_str text)
         fr_buf_str(b, fr_ch_literal(a, text));
     } else {
         fr_buf_text(b, "unhex('");
-        for (size_t i = 0; i < text.len; i++)
-            fr_buf_printf(b, "%02x", (uint8_t)text.ptr[i]);
+        fr_buf_hex(b, text);
         fr_buf_text(b, "')");
     }
     fr_arena_free(a);

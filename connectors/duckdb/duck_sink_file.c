@@ -258,6 +258,11 @@ fr_rc fr_duck_sink_open(fr_duck_sink *s, fr_err *err)
     FR_TRY(fr_target_check_path(s->config->path, &there, err));
     if (there)
         return open_file(s, err);
+    if (s->reader) {
+        fr_target_no_file(err, FR_ERR_CONFIG, s->config->path, "is not there");
+        return fr_fail_hint(err, "freshet apply makes it, or run: freshet status says what the "
+                                 "sink does");
+    }
     s->stand_in = true;
     return open_at(s, NULL, err);
 }

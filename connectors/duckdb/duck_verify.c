@@ -4,7 +4,6 @@
 #include "duckdb/duck_verify.h"
 #include "base/clock.h"
 #include "duckdb/duck_sink.h"
-#include "sql/file.h"
 #include "sql/text.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,13 +88,6 @@ static fr_rc held(const fr_duck_sink *s, fr_err *err)
                         s->settings->name, s->settings->name);
 }
 
-static fr_rc no_file(const fr_duck_sink *s, fr_err *err)
-{
-    fr_target_no_file(err, FR_ERR_CONFIG, s->config->path, "is not there");
-    return fr_fail_hint(err, "freshet apply makes it, or run: freshet status says what the sink "
-                             "does");
-}
-
 /* Who has the file is not waited for as long as a statement may take: that would be another
  * error. */
 static fr_rc open_file(duck_verify *v, fr_err *err)
@@ -103,12 +95,9 @@ static fr_rc open_file(duck_verify *v, fr_err *err)
     fr_duck_sink *s = v->sink;
     int64_t patience = v->base.patience_us, most = v->timeout_us / 2;
     s->patience_us = most > 0 && most < patience ? most : patience;
-    if (fr_duck_sink_open(s, err) == FR_FAIL)
-        return strcmp(err->code, "sink.busy") == 0 ? held(s, err) : FR_FAIL;
-    if (!s->stand_in)
+    if (fr_duck_sink_open(s, err) == FR_OK)
         return FR_OK;
-    fr_duck_sink_shut(s);
-    return no_file(s, err);
+    return strcmp(err->code, "sink.busy") == 0 ? held(s, err) : FR_FAIL;
 }
 
 /* ---- what is there ---- */
@@ -298,17 +287,19 @@ static bool finds(fr_verify *base, const fr_verify_column *c, fr_kind kind)
 /* A NUL ends a statement: such a text is written as digits. */
 static void put_text(fr_buf *b, fr_str text)
 {
-    bool plain_text = memchr(text.len > 0 ? text.ptr : "", '\0', text.len) == NULL;
-    fr_buf_text(b, plain_text ? "'" : "decode(unhex('");
-    for (size_t i = 0; i < text.len; i++) {
-        if (!plain_text)
-            fr_buf_printf(b, "%02x", (uint8_t)text.ptr[i]);
-        else if (text.ptr[i] == '\'')
-            fr_buf_text(b, "''");
-        else
-            fr_buf_u8(b, (uint8_t)text.ptr[i]);
+    if (text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL) {
+        fr_buf_text(b, "decode(unhex('");
+        fr_buf_hex(b, text);
+        fr_buf_text(b, "'))");
+        return;
     }
-    fr_buf_text(b, plain_text ? "'" : "'))");
+    fr_buf_u8(b, '\'');
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '\'')
+            fr_buf_u8(b, '\'');
+        fr_buf_u8(b, (uint8_t)text.ptr[i]);
+    }
+    fr_buf_u8(b, '\'');
 }
 
 /* As the sink writes it into a column of texts. */

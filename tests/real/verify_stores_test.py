@@ -1,20 +1,18 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
 """freshet verify with ClickHouse and DuckDB as sinks: all types equal, and one value that is another one found in each
-column; hundreds of planted differences, and none where there is none; deleted rows; keys that are texts; under writers;
-a range that is under way; a file that others hold; the repair SQL repairs."""
+column; hundreds of planted differences, and none where there is none; deleted rows; keys of many types; the repair SQL
+repairs. (Under writers: verify_stores_live_test.py.)"""
 import json
 import math
 import os
 import random
 import struct
 import sys
-import threading
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import clickhouse  # noqa: E402
 import mysql  # noqa: E402
-from harness import Pipeline, case, connect, eventually, finish  # noqa: E402
+from harness import Pipeline, case, eventually, finish  # noqa: E402
 
 from duckdb_sink_case import LIBRARY, duckdb  # noqa: E402
 import verify_test as base  # noqa: E402
@@ -409,135 +407,13 @@ def repair_of_what_does_not_fit(p):
     assert "-- id 6: column d: a Date32 is of the years 1900 to 2299" in text and "INSERT" not in text, text
 
 
-# ---- while both go on ----
-
-@scenario()
-def under_writers(p):
-    p.sql(base.FILL, 3000)
-    p.start()
-    p.there(3000)
-    stop, wrote = threading.Event(), [0]
-
-    def write(seed):
-        rng, c = random.Random(seed), connect(p.source)
-        q = c.cursor()
-        while not stop.is_set():
-            i = rng.randrange(1, 2500)
-            q.execute(rng.choice(["update t set v = 'x' where id = %s", "update t set v = 'y' where id = %s", "delete from t where id = %s",
-                                  "insert into t (id, v) values (%s, 'new') on conflict do nothing"]), (i,))
-            wrote[0] += 1
-            stop.wait(0.02)  # no faster than sinks on a busy machine follow
-        c.close()
-    writers = [threading.Thread(target=write, args=(s,)) for s in (1, 2)]
-    for w in writers:
-        w.start()
-    try:
-        for sink in p.sinks:
-            for mode in MODES:
-                r = p.verify("--settle", "10s", *mode, sink=sink)
-                assert r["differences"] == 0, (sink, mode, r["rows"][:3])
-            p.put(sink, 2900, "big", "1")
-            p.drop(sink, 2901)
-            fixed(p, sink, missing=1, changed=1)
-    finally:
-        stop.set()
-        for w in writers:
-            w.join()
-    assert wrote[0] > 200, wrote
-    for sink in p.sinks:
-        r = p.verify(sink=sink, code=0)
-        assert (r["unsettled"], r["differences"]) == (0, 0), r
-    p.put(p.sinks[0], 2902, "big", "1")  # the control
-    p.verify(sink=p.sinks[0], code=4)
-
-
-@scenario(sinks=("ch",))
-def a_range_under_way(p):
-    """Offsets say what is under way before its rows are there: they are no differences."""
-    p.sql(base.FILL, 300)
-    p.start()
-    p.there(300)
-    p.at("ch", "ALTER TABLE t ADD CONSTRAINT c CHECK v != 'later'")  # ends the sink between offsets and rows; the source goes on
-    p.sql("update t set v = 'later' where id <= 100; delete from t where id > 290")
-    state = "SELECT sum(length(pending)) FROM _freshet_offsets FINAL WHERE what = 'state'"
-    eventually("ranges under way", lambda: p.at("ch", state)[0][0] > 0, 60, 0.2)
-    p.put("ch", 150, "big", "1")
-    for mode in MODES:
-        r = p.verify("--settle", "3s", *mode, code=4)
-        assert (r["differences"], r["unsettled"]) == (0, 111) and "the sink has not applied what Kafka has" in r["why"], (r["differences"], r["unsettled"], r["why"])
-    p.at("ch", "ALTER TABLE t DROP CONSTRAINT c")
-    p.kill()
-    p.start()
-    r = p.verify(code=4)
-    assert found(r) == [("150", "changed", ("big",))], r["rows"]
-    fixed(p, "ch", changed=1)
-    p.verify("--full", code=0)
-
-
-# ---- files that are held, tables that cannot be ----
-
-def free(p):
-    c = p.opened()
-    if c:
-        c.close()
-    return c is not None
-
-
-@scenario(sinks=("duck",))
-def a_file_that_is_held(p):
-    p.sql(base.FILL, 50)
-    e = p.verify(code=2)
-    assert e["code"] == "sink.file" and "is not there" in e["message"], e
-    p.start()
-    p.there(50)
-    assert p.stop() == 0
-    p.write(base.CONFIG.replace("TABLE", "") + SINKS["duck"].replace("hold: writing", "hold: always"))
-    p.start()
-    eventually("a file that is held", lambda: not free(p), 60, 0.3)
-    begun = time.monotonic()
-    e = p.verify("--settle", "50s", code=3)
-    assert e["code"] == "sink.busy" and "hold: writing" in e["fix"] and "freshet stop duck" in e["fix"], e
-    assert time.monotonic() - begun < 40  # not waited for: it never lets go
-    code, out, err = p.verb("stop", "duck", "-y")
-    assert code == 0, (out, err)
-    eventually("a file that was let go of", lambda: free(p), 60, 0.3)
-    r = p.verify(code=0)
-    assert (r["rows_source"], r["rows_sink"]) == (50, 50), r
-    p.drop("duck", 7)  # the control
-    assert found(p.verify(code=4)) == [("7", "missing", ())]
-    p.write(base.CONFIG.replace("TABLE", "") + SINKS["duck"])
-    c = p.opened()
-    begun = time.monotonic()
-    e = p.verify("--settle", "2s", code=3)
-    assert e["code"] == "sink.busy" and "--settle" in e["fix"] and time.monotonic() - begun >= 2, e
-    c.close()
-    assert found(p.verify(code=4)) == [("7", "missing", ())]
-    fixed(p, "duck", missing=1)
-    p.verify("--full", code=0)
-
-
-@scenario(sinks=("ch",))
-def a_table_without_current_rows(p):
-    p.sql(base.FILL, 5)
-    p.start()
-    p.there(5)
-    assert p.stop() == 0
-    p.verify(code=0)
-    p.at("ch", "CREATE TABLE u ENGINE = MergeTree ORDER BY id AS SELECT * FROM t")
-    p.at("ch", "EXCHANGE TABLES t AND u")
-    e = p.verify(code=2)
-    assert e["code"] == "verify.table" and "MergeTree" in e["message"], e
-    p.at("ch", "DROP TABLE t")
-    assert p.verify(code=2)["code"] == "verify.no_table"
-
-
-def main():
+def main(name="verify_stores"):
     if duckdb is None:
-        print("skip verify_stores: no DuckDB here (scripts/deps.sh duckdb)")
+        print(f"skip {name}: no DuckDB here (scripts/deps.sh duckdb)")
         return
     there, why = clickhouse.add_server()
     if not there:
-        print(f"skip verify_stores: no ClickHouse: {why}")
+        print(f"skip {name}: no ClickHouse: {why}")
     for c in cases:
         if len(sys.argv) < 2 or getattr(c, "name", c.__name__) in sys.argv[1:]:
             c()

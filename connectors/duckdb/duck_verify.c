@@ -124,7 +124,7 @@ static void set_type(fr_arena *a, fr_verify_column *c)
 static void take_table(const duck_verify *v, fr_arena *a, const fr_duck_rows *r,
                        fr_verify_table *out)
 {
-    bool soft = v->sink->settings->deletes == FR_TARGET_SOFT;
+    bool soft = v->sink->settings->deletes == FR_DELETES_SOFT;
     out->name = fr_arena_printf(a, "%.*s.%.*s", FR_ARG(fr_sql_ident(a, fr_duck_cell(r, 0, 0))),
                                 FR_ARG(fr_sql_ident(a, fr_duck_cell(r, 0, 1))));
     out->columns = fr_arena_alloc(a, (r->count + 1) * sizeof(*out->columns));

@@ -31,7 +31,7 @@ def under_writers(p):
             q.execute(rng.choice(["update t set v = 'x' where id = %s", "update t set v = 'y' where id = %s", "delete from t where id = %s",
                                   "insert into t (id, v) values (%s, 'new') on conflict do nothing"]), (i,))
             wrote[0] += 1
-            stop.wait(0.02)  # no faster than sinks on a busy machine follow
+            stop.wait(0.05)  # no faster than sinks on a busy machine follow
         c.close()
     writers = [threading.Thread(target=write, args=(s,)) for s in (1, 2)]
     for w in writers:

@@ -54,8 +54,11 @@ static void convert(fr_arena *a, const fr_pin *pin, const fr_table *t, size_t i)
 
 static void schemas_of(fr_arena *a, const fr_route *route)
 {
-    const fr_origin origin = {FR_STR("0"), FR_STR("postgres"), FR_STR("postgresql"), FR_STR("p"),
-                              FR_STR("d")};
+    const fr_origin origin = {.version = FR_STR("0"),
+                              .type = FR_STR("postgres"),
+                              .connector = FR_STR("postgresql"),
+                              .prefix = FR_STR("p"),
+                              .db = FR_STR("d")};
     const fr_avro_node *n;
     fr_err err;
     fr_str text, row;

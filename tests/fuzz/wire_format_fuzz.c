@@ -70,8 +70,11 @@ static void set_up(void)
                        .field_count = 3,
                        .key = key,
                        .key_count = 1};
-    fr_origin origin = {FR_STR("1"), FR_STR("postgres"), FR_STR("postgresql"), FR_STR("erp"),
-                        FR_STR("shop")};
+    fr_origin origin = {.version = FR_STR("1"),
+                        .type = FR_STR("postgres"),
+                        .connector = FR_STR("postgresql"),
+                        .prefix = FR_STR("erp"),
+                        .db = FR_STR("shop")};
     fr_err err;
     fr_str one, two;
     fr_arena *a = fr_arena_new(0);

@@ -144,7 +144,7 @@ static void text_json(fr_buf *b, const fr_column *c, const fr_value *v)
         break;
     default:
         n = datetime_into(text, sizeof(text), v->integer);
-        if (v->kind == FR_TIMESTAMP)
+        if (v->kind == FR_TIMESTAMP && infinity_of(v->integer) == NULL)
             text[n++] = 'Z';
         break;
     }
@@ -222,7 +222,7 @@ fr_str fr_value_text(fr_arena *a, const fr_column *c, const fr_value *v)
         return fr_datetime_text(a, v->integer);
     case FR_TIMESTAMP: {
         fr_str text = fr_datetime_text(a, v->integer);
-        return fr_arena_printf(a, "%.*sZ", FR_ARG(text));
+        return infinity_of(v->integer) != NULL ? text : fr_arena_printf(a, "%.*sZ", FR_ARG(text));
     }
     case FR_INT32:
     case FR_INT64:

@@ -92,6 +92,16 @@ static void values_print_as_json(void **state)
     v = (fr_value){.kind = FR_NULL};
     fr_value_json(&b, &t->columns[2], &v);
     assert_str(fr_buf_view(&b), "\"12.30\"\"1970-01-01T00:00:00.001Z\"null");
+    b.len = 0;
+    v = (fr_value){.kind = FR_TIMESTAMP, .integer = INT64_MIN};
+    fr_value_json(&b, &t->columns[2], &v);
+    v.integer = INT64_MAX;
+    fr_arena *a = fr_arena_new(0);
+    assert_str(fr_buf_view(&b), "\"-infinity\""); /* a dead letter's, which is read again */
+    assert_str(fr_value_text(a, &t->columns[2], &v), "infinity");
+    v.integer = 0;
+    assert_str(fr_value_text(a, &t->columns[2], &v), "1970-01-01T00:00:00Z");
+    fr_arena_free(a);
     fr_buf_free(&b);
     fr_table_unref(t);
 }

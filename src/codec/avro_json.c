@@ -1,32 +1,51 @@
 #include "codec/avro_read.h"
 #include "codec/debezium_read.h"
 #include "codec/decode.h"
+#include <math.h>
 
 /* Names are repeated for each item, so a small message may have a large text. */
 #define MAX_TEXT ((size_t)256 << 20)
 
+/* Bytes in an array are as PostgreSQL prints them, which is how sources have them. */
+static bool item_json(fr_avro_in *r, const fr_avro_node *n, fr_buf *out, unsigned depth)
+{
+    fr_value v;
+    if (n->tag == FR_AVRO_UNION && !fr_avro_branch(r, n, &n))
+        return false;
+    if ((n->tag != FR_AVRO_BYTES && n->tag != FR_AVRO_FIXED) ||
+        fr_avro_scalar_of(n).kind != FR_BYTES)
+        return fr_avro_json_read(r, n, out, depth);
+    if (!fr_avro_scalar_read(r, n, fr_avro_scalar_of(n), &v))
+        return false;
+    fr_buf_text(out, "\"\\\\x");
+    fr_buf_hex(out, v.bytes);
+    fr_buf_u8(out, '"');
+    return true;
+}
+
 static bool items_json(fr_avro_in *r, const fr_avro_node *n, fr_buf *out, unsigned depth)
 {
+    bool map = n->tag == FR_AVRO_MAP;
     size_t count;
     fr_str key;
     bool first = true;
-    fr_buf_u8(out, n->tag == FR_AVRO_MAP ? '{' : '[');
+    fr_buf_u8(out, map ? '{' : '[');
     while (fr_avro_block(r, &count) && count > 0) {
         for (size_t i = 0; i < count; i++) {
             if (!first)
                 fr_buf_u8(out, ',');
             first = false;
-            if (n->tag == FR_AVRO_MAP) {
+            if (map) {
                 if (!fr_avro_string(r, &key))
                     return false;
                 fr_buf_json(out, key);
                 fr_buf_u8(out, ':');
             }
-            if (!fr_avro_json_read(r, n->members[0], out, depth + 1))
+            if (!(map ? fr_avro_json_read : item_json)(r, n->members[0], out, depth + 1))
                 return false;
         }
     }
-    fr_buf_u8(out, n->tag == FR_AVRO_MAP ? '}' : ']');
+    fr_buf_u8(out, map ? '}' : ']');
     return r->why == NULL;
 }
 
@@ -61,7 +80,10 @@ static bool scalar_json(fr_avro_in *r, const fr_avro_node *n, fr_buf *out)
     if (!fr_avro_scalar_read(r, n, s, &v))
         return false;
     fr_column c = {.name = FR_STR(""), .kind = s.kind, .precision = s.precision, .scale = s.scale};
-    fr_value_json(out, &c, &v);
+    if (s.kind == FR_FLOAT32 && isfinite(v.real)) /* 0.1 is 0.1 */
+        fr_buf_str(out, fr_value_text(r->arena, &c, &v));
+    else
+        fr_value_json(out, &c, &v);
     return true;
 }
 

@@ -10,7 +10,11 @@
 #include "base/bytes.h"
 #include "codec/avro_schema.h"
 
+struct fr_registry;
+
 #define FR_DBZ_UNAVAILABLE "__debezium_unavailable_value"
+/* The UUID of version 3 that Java makes of it. */
+#define FR_DBZ_UNAVAILABLE_UUID "b68a35a7-17ad-35b3-af2a-ae46edb4545a"
 /* Whose format it is; the field source.version. */
 #define FR_DBZ_VERSION "3.7.0.Final"
 

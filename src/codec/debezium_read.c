@@ -147,16 +147,46 @@ bool fr_dbz_read(fr_avro_in *r, const fr_avro_node *n, fr_dbz_reading how, fr_va
     }
 }
 
-/* An array of integers has its letters. */
-static bool is_letters(fr_str json)
+/* An array of integers has its letters, and one of dates has them as days. */
+static bool is_letters(fr_str json, bool dates)
 {
     static const char text[] = FR_DBZ_UNAVAILABLE;
-    char want[sizeof text * 4 + 2];
+    char want[sizeof text * 13 + 2];
     int n = snprintf(want, sizeof want, "[");
-    for (size_t i = 0; text[i] != '\0'; i++)
-        n += snprintf(want + n, sizeof want - (size_t)n, i > 0 ? ",%d" : "%d", text[i]);
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        int64_t year;
+        unsigned month, day;
+        const char *lead = i > 0 ? "," : "";
+        fr_civil_from_days(text[i], &year, &month, &day);
+        if (dates)
+            n += snprintf(want + n, sizeof want - (size_t)n, "%s\"%04d-%02u-%02u\"", lead,
+                          (int)year, month, day);
+        else
+            n += snprintf(want + n, sizeof want - (size_t)n, "%s%d", lead, text[i]);
+    }
     snprintf(want + n, sizeof want - (size_t)n, "]");
     return fr_str_is(json, want);
+}
+
+/* In hexadecimal, as bytes in arrays are. */
+static bool is_octets(fr_str json)
+{
+    static const char text[] = FR_DBZ_UNAVAILABLE;
+    char want[sizeof text * 2 + 8];
+    int n = snprintf(want, sizeof want, "[\"\\\\x");
+    for (size_t i = 0; text[i] != '\0'; i++)
+        n += snprintf(want + n, sizeof want - (size_t)n, "%02x", (unsigned)text[i]);
+    snprintf(want + n, sizeof want - (size_t)n, "\"]");
+    return fr_str_is(json, want);
+}
+
+static bool is_placeholder_array(fr_str json)
+{
+    if (json.ptr[0] != '[' || json.len > 14 * sizeof FR_DBZ_UNAVAILABLE)
+        return false;
+    return fr_str_is(json, "[\"" FR_DBZ_UNAVAILABLE "\"]") ||
+           fr_str_is(json, "[\"" FR_DBZ_UNAVAILABLE_UUID "\"]") || is_octets(json) ||
+           is_letters(json, false) || is_letters(json, true);
 }
 
 bool fr_dbz_is_placeholder(const fr_value *v)
@@ -166,7 +196,6 @@ bool fr_dbz_is_placeholder(const fr_value *v)
     if (v->kind != FR_JSON || v->bytes.len < sizeof FR_DBZ_UNAVAILABLE - 1)
         return false;
     return fr_str_is(v->bytes, FR_DBZ_UNAVAILABLE) ||
-           fr_str_is(v->bytes, "[\"" FR_DBZ_UNAVAILABLE "\"]") ||
            fr_str_is(v->bytes, "{\"" FR_DBZ_UNAVAILABLE "\":\"" FR_DBZ_UNAVAILABLE "\"}") ||
-           is_letters(v->bytes);
+           is_placeholder_array(v->bytes);
 }

@@ -353,8 +353,10 @@ static const char *put_item(fr_arena *a, const fr_dbz_type *t, const json_t *j, 
 
 static const char *array(fr_arena *a, const fr_dbz_type *t, fr_value *v)
 {
-    fr_err ignored;
-    json_t *j = fr_avro_json(v->bytes, &ignored);
+    /* jansson takes -0 for the integer 0 */
+    bool reals = t->items->from == FR_FLOAT32 || t->items->from == FR_FLOAT64;
+    json_t *j = json_loadb(v->bytes.ptr, v->bytes.len,
+                           JSON_ALLOW_NUL | (reals ? JSON_DECODE_INT_AS_REAL : 0), NULL);
     const char *why = json_is_array(j) ? NULL : "not an array";
     fr_buf b = {.arena = a};
     size_t count = json_array_size(j);
@@ -394,7 +396,7 @@ void fr_dbz_zero(fr_arena *a, const fr_dbz_type *t, fr_value *out)
 static void unavailable_items(fr_arena *a, const fr_dbz_type *items, fr_value *out)
 {
     fr_str text = FR_STR(FR_DBZ_UNAVAILABLE);
-    bool numbers = items->kind == FR_INT32 || items->kind == FR_INT64;
+    bool numbers = items->kind == FR_INT32 || items->kind == FR_INT64 || items->kind == FR_DATE;
     fr_buf b = {.arena = a};
     fr_buf_zigzag(&b, numbers ? (int64_t)text.len : 1);
     for (size_t i = 0; numbers && i < text.len; i++) { /* its letters */
@@ -403,10 +405,25 @@ static void unavailable_items(fr_arena *a, const fr_dbz_type *items, fr_value *o
     }
     if (!numbers) {
         fr_buf_u8(&b, 2);
-        put_bytes(&b, text);
+        put_bytes(&b, items->kind == FR_UUID ? FR_STR(FR_DBZ_UNAVAILABLE_UUID) : text);
     }
     fr_buf_u8(&b, 0);
     set_bytes(out, FR_KIND_COUNT, fr_buf_view(&b));
+}
+
+static bool of_texts(const fr_dbz_type *t)
+{
+    return t->form == FR_DBZ_AS_IT_IS &&
+           (t->kind == FR_TEXT || t->kind == FR_JSON || t->kind == FR_BYTES);
+}
+
+static bool has_unavailable_items(const fr_dbz_type *t)
+{
+    const fr_dbz_type *items = t->items;
+    bool plain = items->form == FR_DBZ_AS_IT_IS;
+    return !t->whole && (of_texts(items) || items->form == FR_DBZ_DATE ||
+                         (plain && (items->kind == FR_INT32 || items->kind == FR_INT64 ||
+                                    items->kind == FR_UUID)));
 }
 
 bool fr_dbz_unavailable(fr_arena *a, const fr_dbz_type *t, fr_value *out)
@@ -416,16 +433,12 @@ bool fr_dbz_unavailable(fr_arena *a, const fr_dbz_type *t, fr_value *out)
         return true;
     }
     if (t->form == FR_DBZ_ARRAY) {
-        const fr_dbz_type *items = t->items;
-        bool text = items->kind == FR_TEXT || items->kind == FR_JSON;
-        if (items->form != FR_DBZ_AS_IT_IS || t->whole ||
-            (!text && items->kind != FR_INT32 && items->kind != FR_INT64))
+        if (!has_unavailable_items(t))
             return false;
-        unavailable_items(a, items, out);
+        unavailable_items(a, t->items, out);
         return true;
     }
-    if (t->form != FR_DBZ_AS_IT_IS ||
-        (t->kind != FR_TEXT && t->kind != FR_JSON && t->kind != FR_BYTES))
+    if (!of_texts(t))
         return false;
     set_bytes(out, t->kind, FR_STR(FR_DBZ_UNAVAILABLE));
     return true;
@@ -445,6 +458,19 @@ static bool is_call(fr_str text)
            memchr(text.ptr + i, ')', text.len - i) != NULL;
 }
 
+/* B'101'::"bit" */
+static bool bits_default(fr_arena *a, const fr_dbz_type *t, fr_str text, fr_value *out)
+{
+    const char *end = text.len > 2 ? memchr(text.ptr + 2, '\'', text.len - 2) : NULL;
+    if (end == NULL || text.ptr[0] != 'B' || text.ptr[1] != '\'')
+        return false;
+    fr_str rest = {end + 1, (size_t)(text.ptr + text.len - end) - 1};
+    if (rest.len > 2 && memcmp(rest.ptr, "::", 2) != 0)
+        return false;
+    set_bytes(out, FR_TEXT, (fr_str){text.ptr + 2, (size_t)(end - text.ptr) - 2});
+    return fr_dbz_value(a, t, out) == NULL;
+}
+
 static bool generated(fr_arena *a, const fr_column *c, const fr_dbz_type *t, fr_value *out)
 {
     fr_str text = c->generator;
@@ -458,6 +484,8 @@ static bool generated(fr_arena *a, const fr_column *c, const fr_dbz_type *t, fr_
             out->bytes = FR_STR("00000000-0000-0000-0000-000000000000");
         return true;
     }
+    if (t->form == FR_DBZ_BIT || t->form == FR_DBZ_BITS)
+        return bits_default(a, t, text, out);
     /* character(n), which is not padded here: 'ab'::bpchar */
     const char *end = text.len > 1 ? memchr(text.ptr + 1, '\'', text.len - 1) : NULL;
     if (t->kind != FR_TEXT || t->form != FR_DBZ_AS_IT_IS || text.len == 0 || text.ptr[0] != '\'' ||

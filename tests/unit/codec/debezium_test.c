@@ -96,6 +96,9 @@ static void texts_become_values(void **state)
         {"double precision[]", FR_JSON, "[1.5,\"NaN\"]",
          "0402000000000000f83f02000000000000f87f00"},
         {"boolean[]", FR_JSON, "[true,false]", "040201020000"},
+        {"double precision[]", FR_JSON, "[-0,7]", "04020000000000000080020000000000001c4000"},
+        {"real[]", FR_JSON, "[-0]", "02020000008000"},
+        {"bigint[]", FR_JSON, "[-0]", "02020000"},
     };
     fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -206,6 +209,17 @@ static void defaults_are_debeziums(void **state)
     c = pg("character(5)", FR_TEXT);
     c.generator = FR_STR("'ab'::bpchar");
     check_default(f, c, "ab");
+    c = pg("bit(1)", FR_TEXT);
+    c.generator = FR_STR("B'1'::\"bit\"");
+    check_default(f, c, "true");
+    c = pg("bit(12)", FR_TEXT);
+    c.generator = FR_STR("B'000001100001'::\"bit\"");
+    check_default(f, c, "a"); /* 0x61, and no byte of zeros above it */
+    c = pg("bit varying", FR_TEXT);
+    c.generator = FR_STR("B'01100010'::\"bit\"");
+    check_default(f, c, "b");
+    c.generator = FR_STR("(B'1'::\"bit\" || B'0'::\"bit\")");
+    check_default(f, c, NULL);
     c = pg("bytea", FR_BYTES); /* Debezium reads none of these */
     c.fallback = FR_STR("\"x\"");
     check_default(f, c, NULL);
@@ -294,7 +308,9 @@ static void placeholders_are_known(void **state)
         "[\"__debezium_unavailable_value\"]",
         "{\"__debezium_unavailable_value\":\"__debezium_unavailable_value\"}",
         "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,"
-        "97,108,117,101]"};
+        "97,108,117,101]",
+        "[\"b68a35a7-17ad-35b3-af2a-ae46edb4545a\"]", /* Java: UUID.nameUUIDFromBytes(..) */
+        "[\"\\\\x5f5f646562657a69756d5f756e617661696c61626c655f76616c7565\"]"};
     (void)state;
     for (size_t i = 0; i < sizeof json / sizeof *json; i++)
         assert_true(fr_dbz_is_placeholder(&(fr_value){.kind = FR_JSON, .bytes = fr_cstr(json[i])}));
@@ -303,6 +319,72 @@ static void placeholders_are_known(void **state)
     assert_true(fr_dbz_is_placeholder(&(fr_value){.kind = FR_BYTES, .bytes = text}));
     assert_false(fr_dbz_is_placeholder(&(fr_value){.kind = FR_TEXT, .bytes = FR_STR("x")}));
     assert_false(fr_dbz_is_placeholder(&(fr_value){.kind = FR_INT64, .integer = 1}));
+}
+
+/* What is written for an array that did not change is known as that where it is read. */
+static void placeholders_of_arrays_come_back(void **state)
+{
+#define ITEMS(type) "{\"type\":\"array\",\"items\":[\"null\"," type "]}"
+    static const struct {
+        const char *native, *schema;
+    } cases[] = {
+        {"text[]", ITEMS("\"string\"")},
+        {"integer[]", ITEMS("\"int\"")},
+        {"bigint[]", ITEMS("\"long\"")},
+        {"bytea[]", ITEMS("\"bytes\"")},
+        {"date[]", ITEMS("{\"type\":\"int\",\"connect.name\":\"io.debezium.time.Date\"}")},
+        {"uuid[]", ITEMS("{\"type\":\"string\",\"connect.name\":\"io.debezium.data.Uuid\"}")},
+    };
+    fixture *f = *state;
+    const fr_dbz_type *t;
+    fr_value v;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fr_column c = pg(cases[i].native, FR_JSON);
+        assert_ok(type_of(f, &c, &t));
+        assert_true(fr_dbz_unavailable(f->a, t, &v));
+        fr_value back = {.kind = FR_JSON};
+        assert_ok(fr_avro_to_json(f->a, fr_cstr(cases[i].schema), v.bytes, &back.bytes, &err));
+        if (!fr_dbz_is_placeholder(&back))
+            print_error("%s: %.*s\n", cases[i].native, FR_ARG(back.bytes));
+        assert_true(fr_dbz_is_placeholder(&back));
+    }
+    static const char *const none[] = {"numeric(5,2)[]", "boolean[]", "double precision[]",
+                                       "timestamp with time zone[]", "time without time zone[]"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        fr_column c = pg(none[i], FR_JSON);
+        assert_ok(type_of(f, &c, &t));
+        assert_false(fr_dbz_unavailable(f->a, t, &v));
+    }
+}
+
+static void items_are_as_sources_have_them(void **state)
+{
+    fixture *f = *state;
+    fr_str out;
+    assert_ok(fr_avro_to_json(f->a, FR_STR(ITEMS("\"float\"")),
+                              (fr_str){"\x04\x02\xcd\xcc\xcc\x3d\x02\x00\x00\xc0\x7f\x00", 12},
+                              &out, &err));
+    assert_str(out, "[0.1,\"NaN\"]");
+    assert_ok(fr_avro_to_json(f->a, FR_STR(ITEMS("\"bytes\"")),
+                              (fr_str){"\x06\x02\x04\xff\x00\x00\x02\x00\x00", 9}, &out, &err));
+    assert_str(out, "[\"\\\\xff00\",null,\"\\\\x\"]");
+}
+
+static void large_arrays_are_written(void **state)
+{
+    fixture *f = *state;
+    const fr_dbz_type *t;
+    fr_column c = pg("integer[]", FR_JSON);
+    fr_buf b = {.arena = f->a};
+    enum { COUNT = 300000 }; /* 1.2 MB of JSON */
+    for (int i = 0; i < COUNT; i++)
+        fr_buf_text(&b, i == 0 ? "[123" : ",123");
+    fr_buf_u8(&b, ']');
+    assert_ok(type_of(f, &c, &t));
+    fr_value v = {.kind = FR_JSON, .bytes = fr_buf_view(&b)};
+    const char *why = fr_dbz_value(f->a, t, &v);
+    assert_null(why);
+    assert_int_equal(v.bytes.len, 3 + (size_t)COUNT * 3 + 1);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -317,6 +399,9 @@ int main(void)
         CASE(names_are_debeziums),
         CASE(types_are_read_as_what_they_stand_for),
         CASE(placeholders_are_known),
+        CASE(placeholders_of_arrays_come_back),
+        CASE(items_are_as_sources_have_them),
+        CASE(large_arrays_are_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

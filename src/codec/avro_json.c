@@ -114,6 +114,7 @@ fr_rc fr_avro_to_json(fr_arena *a, fr_str schema, fr_str data, fr_str *out, fr_e
     const fr_avro_node *n;
     FR_TRY(fr_avro_parse(a, schema, &n, err));
     fr_avro_in r = fr_avro_in_of(a, data);
+    r.filled = true; /* it is shown as it is */
     fr_buf b = {.arena = a};
     bool good = fr_avro_json_read(&r, n, &b, 0);
     if (good && fr_in_left(&r.in) > 0)

@@ -279,12 +279,18 @@ static bool read_symbol(fr_avro_in *r, const fr_avro_node *n, fr_str *out)
     return true;
 }
 
+static bool is_filler(const fr_avro_in *r, const fr_avro_node *n, fr_str text)
+{
+    return r->filled && text.len == 0 && fr_str_is(n->connect, "io.debezium.data.Uuid");
+}
+
 static bool read_bytes(fr_avro_in *r, const fr_avro_node *n, fr_avro_scalar s, fr_value *v)
 {
     if (n->tag == FR_AVRO_ENUM)
         return read_symbol(r, n, &v->bytes);
     if (n->tag == FR_AVRO_STRING)
-        return fr_avro_string(r, &v->bytes) && (s.kind != FR_UUID || check_uuid(r, &v->bytes));
+        return fr_avro_string(r, &v->bytes) &&
+               (s.kind != FR_UUID || is_filler(r, n, v->bytes) || check_uuid(r, &v->bytes));
     if (n->tag == FR_AVRO_FIXED) {
         v->bytes = fr_in_take(&r->in, n->size);
         if (r->in.bad)

@@ -14,6 +14,7 @@ typedef struct fr_avro_in {
     fr_arena *arena;   /* for what cannot point into the bytes */
     size_t items_left; /* of arrays and maps, for the whole message */
     const char *why;   /* NULL: good so far; else what is wrong, a literal */
+    bool filled;       /* Debezium's UUIDs may be empty: so it fills old rows where it knows none */
 } fr_avro_in;
 
 /* How a node is read as one value; kind FR_ABSENT: it is not a single value. */

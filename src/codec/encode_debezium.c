@@ -26,6 +26,8 @@ static void set_step(fr_step *s, const fr_plan *p, uint16_t column, bool key)
     s->kind = (uint8_t)t->kind;
     s->nullable = key ? 0 : nullable_as(c, fr_dbz_default(p->arena, c, t, &ignored));
     s->most = t->kind == FR_DECIMAL ? (uint32_t)fr_avro_decimal_bytes(precision) : 0;
+    if (t->kind == FR_UUID && !key)
+        s->most = 1; /* as it stands in old rows for what was not logged */
 }
 
 static void add_steps(fr_plan *p, const uint16_t *columns, size_t count, bool key, fr_steps *out)
@@ -138,6 +140,8 @@ static fr_rc whole(const fr_plan *p, const fr_event *event, const fr_value *valu
             *out = copy;
         }
         copy[column] = old ? d->unlogged[column] : d->unavailable[column];
+        if (copy[column].kind == FR_ABSENT && event->gone)
+            copy[column] = d->unlogged[column]; /* its delete comes after */
         if (copy[column].kind != FR_ABSENT)
             continue;
         fr_row_fail(p, event, column,

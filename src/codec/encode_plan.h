@@ -13,7 +13,7 @@ typedef struct fr_step { /* one field of a record */
     uint16_t column;
     uint8_t kind;     /* fr_kind of what is written; FR_KIND_COUNT: the bytes of a fixed */
     uint8_t nullable; /* 0: it is not; 1: a union that null begins; 2: one that it ends */
-    uint32_t most;    /* DECIMAL: bytes that its precision can need */
+    uint32_t most;    /* DECIMAL: bytes that its precision can need; UUID: 1, it may be empty */
 } fr_step;
 
 typedef struct fr_constant { /* fields of a contract that no column has */

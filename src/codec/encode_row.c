@@ -87,7 +87,9 @@ static const char *misfit(const fr_step *step, const fr_value *v)
             return "a decimal without digits";
         return v->bytes.len <= step->most ? NULL : "a decimal with more digits than its precision";
     case FR_UUID:
-        return v->bytes.len == 36 ? NULL : "a UUID that has not 36 characters";
+        return v->bytes.len == 36 || (v->bytes.len == 0 && step->most == 1)
+                   ? NULL
+                   : "a UUID that has not 36 characters";
     default:
         return NULL;
     }

@@ -387,6 +387,139 @@ static void large_arrays_are_written(void **state)
     assert_int_equal(v.bytes.len, 3 + (size_t)COUNT * 3 + 1);
 }
 
+/* ---- messages ---- */
+
+enum { ID, TENANT, BIG, COLUMNS };
+
+/* t(id integer primary key, tenant uuid not null, big numeric(10,2)) */
+static const fr_table *tenants(unsigned key)
+{
+    fr_column c[] = {pg("integer", FR_INT32), pg("uuid", FR_UUID), pg("numeric(10,2)", FR_DECIMAL)};
+    c[ID].name = FR_STR("id");
+    c[ID].key_ordinal = (uint16_t)key;
+    c[TENANT].name = FR_STR("tenant");
+    c[BIG].name = FR_STR("big");
+    c[BIG].precision = 10;
+    c[BIG].scale = 2;
+    c[BIG].may_be_absent = true;
+    c[ID].nullable = c[TENANT].nullable = false;
+    return table_of("tenants", c, COLUMNS, false);
+}
+
+static void open_debezium(fixture *f)
+{
+    f->ts.envelope = FR_ENVELOPE_DEBEZIUM;
+    open_encoder(f);
+}
+
+static fr_rc encode_it(fixture *f)
+{
+    size_t done = 0;
+    return fr_encode(f->encoder, f->b, 0, f->b->count, &done, &err);
+}
+
+#define TENANT_1 "00112233-4455-6677-8899-aabbccddeeff"
+
+static void a_uuid_that_was_not_logged_is_empty(void **state)
+{
+    fixture *f = *state;
+    const fr_table *t = tenants(1);
+    open_debezium(f);
+    fr_value v[COLUMNS] = {whole(FR_INT32, 5), MISSING, MISSING};
+    add_event(f->b, FR_OP_DELETE, t, 50)->before = row_of(f->b, t, v);
+    encode_all(f);
+    assert_int_equal(f->b->message_count, 2);
+    assert_contains(json_of(f, f->b->messages[0].payload), /* tap shows it, too */
+                    "\"before\":{\"id\":5,\"tenant\":\"\",\"big\":null},\"after\":null");
+    decode_all(f);
+    const fr_event *e = &f->back->events[1];
+    assert_int_equal(f->back->count, 2);
+    assert_int_equal(e->op, FR_OP_DELETE);
+    assert_int_equal(e->before.values[ID].integer, 5);
+    assert_str(e->before.values[TENANT].bytes, "00000000-0000-0000-0000-000000000000");
+    /* In a new row there is no such thing. */
+    fr_batch_reset(f->b);
+    fr_value bad[COLUMNS] = {whole(FR_INT32, 6), textual(FR_UUID, TENANT_1), NONE};
+    fr_event *event = add_event(f->b, FR_OP_INSERT, t, 51);
+    event->after = row_of(f->b, t, bad);
+    encode_all(f);
+    fr_message *m = &f->b->messages[0];
+    char *payload = memcpy(fr_arena_raw(f->a, m->payload.len), m->payload.ptr, m->payload.len);
+    const char *at = memmem(payload, m->payload.len, "\x48" TENANT_1, 37);
+    assert_non_null(at);
+    size_t before = (size_t)(at - payload), rest = m->payload.len - before - 37;
+    payload[before] = 0; /* its length */
+    memmove(payload + before + 1, payload + before + 37, rest);
+    m->payload = (fr_str){payload, before + 1 + rest};
+    hand_over(f);
+    assert_fails(fr_decode(f->decoder, f->back, f->back->message_count - 1, &err), FR_ERR_DATA);
+    assert_non_null(strstr(err.text, "field tenant: a UUID has not 36 characters"));
+    fr_table_unref(t);
+}
+
+static void a_tombstone_without_a_key_was_said_before(void **state)
+{
+    fixture *f = *state;
+    const fr_table *t = tenants(0);
+    open_debezium(f);
+    fr_value v[COLUMNS] = {whole(FR_INT32, 5), textual(FR_UUID, TENANT_1), NONE};
+    add_event(f->b, FR_OP_DELETE, t, 50)->before = row_of(f->b, t, v);
+    encode_all(f);
+    assert_int_equal(f->b->message_count, 2);
+    assert_null(f->b->messages[1].key.ptr);
+    assert_null(f->b->messages[1].payload.ptr);
+    hand_over(f);
+    assert_ok(fr_decode(f->decoder, f->back, 0, &err));
+    assert_ok(fr_decode(f->decoder, f->back, 1, &err));
+    assert_int_equal(f->back->count, 2);
+    fr_decoder_rewind(f->decoder, f->b->messages[0].topic); /* and then from the tombstone on */
+    assert_ok(fr_decode(f->decoder, f->back, 1, &err));
+    fr_decoder_free(f->decoder); /* as after a restart */
+    f->decoder = fr_decoder_new(f->registry, 16 << 20, target_name, NULL);
+    assert_ok(fr_decode(f->decoder, f->back, 1, &err));
+    assert_int_equal(f->back->count, 2);
+    fr_table_unref(t);
+}
+
+/* Of plain rows it is a delete that names none. */
+static void a_tombstone_without_a_key_of_plain_rows_is_refused(void **state)
+{
+    fixture *f = *state;
+    int32_t id;
+    assert_ok(fr_registry_register(f->registry, "plain-value",
+                                   FR_STR("{\"type\":\"record\",\"name\":\"V\",\"fields\":["
+                                          "{\"name\":\"id\",\"type\":\"int\"}]}"),
+                                   0, true, &id, &err));
+    fr_message *m = fr_batch_message(f->back);
+    *m = (fr_message){.topic = FR_STR("plain"), .offset = 1};
+    assert_fails(fr_decode(f->decoder, f->back, 0, &err), FR_ERR_DATA);
+    assert_string_equal(err.code, "message.tombstone");
+}
+
+static void a_row_that_is_gone_needs_no_large_value(void **state)
+{
+    fixture *f = *state;
+    const fr_table *t = tenants(1);
+    open_debezium(f);
+    fr_value old[COLUMNS] = {whole(FR_INT32, 5), MISSING, MISSING};
+    fr_value new[COLUMNS] = {whole(FR_INT32, 6), textual(FR_UUID, TENANT_1), MISSING};
+    for (int gone = 0; gone < 2; gone++) {
+        fr_batch_reset(f->b);
+        fr_event *event = add_event(f->b, FR_OP_UPDATE, t, 50);
+        event->before = row_of(f->b, t, old);
+        event->after = row_of(f->b, t, new);
+        event->gone = gone == 1;
+        if (gone == 0)
+            assert_fails(encode_it(f), FR_ERR_DATA);
+        else
+            assert_ok(encode_it(f));
+    }
+    assert_int_equal(f->b->message_count, 3);
+    assert_contains(json_of(f, f->b->messages[2].payload),
+                    "\"after\":{\"id\":6,\"tenant\":\"" TENANT_1 "\",\"big\":null}");
+    fr_table_unref(t);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -402,6 +535,10 @@ int main(void)
         CASE(placeholders_of_arrays_come_back),
         CASE(items_are_as_sources_have_them),
         CASE(large_arrays_are_written),
+        CASE(a_uuid_that_was_not_logged_is_empty),
+        CASE(a_tombstone_without_a_key_was_said_before),
+        CASE(a_tombstone_without_a_key_of_plain_rows_is_refused),
+        CASE(a_row_that_is_gone_needs_no_large_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "cli/ask.h"
 #include "codec/avro_schema.h"
 #include "codec/change.h"
+#include "codec/debezium.h"
 #include "codec/encode.h"
 #include "codec/fingerprint.h"
 #include "kafka/control.h"
@@ -457,6 +458,12 @@ static fr_rc look_at_known_subject(fr_look *l, fr_findings *f, const char *subje
         rc = look_at_change(l, f, route, schema, 0, old, err);
     if (rc != FR_OK)
         return rc == FR_FAIL ? rc : FR_OK;
+    if (key && route != NULL && route->envelope == FR_ENVELOPE_DEBEZIUM &&
+        fr_dbz_same_key(l->arena, schema, old)) {
+        fr_findings_add(f, FR_FINE, "registry.subject",
+                        "subject %s: version %d, but for defaults or labels", subject, version);
+        return FR_OK;
+    }
     if (key) {
         fr_finding *bad =
             fr_findings_add(f, FR_BLOCKER, "schema.key_changed",
@@ -518,6 +525,19 @@ static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr
     return FR_OK;
 }
 
+static fr_rc look_at_no_key(fr_look *l, fr_findings *f, const fr_route *r, fr_err *err)
+{
+    if (r->envelope != FR_ENVELOPE_DEBEZIUM)
+        return FR_OK;
+    const char *subject = fr_subject(&l->config->registry, l->arena, r->topic, r->schema_name,
+                                     r->envelope, FR_SUBJECT_KEY);
+    fr_rc rc = fr_dbz_check_keyless(l->registry, l->arena, subject, err);
+    if (rc != FR_FAIL || strcmp(err->code, "schema.key_changed") != 0)
+        return rc;
+    fr_look_error(l, f, "schema.key_changed", err);
+    return FR_OK;
+}
+
 static fr_rc look_at_schemas(fr_look *l, fr_findings *f, fr_planned *p, fr_err *err)
 {
     if (p->route->outbox != NULL)
@@ -529,6 +549,8 @@ static fr_rc look_at_schemas(fr_look *l, fr_findings *f, fr_planned *p, fr_err *
     int compat = own >= 0 ? own : l->config->registry.compatibility;
     if (p->key_subject != NULL)
         FR_TRY(look_at_subject(l, f, p->key_subject, p->key, true, p->route, compat, err));
+    else
+        FR_TRY(look_at_no_key(l, f, p->route, err));
     return look_at_subject(l, f, p->value_subject, p->value, false, p->route, compat, err);
 }
 

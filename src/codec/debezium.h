@@ -62,6 +62,14 @@ bool fr_dbz_unavailable(fr_arena *a, const fr_dbz_type *t, fr_value *out);
 
 /* The same as their namesakes of avro_schema.h, for this envelope. */
 fr_rc fr_dbz_schema_key(fr_arena *a, const fr_route *route, fr_str *out, fr_err *err);
+/* Whether keys by the one schema are keys by the other, byte by byte: defaults and the labels of
+ * enums are in these schemas, and in no key. */
+bool fr_dbz_same_key(fr_arena *a, fr_str schema, fr_str other);
+/* Of a table without a key, which subject its key would have: SCHEMA (schema.key_changed) where the
+ * topic's messages have one. Debezium takes a unique index where there is no primary key; without
+ * it rows would be others to those who read them. */
+fr_rc fr_dbz_check_keyless(struct fr_registry *registry, fr_arena *a, const char *subject,
+                           fr_err *err);
 fr_rc fr_dbz_schema_value(fr_arena *a, const fr_route *route, fr_str *out, fr_err *err);
 fr_rc fr_dbz_schema_transaction(fr_arena *a, fr_str *key_out, fr_str *value_out, fr_err *err);
 

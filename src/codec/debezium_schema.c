@@ -1,6 +1,7 @@
 #include "base/map.h"
 #include "codec/avro_parse.h"
 #include "codec/avro_type.h"
+#include "codec/compat.h"
 #include "codec/debezium.h"
 #include "codec/registry.h"
 
@@ -217,6 +218,38 @@ fr_rc fr_dbz_schema_key(fr_arena *a, const fr_route *route, fr_str *out, fr_err 
     FR_TRY(put_fields(&w, route, route->key, route->key_count, err));
     put_end(&b, "Key", route->schema_name);
     return fr_avro_canonical(a, fr_buf_view(&b), out, err);
+}
+
+bool fr_dbz_same_key(fr_arena *a, fr_str schema, fr_str other)
+{
+    const fr_shape *x, *y;
+    fr_err ignored;
+    if (fr_shape_parse(a, schema, &x, &ignored) == FR_FAIL ||
+        fr_shape_parse(a, other, &y, &ignored) == FR_FAIL || x->kind != FR_SHAPE_RECORD ||
+        y->kind != FR_SHAPE_RECORD || !fr_str_eq(x->name, y->name) ||
+        x->field_count != y->field_count)
+        return false;
+    for (size_t i = 0; i < x->field_count; i++)
+        if (!fr_str_eq(x->fields[i].name, y->fields[i].name) ||
+            !fr_str_eq(fr_shape_text(a, x->fields[i].type), fr_shape_text(a, y->fields[i].type)))
+            return false;
+    return true;
+}
+
+fr_rc fr_dbz_check_keyless(fr_registry *registry, fr_arena *a, const char *subject, fr_err *err)
+{
+    int version;
+    int32_t id;
+    fr_str text;
+    fr_rc rc = fr_registry_latest(registry, a, subject, &version, &id, &text, err);
+    if (rc != FR_OK)
+        return rc == FR_END ? FR_OK : rc;
+    fr_fail(err, FR_ERR_SCHEMA,
+            "subject %s: the topic's messages have a key (version %d), the table has none", subject,
+            version);
+    fr_fail_code(err, "schema.key_changed");
+    return fr_fail_hint(err, "name the columns of its unique index, which Debezium takes for the "
+                             "key: key; or set another topic for the table");
 }
 
 /* ---- the envelope ---- */

@@ -152,7 +152,7 @@ static fr_rc register_schema(fr_encoder *e, const char *subject, fr_str schema, 
 /* A key never changes under a topic: another key would be in another partition, and
  * compaction would keep both. */
 static fr_rc register_key(fr_encoder *e, fr_arena *a, const char *subject, fr_str schema,
-                          int compat, int32_t *id, fr_err *err)
+                          int compat, bool debezium, int32_t *id, fr_err *err)
 {
     int version;
     int32_t other;
@@ -164,6 +164,10 @@ static fr_rc register_key(fr_encoder *e, fr_arena *a, const char *subject, fr_st
     if (rc == FR_END)
         return register_schema(e, subject, schema, compat, id, err);
     FR_TRY(rc);
+    if (debezium && fr_dbz_same_key(a, schema, text)) {
+        *id = other;
+        return FR_OK;
+    }
     fr_fail(err, FR_ERR_SCHEMA, "subject %s: the key is another one than version %d (id %d): %.*s",
             subject, version, (int)other, FR_ARG(schema));
     fr_fail_code(err, "schema.key_changed");
@@ -205,9 +209,12 @@ static fr_rc register_both(fr_encoder *e, fr_arena *a, fr_plan *p, fr_err *err)
     FR_TRY(rc);
     /* The value's schema is made first, so that what is refused leaves nothing behind. */
     FR_TRY(fr_schema_value(a, route, &e->settings.origin, &value, err));
+    bool debezium = route->envelope == FR_ENVELOPE_DEBEZIUM;
     if (rc == FR_OK)
-        FR_TRY(register_key(e, a, subject_of(e, a, route, FR_SUBJECT_KEY), key, compat, &p->key_id,
-                            err));
+        FR_TRY(register_key(e, a, subject_of(e, a, route, FR_SUBJECT_KEY), key, compat, debezium,
+                            &p->key_id, err));
+    else if (debezium)
+        FR_TRY(fr_dbz_check_keyless(e->registry, a, subject_of(e, a, route, FR_SUBJECT_KEY), err));
     return register_value(e, a, p, subject_of(e, a, route, FR_SUBJECT_VALUE), value, &p->value_id,
                           err);
 }
@@ -367,7 +374,7 @@ fr_rc fr_plan_side(fr_encoder *e, fr_side_plan *side, const char *suffix,
     /* The record strategies would need names that differ between sources: topic for both. */
     if (rc == FR_OK)
         rc = register_key(e, a, fr_arena_cstr(a, fr_arena_printf(a, "%.*s-key", FR_ARG(topic))),
-                          key, -1, &side->key_id, err);
+                          key, -1, false, &side->key_id, err);
     if (rc == FR_OK)
         rc = register_schema(e, fr_arena_cstr(a, fr_arena_printf(a, "%.*s-value", FR_ARG(topic))),
                              value, -1, &side->value_id, err);

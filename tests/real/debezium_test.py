@@ -163,8 +163,24 @@ create domain dom as numeric(6,2); create type size as enum ('s', 'm,l');
 create table more (k numeric primary key, d dom not null, e size[], h bytea[], z timestamptz, z0 timestamptz(0), tz timetz[], u uuid[],
   f real default 3.14, g double precision default 1e10, t text default ('a' || 'b'), w timestamptz not null default now(),
   c char(5) default 'ab', j jsonb not null default '{"a": 1}', i interval default '1 day', dd date[], ts3 timestamp(3)[],
-  inf timestamp, infd date, n int not null, b bit(3)[] null);
+  inf timestamp, infd date, n int not null, uu uuid not null, b1 bit(1) default '1', bd bit(3) default B'110', b bit(3)[] null);
 alter table more drop column b;
+"""
+# Values that are stored beside their row, and one of more than a megabyte.
+LARGE = """
+create table large (id int primary key, n int, u uuid[], d date[], h bytea[], i int[], f float8[]);
+alter table large alter u set storage external, alter d set storage external, alter h set storage external, alter i set storage external;
+insert into large select 1, 1, array_agg(md5(i::text)::uuid), array_agg('2024-01-01'::date + i), array_agg(decode(md5(i::text), 'hex')), array_agg(i), '{-0,1}'
+  from generate_series(1, 2000) i;
+update large set n = 2;
+insert into large select 2, 1, null, null, null, array_agg(i + 100000), null from generate_series(1, 200000) i;
+"""
+LABELS = """
+create table by_label (e size default 's', id int, n int, primary key (e, id));
+insert into by_label values ('s', 1, 1);
+alter type size add value 'xl';
+alter table by_label alter e set default 'm,l';
+insert into by_label values ('s', 2, 1);
 """
 
 
@@ -228,9 +244,10 @@ try:
             assert field(golden.decoded(schemas(int.from_bytes(want[1][1:5], "big"), False), want[1][5:]), path) != mine
     with case("debezium.what_the_set_does_not_have", p):
         c.cursor().execute(MORE)
-        c.cursor().execute("""insert into more (k, d, e, h, z, z0, tz, u, dd, ts3, inf, infd, n) values (12.50, 1.5, '{s,"m,l"}',
+        c.cursor().execute("""insert into more (k, d, e, h, z, z0, tz, u, dd, ts3, inf, infd, n, uu) values (12.50, 1.5, '{s,"m,l"}',
           array['\\xff00'::bytea, null], '2024-01-01 00:00:00+00', '2024-01-01 00:00:00+00', '{12:00+02,NULL}',
-          '{123e4567-e89b-12d3-a456-426655440000}', '{2024-02-29,infinity}', '{1969-12-31 23:59:59.999}', '-infinity', 'infinity', 7)""")
+          '{123e4567-e89b-12d3-a456-426655440000}', '{2024-02-29,infinity}', '{1969-12-31 23:59:59.999}', '-infinity', 'infinity', 7,
+          '00112233-4455-6677-8899-aabbccddeeff')""")
         c.cursor().execute("update more set k = 13 where k = 12.5; delete from more where k = 13")
         m = wait_for("pg.golden.more", 6)
         e = [v and p.registry.decode(v) for _, v, _ in m]
@@ -245,18 +262,34 @@ try:
         assert [m[i][2][0] for i in (1, 2, 3)] == [("__debezium.newkey", '{"k":{"scale":0,"value":"DQ=="}}')] * 2 + [
             ("__debezium.oldkey", '{"k":{"scale":1,"value":"fQ=="}}')], [x[2] for x in m]
         old = e[4]["before"]
+        assert row["uu"] == "00112233-4455-6677-8899-aabbccddeeff" and old["uu"] == "", (row, old)
+        assert row["b1"] is True and row["bd"] == b"\x06", row
         assert old["n"] == 0 and old["w"] == "1970-01-01T00:00:00.000000Z" and old["j"] == '{"a": 1}', old
         f = more_schema()
         assert f["e"]["type"][1]["items"]["connect.parameters"] == {"allowed": "s,m,l"}, f["e"]
         assert f["f"]["default"] == 3.14 and f["g"]["default"] == 1e10 and f["c"]["default"] == "ab", f
+        assert f["b1"]["default"] is True and f["bd"]["default"] == "\x06", f
         assert f["t"]["default"] is None and f["i"]["default"] == 86400000000, f
+    with case("debezium.arrays_that_are_large", p):
+        golden.execute(c, [s for s in LARGE.split(";") if s.strip()])
+        e = [p.registry.decode(v)["after"] for _, v, _ in wait_for("pg.golden.large", 3)]
+        placeholder = "__debezium_unavailable_value"
+        assert len(e[0]["u"]) == 2000 and len(e[0]["d"]) == 2000 and len(e[0]["h"][0]) == 16, e[0]["u"][:2]
+        assert [str(x) for x in e[0]["f"]] == ["-0.0", "1.0"], e[0]["f"]
+        assert e[1]["n"] == 2 and e[1]["u"] == ["b68a35a7-17ad-35b3-af2a-ae46edb4545a"], e[1]["u"][:2]
+        assert e[1]["d"] == e[1]["i"] == [ord(x) for x in placeholder] and e[1]["h"] == [placeholder.encode()], (e[1]["d"], e[1]["h"])
+        assert len(e[2]["i"]) == 200000, len(e[2]["i"])  # 1.4 MB of JSON
+    with case("debezium.a_keys_default_and_labels_may_change", p):
+        golden.execute(c, [s for s in LABELS.split(";") if s.strip()])
+        m = wait_for("pg.golden.by_label", 2)
+        assert m[0][0][:5] == m[1][0][:5] and len(versions("pg.golden.by_label-key")) == 1, [x[0] for x in m]
     with case("debezium.a_null_beside_a_default_stays_null", p):
         c.cursor().execute("insert into types_num (id, c_int, c_num) values (77, null, null)")
         e = wait_for("pg.golden.types_num", 10)[9]
         row = p.registry.decode(e[1])["after"]
         assert row["c_int"] is None and row["c_num"] is None, row
     with case("debezium.values_that_have_no_place_hold_their_table", p):
-        c.cursor().execute("insert into more (k, d, n) values ('NaN', 1, 1)")
+        c.cursor().execute("insert into more (k, d, n, uu) values ('NaN', 1, 1, '00112233-4455-6677-8899-aabbccddeeff')")
         p.says("more", "no NaN")
     with case("debezium.verbs_know_its_names", p):
         code, out, err = p.verb("lineage", "src/golden.odd-name t")
@@ -269,9 +302,15 @@ try:
     with case("debezium.types_that_are_not_there_are_refused", p):
         assert p.stop() == 0
         c.cursor().execute("create table other (id int primary key, b box, r int4multirange)")
+        c.cursor().execute("create table keyed (id int not null unique)")  # by which Debezium would key it
+        golden.register(p.registry.url, "pg.golden.keyed-key", {"type": "record", "name": "Key", "namespace": "pg.golden.keyed",
+                                                                "fields": [{"name": "id", "type": "int"}]})
+        c.cursor().execute("alter table by_label alter e set default 's'")
         code, out, err = p.verb("plan")
         assert code != 0 and "column b (box): envelope debezium has no such type" in out + err, out + err
         assert "columns.exclude: [b]" in out + err, out + err
+        assert "subject pg.golden.keyed-key: the topic's messages have a key (version 1), the table has none" in out + err, out + err
+        assert "by_label-key: version 1, but for defaults or labels" in out + err, out + err
 finally:
     p.close()
 r = Golden(CONFIG.replace("transaction_metadata: true", "transaction_metadata: false"), target=False)

@@ -520,6 +520,75 @@ static void a_row_that_is_gone_needs_no_large_value(void **state)
     fr_table_unref(t);
 }
 
+static fr_rc encode_key(fixture *f, const char *name, fr_column key, fr_str *out)
+{
+    fr_column c[] = {key, pg("integer", FR_INT32)};
+    c[0].name = FR_STR("k");
+    c[0].nullable = false;
+    c[0].key_ordinal = 1;
+    c[1].name = FR_STR("n");
+    const fr_table *t = table_of(name, c, 2, false);
+    fr_batch_reset(f->b);
+    fr_value v[] = {textual(FR_TEXT, "a"), NONE};
+    if (key.kind == FR_INT32)
+        v[0] = whole(FR_INT32, 1);
+    add_event(f->b, FR_OP_INSERT, t, 50)->after = row_of(f->b, t, v);
+    fr_rc rc = encode_it(f);
+    if (rc == FR_OK)
+        *out = fr_arena_str(f->a, f->b->messages[0].key);
+    fr_table_unref(t);
+    return rc;
+}
+
+/* They are in the key's schema, but not in its bytes. */
+static void a_keys_default_or_labels_may_change(void **state)
+{
+    fixture *f = *state;
+    fr_str first, then;
+    open_debezium(f);
+    fr_column c = pg("size", FR_TEXT);
+    c.labels = FR_STR("a,b");
+    assert_ok(encode_key(f, "labels", c, &first));
+    c.labels = FR_STR("a,b,c");
+    assert_ok(encode_key(f, "labels", c, &then));
+    assert_true(fr_str_eq(first, then)); /* the schema's id, too */
+    c = pg("integer", FR_INT32);
+    assert_ok(encode_key(f, "defaults", c, &first));
+    c.fallback = FR_STR("7");
+    assert_ok(encode_key(f, "defaults", c, &then));
+    assert_true(fr_str_eq(first, then));
+    c = pg("text", FR_TEXT); /* another type is another key */
+    assert_fails(encode_key(f, "defaults", c, &then), FR_ERR_SCHEMA);
+    assert_string_equal(err.code, "schema.key_changed");
+    c = pg("json", FR_TEXT);
+    c.labels = FR_STR("a");
+    assert_ok(encode_key(f, "meaning", c, &first));
+    c.labels = FR_STR("");
+    c.native_type = FR_STR("text");
+    assert_fails(encode_key(f, "meaning", c, &then), FR_ERR_SCHEMA);
+}
+
+/* Debezium keys a table without a primary key by its unique index. */
+static void a_key_that_is_no_more_is_said(void **state)
+{
+    fixture *f = *state;
+    open_debezium(f);
+    fr_value v[COLUMNS] = {whole(FR_INT32, 5), textual(FR_UUID, TENANT_1), NONE};
+    const fr_table *with = tenants(1), *without = tenants(0);
+    add_event(f->b, FR_OP_INSERT, with, 50)->after = row_of(f->b, with, v);
+    encode_all(f);
+    fr_batch_reset(f->b);
+    open_debezium(f);
+    add_event(f->b, FR_OP_INSERT, without, 51)->after = row_of(f->b, without, v);
+    assert_fails(encode_it(f), FR_ERR_SCHEMA);
+    assert_string_equal(err.code, "schema.key_changed");
+    assert_non_null(strstr(err.text, "subject erp.public.tenants-key: the topic's messages have a "
+                                     "key (version 1), the table has none"));
+    assert_non_null(strstr(fr_err_hint(&err), "unique index"));
+    fr_table_unref(with);
+    fr_table_unref(without);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -539,6 +608,8 @@ int main(void)
         CASE(a_tombstone_without_a_key_was_said_before),
         CASE(a_tombstone_without_a_key_of_plain_rows_is_refused),
         CASE(a_row_that_is_gone_needs_no_large_value),
+        CASE(a_keys_default_or_labels_may_change),
+        CASE(a_key_that_is_no_more_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -289,7 +289,7 @@ static void put_letters(fr_buf *b, fr_kind kind, fr_str text)
 {
     fr_buf as = {0};
     fr_sql_put_canonical(&as, kind, text);
-    if (kind == FR_BYTES)
+    if (kind == FR_BYTES && fr_verify_hex(text))
         fr_buf_printf(b, "unhex('%.*s')", FR_ARG(text));
     else
         put_text(b, fr_buf_view(&as));
@@ -332,7 +332,7 @@ static void put_typed(fr_buf *b, const fr_ch_type *t, fr_kind kind, fr_str text)
         break;
     case FR_FLOAT32:
     case FR_FLOAT64:
-        if (text.len == 16) {
+        if (fr_verify_fits(kind, text)) {
             fr_buf_printf(b, "reinterpretAsFloat64(reverse(unhex('%.*s')))", FR_ARG(text));
             return;
         }

@@ -328,9 +328,11 @@ static bool put_time(fr_buf *b, const fr_verify_column *c, fr_str text)
     return true;
 }
 
-/* False: it is no value of the column's kind. */
+/* False, and nothing is put: it is no value of the column's kind. */
 static bool put_typed(fr_buf *b, const fr_verify_column *c, fr_kind kind, fr_str text)
 {
+    if (!fr_verify_fits(kind, text) || (c->number == OCTETS && !fr_verify_hex(text)))
+        return false;
     fr_arena *a = fr_arena_new(256);
     bool put = true;
     switch (c->number) {
@@ -343,13 +345,18 @@ static bool put_typed(fr_buf *b, const fr_verify_column *c, fr_kind kind, fr_str
         fr_buf_str(b, put ? text : FR_STR(""));
         break;
     case REAL:
-        fr_buf_printf(b, "CAST('%.*s' AS DOUBLE)", FR_ARG(fr_verify_readable(a, kind, text)));
+        text = fr_verify_readable(a, kind, text);
+        put = kind == FR_FLOAT32 || kind == FR_FLOAT64 || fr_verify_bare(text);
+        if (put)
+            fr_buf_printf(b, "CAST('%.*s' AS DOUBLE)", FR_ARG(text));
         break;
     case OCTETS:
         fr_buf_printf(b, "unhex('%.*s')", FR_ARG(text));
         break;
     case NUMBERED:
-        fr_buf_printf(b, "CAST('%.*s' AS UUID)", FR_ARG(text));
+        fr_buf_text(b, "CAST(");
+        put_text(b, text);
+        fr_buf_text(b, " AS UUID)");
         break;
     case DAY:
     case CLOCK:
@@ -376,6 +383,14 @@ static void put_literal(fr_verify *base, fr_buf *b, const fr_verify_column *c, f
         put_letters(b, kind, text);
     else if (!put_typed(b, c, kind, text))
         fr_buf_text(b, "NULL"); /* no row has it */
+}
+
+static bool fits(const fr_verify_column *c, fr_kind kind, fr_str text)
+{
+    fr_buf ignored = {0};
+    bool good = c->number == LETTERS || put_typed(&ignored, c, kind, text);
+    fr_buf_free(&ignored);
+    return good && fr_verify_fits(kind, text);
 }
 
 /* ---- asking ---- */
@@ -526,6 +541,7 @@ const fr_verify_ops fr_duckdb_verify = {
     .describe = describe,
     .text = text_of,
     .put_literal = put_literal,
+    .fits = fits,
     .script = "SET TimeZone = 'UTC';\n",
     .finds = finds,
     .ident = fr_sql_ident,

@@ -340,6 +340,8 @@ static void put_literal(fr_verify *base, fr_buf *b, const fr_verify_column *c, f
     fr_str readable = text.ptr == NULL ? text : fr_verify_readable(a, kind, text);
     if (text.ptr == NULL)
         fr_buf_text(b, "NULL");
+    else if (!fr_verify_fits(kind, text))
+        fr_buf_text(b, "NULL"); /* no row of a sink has it */
     else if (kind == FR_BYTES && c != NULL && c->number == BITS)
         fr_buf_printf(b, "0x%.*s", FR_ARG(text));
     else if (kind == FR_BYTES)

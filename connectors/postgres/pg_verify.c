@@ -342,15 +342,13 @@ static void put_literal(fr_verify *base, fr_buf *b, const fr_verify_column *c, f
                  is_digit(readable.ptr[1]); /* not "-infinity" */
     if (text.ptr == NULL)
         fr_buf_text(b, "NULL");
-    else if (kind == FR_BYTES)
+    else if (kind == FR_BYTES && fr_verify_hex(text))
         fr_buf_printf(b, "'\\x%.*s'", FR_ARG(text));
-    else if (kind == FR_BOOL)
-        fr_buf_printf(b, "'%.*s'", FR_ARG(text));
-    else if (early)
+    else if (early && fr_verify_bare(text))
         put_early(b, kind, zoned, text);
-    else if (zoned && readable.len > 0 && is_digit(readable.ptr[0]))
+    else if (zoned && fr_verify_bare(text) && is_digit(readable.ptr[0]))
         fr_buf_printf(b, "'%.*s+00'", FR_ARG(readable));
-    else if (digits && text.len > 0 && text.len < 20)
+    else if (digits && text.len < 20 && fr_verify_bare(text))
         fr_buf_printf(b, "'%.*s'", FR_ARG(text));
     else
         fr_buf_str(b, fr_pg_literal(a, readable, NULL));

@@ -200,7 +200,7 @@ bool fr_sql_value_of(fr_arena *a, fr_kind kind, fr_str canonical, fr_value *out,
     case FR_FLOAT32:
     case FR_FLOAT64:
         out->real = strtod(fr_arena_cstr(a, fr_verify_readable(a, kind, canonical)), NULL);
-        return canonical.len == 16;
+        return fr_verify_fits(kind, canonical);
     default:
         if (!fr_sql_whole(canonical, &whole))
             return false;

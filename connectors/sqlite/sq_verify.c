@@ -216,9 +216,11 @@ static void put_literal(fr_verify *base, fr_buf *b, const fr_verify_column *c, f
     (void)base;
     if (text.ptr == NULL)
         fr_buf_text(b, "NULL");
+    else if (!fr_verify_fits(kind, text))
+        fr_buf_text(b, "NULL"); /* no row of a sink has it */
     else if (kind == FR_BYTES)
         fr_buf_printf(b, "x'%.*s'", FR_ARG(text));
-    else if (c != NULL && c->modifier != PLAIN) /* of a source: as it is stored */
+    else if (c != NULL && c->modifier != PLAIN && fr_verify_bare(text)) /* of a source: as stored */
         fr_buf_printf(b, "%.*s%s", FR_ARG(text),
                       c->modifier == SECONDS  ? " / 1000000"
                       : c->modifier == MILLIS ? " / 1000"

@@ -372,6 +372,28 @@ static void put_comment(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
                   FR_ARG(key_of(v, k)), k->sides[FR_SOURCE_SIDE].count);
 }
 
+static bool has_literal(const fr_verify_run *v, size_t field, fr_str text)
+{
+    const fr_verify_side *t = &v->sides[FR_SINK_SIDE];
+    const fr_verify_field *f = &v->fields[field];
+    if (text.ptr == NULL)
+        return true;
+    return t->ops->fits != NULL ? t->ops->fits(f->columns[FR_SINK_SIDE], f->kind, text)
+                                : fr_verify_fits(f->kind, text);
+}
+
+/* The first field of what a statement would say of this row that no literal says; NULL: none. */
+static const fr_verify_field *unsaid(fr_verify_run *v, const fr_verify_key *k, fr_difference what)
+{
+    for (size_t i = 0; i < v->compared; i++) {
+        bool set = what == FR_CHANGED ? cell_differs(v, k, i) : what != FR_EXTRA;
+        if ((v->fields[i].key && !has_literal(v, i, k->cells[i])) ||
+            (set && !has_literal(v, i, k->sides[FR_SOURCE_SIDE].cells[i])))
+            return &v->fields[i];
+    }
+    return NULL;
+}
+
 /* A row that is missing may be there, marked as gone. */
 static void put_fix(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
 {
@@ -386,6 +408,13 @@ static void put_fix(fr_verify_run *v, fr_buf *b, const fr_verify_key *k)
                 what == FR_EXTRA     ? FR_VERIFY_DROP
                 : what == FR_MISSING ? FR_VERIFY_PUT
                                      : FR_VERIFY_SET);
+        return;
+    }
+    const fr_verify_field *bad = unsaid(v, k, what);
+    if (bad != NULL) {
+        fr_buf_printf(b, "-- %.*s: column ", FR_ARG(key_of(v, k)));
+        fr_buf_shown(b, bad->name);
+        fr_buf_text(b, ": it is no value that could be published\n");
         return;
     }
     if (what == FR_CHANGED)

@@ -266,6 +266,21 @@ bool fr_verify_bare(fr_str text)
     return text.len > 0;
 }
 
+bool fr_verify_hex(fr_str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (fr_hex_digit(text.ptr[i]) < 0)
+            return false;
+    return text.len % 2 == 0;
+}
+
+bool fr_verify_fits(fr_kind kind, fr_str text)
+{
+    if (kind == FR_FLOAT32 || kind == FR_FLOAT64)
+        return text.len == 16 && fr_verify_hex(text);
+    return kind != FR_BYTES || fr_verify_hex(text);
+}
+
 fr_str fr_verify_around(fr_arena *a, const char *before, fr_str x, const char *after)
 {
     return fr_arena_printf(a, "%s%.*s%s", before, FR_ARG(x), after);

@@ -71,6 +71,9 @@ typedef struct fr_verify_ops {
      * (JSON: as it was read); ptr NULL: NULL. */
     void (*put_literal)(fr_verify *v, fr_buf *b, const fr_verify_column *c, fr_kind kind,
                         fr_str text);
+    /* Whether put_literal has a literal of it; if not it puts NULL. NULL: of every text that
+     * fr_verify_fits. */
+    bool (*fits)(const fr_verify_column *c, fr_kind kind, fr_str text);
     /* Whether `column = literal` finds every row whose text is the literal's. False: the column may
      * have one value in several spellings. */
     bool (*finds)(fr_verify *v, const fr_verify_column *c, fr_kind kind);
@@ -112,6 +115,11 @@ fr_str fr_verify_canonical(fr_arena *a, fr_kind kind, fr_str raw);
 fr_str fr_verify_readable(fr_arena *a, fr_kind kind, fr_str canonical);
 /* Nothing but what numbers are written with: as a literal it needs no quotes. */
 bool fr_verify_bare(fr_str text);
+/* Nothing but hexadecimal digits, two for a byte; there may be none. */
+bool fr_verify_hex(fr_str text);
+/* Whether it is a canonical text of the kind, as far as a wrong one would be another value without
+ * an error: of BYTES and floats. */
+bool fr_verify_fits(fr_kind kind, fr_str text);
 /* SQL: before, x, after. */
 fr_str fr_verify_around(fr_arena *a, const char *before, fr_str x, const char *after);
 

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import re
 import sqlite3
 import sys
 import threading
@@ -613,6 +614,32 @@ def keys_that_are_times_in_sqlite():
 
 keys_that_are_times_in_sqlite.name = "keys_that_are_times_in_sqlite"
 cases.append(keys_that_are_times_in_sqlite)
+
+
+def texts_among_bytes():
+    """SQLite keeps a text in a column of bytes or numbers: no literal of those says it, and none of it gets into a statement."""
+    make = """create table t (id integer primary key autoincrement, b blob, f real);
+      insert into t values (1, 'x''); drop table t; --', 1), (2, x'00ff', 0.5), (3, x'00', 'x''); drop');"""
+    p = SqlitePipeline("      main.t: {{method: query, poll: {{column: id, every: 200ms}}}}\nsinks:\n" + SINKS["lite"].replace("public", "main"), make)
+    with case("verify.texts_among_bytes", p):
+        out = os.path.join(p.dir, "out.db")
+        c = sqlite3.connect(out)
+        c.executescript("create table t (id integer primary key, b blob, f real)")
+        file = os.path.join(p.dir, "fix.sql")
+        code, said, err = p.verb("verify", "src/main.t", "--json", "--load", "100", "--settle", "60s", "--fix-sql", file)
+        assert code == 4 and json.loads(said)["result"]["counts"]["missing"] == 3, (code, said[-600:], err)
+        with open(file, encoding="utf-8") as f:
+            text = f.read()
+        for row, column in ((1, "b"), (3, "f")):
+            assert re.search(rf"^-- .*\b{row}: column {column}: it is no value that could be published$", text, re.M), text
+        c.executescript(text)
+        assert c.execute("select id, hex(b), f from t").fetchall() == [(2, "00FF", 0.5)], text
+        c.close()
+    p.close()
+
+
+texts_among_bytes.name = "texts_among_bytes"
+cases.append(texts_among_bytes)
 
 
 def bytes_longer_than_a_packet():

@@ -57,6 +57,19 @@ static const struct {
      "1970-01-01 00:00:00.0000001"},
 };
 
+static void a_wrong_text_is_none_of_its_kind(void **state)
+{
+    (void)state;
+    assert_true(fr_verify_fits(FR_BYTES, FR_STR("")));
+    assert_true(fr_verify_fits(FR_BYTES, FR_STR("00ff")));
+    assert_false(fr_verify_fits(FR_BYTES, FR_STR("00f")));
+    assert_false(fr_verify_fits(FR_BYTES, FR_STR("text 00")));
+    assert_true(fr_verify_fits(FR_FLOAT64, FR_STR("3fb999999999999a")));
+    assert_false(fr_verify_fits(FR_FLOAT64, FR_STR("much")));
+    assert_false(fr_verify_fits(FR_FLOAT32, FR_STR("'); DROP TABLE t")));
+    assert_true(fr_verify_fits(FR_TEXT, FR_STR("'")));
+}
+
 static void texts_of_every_kind(void **state)
 {
     (void)state;
@@ -82,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_of_every_kind),
         cmocka_unit_test(null_stays_null),
+        cmocka_unit_test(a_wrong_text_is_none_of_its_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

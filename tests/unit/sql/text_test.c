@@ -53,6 +53,7 @@ static void as_values(void **state)
     assert_false(fr_sql_value_of(a, FR_DATE, FR_STR("infinity"), &v, &scale));
     assert_true(fr_sql_value_of(a, FR_FLOAT64, FR_STR("fff0000000000000"), &v, &scale));
     assert_true(v.real < 0 && v.real * 2 == v.real);
+    assert_false(fr_sql_value_of(a, FR_FLOAT64, FR_STR("'); DROP TABLE t"), &v, &scale));
     fr_arena_free(a);
 }
 

@@ -125,6 +125,7 @@ static bool is_known(const fr_capture *c, const fr_absent *x, const fr_table_set
     fr_arena *a = fr_arena_new(256);
     fr_str key = fr_arena_printf(a, "%.*s.%.*s", FR_ARG(x->space), FR_ARG(x->name));
     bool known = s->snapshot_mode != 0 || capture_progress(c, x->space, x->name) != NULL ||
+                 moves_known(c->moves, x->space, x->name) ||
                  held_find(c->held_tables, x->space, x->name) != NULL ||
                  fr_map_get(c->absences->known, key) != NULL;
     if (known) /* once it is there again, its record is gone until it was read */

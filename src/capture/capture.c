@@ -362,6 +362,7 @@ static fr_rc finish_snapshot(fr_capture *c, outlet *o, fr_arena *a, fr_str *resu
     *resume = safe_resume(c, a, *resume);
     /* Rows of the view are as new as the stream they join, and are ordered with it. */
     plan.epoch = epoch_of(*resume, plan.epoch);
+    moves_leave(c->moves, s);
     fr_cancel_by(&c->runner.abandoned);
     snapshot_slice(s, slice_us(c));
     if (rc == FR_OK && !stopping(c))
@@ -459,8 +460,10 @@ static fr_rc run_source(fr_capture *c, outlet *o, fr_arena *a, fr_err *err)
         bool some;
         FR_TRY(capture_encoder(c, resume, a, err));
         outlet_resume(o, resume);
-        if (k->split.id.len > 0)
+        if (k->split.id.len > 0) {
             outlet_skip(o, &k->split);
+            moves_skip(c->moves);
+        }
         FR_TELL(&c->s.observer, position, resume);
         FR_TRY(forget_removed(c, o, a, err));
         if (requests_waiting(c->requests))
@@ -500,6 +503,8 @@ static void close_all(fr_capture *c)
     if (c->source != NULL)
         c->source->ops->close(c->source);
     c->source = NULL;
+    moves_free(c->moves);
+    c->moves = NULL;
     held_free(c->held_tables);
     c->held_tables = NULL;
     fr_checkpoint_free(c->checkpoint);
@@ -522,6 +527,7 @@ static fr_rc open_all(fr_capture *c, fr_err *err)
         FR_TRY(c->s.ops->open(c->s.source, &c->source, err));
     c->held_tables = held_new(c);
     c->router = fr_router_new(c->s.source);
+    c->moves = moves_new(c);
     return FR_OK;
 }
 

@@ -5,6 +5,7 @@
  * position, until it has reached a place above which the stream has passed over nothing. From that
  * place on the stream publishes the table again: no gap, no overlap, nobody waits. */
 #include "capture/held.h"
+#include "codec/change.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -239,7 +240,7 @@ bool held_wants(const held *h, const fr_event *e, const fr_err *why)
         return false;
     if (strcmp(why->code, "held.txn") == 0)
         return true; /* what is published of it cannot be told: it waits for --anew */
-    if (strcmp(why->code, "schema.blocked") == 0)
+    if (strcmp(why->code, "schema.blocked") == 0 || strcmp(why->code, FR_NEW_TOPIC) == 0)
         return true; /* schema.on_change says so, whatever errors.mode says of rows */
     if (t->errors_mode == FR_ERRORS_STOP)
         return false;
@@ -346,6 +347,47 @@ held_place held_place_before(const fr_batch *b, size_t index, fr_str before, con
                    fr_str_eq(t->name, e->table->name) && fr_str_eq(t->space, e->table->space);
     }
     return at;
+}
+
+/* As held_from. */
+static fr_rc move_from(fr_capture *c, snapshot *snap, fr_batch *b, size_t index, fr_str before,
+                       const fr_map *rows, fr_err *err)
+{
+    held *h = c->held_tables;
+    held_place at = {.from = b->beside ? fr_buf_view(&h->resume) : before};
+    if (!b->beside && b->chunk == 0)
+        at = held_place_before(b, index, before, rows);
+    return moves_put(c->moves, b->beside ? h->encoder : c->encoder, snap, b, index, &at, err);
+}
+
+fr_rc held_from(fr_capture *c, snapshot *snap, fr_batch *b, size_t index, fr_str before,
+                const fr_map *rows, fr_err *err)
+{
+    held *h = c->held_tables;
+    const fr_event *e = &b->events[index];
+    if (e->table != NULL && b->polled.len == 0 && strcmp(err->code, FR_NEW_TOPIC) == 0 &&
+        move_from(c, snap, b, index, before, rows, err) == FR_OK)
+        return FR_OK;
+    if (!held_wants(h, e, err))
+        return FR_FAIL;
+    fr_router_broken(c->router, c->s.observer.broken, c->s.observer.part);
+    if (b->beside) {
+        held_again(h, b, index, err);
+        return FR_OK;
+    }
+    held_place at = {.from = before};
+    if (b->polled.len > 0 || b->chunk != 0) {
+        at.from = b->polled.len > 0 ? (fr_str){"", 0} : at.from;
+        at.unread = b->chunk != 0;
+        b->message_count = 0; /* the whole batch is read again */
+    } else {
+        while (b->message_count > 0 && b->messages[b->message_count - 1].event == index)
+            b->message_count--;
+        at = held_place_before(b, index, at.from, rows);
+    }
+    held_put(h, e->table->space, e->table->name, &at, err);
+    fr_encoder_notice_held(c->encoder, b, index, err);
+    return FR_OK;
 }
 
 static void add_rows(fr_map *rows, const fr_table *t, uintptr_t more)

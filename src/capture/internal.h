@@ -26,6 +26,7 @@ typedef struct polls polls;
 typedef struct held held;
 typedef struct holds holds;
 typedef struct absences absences;
+typedef struct moves moves;
 
 struct fr_capture {
     fr_capture_settings s;
@@ -46,6 +47,7 @@ struct fr_capture {
     holds *holds;       /* asked for, or asked to end; under the lock */
     held *held_tables;  /* of this run; the publisher's */
     absences *absences; /* tables that are gone */
+    moves *moves;       /* tables that go on in another topic; of this run, the publisher's */
     fr_said *said;      /* about topics, over all runs */
     int64_t run_began_us;
     bool snapshot_waits;    /* a snapshot waits: the stream is followed until it may go on */
@@ -182,7 +184,9 @@ void snapshot_add(snapshot *s, const fr_plan *plan, fr_str space, fr_str name,
  */
 void snapshot_since(snapshot *s, fr_str resume);
 size_t snapshot_tables(const snapshot *s);
-/* The batch is of a table that is held: nothing more of it is read, nor noted. */
+/* Nothing more of this table is read, nor noted: a new snapshot of it is to be taken. */
+void snapshot_leave(snapshot *s, fr_str space, fr_str name);
+/* The batch is of a table that is held, or left: nothing more of it is read, nor noted. */
 bool snapshot_held(snapshot *s, const fr_batch *b);
 /* Note that a batch of a chunk was produced; its progress belongs into the next commit. */
 fr_rc snapshot_produced(snapshot *s, fr_batch *b, fr_err *err);
@@ -276,6 +280,11 @@ void held_put(held *h, fr_str space, fr_str name, const held_place *at, const fr
  * `before` where the batch has none, and what was published since of its table; rows: "space.table"
  * -> how many of them came before the batch. Borrowed from all of them. */
 held_place held_place_before(const fr_batch *b, size_t index, fr_str before, const fr_map *rows);
+/* From events[index] on, which was not encoded because of *err, its table goes on in another topic,
+ * or is held and the others go on. FR_FAIL: neither. Of the stream's batch as held_place_before.
+ * snap: of which the batch is a part. */
+fr_rc held_from(fr_capture *c, snapshot *snap, fr_batch *b, size_t index, fr_str before,
+                const fr_map *rows, fr_err *err);
 /* Such rows of the transaction that the batch ends within, whose events begin at `from`. */
 void held_count_rows(fr_map **rows, const fr_batch *b, size_t from, bool in_txn);
 /* The same for events[index] of a batch of the second reader. */
@@ -308,6 +317,22 @@ void absences_free(absences *x);
 fr_rc absent_at_start(fr_capture *c, outlet *o, fr_err *err);
 void absent_look(fr_capture *c); /* asks the server, if it is time; the status thread's */
 fr_rc absent_work(fr_capture *c, outlet *o, fr_err *err); /* what it has found; the publisher's */
+
+/* move.c: schema.on_change new_topic. */
+moves *moves_new(fr_capture *c); /* as the checkpoint has them; the router is told */
+void moves_free(moves *m);
+/* Rows of a transaction that is read again whose table had not gone on yet. */
+void moves_skip(const moves *m);
+bool moves_known(const moves *m, fr_str space, fr_str name); /* it has, once */
+/* From events[index] of the batch on, which e did not encode because of *err (FR_NEW_TOPIC), its
+ * table goes on in its next topic; what says so is in the batch and in the next commit's records.
+ * FR_FAIL: *err says what is in the way. snap: as held_from. */
+fr_rc moves_put(moves *m, fr_encoder *e, snapshot *snap, fr_batch *b, size_t index,
+                const held_place *at, fr_err *err);
+size_t moves_records(const moves *m, fr_arena *a, fr_record **out); /* of the next commit */
+void moves_committed(moves *m);
+/* What this run has met is nothing for a snapshot that was planned before. */
+void moves_leave(const moves *m, snapshot *s);
 
 /* stream.c: follow the log from resume. stop_lsn 0: until stopping, until a snapshot is asked
  * for, or, when one is held back (c->snapshot_waits), until that may go on; else until all commits

@@ -206,6 +206,11 @@ static fr_rc put_records(outlet *o, bool with_all_ends, fr_err *err)
         held_records(o->c->held_tables, o->arena, fr_buf_view(&o->resume), &records);
     for (size_t i = 0; i < held_count; i++)
         FR_TRY(fr_publisher_record(p, &records[i], err));
+    size_t move_count = moves_records(o->c->moves, o->arena, &records); /* behind the snapshots' */
+    for (size_t i = 0; i < move_count; i++)
+        FR_TRY(fr_publisher_record(p, &records[i], err));
+    if (move_count > 0 && FR_FAILPOINT("capture_move_record"))
+        return fr_fail(err, FR_ERR_CONNECT, "failpoint capture_move_record");
     const fr_record *parked;
     size_t parked_count = dead_records(o->dead, &parked);
     for (size_t i = 0; i < parked_count; i++)
@@ -259,6 +264,7 @@ static void acknowledged(outlet *o, fr_batch *keep)
     c->runner.progressed = true;
     dead_committed(o->dead);
     held_committed(c->held_tables);
+    moves_committed(c->moves);
     uint64_t filtered = fr_router_filtered(c->router);
     if (filtered > o->filtered)
         FR_TELL(ob, filtered, filtered - o->filtered);
@@ -435,31 +441,12 @@ static void tally_messages(outlet *o, const fr_batch *b, size_t from, size_t to)
 
 /* ---- tables that are held from a row on ---- */
 
-/* FR_OK: from this row on its table is held, and the others go on. */
+/* FR_OK: from this row on its table is held, or goes on in another topic, and the others go on. */
 static fr_rc hold_from(outlet *o, fr_batch *b, size_t index, fr_err *err)
 {
-    held *h = o->c->held_tables;
-    const fr_event *e = &b->events[index];
-    if (o->skipping || !held_wants(h, e, err))
+    if (o->skipping)
         return FR_FAIL;
-    fr_router_broken(o->c->router, o->c->s.observer.broken, o->c->s.observer.part);
-    if (b->beside) {
-        held_again(h, b, index, err);
-        return FR_OK;
-    }
-    held_place at = {.from = fr_buf_view(&o->before)};
-    if (b->polled.len > 0 || b->chunk != 0) {
-        at.from = b->polled.len > 0 ? (fr_str){"", 0} : at.from;
-        at.unread = b->chunk != 0;
-        b->message_count = 0; /* the whole batch is read again */
-    } else {
-        while (b->message_count > 0 && b->messages[b->message_count - 1].event == index)
-            b->message_count--;
-        at = held_place_before(b, index, at.from, o->rows);
-    }
-    held_put(h, e->table->space, e->table->name, &at, err);
-    fr_encoder_notice_held(o->c->encoder, b, index, err);
-    return FR_OK;
+    return held_from(o->c, o->snapshot, b, index, fr_buf_view(&o->before), o->rows, err);
 }
 
 /* All of the batch that is not encoded yet; what fails behind `to` fails again in its turn. */
@@ -700,7 +687,7 @@ static fr_rc take_chunk(outlet *o, fr_batch *b, fr_err *err)
 {
     note_before(o);
     FR_TRY(produce(o, b, 0, b->count, false, err));
-    if (held_any(o->c->held_tables) && snapshot_held(o->snapshot, b))
+    if (snapshot_held(o->snapshot, b))
         return FR_OK;                 /* the record that says so comes with the next commit */
     FR_TRY(open_transaction(o, err)); /* an empty last batch has progress to tell as well */
     FR_TRY(snapshot_produced(o->snapshot, b, err));

@@ -20,7 +20,7 @@ typedef struct snap_table {
     size_t first, count; /* its chunks in the snapshot's list: those that are left */
     uint64_t rows, rows_expected;
     bool dirty;
-    atomic_bool held; /* the source goes on without it: nothing more is read */
+    atomic_bool held; /* the source goes on without it, or anew: nothing more is read */
 } snap_table;
 
 struct snapshot {
@@ -197,6 +197,17 @@ fr_rc snapshot_produced(snapshot *s, fr_batch *b, fr_err *err)
     fr_buf_str(&c->from, key);
     c->partial = true;
     return FR_OK;
+}
+
+void snapshot_leave(snapshot *s, fr_str space, fr_str name)
+{
+    for (size_t i = 0; i < s->table_count; i++) {
+        snap_table *t = &s->tables[i];
+        if (!fr_str_eq(t->name, name) || !fr_str_eq(t->space, space))
+            continue;
+        atomic_store(&t->held, true);
+        t->dirty = false;
+    }
 }
 
 bool snapshot_held(snapshot *s, const fr_batch *b)

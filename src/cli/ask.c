@@ -138,6 +138,28 @@ fr_rc fr_ask_checkpoint(const fr_config *config, size_t source, fr_checkpoint **
     return rc;
 }
 
+void fr_ask_generations(const fr_config *config, const fr_checkpoint *k, fr_router *r)
+{
+    enum { BY_RECORD = 1 };
+    size_t i = 0;
+    void *value;
+    while (k != NULL && fr_map_next(k->generations, &i, NULL, &value)) {
+        const fr_generation_fact *g = value;
+        fr_router_move(r, g->topic, g->generation, config->registry.subject == BY_RECORD);
+    }
+}
+
+fr_rc fr_ask_moved(const fr_config *config, size_t source, fr_router *r, fr_err *err)
+{
+    fr_checkpoint *k = NULL;
+    if (fr_source_polled(&config->sources[source]))
+        return FR_OK;
+    FR_TRY(fr_ask_checkpoint(config, source, &k, err));
+    fr_ask_generations(config, k, r);
+    fr_checkpoint_free(k);
+    return FR_OK;
+}
+
 static fr_rc fold_all(fr_control *c, fr_wills *wills, fr_err *err)
 {
     while (!fr_control_at_end(c)) {
@@ -225,6 +247,21 @@ fr_rc fr_ask_table_topic(const fr_config *config, fr_arena *a, const fr_config_p
     return FR_OK;
 }
 
+/* Of a table that has gone on in another topic: that. */
+static fr_rc topic_now(const fr_config *config, fr_arena *a, size_t source, fr_str *topic,
+                       fr_err *err)
+{
+    fr_checkpoint *k = NULL;
+    if (fr_source_polled(&config->sources[source]))
+        return FR_OK;
+    FR_TRY(fr_ask_checkpoint(config, source, &k, err));
+    const fr_generation_fact *g = k == NULL ? NULL : fr_map_get(k->generations, *topic);
+    if (g != NULL)
+        *topic = fr_topic_generation(a, *topic, g->generation);
+    fr_checkpoint_free(k);
+    return FR_OK;
+}
+
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err)
 {
@@ -236,6 +273,7 @@ fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const
     }
     FR_TRY(fr_config_table(config, word, &p, err));
     FR_TRY(fr_ask_table_topic(config, a, &p, &topic, err));
+    FR_TRY(topic_now(config, a, p.source, &topic, err));
     *out = fr_arena_cstr(a, topic);
     return FR_OK;
 }

@@ -7,6 +7,7 @@
 #include "control/will.h"
 #include "kafka/admin.h"
 #include "kafka/publish.h"
+#include "transform/route.h"
 
 /* GET path from --url, else the socket, else the address of the configuration (may be NULL
  * with --url). CONNECT when none answers. The caller owns *out. */
@@ -23,7 +24,7 @@ bool fr_ask_nobody(const fr_err *err);
 fr_rc fr_ask_stopped(fr_cli *cli, const fr_config *config, const char *source, const char *code,
                      fr_err *err);
 fr_str fr_ask_who(fr_arena *a); /* "ana@db1" */
-/* The topic of "source/space.table", or the word itself where it has no slash. */
+/* The topic that "source/space.table" goes to now, or the word itself where it has no slash. */
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err);
 /* The topic of a table's events, as its settings name it; of an outbox, of its rows. Texts are in
@@ -37,6 +38,11 @@ bool fr_ask_topic_table(const fr_config *config, fr_arena *a, fr_str topic, fr_c
  * arena, the references are the caller's. */
 fr_rc fr_ask_tables(const fr_config *config, size_t source, fr_arena *a, const fr_table ***tables,
                     size_t *count, fr_err *err);
+/* Tells a source's router which tables have gone on in other topics (schema.on_change: new_topic).
+ */
+void fr_ask_generations(const fr_config *config, const fr_checkpoint *k, fr_router *r);
+/* The same with what Kafka holds of the source. */
+fr_rc fr_ask_moved(const fr_config *config, size_t source, fr_router *r, fr_err *err);
 size_t fr_ask_snapshots_left(const fr_checkpoint *c);
 /* What Kafka holds of this source; NULL: nothing. The caller frees it. */
 fr_rc fr_ask_checkpoint(const fr_config *config, size_t source, fr_checkpoint **out, fr_err *err);

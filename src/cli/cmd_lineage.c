@@ -44,6 +44,12 @@ static void say_why(fr_cli *cli, const fr_lineage *l, bool asked)
                         "source %s: as the configuration alone says, for its catalog could not be "
                         "read: %s",
                         l->config->sources[i].name, l->why[i]);
+    for (size_t i = 0; asked && i < l->config->source_count; i++)
+        if (l->moved[i] != NULL)
+            fr_cli_note(cli,
+                        "source %s: with the topics that the configuration names, for Kafka does "
+                        "not say whether tables have gone on in others: %s",
+                        l->config->sources[i].name, l->moved[i]);
 }
 
 static void show(fr_cli *cli, const fr_lineage *l, const form *f)

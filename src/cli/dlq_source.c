@@ -459,6 +459,7 @@ static fr_rc do_all(fr_cli *cli, fr_publisher *p, const fr_checkpoint *old, void
     } else {
         w->router = fr_router_new(w->settings);
     }
+    fr_ask_generations(w->ask->config, old, w->router);
     FR_TRY(read_letters(w, err));
     for (size_t g = 0; g < w->group_count; g++)
         if (w->groups[g].wanted)

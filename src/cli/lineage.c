@@ -14,7 +14,8 @@ typedef struct work {
     fr_sandbox *sandbox;
     size_t source;
     const fr_source_settings *settings;
-    fr_router *router; /* of tables that were looked up */
+    fr_router *router;         /* of tables that were looked up */
+    fr_checkpoint *checkpoint; /* of this source; NULL: none, or nobody asked */
     fr_err *err;
 } work;
 
@@ -295,6 +296,15 @@ static void set_meta(fr_lineage_stream *s, int source, const fr_table_settings *
     s->doc = t->schema_doc != NULL ? fr_cstr(t->schema_doc) : doc;
 }
 
+static fr_str former_of(fr_arena *a, const fr_route *r)
+{
+    fr_str list = {"", 0};
+    for (uint32_t i = 1; i < r->generation; i++)
+        list = fr_arena_printf(a, "%.*s%s%.*s", FR_ARG(list), i > 1 ? ", " : "",
+                               FR_ARG(fr_topic_generation(a, r->first, i)));
+    return list;
+}
+
 /* Rows of this outbox name their topics. */
 static bool rows_say(const fr_table_settings *t)
 {
@@ -312,20 +322,22 @@ static fr_rc add_looked_up(work *w, const fr_table *t)
     s->space = fr_arena_str(w->a, t->space);
     s->name = fr_arena_str(w->a, t->name);
     s->topic = rows_say(r->settings) ? FR_STR("") : fr_arena_str(w->a, r->topic);
+    s->former = former_of(w->a, r);
     s->catalog = true;
     return fields_of_route(w, r, s);
 }
 
 /* As the router would have it, of a table of which only the name is known. */
-static fr_rc plain_topic(fr_router *plain, fr_arena *a, fr_str space, fr_str name, fr_str *out,
-                         fr_err *err)
+static fr_rc plain_topic(fr_router *plain, fr_arena *a, fr_str space, fr_str name,
+                         fr_lineage_stream *out, fr_err *err)
 {
     static const fr_column any = {.name = {"any", 3}, .kind = FR_TEXT};
     const fr_route *r;
     fr_table like = {.space = space, .name = name, .column_count = 1, .columns = &any};
     const fr_table *t = fr_table_new(&like);
     fr_rc rc = fr_router_route(plain, t, &r, err);
-    *out = rc == FR_OK ? fr_arena_str(a, r->topic) : FR_STR("");
+    out->topic = rc == FR_OK ? fr_arena_str(a, r->topic) : FR_STR("");
+    out->former = rc == FR_OK ? former_of(a, r) : FR_STR("");
     fr_table_unref(t);
     return rc;
 }
@@ -343,7 +355,7 @@ static fr_rc add_named(work *w, fr_router *plain, const fr_table_settings *t)
         s->space = (fr_str){t->pattern, (size_t)(dot - t->pattern)};
         s->name = fr_cstr(dot + 1);
         if (!rows_say(t))
-            FR_TRY(plain_topic(plain, w->a, s->space, s->name, &s->topic, w->err));
+            FR_TRY(plain_topic(plain, w->a, s->space, s->name, s, w->err));
     }
     FR_TRY(fields_of_settings(w, t, s));
     return pin_named(w, s);
@@ -375,6 +387,7 @@ static const fr_source_settings *plain_settings(const fr_source_settings *settin
 static fr_rc add_all_named(work *w)
 {
     fr_router *plain = fr_router_new(plain_settings(w->settings, w->a));
+    fr_ask_generations(w->l->config, w->checkpoint, plain);
     fr_rc rc = FR_OK;
     for (size_t i = 0; i < w->settings->table_count && rc != FR_FAIL; i++)
         rc = add_named(w, plain, &w->settings->tables[i]);
@@ -400,6 +413,7 @@ static fr_rc add_catalog(work *w, bool ask)
         return FR_END;
     }
     w->router = fr_router_new(w->settings);
+    fr_ask_generations(w->l->config, w->checkpoint, w->router);
     rc = FR_OK;
     for (size_t i = 0; i < count; i++) {
         if (rc == FR_OK)
@@ -412,8 +426,15 @@ static fr_rc add_catalog(work *w, bool ask)
 
 static fr_rc add_source(work *w, bool ask)
 {
+    fr_err why;
+    w->checkpoint = NULL;
+    if (ask && !fr_source_polled(w->settings) &&
+        fr_ask_checkpoint(w->l->config, w->source, &w->checkpoint, &why) == FR_FAIL)
+        w->l->moved[w->source] = fr_arena_cstr(w->a, fr_cstr(why.text));
     fr_rc rc = add_catalog(w, ask);
-    return rc == FR_END ? add_all_named(w) : rc;
+    rc = rc == FR_END ? add_all_named(w) : rc;
+    fr_checkpoint_free(w->checkpoint);
+    return rc;
 }
 
 /* ---- sinks ------------------------------------------------------------------------------- */
@@ -481,6 +502,7 @@ fr_rc fr_lineage_make(const fr_config *config, fr_arena *a, bool ask, fr_lineage
 {
     *out = (fr_lineage){.arena = a, .config = config};
     out->why = fr_arena_alloc(a, (config->source_count + 1) * sizeof(*out->why));
+    out->moved = fr_arena_alloc(a, (config->source_count + 1) * sizeof(*out->moved));
     work w = {.l = out, .a = a, .err = err};
     fr_rc rc = FR_OK;
     for (size_t i = 0; i < config->source_count && rc != FR_FAIL; i++) {

@@ -30,6 +30,7 @@ typedef struct fr_lineage_stream {
     bool pattern;
     const fr_table_settings *settings; /* NULL: FOREIGN */
     fr_str topic;                      /* empty: of a pattern, or each row names it (outbox) */
+    fr_str former;                     /* topics that the table has left, "a, b"; empty: none */
     fr_str doc;
     const char *deprecated; /* NULL: it is not */
     bool catalog;           /* the table was looked up; else the configuration alone speaks */
@@ -45,7 +46,9 @@ typedef struct fr_lineage_stream {
 typedef struct fr_lineage {
     fr_arena *arena;
     const fr_config *config;
-    const char **why; /* one per source: why it was not asked, or did not answer; NULL: it did */
+    const char **why;   /* one per source: why it was not asked, or did not answer; NULL: it did */
+    const char **moved; /* why it is not known which topics its tables have left; NULL: it is, or
+                           nobody asked */
     fr_lineage_stream *streams;
     size_t count, cap;
 } fr_lineage;

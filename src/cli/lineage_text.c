@@ -30,6 +30,10 @@ static void put_head(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s)
         fr_buf_shown(b, s->topic);
     else
         fr_buf_text(b, s->pattern ? "a topic a table" : "the topic that each row names");
+    if (s->former.len > 0) {
+        fr_buf_text(b, "   closed: ");
+        fr_buf_shown(b, s->former);
+    }
     if (s->settings->owner != NULL) {
         fr_buf_text(b, "   owner ");
         fr_buf_shown(b, fr_cstr(s->settings->owner));
@@ -183,6 +187,8 @@ static json_t *stream_json(const fr_lineage *l, const fr_lineage_stream *s)
     if (s->source != FR_LINEAGE_FOREIGN)
         json_object_set_new(j, "table", fr_cli_json_text(fr_lineage_table(l, s)));
     set(j, "topic", s->topic);
+    if (s->former.len > 0)
+        set(j, "former_topics", s->former);
     set(j, "description", s->doc);
     if (s->deprecated != NULL)
         set(j, "deprecated", fr_cstr(s->deprecated));

@@ -276,6 +276,27 @@ static void keep_schemas(fr_look *l, const fr_checkpoint *k)
     }
 }
 
+/* Tables that have gone on in other topics are looked at there. */
+static void keep_generations(fr_look *l, size_t source, const fr_checkpoint *k)
+{
+    fr_err err;
+    fr_ask_generations(l->config, k, l->routers[source]);
+    for (size_t i = 0; i < l->table_count && fr_map_count(k->generations) > 0; i++) {
+        fr_planned *p = &l->tables[i];
+        if (p->source != source || fr_map_get(k->generations, p->route->first) == NULL)
+            continue;
+        fr_findings *f = &l->sections[source].findings;
+        fr_str first = p->route->first;
+        if (fr_router_route(l->routers[source], p->route->source, &p->route, &err) == FR_FAIL ||
+            plan_table(l, p, &err) == FR_FAIL)
+            fr_look_error(l, f, "table.route", &err);
+        else
+            fr_findings_add(f, FR_FINE, FR_NEW_TOPIC, "%.*s.%.*s has left topic %.*s for %.*s",
+                            FR_ARG(p->route->table->space), FR_ARG(p->route->table->name),
+                            FR_ARG(first), FR_ARG(p->route->topic));
+    }
+}
+
 /* Would run go on where it was? What it finds belongs to the source's section. */
 static void look_at_position(fr_look *l, size_t source)
 {
@@ -293,6 +314,7 @@ static void look_at_position(fr_look *l, size_t source)
     if (rc != FR_OK)
         return;
     keep_schemas(l, k);
+    keep_generations(l, source, k);
     if (fr_capture_verify(s, l->sources[source], k, &err) == FR_OK)
         fr_findings_add(f, FR_FINE, "source.position",
                         k->has_stream && !k->creating ? "run goes on from its checkpoint"
@@ -385,9 +407,34 @@ void fr_look_kafka(fr_look *l)
 
 /* ---- registry --------------------------------------------------------------------------- */
 
+static bool goes_on(const fr_err *err)
+{
+    return strcmp(err->code, FR_NEW_TOPIC) == 0;
+}
+
 static bool refused_change(const fr_err *err)
 {
+    if (goes_on(err))
+        return true;
     return strcmp(err->code, "schema.on_change") == 0 || strcmp(err->code, "schema.blocked") == 0;
+}
+
+/* What schema.on_change says to a change that it does not let into the topic. */
+static void say_change(fr_look *l, fr_findings *f, const fr_route *route, const fr_err *err)
+{
+    if (!goes_on(err)) {
+        fr_look_error(l, f, "schema.on_change", err);
+        return;
+    }
+    uint32_t next = route->generation < 2 ? 2 : route->generation + 1;
+    fr_str topic = fr_topic_generation(l->arena, route->first, next);
+    fr_findings_add(f, FR_WARNING, FR_NEW_TOPIC,
+                    "%s: its first such row closes topic %.*s, and it goes on in %.*s after a new "
+                    "snapshot",
+                    err->text, FR_ARG(route->topic), FR_ARG(topic))
+        ->hint = FR_STR("tell the consumers; sinks follow where their `from` names the new topic");
+    look_at_topic(l, f, topic, false,
+                  route->key_count == 0 || route->settings->truncate == FR_TRUNCATE_PUBLISH);
 }
 
 /* schema.on_change, as run will judge it. FR_OK: allowed; FR_END: not, which is said; FR_FAIL. */
@@ -405,7 +452,7 @@ static fr_rc look_at_change(fr_look *l, fr_findings *f, const fr_route *route, f
         rc = newest.len == 0 ? FR_OK : fr_change_allowed(l->arena, route, newest, schema, err);
     if (rc != FR_FAIL || !refused_change(err))
         return rc;
-    fr_look_error(l, f, "schema.on_change", err);
+    say_change(l, f, route, err);
     return FR_END;
 }
 
@@ -426,7 +473,7 @@ static fr_rc keep_shape(fr_look *l, fr_findings *f, fr_planned *p, fr_err *err)
     if (rc == FR_OK)
         rc = fr_change_keep(l->arena, route, old, p->value, &p->route, &said, err);
     if (rc == FR_FAIL && refused_change(err)) {
-        fr_look_error(l, f, "schema.on_change", err);
+        say_change(l, f, route, err);
         return FR_END;
     }
     FR_TRY(rc);
@@ -517,7 +564,9 @@ static fr_rc look_at_subject(fr_look *l, fr_findings *f, const char *subject, fr
     } else if (rc == FR_END)
         fr_findings_add(f, FR_CHANGE, "registry.subject", "subject %s: version 1 (%s), crc64 %s",
                         subject, levels[compat], crc_of(l, schema));
-    if (rc == FR_FAIL || f->count == before || f->items[f->count - 1].severity != FR_CHANGE)
+    const fr_finding *last = f->count == before ? NULL : &f->items[f->count - 1];
+    if (rc == FR_FAIL || last == NULL || last->severity != FR_CHANGE ||
+        strcmp(last->code, "registry.subject") != 0) /* a topic may be to be made instead */
         return rc == FR_FAIL ? rc : FR_OK;
     fr_todo *t = fr_look_todo(l, FR_TODO_SUBJECT, fr_cstr(subject));
     t->schema = schema;

@@ -29,6 +29,9 @@ fr_rc fr_schema_source(fr_schema_verb *v, fr_stream *s, fr_sides *out, fr_err *e
     fr_cli_note(v->cli, "looking at source %s", v->config->sources[s->place.source].name);
     FR_TRY(fr_ask_tables(v->config, s->place.source, v->cli->arena, &tables, &count, err));
     fr_router *router = fr_router_new(&v->config->sources[s->place.source]);
+    if (fr_ask_moved(v->config, s->place.source, router, err) == FR_FAIL)
+        fr_cli_note(v->cli, "whether tables have gone on in other topics is not known: %s",
+                    err->text);
     fr_rc rc = FR_END;
     for (size_t i = 0; i < count; i++) {
         bool it = fr_str_eq(tables[i]->space, s->place.space) &&

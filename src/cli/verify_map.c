@@ -310,9 +310,10 @@ fr_rc fr_verify_map(fr_verify_run *v, fr_err *err)
     size_t count = 0;
     FR_TRY(fr_ask_tables(v->config, v->place.source, v->cli->arena, &tables, &count, err));
     fr_router *router = fr_router_new(&v->config->sources[v->place.source]);
-    fr_rc rc = FR_END;
+    fr_rc moved = fr_ask_moved(v->config, v->place.source, router, err);
+    fr_rc rc = moved == FR_FAIL ? FR_FAIL : FR_END;
     for (size_t i = 0; i < count; i++) {
-        if (fr_str_eq(tables[i]->space, v->place.space) &&
+        if (moved != FR_FAIL && fr_str_eq(tables[i]->space, v->place.space) &&
             fr_str_eq(tables[i]->name, v->place.name))
             rc = map_table(v, router, tables[i], err);
         fr_table_unref(tables[i]); /* the router keeps its own */

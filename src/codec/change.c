@@ -29,16 +29,36 @@ static const fr_shape *row_of(const fr_route *route, const fr_shape *value)
     return after == NULL ? NULL : record_in(after->type);
 }
 
+static const char SAYS[] = ": schema.on_change.";
+
 static fr_rc refuse(const fr_route *route, const char *key, int policy, fr_str columns, fr_err *err)
 {
     const fr_table *t = route->table;
     bool stop = policy == FR_CHANGE_STOP;
+    if (policy == FR_CHANGE_NEW_TOPIC) {
+        fr_fail(err, FR_ERR_SCHEMA, "table %.*s.%.*s: %.*s%s%s says new_topic", FR_ARG(t->space),
+                FR_ARG(t->name), FR_ARG(columns), SAYS, key);
+        fr_fail_code(err, FR_NEW_TOPIC);
+        return fr_fail_hint(err, "run goes on with it in the table's next topic");
+    }
     fr_fail(err, FR_ERR_SCHEMA, "table %.*s.%.*s: %.*s: schema.on_change.%s says %s",
             FR_ARG(t->space), FR_ARG(t->name), FR_ARG(columns), key, stop ? "stop" : "block");
     fr_fail_code(err, stop ? "schema.on_change" : "schema.blocked");
     return fr_fail_hint(
         err, "tell the consumers, then set schema.on_change.%s: evolve, and start freshet again",
         key);
+}
+
+fr_str fr_change_kind(fr_arena *a, const fr_err *err)
+{
+    const char *at = strstr(err->text, SAYS);
+    size_t len = 0;
+    if (at == NULL || strcmp(err->code, FR_NEW_TOPIC) != 0)
+        return FR_STR("");
+    at += sizeof(SAYS) - 1;
+    while (at[len] == '_' || (at[len] >= 'a' && at[len] <= 'z'))
+        len++;
+    return fr_arena_str(a, (fr_str){at, len});
 }
 
 static fr_str listed(fr_arena *a, fr_str list, const char *sign, fr_str name)
@@ -157,10 +177,13 @@ static fr_rc judge(const fr_route *route, const pairs *p, fr_err *err)
                {"drop_column", s->drop_column, dropped},
                {"change_type", s->change_type, changed},
                {"add_column", s->add_column, added}};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i].columns.len > 0 && all[i].policy != FR_CHANGE_EVOLVE &&
-            all[i].policy != FR_CHANGE_IGNORE)
-            return refuse(route, all[i].key, all[i].policy, all[i].columns, err);
+    const size_t n = sizeof all / sizeof *all;
+    for (size_t i = 0; i < 2 * n; i++) { /* what stands in the way first, in any topic */
+        bool moves = all[i % n].policy == FR_CHANGE_NEW_TOPIC;
+        if (all[i % n].columns.len > 0 && all[i % n].policy != FR_CHANGE_EVOLVE &&
+            all[i % n].policy != FR_CHANGE_IGNORE && moves == (i >= n))
+            return refuse(route, all[i % n].key, all[i % n].policy, all[i % n].columns, err);
+    }
     return FR_OK;
 }
 

@@ -10,11 +10,17 @@
 /* old and next: value schemas of the route's envelope, as registered and as they would be.
  * FR_OK when every column that was added, dropped, renamed or changed may be (on_change
  * evolve, or ignore: fr_change_keep); SCHEMA error that names the columns and the key to set:
- * schema.on_change where that says stop, schema.blocked where it says block. Columns were renamed
- * when as many new ones of the same types stand where they stood, between the same neighbours (at
- * the table's end more may follow). The `source` record and the rest of the envelope are freshet's
- * own and not judged. Pure. */
+ * schema.on_change where that says stop, schema.blocked where it says block, and where nothing of
+ * the kind stands in the way but the table is to go on in another topic FR_NEW_TOPIC. Columns were
+ * renamed when as many new ones of the same types stand where they stood, between the same
+ * neighbours (at the table's end more may follow). The `source` record and the rest of the envelope
+ * are freshet's own and not judged. Pure. */
 fr_rc fr_change_allowed(fr_arena *a, const fr_route *route, fr_str old, fr_str next, fr_err *err);
+
+/* Code of the error; the row is for the table's next generation. */
+#define FR_NEW_TOPIC "schema.new_topic"
+/* Of such an error: the kind of change, "change_type"; of another: empty. In the arena. */
+fr_str fr_change_kind(fr_arena *a, const fr_err *err);
 
 /* What a table's next value schema is judged by, in *old: the schema that was published last, by
  * its id in the registry (0: not known); where the registry does not have that, or has one of

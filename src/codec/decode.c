@@ -685,6 +685,15 @@ static fr_rc decode_tombstone(fr_decoder *d, topic *t, part *p, work *w, fr_err 
     return FR_OK;
 }
 
+/* The marker that closes a topic, which is no row (decision 38). */
+static bool is_marker(const fr_message *m)
+{
+    bool marker = false;
+    for (size_t i = 0; m->payload.ptr == NULL && i < m->header_count; i++)
+        marker = marker || strcmp(m->headers[i].name, FR_HEADER_CLOSED) == 0;
+    return marker;
+}
+
 fr_rc fr_decode(fr_decoder *d, fr_batch *b, size_t m, fr_err *err)
 {
     const fr_message *msg = &b->messages[m];
@@ -692,6 +701,8 @@ fr_rc fr_decode(fr_decoder *d, fr_batch *b, size_t m, fr_err *err)
     fr_rc rc;
     if (fr_batch_full(b))
         return FR_IDLE;
+    if (is_marker(msg))
+        return FR_OK;
     topic *t = topic_of(d, msg->topic);
     part *p = part_of(t, msg->partition);
     if (d->max_row_bytes > 0 && msg->payload.len > (size_t)d->max_row_bytes) {

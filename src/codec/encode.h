@@ -80,6 +80,23 @@ void fr_encoder_beside(fr_encoder *e);
 void fr_encoder_only(fr_encoder *e, fr_str space, fr_str name, uint64_t from, fr_str txn,
                      uint64_t seen);
 
+/* The next `seen` changes of this table, which are of transaction txn and were published, are
+ * passed over (generations, decision 38): after a restart, before anything else is encoded. */
+void fr_encoder_skip(fr_encoder *e, fr_str space, fr_str name, fr_str txn, uint64_t seen);
+
+/* ---- generations (decision 38) ---- */
+
+/* The table of this route is routed anew, in all its versions: it goes on in another topic. first:
+ * fr_route.first. */
+void fr_encoder_moved(fr_encoder *e, fr_str first);
+/* The key of the marker for a topic that takes nothing without key: "freshet.closed" as an Avro
+ * string, whose schema is registered as subject <topic>-closed. In the arena. */
+fr_rc fr_encoder_marker(fr_encoder *e, fr_arena *a, fr_str topic, fr_str *out, fr_err *err);
+/* The marker that closes `from`, and a notice of it, as messages of events[event]. marker_key: ptr
+ * NULL for a topic that takes messages without key. why: an error of FR_NEW_TOPIC. */
+void fr_encoder_close(fr_encoder *e, fr_batch *b, size_t event, fr_str from, fr_str to,
+                      fr_str marker_key, const fr_err *why);
+
 /* Will fr_encode pass over this event, as things stand? later: it depends on those before it. */
 bool fr_encoder_leaves(const fr_encoder *e, const fr_event *event, bool *later);
 

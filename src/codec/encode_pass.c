@@ -65,12 +65,19 @@ void fr_encoder_only(fr_encoder *e, fr_str space, fr_str name, uint64_t from, fr
     p->seen = seen;
 }
 
+void fr_encoder_skip(fr_encoder *e, fr_str space, fr_str name, fr_str txn, uint64_t seen)
+{
+    fr_passing *p = add(e, space, name);
+    p->txn = fr_arena_str(e->arena, txn);
+    p->seen = seen;
+}
+
 /* What is published of a transaction that was left in its middle. */
 static fr_rc pass_seen(fr_passing *p, const fr_event *event, fr_err *err)
 {
     if (event->txn == NULL || !fr_str_eq(event->txn->id, p->txn)) {
         fr_fail(err, FR_ERR_POSITION,
-                "table %.*s.%.*s was held within transaction %.*s, but the log goes on with "
+                "table %.*s.%.*s was left within transaction %.*s, but the log goes on with "
                 "transaction %.*s",
                 FR_ARG(p->space), FR_ARG(p->name), FR_ARG(p->txn),
                 event->txn == NULL ? 0 : (int)event->txn->id.len,
@@ -82,6 +89,14 @@ static fr_rc pass_seen(fr_passing *p, const fr_event *event, fr_err *err)
     return FR_END;
 }
 
+/* Their shape may be one that the table has left for good: nothing is made of it either. */
+static fr_rc leave_seen(fr_passing *p, const fr_event *event, fr_err *err)
+{
+    if (fr_op_is_change(event->op))
+        return pass_seen(p, event, err);
+    return event->op == FR_OP_TABLE ? FR_END : FR_OK;
+}
+
 bool fr_encoder_leaves(const fr_encoder *e, const fr_event *event, bool *later)
 {
     *later = false;
@@ -89,8 +104,10 @@ bool fr_encoder_leaves(const fr_encoder *e, const fr_event *event, bool *later)
         return false;
     const fr_passing *p = find(e, event->table->space, event->table->name);
     uint64_t lsn = event->position.lsn;
-    if (!e->beside)
-        return p != NULL && lsn < p->below;
+    if (!e->beside) {
+        *later = p != NULL && p->seen > 0;
+        return p != NULL && (lsn < p->below || (*later && fr_op_is_change(event->op)));
+    }
     if (p == NULL || lsn < p->from || lsn >= p->below)
         return true;
     *later = p->seen > 0; /* the next of them may be one that is not */
@@ -106,13 +123,15 @@ fr_rc fr_encoder_passes(fr_encoder *e, const fr_event *event, fr_err *err)
     if (e->beside) {
         if (p == NULL || lsn < p->from || lsn >= p->below)
             rc = FR_END;
-        else if (change && p->seen > 0)
-            rc = pass_seen(p, event, err);
+        else if (p->seen > 0)
+            rc = leave_seen(p, event, err);
     } else if (p != NULL && lsn < p->below) {
         rc = FR_END;
         p->count += change || event->op == FR_OP_READ;
         if (change && lsn > p->last_lsn)
             p->last_lsn = lsn;
+    } else if (p != NULL && p->seen > 0) {
+        rc = leave_seen(p, event, err);
     }
     if (rc == FR_END && change)
         fr_encoder_count(e, p == NULL ? (fr_str){"", 0} : p->collection, event);

@@ -149,10 +149,37 @@ static fr_rc register_schema(fr_encoder *e, const char *subject, fr_str schema, 
                                 s->register_when == FR_WHEN_RUN, id, err);
 }
 
+/* The first schema of a table's later generation is a change that schema.on_change allows. */
+static fr_rc register_route(fr_encoder *e, const fr_route *route, const char *subject,
+                            fr_str schema, int32_t *id, fr_err *err)
+{
+    const fr_registry_settings *s = e->settings.registry_settings;
+    int compat = route->settings->schema_compat;
+    if (route->generation < 2)
+        return register_schema(e, subject, schema, compat, id, err);
+    return fr_registry_register(e->registry, subject, schema,
+                                compat >= 0 ? compat : s->compatibility,
+                                s->register_when != FR_WHEN_NEVER, id, err);
+}
+
+fr_rc fr_encoder_marker(fr_encoder *e, fr_arena *a, fr_str topic, fr_str *out, fr_err *err)
+{
+    static const fr_str text = {FR_HEADER_CLOSED, sizeof(FR_HEADER_CLOSED) - 1};
+    const fr_registry_settings *s = e->settings.registry_settings;
+    const char *subject = fr_arena_cstr(a, fr_arena_printf(a, "%.*s-closed", FR_ARG(topic)));
+    int32_t id;
+    FR_TRY(fr_registry_register(e->registry, subject, FR_STR("\"string\""), s->compatibility,
+                                s->register_when != FR_WHEN_NEVER, &id, err));
+    uint8_t *at = fr_arena_raw(a, text.len + 20);
+    uint8_t *end = fr_put_bytes(fr_put_header(at, id), text);
+    *out = (fr_str){(const char *)at, (size_t)(end - at)};
+    return FR_OK;
+}
+
 /* A key never changes under a topic: another key would be in another partition, and
  * compaction would keep both. */
-static fr_rc register_key(fr_encoder *e, fr_arena *a, const char *subject, fr_str schema,
-                          int compat, bool debezium, int32_t *id, fr_err *err)
+static fr_rc register_key(fr_encoder *e, fr_arena *a, const fr_route *route, const char *subject,
+                          fr_str schema, int32_t *id, fr_err *err)
 {
     int version;
     int32_t other;
@@ -162,9 +189,11 @@ static fr_rc register_key(fr_encoder *e, fr_arena *a, const char *subject, fr_st
         return rc;
     rc = fr_registry_latest(e->registry, a, subject, &version, &other, &text, err);
     if (rc == FR_END)
-        return register_schema(e, subject, schema, compat, id, err);
+        return route == NULL ? register_schema(e, subject, schema, -1, id, err)
+                             : register_route(e, route, subject, schema, id, err);
     FR_TRY(rc);
-    if (debezium && fr_dbz_same_key(a, schema, text)) {
+    if (route != NULL && route->envelope == FR_ENVELOPE_DEBEZIUM &&
+        fr_dbz_same_key(a, schema, text)) {
         *id = other;
         return FR_OK;
     }
@@ -197,23 +226,21 @@ static fr_rc register_value(fr_encoder *e, fr_arena *a, const fr_plan *p, const 
     }
     if (known == FR_OK)
         return FR_OK;
-    return register_schema(e, subject, schema, route->settings->schema_compat, id, err);
+    return register_route(e, route, subject, schema, id, err);
 }
 
 static fr_rc register_both(fr_encoder *e, fr_arena *a, fr_plan *p, fr_err *err)
 {
     const fr_route *route = p->route;
-    int compat = route->settings->schema_compat;
     fr_str key, value;
     fr_rc rc = fr_schema_key(a, route, &key, err);
     FR_TRY(rc);
     /* The value's schema is made first, so that what is refused leaves nothing behind. */
     FR_TRY(fr_schema_value(a, route, &e->settings.origin, &value, err));
-    bool debezium = route->envelope == FR_ENVELOPE_DEBEZIUM;
     if (rc == FR_OK)
-        FR_TRY(register_key(e, a, subject_of(e, a, route, FR_SUBJECT_KEY), key, compat, debezium,
-                            &p->key_id, err));
-    else if (debezium)
+        FR_TRY(register_key(e, a, route, subject_of(e, a, route, FR_SUBJECT_KEY), key, &p->key_id,
+                            err));
+    else if (route->envelope == FR_ENVELOPE_DEBEZIUM)
         FR_TRY(fr_dbz_check_keyless(e->registry, a, subject_of(e, a, route, FR_SUBJECT_KEY), err));
     return register_value(e, a, p, subject_of(e, a, route, FR_SUBJECT_VALUE), value, &p->value_id,
                           err);
@@ -314,9 +341,21 @@ void fr_plan_free(void *plan)
     fr_arena_free(p->arena);
 }
 
+void fr_encoder_moved(fr_encoder *e, fr_str first)
+{
+    size_t i = 0;
+    void *value;
+    while (fr_map_next(e->plans, &i, NULL, &value)) {
+        fr_plan *p = value;
+        p->moved = p->moved || (p->route != NULL && fr_str_eq(p->route->first, first));
+    }
+}
+
 /* What was kept depends on what was published before: once that is another, it is asked anew. */
 static bool is_stale(const fr_plan *p)
 {
+    if (p->moved)
+        return true;
     return p->route != NULL && p->route->outbox == NULL && *p->newest != p->value_id &&
            (p->route->pin == NULL || p->route->pin->kept != NULL) &&
            fr_change_ignores(p->route->settings);
@@ -373,8 +412,9 @@ fr_rc fr_plan_side(fr_encoder *e, fr_side_plan *side, const char *suffix,
     fr_rc rc = make(a, &e->settings.origin, &key, &value, err);
     /* The record strategies would need names that differ between sources: topic for both. */
     if (rc == FR_OK)
-        rc = register_key(e, a, fr_arena_cstr(a, fr_arena_printf(a, "%.*s-key", FR_ARG(topic))),
-                          key, -1, false, &side->key_id, err);
+        rc = register_key(e, a, NULL,
+                          fr_arena_cstr(a, fr_arena_printf(a, "%.*s-key", FR_ARG(topic))), key,
+                          &side->key_id, err);
     if (rc == FR_OK)
         rc = register_schema(e, fr_arena_cstr(a, fr_arena_printf(a, "%.*s-value", FR_ARG(topic))),
                              value, -1, &side->value_id, err);

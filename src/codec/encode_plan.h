@@ -56,6 +56,7 @@ typedef struct fr_plan {
     fr_str collection;    /* "space.table", as transaction metadata has it */
     size_t collection_at; /* index into the counts of transaction `collection_of` */
     uint64_t collection_of;
+    bool moved;     /* the table has gone on to another topic: it is made anew */
     fr_map *topics; /* of an outbox: topics that its rows named -> fr_str *; NULL: no outbox */
 } fr_plan;
 
@@ -67,7 +68,8 @@ typedef struct fr_collection {
 typedef struct fr_passing { /* of one table, of which some events are passed over */
     fr_str space, name, collection;
     uint64_t from, below; /* only those in [from, below) are not: beside; else the reverse */
-    fr_str txn;           /* the first `seen` at or above from are of this transaction */
+    fr_str txn;           /* the first `seen` at or above from are of this transaction; or, not
+                             beside, the first that come */
     uint64_t seen;
     uint64_t last_lsn, count; /* of those that were */
 } fr_passing;

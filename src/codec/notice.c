@@ -2,6 +2,7 @@
  * transaction of the first row that it is about. Format: docs/schema-changes.md, "Notices". */
 #include "base/clock.h"
 #include "base/log.h"
+#include "codec/change.h"
 #include "codec/compat.h"
 #include "codec/encode_plan.h"
 
@@ -157,6 +158,37 @@ void fr_notice_changed(fr_encoder *e, fr_plan *p, fr_batch *b, size_t event)
     add(e, b, event, p->route->topic, fr_buf_view(&text));
     log_change(e, p, from, &d, a);
     fr_arena_free(a);
+}
+
+static void add_marker(fr_batch *b, size_t event, fr_str from, fr_str to, fr_str key)
+{
+    fr_message *m = fr_batch_message(b);
+    fr_header *h = fr_arena_alloc(b->arena, sizeof(*h));
+    *h = (fr_header){FR_HEADER_CLOSED, fr_arena_str(b->arena, to)};
+    m->topic = fr_arena_str(b->arena, from);
+    m->key = key;
+    m->everywhere = true;
+    m->headers = h;
+    m->header_count = 1;
+    m->event = event;
+}
+
+void fr_encoder_close(fr_encoder *e, fr_batch *b, size_t event, fr_str from, fr_str to,
+                      fr_str marker_key, const fr_err *why)
+{
+    const fr_table *t = b->events[event].table;
+    const fr_table_settings *s = fr_source_match(e->settings.source, t->space, t->name);
+    add_marker(b, event, from, to, marker_key);
+    if (e->settings.notices.len == 0)
+        return;
+    fr_buf text = {.arena = b->arena};
+    begin(e, t->space, t->name, s, "schema.new_topic", &text);
+    put_text(&text, "topic", from);
+    put_text(&text, "new_topic", to);
+    put_text(&text, "kind", fr_change_kind(b->arena, why));
+    put_text(&text, "why", fr_cstr(why->text));
+    fr_buf_text(&text, "}");
+    add(e, b, event, fr_arena_str(b->arena, from), fr_buf_view(&text));
 }
 
 void fr_encoder_notice_absent(fr_encoder *e, fr_batch *b, size_t event, fr_str space, fr_str name,

@@ -33,6 +33,9 @@ typedef struct fr_observer {
     void (*held)(void *part, fr_str space, fr_str table, const fr_held_status *h);
     /* It is published in a shape that it had before; said empty: in its own, again. */
     void (*kept)(void *part, fr_str space, fr_str table, fr_str said);
+    /* It goes on in another topic (schema.on_change: new_topic), of which it is this generation. */
+    void (*moved)(void *part, fr_str space, fr_str table, fr_str topic, fr_str former,
+                  uint32_t generation);
 } fr_observer;
 
 #define FR_TELL(observer, member, ...)                                                             \

@@ -443,9 +443,29 @@ static void check_triggered(fr_loader *l, const char *table, const char *type,
     fr_problem_hint(l, p, "remove it; take the right to TRUNCATE away, or read the log");
 }
 
+/* What a poll reads has no place in a log, at which the table could go on elsewhere. */
+static void check_polled_changes(fr_loader *l, const char *table, const fr_table_settings *t)
+{
+    const struct {
+        const char *key;
+        int policy;
+    } all[] = {{"schema.on_change.add_column", t->add_column},
+               {"schema.on_change.drop_column", t->drop_column},
+               {"schema.on_change.rename_column", t->rename_column},
+               {"schema.on_change.change_type", t->change_type}};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (all[i].policy != FR_CHANGE_NEW_TOPIC)
+            continue;
+        fr_problem *p = report(l, false, "config.not_built", table, all[i].key,
+                               "new_topic is for tables that are read from a log");
+        fr_problem_hint(l, p, "use block, and once it is held another topic and evolve");
+    }
+}
+
 static void check_polled_table(fr_loader *l, const char *table, const char *type,
                                const fr_table_settings *t)
 {
+    check_polled_changes(l, table, t);
     if (t->drop_table != FR_GONE_BLOCK) {
         fr_problem *p = report(l, false, "config.conflict", table, "schema.on_change.drop_table",
                                "a table that is polled and gone is held: nobody says whether it is "
@@ -720,19 +740,6 @@ static bool check_topics(fr_loader *l, fr_map *topics)
     return complete;
 }
 
-static bool takes_any(const fr_sink_settings *s, size_t from, const fr_map *topics)
-{
-    size_t i = 0;
-    fr_str topic;
-    void *value;
-    while (fr_map_next(topics, &i, &topic, &value)) {
-        void *regex = s->from_regex[from];
-        if (regex == NULL ? fr_str_is(topic, s->from.items[from]) : fr_pattern_match(regex, topic))
-            return true;
-    }
-    return false;
-}
-
 static void check_sink_settings(fr_loader *l, const char *path, const fr_sink_settings *s,
                                 const fr_sink_ops *ops)
 {
@@ -767,7 +774,8 @@ static void check_sink(fr_loader *l, const fr_sink_settings *s, const fr_sink_op
         fr_problem_hint(l, p, "write 10/1000: more than 10 errors in 1,000 messages of a topic");
     }
     for (size_t i = 0; complete && l->config->source_count > 0 && i < s->from.count; i++) {
-        if (s->from_regex == NULL || unresolved(s->from.items[i]) || takes_any(s, i, topics))
+        if (s->from_regex == NULL || unresolved(s->from.items[i]) ||
+            fr_sink_takes(l->a, s, i, topics))
             continue;
         fr_problem *p = report(l, true, "config.sink_unknown_topic", path, "from",
                                "no source of this file writes `%s`", s->from.items[i]);

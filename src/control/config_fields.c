@@ -326,7 +326,8 @@ static const fr_option table_options[] = {
     CHOICE("schema.on_change.add_column", AT(fr_table_fields, s.add_column), "evolve",
            change_choices,
            "A column was added: evolve registers a new version, block holds the table before its "
-           "first row of that shape, stop ends the source, ignore goes on with the former shape."),
+           "first row of that shape, stop ends the source, ignore goes on with the former shape, "
+           "new_topic goes on in <topic>.v2, filled by a new snapshot (docs/schema-changes.md)."),
     CHOICE("schema.on_change.drop_column", AT(fr_table_fields, s.drop_column), "block",
            change_choices, "A column was dropped: as add_column."),
     CHOICE("schema.on_change.change_type", AT(fr_table_fields, s.change_type), "block",
@@ -536,14 +537,14 @@ const fr_section *fr_section_find(const char *kind)
     return s->kind == NULL ? NULL : s;
 }
 
-#define CHANGES "use evolve, block, ignore or stop"
+#define CHANGES "use evolve, block, ignore, stop or new_topic"
+#define SINK_CHANGES "use evolve, block, ignore or stop"
 static const fr_unbuilt unbuilt[] = {
-    {"table", "schema.on_change", "new_topic", CHANGES},
     {"table", "schema.on_change", "both", CHANGES},
     {"sink", "write.mode", "history", "use upsert or append"},
     {"sink", "on_change.change_type", "ignore", "use evolve, block or stop"},
-    {"sink", "on_change", "new_topic", CHANGES},
-    {"sink", "on_change", "both", CHANGES},
+    {"sink", "on_change", "new_topic", SINK_CHANGES},
+    {"sink", "on_change", "both", SINK_CHANGES},
 };
 
 const fr_unbuilt *fr_unbuilt_find(const char *kind, const char *option, const char *choice)

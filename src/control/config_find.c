@@ -1,6 +1,7 @@
 /* Names that a person or a program gives: of a source, of one of its tables. */
 #include "connect/option.h"
-#include "control/config.h"
+#include "control/config_load.h"
+#include "model/name.h"
 #include <string.h>
 
 enum { NAMES_MAX = 256 }; /* that a did-you-mean looks at */
@@ -81,4 +82,21 @@ fr_rc fr_config_snapshot_table(const fr_config *c, const char *word, fr_config_p
     }
     *out = p;
     return FR_OK;
+}
+
+bool fr_sink_takes(fr_arena *a, const fr_sink_settings *s, size_t from, const fr_map *topics)
+{
+    enum { GENERATIONS = 9 };
+    size_t i = 0;
+    fr_str topic;
+    while (fr_map_next(topics, &i, &topic, NULL)) {
+        for (uint32_t k = 1; k <= GENERATIONS; k++) {
+            fr_str name = fr_topic_generation(a, topic, k);
+            void *regex = s->from_regex[from];
+            if (regex == NULL ? fr_str_is(name, s->from.items[from])
+                              : fr_pattern_match(regex, name))
+                return true;
+        }
+    }
+    return false;
 }

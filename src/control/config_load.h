@@ -116,6 +116,9 @@ void fr_rules_read(fr_loader *l, const fr_scope *s, const fr_table_settings *t);
 /* What is wrong with a table's contract and with rules for its fields. topic: of its events. */
 void fr_contract_check(fr_loader *l, const fr_scope *s, const fr_source_settings *source,
                        const fr_table_settings *t, const char *topic);
+/* Does this entry of the sink's `from` take any of these topics, or one that their tables may go on
+ * in (schema.on_change: new_topic)? */
+bool fr_sink_takes(fr_arena *a, const fr_sink_settings *s, size_t from, const fr_map *topics);
 /* Files in schemas/ that are no topic's: topics are the keys. */
 void fr_contracts_unused(fr_loader *l, const fr_map *topics);
 /* The files that are contracts by their name: those of all sources. */

@@ -27,6 +27,8 @@ typedef struct row {
     char held_code[48];
     double held_seconds;
     uint64_t held_events;
+    uint32_t generation; /* 0: of none it is known that it is another than the first */
+    char topic[256], former[256];
 } row;
 
 typedef struct metrics {
@@ -164,6 +166,11 @@ static void take_table(metrics *m, const fr_part *p, const fr_board_table *t)
     r->rows_expected += t->rows_expected;
     r->chunks_done += t->chunks_done;
     r->chunks += t->chunks;
+    if (t->generation > r->generation && !r->folded) {
+        r->generation = t->generation;
+        snprintf(r->topic, sizeof(r->topic), "%s", t->topic);
+        snprintf(r->former, sizeof(r->former), "%s", t->former);
+    }
     if (t->polled)
         take_poll(r, p, &t->poll);
     if (t->is_held)
@@ -224,6 +231,21 @@ static void put_held(const metrics *m)
             begin_row(m, "table_held_events", &m->rows[i]);
             end_count(m, m->rows[i].held_events);
         }
+}
+
+static void put_generations(const metrics *m)
+{
+    put_head(m, "table_generation", "gauge",
+             "Of a table that goes on in another topic: how many it has had (topic; former: the "
+             "closed one).");
+    for (size_t i = 0; i < m->count; i++) {
+        if (m->rows[i].generation == 0)
+            continue;
+        begin_row(m, "table_generation", &m->rows[i]);
+        more_label(m, "topic", m->rows[i].topic);
+        more_label(m, "former", m->rows[i].former);
+        end_count(m, m->rows[i].generation);
+    }
 }
 
 static void put_lags(const metrics *m)
@@ -583,6 +605,7 @@ void fr_board_metrics(fr_board *b, size_t max_tables, fr_buf *out)
     put_broken(&m);
     put_states(&m);
     put_held(&m);
+    put_generations(&m);
     put_lags(&m);
     put_events(&m);
     put_snapshots(&m);

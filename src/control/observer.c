@@ -75,6 +75,12 @@ static void on_kept(void *p, fr_str space, fr_str table, fr_str said)
     fr_part_kept(p, space, table, said);
 }
 
+static void on_moved(void *p, fr_str space, fr_str table, fr_str topic, fr_str former,
+                     uint32_t generation)
+{
+    fr_part_moved(p, space, table, topic, former, generation);
+}
+
 fr_observer fr_board_observer(fr_part *p)
 {
     return (fr_observer){.part = p,
@@ -94,5 +100,6 @@ fr_observer fr_board_observer(fr_part *p)
                          .polled = on_polled,
                          .poll = on_poll,
                          .held = on_held,
-                         .kept = on_kept};
+                         .kept = on_kept,
+                         .moved = on_moved};
 }

@@ -31,6 +31,8 @@ static void free_table(void *value)
     free((char *)t->poll.waits);
     fr_board_forget_held(t);
     free(t->kept);
+    free(t->topic);
+    free(t->former);
     fr_board_forget_will(&t->will);
     free(t->name);
     free(t);

@@ -39,6 +39,8 @@ void fr_part_polled(fr_part *p, fr_str space, fr_str table, const fr_polled_stat
  * space is empty, table is the topic. */
 void fr_part_held(fr_part *p, fr_str space, fr_str table, const fr_held_status *h);
 void fr_part_kept(fr_part *p, fr_str space, fr_str table, fr_str said);
+void fr_part_moved(fr_part *p, fr_str space, fr_str table, fr_str topic, fr_str former,
+                   uint32_t generation);
 /* True: the table (by its name as it is shown) is held. *by_operator: somebody asked for it. */
 bool fr_part_is_held(fr_part *p, fr_str table, bool *by_operator, int64_t *since_us);
 /* What the operator wants of the part (table empty) or of one of its tables; a copy is kept.

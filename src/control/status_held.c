@@ -92,6 +92,19 @@ void fr_part_kept(fr_part *p, fr_str space, fr_str table, fr_str said)
     pthread_mutex_unlock(&p->lock);
 }
 
+void fr_part_moved(fr_part *p, fr_str space, fr_str table, fr_str topic, fr_str former,
+                   uint32_t generation)
+{
+    pthread_mutex_lock(&p->lock);
+    fr_board_table *t = fr_board_table_of(p, space, table);
+    free(t->topic);
+    free(t->former);
+    t->topic = copy_of(topic);
+    t->former = copy_of(former);
+    t->generation = generation;
+    pthread_mutex_unlock(&p->lock);
+}
+
 bool fr_part_is_held(fr_part *p, fr_str table, bool *by_operator, int64_t *since_us)
 {
     pthread_mutex_lock(&p->lock);

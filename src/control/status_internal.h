@@ -47,6 +47,8 @@ typedef struct fr_board_table {
     bool is_held;              /* held holds */
     fr_held_status held;       /* its texts: our copies, or NULL */
     char *kept;                /* how its former shape is published; NULL: it has its own */
+    char *topic, *former;      /* what it goes on in, and what it has left; NULL: its first */
+    uint32_t generation;       /* 0: its first */
     fr_board_will will;
 } fr_board_table;
 

@@ -187,6 +187,12 @@ static void put_table(fr_buf *b, const fr_part *p, const fr_board_table *t)
     put_poll(b, p, t);
     put_held(b, p, t);
     put_member(b, "kept", t->kept);
+    put_member(b, "topic", t->topic);
+    put_member(b, "former_topic", t->former);
+    if (t->generation > 0)
+        fr_buf_printf(b, ",\"generation\":%" PRIu32, t->generation);
+    else
+        fr_buf_text(b, ",\"generation\":null");
     put_will(b, &t->will);
     fr_buf_text(b, "}");
 }

@@ -507,6 +507,13 @@ static void put_table(writer *w, const json_t *part, const json_t *table)
     const char *kept = fr_json_str(table, "kept", NULL);
     fr_buf_text(w->b, kept == NULL ? "" : "\n      published in its former shape: ");
     put_clean(w->b, kept == NULL ? "" : kept);
+    const char *topic = fr_json_str(table, "topic", NULL);
+    if (topic != NULL) {
+        fr_buf_text(w->b, "\n      goes on in topic ");
+        put_clean(w->b, topic);
+        fr_buf_text(w->b, "; closed: ");
+        put_clean(w->b, fr_json_str(table, "former_topic", ""));
+    }
     fr_buf_text(w->b, "\n");
 }
 

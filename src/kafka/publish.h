@@ -35,6 +35,8 @@ void fr_publisher_close(fr_publisher *p); /* aborts what is open; NULL is fine *
  * fact is recorded with the next commit. compact_ok: false when a null key is coming. Called
  * by produce too; here to fail early. */
 fr_rc fr_publisher_topic(fr_publisher *p, fr_str topic, int32_t *partitions_out, fr_err *err);
+/* The same; *out: it takes no message without key. */
+fr_rc fr_publisher_compacted(fr_publisher *p, fr_str topic, bool *out, fr_err *err);
 fr_rc fr_publisher_begin(fr_publisher *p, fr_err *err); /* no-op when one is open */
 bool fr_publisher_in_transaction(const fr_publisher *p);
 /* messages[from..to) of the batch. */

@@ -199,6 +199,14 @@ fr_rc fr_publisher_topic(fr_publisher *p, fr_str topic, int32_t *partitions_out,
     return FR_OK;
 }
 
+fr_rc fr_publisher_compacted(fr_publisher *p, fr_str topic, bool *out, fr_err *err)
+{
+    fr_target *t;
+    FR_TRY(fr_publisher_target(p, topic, &t, err));
+    *out = t->compacted;
+    return FR_OK;
+}
+
 fr_rc fr_publisher_own_topic(fr_publisher *p, fr_err *err)
 {
     return fr_topics_own(&p->client, p->said, p->topic, err);

@@ -11,6 +11,10 @@ typedef struct fr_header { /* a Kafka record header */
     fr_str value;
 } fr_header;
 
+/* Of the marker that closes a topic (decision 38), on each of its partitions, without payload: its
+ * value is the topic that the table goes on in. No row. */
+#define FR_HEADER_CLOSED "freshet.closed"
+
 /* What is on Kafka. An event makes no message (BEGIN), one, or two (delete, tombstone),
  * or three (a changed key). */
 typedef struct fr_message {

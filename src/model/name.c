@@ -130,6 +130,33 @@ fr_str fr_topic_legal(fr_arena *a, fr_str name)
     return (fr_str){out, len};
 }
 
+fr_str fr_topic_generation(fr_arena *a, fr_str topic, uint32_t generation)
+{
+    if (generation < 2)
+        return fr_topic_legal(a, topic);
+    fr_str end = fr_arena_printf(a, ".v%u", (unsigned)generation);
+    size_t most = TOPIC_MAX - end.len;
+    fr_str head = {topic.ptr, topic.len < most ? topic.len : most};
+    return fr_topic_legal(a, fr_arena_printf(a, "%.*s%.*s", FR_ARG(head), FR_ARG(end)));
+}
+
+fr_str fr_topic_first(fr_str topic, uint32_t *generation)
+{
+    size_t at = topic.len, digits = 0;
+    uint32_t number = 0, unit = 1;
+    for (; at > 0 && digits < 4 && topic.ptr[at - 1] >= '0' && topic.ptr[at - 1] <= '9'; digits++) {
+        number += unit * (uint32_t)(topic.ptr[--at] - '0');
+        unit *= 10;
+    }
+    *generation = 1;
+    bool later = digits > 0 && number > 1 && topic.ptr[at] != '0' && at > 2 &&
+                 topic.ptr[at - 1] == 'v' && topic.ptr[at - 2] == '.';
+    if (!later)
+        return topic;
+    *generation = number;
+    return (fr_str){topic.ptr, at - 2};
+}
+
 const char *fr_topic_refused(fr_str name)
 {
     if (name.len == 0)

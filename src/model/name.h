@@ -3,6 +3,7 @@
 #define FR_MODEL_NAME_H
 
 #include "base/arena.h"
+#include <stdint.h>
 
 /* The name of a table or column as Avro allows it ([A-Za-z_][A-Za-z0-9_]*), injectively: two
  * different names never meet, and the way back exists. Source: Avro 1.11, Names. Itself
@@ -23,6 +24,12 @@ fr_str fr_debezium_name(fr_arena *a, fr_str name, bool full);
 /* A topic's name as Kafka allows it: other characters become _, at most 249 bytes;
  * NUL-terminated. */
 fr_str fr_topic_legal(fr_arena *a, fr_str name);
+/* The topic of a table's generation: the first's is `topic` itself (also 0), the others' are
+ * "<topic>.v2" and so on, shortened before the dot where Kafka would not take it. In the arena. */
+fr_str fr_topic_generation(fr_arena *a, fr_str topic, uint32_t generation);
+/* The way back, where the name ends as a later generation's does: borrowed from it. Else the topic
+ * itself, and 1. */
+fr_str fr_topic_first(fr_str topic, uint32_t *generation);
 /* Why Kafka would not take this as a topic's name: a literal. NULL: it would. */
 const char *fr_topic_refused(fr_str name);
 

@@ -1,5 +1,6 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "model/settings.h"
+#include "model/name.h"
 #include <ctype.h>
 #include <pcre2.h>
 #include <regex.h>
@@ -370,20 +371,37 @@ void fr_outbox_route_columns(fr_arena *a, const char *route, fr_str **out, size_
     }
 }
 
+/* "erp.public.orders": two dots. */
+static bool has_space(fr_str topic)
+{
+    size_t dots = 0;
+    for (size_t i = 0; i < topic.len; i++)
+        dots += topic.ptr[i] == '.';
+    return dots >= 2;
+}
+
 fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_str *space_out,
                      fr_str *name_out, fr_err *err)
 {
-    fr_str part[3] = {{"", 0}, {"", 0}, topic};
-    const char *first = topic.len == 0 ? NULL : memchr(topic.ptr, '.', topic.len);
+    uint32_t generation;
+    fr_str whole = fr_topic_first(topic, &generation);
+    if (!has_space(whole)) { /* "erp.public.v2" is a table's own */
+        whole = topic;
+        generation = 1;
+    }
+    fr_str part[3] = {{"", 0}, {"", 0}, whole};
+    const char *first = whole.len == 0 ? NULL : memchr(whole.ptr, '.', whole.len);
     if (first != NULL) {
-        part[0] = (fr_str){topic.ptr, (size_t)(first - topic.ptr)};
-        part[2] = (fr_str){first + 1, topic.len - part[0].len - 1};
+        part[0] = (fr_str){whole.ptr, (size_t)(first - whole.ptr)};
+        part[2] = (fr_str){first + 1, whole.len - part[0].len - 1};
     }
     const char *second = first == NULL ? NULL : memchr(part[2].ptr, '.', part[2].len);
     if (second != NULL) {
         part[1] = (fr_str){part[2].ptr, (size_t)(second - part[2].ptr)};
         part[2] = (fr_str){second + 1, part[2].len - part[1].len - 1};
     }
+    if (generation > 1)
+        part[2] = fr_arena_printf(a, "%.*s_v%u", FR_ARG(part[2]), (unsigned)generation);
     const fr_pair vars[] = {{"source", fr_arena_cstr(a, part[0])},
                             {"prefix", fr_arena_cstr(a, part[0])},
                             {"space", fr_arena_cstr(a, part[1])},

@@ -234,7 +234,8 @@ bool fr_source_bounded(const fr_source_settings *s);
 int fr_sink_match(const fr_sink_settings *s, fr_str topic);
 /* The target table of a topic: `into` with the topic's own parts as variables (source and
  * prefix: up to the first dot; space: up to the second, where there are two; table: the
- * rest). space empty: the connection's default. */
+ * rest; of "erp.public.orders.v2", in which a table has gone on: orders_v2). space empty: the
+ * connection's default. */
 fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_str *space_out,
                      fr_str *name_out, fr_err *err);
 /* "active=25": a measure of the server's load and the most that is fine. False: not that. name_out

@@ -10,12 +10,13 @@
 typedef struct folded {
     fr_checkpoint pub;
     fr_arena *stream, *claim;
-    fr_map *snapshot_arenas; /* "space.table" -> fr_arena* */
-    fr_map *held_arenas;     /* the same */
+    fr_map *snapshot_arenas;   /* "space.table" -> fr_arena* */
+    fr_map *held_arenas;       /* the same */
+    fr_map *generation_arenas; /* topic -> fr_arena* */
 } folded;
 
 static const char SNAPSHOT[] = "snapshot/", TOPIC[] = "topic/", PARKED[] = "parked/",
-                  TABLE[] = "table/", HELD[] = "held/";
+                  TABLE[] = "table/", HELD[] = "held/", GENERATION[] = "generation/";
 
 fr_checkpoint *fr_checkpoint_new(void)
 {
@@ -31,6 +32,8 @@ fr_checkpoint *fr_checkpoint_new(void)
     f->snapshot_arenas = fr_map_new();
     f->pub.held = fr_map_new();
     f->held_arenas = fr_map_new();
+    f->pub.generations = fr_map_new();
+    f->generation_arenas = fr_map_new();
     return &f->pub;
 }
 
@@ -53,6 +56,8 @@ void fr_checkpoint_free(fr_checkpoint *c)
     fr_map_free(f->snapshot_arenas, free_arena);
     fr_map_free(c->held, NULL);
     fr_map_free(f->held_arenas, free_arena);
+    fr_map_free(c->generations, NULL);
+    fr_map_free(f->generation_arenas, free_arena);
     fr_arena_free(f->stream);
     fr_arena_free(f->claim);
     fr_arena_free(c->arena);
@@ -329,6 +334,44 @@ static fr_rc fold_topic(fr_checkpoint *c, fr_str topic, const json_t *j, fr_err 
     return FR_OK;
 }
 
+static fr_rc take_generation(fr_arena *a, fr_str topic, const json_t *j, fr_generation_fact *g,
+                             fr_err *err)
+{
+    const json_t *from = json_object_get(j, "from");
+    int64_t number = 0;
+    g->topic = fr_arena_str(a, topic);
+    g->space = member_text(a, j, "space");
+    g->name = member_text(a, j, "table");
+    g->kind = member_text(a, j, "kind");
+    g->from = json_is_object(from) ? fr_json_text(a, from) : text_of(a, from);
+    g->txn = member_text(a, j, "txn");
+    bool seen = g->txn.len == 0 || take_u64(j, "seen", &g->seen);
+    bool numbered = take_int(j, "generation", FR_GENERATIONS, &number) && number > 1;
+    g->generation = (uint32_t)number;
+    if (g->name.len == 0 || !seen || !numbered || !take_int(j, "since", INT64_MAX, &g->since_us)) {
+        return unreadable(err, "a table's generation without table, generation, seen or since");
+    }
+    return FR_OK;
+}
+
+static fr_rc fold_generation(folded *f, fr_str topic, const json_t *j, fr_err *err)
+{
+    fr_map_remove(f->pub.generations, topic);
+    fr_arena_free(fr_map_remove(f->generation_arenas, topic));
+    if (j == NULL) {
+        return FR_OK;
+    }
+    fr_arena *a = fr_arena_new(512);
+    fr_generation_fact *g = fr_arena_alloc(a, sizeof(*g));
+    if (take_generation(a, topic, j, g, err) == FR_FAIL) {
+        fr_arena_free(a);
+        return FR_FAIL;
+    }
+    fr_map_set(f->pub.generations, topic, g);
+    fr_map_set(f->generation_arenas, topic, a);
+    return FR_OK;
+}
+
 static fr_rc fold_parked(fr_checkpoint *c, fr_str id, const json_t *j)
 {
     if (j == NULL) {
@@ -377,6 +420,9 @@ static fr_rc fold_key(folded *f, fr_str key, fr_str value, const json_t *j, fr_e
     }
     if (under(key, HELD, &rest)) {
         return fold_held(f, rest, j, err);
+    }
+    if (under(key, GENERATION, &rest)) {
+        return fold_generation(f, rest, j, err);
     }
     bool stream = fr_str_is(key, "stream"), claim = fr_str_is(key, "claim");
     if (!stream && !claim && !fr_str_is(key, "ends")) {

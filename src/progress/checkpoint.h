@@ -1,7 +1,8 @@
 /* The records of the checkpoint topic (docs/checkpoints.md): what they say, folded, and
  * how they are written. JSON, "v": 1; an unknown version refuses with POSITION. Pure: no
  * Kafka here. Keys: claim, stream, snapshot/<space.table>, topic/<topic>, ends,
- * parked/<topic>/<hash>, table/<space.table>, held/<space.table>. Owner's thread only. */
+ * parked/<topic>/<hash>, table/<space.table>, held/<space.table>, generation/<topic>. Owner's
+ * thread only. */
 #ifndef FR_PROGRESS_CHECKPOINT_H
 #define FR_PROGRESS_CHECKPOINT_H
 
@@ -58,6 +59,19 @@ typedef struct fr_held_fact { /* a table that the source goes on without (decisi
     int64_t since_us;
 } fr_held_fact;
 
+enum { FR_GENERATIONS = 1000 }; /* of one table; more is no table's life */
+
+typedef struct fr_generation_fact { /* a table that goes on in another topic (decision 38) */
+    fr_str topic;                   /* of its first generation: as the configuration has it */
+    fr_str space, name;
+    uint32_t generation; /* 2 or more: its rows go to fr_topic_generation(topic, generation) */
+    fr_str kind;         /* of the change that began it: change_type */
+    fr_str from;         /* resume: the last whole transaction before it */
+    fr_str txn;          /* the one that follows has rows of the generation before; empty: none */
+    uint64_t seen;       /* so many of the table's rows in it are */
+    int64_t since_us;
+} fr_generation_fact;
+
 typedef struct fr_checkpoint { /* what the topic says, folded */
     fr_arena *arena;           /* owns all of it */
     bool has_stream;
@@ -67,12 +81,13 @@ typedef struct fr_checkpoint { /* what the topic says, folded */
     int64_t written_us; /* wall clock of the newest stream record */
     fr_str claim_instance;
     int64_t claim_us;
-    fr_map *snapshots; /* "space.table" -> fr_snapshot_progress* */
-    fr_map *topics;    /* topic -> fr_topic_fact* */
-    fr_map *ends;      /* "topic/partition" -> fr_end* */
-    fr_map *parked;    /* "topic/hash" -> itself */
-    fr_map *tables;    /* "space.table", polled -> fr_str*: its record, as it was written */
-    fr_map *held;      /* "space.table" -> fr_held_fact* */
+    fr_map *snapshots;   /* "space.table" -> fr_snapshot_progress* */
+    fr_map *topics;      /* topic -> fr_topic_fact* */
+    fr_map *ends;        /* "topic/partition" -> fr_end* */
+    fr_map *parked;      /* "topic/hash" -> itself */
+    fr_map *tables;      /* "space.table", polled -> fr_str*: its record, as it was written */
+    fr_map *held;        /* "space.table" -> fr_held_fact* */
+    fr_map *generations; /* topic of the first -> fr_generation_fact*; not there: it is the first */
 } fr_checkpoint;
 
 fr_checkpoint *fr_checkpoint_new(void);
@@ -106,6 +121,7 @@ fr_record fr_checkpoint_ends(fr_arena *a, const fr_end *ends, size_t count);
 fr_record fr_checkpoint_table(fr_arena *a, fr_str table, fr_str progress);
 fr_record fr_checkpoint_held(fr_arena *a, const fr_held_fact *h);
 fr_record fr_checkpoint_released(fr_arena *a, fr_str space, fr_str name);
+fr_record fr_checkpoint_generation(fr_arena *a, const fr_generation_fact *g);
 fr_record fr_checkpoint_parked(fr_arena *a, fr_str topic, fr_str hash, bool released);
 /* The whole as JSON for `position show --json`. */
 fr_str fr_checkpoint_json(fr_arena *a, const fr_checkpoint *c);

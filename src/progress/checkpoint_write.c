@@ -266,6 +266,32 @@ fr_record fr_checkpoint_released(fr_arena *a, fr_str space, fr_str name)
     return (fr_record){joined(a, "held/", space, ".", name), {NULL, 0}};
 }
 
+static void put_generation(fr_buf *b, const fr_generation_fact *g)
+{
+    fr_buf_text(b, "{\"v\":1,\"space\":");
+    fr_buf_json(b, g->space);
+    fr_buf_text(b, ",\"table\":");
+    fr_buf_json(b, g->name);
+    fr_buf_printf(b, ",\"generation\":%lu,\"kind\":", (unsigned long)g->generation);
+    fr_buf_json(b, g->kind);
+    if (g->from.len > 0) {
+        put_position(b, "from", g->from);
+    }
+    if (g->txn.len > 0) {
+        fr_buf_text(b, ",\"txn\":");
+        fr_buf_json(b, g->txn);
+        fr_buf_printf(b, ",\"seen\":\"%llu\"", (unsigned long long)g->seen);
+    }
+    fr_buf_printf(b, ",\"since\":%lld}", (long long)g->since_us);
+}
+
+fr_record fr_checkpoint_generation(fr_arena *a, const fr_generation_fact *g)
+{
+    fr_buf b = {.arena = a};
+    put_generation(&b, g);
+    return record(&b, joined(a, "generation/", g->topic, "", (fr_str){"", 0}));
+}
+
 fr_record fr_checkpoint_parked(fr_arena *a, fr_str topic, fr_str hash, bool released)
 {
     fr_record r = {joined(a, "parked/", topic, "/", hash), FR_STR("{\"v\":1}")};
@@ -312,6 +338,11 @@ static void put_held_value(fr_buf *b, const void *value)
     put_held(b, value);
 }
 
+static void put_generation_value(fr_buf *b, const void *value)
+{
+    put_generation(b, value);
+}
+
 static void put_end_value(fr_buf *b, const void *value)
 {
     fr_buf_printf(b, "%lld", (long long)((const fr_end *)value)->offset);
@@ -345,6 +376,8 @@ fr_str fr_checkpoint_json(fr_arena *a, const fr_checkpoint *c)
     put_map(&b, "topics", c->topics, put_fact_value);
     put_map(&b, "tables", c->tables, put_table_value);
     put_map(&b, "held", c->held, put_held_value);
+    if (fr_map_count(c->generations) > 0)
+        put_map(&b, "generations", c->generations, put_generation_value);
     put_map(&b, "ends", c->ends, put_end_value);
     put_map(&b, "parked", c->parked, put_parked_value);
     fr_buf_text(&b, "}");

@@ -16,6 +16,8 @@ struct fr_router {
     fr_map *topics; /* topic -> claim */
     fr_map *names;  /* full name of a record -> claim */
     fr_map *judged; /* routes with rules or a contract, by the table's serial */
+    fr_map *moved;  /* topic -> generation */
+    fr_map *former; /* routes of generations before, by a number */
     fr_derive_tools derive;
 };
 
@@ -32,6 +34,8 @@ fr_router *fr_router_new(const fr_source_settings *settings)
     r->topics = fr_map_new();
     r->names = fr_map_new();
     r->judged = fr_map_new();
+    r->moved = fr_map_new();
+    r->former = fr_map_new();
     r->derive.mask_key = settings->mask_key;
     return r;
 }
@@ -52,6 +56,8 @@ void fr_router_free(fr_router *r)
     fr_map_free(r->topics, NULL);
     fr_map_free(r->names, NULL);
     fr_map_free(r->judged, NULL);
+    fr_map_free(r->moved, NULL);
+    fr_map_free(r->former, route_release);
     fr_derive_tools_close(&r->derive);
     fr_arena_free(r->arena);
     free(r);
@@ -293,6 +299,18 @@ static fr_rc set_topic(fr_router *r, fr_route *route, const fr_pair *vars, size_
     return FR_OK;
 }
 
+typedef struct generation { /* of a table */
+    uint32_t number;
+    bool named;
+} generation;
+
+static const generation *generation_of(const fr_router *r, const fr_route *route)
+{
+    static const generation first = {1, false};
+    const generation *g = fr_map_get(r->moved, route->first);
+    return g == NULL ? &first : g;
+}
+
 static bool topic_is(fr_str topic, const char *first, const char *second)
 {
     size_t len = strlen(first);
@@ -341,17 +359,30 @@ static bool holds(const claim *c, const fr_table *t)
     return fr_str_eq(c->space, t->space) && fr_str_eq(c->name, t->name);
 }
 
-static fr_rc claim_topic(fr_router *r, const fr_route *route, fr_err *err)
+static fr_rc claim_one(fr_router *r, const fr_route *route, fr_str topic, fr_err *err)
 {
     const fr_table *t = route->table;
-    const claim *c = claim_of(r, r->topics, route->topic, t);
+    const claim *c = claim_of(r, r->topics, topic, t);
     if (holds(c, t))
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG, "%s: tables %.*s.%.*s and %.*s.%.*s would share topic %.*s",
             place_of(route->settings), FR_ARG(c->space), FR_ARG(c->name), FR_ARG(t->space),
-            FR_ARG(t->name), FR_ARG(route->topic));
+            FR_ARG(t->name), FR_ARG(topic));
     fr_fail_code(err, "config.topic_shared");
     return fr_fail_hint(err, "set topic for one of them");
+}
+
+/* Topics that the table has left are its own, too. */
+static fr_rc claim_topic(fr_router *r, fr_route *route, fr_err *err)
+{
+    FR_TRY(claim_one(r, route, route->topic, err));
+    route->first = route->topic;
+    route->generation = generation_of(r, route)->number;
+    for (uint32_t i = 2; i <= route->generation; i++) {
+        route->topic = fr_topic_generation(r->arena, route->first, i);
+        FR_TRY(claim_one(r, route, route->topic, err));
+    }
+    return FR_OK;
 }
 
 static bool begins(fr_str topic, const char *with)
@@ -475,6 +506,9 @@ static fr_rc set_schema_name(fr_router *r, fr_route *route, fr_err *err)
         FR_TRY(check_pinned_name(route, template, name, err));
     else
         route->schema_name = name;
+    if (generation_of(r, route)->named && route->pin == NULL)
+        route->schema_name =
+            fr_arena_printf(r->arena, "%.*s.V%u", FR_ARG(name), (unsigned)route->generation);
     if (!fr_avro_fullname_legal(route->schema_name)) {
         fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: schema.name %.*s is no Avro name",
                 place_of(ts), FR_ARG(t->space), FR_ARG(t->name), FR_ARG(route->schema_name));
@@ -571,6 +605,26 @@ fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out,
     }
     *out = route;
     return FR_OK;
+}
+
+/* Those of the table's versions are made anew when they are asked for. */
+void fr_router_move(fr_router *r, fr_str topic, uint32_t number, bool named)
+{
+    generation *g = fr_arena_alloc(r->arena, sizeof *g);
+    *g = (generation){number, named};
+    fr_map_set(r->moved, topic, g);
+    uint64_t *serials = fr_malloc((fr_map_count(r->routes) + 1) * sizeof *serials);
+    size_t at = 0, count = 0;
+    void *value;
+    while (fr_map_next(r->routes, &at, NULL, &value)) {
+        const fr_route *route = value;
+        if (fr_str_eq(route->first, topic))
+            serials[count++] = route->source->serial;
+    }
+    for (size_t i = 0; i < count; i++)
+        fr_map_set_u64(r->former, fr_map_count(r->former),
+                       fr_map_remove_u64(r->routes, serials[i]));
+    free(serials);
 }
 
 void fr_router_broken(fr_router *r,

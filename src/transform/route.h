@@ -12,6 +12,10 @@ fr_router *fr_router_new(const fr_source_settings *settings);
 void fr_router_free(fr_router *r);
 /* FR_OK; FR_END: the table is not captured. The route belongs to the router. */
 fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out, fr_err *err);
+/* The table whose topic is `topic` by its settings goes on in fr_topic_generation of that, from now
+ * on and with all its versions; named: its records' names get a suffix, too (where subjects are
+ * made of nothing else). Routes that were given before stay valid. */
+void fr_router_move(fr_router *r, fr_str topic, uint32_t generation, bool named);
 /* A row of this outbox names a topic: DATA when it may not write there, which is when the topic is
  * one of freshet's or Kafka's own, takes dead letters, or belongs to another table. */
 fr_rc fr_router_claim(fr_router *r, const fr_route *route, fr_str topic, fr_err *err);

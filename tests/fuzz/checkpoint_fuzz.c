@@ -77,6 +77,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (whole.len == 0) {
         abort();
     }
+    size_t i = 0;
+    void *value;
+    while (fr_map_next(c->generations, &i, NULL, &value)) {
+        const fr_generation_fact *g = value, *same = NULL;
+        fr_err err;
+        fr_checkpoint *again = fr_checkpoint_new();
+        fr_record r = fr_checkpoint_generation(a, g);
+        if (fr_checkpoint_fold(again, r.key, r.value, &err) == FR_OK)
+            same = fr_map_get(again->generations, g->topic);
+        if (same == NULL || same->generation != g->generation || same->seen != g->seen ||
+            !fr_str_eq(same->name, g->name) || !fr_str_eq(same->txn, g->txn))
+            abort();
+        fr_checkpoint_free(again);
+    }
     fr_arena_free(a);
     fr_checkpoint_free(c);
     return 0;

@@ -80,6 +80,26 @@ static void changed(void **state)
     assert_ok(fr_change_allowed(a, &route, old, next, &err));
 }
 
+/* What stands in the way in any topic comes first. */
+static void another_topic(void **state)
+{
+    (void)state;
+    fr_str old = envelope(INT("x") "," INT("y"), INT("s")), next = envelope(LONG("x"), INT("s"));
+    settings.change_type = FR_CHANGE_NEW_TOPIC;
+    refused(old, next, "drop_column", "-y");
+    assert_int_equal(fr_change_kind(a, &err).len, 0);
+    settings.drop_column = FR_CHANGE_EVOLVE;
+    assert_fails(fr_change_allowed(a, &route, old, next, &err), FR_ERR_SCHEMA);
+    assert_string_equal(err.code, FR_NEW_TOPIC);
+    assert_str(fr_change_kind(a, &err), "change_type");
+    assert_non_null(strstr(err.text, "table public.t: ~x: "));
+    settings.change_type = FR_CHANGE_EVOLVE;
+    settings.drop_column = FR_CHANGE_NEW_TOPIC;
+    assert_fails(fr_change_allowed(a, &route, old, next, &err), FR_ERR_SCHEMA);
+    assert_str(fr_change_kind(a, &err), "drop_column");
+    assert_ok(fr_change_allowed(a, &route, old, old, &err));
+}
+
 static void what_is_not_the_row_is_not_judged(void **state)
 {
     (void)state;
@@ -99,7 +119,10 @@ static void state_records(void **state)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(added), CASE(dropped), CASE(changed),
+    const struct CMUnitTest tests[] = {CASE(added),
+                                       CASE(dropped),
+                                       CASE(changed),
+                                       CASE(another_topic),
                                        CASE(what_is_not_the_row_is_not_judged),
                                        CASE(state_records)};
     return cmocka_run_group_tests(tests, NULL, NULL);

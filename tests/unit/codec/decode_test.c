@@ -457,6 +457,13 @@ static void what_is_no_avro_is_refused(void **state)
     assert_fails(decode_one(f, "x", NO_KEY, FR_STR("\0\0\0\x7f\xff.")), FR_ERR_DATA);
     assert_fails(decode_one(f, "x", NO_KEY, NO_KEY), FR_ERR_DATA);
     assert_string_equal(err.code, "message.tombstone");
+    fr_message *closed = fr_batch_message(f->back); /* the same, and the marker's header */
+    *closed = (fr_message){.topic = FR_STR("x"),
+                           .headers = &(fr_header){FR_HEADER_CLOSED, FR_STR("x.v2")},
+                           .header_count = 1};
+    assert_ok(fr_decode(f->decoder, f->back, f->back->message_count - 1, &err));
+    closed->key = FR_STR("\0\0\0\0\7\34freshet.closed");
+    assert_ok(fr_decode(f->decoder, f->back, f->back->message_count - 1, &err));
     int32_t id = register_text(f, "prim-value", "\"string\"");
     assert_fails(decode_one(f, "prim", NO_KEY, wire(f, id, "\x02x", 2)), FR_ERR_DATA);
     assert_non_null(strstr(err.text, "not of a record but of type string"));

@@ -100,6 +100,8 @@ static void a_table_in_its_former_shape_says_so(void **state)
     fr_buf out = {0};
     expect(status(&out, false), "published in its former shape: n left out");
     fr_buf_free(&out);
+    assert_true(json_is_null(json_object_get(table_at(doc, 0), "topic")));
+    assert_true(json_is_null(json_object_get(table_at(doc, 0), "generation")));
     fr_part_kept(erp, FR_STR("public"), FR_STR("employee"), FR_STR(""));
     fr_part_kept(erp, FR_STR("public"), FR_STR("unknown"), FR_STR(""));
     doc = document();

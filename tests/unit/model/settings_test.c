@@ -123,6 +123,13 @@ static void targets(void **state)
         {"raw.${table}", "orders", "raw", "orders"},
         {"${source}.${table}", "erp.orders", "erp", "orders"},
         {"raw.t_${topic}", "orders", "raw", "t_orders"},
+        {"${table}", "erp.public.orders.v2", "", "orders_v2"},
+        {"${space}.${table}", "erp.public.orders.v13", "public", "orders_v13"},
+        {"${topic}", "erp.public.orders.v2", "erp", "public.orders.v2"},
+        {"${table}", "erp.public.v2", "", "v2"},
+        {"${table}", "erp.public.a.v1", "a", "v1"},
+        {"${table}", "erp.public.a.v02", "a", "v02"},
+        {"${table}", "erp.public.a.v12345", "a", "v12345"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         fr_sink_settings s = {.into = cases[i].into};

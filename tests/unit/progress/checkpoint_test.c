@@ -125,6 +125,16 @@ static void every_record_is_as_it_was(void **state)
                           .why = FR_STR("jane: month's end")};
     same_as_golden(a, "v1-held-asked", fr_checkpoint_held(a, &asked));
     same_as_golden(a, "v1-held-released", fr_checkpoint_released(a, held.space, held.name));
+    fr_generation_fact generation = {.topic = fact.topic,
+                                     .space = held.space,
+                                     .name = held.name,
+                                     .generation = 2,
+                                     .kind = FR_STR("change_type"),
+                                     .from = resume,
+                                     .txn = FR_STR("771"),
+                                     .seen = UINT64_MAX,
+                                     .since_us = 1764143171402000};
+    same_as_golden(a, "v1-generation", fr_checkpoint_generation(a, &generation));
     same_as_golden(a, "v1-parked-released",
                    fr_checkpoint_parked(a, fact.topic, FR_STR("00ff"), true));
     fr_arena_free(a);
@@ -315,6 +325,13 @@ static void refuses_what_it_cannot_read(void **state)
         {"held/a.b", "{\"v\":1}", "a held table without"},
         {"held/a.b", "{\"v\":1,\"table\":\"b\"}", "a held table without"},
         {"held/a.b", "{\"v\":1,\"table\":\"b\",\"txn\":\"7\",\"since\":1}", "a held table without"},
+        {"generation/t", "{\"v\":1}", "a table's generation without"},
+        {"generation/t", "{\"v\":1,\"table\":\"b\",\"since\":1,\"generation\":1}",
+         "a table's generation without"},
+        {"generation/t", "{\"v\":1,\"table\":\"b\",\"since\":1,\"generation\":4294967296}",
+         "a table's generation without"},
+        {"generation/t", "{\"v\":1,\"table\":\"b\",\"since\":1,\"generation\":2,\"txn\":\"7\"}",
+         "a table's generation without"},
         {"", "{\"v\":1}", "does not know"},
     };
     for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {

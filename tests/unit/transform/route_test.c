@@ -234,6 +234,35 @@ static void topics_of_ours_are_refused(void **state)
     fr_table_unref(t);
 }
 
+static void a_table_goes_on_in_another_topic(void **state)
+{
+    fixture *f = *state;
+    const fr_table *t = orders(false), *newer = orders(true),
+                   *other = table("public", "a-b", false, true);
+    const fr_route *first = routed(f, t);
+    assert_int_equal(first->generation, 1);
+    fr_router_move(f->r, FR_STR("my-erp.public.orders"), 2, false);
+    assert_str(routed(f, t)->topic, "my-erp.public.orders.v2");
+    assert_str(routed(f, t)->first, "my-erp.public.orders");
+    assert_int_equal(routed(f, newer)->generation, 2);
+    assert_str(first->topic, "my-erp.public.orders"); /* it stays as it was given */
+    assert_str(routed(f, t)->schema_name, "my_x2Derp.public.orders");
+    fr_router_move(f->r, FR_STR("my-erp.public.orders"), 3, true);
+    assert_str(routed(f, t)->topic, "my-erp.public.orders.v3");
+    assert_str(routed(f, t)->schema_name, "my_x2Derp.public.orders.V3");
+    static const char *const taken[] = {"${prefix}.public.orders", "${prefix}.public.orders.v2",
+                                        "${prefix}.public.orders.v3"};
+    for (size_t i = 0; i < 3; i++) {
+        f->tables[1].topic = taken[i];
+        refused(f, other, "would share topic my-erp.public.orders", "set topic");
+    }
+    f->tables[1].topic = NULL;
+    assert_str(routed(f, other)->topic, "my-erp.public.a-b");
+    fr_table_unref(t);
+    fr_table_unref(newer);
+    fr_table_unref(other);
+}
+
 /* A table that comes while we run was never seen by plan. */
 static void a_table_of_two_patterns_is_refused(void **state)
 {
@@ -266,6 +295,7 @@ int main(void)
         CASE(two_tables_on_one_topic_are_refused),
         CASE(record_names_are_not_shared_either),
         CASE(topics_of_ours_are_refused),
+        CASE(a_table_goes_on_in_another_topic),
         CASE(a_table_of_two_patterns_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

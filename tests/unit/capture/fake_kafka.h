@@ -121,6 +121,15 @@ fr_rc fr_publisher_topic(fr_publisher *p, fr_str topic, int32_t *partitions_out,
     return FR_OK;
 }
 
+fr_rc fr_publisher_compacted(fr_publisher *p, fr_str topic, bool *out, fr_err *err)
+{
+    (void)p;
+    (void)topic;
+    (void)err;
+    *out = false;
+    return FR_OK;
+}
+
 fr_rc fr_publisher_begin(fr_publisher *p, fr_err *err)
 {
     (void)err;

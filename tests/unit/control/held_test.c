@@ -100,8 +100,6 @@ static void a_table_in_its_former_shape_says_so(void **state)
     fr_buf out = {0};
     expect(status(&out, false), "published in its former shape: n left out");
     fr_buf_free(&out);
-    assert_true(json_is_null(json_object_get(table_at(doc, 0), "topic")));
-    assert_true(json_is_null(json_object_get(table_at(doc, 0), "generation")));
     fr_part_kept(erp, FR_STR("public"), FR_STR("employee"), FR_STR(""));
     fr_part_kept(erp, FR_STR("public"), FR_STR("unknown"), FR_STR(""));
     doc = document();
@@ -235,6 +233,41 @@ static void a_held_topic_is_no_stall_and_no_excuse(void **state)
     assert_true(fr_board_stalled(b, NULL));
 }
 
+/* The beginning of a table's sample. */
+#define OF(name, table)                                                                            \
+    "freshet_" name "{pipeline=\"legacy-erp\",source=\"erp\",table=\"public." table "\""
+
+static void a_table_that_went_on_names_both_topics(void **state)
+{
+    (void)state;
+    fr_buf out = {0};
+    json_t *doc = document();
+    size_t tables = 0;
+    while (table_at(doc, tables) != NULL) {
+        assert_true(json_is_null(json_object_get(table_at(doc, tables), "topic")));
+        assert_true(json_is_null(json_object_get(table_at(doc, tables++), "generation")));
+    }
+    json_decref(doc);
+    fr_board_metrics(b, 500, &out);
+    assert_null(strstr(text_of(&out), "freshet_table_generation{"));
+    out.len = 0;
+    fr_part_moved(erp, FR_STR("public"), FR_STR("employee"), FR_STR("erp.e.v2"), FR_STR("erp.e"),
+                  2);
+    fr_part_moved(erp, FR_STR("public"), FR_STR("employee"), FR_STR("erp.e.v3"), FR_STR("erp.e.v2"),
+                  3);
+    doc = document();
+    assert_string_equal(fr_json_str(table_at(doc, 0), "topic", ""), "erp.e.v3");
+    assert_string_equal(fr_json_str(table_at(doc, 0), "former_topic", ""), "erp.e.v2");
+    assert_int_equal(fr_json_int(table_at(doc, 0), "generation", 0), 3);
+    json_decref(doc);
+    expect(status(&out, false), "goes on in topic erp.e.v3; closed: erp.e.v2");
+    out.len = 0;
+    fr_board_metrics(b, 500, &out);
+    expect(text_of(&out),
+           OF("table_generation", "employee") ",topic=\"erp.e.v3\",former=\"erp.e.v2\"} 3\n");
+    fr_buf_free(&out);
+}
+
 static void metrics_tell_what_is_held(void **state)
 {
     (void)state;
@@ -245,8 +278,6 @@ static void metrics_tell_what_is_held(void **state)
     release("free");
     fr_board_metrics(b, 500, &out);
     const char *text = text_of(&out);
-#define OF(name, table)                                                                            \
-    "freshet_" name "{pipeline=\"legacy-erp\",source=\"erp\",table=\"public." table "\""
     expect(text, OF("table_held", "employee") ",code=\"schema.on_change\"} 1\n");
     expect(text, OF("table_held", "plan") ",code=\"operator\"} 1\n");
     expect(text, OF("table_held", "free") ",code=\"\"} 0\n");
@@ -270,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(trouble_with_the_will_is_told, begin, tear_down),
         cmocka_unit_test_setup_teardown(a_hold_is_a_reason_and_no_excuse, begin, tear_down),
         cmocka_unit_test_setup_teardown(a_held_topic_is_no_stall_and_no_excuse, begin, tear_down),
+        cmocka_unit_test_setup_teardown(a_table_that_went_on_names_both_topics, begin, tear_down),
         cmocka_unit_test_setup_teardown(metrics_tell_what_is_held, begin, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -380,9 +380,7 @@ fr_rc held_from(fr_capture *c, snapshot *snap, fr_batch *b, size_t index, fr_str
         at.from = b->polled.len > 0 ? (fr_str){"", 0} : at.from;
         at.unread = b->chunk != 0;
         b->message_count = 0; /* the whole batch is read again */
-    } else {
-        while (b->message_count > 0 && b->messages[b->message_count - 1].event == index)
-            b->message_count--;
+    } else {                  /* what the batch has of this row already is a marker: it stays */
         at = held_place_before(b, index, at.from, rows);
     }
     held_put(h, e->table->space, e->table->name, &at, err);

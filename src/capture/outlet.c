@@ -509,9 +509,7 @@ static fr_rc encode_or_bury(outlet *o, fr_encoder *e, fr_batch *b, size_t from, 
             from = done;
             continue;
         }
-        fr_err why = *err;
-        while (b->message_count > 0 && b->messages[b->message_count - 1].event == done)
-            b->message_count--; /* half of a changed key is no event */
+        fr_err why = *err; /* of the row there is no message, at most a marker */
         FR_TRY(dead_put(o->dead, b, done, &why, err));
         from = done + 1;
     }

@@ -506,7 +506,7 @@ static fr_rc set_schema_name(fr_router *r, fr_route *route, fr_err *err)
         FR_TRY(check_pinned_name(route, template, name, err));
     else
         route->schema_name = name;
-    if (generation_of(r, route)->named && route->pin == NULL)
+    if (route->generation > 1 && generation_of(r, route)->named && route->pin == NULL)
         route->schema_name =
             fr_arena_printf(r->arena, "%.*s.V%u", FR_ARG(name), (unsigned)route->generation);
     if (!fr_avro_fullname_legal(route->schema_name)) {

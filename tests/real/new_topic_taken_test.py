@@ -1,0 +1,88 @@
+#!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
+"""schema.on_change: new_topic, where the next topic's subjects are there from another life of the table: its first row is not taken there
+either. The topic that was left is closed all the same, once, with its notice, whatever becomes of the row."""
+import json
+import os
+import sys
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from harness import case, eventually, finish, together  # noqa: E402
+from new_topic_test import check_closed, config, control_closed, equal_at_last, messages, notices, pipeline, topic  # noqa: E402
+from schema_changes_test import TABLE, held  # noqa: E402
+
+OTHER_KEY = json.dumps({"type": "record", "name": "other", "fields": [{"name": "x", "type": "string"}]})
+
+
+def ask(path, document=None):
+    body = document and json.dumps(document).encode()
+    r = urllib.request.Request(os.environ["REGISTRY_URL"] + path, data=body, headers={"Content-Type": "application/vnd.schemaregistry.v1+json"})
+    with urllib.request.urlopen(r, timeout=20) as answer:
+        return json.load(answer)
+
+
+def begin(more=""):
+    p = pipeline("postgres", ["retype", "plain"])
+    p.write(config("postgres", ["retype", "plain"]).replace("public.retype: {{owner", f"public.retype: {{{{{more}owner"))
+    for t in ("retype", "plain"):
+        p.sql(TABLE.format(t=t, c="int"))
+        p.sql(f"insert into {t} (id, v, c) values (1, 1, 1), (2, 2, 2), (3, 3, 3)")
+    p.start()
+    p.says("stream from")
+    p.wait_events("retype", 3)
+    return p
+
+
+def alter(p):
+    p.sql("alter table retype alter c type text")
+    p.sql("insert into retype (id, v, c) values (4, 4, 'x')")
+
+
+def check(p, generation):
+    by = check_closed(p, "retype", generation)
+    assert len([n for n in notices(p) if n["topic"] == topic(p, "retype", generation)]) == 1, notices(p)
+    return by
+
+
+def another_value():
+    """The next subject has a shape from which this is such a change, too: that topic is closed as well, and the table goes on behind it."""
+    p = begin()
+    with case("new_topic.taken_value", p):
+        old = ask(f"/subjects/{topic(p, 'retype')}-value/versions/latest")["schema"]
+        ask(f"/subjects/{topic(p, 'retype', 2)}-value/versions", {"schema": old})
+        alter(p)
+        equal_at_last(p, "retype", topic(p, "retype", 3))
+        control_closed(check(p, 1), topic(p, "retype", 2))
+        check(p, 2)
+        assert p.stop() == 0
+    p.close()
+
+
+def another_key(mode):
+    """The next subject has another key: the table is held behind the closed topic, and goes on once that is mended."""
+    p = begin(mode)
+    with case(f"new_topic.taken_key{mode and '_dlq'}", p):
+        subject = f"{topic(p, 'retype', 2)}-key"
+        ask(f"/subjects/{subject}/versions", {"schema": OTHER_KEY})
+        alter(p)
+        eventually("it is held", lambda: held(p) == {"retype"}, 60, 0.3)
+        p.sql("insert into plain (id, v, c) values (4, 4, 4)")
+        p.wait_events("plain", 4)
+        control_closed(check(p, 1), topic(p, "retype", 2))
+        assert not messages(p, topic(p, "retype", 2))
+        for more in ("", "?permanent=true"):
+            urllib.request.urlopen(urllib.request.Request(f"{os.environ['REGISTRY_URL']}/subjects/{subject}{more}", method="DELETE"), timeout=20).close()
+        p.kill()
+        p.start()
+        code, out, err = p.verb("resume", f"src/{p.space}.retype", "-y")
+        assert code == 0, (code, out + err)
+        equal_at_last(p, "retype", topic(p, "retype", 2))
+        check(p, 1)
+        eventually("nothing is held", lambda: not held(p), 60, 0.3)
+        assert p.stop() == 0
+    p.close()
+
+
+if __name__ == "__main__":
+    together([another_value, lambda: another_key(""), lambda: another_key("errors: {{mode: dlq}}, ")], 2)
+    finish()

@@ -27,12 +27,20 @@ static bool names_move(const fr_capture *c)
     return c->s.registry->subject == BY_RECORD;
 }
 
+/* A record stays where the table's topic is set to another one: it is of no topic then that the
+ * table goes to. */
 static void tell(fr_capture *c, const fr_generation_fact *g)
 {
+    const fr_table_settings *s = fr_source_match(c->s.source, g->space, g->name);
     fr_arena *a = fr_arena_new(512);
-    FR_TELL(&c->s.observer, moved, g->space, g->name,
-            fr_topic_generation(a, g->topic, g->generation),
-            fr_topic_generation(a, g->topic, g->generation - 1), g->generation);
+    fr_str topic;
+    fr_err ignored;
+    if (s != NULL &&
+        fr_route_topic(a, c->s.source, s, g->space, g->name, &topic, &ignored) == FR_OK &&
+        fr_str_eq(topic, g->topic))
+        FR_TELL(&c->s.observer, moved, g->space, g->name,
+                fr_topic_generation(a, g->topic, g->generation),
+                fr_topic_generation(a, g->topic, g->generation - 1), g->generation);
     fr_arena_free(a);
 }
 
@@ -47,8 +55,7 @@ moves *moves_new(fr_capture *c)
     while (fr_map_next(c->checkpoint->generations, &i, NULL, &value)) {
         const fr_generation_fact *g = value;
         fr_router_move(c->router, g->topic, g->generation, names_move(c));
-        if (fr_source_match(c->s.source, g->space, g->name) != NULL)
-            tell(c, g);
+        tell(c, g);
     }
     return m;
 }

@@ -234,7 +234,7 @@ fr_rc fr_ask_table_topic(const fr_config *config, fr_arena *a, const fr_config_p
                             {"space", fr_arena_cstr(a, p->space)},
                             {"table", fr_arena_cstr(a, p->name)}};
     fr_str topic;
-    fr_rc rc = fr_template_expand(a, p->table->topic, vars, 4, &topic, err);
+    fr_rc rc = fr_route_topic(a, s, p->table, p->space, p->name, &topic, err);
     if (rc == FR_OK && p->table->outbox.on && p->table->outbox.route != NULL &&
         fr_template_expand(a, p->table->outbox.route, vars, 4, &topic, err) == FR_FAIL) {
         fr_fail(err, FR_ERR_CONFIG, "rows of outbox `%s/%.*s.%.*s` name their topics: %s", s->name,

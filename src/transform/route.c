@@ -282,21 +282,29 @@ static fr_rc set_partition(fr_router *r, fr_route *route, fr_err *err)
     return FR_OK;
 }
 
-static fr_rc set_topic(fr_router *r, fr_route *route, const fr_pair *vars, size_t count,
-                       fr_err *err)
+fr_rc fr_route_topic(fr_arena *a, const fr_source_settings *s, const fr_table_settings *ts,
+                     fr_str space, fr_str table, fr_str *out, fr_err *err)
+{
+    const fr_pair vars[] = {{"source", s->name},
+                            {"prefix", s->prefix},
+                            {"space", fr_arena_cstr(a, space)},
+                            {"table", fr_arena_cstr(a, table)}};
+    const char *template = ts->topic != NULL ? ts->topic : "${prefix}.${space}.${table}";
+    fr_str raw;
+    if (fr_template_expand(a, template, vars, sizeof vars / sizeof *vars, &raw, err) == FR_FAIL)
+        return fr_fail_in(err, "%s: topic", place_of(ts));
+    if (raw.len == 0)
+        return fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: topic is empty", place_of(ts),
+                       FR_ARG(space), FR_ARG(table));
+    *out = fr_topic_legal(a, raw);
+    return FR_OK;
+}
+
+static fr_rc set_topic(fr_router *r, fr_route *route, fr_err *err)
 {
     const fr_table *t = route->table;
-    const char *template = route->settings->topic;
-    fr_str raw;
-    if (template == NULL)
-        template = "${prefix}.${space}.${table}";
-    if (fr_template_expand(r->arena, template, vars, count, &raw, err) == FR_FAIL)
-        return fr_fail_in(err, "%s: topic", place_of(route->settings));
-    if (raw.len == 0)
-        return fr_fail(err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: topic is empty",
-                       place_of(route->settings), FR_ARG(t->space), FR_ARG(t->name));
-    route->topic = fr_topic_legal(r->arena, raw);
-    return FR_OK;
+    return fr_route_topic(r->arena, r->settings, route->settings, t->space, t->name, &route->topic,
+                          err);
 }
 
 typedef struct generation { /* of a table */
@@ -542,7 +550,7 @@ static fr_rc route_fill(fr_router *r, fr_route *route, fr_err *err)
     route->envelope = (fr_envelope)route->settings->envelope;
     if (route->settings->outbox.on) {
         FR_TRY(set_fields(r, route, err));
-        FR_TRY(set_topic(r, route, vars, count, err));
+        FR_TRY(set_topic(r, route, err));
         return fill_outbox(r, route, vars, count, err);
     }
     FR_TRY(check_names(route->table, route->settings, err));
@@ -552,7 +560,7 @@ static fr_rc route_fill(fr_router *r, fr_route *route, fr_err *err)
     FR_TRY(check_fields(route, err));
     FR_TRY(set_key(r, route, err));
     FR_TRY(set_partition(r, route, err));
-    FR_TRY(set_topic(r, route, vars, count, err));
+    FR_TRY(set_topic(r, route, err));
     FR_TRY(check_reserved(r, route, err));
     FR_TRY(claim_topic(r, route, err));
     const fr_contract *c = fr_contract_file(r->settings, route->settings, route->topic);

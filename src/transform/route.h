@@ -16,6 +16,9 @@ fr_rc fr_router_route(fr_router *r, const fr_table *table, const fr_route **out,
  * on and with all its versions; named: its records' names get a suffix, too (where subjects are
  * made of nothing else). Routes that were given before stay valid. */
 void fr_router_move(fr_router *r, fr_str topic, uint32_t generation, bool named);
+/* The topic of a table's first generation: by its settings and nothing else. In the arena. */
+fr_rc fr_route_topic(fr_arena *a, const fr_source_settings *s, const fr_table_settings *ts,
+                     fr_str space, fr_str table, fr_str *out, fr_err *err);
 /* A row of this outbox names a topic: DATA when it may not write there, which is when the topic is
  * one of freshet's or Kafka's own, takes dead letters, or belongs to another table. */
 fr_rc fr_router_claim(fr_router *r, const fr_route *route, fr_str topic, fr_err *err);

@@ -1,14 +1,15 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
 """schema.on_change: new_topic, where the next topic's subjects are there from another life of the table: its first row is not taken there
-either. The topic that was left is closed all the same, once, with its notice, whatever becomes of the row."""
+either. The topic that was left is closed all the same, once, with its notice, whatever becomes of the row. A next topic that has somebody else's
+messages holds the table. And what verbs say of the topics that a table has left, or would have."""
 import json
 import os
 import sys
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import case, eventually, finish, together  # noqa: E402
-from new_topic_test import check_closed, config, control_closed, equal_at_last, messages, notices, pipeline, topic  # noqa: E402
+from harness import case, eventually, finish, metrics, together  # noqa: E402
+from new_topic_test import check_closed, config, control_closed, equal_at_last, last_rows, messages, notices, pipeline, topic  # noqa: E402
 from schema_changes_test import TABLE, held  # noqa: E402
 
 OTHER_KEY = json.dumps({"type": "record", "name": "other", "fields": [{"name": "x", "type": "string"}]})
@@ -21,11 +22,16 @@ def ask(path, document=None):
         return json.load(answer)
 
 
-def begin(more=""):
-    p = pipeline("postgres", ["retype", "plain"])
-    p.write(config("postgres", ["retype", "plain"]).replace("public.retype: {{owner", f"public.retype: {{{{{more}owner"))
+def text(more, sinks=""):
+    return config("postgres", ["retype", "plain"]).replace("public.retype: {{owner", f"public.retype: {{{{{more}owner") + sinks
+
+
+def begin(more="", sinks=""):
+    p = pipeline("postgres", ["retype", "plain"], target=bool(sinks))
+    p.write(text(more, sinks))
     for t in ("retype", "plain"):
         p.sql(TABLE.format(t=t, c="int"))
+        p.sql(f"alter table {t} add n numeric(4,2)" if sinks else "select 1")
         p.sql(f"insert into {t} (id, v, c) values (1, 1, 1), (2, 2, 2), (3, 3, 3)")
     p.start()
     p.says("stream from")
@@ -83,6 +89,34 @@ def another_key(mode):
     p.close()
 
 
+def of_status(p):
+    """(topic, former topic) of the table, and how many lines of metrics say such a thing."""
+    document = json.loads(p.verb("status", "--json")[1])["result"]["status"]
+    found = [t for part in document["parts"] if part["name"] == "src" for t in part["tables"] if t["name"].endswith(".retype")]
+    return found and ((found[0]["topic"], found[0]["former_topic"]), metrics(p).count("freshet_table_generation{"))
+
+
+def topic_is_set():
+    """The table's topic is set to another one: status and metrics say nothing of those that it went to before, until it is set back."""
+    p = begin()
+    with case("new_topic.topic_is_set", p):
+        alter(p)
+        equal_at_last(p, "retype", topic(p, "retype", 2))
+        moved = ((topic(p, "retype", 2), topic(p, "retype")), 1)
+        eventually("status", lambda: of_status(p) == moved, 30, 0.3)
+        for i, more, name, want in ((5, "topic: '{id}.public.other', ", f"{p.id}.public.other", ((None, None), 0)), (6, "", topic(p, "retype", 2), moved)):
+            assert p.stop() == 0
+            p.write(text(more))
+            p.start()
+            p.sql(f"insert into retype (id, v, c) values ({i}, {i}, 'x')")
+            eventually(f"row {i} in {name}", lambda: i in last_rows(p, name), 120, 0.5)
+            assert of_status(p) == want, of_status(p)
+        assert p.stop() == 0
+    p.close()
+
+
 if __name__ == "__main__":
-    together([another_value, lambda: another_key(""), lambda: another_key("errors: {{mode: dlq}}, ")], 2)
+    every = {"value": another_value, "key": lambda: another_key(""), "key_dlq": lambda: another_key("errors: {{mode: dlq}}, "),
+             "topic": topic_is_set}
+    together([every[name] for name in sys.argv[1:] or every], 2)
     finish()

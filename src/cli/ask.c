@@ -247,38 +247,52 @@ fr_rc fr_ask_table_topic(const fr_config *config, fr_arena *a, const fr_config_p
     return FR_OK;
 }
 
-/* Of a table that has gone on in another topic: that. */
-static fr_rc topic_now(const fr_config *config, fr_arena *a, size_t source, fr_str *topic,
-                       fr_err *err)
+/* How many topics a table has had; topic: its first. */
+static fr_rc topics_had(const fr_config *config, size_t source, fr_str topic, uint32_t *out,
+                        fr_err *err)
 {
     fr_checkpoint *k = NULL;
+    *out = 1;
     if (fr_source_polled(&config->sources[source]))
         return FR_OK;
     FR_TRY(fr_ask_checkpoint(config, source, &k, err));
-    const fr_generation_fact *g = k == NULL ? NULL : fr_map_get(k->generations, *topic);
-    if (g != NULL)
-        *topic = fr_topic_generation(a, *topic, g->generation);
+    const fr_generation_fact *g = k == NULL ? NULL : fr_map_get(k->generations, topic);
+    *out = g == NULL ? 1 : g->generation;
     fr_checkpoint_free(k);
+    return FR_OK;
+}
+
+fr_rc fr_ask_topics(const fr_config *config, fr_arena *a, const char *word, const char ***out,
+                    size_t *count, fr_err *err)
+{
+    fr_config_place p;
+    fr_str first = fr_cstr(word);
+    uint32_t generations = 1;
+    bool table = strchr(word, '/') != NULL;
+    if (table) {
+        FR_TRY(fr_config_table(config, word, &p, err));
+        FR_TRY(fr_ask_table_topic(config, a, &p, &first, err));
+        FR_TRY(topics_had(config, p.source, first, &generations, err));
+    }
+    *out = fr_arena_alloc(a, generations * sizeof(**out));
+    *count = generations;
+    (*out)[0] = table ? fr_arena_cstr(a, first) : word;
+    for (uint32_t i = 2; i <= generations; i++)
+        (*out)[i - 1] = fr_arena_cstr(a, fr_topic_generation(a, first, i));
     return FR_OK;
 }
 
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err)
 {
-    fr_config_place p;
-    fr_str topic;
-    if (strchr(word, '/') == NULL) {
-        *out = word;
-        return FR_OK;
-    }
-    FR_TRY(fr_config_table(config, word, &p, err));
-    FR_TRY(fr_ask_table_topic(config, a, &p, &topic, err));
-    FR_TRY(topic_now(config, a, p.source, &topic, err));
-    *out = fr_arena_cstr(a, topic);
+    const char **topics;
+    size_t count;
+    FR_TRY(fr_ask_topics(config, a, word, &topics, &count, err));
+    *out = topics[count - 1];
     return FR_OK;
 }
 
-bool fr_ask_topic_table(const fr_config *config, fr_arena *a, fr_str topic, fr_config_place *out)
+static bool table_of_first(const fr_config *config, fr_arena *a, fr_str topic, fr_config_place *out)
 {
     for (size_t i = 0; i < config->source_count; i++) {
         const fr_source_settings *s = &config->sources[i];
@@ -302,6 +316,14 @@ bool fr_ask_topic_table(const fr_config *config, fr_arena *a, fr_str topic, fr_c
         return true;
     }
     return false;
+}
+
+bool fr_ask_topic_table(const fr_config *config, fr_arena *a, fr_str topic, fr_config_place *out)
+{
+    uint32_t generation;
+    fr_str first = fr_topic_first(topic, &generation);
+    return table_of_first(config, a, topic, out) ||
+           (generation > 1 && table_of_first(config, a, first, out));
 }
 
 fr_rc fr_ask_tables(const fr_config *config, size_t source, fr_arena *a, const fr_table ***tables,

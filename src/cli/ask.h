@@ -27,12 +27,16 @@ fr_str fr_ask_who(fr_arena *a); /* "ana@db1" */
 /* The topic that "source/space.table" goes to now, or the word itself where it has no slash. */
 fr_rc fr_ask_topic(const fr_config *config, fr_arena *a, const char *word, const char **out,
                    fr_err *err);
+/* All that it has gone to, the newest last; or the word itself alone. */
+fr_rc fr_ask_topics(const fr_config *config, fr_arena *a, const char *word, const char ***out,
+                    size_t *count, fr_err *err);
 /* The topic of a table's events, as its settings name it; of an outbox, of its rows. Texts are in
  * the arena. CONFIG: each row names its own. */
 fr_rc fr_ask_table_topic(const fr_config *config, fr_arena *a, const fr_config_place *p,
                          fr_str *out, fr_err *err);
 /* The other way, also for tables that only a pattern takes: the table whose topic this is, where
- * its topic ends in space.table, as it usually does. Names are borrowed from topic. False: none. */
+ * its topic ends in space.table, as it usually does, or a later one of it (`.v2`). Names are
+ * borrowed from topic. False: none. */
 bool fr_ask_topic_table(const fr_config *config, fr_arena *a, fr_str topic, fr_config_place *out);
 /* What tables a source has now, also where it is polled. It is opened for this. The list is in the
  * arena, the references are the caller's. */

@@ -92,7 +92,8 @@ static fr_rc read_filters(fr_dlq_ask *ask, fr_err *err)
     ask->source = fr_cli_flag(ask->cli, "source");
     ask->sink = fr_cli_flag(ask->cli, "sink");
     if (table != NULL)
-        FR_TRY(fr_ask_topic(ask->config, ask->cli->arena, table, &ask->topic, err));
+        FR_TRY(fr_ask_topics(ask->config, ask->cli->arena, table, &ask->topics, &ask->topic_count,
+                             err));
     return ask->cli->arg_count > 1 ? fr_dlq_read_id(ask, ask->cli->args[1], err) : FR_OK;
 }
 
@@ -363,7 +364,7 @@ static fr_rc change(fr_dlq_ask *ask, fr_letter **all, size_t count, fr_err *err)
 {
     part *parts;
     bool yes = false;
-    if (!ask->by_id && ask->topic == NULL && ask->source == NULL && ask->sink == NULL &&
+    if (!ask->by_id && ask->topics == NULL && ask->source == NULL && ask->sink == NULL &&
         fr_cli_flag(ask->cli, "all") == NULL)
         return fr_dlq_which(err,
                             "give an ID of freshet dlq list, --table, --source, --sink, or --all");

@@ -17,7 +17,9 @@ typedef struct fr_dlq_ask {
     bool by_id;
     fr_str id_place; /* empty: the only topic */
     int64_t id_partition, id_offset;
-    const char *source, *sink, *topic; /* NULL: any */
+    const char *source, *sink; /* NULL: any */
+    const char **topics;       /* of the table, or the one that is named; NULL: any */
+    size_t topic_count;
     /* Whose letters fr_dlq_read keeps whole, where they are wanted. untold: of a source, not these,
      * but those of before letters said which key an update took: that is in the row. */
     const char *whole_of;

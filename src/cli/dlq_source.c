@@ -97,6 +97,24 @@ static void tear_down(work *w)
     fr_arena_free(w->a);
 }
 
+/* Nothing comes behind a topic's marker. */
+static fr_rc refuse_closed(const fr_table *t, const fr_route *r, fr_str topic, fr_err *err)
+{
+    fr_fail(err, FR_ERR_DATA, "topic %.*s is closed: table %.*s.%.*s has gone on in %.*s",
+            FR_ARG(topic), FR_ARG(t->space), FR_ARG(t->name), FR_ARG(r->topic));
+    fr_fail_code(err, "dlq.closed");
+    return fr_fail_hint(err, "drop them: freshet dlq drop ID; the row's state is in %.*s",
+                        FR_ARG(r->topic));
+}
+
+static bool has_left(work *w, const fr_route *r, fr_str topic)
+{
+    for (uint32_t i = 1; i < r->generation; i++)
+        if (fr_str_eq(fr_topic_generation(w->a, r->first, i), topic))
+            return true;
+    return false;
+}
+
 static fr_rc table_of(work *w, fr_str topic, const fr_table **table, const fr_route **route,
                       fr_err *err)
 {
@@ -109,6 +127,8 @@ static fr_rc table_of(work *w, fr_str topic, const fr_table **table, const fr_ro
         *table = t;
         if (rc == FR_OK && fr_str_eq((*route)->topic, topic))
             return FR_OK;
+        if (rc == FR_OK && has_left(w, *route, topic))
+            return refuse_closed(t, *route, topic, err);
     }
     fr_fail(err, FR_ERR_DATA, "no table of source %s goes to topic %.*s now", w->settings->name,
             FR_ARG(topic));

@@ -51,6 +51,14 @@ fr_rc fr_dlq_read_id(fr_dlq_ask *ask, const char *id, fr_err *err)
                         ask->place_count > 1 ? "TOPIC/" : "");
 }
 
+static bool of_topics(const fr_dlq_ask *ask, const fr_letter *l)
+{
+    bool any = ask->topics == NULL;
+    for (size_t i = 0; i < ask->topic_count && !any; i++)
+        any = fr_str_is(l->topic, ask->topics[i]);
+    return any;
+}
+
 bool fr_dlq_matches(const fr_dlq_ask *ask, const fr_letter *l)
 {
     if (ask->by_id && (l->partition != ask->id_partition || l->offset != ask->id_offset ||
@@ -59,5 +67,5 @@ bool fr_dlq_matches(const fr_dlq_ask *ask, const fr_letter *l)
     bool part = (ask->source == NULL && ask->sink == NULL) ||
                 (l->source ? ask->source != NULL && fr_str_is(l->part, ask->source)
                            : ask->sink != NULL && fr_str_is(l->part, ask->sink));
-    return part && (ask->topic == NULL || fr_str_is(l->topic, ask->topic));
+    return part && of_topics(ask, l);
 }

@@ -296,13 +296,16 @@ static void set_meta(fr_lineage_stream *s, int source, const fr_table_settings *
     s->doc = t->schema_doc != NULL ? fr_cstr(t->schema_doc) : doc;
 }
 
-static fr_str former_of(fr_arena *a, const fr_route *r)
+static void set_former(fr_arena *a, const fr_route *r, fr_lineage_stream *s)
 {
-    fr_str list = {"", 0};
-    for (uint32_t i = 1; i < r->generation; i++)
-        list = fr_arena_printf(a, "%.*s%s%.*s", FR_ARG(list), i > 1 ? ", " : "",
-                               FR_ARG(fr_topic_generation(a, r->first, i)));
-    return list;
+    s->generation = r->generation;
+    s->first = r->generation > 1 ? fr_arena_str(a, r->first) : FR_STR("");
+}
+
+fr_str fr_lineage_former(const fr_lineage *l, const fr_lineage_stream *s, size_t i)
+{
+    return i + 1 < s->generation ? fr_topic_generation(l->arena, s->first, (uint32_t)i + 1)
+                                 : FR_STR("");
 }
 
 /* Rows of this outbox name their topics. */
@@ -322,7 +325,7 @@ static fr_rc add_looked_up(work *w, const fr_table *t)
     s->space = fr_arena_str(w->a, t->space);
     s->name = fr_arena_str(w->a, t->name);
     s->topic = rows_say(r->settings) ? FR_STR("") : fr_arena_str(w->a, r->topic);
-    s->former = former_of(w->a, r);
+    set_former(w->a, r, s);
     s->catalog = true;
     return fields_of_route(w, r, s);
 }
@@ -337,7 +340,8 @@ static fr_rc plain_topic(fr_router *plain, fr_arena *a, fr_str space, fr_str nam
     const fr_table *t = fr_table_new(&like);
     fr_rc rc = fr_router_route(plain, t, &r, err);
     out->topic = rc == FR_OK ? fr_arena_str(a, r->topic) : FR_STR("");
-    out->former = rc == FR_OK ? former_of(a, r) : FR_STR("");
+    if (rc == FR_OK)
+        set_former(a, r, out);
     fr_table_unref(t);
     return rc;
 }
@@ -439,26 +443,45 @@ static fr_rc add_source(work *w, bool ask)
 
 /* ---- sinks ------------------------------------------------------------------------------- */
 
-static fr_rc add_targets(fr_lineage *l, fr_lineage_stream *s, fr_err *err)
+static fr_rc add_targets_of(fr_lineage *l, fr_lineage_stream *s, fr_str topic, fr_str former,
+                            fr_err *err)
 {
     const fr_config *c = l->config;
-    s->targets = fr_arena_alloc(l->arena, (c->sink_count + 1) * sizeof(*s->targets));
     for (size_t i = 0; i < c->sink_count; i++) {
         fr_lineage_target *t = &s->targets[s->target_count];
-        if (s->topic.len == 0 || fr_sink_match(&c->sinks[i], s->topic) < 0)
+        if (topic.len == 0 || fr_sink_match(&c->sinks[i], topic) < 0)
             continue;
-        t->sink = i;
-        FR_TRY(fr_sink_target(&c->sinks[i], l->arena, s->topic, &t->space, &t->table, err));
+        *t = (fr_lineage_target){.sink = i, .former = former};
+        FR_TRY(fr_sink_target(&c->sinks[i], l->arena, topic, &t->space, &t->table, err));
         s->target_count++;
+    }
+    return FR_OK;
+}
+
+/* Closed topics fill tables, too. */
+static fr_rc add_targets(fr_lineage *l, fr_lineage_stream *s, fr_err *err)
+{
+    size_t topics = s->generation > 1 ? s->generation : 1;
+    s->targets =
+        fr_arena_alloc(l->arena, (topics * l->config->sink_count + 1) * sizeof(*s->targets));
+    FR_TRY(add_targets_of(l, s, s->topic, FR_STR(""), err));
+    for (size_t i = 0; i + 1 < topics; i++) {
+        fr_str former = fr_lineage_former(l, s, i);
+        FR_TRY(add_targets_of(l, s, former, former, err));
     }
     return FR_OK;
 }
 
 static bool is_written(const fr_lineage *l, const char *topic)
 {
-    for (size_t i = 0; i < l->count; i++)
-        if (fr_str_is(l->streams[i].topic, topic))
+    for (size_t i = 0; i < l->count; i++) {
+        const fr_lineage_stream *s = &l->streams[i];
+        bool written = fr_str_is(s->topic, topic);
+        for (size_t k = 0; !written && k + 1 < s->generation; k++)
+            written = fr_str_is(fr_lineage_former(l, s, k), topic);
+        if (written)
             return true;
+    }
     return false;
 }
 
@@ -540,15 +563,25 @@ fr_str fr_lineage_target_name(const fr_lineage *l, const fr_lineage_target *t)
                            FR_ARG(t->table));
 }
 
+static bool fits(const fr_lineage *l, const char *glob, fr_str name)
+{
+    return fnmatch(glob, fr_arena_cstr(l->arena, name), 0) == 0;
+}
+
+static bool is_asked_for(const fr_lineage *l, const fr_lineage_stream *s, const char *glob)
+{
+    bool asked = fits(l, glob, fr_lineage_table(l, s)) || fits(l, glob, s->topic);
+    for (size_t i = 0; !asked && i + 1 < s->generation; i++)
+        asked = fits(l, glob, fr_lineage_former(l, s, i));
+    return asked;
+}
+
 fr_rc fr_lineage_keep(fr_lineage *l, const char *glob, fr_err *err)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < l->count; i++) {
-        const char *name = fr_arena_cstr(l->arena, fr_lineage_table(l, &l->streams[i]));
-        const char *topic = fr_arena_cstr(l->arena, l->streams[i].topic);
-        if (fnmatch(glob, name, 0) == 0 || fnmatch(glob, topic, 0) == 0)
+    for (size_t i = 0; i < l->count; i++)
+        if (is_asked_for(l, &l->streams[i], glob))
             l->streams[kept++] = l->streams[i];
-    }
     l->count = kept;
     if (kept > 0)
         return FR_OK;

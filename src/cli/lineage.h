@@ -22,6 +22,7 @@ typedef struct fr_lineage_field {
 typedef struct fr_lineage_target {
     size_t sink;         /* index into the configuration's */
     fr_str space, table; /* space empty: the connection's own */
+    fr_str former;       /* the closed topic that it is filled from; empty: from the stream's */
 } fr_lineage_target;
 
 typedef struct fr_lineage_stream {
@@ -30,7 +31,8 @@ typedef struct fr_lineage_stream {
     bool pattern;
     const fr_table_settings *settings; /* NULL: FOREIGN */
     fr_str topic;                      /* empty: of a pattern, or each row names it (outbox) */
-    fr_str former;                     /* topics that the table has left, "a, b"; empty: none */
+    fr_str first;        /* topic of its first generation, where it has left that; empty: none */
+    uint32_t generation; /* which one it goes to; below 2: the first */
     fr_str doc;
     const char *deprecated; /* NULL: it is not */
     bool catalog;           /* the table was looked up; else the configuration alone speaks */
@@ -59,6 +61,8 @@ fr_rc fr_lineage_make(const fr_config *config, fr_arena *a, bool ask, fr_lineage
 /* Keeps what the glob "source/space.table" names. CONFIG: nothing. */
 fr_rc fr_lineage_keep(fr_lineage *l, const char *glob, fr_err *err);
 
+/* The i-th topic that the table has left, from 0; empty: there are no more. */
+fr_str fr_lineage_former(const fr_lineage *l, const fr_lineage_stream *s, size_t i);
 /* "erp/public.orders"; of FOREIGN: the topic. */
 fr_str fr_lineage_table(const fr_lineage *l, const fr_lineage_stream *s);
 /* "hash", not how much of the value is left; empty: none. */

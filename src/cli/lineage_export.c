@@ -213,6 +213,17 @@ static void put_source_event(fr_buf *b, const fr_lineage *l, const fr_lineage_st
     put_event(b, l, now_us, job, dataset_json(s, &from, true), output);
 }
 
+/* The stream as this target has it: a closed topic's, of whose fields nothing is said, or s. */
+static fr_lineage_stream read_by(const fr_lineage_stream *s, const fr_lineage_target *t)
+{
+    fr_lineage_stream of = *s;
+    if (t->former.len > 0) {
+        of.topic = t->former;
+        of.field_count = 0;
+    }
+    return of;
+}
+
 static void put_sink_event(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s,
                            const fr_lineage_target *t, int64_t now_us)
 {
@@ -235,8 +246,10 @@ void fr_lineage_openlineage(fr_buf *b, const fr_lineage *l, int64_t now_us)
             continue;
         if (s->source != FR_LINEAGE_FOREIGN)
             put_source_event(b, l, s, now_us);
-        for (size_t k = 0; k < s->target_count; k++)
-            put_sink_event(b, l, s, &s->targets[k], now_us);
+        for (size_t k = 0; k < s->target_count; k++) {
+            fr_lineage_stream of = read_by(s, &s->targets[k]);
+            put_sink_event(b, l, &of, &s->targets[k], now_us);
+        }
     }
 }
 
@@ -315,8 +328,9 @@ static bool put_source(fr_buf *b, const fr_lineage *l, size_t sink, fr_str space
     for (size_t i = 0; i < l->count; i++)
         for (size_t k = 0; k < l->streams[i].target_count; k++) {
             const fr_lineage_target *t = &l->streams[i].targets[k];
+            fr_lineage_stream of = read_by(&l->streams[i], t);
             if (t->sink == sink && fr_str_eq(t->space, space))
-                put_table(b, l, &l->streams[i], t);
+                put_table(b, l, &of, t);
         }
     return true;
 }

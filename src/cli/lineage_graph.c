@@ -135,12 +135,31 @@ static void put_sources(graph *g, const fr_lineage_stream *s, columns *c)
     close_group(g);
 }
 
+/* A closed topic: which fields it has had is not said. */
+static void put_former(graph *g, const fr_lineage_stream *s, const fr_lineage_target *t)
+{
+    fr_arena *a = g->l->arena;
+    open_group(g, fr_arena_printf(a, "%.*s (closed, of %.*s)", FR_ARG(t->former),
+                                  FR_ARG(fr_lineage_table(g->l, s))));
+    size_t from = put_node(g, FR_STR("*"), "");
+    close_group(g);
+    open_group(g, fr_arena_printf(a, "%s %.*s", g->l->config->sinks[t->sink].name,
+                                  FR_ARG(fr_lineage_target_name(g->l, t))));
+    size_t to = put_node(g, FR_STR("*"), "");
+    close_group(g);
+    put_edge(g, from, to, FR_STR(""));
+}
+
 /* first: node of the first field. */
 static void put_targets(graph *g, const fr_lineage_stream *s, size_t first, size_t count)
 {
     for (size_t i = 0; i < s->target_count; i++) {
         const fr_lineage_target *t = &s->targets[i];
         fr_str table = fr_lineage_target_name(g->l, t);
+        if (t->former.len > 0) {
+            put_former(g, s, t);
+            continue;
+        }
         open_group(g, fr_arena_printf(g->l->arena, "%s %.*s", g->l->config->sinks[t->sink].name,
                                       FR_ARG(table)));
         size_t at = g->next;

@@ -30,9 +30,9 @@ static void put_head(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s)
         fr_buf_shown(b, s->topic);
     else
         fr_buf_text(b, s->pattern ? "a topic a table" : "the topic that each row names");
-    if (s->former.len > 0) {
-        fr_buf_text(b, "   closed: ");
-        fr_buf_shown(b, s->former);
+    for (size_t i = 0; i + 1 < s->generation; i++) {
+        fr_buf_text(b, i == 0 ? "   closed: " : ", ");
+        fr_buf_shown(b, fr_lineage_former(l, s, i));
     }
     if (s->settings->owner != NULL) {
         fr_buf_text(b, "   owner ");
@@ -69,16 +69,38 @@ static void put_notes(fr_cli *cli, fr_buf *b, const fr_lineage_stream *s)
     }
 }
 
+static void put_target(fr_buf *b, const fr_lineage *l, const fr_lineage_target *t, bool first)
+{
+    fr_buf_printf(b, "%s %s ", first ? " ─→" : ",", l->config->sinks[t->sink].name);
+    fr_buf_shown(b, fr_lineage_target_name(l, t));
+}
+
 static void put_targets(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s, fr_str field)
 {
+    bool first = true;
     for (size_t i = 0; i < s->target_count; i++) {
-        const fr_lineage_target *t = &s->targets[i];
-        fr_buf_printf(b, "%s %s ", i > 0 ? "," : " ─→", l->config->sinks[t->sink].name);
-        fr_buf_shown(b, fr_lineage_target_name(l, t));
+        if (s->targets[i].former.len > 0)
+            continue;
+        put_target(b, l, &s->targets[i], first);
         fr_buf_text(b, field.len > 0 ? "." : "");
         fr_buf_shown(b, field);
+        first = false;
     }
     fr_buf_text(b, "\n");
+}
+
+/* Closed topics: which fields they have had is not said. */
+static void put_former(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s)
+{
+    for (size_t i = 0; i < s->target_count; i++) {
+        if (s->targets[i].former.len == 0)
+            continue;
+        fr_buf_text(b, "  ");
+        fr_buf_shown(b, s->targets[i].former);
+        fr_buf_text(b, " (closed)");
+        put_target(b, l, &s->targets[i], true);
+        fr_buf_text(b, "\n");
+    }
 }
 
 /* "erp/public.orders.email ─hash→ erp.orders.email (PII) ─→ warehouse raw.orders.email" */
@@ -124,6 +146,7 @@ void fr_lineage_text(fr_cli *cli, const fr_lineage *l)
             fr_buf_text(b, s->source == FR_LINEAGE_FOREIGN ? "" : ".*");
             put_targets(b, l, s, FR_STR(""));
         }
+        put_former(b, l, s);
         fr_buf_text(b, "\n");
     }
 }
@@ -187,8 +210,11 @@ static json_t *stream_json(const fr_lineage *l, const fr_lineage_stream *s)
     if (s->source != FR_LINEAGE_FOREIGN)
         json_object_set_new(j, "table", fr_cli_json_text(fr_lineage_table(l, s)));
     set(j, "topic", s->topic);
-    if (s->former.len > 0)
-        set(j, "former_topics", s->former);
+    fr_str former = fr_lineage_former(l, s, 0);
+    for (size_t i = 1; i + 1 < s->generation; i++)
+        former = fr_arena_printf(l->arena, "%.*s, %.*s", FR_ARG(former),
+                                 FR_ARG(fr_lineage_former(l, s, i)));
+    set(j, "former_topics", former);
     set(j, "description", s->doc);
     if (s->deprecated != NULL)
         set(j, "deprecated", fr_cstr(s->deprecated));
@@ -196,11 +222,12 @@ static json_t *stream_json(const fr_lineage *l, const fr_lineage_stream *s)
         set_settings(j, s);
     for (size_t i = 0; i < s->field_count; i++)
         json_array_append_new(fields, field_json(&s->fields[i]));
-    for (size_t i = 0; i < s->target_count; i++)
-        json_array_append_new(
-            targets,
-            json_pack("{s:s,s:o}", "sink", l->config->sinks[s->targets[i].sink].name, "table",
-                      fr_cli_json_text(fr_lineage_target_name(l, &s->targets[i]))));
+    for (size_t i = 0; i < s->target_count; i++) {
+        json_t *t = json_pack("{s:s,s:o}", "sink", l->config->sinks[s->targets[i].sink].name,
+                              "table", fr_cli_json_text(fr_lineage_target_name(l, &s->targets[i])));
+        set(t, "former_topic", s->targets[i].former);
+        json_array_append_new(targets, t);
+    }
     json_object_set_new(j, "fields", fields);
     json_object_set_new(j, "sinks", targets);
     return j;

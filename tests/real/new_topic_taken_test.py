@@ -115,8 +115,45 @@ def topic_is_set():
     p.close()
 
 
+def verbs():
+    """Dead letters of all the table's topics are found by its name; those of a closed one are not sent again. lineage knows whose topic it is that a
+    sink still reads."""
+    p = begin("errors: {{mode: dlq}}, ", """
+sinks:
+  dst:
+    type: postgres
+    dsn: {target}
+    from: ['{id}.public.retype', '{id}.public.plain']
+    create: run
+""")
+    with case("new_topic.verbs", p):
+        def letters(*words):
+            found = json.loads(p.verb("dlq", "list", *words, "--json")[1])["result"]["letters"]
+            return sorted((x["topic"], x.get("table")) for x in found)
+        old, new, table = topic(p, "retype"), topic(p, "retype", 2), f"src/{p.space}.retype"
+        p.sql("update retype set n = 'NaN' where id = 2")
+        p.sql("update plain set n = 1 where id = 2")
+        eventually("a letter", lambda: letters() == [(old, table)], 60, 0.5)
+        p.sql("update retype set n = null where id = 2")
+        alter(p)
+        p.sql("insert into retype (id, v, c, n) values (5, 5, 'x', 'NaN')")
+        p.sql("insert into retype (id, v, c) values (6, 6, 'x')")
+        eventually("a row of the new topic", lambda: 6 in last_rows(p, new), 60, 0.5)
+        assert letters("--table", table) == [(old, table), (new, table)], letters()
+        assert letters("--table", old) == [(old, table)] and letters("--table", f"src/{p.space}.plain") == []
+        out = p.verb("lineage")[1]
+        assert f"{old} (closed) ─→ dst " in out and "no source of this file" not in out, out[-2500:]
+        assert p.stop() == 0
+        code, out, err = p.verb("dlq", "retry", "--source", "src", "-y", "--json")
+        waiting = {w["code"]: w for w in json.loads(out)["result"]["waiting"]}
+        assert code != 0 and new in waiting["dlq.closed"]["fix"] and old in waiting["dlq.closed"]["message"], (code, out, err)
+        check(p, 1)
+        assert p.verb("dlq", "drop", "--table", table, "-y")[0] == 0 and not letters("--table", table)
+    p.close()
+
+
 if __name__ == "__main__":
     every = {"value": another_value, "key": lambda: another_key(""), "key_dlq": lambda: another_key("errors: {{mode: dlq}}, "),
-             "topic": topic_is_set}
+             "topic": topic_is_set, "verbs": verbs}
     together([every[name] for name in sys.argv[1:] or every], 2)
     finish()

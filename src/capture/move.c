@@ -153,7 +153,13 @@ static fr_rc look(moves *m, step *s, fr_err *err)
         fr_fail(err, FR_ERR_CONFIG, "it has had %d topics", FR_GENERATIONS);
         return fr_fail_hint(err, "set topic for this table, where it begins anew");
     }
+    bool fresh;
     FR_TRY(fr_publisher_topic(c->publisher, s->to, &partitions, err));
+    FR_TRY(fr_publisher_fresh(c->publisher, s->to, &fresh, err));
+    if (!fresh) {
+        fr_fail(err, FR_ERR_CONFIG, "somebody else's messages are in it");
+        return fr_fail_hint(err, "empty it, or set topic for this table, where it begins anew");
+    }
     return key_of(m, s, err);
 }
 

@@ -37,6 +37,11 @@ void fr_publisher_close(fr_publisher *p); /* aborts what is open; NULL is fine *
 fr_rc fr_publisher_topic(fr_publisher *p, fr_str topic, int32_t *partitions_out, fr_err *err);
 /* The same; *out: it takes no message without key. */
 fr_rc fr_publisher_compacted(fr_publisher *p, fr_str topic, bool *out, fr_err *err);
+/* *out: the checkpoint knows the topic, or nothing is in it that a consumer would be given: what
+ * was aborted is not. At-least-once, rows of ours from before a crash may be there, which nothing
+ * tells from others': it is not asked then. Where something is in it the topic is forgotten, and
+ * looked at anew when it is needed again. */
+fr_rc fr_publisher_fresh(fr_publisher *p, fr_str topic, bool *out, fr_err *err);
 fr_rc fr_publisher_begin(fr_publisher *p, fr_err *err); /* no-op when one is open */
 bool fr_publisher_in_transaction(const fr_publisher *p);
 /* messages[from..to) of the batch. */

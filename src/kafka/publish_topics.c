@@ -1,12 +1,13 @@
 /* The topics of a publisher: there, as recorded, as safe as asked for (R15, R16). */
 #include "base/clock.h"
 #include "base/log.h"
+#include "kafka/consume.h"
 #include "kafka/publisher.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* A new leader's high watermark lags behind for a moment. */
-enum { LOG_END_PATIENCE_US = 5000000 };
+enum { LOG_END_PATIENCE_US = 5000000, EMPTY_STEP_US = 200000 };
 
 static const char *partitioner_name(const fr_kafka_settings *s)
 {
@@ -204,6 +205,45 @@ fr_rc fr_publisher_compacted(fr_publisher *p, fr_str topic, bool *out, fr_err *e
     fr_target *t;
     FR_TRY(fr_publisher_target(p, topic, &t, err));
     *out = t->compacted;
+    return FR_OK;
+}
+
+static fr_rc is_empty(const fr_kafka_settings *kafka, const char *topic, bool *out, fr_err *err)
+{
+    const fr_consumer_settings s = {.kafka = kafka, .topics = &topic, .topic_count = 1};
+    fr_consumer *c;
+    FR_TRY(fr_consumer_open(&s, &c, err));
+    fr_batch *b = fr_batch_new(1, 1 << 20);
+    fr_rc rc;
+    do {
+        rc = fr_consume(c, b, fr_now_us() + EMPTY_STEP_US, err);
+    } while (rc != FR_FAIL && b->message_count == 0 && !fr_consumer_at_end(c));
+    *out = b->message_count == 0;
+    fr_batch_free(b);
+    fr_consumer_close(c);
+    return rc == FR_FAIL ? rc : FR_OK;
+}
+
+/* Nothing was sent there: somebody may make it anew before it is asked for again. */
+static void forget(fr_target *t)
+{
+    rd_kafka_topic_destroy(t->handle);
+    free(t->slots);
+    t->handle = NULL;
+    t->slots = NULL;
+    t->slot_count = 0;
+}
+
+fr_rc fr_publisher_fresh(fr_publisher *p, fr_str topic, bool *out, fr_err *err)
+{
+    fr_target *t;
+    *out = true;
+    FR_TRY(fr_publisher_target(p, topic, &t, err));
+    if (t->recorded || !p->transactional)
+        return FR_OK;
+    FR_TRY(is_empty(p->settings, t->name, out, err));
+    if (!*out)
+        forget(t);
     return FR_OK;
 }
 

@@ -7,6 +7,9 @@ import os
 import sys
 import urllib.request
 
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import case, eventually, finish, metrics, together  # noqa: E402
 from new_topic_test import check_closed, config, control_closed, equal_at_last, last_rows, messages, notices, pipeline, topic  # noqa: E402
@@ -89,6 +92,41 @@ def another_key(mode):
     p.close()
 
 
+def another_content(aborted):
+    """The next topic has messages. Somebody else's hold the table, and nothing is closed, until the topic is empty; aborted ones, as we leave them
+    where we were killed, are nobody's."""
+    p = begin()
+    with case(f"new_topic.taken_content{aborted and '_aborted'}", p):
+        name, admin = topic(p, "retype", 2), AdminClient({"bootstrap.servers": p.bootstrap})
+
+        def make():
+            eventually("the topic is made", lambda: admin.create_topics([NewTopic(name, 3, 1)])[name].exception() is None, 60, 0.5)
+        make()
+        producer = Producer({"bootstrap.servers": p.bootstrap, "transactional.id": f"{p.id}-other"})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        producer.produce(name, b"foreign", b"foreign", partition=1)
+        producer.flush(30)
+        (producer.abort_transaction if aborted else producer.commit_transaction)(30)
+        alter(p)
+        if not aborted:
+            eventually("it is held", lambda: held(p) == {"retype"}, 60, 0.3)
+            assert "somebody else's messages are in it" in p.verb("status", "-v")[1], p.verb("status", "-v")[1][-1500:]
+            assert [m.value() for m in messages(p, name)] == [b"foreign"] and not notices(p)
+            admin.delete_topics([name])[name].result()
+            make()
+            code, out, err = p.verb("resume", f"src/{p.space}.retype", "-y")
+            assert code == 0, (code, out + err)
+        equal_at_last(p, "retype", name)
+        check(p, 1)
+        p.kill()
+        p.start()
+        p.sql("insert into retype (id, v, c) values (5, 5, 'y')")
+        equal_at_last(p, "retype", name)
+        assert p.stop() == 0
+    p.close()
+
+
 def of_status(p):
     """(topic, former topic) of the table, and how many lines of metrics say such a thing."""
     document = json.loads(p.verb("status", "--json")[1])["result"]["status"]
@@ -154,6 +192,6 @@ sinks:
 
 if __name__ == "__main__":
     every = {"value": another_value, "key": lambda: another_key(""), "key_dlq": lambda: another_key("errors: {{mode: dlq}}, "),
-             "topic": topic_is_set, "verbs": verbs}
+             "content": lambda: another_content(""), "aborted": lambda: another_content("aborted"), "topic": topic_is_set, "verbs": verbs}
     together([every[name] for name in sys.argv[1:] or every], 2)
     finish()

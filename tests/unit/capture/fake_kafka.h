@@ -130,6 +130,15 @@ fr_rc fr_publisher_compacted(fr_publisher *p, fr_str topic, bool *out, fr_err *e
     return FR_OK;
 }
 
+fr_rc fr_publisher_fresh(fr_publisher *p, fr_str topic, bool *out, fr_err *err)
+{
+    (void)p;
+    (void)topic;
+    (void)err;
+    *out = true;
+    return FR_OK;
+}
+
 fr_rc fr_publisher_begin(fr_publisher *p, fr_err *err)
 {
     (void)err;

@@ -186,7 +186,7 @@ static fr_rc note(moves *m, const step *s, const held_place *at, const fr_err *w
                             .space = s->table->space,
                             .name = s->table->name,
                             .generation = s->generation,
-                            .kind = fr_change_kind(m->arena, why),
+                            .kind = fr_change_kind(why),
                             .from = at->from,
                             .txn = at->seen > 0 ? at->txn : (fr_str){"", 0},
                             .seen = at->seen,

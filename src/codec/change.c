@@ -29,16 +29,19 @@ static const fr_shape *row_of(const fr_route *route, const fr_shape *value)
     return after == NULL ? NULL : record_in(after->type);
 }
 
-static const char SAYS[] = ": schema.on_change.";
+static const char *const kinds[] = {"rename_column", "drop_column", "change_type", "add_column"};
+enum { KINDS = sizeof kinds / sizeof *kinds };
 
-static fr_rc refuse(const fr_route *route, const char *key, int policy, fr_str columns, fr_err *err)
+static fr_rc refuse(const fr_route *route, size_t kind, int policy, fr_str columns, fr_err *err)
 {
     const fr_table *t = route->table;
+    const char *key = kinds[kind];
     bool stop = policy == FR_CHANGE_STOP;
     if (policy == FR_CHANGE_NEW_TOPIC) {
-        fr_fail(err, FR_ERR_SCHEMA, "table %.*s.%.*s: %.*s%s%s says new_topic", FR_ARG(t->space),
-                FR_ARG(t->name), FR_ARG(columns), SAYS, key);
+        fr_fail(err, FR_ERR_SCHEMA, "table %.*s.%.*s: %.*s: schema.on_change.%s says new_topic",
+                FR_ARG(t->space), FR_ARG(t->name), FR_ARG(columns), key);
         fr_fail_code(err, FR_NEW_TOPIC);
+        err->native = (int)kind + 1;
         return fr_fail_hint(err, "run goes on with it in the table's next topic");
     }
     fr_fail(err, FR_ERR_SCHEMA, "table %.*s.%.*s: %.*s: schema.on_change.%s says %s",
@@ -49,16 +52,10 @@ static fr_rc refuse(const fr_route *route, const char *key, int policy, fr_str c
         key);
 }
 
-fr_str fr_change_kind(fr_arena *a, const fr_err *err)
+fr_str fr_change_kind(const fr_err *err)
 {
-    const char *at = strstr(err->text, SAYS);
-    size_t len = 0;
-    if (at == NULL || strcmp(err->code, FR_NEW_TOPIC) != 0)
-        return FR_STR("");
-    at += sizeof(SAYS) - 1;
-    while (at[len] == '_' || (at[len] >= 'a' && at[len] <= 'z'))
-        len++;
-    return fr_arena_str(a, (fr_str){at, len});
+    bool known = strcmp(err->code, FR_NEW_TOPIC) == 0 && err->native > 0 && err->native <= KINDS;
+    return known ? fr_cstr(kinds[err->native - 1]) : FR_STR("");
 }
 
 static fr_str listed(fr_arena *a, fr_str list, const char *sign, fr_str name)
@@ -170,19 +167,18 @@ static fr_rc judge(const fr_route *route, const pairs *p, fr_err *err)
     }
     const fr_table_settings *s = route->settings;
     const struct {
-        const char *key;
         int policy;
         fr_str columns;
-    } all[] = {{"rename_column", s->rename_column, names},
-               {"drop_column", s->drop_column, dropped},
-               {"change_type", s->change_type, changed},
-               {"add_column", s->add_column, added}};
-    const size_t n = sizeof all / sizeof *all;
+    } all[] = {{s->rename_column, names}, /* as in kinds */
+               {s->drop_column, dropped},
+               {s->change_type, changed},
+               {s->add_column, added}};
+    const size_t n = KINDS;
     for (size_t i = 0; i < 2 * n; i++) { /* what stands in the way first, in any topic */
         bool moves = all[i % n].policy == FR_CHANGE_NEW_TOPIC;
         if (all[i % n].columns.len > 0 && all[i % n].policy != FR_CHANGE_EVOLVE &&
             all[i % n].policy != FR_CHANGE_IGNORE && moves == (i >= n))
-            return refuse(route, all[i % n].key, all[i % n].policy, all[i % n].columns, err);
+            return refuse(route, i % n, all[i % n].policy, all[i % n].columns, err);
     }
     return FR_OK;
 }

@@ -19,8 +19,9 @@ fr_rc fr_change_allowed(fr_arena *a, const fr_route *route, fr_str old, fr_str n
 
 /* Code of the error; the row is for the table's next generation. */
 #define FR_NEW_TOPIC "schema.new_topic"
-/* Of such an error: the kind of change, "change_type"; of another: empty. In the arena. */
-fr_str fr_change_kind(fr_arena *a, const fr_err *err);
+/* Of such an error: the kind of change, "change_type", which the error's `native` says, since its
+ * text may be cut; of another: empty. */
+fr_str fr_change_kind(const fr_err *err);
 
 /* What a table's next value schema is judged by, in *old: the schema that was published last, by
  * its id in the registry (0: not known); where the registry does not have that, or has one of

@@ -185,7 +185,7 @@ void fr_encoder_close(fr_encoder *e, fr_batch *b, size_t event, fr_str from, fr_
     begin(e, t->space, t->name, s, "schema.new_topic", &text);
     put_text(&text, "topic", from);
     put_text(&text, "new_topic", to);
-    put_text(&text, "kind", fr_change_kind(b->arena, why));
+    put_text(&text, "kind", fr_change_kind(why));
     put_text(&text, "why", fr_cstr(why->text));
     fr_buf_text(&text, "}");
     add(e, b, event, fr_arena_str(b->arena, from), fr_buf_view(&text));

@@ -18,11 +18,10 @@ static const fr_scope *scope_at(const fr_loader *l, const char *path)
     return l->tree->scopes[0];
 }
 
-static fr_problem *report(fr_loader *l, bool warning, const char *code, const char *scope,
-                          const char *key, const char *fmt, ...)
-    __attribute__((format(printf, 6, 7)));
-static fr_problem *report(fr_loader *l, bool warning, const char *code, const char *scope,
-                          const char *key, const char *fmt, ...)
+__attribute__((format(printf, 6, 7))) static fr_problem *report(fr_loader *l, bool warning,
+                                                                const char *code, const char *scope,
+                                                                const char *key, const char *fmt,
+                                                                ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -453,13 +452,12 @@ static void check_polled_changes(fr_loader *l, const char *table, const fr_table
                {"schema.on_change.drop_column", t->drop_column},
                {"schema.on_change.rename_column", t->rename_column},
                {"schema.on_change.change_type", t->change_type}};
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        if (all[i].policy != FR_CHANGE_NEW_TOPIC)
-            continue;
-        fr_problem *p = report(l, false, "config.not_built", table, all[i].key,
-                               "new_topic is for tables that are read from a log");
-        fr_problem_hint(l, p, "use block, and once it is held another topic and evolve");
-    }
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (all[i].policy == FR_CHANGE_NEW_TOPIC)
+            fr_problem_hint(l,
+                            report(l, false, "config.not_built", table, all[i].key,
+                                   "new_topic is for tables that are read from a log"),
+                            "use block, and once it is held another topic and evolve");
 }
 
 static void check_polled_table(fr_loader *l, const char *table, const char *type,
@@ -746,11 +744,10 @@ static void check_sink_settings(fr_loader *l, const char *path, const fr_sink_se
     fr_err err;
     if (ops == NULL || ops->settings == NULL || ops->settings(s, &err) == FR_OK)
         return;
-    const char *colon = strstr(err.text, ": ");
-    size_t key = colon != NULL ? (size_t)(colon - err.text) : 0;
+    const char *colon = strstr(err.text, ": "); /* behind the key that it is about */
+    fr_str key = colon == NULL ? FR_STR("type") : (fr_str){err.text, (size_t)(colon - err.text)};
     fr_problem *p = report(l, false, fr_arena_cstr(l->problems_arena, fr_cstr(err.code)), path,
-                           key > 0 ? fr_arena_cstr(l->a, (fr_str){err.text, key}) : "type", "%s",
-                           key > 0 ? colon + 2 : err.text);
+                           fr_arena_cstr(l->a, key), "%s", colon == NULL ? err.text : colon + 2);
     fr_problem_hint(l, p, "%s", fr_err_hint(&err));
 }
 

@@ -3,9 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A key of Kafka's may have any byte in it, NUL too: no printf. */
 fr_str fr_file_table_key(fr_arena *a, fr_str space, fr_str name)
 {
-    return fr_arena_printf(a, "%.*s%c%.*s", FR_ARG(space), '\0', FR_ARG(name));
+    fr_buf b = {.arena = a};
+    fr_buf_str(&b, space);
+    fr_buf_u8(&b, 0);
+    fr_buf_str(&b, name);
+    return fr_buf_view(&b);
 }
 
 fr_str fr_file_group_key(fr_arena *a, const fr_file_entry *e)
@@ -13,9 +18,14 @@ fr_str fr_file_group_key(fr_arena *a, const fr_file_entry *e)
     size_t dot = e->path.len;
     while (dot > 0 && e->path.ptr[dot - 1] != '.')
         dot--;
-    fr_str end = {e->path.ptr + dot, e->path.len - dot};
-    return fr_arena_printf(a, "%.*s%c%.*s%c%.*s%c%lld%.*s", FR_ARG(e->space), '\0', FR_ARG(e->name),
-                           '\0', FR_ARG(e->day), '\0', (long long)e->shape, FR_ARG(end));
+    const fr_str parts[] = {e->space, e->name, e->day, {e->path.ptr + dot, e->path.len - dot}};
+    fr_buf b = {.arena = a};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        fr_buf_str(&b, parts[i]);
+        fr_buf_u8(&b, 0);
+    }
+    fr_buf_u64be(&b, (uint64_t)e->shape);
+    return fr_buf_view(&b);
 }
 
 fr_str fr_file_offset_key(fr_arena *a, fr_str topic, int32_t partition)

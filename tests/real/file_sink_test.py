@@ -577,6 +577,19 @@ def parked_keys(c):
     ok(c.probe("unpark", sink="a", topic="topic", key="one"))
     ok(c.commit(2))
     same(ok(c.probe("parked", sink="a", topic="topic"))["keys"], ["two"])
+    # Keys as Kafka has them: those of Avro begin with a NUL.
+    raw = ["\u0000\u0000\u0001one", "\u0000\u0000\u0001two", "\u0000"]
+    for key in raw:
+        ok(c.probe("park", sink="a", topic="avro", key=key))
+    same(ok(c.probe("parked", sink="a", topic="avro"))["keys"], raw)
+    ok(c.commit(3))
+    ok(c.probe("close", sink="a"))
+    started(c)
+    same(ok(c.probe("parked", sink="a", topic="avro"))["keys"], raw)
+    ok(c.probe("unpark", sink="a", topic="avro", key=raw[0]))
+    ok(c.commit(4))
+    same(ok(c.probe("parked", sink="a", topic="avro"))["keys"], raw[1:])
+    same(ok(c.probe("parked", sink="a", topic="topic"))["keys"], ["two"])
 
 
 # ---- the manifest and the files over time ----

@@ -82,6 +82,29 @@ static void damage_is_seen(void **state)
     fr_arena_free(a);
 }
 
+/* Keys as Kafka has them: with NULs, those of Avro in front. */
+static void parked_keys_are_told_apart(void **state)
+{
+    (void)state;
+    fr_arena *a = fr_arena_new(0);
+    fr_file_state *s = fr_file_state_new();
+    fr_file_key both[] = {{FR_STR("a.t"), {"\0\0\1x", 4}, true},
+                          {FR_STR("a.t"), {"\0\0\1y", 4}, true}},
+                one[] = {{FR_STR("a.t"), {"\0\0\1x", 4}, false}};
+    fr_file_record park = claim_record(1, 1), unpark = claim_record(2, 1);
+    park.keys.items = both, park.keys.count = 2;
+    unpark.keys.items = one, unpark.keys.count = 1;
+    assert_ok(fr_file_state_apply(s, &park, &err));
+    assert_int_equal(fr_map_count(s->keys), 2);
+    assert_ok(fr_file_state_apply(s, &unpark, &err));
+    assert_int_equal(fr_map_count(s->keys), 1);
+    const fr_file_key *left = fr_map_get(s->keys, fr_file_table_key(a, both[1].topic, both[1].key));
+    assert_non_null(left);
+    assert_true(fr_str_eq(left->key, both[1].key));
+    fr_file_state_free(s);
+    fr_arena_free(a);
+}
+
 /* With a sum that fits: what stands there is not believed, either. */
 static void refused(const char *from, const char *to, const char *code)
 {
@@ -206,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_written_is_read),
                                        cmocka_unit_test(damage_is_seen),
+                                       cmocka_unit_test(parked_keys_are_told_apart),
                                        cmocka_unit_test(nothing_is_believed),
                                        cmocka_unit_test(names),
                                        cmocka_unit_test(states_follow),

@@ -251,12 +251,24 @@ static void read_range(reading *g, const json_t *j, fr_file_range *out)
         int_of(g, json_array_get(j, 3), out->first, INT64_MAX, "a last offset before the first");
 }
 
+/* FOLDER/DAY/NAME: what it is joined into comes beside it. */
+static bool in_its_day(fr_str path, fr_str day)
+{
+    size_t at = path.len;
+    while (at > 0 && path.ptr[at - 1] != '/')
+        at--;
+    return day.len > 0 && at > day.len + 2 && path.ptr[at - day.len - 2] == '/' &&
+           memcmp(path.ptr + at - day.len - 1, day.ptr, day.len) == 0;
+}
+
 static void read_entry(reading *g, const json_t *j, fr_file_entry *out)
 {
     out->path = path_of(g, json_object_get(j, "path"));
     out->space = text_of(g, json_object_get(j, "space"), "a file without a space");
     out->name = text_of(g, json_object_get(j, "table"), "a file without a table");
     out->day = text_of(g, json_object_get(j, "day"), "a file without a day");
+    if (!in_its_day(out->path, out->day))
+        bad(g, "a file that is not in the folder of its day");
     out->shape =
         int_of(g, json_object_get(j, "schema"), 1, INT32_MAX, "a file without a schema's number");
     out->rows = int_of(g, json_object_get(j, "rows"), 1, INT64_MAX, "a file without rows");

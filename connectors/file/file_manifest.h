@@ -28,7 +28,7 @@ typedef struct fr_file_range { /* offsets whose rows are in a file: all between 
 } fr_file_range;
 
 typedef struct fr_file_entry {
-    fr_str path; /* below the folder, with '/': only what fr_file_path_valid takes */
+    fr_str path; /* FOLDER/DAY/NAME below the folder: only what fr_file_path_valid takes */
     fr_str space, name, day;
     int64_t shape; /* the version of the table's columns */
     int64_t rows, bytes;

@@ -27,7 +27,8 @@ static void one(fr_arena *a, fr_str text)
         !fr_str_eq(written(a, &again), first))
         abort();
     for (size_t i = 0; i < r.add.count; i++)
-        if (!fr_file_path_valid(r.add.items[i].path))
+        if (!fr_file_path_valid(r.add.items[i].path) ||
+            r.add.items[i].path.len < r.add.items[i].day.len + 4) /* F/DAY/N */
             abort();
     fr_file_state *s = fr_file_state_new();
     if (r.kind != FR_FILE_FOLD)

@@ -135,6 +135,10 @@ static void nothing_is_believed(void **state)
     refused("\"kind\":\"commit\"", "\"kind\":\"what\"", "sink.corrupt");
     refused("t/2026-11-26/a.parquet", "../2026-11-26/a.parquet", "sink.corrupt");
     refused("t/2026-11-26/a.parquet", "/etc/passwd", "sink.corrupt");
+    refused("t/2026-11-26/a.parquet", "2026-11-26/a.parquet", "sink.corrupt");
+    refused("t/2026-11-26/a.parquet", "t/2026-11-27/a.parquet", "sink.corrupt");
+    refused("t/2026-11-26/a.parquet", "a.parquet", "sink.corrupt");
+    refused("\"day\":\"2026-11-26\"", "\"day\":\"\"", "sink.corrupt");
     refused("\"rows\":6", "\"rows\":-6", "sink.corrupt");
     refused("\"rows\":6", "\"rows\":\"6\"", "sink.corrupt");
     refused("[\"a.t\",0,5,9]", "[\"a.t\",0,9,5]", "sink.corrupt");

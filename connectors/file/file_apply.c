@@ -10,7 +10,20 @@ fr_column fr_file_staged(const fr_column *c)
     fr_column staged = *c;
     if (c->kind == FR_TIME && c->span) /* Parquet's INTERVAL has milliseconds */
         staged.kind = FR_INT64;
+    if (c->kind == FR_JSON) /* sources have texts that DuckDB's JSON does not parse */
+        staged.kind = FR_TEXT;
     return staged;
+}
+
+fr_rc fr_file_check(const fr_column *c, const fr_value *v, fr_err *err)
+{
+    const int64_t day_us = INT64_C(86400000000);
+    if (v->kind != FR_TIME || c->span || (v->integer >= 0 && v->integer < day_us))
+        return FR_OK;
+    fr_fail(err, FR_ERR_DATA,
+            "column %.*s: a time of day in files is from 00:00:00 to 23:59:59.999999",
+            FR_ARG(c->name));
+    return fr_fail_code(err, "sink.value");
 }
 
 fr_str fr_file_absent(fr_file_sink *s, const fr_file_version *v, const fr_row *row)

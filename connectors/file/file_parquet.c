@@ -273,10 +273,12 @@ static fr_rc put_value(fr_file_sink *s, fr_file_version *v, size_t i, const fr_r
         put_null(s->api, vector, v->chunk_rows);
         return FR_OK;
     }
+    const fr_column *c = &v->table->columns[v->columns[i]];
     fr_value staged = *value;
-    if (value->kind == v->table->columns[v->columns[i]].kind)
+    if (value->kind == c->kind)
         staged.kind = v->staged[i].kind; /* else it is a mistake, and is told */
-    if (fr_duck_sink_put(s->api, vector, v->chunk_rows, &v->staged[i], &staged, err) == FR_FAIL)
+    if (fr_file_check(c, value, err) == FR_FAIL ||
+        fr_duck_sink_put(s->api, vector, v->chunk_rows, &v->staged[i], &staged, err) == FR_FAIL)
         return fr_fail_in(err, "%.*s", FR_ARG(v->shown));
     return FR_OK;
 }

@@ -143,8 +143,11 @@ extern const fr_file_format fr_file_parquet;
 extern const fr_file_format fr_file_avro;
 #endif
 
-/* The column as it is staged: a length of time is a number. */
+/* The column as it is staged: a length of time is a number, JSON a text. */
 fr_column fr_file_staged(const fr_column *c);
+/* DATA (sink.value), naming the column, of what readers of files would take for another value:
+ * 24:00:00 comes out as 00:00:00, or not at all. */
+fr_rc fr_file_check(const fr_column *c, const fr_value *v, fr_err *err);
 /* Of an event: microseconds since 1970; 0: not known. */
 int64_t fr_file_time(const fr_event *e);
 /* ["a","b"]: columns whose values the source did not log, in s->arena. Empty: it logged all. */

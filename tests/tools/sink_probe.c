@@ -435,9 +435,9 @@ static json_t *command(probe *p, json_t *c)
     if (strcmp(what, "rollback") == 0)
         return answer(s->ops->rollback(s, &err), &err);
     if (strcmp(what, "park") == 0)
-        return answer(s->ops->park(s, fr_cstr(str(c, "topic", "")),
-                                   text_of(json_object_get(c, "key")), &err),
-                      &err);
+        return answer(
+            s->ops->park(s, fr_cstr(str(c, "topic", "")), text_of(json_object_get(c, "key")), &err),
+            &err);
     if (strcmp(what, "unpark") == 0)
         return answer(s->ops->unpark(s, fr_cstr(str(c, "topic", "")),
                                      text_of(json_object_get(c, "key")), &err),

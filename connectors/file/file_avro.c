@@ -30,21 +30,20 @@ static bool is_text(const fr_column *c)
     return c->kind == FR_DECIMAL && (c->precision < 1 || c->scale < 0 || c->scale > c->precision);
 }
 
-static void put_type(fr_buf *b, const fr_column *c)
+static void put_type(fr_buf *b, const fr_column *staged)
 {
-    fr_column staged = fr_file_staged(c);
-    if (is_text(c))
+    if (is_text(staged))
         fr_buf_text(b, "\"string\"");
-    else if (staged.kind == FR_DECIMAL)
+    else if (staged->kind == FR_DECIMAL)
         fr_buf_printf(b,
                       "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":%d,"
                       "\"scale\":%d}",
-                      c->precision, c->scale);
-    else if (kinds[staged.kind].logical[0] != '\0')
-        fr_buf_printf(b, "{\"type\":\"%s\",\"logicalType\":\"%s\"}", kinds[staged.kind].avro,
-                      kinds[staged.kind].logical);
+                      staged->precision, staged->scale);
+    else if (kinds[staged->kind].logical[0] != '\0')
+        fr_buf_printf(b, "{\"type\":\"%s\",\"logicalType\":\"%s\"}", kinds[staged->kind].avro,
+                      kinds[staged->kind].logical);
     else
-        fr_buf_printf(b, "\"%s\"", kinds[staged.kind].avro);
+        fr_buf_printf(b, "\"%s\"", kinds[staged->kind].avro);
 }
 
 static void put_field(fr_buf *b, const fr_column *c)
@@ -60,6 +59,16 @@ static void put_field(fr_buf *b, const fr_column *c)
     fr_buf_text(b, "],\"default\":null},");
 }
 
+/* The file has what the manifest says of it: where that is wider, the message's values become so.
+ */
+static void widen(fr_column *staged, fr_str type)
+{
+    if (fr_str_is(type, "BIGINT"))
+        staged->kind = FR_INT64;
+    else if (fr_str_is(type, "DOUBLE"))
+        staged->kind = FR_FLOAT64;
+}
+
 static fr_rc container_lay(fr_file_sink *s, fr_file_version *v, fr_err *err)
 {
     fr_buf b = {.arena = v->arena};
@@ -69,8 +78,10 @@ static fr_rc container_lay(fr_file_sink *s, fr_file_version *v, fr_err *err)
     if (v->space.len > 0)
         fr_buf_printf(&b, ",\"namespace\":\"%.*s\"", FR_ARG(fr_avro_name(v->arena, v->space)));
     fr_buf_text(&b, ",\"fields\":[");
-    for (size_t i = 0; i < v->shape.column_count; i++)
-        put_field(&b, &v->table->columns[v->columns[i]]);
+    for (size_t i = 0; i < v->shape.column_count; i++) {
+        widen(&v->staged[i], v->shape.columns[i].type);
+        put_field(&b, &v->staged[i]);
+    }
     fr_buf_text(&b, "{\"name\":\"_freshet_op\",\"type\":\"string\"},"
                     "{\"name\":\"" FR_TARGET_POSITION "\",\"type\":\"bytes\"},"
                     "{\"name\":\"_freshet_at\",\"type\":[\"null\",{\"type\":\"long\","
@@ -91,6 +102,24 @@ static fr_str container_type(fr_arena *a, const fr_column *c)
     if (c->kind == FR_DECIMAL && !is_text(c))
         return fr_arena_printf(a, "DECIMAL(%d,%d)", c->precision, c->scale);
     return fr_duck_sink_type(a, &staged);
+}
+
+/* Avro's own promotions, those that lose nothing: a reader takes files of the one for the other.
+ * Decimals are not among them: readers resolve none of other digits. */
+static bool promotes(fr_str from, fr_str to)
+{
+    static const char *const pairs[][2] = {
+        {"INTEGER", "BIGINT"}, {"INTEGER", "DOUBLE"}, {"FLOAT", "DOUBLE"}};
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        if (fr_str_is(from, pairs[i][0]) && fr_str_is(to, pairs[i][1]))
+            return true;
+    return false;
+}
+
+static fr_str container_both(fr_arena *a, const fr_column *staged, fr_str type, fr_str held)
+{
+    (void)a, (void)staged;
+    return promotes(type, held) ? held : promotes(held, type) ? type : FR_STR("");
 }
 
 /* ---- rows ---- */
@@ -139,19 +168,26 @@ static fr_rc put_decimal(fr_file_sink *s, fr_buf *b, const fr_column *c, fr_str 
     return FR_OK;
 }
 
-static fr_rc put_value(fr_file_sink *s, fr_buf *b, const fr_column *c, const fr_value *v,
-                       fr_err *err)
+/* staged: the column as the file has it. int and long are alike. */
+static fr_rc put_value(fr_file_sink *s, fr_buf *b, const fr_column *c, const fr_column *staged,
+                       const fr_value *v, fr_err *err)
 {
     if (v->kind != c->kind)
         return fr_fail(err, FR_ERR_BUG, "column %.*s is %s but holds %s", FR_ARG(c->name),
                        fr_kind_name(c->kind), fr_kind_name(v->kind));
+    FR_TRY(fr_file_check(c, v, err));
+    if (c->kind == FR_INT32 && staged->kind == FR_FLOAT64) {
+        const fr_value real = {.kind = FR_FLOAT64, .real = (double)v->integer};
+        put_real(b, &real, false);
+        return FR_OK;
+    }
     switch (c->kind) {
     case FR_BOOL:
         fr_buf_u8(b, v->boolean);
         return FR_OK;
     case FR_FLOAT32:
     case FR_FLOAT64:
-        put_real(b, v, c->kind == FR_FLOAT32);
+        put_real(b, v, staged->kind == FR_FLOAT32);
         return FR_OK;
     case FR_DECIMAL:
         return put_decimal(s, b, c, v->bytes, err);
@@ -182,8 +218,9 @@ static fr_rc put_row(fr_file_sink *s, const fr_file_version *v, fr_buf *b, const
     for (size_t i = 0; i < v->shape.column_count; i++) {
         const fr_value *value = row->count > 0 ? &row->values[v->columns[i]] : NULL;
         bool there = value != NULL && value->kind != FR_NULL && value->kind != FR_ABSENT;
+        const fr_column *c = &v->table->columns[v->columns[i]];
         fr_buf_zigzag(b, there);
-        if (there && put_value(s, b, &v->table->columns[v->columns[i]], value, err) == FR_FAIL)
+        if (there && put_value(s, b, c, &v->staged[i], value, err) == FR_FAIL)
             return fr_fail_in(err, "%.*s", FR_ARG(v->shown));
     }
     return FR_OK;
@@ -465,4 +502,4 @@ const fr_file_format fr_file_avro = {.end = ".avro",
                                      .write = container_write,
                                      .join = container_join,
                                      .type = container_type,
-                                     .widened = false};
+                                     .both = container_both};

@@ -36,6 +36,20 @@ static fr_str parquet_type(fr_arena *a, const fr_column *c)
     return fr_duck_sink_type(a, &staged);
 }
 
+static fr_str parquet_both(fr_arena *a, const fr_column *staged, fr_str type, fr_str held)
+{
+    const fr_duck_target_column to = {.type = held};
+    (void)type;
+    switch (fr_duck_sink_fit(staged, &to)) {
+    case FR_DUCK_FIT_FINE:
+        return held;
+    case FR_DUCK_FIT_NARROW:
+        return fr_duck_sink_wider(a, staged, held);
+    default:
+        return FR_STR("");
+    }
+}
+
 /* ---- DuckDB ---- */
 
 static fr_rc failed(duckdb_error_type type, const char *text, const char *doing, fr_err *err)
@@ -449,4 +463,4 @@ const fr_file_format fr_file_parquet = {.end = ".parquet",
                                         .write = parquet_write,
                                         .join = parquet_join,
                                         .type = parquet_type,
-                                        .widened = true};
+                                        .both = parquet_both};

@@ -136,7 +136,10 @@ struct fr_file_format {
                   int64_t *rows_out, fr_err *err);
     /* The type of a message's column in new files, as the manifest has it. */
     fr_str (*type)(fr_arena *a, const fr_column *c);
-    bool widened; /* all files of a table have a column's widest type so far: else each its own */
+    /* The type of new files where the newest ones have another one, held, than type, the
+     * message's: all values of both go into it as they are, and readers of old and new files take
+     * it for both. Empty: there is none. */
+    fr_str (*both)(fr_arena *a, const fr_column *staged, fr_str type, fr_str held);
 };
 extern const fr_file_format fr_file_parquet;
 #ifdef FR_WITH_AVRO

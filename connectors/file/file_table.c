@@ -2,7 +2,6 @@
  * files and their types, and what on_change says to columns that came, went or became wider (S04).
  * A file is never rewritten for that: new columns begin with a new file, and a wider type, too. */
 #include "base/bytes.h"
-#include "duckdb/duck_sink.h"
 #include "file/file_sink.h"
 #include "sql/evolve.h"
 #include "sql/text.h"
@@ -145,13 +144,11 @@ static fr_str new_column(comparison *k, const fr_column *c, fr_str type)
 
 static fr_str other_type(comparison *k, const fr_column *staged, fr_str type, fr_str held)
 {
-    const fr_duck_target_column to = {.type = held};
-    fr_duck_fit fit = fr_duck_sink_fit(staged, &to);
-    fr_str wider = fit == FR_DUCK_FIT_NARROW ? fr_duck_sink_wider(k->a, staged, held) : FR_STR("");
+    fr_str wider = k->s->format->both(k->a, staged, type, held);
     fr_str text = fr_arena_printf(k->a, "column %.*s is %.*s in its files, the messages have %.*s",
                                   FR_ARG(staged->name), FR_ARG(held), FR_ARG(type));
-    if (fit == FR_DUCK_FIT_FINE)
-        return k->s->format->widened ? held : type;
+    if (fr_str_eq(wider, held))
+        return held;
     if (wider.len == 0) {
         blocker(k, "sink.types", text,
                 "readers cannot read both as one: give the table's topic another table "

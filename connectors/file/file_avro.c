@@ -279,13 +279,11 @@ typedef struct making { /* a file, in memory */
     avro_file_writer_t writer;
 } making;
 
-static fr_rc begin(making *m, fr_str schema, size_t block, fr_err *err)
+/* avro-c has 64 KiB for the schema of a header, which a wide table's does not fit into: it gets a
+ * small one, and no row is measured by it. */
+static fr_rc begin(making *m, size_t block, fr_err *err)
 {
-    *m = (making){.text = NULL};
-    if (avro_schema_from_json_length(schema.ptr, schema.len, &m->schema) != 0) {
-        m->schema = NULL;
-        return avro_failed(err, "the schema");
-    }
+    *m = (making){.schema = avro_schema_bytes()};
     m->stream = open_memstream(&m->text, &m->len);
     if (m->stream == NULL ||
         avro_file_writer_create_with_codec_fp(m->stream, "memory", 0, m->schema, &m->writer,
@@ -377,7 +375,7 @@ static fr_rc container_write(fr_file_sink *s, const fr_file_version *v, const fr
                              fr_str below, fr_err *err)
 {
     making m;
-    fr_rc rc = begin(&m, v->schema, day->longest + BLOCK, err);
+    fr_rc rc = begin(&m, day->longest + BLOCK, err);
     if (rc == FR_OK)
         rc = add_rows(&m, day, err);
     return end(s, &m, v->schema, below, rc, err);
@@ -431,15 +429,27 @@ static fr_rc add_file(making *m, avro_value_t *value, const char *path, int64_t 
     return rc;
 }
 
-static fr_rc add_files(fr_file_sink *s, making *m, fr_file_entry *const *files, size_t count,
-                       int64_t *rows_out, fr_err *err)
+/* A value for rows of this schema. */
+static fr_rc value_of(fr_str json, avro_value_t *out, fr_err *err)
+{
+    avro_schema_t schema;
+    if (avro_schema_from_json_length(json.ptr, json.len, &schema) != 0)
+        return avro_failed(err, "the schema");
+    avro_value_iface_t *class = avro_generic_class_from_schema(schema);
+    int failed = class == NULL ? -1 : avro_generic_value_new(class, out);
+    if (class != NULL)
+        avro_value_iface_decref(class);
+    avro_schema_decref(schema);
+    return failed == 0 ? FR_OK : avro_failed(err, "the schema");
+}
+
+static fr_rc add_files(fr_file_sink *s, making *m, fr_str schema, fr_file_entry *const *files,
+                       size_t count, int64_t *rows_out, fr_err *err)
 {
     avro_value_t value;
     size_t since = 0;
     fr_rc rc = FR_OK;
-    avro_value_iface_t *class = avro_generic_class_from_schema(m->schema);
-    if (class == NULL || avro_generic_value_new(class, &value) != 0)
-        return avro_failed(err, "the schema");
+    FR_TRY(value_of(schema, &value, err));
     *rows_out = 0;
     for (size_t i = 0; i < count && rc == FR_OK; i++) {
         fr_str path =
@@ -448,7 +458,6 @@ static fr_rc add_files(fr_file_sink *s, making *m, fr_file_entry *const *files, 
         *rows_out += files[i]->rows;
     }
     avro_value_decref(&value);
-    avro_value_iface_decref(class);
     return rc;
 }
 
@@ -461,10 +470,9 @@ static fr_rc container_join(fr_file_sink *s, fr_file_entry *const *files, size_t
     fr_str first =
         fr_arena_printf(s->arena, "%s/%.*s%c", s->folder.path, FR_ARG(files[0]->path), '\0');
     FR_TRY(schema_in(s, first.ptr, &schema, err));
-    fr_rc rc =
-        begin(&m, schema, (size_t)(most > LARGEST_ROW ? most : LARGEST_ROW) + 2 * BLOCK, err);
+    fr_rc rc = begin(&m, (size_t)(most > LARGEST_ROW ? most : LARGEST_ROW) + 2 * BLOCK, err);
     if (rc == FR_OK)
-        rc = add_files(s, &m, files, count, rows_out, err);
+        rc = add_files(s, &m, schema, files, count, rows_out, err);
     return end(s, &m, schema, below, rc, err);
 }
 

@@ -178,6 +178,69 @@ def pandas_like_rows_of_all_versions(c):
     same([(r["id"], r["n"], r["f"], r["d"], r["w"]) for r in got], [(1, 2**31 - 1, 1.5, D("1234.56"), None), (2, 2**40, 0.1, D("12345678.1234"), "new")])
 
 
+AVRO_NAMES = {"INTEGER": "int", "BIGINT": "long", "FLOAT": "float", "DOUBLE": "double", "VARCHAR": "string"}
+
+
+def avro_schema(c, entry):
+    with open(os.path.join(c.path, entry["path"]), "rb") as f:
+        return fastavro.reader(f).writer_schema
+
+
+@test
+def avro_files_have_the_types_of_their_schema(c):
+    """What the manifest says of a file is what stands in it, joined or not, and readers of the newest read all."""
+    c.format = "avro"
+    columns = {"id": ID, "n": col("n", "INT32"), "m": col("m", "INT32"), "f": col("f", "FLOAT32"), "d": col("d", "DECIMAL", precision=10, scale=4),
+               "v": col("v"), "g": col("g", "INT64")}
+    started(c, list(columns.values()), compact__files="3")
+    row = {"n": 2**31 - 1, "m": -2**31, "f": 1.5, "d": "1.2345", "v": "a", "g": 2**63 - 1}
+    ok(c.apply([["c", "t", dict(id=0, **row)]]))
+    ok(c.commit(1))
+    for name, kind, more in (("d", "DECIMAL", dict(precision=12, scale=2)), ("d", "DECIMAL", dict(precision=14, scale=4)), ("v", "INT32", {}), ("v", "BYTES", {}),
+                             ("n", "TEXT", {}), ("g", "FLOAT64", {}), ("f", "INT32", {}), ("n", "DECIMAL", dict(precision=12, scale=0)), ("n", "FLOAT32", {})):
+        c.table(list(dict(columns, **{name: col(name, kind, **more)}).values()), as_="other")
+        fails(c.apply([["c", "other", {"id": 1}]]), "CONFIG", "sink.types")
+    wide = dict(columns, n=col("n", "INT64"), m=col("m", "FLOAT64"), f=col("f", "FLOAT64"))
+    ok(c.probe("close", sink="a"))
+    started(c, list(wide.values()), change_type=BLOCK)
+    fails(c.apply([["c", "t", {"id": 1}]]), "CONFIG", "sink.types")
+    ok(c.probe("close", sink="a"))
+    started(c, list(wide.values()), compact__files="3")
+    wide_row = dict(row, n=2**40, m=0.1, f=1e300)
+    ok(c.apply([["c", "t", dict(id=1, **wide_row)]]))
+    ok(c.commit(2))
+    ok(c.probe("close", sink="a"))
+    started(c, list(columns.values()), compact__files="3", change_type=BLOCK)
+    for n in (2, 3):
+        ok(c.apply([["c", "t", dict(id=n, **row)]]))
+        ok(c.commit(n + 1))
+    same(sorted((e["schema"], e["rows"]) for e in c.entries()), [(1, 1), (2, 3)])
+    newest = avro_schema(c, max(c.entries(), key=lambda e: e["schema"]))
+    got = []
+    for e in c.entries():
+        fields = {f["name"]: f["type"][1] for f in avro_schema(c, e)["fields"] if not f["name"].startswith("_freshet")}
+        for name, kind, _ in c.state()["schemas"]["", "t", e["schema"]]:
+            if name != "d":
+                same((e["schema"], name, fields[name]), (e["schema"], name, AVRO_NAMES[kind]))
+        with open(os.path.join(c.path, e["path"]), "rb") as f:
+            got += list(fastavro.reader(f, reader_schema=newest))
+    got = sorted(tuple(r[k] for k in ("id", "n", "m", "f", "d", "v", "g")) for r in got)
+    same(got, [(i, *dict(r, d=D(r["d"])).values()) for i, r in enumerate((row, wide_row, row, row))])
+
+
+@test
+def wide_tables_as_avro(c):
+    """avro-c has 64 KiB for a schema."""
+    c.format = "avro"
+    names = ["column_%04d_%s" % (i, "x" * 80) for i in range(1000)]
+    started(c, [ID] + [col(n) for n in names], compact__files="2")
+    for n in range(2):
+        ok(c.apply([["c", "t", dict({name: "%d" % n for name in names}, id=n)]]))
+        ok(c.commit(n + 1))
+    same([e["rows"] for e in c.entries()], [2])
+    same(sorted((r["id"], {r[name] for name in names}) for r in c.rows()), [(0, {"0"}), (1, {"1"})])
+
+
 @test
 def the_last_state_by_a_query(c):
     """The view of docs/file-sink.md, by DuckDB's own Python package."""

@@ -33,6 +33,9 @@ typedef struct fr_file_sink_config {
     int64_t memory, compact_files, compact_size, keep_us;
 } fr_file_sink_config;
 
+/* Versions that rows of one apply go to at once: each takes a vector for each of its columns. */
+enum { FR_FILE_FILLED = 16 };
+
 /* Days since 1970 of rows that say no time. */
 #define FR_FILE_UNDATED INT32_MIN
 
@@ -76,6 +79,8 @@ typedef struct fr_file_sink {
     const fr_duck_api *api; /* of Parquet, as db and con */
     duckdb_database db;
     duckdb_connection con;
+    fr_file_version *filled[FR_FILE_FILLED]; /* with a chunk and an appender */
+    size_t filled_count;
     fr_file_folder folder;
     fr_arena *home;       /* of the sink's whole life */
     fr_arena *arena;      /* of one call */

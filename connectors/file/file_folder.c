@@ -76,29 +76,70 @@ static fr_rc sync_parent(const char *path, fr_err *err)
     return sync_path(parent, true, err);
 }
 
-static fr_rc make_dir(const char *path, fr_err *err)
-{
-    if (mkdir(path, 0777) == 0)
-        return sync_parent(path, err);
-    return errno == EEXIST ? FR_OK : fr_file_errno(err, errno, "make the folder", path);
-}
-
-fr_rc fr_file_folder_dirs(const fr_file_folder *f, const char *below, fr_err *err)
+static fr_rc same_folder(const fr_file_folder *f, fr_err *err)
 {
     char path[PATH_ROOM];
-    struct stat st;
-    snprintf(path, sizeof(path), "%s/%s", f->path, below);
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    struct stat held, there;
+    own_path(f, "lock", path);
+    if (stat(path, &there) != 0)
+        return fr_file_errno(err, errno, "look at", path);
+    if (fstat(f->lock, &held) == 0 && held.st_dev == there.st_dev && held.st_ino == there.st_ino)
         return FR_OK;
+    fr_fail(err, FR_ERR_CONNECT, "the folder %s was replaced by another while it was open",
+            f->path);
+    fr_fail_code(err, "sink.file");
+    return fr_fail_hint(err, "it is opened anew, and goes on where its own manifest says");
+}
+
+/* One that is there may have been made by an attempt that failed before it was durable. */
+static fr_rc make_dir(const char *path, fr_err *err)
+{
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return fr_file_errno(err, errno, "make the folder", path);
+    return sync_parent(path, err);
+}
+
+/* path: of PATH_ROOM, with f->path in front. */
+static fr_rc need_dir(fr_file_folder *f, const char *path, fr_err *err)
+{
+    enum { MANY = 100000 };
+    struct stat st;
+    fr_str below = fr_cstr(path + strlen(f->path));
+    if (f->synced != NULL && fr_map_get(f->synced, below) != NULL && stat(path, &st) == 0)
+        return FR_OK;
+    FR_TRY(make_dir(path, err));
+    if (f->synced == NULL || fr_map_count(f->synced) >= MANY) {
+        fr_map_free(f->synced, NULL);
+        f->synced = fr_map_new();
+    }
+    fr_map_set(f->synced, below, f);
+    return FR_OK;
+}
+
+fr_rc fr_file_folder_dirs(fr_file_folder *f, const char *below, fr_err *err)
+{
+    char path[PATH_ROOM];
+    if (fr_file_folder_held(f))
+        FR_TRY(same_folder(f, err));
+    snprintf(path, sizeof(path), "%s/%s", f->path, below);
     size_t from = strlen(f->path) + 1;
     for (size_t i = from; path[i] != '\0'; i++) {
         if (path[i] != '/')
             continue;
         path[i] = '\0';
-        FR_TRY(make_dir(path, err));
+        FR_TRY(need_dir(f, path, err));
         path[i] = '/';
     }
-    return make_dir(path, err);
+    return need_dir(f, path, err);
+}
+
+void fr_file_folder_discard(const fr_file_folder *f, const char *below)
+{
+    char path[PATH_ROOM];
+    snprintf(path, sizeof(path), "%s/%s", f->path, below);
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/%s.tmp", f->path, below);
+    unlink(path);
 }
 
 fr_rc fr_file_folder_publish(const fr_file_folder *f, const char *below, int64_t *bytes_out,
@@ -328,10 +369,26 @@ static void write_pid(int fd)
         return;
 }
 
+static void draw_writer(fr_file_folder *f)
+{
+    uint64_t chance;
+    if (f->writer[0] != '\0')
+        return;
+    if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
+        chance = (uint64_t)fr_wall_us() ^ (uint64_t)getpid() << 48;
+    snprintf(f->writer, sizeof(f->writer), "%016" PRIx64, chance);
+}
+
+/* Not by PID: in containers that is 1 of all of them. */
+void fr_file_folder_spill(fr_file_folder *f, char *out, size_t size)
+{
+    draw_writer(f);
+    snprintf(out, size, "spill.%s", f->writer);
+}
+
 fr_rc fr_file_folder_open(fr_file_folder *f, fr_err *err)
 {
     char path[PATH_ROOM];
-    uint64_t chance;
     own_path(f, "lock", path);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
@@ -339,21 +396,34 @@ fr_rc fr_file_folder_open(fr_file_folder *f, fr_err *err)
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         return busy(f, fd, err); /* a file system without locks: commits tell writers apart */
     write_pid(fd);
-    if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
-        chance = (uint64_t)fr_wall_us() ^ (uint64_t)getpid() << 48;
-    snprintf(f->writer, sizeof(f->writer), "%016" PRIx64, chance);
+    draw_writer(f);
     f->lock = fd;
     f->claimed = 0;
     return fr_file_folder_load(f, err);
+}
+
+/* The folder itself, in one that freshet may not be allowed to read. */
+static fr_rc make_top(fr_file_folder *f, fr_err *err)
+{
+    char parent[PATH_ROOM];
+    snprintf(parent, sizeof(parent), "%s", f->path);
+    char *slash = strrchr(parent, '/');
+    if (slash != NULL)
+        slash[slash == parent ? 1 : 0] = '\0';
+    if (access(f->path, F_OK) == 0 && access(parent, R_OK) != 0)
+        return FR_OK;
+    return need_dir(f, f->path, err);
 }
 
 fr_rc fr_file_folder_make(fr_file_folder *f, fr_err *err)
 {
     char path[PATH_ROOM];
     if (fr_file_folder_held(f))
-        return FR_OK;
-    FR_TRY(make_dir(f->path, err));
+        FR_TRY(same_folder(f, err));
+    FR_TRY(make_top(f, err));
     FR_TRY(fr_file_folder_dirs(f, OWN, err));
+    if (fr_file_folder_held(f))
+        return FR_OK;
     own_path(f, "lock", path);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
@@ -370,24 +440,11 @@ void fr_file_folder_close(fr_file_folder *f)
     f->lock = -1;
     fr_file_state_free(f->state);
     f->state = NULL;
+    fr_map_free(f->synced, NULL);
+    f->synced = NULL;
 }
 
 /* ---- adding ---- */
-
-static fr_rc same_folder(const fr_file_folder *f, fr_err *err)
-{
-    char path[PATH_ROOM];
-    struct stat held, there;
-    own_path(f, "lock", path);
-    if (stat(path, &there) != 0)
-        return fr_file_errno(err, errno, "look at", path);
-    if (fstat(f->lock, &held) == 0 && held.st_dev == there.st_dev && held.st_ino == there.st_ino)
-        return FR_OK;
-    fr_fail(err, FR_ERR_CONNECT, "the folder %s was replaced by another while it was open",
-            f->path);
-    fr_fail_code(err, "sink.file");
-    return fr_fail_hint(err, "it is opened anew, and goes on where its own manifest says");
-}
 
 /* Where file systems have no hard links, by a rename that replaces nothing. */
 static int take_number(const char *made, const char *path)
@@ -589,10 +646,10 @@ static void sweep_spill(const fr_file_folder *f, const char *name)
     rmdir(path);
 }
 
-static fr_rc sweep_own(const fr_file_folder *f, fr_err *err)
+static fr_rc sweep_own(fr_file_folder *f, fr_err *err)
 {
     char path[PATH_ROOM], ours[64];
-    fr_file_folder_spill(ours, sizeof(ours));
+    fr_file_folder_spill(f, ours, sizeof(ours));
     own_path(f, "", path);
     DIR *dir = opendir(path);
     if (dir == NULL)
@@ -602,11 +659,6 @@ static fr_rc sweep_own(const fr_file_folder *f, fr_err *err)
             sweep_spill(f, e->d_name);
     closedir(dir);
     return FR_OK;
-}
-
-void fr_file_folder_spill(char *out, size_t size)
-{
-    snprintf(out, size, "spill.%ld", (long)getpid());
 }
 
 fr_rc fr_file_folder_sweep(fr_file_folder *f, fr_err *err)

@@ -11,9 +11,10 @@
 enum { FR_FILE_WRITER = 16 }; /* hexadecimal digits of an instance */
 
 typedef struct fr_file_folder {
-    char path[PATH_MAX]; /* in full, without '/' at its end */
-    int lock;            /* -1: not held */
-    char writer[FR_FILE_WRITER + 1];
+    char path[PATH_MAX];             /* in full, without '/' at its end */
+    int lock;                        /* -1: not held */
+    char writer[FR_FILE_WRITER + 1]; /* by chance, once; "": not drawn yet */
+    fr_map *synced; /* by path below, folders whose names are known to be durable; NULL: none */
     fr_file_state *state; /* as it was read last, and what was added since */
     int64_t folded;       /* number of the newest fold; 0: none */
     int64_t claimed;      /* number of this instance's first claim; 0: none yet */
@@ -26,7 +27,7 @@ fr_rc fr_file_folder_check(const char *path, bool *there, fr_err *err);
 /* Takes the lock and reads the manifest, where there is one. BUSY (sink.busy): another process of
  * this host, or of one that shares the locks, has it. */
 fr_rc fr_file_folder_open(fr_file_folder *f, fr_err *err);
-/* Makes what is not there of it, then opens it. */
+/* Makes what is not there of it, all durable, then opens it. */
 fr_rc fr_file_folder_make(fr_file_folder *f, fr_err *err);
 void fr_file_folder_close(fr_file_folder *f);
 static inline bool fr_file_folder_held(const fr_file_folder *f)
@@ -46,16 +47,19 @@ fr_rc fr_file_folder_tidy(fr_file_folder *f, fr_err *err);
 /* Takes away what instances before this one left: files that no manifest lists. After the claim. */
 fr_rc fr_file_folder_sweep(fr_file_folder *f, fr_err *err);
 
-/* The name in _freshet of what this process has no memory for. */
-void fr_file_folder_spill(char *out, size_t size);
-/* The folder below, made with those above it and durable. */
-fr_rc fr_file_folder_dirs(const fr_file_folder *f, const char *below, fr_err *err);
+/* The name in _freshet of what this instance has no memory for. */
+void fr_file_folder_spill(fr_file_folder *f, char *out, size_t size);
+/* The folder below, made with those above it and durable, also where an attempt before made it and
+ * failed. Nothing is made in the place of a folder that was held and is gone (sink.file). */
+fr_rc fr_file_folder_dirs(fr_file_folder *f, const char *below, fr_err *err);
 /* The file DIR/<below>.tmp, complete or not at all. */
 fr_rc fr_file_folder_put(const fr_file_folder *f, fr_str below, fr_str text, fr_err *err);
 /* DIR/<below>.tmp, which is complete, becomes DIR/<below>, and both are durable. *bytes_out: its
  * size. */
 fr_rc fr_file_folder_publish(const fr_file_folder *f, const char *below, int64_t *bytes_out,
                              fr_err *err);
+/* DIR/<below> and DIR/<below>.tmp, which nothing lists, go. */
+void fr_file_folder_discard(const fr_file_folder *f, const char *below);
 /* An errno as an error: full, not allowed, or the disk's. Returns FR_FAIL. */
 fr_rc fr_file_errno(fr_err *err, int number, const char *doing, const char *path);
 

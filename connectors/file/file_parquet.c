@@ -78,11 +78,11 @@ static fr_str ended(fr_buf *b)
     return (fr_str){(const char *)b->ptr, b->len - 1};
 }
 
-static fr_rc configure(const fr_file_sink *s, duckdb_config config, fr_err *err)
+static fr_rc configure(fr_file_sink *s, duckdb_config config, fr_err *err)
 {
     char memory[32], spill_name[64], spill[PATH_MAX + 80];
     snprintf(memory, sizeof(memory), "%lldB", (long long)s->config->memory);
-    fr_file_folder_spill(spill_name, sizeof(spill_name));
+    fr_file_folder_spill(&s->folder, spill_name, sizeof(spill_name));
     snprintf(spill, sizeof(spill), "%s/_freshet/%s", s->folder.path, spill_name);
     const struct {
         const char *name, *value;

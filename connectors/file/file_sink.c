@@ -147,12 +147,12 @@ static fr_rc open_folder(fr_file_sink *s, fr_err *err)
 {
     bool there;
     char full[PATH_MAX];
-    FR_TRY(fr_file_folder_check(s->config->path, &there, err));
     snprintf(s->folder.path, sizeof(s->folder.path), "%s",
              fr_target_full_path(s->config->path, full));
     size_t n = strlen(s->folder.path);
     while (n > 1 && s->folder.path[n - 1] == '/')
         s->folder.path[--n] = '\0';
+    FR_TRY(fr_file_folder_check(s->folder.path, &there, err));
     if (there)
         FR_TRY(fr_file_folder_open(&s->folder, err));
     FR_TRY(check_owner(s, err));

@@ -117,6 +117,16 @@ def what_is_refused(c):
 
 
 @test
+def a_path_with_a_slash_at_its_end(c):
+    c.open(path=c.path + "//")
+    c.claim()
+    c.table([ID])
+    ok(c.apply([["c", "t", at(0, id=1)]]))
+    ok(c.commit(1))
+    same(c.values("id"), [(1,)])
+
+
+@test
 def plan_makes_nothing(c):
     c.open()
     c.table([ID])
@@ -519,7 +529,9 @@ def gone_replaced_damaged(c):
     ok(c.apply([["c", "t", at(0, id=3, v="c")]]))
     shutil.rmtree(c.path)
     fails(c.commit(3), "CONFIG", "sink.file")
-    assert not os.path.exists(os.path.join(c.path, "_freshet")), os.listdir(c.path)
+    assert not os.path.exists(c.path), os.listdir(c.path)
+    fails(c.probe("claim", sink="a", offsets=[["topic", 0]]), "CONFIG", "sink.file")
+    assert not os.path.exists(c.path), os.listdir(c.path)
     ok(c.probe("close", sink="a"))
     shutil.rmtree(c.path, ignore_errors=True)
     shutil.copytree(backup, c.path)
@@ -536,27 +548,36 @@ def gone_replaced_damaged(c):
     assert "missing" in c.refused("CONFIG", "sink.corrupt")["text"]
 
 
+def spilled(c):
+    """Files that hold what memory has no room for."""
+    own = os.path.join(c.path, "_freshet")
+    return [f for n in os.listdir(own) if n.startswith("spill.") for f in os.listdir(os.path.join(own, n))]
+
+
 @test
 def more_than_memory(c):
-    """What waits and does not fit goes to files, which a kill leaves and the next claim takes away."""
+    """What waits and does not fit goes to files, which a kill leaves and the next claim takes away, also where it is
+    of an instance with the same PID."""
     started(c, memory="64MiB")
-    spill = os.path.join(c.path, "_freshet", "spill.%d" % c.probe.p.pid)
     rng = random.Random(8)
     for n in range(6):
         ok(c.apply([["c", "t", at(0, id=n * 1000 + i, v="%x" % rng.getrandbits(64000))] for i in range(1000)], offset=n * 1000))
-    assert os.listdir(spill)
+    assert spilled(c)
     ok(c.commit(6000))
     same([r["_freshet_offset"] for r in c.rows()], list(range(6000)))
     assert 10 < pq.ParquetFile(os.path.join(c.path, c.entries()[0]["path"])).metadata.num_row_groups < 100
     for n in range(6, 12):
         ok(c.apply([["c", "t", at(0, id=n * 1000 + i, v="%x" % rng.getrandbits(64000))] for i in range(1000)], offset=n * 1000))
-    assert os.listdir(spill)
+    assert spilled(c)
     c.probe.p.kill()
     c.probe.p.wait()
     c.probe.dead = True
     c.probe = c.new_probe()
+    same_pid = os.path.join(c.path, "_freshet", "spill.%d" % c.probe.p.pid)
+    os.mkdir(same_pid)
+    open(os.path.join(same_pid, "tmp.block"), "w").close()
     started(c)
-    assert not os.path.exists(spill)
+    assert not spilled(c) and not os.path.exists(same_pid)
     same(c.claim(), [6000])
 
 

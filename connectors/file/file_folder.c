@@ -295,21 +295,35 @@ static fr_rc apply_one(fr_file_folder *f, int64_t number, const char *end, fr_er
     return rc;
 }
 
-fr_rc fr_file_folder_load(fr_file_folder *f, fr_err *err)
+/* FR_END: something that was listed is gone. */
+static fr_rc load_listed(fr_file_folder *f, const listing *l, fr_err *err)
 {
-    listing l;
     fr_rc rc = FR_OK;
     fr_file_state_free(f->state);
     f->state = fr_file_state_new();
-    FR_TRY(list_own(f, &l, err));
-    f->folded = l.fold;
-    if (l.fold > 0)
-        FR_TRY(apply_one(f, l.fold, ".fold.json", err));
+    f->folded = l->fold;
+    if (l->fold > 0)
+        rc = apply_one(f, l->fold, ".fold.json", err);
+    if (rc == FR_END)
+        return rc;
     while (rc == FR_OK)
         rc = apply_one(f, f->state->seq + 1, ".commit.json", err);
     FR_TRY(rc);
-    if (l.commit <= f->state->seq)
-        return FR_OK;
+    return l->commit <= f->state->seq ? FR_OK : FR_END;
+}
+
+fr_rc fr_file_folder_load(fr_file_folder *f, fr_err *err)
+{
+    listing l;
+    int64_t fold;
+    FR_TRY(list_own(f, &l, err));
+    do { /* a newer fold takes the place of what is gone */
+        fr_rc rc = load_listed(f, &l, err);
+        if (rc != FR_END)
+            return rc;
+        fold = l.fold;
+        FR_TRY(list_own(f, &l, err));
+    } while (l.fold > fold);
     fr_fail(err, FR_ERR_CONFIG,
             "%s/" OWN ": the manifest is damaged: commit %" PRId64 " is missing", f->path,
             f->state->seq + 1);
@@ -468,20 +482,30 @@ static bool is_ours(const char *path, fr_str text)
     return ours;
 }
 
+static fr_rc fenced(const fr_file_folder *f, fr_err *err)
+{
+    fr_fail(err, FR_ERR_FENCED, "%s: another instance has written to this folder", f->path);
+    return fr_fail_code(err, "sink.fenced");
+}
+
 static fr_rc place(const fr_file_folder *f, int64_t seq, fr_str text, fr_err *err)
 {
     char name[64], path[PATH_ROOM], made[PATH_ROOM];
+    listing l;
     snprintf(name, sizeof(name), "%012" PRId64 ".commit.json", seq);
     own_path(f, name, path);
     FR_TRY(write_beside(f, name, text, made, err));
     int failed = take_number(made, path);
     unlink(made);
-    if (failed == EEXIST && !is_ours(path, text)) {
-        fr_fail(err, FR_ERR_FENCED, "%s: another instance has written to this folder", f->path);
-        return fr_fail_code(err, "sink.fenced");
-    }
+    if (failed == EEXIST && !is_ours(path, text))
+        return fenced(f, err);
     if (failed != 0 && failed != EEXIST)
         return fr_file_errno(err, failed, "make", path);
+    FR_TRY(list_own(f, &l, err));
+    if (l.fold >= seq) { /* the number was taken long ago, and its commit is not kept any more */
+        unlink(path);
+        return fenced(f, err);
+    }
     return sync_parent(path, err);
 }
 
@@ -509,10 +533,32 @@ static bool is_old(const fr_file_folder *f, const char *path)
     return stat(path, &st) == 0 && now_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > f->keep_ms;
 }
 
-/* Commits that the fold has, older folds, and what was left half-written. */
+/* The newest fold that is older than keep, and not the newest of all; 0: none. Who began to read
+ * within keep began with it, or with a newer one. */
+static fr_rc outlived(const fr_file_folder *f, int64_t *out, fr_err *err)
+{
+    char path[PATH_ROOM];
+    own_path(f, "", path);
+    *out = 0;
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        return fr_file_errno(err, errno, "read", path);
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        int64_t fold = number_of(e->d_name, ".fold.json");
+        own_path(f, e->d_name, path);
+        if (fold > *out && fold < f->folded && is_old(f, path))
+            *out = fold;
+    }
+    closedir(dir);
+    return FR_OK;
+}
+
+/* What is before a fold that has been there for keep, and what was left half-written. */
 static fr_rc drop_old(const fr_file_folder *f, fr_err *err)
 {
     char path[PATH_ROOM];
+    int64_t first;
+    FR_TRY(outlived(f, &first, err));
     own_path(f, "", path);
     DIR *dir = opendir(path);
     if (dir == NULL)
@@ -523,8 +569,8 @@ static fr_rc drop_old(const fr_file_folder *f, fr_err *err)
         size_t n = strlen(e->d_name);
         bool half = n > 4 && strcmp(e->d_name + n - 4, ".tmp") == 0;
         own_path(f, e->d_name, path);
-        if (((fold > 0 && fold < f->folded) || (commit > 0 && commit <= f->folded) || half) &&
-            is_old(f, path))
+        if ((fold > 0 && fold < first) || (commit > 0 && commit <= first) ||
+            (half && is_old(f, path)))
             unlink(path);
     }
     closedir(dir);

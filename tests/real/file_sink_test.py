@@ -272,6 +272,66 @@ def a_zombie_is_fenced(c):
     same(c.values("id", "v"), [(1, "a"), (2, "b")])
 
 
+def commits(c):
+    return {int(n.split(".")[0]) for n in os.listdir(os.path.join(c.path, "_freshet")) if n.endswith("commit.json")}
+
+
+def folds(c):
+    return {int(n.split(".")[0]) for n in os.listdir(os.path.join(c.path, "_freshet")) if n.endswith("fold.json")}
+
+
+@test
+def a_zombie_that_slept_for_long_is_fenced(c):
+    """The number that it takes was taken, folded and is not kept any more: it is free, and its commit does not count."""
+    started(c)
+    ok(c.apply([["c", "t", at(0, id=1, v="a")]]))
+    ok(c.commit(1))
+    number = max(commits(c)) + 1
+    ok(c.apply([["c", "t", at(0, id=2, v="of the zombie")]]))
+    lock = without_lock(c)
+    other = c.new_probe()
+    c.open("b", probe=other, keep="0s")
+    same(ok(other("claim", sink="b", offsets=[["topic", 0]]))["next"], [1])
+    for n in range(2, 230):
+        ok(other("commit", sink="b", offsets=[["topic", 0, n]]))
+    assert number not in commits(c) and min(folds(c)) >= number, (number, min(commits(c)), folds(c))
+    os.replace(lock + ".old", lock)
+    before = c.state()
+    fails(c.commit(2), "FENCED", "sink.fenced")
+    assert number not in commits(c)
+    same(c.state(), before)
+    same(c.values("id"), [(1,)])
+
+
+@test
+def commits_stay_for_keep(c):
+    """From when a fold took their place, and not from when they were made."""
+    started(c, keep="1h")
+    own = os.path.join(c.path, "_freshet")
+    n, past = 0, (1, 1)
+
+    def until(count):
+        nonlocal n
+        while len(folds(c)) < count:
+            n += 1
+            ok(c.commit(n))
+    until(1)
+    for name in os.listdir(own):
+        if name.endswith("commit.json"):
+            os.utime(os.path.join(own, name), past)
+    until(2)
+    same(commits(c), set(range(1, max(commits(c)) + 1)))
+    first = min(folds(c))
+    os.utime(os.path.join(own, "%012d.fold.json" % first), past)
+    until(3)
+    same(min(commits(c)), first + 1)
+    same(min(folds(c)), first)
+    same(c.state()["offsets"], {("topic", 0): n})
+    ok(c.probe("close", sink="a"))
+    c.open()
+    same(c.claim(), [n])
+
+
 @test
 def files_of_others_stay(c):
     started(c)

@@ -2,6 +2,7 @@
  * size: each row is so written anew once for each time that its file has become compact.files times
  * as large, and not with every commit. */
 #include "base/failpoint.h"
+#include "base/log.h"
 #include "file/file_sink.h"
 #include <inttypes.h>
 
@@ -68,18 +69,18 @@ static void add_ranges(fr_arena *a, fr_file_entry *to, const fr_file_entry *from
     }
 }
 
-static fr_rc join(fr_file_sink *s, fr_file_entry *const *files, size_t count, fr_err *err)
+/* The joined file, durable, and the record by which it counts. */
+static fr_rc join(fr_file_sink *s, fr_file_entry *const *files, size_t count, fr_file_record *r,
+                  fr_err *err)
 {
     const fr_file_entry *first = files[0];
     fr_arena *a = s->arena;
-    fr_file_record r = {
-        .kind = FR_FILE_COMPACT, .epoch = s->folder.state->epoch, .owner = s->folder.state->owner};
     size_t cap = 0, at = first->path.len;
     int64_t rows = 0;
     while (at > 0 && first->path.ptr[at - 1] != '/')
         at--;
     fr_str folder = {first->path.ptr, at - first->day.len - 2}; /* without "/DAY/" */
-    fr_file_entry *joined = FR_FILE_ADD(a, &r.add);
+    fr_file_entry *joined = FR_FILE_ADD(a, &r->add);
     *joined = *first;
     joined->path = fr_file_sink_name(s, a, folder, first->day);
     joined->rows = 0;
@@ -88,16 +89,45 @@ static fr_rc join(fr_file_sink *s, fr_file_entry *const *files, size_t count, fr
     for (size_t i = 0; i < count; i++) {
         joined->rows += files[i]->rows;
         add_ranges(a, joined, files[i], &cap);
-        *FR_FILE_ADD(a, &r.remove) = files[i]->path;
+        *FR_FILE_ADD(a, &r->remove) = files[i]->path;
     }
     FR_TRY(s->format->join(s, files, count, joined->path, &rows, err));
     if (rows != joined->rows)
         return fr_fail(err, FR_ERR_BUG, "%.*s: %" PRId64 " rows of %" PRId64 " were read",
                        FR_ARG(joined->path), rows, joined->rows);
     FR_TRY(fr_file_folder_publish(&s->folder, fr_arena_cstr(a, joined->path), &joined->bytes, err));
-    if (FR_FAILPOINT("file_before_compact"))
-        return fr_fail(err, FR_ERR_CONNECT, "failpoint file_before_compact");
-    FR_TRY(fr_file_folder_append(&s->folder, &r, err));
+    return FR_FAILPOINT("file_before_compact")
+               ? fr_fail(err, FR_ERR_CONNECT, "failpoint file_before_compact")
+               : FR_OK;
+}
+
+/* The rows are committed, whatever became of the joining: it is told once, and left. */
+static fr_rc leave(fr_file_sink *s, fr_str group, const fr_file_record *r, size_t count,
+                   fr_err *err)
+{
+    const fr_file_entry *e = &r->add.items[0];
+    if (err->kind == FR_ERR_CANCELLED)
+        return fr_fail_in(err, "join small files");
+    fr_file_folder_discard(&s->folder, fr_arena_cstr(s->arena, e->path));
+    fr_fail_in(err, "%s: %zu small files of %.*s, %.*s, stay as they are", s->folder.path, count,
+               FR_ARG(e->name), FR_ARG(e->day));
+    fr_fail_hint(err,
+                 "no row is lost by that; where a file is damaged, restore it from a backup. It "
+                 "is tried again after the next claim; compact.files: 0 joins none");
+    fr_log_err(FR_LOG_WARN, s->settings->name, err);
+    fr_map_set(s->left, group, s);
+    return FR_OK;
+}
+
+static fr_rc join_group(fr_file_sink *s, fr_str group, fr_file_entry *const *files, size_t count,
+                        fr_err *err)
+{
+    fr_file_record r = {
+        .kind = FR_FILE_COMPACT, .epoch = s->folder.state->epoch, .owner = s->folder.state->owner};
+    if (join(s, files, count, &r, err) == FR_FAIL)
+        return leave(s, group, &r, count, err);
+    if (fr_file_folder_append(&s->folder, &r, err) == FR_FAIL)
+        return fr_fail_in(err, "join small files");
     return FR_FAILPOINT("file_after_compact")
                ? fr_fail(err, FR_ERR_CONNECT, "failpoint file_after_compact")
                : FR_OK;
@@ -111,12 +141,12 @@ fr_rc fr_file_sink_compact(fr_file_sink *s, const fr_file_record *done, fr_err *
     fr_file_entry **files =
         fr_arena_alloc(s->arena, (size_t)s->config->compact_files * sizeof(fr_file_entry *));
     for (size_t i = 0; i < done->add.count; i++) {
-        const fr_file_group *g =
-            fr_map_get(s->folder.state->groups, fr_file_group_key(s->arena, &done->add.items[i]));
-        int tier = g == NULL ? -1 : due(s, g);
+        fr_str key = fr_file_group_key(s->arena, &done->add.items[i]);
+        const fr_file_group *g = fr_map_get(s->folder.state->groups, key);
+        int tier = g == NULL || fr_map_get(s->left, key) != NULL ? -1 : due(s, g);
         size_t count = tier < 0 ? 0 : choose(s, g, tier, files);
-        if (count > 1 && join(s, files, count, err) == FR_FAIL)
-            return fr_fail_in(err, "join small files");
+        if (count > 1)
+            FR_TRY(join_group(s, key, files, count, err));
     }
     return FR_OK;
 }

@@ -123,6 +123,7 @@ static void sink_close(fr_sink *base)
     fr_target_free_versions(s->versions);
     fr_map_free(s->folded, NULL);
     fr_map_free(s->claims, free);
+    fr_map_free(s->left, NULL);
     fr_arena_free(s->arena);
     fr_arena_free(s->open);
     fr_arena_free(s->home);
@@ -177,6 +178,7 @@ static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *
     s->versions = fr_map_new();
     s->folded = fr_map_new();
     s->claims = fr_map_new();
+    s->left = fr_map_new();
     pthread_mutex_init(&s->lock, NULL);
     atomic_init(&s->connected, true);
     atomic_init(&s->lag_us, -1);
@@ -300,6 +302,8 @@ static fr_rc sink_claim(fr_sink *base, fr_offsets *offsets, fr_err *err)
     if (anything_waits(s))
         return fr_fail(err, FR_ERR_BUG, "claim while rows wait: commit or roll back first");
     fr_file_sink_abandon(s); /* versions are laid onto what the manifest says now */
+    fr_map_free(s->left, NULL);
+    s->left = fr_map_new();
     fr_rc rc = claim(s, offsets, err);
     fr_arena_reset(s->arena);
     if (rc == FR_FAIL)

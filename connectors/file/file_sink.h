@@ -89,6 +89,7 @@ typedef struct fr_file_sink {
     fr_map *versions;     /* by fr_table.serial: fr_table, that were laid onto files */
     fr_map *folded;       /* names in lower case, to the name that was there first */
     fr_map *claims;       /* by topic and partition: epochs */
+    fr_map *left;         /* fr_file_group_key of what could not be joined since the claim */
     fr_file_record next;  /* shapes and keys that wait for the commit; in open */
     unsigned files;       /* names given in this commit */
     int64_t commit_us;    /* of the newest row applied */
@@ -163,7 +164,9 @@ fr_str fr_file_absent(fr_file_sink *s, const fr_file_version *v, const fr_row *r
 
 /* ---- file_compact.c ---- */
 
-/* Joins small files, where there are many, of the groups that these files are in. */
+/* Joins small files, where there are many, of the groups that these files are in. What cannot be
+ * joined is logged and left until the next claim: only where the manifest fails, or it is
+ * interrupted, is that an error. */
 fr_rc fr_file_sink_compact(fr_file_sink *s, const fr_file_record *done, fr_err *err);
 
 extern const fr_sink_ops fr_file_sink_ops;

@@ -698,6 +698,53 @@ def small_files_are_joined(c):
     check([r["_freshet_offset"] for r in c.rows()], 401)
 
 
+@both
+def a_damaged_file_is_not_joined(c):
+    """The commits go on, it is said once, and other files are joined all the same."""
+    log = os.path.join(c.dir, "log")
+    c.probe = c.probe_by("sh", "-c", 'exec "$0" 2> "%s"' % log)
+    started(c, compact__files="3")
+
+    def add(first, last, day):
+        for i in range(first, last):
+            ok(c.apply([["c", "t", at(day, id=i, v="a")]], offset=i))
+            ok(c.commit(i + 1))
+    add(0, 2, 0)
+    broken = os.path.join(c.path, c.entries()[0]["path"])
+    with open(broken, "r+b") as f:
+        whole = f.read()
+        f.seek(0)
+        f.write(b"#" * len(whole))
+    add(2, 6, 0)
+    same(len(c.entries()), 6)
+    same(len(c.on_disk()), 6)  # of attempts nothing is left
+    add(6, 9, 1)
+    same(len(c.entries()), 7)
+    with open(log) as f:
+        text = f.read()
+    same(text.count("stay as they are"), 1)
+    assert "compact.files: 0" in text and c.path in text, text
+    with open(broken, "r+b") as f:
+        f.write(whole)
+    ok(c.probe("close", sink="a"))
+    started(c, compact__files="3")
+    add(9, 10, 0)
+    assert len(c.entries()) < 7, len(c.entries())
+    check([r["_freshet_offset"] for r in c.rows()], 10)
+
+
+@test
+def many_tables_in_one_batch(c):
+    """More than have their rows in vectors at once: those of each stay in their order."""
+    started(c)
+    tables = [c.table([ID] + [col("c%d" % i) for i in range(18)], "t%d" % i) for i in range(40)]
+    ok(c.apply([["c", t, dict(id=n, c0=t)] for n in range(5) for t in tables]))
+    ok(c.apply([["c", t, dict(id=n, c0=t)] for t in tables for n in range(5, 7)]))
+    ok(c.commit(1))
+    for t in tables:
+        same(c.values("id", "c0", table=t), [(n, t) for n in range(7)])
+
+
 @test
 def not_joined_across_days_schemas_and_sizes(c):
     started(c, compact__files="3", compact__size="1KiB")

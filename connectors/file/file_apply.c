@@ -98,12 +98,8 @@ static fr_rc add_truncate(fr_file_sink *s, fr_file_version *v, const fr_event *e
     return steps.count == 0 ? FR_OK : s->format->row(s, v, count_row(v, e), e, &none, 't', err);
 }
 
-static fr_rc add_event(fr_file_sink *s, const fr_event *e, fr_err *err)
+static fr_rc add_event(fr_file_sink *s, fr_file_version *v, const fr_event *e, fr_err *err)
 {
-    fr_file_version *v;
-    if (!fr_target_has_table(e->op))
-        return FR_OK;
-    FR_TRY(fr_file_version_of(s, e->table, &v, err));
     if (e->bad.len > 0)
         return fr_target_bad_row(err, v->shown, e->bad, "");
     if (e->txn != NULL && e->txn->commit_us > s->commit_us)
@@ -125,31 +121,83 @@ static fr_rc add_event(fr_file_sink *s, const fr_event *e, fr_err *err)
     }
 }
 
-static fr_rc add_all(fr_file_sink *s, const fr_batch *batch, size_t from, size_t to, size_t *failed,
-                     fr_err *err)
+/* One apply. Rows go to one version after the other, however tables are mixed in the batch: each
+ * takes a vector for each of its columns while rows go there. */
+typedef struct round {
+    const fr_batch *batch;
+    size_t from;
+    size_t
+        *next; /* by an event's place, the next one of its version; 0: none. Places are 1, 2, .. */
+    size_t failed; /* the first event that is refused, and those from there on are left out */
+} round;
+
+static fr_rc chain(fr_file_sink *s, round *r, fr_err *err)
+{
+    for (size_t i = r->from, to = r->failed; i < to; i++) {
+        const fr_event *e = &r->batch->events[i];
+        size_t place = i - r->from + 1;
+        fr_file_version *v;
+        if (!fr_target_has_table(e->op))
+            continue;
+        if (fr_file_version_of(s, e->table, &v, err) == FR_FAIL) {
+            r->failed = i;
+            return FR_FAIL;
+        }
+        *(v->last == 0 ? &v->first : &r->next[v->last]) = place;
+        v->last = place;
+    }
+    return FR_OK;
+}
+
+static fr_rc add_chain(fr_file_sink *s, fr_file_version *v, round *r, fr_err *err)
+{
+    size_t place = v->first;
+    v->first = v->last = 0;
+    for (; place != 0 && r->from + place - 1 < r->failed; place = r->next[place]) {
+        size_t i = r->from + place - 1;
+        if (add_event(s, v, &r->batch->events[i], err) == FR_FAIL) {
+            r->failed = i;
+            return FR_FAIL;
+        }
+    }
+    return FR_OK;
+}
+
+/* After an error the rest is looked through, too: another version may have one that comes before.
+ */
+static fr_rc add_all(fr_file_sink *s, round *r, fr_err *err)
 {
     size_t i = 0;
     void *value;
-    for (*failed = from; *failed < to; (*failed)++)
-        FR_TRY(add_event(s, &batch->events[*failed], err));
-    while (fr_map_next(s->tables, &i, NULL, &value))
-        FR_TRY(s->format->flush(s, value, err));
-    return FR_OK;
+    fr_err other;
+    fr_rc rc = chain(s, r, err);
+    while (fr_map_next(s->tables, &i, NULL, &value)) {
+        if (add_chain(s, value, r, &other) == FR_FAIL) {
+            *err = other;
+            rc = FR_FAIL;
+        }
+        if (s->format->flush(s, value, &other) == FR_FAIL && rc == FR_OK) {
+            *err = other;
+            return FR_FAIL;
+        }
+    }
+    return rc;
 }
 
 fr_rc fr_file_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
                          size_t *applied, fr_err *err)
 {
     fr_file_sink *s = (fr_file_sink *)base;
-    size_t failed = to;
+    round r = {.batch = batch, .from = from, .failed = to};
     fr_rc rc = FR_OK;
     *applied = to;
     if (!fr_file_folder_held(&s->folder))
         rc = fr_fail(err, FR_ERR_BUG, "rows before the claim");
     if (rc == FR_OK && FR_FAILPOINT("sink_before_begin"))
         rc = fr_fail(err, FR_ERR_CONNECT, "failpoint sink_before_begin");
+    r.next = fr_arena_alloc(s->arena, (to - from + 1) * sizeof(*r.next));
     if (rc == FR_OK)
-        rc = add_all(s, batch, from, to, &failed, err);
+        rc = add_all(s, &r, err);
     if (rc == FR_OK && FR_FAILPOINT("sink_after_rows"))
         rc = fr_fail(err, FR_ERR_CONNECT, "failpoint sink_after_rows");
     fr_arena_reset(s->arena);
@@ -157,6 +205,6 @@ fr_rc fr_file_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size
         return FR_OK;
     fr_file_sink_abandon(s);
     if (fr_target_of_table(err))
-        *applied = failed;
+        *applied = r.failed;
     return FR_FAIL;
 }

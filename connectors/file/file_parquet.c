@@ -174,6 +174,27 @@ static fr_rc append_failed(fr_file_sink *s, fr_file_version *v, fr_err *err)
     return FR_FAIL;
 }
 
+static fr_rc begin(fr_file_sink *s, fr_file_version *v, fr_err *err)
+{
+    const fr_duck_api *d = s->api;
+    size_t n = v->shape.column_count;
+    duckdb_logical_type *types = fr_arena_alloc(s->arena, (n + OWN) * sizeof(*types));
+    if (!v->made)
+        FR_TRY(make_table(s, v, err));
+    const char *name = fr_arena_cstr(s->arena, stage_name(s->arena, v));
+    if (d->appender_create_ext(s->con, NULL, NULL, name, &v->appender) != 0)
+        return append_failed(s, v, err);
+    for (size_t i = 0; i < n; i++)
+        types[i] = fr_duck_sink_logical(d, &v->staged[i]);
+    for (size_t i = 0; i < OWN; i++)
+        types[n + i] = d->create_logical_type(own[i].logical);
+    v->chunk = d->create_data_chunk(types, n + OWN);
+    v->chunk_rows = 0;
+    for (size_t i = 0; i < n + OWN; i++)
+        d->destroy_logical_type(&types[i]);
+    return FR_OK;
+}
+
 static fr_rc flush_chunk(fr_file_sink *s, fr_file_version *v, fr_err *err)
 {
     if (v->chunk_rows == 0)
@@ -195,9 +216,6 @@ static void end(fr_file_sink *s, fr_file_version *v)
     v->chunk = NULL;
     v->appender = NULL;
     v->chunk_rows = 0;
-    for (size_t i = 0; i < s->filled_count; i++)
-        if (s->filled[i] == v)
-            s->filled[i] = s->filled[--s->filled_count];
 }
 
 static fr_rc parquet_flush(fr_file_sink *s, fr_file_version *v, fr_err *err)
@@ -209,41 +227,6 @@ static fr_rc parquet_flush(fr_file_sink *s, fr_file_version *v, fr_err *err)
         rc = append_failed(s, v, err);
     end(s, v);
     return rc;
-}
-
-/* The version with the fewest rows in its chunk makes place: busy tables keep theirs. */
-static fr_rc make_place(fr_file_sink *s, fr_err *err)
-{
-    fr_file_version *least = s->filled[0];
-    if (s->filled_count < FR_FILE_FILLED)
-        return FR_OK;
-    for (size_t i = 1; i < s->filled_count; i++)
-        if (s->filled[i]->chunk_rows < least->chunk_rows)
-            least = s->filled[i];
-    return parquet_flush(s, least, err);
-}
-
-static fr_rc begin(fr_file_sink *s, fr_file_version *v, fr_err *err)
-{
-    const fr_duck_api *d = s->api;
-    size_t n = v->shape.column_count;
-    duckdb_logical_type *types = fr_arena_alloc(s->arena, (n + OWN) * sizeof(*types));
-    FR_TRY(make_place(s, err));
-    if (!v->made)
-        FR_TRY(make_table(s, v, err));
-    s->filled[s->filled_count++] = v;
-    const char *name = fr_arena_cstr(s->arena, stage_name(s->arena, v));
-    if (d->appender_create_ext(s->con, NULL, NULL, name, &v->appender) != 0)
-        return append_failed(s, v, err);
-    for (size_t i = 0; i < n; i++)
-        types[i] = fr_duck_sink_logical(d, &v->staged[i]);
-    for (size_t i = 0; i < OWN; i++)
-        types[n + i] = d->create_logical_type(own[i].logical);
-    v->chunk = d->create_data_chunk(types, n + OWN);
-    v->chunk_rows = 0;
-    for (size_t i = 0; i < n + OWN; i++)
-        d->destroy_logical_type(&types[i]);
-    return FR_OK;
 }
 
 static void parquet_drop(fr_file_sink *s, fr_file_version *v)

@@ -33,9 +33,6 @@ typedef struct fr_file_sink_config {
     int64_t memory, compact_files, compact_size, keep_us;
 } fr_file_sink_config;
 
-/* Versions that rows of one apply go to at once: each takes a vector for each of its columns. */
-enum { FR_FILE_FILLED = 16 };
-
 /* Days since 1970 of rows that say no time. */
 #define FR_FILE_UNDATED INT32_MIN
 
@@ -56,6 +53,7 @@ typedef struct fr_file_version { /* one version of a message's table, and where 
     fr_file_shape shape;         /* of its files */
     uint16_t *columns;           /* as many as shape.column_count: of the message's table */
     fr_column *staged;           /* as they are staged */
+    size_t first, last;          /* of one apply: places of its events; 0: none */
     /* Waiting for the commit: */
     bool made; /* the stage has its table */
     duckdb_data_chunk chunk;
@@ -79,8 +77,6 @@ typedef struct fr_file_sink {
     const fr_duck_api *api; /* of Parquet, as db and con */
     duckdb_database db;
     duckdb_connection con;
-    fr_file_version *filled[FR_FILE_FILLED]; /* with a chunk and an appender */
-    size_t filled_count;
     fr_file_folder folder;
     fr_arena *home;       /* of the sink's whole life */
     fr_arena *arena;      /* of one call */

@@ -733,9 +733,9 @@ def a_damaged_file_is_not_joined(c):
     check([r["_freshet_offset"] for r in c.rows()], 10)
 
 
-@test
+@both
 def many_tables_in_one_batch(c):
-    """More than have their rows in vectors at once: those of each stay in their order."""
+    """Rows go to one table after the other: those of each stay in their order, and the first error is the one that is told."""
     started(c)
     tables = [c.table([ID] + [col("c%d" % i) for i in range(18)], "t%d" % i) for i in range(40)]
     ok(c.apply([["c", t, dict(id=n, c0=t)] for n in range(5) for t in tables]))
@@ -743,6 +743,15 @@ def many_tables_in_one_batch(c):
     ok(c.commit(1))
     for t in tables:
         same(c.values("id", "c0", table=t), [(n, t) for n in range(7)])
+    good, bad = lambda t: ["c", t, dict(id=9, c0=t)], lambda t: ["c", t, {"id": 9, "$bad": "no value"}]
+    c.table([ID, col("c0", "BYTES")], "t2", as_="refused")
+    for events, failed in (([good("t1"), good("t0"), bad("t3"), bad("t0")], 2), ([good("t1"), bad("t0"), bad("t3")], 1), ([bad("t2"), bad("t1"), bad("t0")], 0),
+                           ([good("t0"), good("refused"), bad("t0"), bad("t1")], 1), ([good("t0"), bad("t1"), good("refused"), bad("t0")], 1)):
+        r = fails(c.apply(events), "CONFIG" if events[failed] == good("refused") else "DATA")
+        same((events, r["applied"]), (events, failed))
+    ok(c.apply([good("t0")]))
+    ok(c.commit(2))
+    same(c.values("id", table="t0")[7:], [(9,)])
 
 
 @test

@@ -2,6 +2,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/log.h"
 #include "sql/file.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -304,6 +305,7 @@ static fr_rc sink_claim(fr_sink *base, fr_offsets *offsets, fr_err *err)
     fr_file_sink_abandon(s); /* versions are laid onto what the manifest says now */
     fr_map_free(s->left, NULL);
     s->left = fr_map_new();
+    s->untidy = false;
     fr_rc rc = claim(s, offsets, err);
     fr_arena_reset(s->arena);
     if (rc == FR_FAIL)
@@ -378,6 +380,18 @@ static void settle(fr_file_sink *s)
     forget_next(s);
 }
 
+/* The commit is made: what is left to fold or to take away is tried again after the next one, and
+ * told once. */
+static void tidy(fr_file_sink *s)
+{
+    fr_err err;
+    if (fr_file_folder_tidy(&s->folder, &err) != FR_FAIL || s->untidy)
+        return;
+    s->untidy = true;
+    fr_fail_in(&err, "fold the manifest");
+    fr_log_err(FR_LOG_WARN, s->settings->name, &err);
+}
+
 static fr_rc commit(fr_file_sink *s, const fr_offsets *offsets, fr_file_record *r, fr_err *err)
 {
     *r = s->next;
@@ -394,7 +408,8 @@ static fr_rc commit(fr_file_sink *s, const fr_offsets *offsets, fr_file_record *
     if (s->commit_us != 0)
         atomic_store(&s->lag_us, fr_wall_us() - s->commit_us);
     FR_TRY(fr_file_sink_compact(s, r, err));
-    return fr_file_folder_tidy(&s->folder, err);
+    tidy(s);
+    return FR_OK;
 }
 
 static fr_rc sink_commit(fr_sink *base, const fr_offsets *offsets, fr_err *err)

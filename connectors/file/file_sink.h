@@ -86,6 +86,7 @@ typedef struct fr_file_sink {
     fr_map *folded;       /* names in lower case, to the name that was there first */
     fr_map *claims;       /* by topic and partition: epochs */
     fr_map *left;         /* fr_file_group_key of what could not be joined since the claim */
+    bool untidy;          /* it was told since the claim that the manifest could not be folded */
     fr_file_record next;  /* shapes and keys that wait for the commit; in open */
     unsigned files;       /* names given in this commit */
     int64_t commit_us;    /* of the newest row applied */

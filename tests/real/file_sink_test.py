@@ -1,5 +1,6 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
 """file-sink: every event a row of a Parquet file, and a manifest that readers can trust. Read by pyarrow."""
+import json
 import random
 import resource
 import signal
@@ -330,6 +331,23 @@ def commits_stay_for_keep(c):
     ok(c.probe("close", sink="a"))
     c.open()
     same(c.claim(), [n])
+
+
+@test
+def a_fold_that_fails_is_made_later(c):
+    """The commit before it is made, and says so."""
+    log = os.path.join(c.dir, "log")
+    c.probe = c.probe_by("sh", "-c", 'exec "$0" 2> "%s"' % log)
+    started(c)
+    with open(os.path.join(c.path, "_freshet", "000000000001.commit.json")) as f:
+        writer = json.load(f)["writer"]
+    os.mkdir(os.path.join(c.path, "_freshet", "000000000100.fold.json.%s.tmp" % writer))
+    for n in range(1, 103):
+        ok(c.commit(n))
+    same(folds(c), {101})
+    with open(log) as f:
+        same(f.read().count("fold the manifest"), 1)
+    same(c.claim(), [102])
 
 
 @test

@@ -126,8 +126,7 @@ static fr_rc add_event(fr_file_sink *s, fr_file_version *v, const fr_event *e, f
 typedef struct round {
     const fr_batch *batch;
     size_t from;
-    size_t
-        *next; /* by an event's place, the next one of its version; 0: none. Places are 1, 2, .. */
+    size_t *next;  /* by an event's place (1, 2, ..), that of the next of its version; 0: none */
     size_t failed; /* the first event that is refused, and those from there on are left out */
 } round;
 

@@ -103,7 +103,10 @@ def held_xa(d):
     d.sql("INSERT INTO a VALUES (4, 'v')")
     p = Both(d, 4, beside_after=2, set="log.xa=hold")
     p.until(beside=0)
+    owner = c.thread_id()
     c.close()
+    # Committed by another connection while its own one ends MariaDB has kept it, prepared, for all others to wait for.
+    until("its connection is gone", lambda: not d.sql("SELECT 1 FROM information_schema.processlist WHERE id = %s", owner))
     d.sql("INSERT INTO a VALUES (5, 'v')")
 
     def committed():

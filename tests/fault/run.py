@@ -27,6 +27,10 @@ NOT_PLACES = {"r1", "r6", "r12", "pg.slot_wait", "capture_short_slices", "captur
 OF_POLLS = ("drain_", "compare_")
 OF_CLICKHOUSE = ("ch_",)  # killed at by tests/real/clickhouse_sink_test.py
 OF_FILES = ("file_",)  # killed at by tests/real/file_sink_test.py
+OF_DUCKDB = ("duck_",)  # killed at by tests/real/duckdb_sink_test.py
+OF_LETTERS = ("dlq_",)  # killed at by tests/real/dlq_test.py
+OF_NEW_TOPICS = ("capture_move",)  # killed at by tests/real/new_topic_test.py
+OTHERS = OF_POLLS + OF_CLICKHOUSE + OF_FILES + OF_DUCKDB + OF_LETTERS + OF_NEW_TOPICS
 
 
 def scenario_kill(args):
@@ -102,7 +106,7 @@ def failpoints():
                 if f.endswith(".c"):
                     with open(os.path.join(base, f), encoding="utf-8") as text:
                         names |= {part.split('"')[0] for part in text.read().split('FR_FAILPOINT("')[1:]}
-    return {n for n in names - NOT_PLACES if not n.startswith(OF_POLLS + OF_CLICKHOUSE + OF_FILES)}
+    return {n for n in names - NOT_PLACES if not n.startswith(OTHERS)}
 
 
 def die_at(r, failpoint, seconds, hit, missed):

@@ -388,9 +388,10 @@ static void put_literal(fr_verify *base, fr_buf *b, const fr_verify_column *c, f
 static bool fits(const fr_verify_column *c, fr_kind kind, fr_str text)
 {
     fr_buf ignored = {0};
-    bool good = c->number == LETTERS || put_typed(&ignored, c, kind, text);
+    bool good =
+        c->number == LETTERS ? fr_verify_fits(kind, text) : put_typed(&ignored, c, kind, text);
     fr_buf_free(&ignored);
-    return good && fr_verify_fits(kind, text);
+    return good;
 }
 
 /* ---- asking ---- */

@@ -155,13 +155,12 @@ static void put_real(fr_buf *b, const fr_value *v, bool single)
 static fr_rc put_decimal(fr_file_sink *s, fr_buf *b, const fr_column *c, fr_str unscaled,
                          fr_err *err)
 {
-    fr_str text = fr_decimal_to_text(s->arena, unscaled, 0);
-    size_t digits = text.len - (text.len > 0 && text.ptr[0] == '-');
     if (is_text(c)) {
-        fr_str full = fr_decimal_to_text(s->arena, unscaled, c->scale);
-        put_bytes(b, full);
+        put_bytes(b, fr_decimal_to_text(s->arena, unscaled, c->scale));
         return FR_OK;
     }
+    fr_str text = fr_decimal_to_text(s->arena, unscaled, 0);
+    size_t digits = text.len - (text.len > 0 && text.ptr[0] == '-');
     if (digits > (size_t)c->precision && !fr_str_is(text, "0"))
         return no_such_value(err, c, "the number has more digits than the column's precision");
     put_bytes(b, unscaled.len > 0 ? unscaled : (fr_str){"", 1});

@@ -251,17 +251,14 @@ static fr_rc print_number(const fr_my_json *j, fr_buf *b, fr_err *err)
     return FR_OK;
 }
 
+/* 76 digits a line, as the server's encoder breaks them. */
 static void print_base64(fr_str s, fr_buf *b)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < s.len; i += 3) {
-        uint32_t v = 0;
-        for (size_t k = 0; k < 3; k++)
-            v = v << 8 | (i + k < s.len ? (uint8_t)s.ptr[i + k] : 0u);
-        if (i > 0 && i % 57 == 0) /* 76 digits a line, as the server's encoder breaks them */
+    enum { LINE = 57 };
+    for (size_t i = 0; i < s.len; i += LINE) {
+        if (i > 0)
             fr_buf_text(b, "\\n");
-        for (size_t k = 0; k < 4; k++)
-            fr_buf_u8(b, i + k > s.len ? '=' : (uint8_t)digits[v >> (18 - 6 * k) & 63]);
+        fr_buf_base64(b, (fr_str){s.ptr + i, s.len - i < LINE ? s.len - i : LINE});
     }
 }
 

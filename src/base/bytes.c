@@ -182,6 +182,18 @@ void fr_buf_zigzag(fr_buf *b, int64_t v)
 
 static const char hex[] = "0123456789abcdef";
 
+void fr_buf_base64(fr_buf *b, fr_str bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        uint32_t v = 0;
+        for (size_t k = 0; k < 3; k++)
+            v = v << 8 | (i + k < bytes.len ? (uint8_t)bytes.ptr[i + k] : 0u);
+        for (size_t k = 0; k < 4; k++)
+            fr_buf_u8(b, i + k > bytes.len ? '=' : (uint8_t)digits[v >> (18 - 6 * k) & 63]);
+    }
+}
+
 void fr_buf_hex(fr_buf *b, fr_str bytes)
 {
     uint8_t *p = bytes.len > 0 ? fr_buf_room(b, 2 * bytes.len) : NULL;

@@ -51,7 +51,8 @@ void fr_buf_u16be(fr_buf *b, uint16_t v);
 void fr_buf_u32be(fr_buf *b, uint32_t v);
 void fr_buf_u64be(fr_buf *b, uint64_t v);
 void fr_buf_zigzag(fr_buf *b, int64_t v);
-void fr_buf_hex(fr_buf *b, fr_str bytes); /* two digits each, in lower case */
+void fr_buf_hex(fr_buf *b, fr_str bytes);    /* two digits each, in lower case */
+void fr_buf_base64(fr_buf *b, fr_str bytes); /* RFC 4648, padded, in one line */
 /* "..." with JSON's escapes; s must be UTF-8. */
 void fr_buf_json(fr_buf *b, fr_str s);
 /* A text of somebody else's, on one line of a terminal: controls of both kinds (U+0000 to U+001F,

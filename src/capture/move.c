@@ -23,8 +23,7 @@ struct moves {
 
 static bool names_move(const fr_capture *c)
 {
-    enum { BY_RECORD = 1 };
-    return c->s.registry->subject == BY_RECORD;
+    return c->s.registry->subject == FR_SUBJECT_BY_RECORD;
 }
 
 /* A record stays where the table's topic is set to another one: it is of no topic then that the

@@ -140,12 +140,12 @@ fr_rc fr_ask_checkpoint(const fr_config *config, size_t source, fr_checkpoint **
 
 void fr_ask_generations(const fr_config *config, const fr_checkpoint *k, fr_router *r)
 {
-    enum { BY_RECORD = 1 };
     size_t i = 0;
     void *value;
     while (k != NULL && fr_map_next(k->generations, &i, NULL, &value)) {
         const fr_generation_fact *g = value;
-        fr_router_move(r, g->topic, g->generation, config->registry.subject == BY_RECORD);
+        fr_router_move(r, g->topic, g->generation,
+                       config->registry.subject == FR_SUBJECT_BY_RECORD);
     }
 }
 

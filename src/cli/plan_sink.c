@@ -162,7 +162,7 @@ static fr_rc look_at_foreign(sink_look *w, const char *topic, fr_err *err)
  * of its schemas: only a message tells. */
 static bool subjects_tell(sink_look *w, size_t foreign)
 {
-    if (foreign == 0 || w->l->config->registry.subject == 0)
+    if (foreign == 0 || w->l->config->registry.subject == FR_SUBJECT_BY_TOPIC)
         return true;
     const char *text = fr_arena_printf(w->l->arena,
                                        "%zu topic%s of other files: registry.subject is not topic, "

@@ -45,7 +45,7 @@ static fr_rc record_of(fr_schema_verb *v, const fr_stream *s, fr_str *out, fr_er
     fr_arena *a = v->cli->arena;
     const fr_contract_record *record;
     *out = FR_STR("");
-    if (v->config->registry.subject == 0) /* the topic alone names subjects */
+    if (v->config->registry.subject == FR_SUBJECT_BY_TOPIC)
         return FR_OK;
     if (s->contract == NULL)
         return fr_route_record(a, &v->config->sources[s->place.source], s->place.table,

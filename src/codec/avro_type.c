@@ -197,6 +197,22 @@ void fr_avro_bytes_json(fr_buf *b, fr_str bytes)
     fr_buf_free(&utf8);
 }
 
+bool fr_avro_json_bytes(fr_arena *a, fr_str text, fr_str *out)
+{
+    char *bytes = fr_arena_raw(a, text.len + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = (uint8_t)text.ptr[i];
+        if (c > 0xC3)
+            return false;
+        if (c >= 0x80 && i + 1 < text.len)
+            c = (uint8_t)(c << 6 | ((uint8_t)text.ptr[++i] & 0x3F));
+        bytes[n++] = (char)c;
+    }
+    *out = (fr_str){bytes, n};
+    return true;
+}
+
 /* Latin-1 text in UTF-8, or not: what a default of bytes has to be. */
 static bool is_latin1(fr_str s)
 {

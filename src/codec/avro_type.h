@@ -31,6 +31,9 @@ fr_rc fr_avro_default_write(fr_buf *b, fr_arena *a, const fr_route *route, uint1
                             const fr_avro_type *t, fr_err *err);
 /* Avro's JSON for bytes: a string with one code point a byte. */
 void fr_avro_bytes_json(fr_buf *b, fr_str bytes);
+/* Back again: the bytes that such a text (in UTF-8) stands for. False: a code point is beyond 255.
+ */
+bool fr_avro_json_bytes(fr_arena *a, fr_str text, fr_str *out);
 /* A number with fraction as the canonical text writes it: %.17g, never without point. */
 void fr_avro_real_json(fr_buf *b, double v);
 

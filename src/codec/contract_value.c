@@ -1,3 +1,4 @@
+#include "codec/avro_type.h"
 #include "codec/avro_write.h"
 #include "codec/contract.h"
 
@@ -293,23 +294,6 @@ fr_rc fr_pin_fit(const fr_column *from, const fr_contract_field *f, fr_pin_conve
 
 /* ---- defaults ---- */
 
-/* Avro's JSON for bytes: a code point a byte. False: one is beyond 255. */
-static bool latin1(fr_arena *a, fr_str text, fr_str *out)
-{
-    char *bytes = fr_arena_raw(a, text.len + 1);
-    size_t n = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = (uint8_t)text.ptr[i];
-        if (c > 0xC3)
-            return false;
-        if (c >= 0x80 && i + 1 < text.len)
-            c = (uint8_t)(c << 6 | ((uint8_t)text.ptr[++i] & 0x3F));
-        bytes[n++] = (char)c;
-    }
-    *out = (fr_str){bytes, n};
-    return true;
-}
-
 static bool put_integer(uint8_t **at, const fr_contract_field *f, const json_t *j)
 {
     json_int_t v = json_integer_value(j);
@@ -347,13 +331,13 @@ static bool put_text(fr_arena *a, uint8_t **at, const fr_contract_field *f, fr_s
         return place != 0;
     case FR_PIN_BYTES:
     case FR_PIN_DECIMAL:
-        if (!latin1(a, text, &bytes) || (f->type == FR_PIN_DECIMAL && bytes.len == 0))
+        if (!fr_avro_json_bytes(a, text, &bytes) || (f->type == FR_PIN_DECIMAL && bytes.len == 0))
             return false;
         *at = fr_put_bytes(*at, bytes);
         return f->type == FR_PIN_BYTES || bytes.len <= fr_avro_decimal_bytes(f->precision);
     case FR_PIN_FIXED:
     case FR_PIN_FIXED_DECIMAL:
-        if (!latin1(a, text, &bytes) || bytes.len != f->node->size)
+        if (!fr_avro_json_bytes(a, text, &bytes) || bytes.len != f->node->size)
             return false;
         *at = fr_put_raw(*at, bytes);
         return true;

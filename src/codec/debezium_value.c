@@ -1,4 +1,5 @@
 #include "codec/avro_parse.h"
+#include "codec/avro_type.h"
 #include "codec/avro_write.h"
 #include "codec/debezium.h"
 
@@ -499,22 +500,6 @@ static bool generated(fr_arena *a, const fr_column *c, const fr_dbz_type *t, fr_
     return true;
 }
 
-static bool latin1(fr_arena *a, fr_str text, fr_str *out)
-{
-    char *bytes = fr_arena_raw(a, text.len + 1);
-    size_t n = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = (uint8_t)text.ptr[i];
-        if (c > 0xC3)
-            return false;
-        if (c >= 0x80 && i + 1 < text.len)
-            c = (uint8_t)(c << 6 | ((uint8_t)text.ptr[++i] & 0x3F));
-        bytes[n++] = (char)c;
-    }
-    *out = (fr_str){bytes, n};
-    return true;
-}
-
 /* The column's own literal, which is JSON as Avro has it. */
 static bool literal(fr_arena *a, const fr_dbz_type *t, const json_t *j, fr_value *v)
 {
@@ -529,7 +514,7 @@ static bool literal(fr_arena *a, const fr_dbz_type *t, const json_t *j, fr_value
         v->real = json_number_value(j);
         return json_is_number(j);
     case FR_DECIMAL:
-        return json_is_string(j) && latin1(a, text, &v->bytes);
+        return json_is_string(j) && fr_avro_json_bytes(a, text, &v->bytes);
     case FR_TEXT:
     case FR_JSON:
     case FR_UUID:

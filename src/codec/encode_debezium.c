@@ -270,18 +270,8 @@ static void put_quoted(fr_buf *b, fr_str s)
 
 static void put_base64(fr_buf *b, fr_str s)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     fr_buf_u8(b, '"');
-    for (size_t i = 0; i < s.len; i += 3) {
-        size_t left = s.len - i;
-        uint32_t v = (uint32_t)(uint8_t)s.ptr[i] << 16;
-        v |= left > 1 ? (uint32_t)(uint8_t)s.ptr[i + 1] << 8 : 0;
-        v |= left > 2 ? (uint8_t)s.ptr[i + 2] : 0;
-        fr_buf_u8(b, (uint8_t)digits[v >> 18]);
-        fr_buf_u8(b, (uint8_t)digits[v >> 12 & 63]);
-        fr_buf_u8(b, (uint8_t)(left > 1 ? digits[v >> 6 & 63] : '='));
-        fr_buf_u8(b, (uint8_t)(left > 2 ? digits[v & 63] : '='));
-    }
+    fr_buf_base64(b, s);
     fr_buf_u8(b, '"');
 }
 

@@ -112,9 +112,9 @@ const char *fr_subject(const fr_registry_settings *s, fr_arena *a, fr_str topic,
     if (envelope == FR_ENVELOPE_DEBEZIUM)
         suffix = key ? ".Key" : ".Envelope";
     fr_str out;
-    if (s->subject == 1)
+    if (s->subject == FR_SUBJECT_BY_RECORD)
         out = fr_arena_printf(a, "%.*s%s", FR_ARG(record), suffix);
-    else if (s->subject == 2)
+    else if (s->subject == FR_SUBJECT_BY_BOTH)
         out = fr_arena_printf(a, "%.*s-%.*s%s", FR_ARG(topic), FR_ARG(record), suffix);
     else
         out = fr_arena_printf(a, "%.*s-%s", FR_ARG(topic), key ? "key" : "value");

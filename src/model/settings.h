@@ -59,6 +59,8 @@ typedef enum {
 } fr_change;
 typedef enum { FR_GONE_BLOCK, FR_GONE_STOP, FR_GONE_IGNORE } fr_gone;
 typedef enum { FR_WHEN_APPLY, FR_WHEN_RUN, FR_WHEN_NEVER } fr_when;
+/* registry.subject: BOTH is topic-record. */
+typedef enum { FR_SUBJECT_BY_TOPIC, FR_SUBJECT_BY_RECORD, FR_SUBJECT_BY_BOTH } fr_subject_by;
 
 /* A table whose rows are events that an application wrote: T.outbox. NULL: no such column. */
 typedef struct fr_outbox_settings {
@@ -193,7 +195,7 @@ typedef struct fr_registry_settings {
     const char *cert, *key; /* ours, where the registry asks for one */
     bool insecure;
     int compatibility; /* fr_compat */
-    int subject;       /* 0 topic, 1 record, 2 topic-record */
+    int subject;       /* fr_subject_by */
     int register_when; /* fr_when: who registers a subject's first schema */
 } fr_registry_settings;
 

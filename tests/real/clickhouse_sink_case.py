@@ -8,7 +8,6 @@ import socket
 import subprocess  # noqa: F401: the tests'
 import sys
 import threading
-import traceback
 import urllib.parse
 
 import mysql_sink_case as base
@@ -151,25 +150,6 @@ class Proxy:
         self.listener.close()
 
 
-def one(suite, f):
-    c = Case(f.__name__)
-    try:
-        f(c)
-        c.end()
-        return "ok %s.%s" % (suite, f.__name__)
-    except Skip as why:
-        c.end()
-        return "skip %s.%s: %s" % (suite, f.__name__, why)
-    except Exception as e:  # a case never stops the others
-        line = [t.lineno for t in traceback.extract_tb(e.__traceback__) if t.name == f.__name__]
-        for p in c.probes:
-            p.p.kill()
-            p.p.wait()
-        c.drop()
-        return "not ok %s.%s: line %s: %s: %s" % (suite, f.__name__, line, type(e).__name__,
-                                                  " ".join(str(e).split())[:1500])
-
-
 def main(suite):
     if not os.access(PROBE, os.X_OK):
         print("not ok %s: %s is not built" % (suite, PROBE))
@@ -178,9 +158,6 @@ def main(suite):
     if not there:
         print("skip %s: %s" % (suite, why))
         return 0
-    bad = 0
-    for f in [f for f in TESTS if not sys.argv[1:] or f.__name__ in sys.argv[1:]]:
-        line = one(suite, f)
-        print(line, flush=True)
-        bad += line.startswith("not")
-    return 1 if bad else 0
+    chosen = [f for f in TESTS if not sys.argv[1:] or f.__name__ in sys.argv[1:]]
+    jobs = [lambda f=f: line_of("%s.%s" % (suite, f.__name__), f, Case(f.__name__)) for f in chosen]
+    return 0 if side_by_side(jobs, 1) else 1

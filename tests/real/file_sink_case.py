@@ -1,13 +1,11 @@
 """What the tests of file-sink share: a folder of its own for each, driven through sink_probe and read by pyarrow or
 fastavro, by way of the manifest alone (examples/files/manifest.py, which is what users have). The vocabulary is
 that of mysql_sink_case."""
-import concurrent.futures
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
 
 import mysql_sink_case as base
 from mysql_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
@@ -36,7 +34,20 @@ MISSING = pyarrow is None or fastavro is None or not os.path.exists(LIBRARY)
 OWN = ["_freshet_op", "_freshet_position", "_freshet_at", "_freshet_topic", "_freshet_partition", "_freshet_offset", "_freshet_absent"]
 
 
+DAY = 86400000000
+NOV_26 = 1795651200000000  # 2026-11-26 00:00 UTC
 AVRO = set()  # tests that are made with Avro files, too
+
+
+def at(day, **row):
+    return {"$us": NOV_26 + day * DAY + 3600000000, **row}
+
+
+def check(offsets, count):
+    """Each of the first `count` offsets once: 0 lost, 0 doubled."""
+    assert len(offsets) == len(set(offsets)), "doubled: %s" % sorted({o for o in offsets if offsets.count(o) > 1})[:5]
+    lost = set(range(count)) - set(offsets)
+    assert not lost, "lost: %s" % sorted(lost)[:5]
 
 
 def both(f):
@@ -127,25 +138,6 @@ class Case(base.Case):
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def one(suite, f, file_format):
-    c = Case(f.__name__, file_format)
-    suite = suite if file_format == "parquet" else suite + "." + file_format
-    try:
-        f(c)
-        c.end()
-        return "ok %s.%s" % (suite, f.__name__)
-    except Skip as e:
-        c.end()
-        return "skip %s.%s: %s" % (suite, f.__name__, e)
-    except Exception as e:  # a case never stops the others
-        line = [t.lineno for t in traceback.extract_tb(e.__traceback__) if t.name == f.__name__]
-        for p in c.probes:
-            p.p.kill()
-            p.p.wait()
-        c.drop()
-        return "not ok %s.%s: line %s: %s: %s" % (suite, f.__name__, line, type(e).__name__, " ".join(str(e).split())[:1500])
-
-
 def main(suite):
     if not os.access(PROBE, os.X_OK):
         print("not ok %s: %s is not built" % (suite, PROBE))
@@ -155,9 +147,5 @@ def main(suite):
         return 0
     chosen = [(f, k) for f in TESTS for k in ("parquet", "avro") if k == "parquet" or f in AVRO]
     chosen = [(f, k) for f, k in chosen if not set(sys.argv[1:]) - {"avro"} or f.__name__ in sys.argv[1:] if "avro" not in sys.argv[1:] or k == "avro"]
-    bad = 0
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for line in pool.map(lambda chosen: one(suite, *chosen), chosen):
-            print(line, flush=True)
-            bad += line.startswith("not")
-    return 1 if bad else 0
+    jobs = [lambda f=f, k=k: line_of(".".join([suite, *[k] * (k != "parquet"), f.__name__]), f, Case(f.__name__, k)) for f, k in chosen]
+    return 0 if side_by_side(jobs, 2) else 1

@@ -13,7 +13,6 @@ from duckdb_sink_case import duckdb  # noqa: E402
 
 TESTS[:] = []
 D = decimal.Decimal
-DAY = 86400000000
 decimal.getcontext().prec = 2000
 
 

@@ -4,6 +4,7 @@ tests/stack), driven through sink_probe.
 Every test runs on every server that is up, each time in a database of its own. FRESHET_BUILD names the
 build folder (default build/dev), FRESHET_SINK_PROBE the program itself; arguments choose tests by name,
 and servers by theirs (mariadb, mysql, mysql55)."""
+import concurrent.futures
 import json
 import os
 import subprocess
@@ -216,34 +217,35 @@ def main(suite):
         return 0
     chosen = [a for a in sys.argv[1:] if a not in SERVERS]
     servers = available(suite, [s for s in SERVERS if s in sys.argv[1:]])
-    bad = 0
-    for server in servers:
-        for f in TESTS:
-            if not chosen or f.__name__ in chosen:
-                bad += not one(suite, server, f)
-    return 1 if bad else 0
+    jobs = [lambda f=f, s=s: line_of("%s.%s.%s" % (suite, f.__name__, s), f, Case(s, f.__name__))
+            for s in servers for f in TESTS if not chosen or f.__name__ in chosen]
+    return 0 if side_by_side(jobs, 1) else 1
 
 
-def one(suite, server, f):
-    name = "%s.%s.%s" % (suite, f.__name__, server)
-    c = Case(server, f.__name__)
+def line_of(name, f, c):
+    """Runs one case; answers the line that tells of it, or nothing. It never stops the others."""
     try:
         f(c)
         c.end()
-        print("ok %s" % name, flush=True)
-        return True
+        return "ok " + name
     except Skip as e:
-        if str(e):  # else it is about another kind of server
-            print("skip %s: %s" % (name, e), flush=True)
         c.end()
-        return True
+        return "skip %s: %s" % (name, e) if str(e) else ""  # else it is about another kind of server
     except Exception as e:
-        text = " ".join(str(e).split())[:1500]
-        where = traceback.extract_tb(e.__traceback__)
-        line = [t.lineno for t in where if t.name == f.__name__]
-        print("not ok %s: line %s: %s: %s" % (name, line, type(e).__name__, text), flush=True)
+        line = [t.lineno for t in traceback.extract_tb(e.__traceback__) if t.name == f.__name__]
         for p in c.probes:
             p.p.kill()
             p.p.wait()
         c.drop()
-        return False
+        return "not ok %s: line %s: %s: %s" % (name, line, type(e).__name__, " ".join(str(e).split())[:1500])
+
+
+def side_by_side(jobs, workers):
+    """Functions that answer lines, several at once; whether none failed."""
+    good = True
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for line in pool.map(lambda job: job(), jobs):
+            if line:
+                print(line, flush=True)
+            good = good and not line.startswith("not")
+    return good

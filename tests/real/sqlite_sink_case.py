@@ -1,13 +1,11 @@
 """What the tests of sqlite-sink share: a file of its own for each, driven through sink_probe and read by
 Python's sqlite3. The vocabulary is that of mysql_sink_case."""
-import concurrent.futures
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import traceback
 
 import mysql_sink_case as base
 from mysql_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
@@ -68,31 +66,11 @@ def severities(found):
     return [(SEVERITY[f["severity"]], f["code"]) for f in found]
 
 
-def one(suite, f):
-    c = Case(f.__name__)
-    try:
-        f(c)
-        c.end()
-        return "ok %s.%s" % (suite, f.__name__)
-    except Exception as e:  # a case never stops the others
-        line = [t.lineno for t in traceback.extract_tb(e.__traceback__) if t.name == f.__name__]
-        for p in c.probes:
-            p.p.kill()
-            p.p.wait()
-        c.drop()
-        return "not ok %s.%s: line %s: %s: %s" % (suite, f.__name__, line, type(e).__name__,
-                                                  " ".join(str(e).split())[:1500])
-
-
 def main(suite):
     """Several at once: they mostly wait for the disk and for each other's locks."""
     if not os.access(PROBE, os.X_OK):
         print("not ok %s: %s is not built" % (suite, PROBE))
         return 1
     chosen = [f for f in TESTS if not sys.argv[1:] or f.__name__ in sys.argv[1:]]
-    bad = 0
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        for line in pool.map(lambda f: one(suite, f), chosen):
-            print(line, flush=True)
-            bad += line.startswith("not")
-    return 1 if bad else 0
+    jobs = [lambda f=f: line_of("%s.%s" % (suite, f.__name__), f, Case(f.__name__)) for f in chosen]
+    return 0 if side_by_side(jobs, 3) else 1

@@ -2,13 +2,11 @@
 """freshet verify with ClickHouse and DuckDB as sinks, while both sides run: under writers; a range that is under way; a
 file that others hold; a table that is no longer what it was. (Types and differences: verify_stores_test.py.)"""
 import os
-import random
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import connect, eventually, finish  # noqa: E402
+from harness import eventually, finish  # noqa: E402
 
 import verify_stores_test as stores  # noqa: E402
 from verify_stores_test import MODES, SINKS, base, fixed, found, scenario  # noqa: E402
@@ -21,22 +19,7 @@ def under_writers(p):
     p.sql(base.FILL, 3000)
     p.start()
     p.there(3000)
-    stop, wrote = threading.Event(), [0]
-
-    def write(seed):
-        rng, c = random.Random(seed), connect(p.source)
-        q = c.cursor()
-        while not stop.is_set():
-            i = rng.randrange(1, 2500)
-            q.execute(rng.choice(["update t set v = 'x' where id = %s", "update t set v = 'y' where id = %s", "delete from t where id = %s",
-                                  "insert into t (id, v) values (%s, 'new') on conflict do nothing"]), (i,))
-            wrote[0] += 1
-            stop.wait(0.05)  # no faster than sinks on a busy machine follow
-        c.close()
-    writers = [threading.Thread(target=write, args=(s,)) for s in (1, 2)]
-    for w in writers:
-        w.start()
-    try:
+    with base.writers(p, 0.05):  # no faster than sinks on a busy machine follow
         for sink in p.sinks:
             for mode in MODES:
                 r = p.verify("--settle", "10s", *mode, sink=sink)
@@ -44,11 +27,6 @@ def under_writers(p):
             p.put(sink, 2900, "big", "1")
             p.drop(sink, 2901)
             fixed(p, sink, missing=1, changed=1)
-    finally:
-        stop.set()
-        for w in writers:
-            w.join()
-    assert wrote[0] > 200, wrote
     for sink in p.sinks:
         r = p.verify(sink=sink, code=0)
         assert (r["unsettled"], r["differences"]) == (0, 0), r

@@ -344,12 +344,9 @@ def a_key_that_the_source_has_twice(p):
     assert all(line.startswith("--") for line in lines) and any("id 2" in line for line in lines), lines
 
 
-@scenario(sinks=("pg", "lite"))
-def under_writers(p):
-    """Both run, rows change all the time: equal rows are never called different, and a planted difference is found."""
-    p.sql(FILL, 3000)
-    p.start()
-    p.there(3000)
+@contextlib.contextmanager
+def writers(p, pause=0):
+    """Two that change rows of t all the time; few values, so that rows go to another and back between two looks."""
     stop, wrote = threading.Event(), [0]
 
     def write(seed):
@@ -357,15 +354,30 @@ def under_writers(p):
         q = c.cursor()
         while not stop.is_set():
             i = rng.randrange(1, 2500)
-            # Few values, so that rows go to another and back between two looks.
             q.execute(rng.choice(["update t set v = 'x' where id = %s", "update t set v = 'y' where id = %s", "delete from t where id = %s",
                                   "insert into t (id, v) values (%s, 'new') on conflict do nothing"]), (i,))
             wrote[0] += 1
+            stop.wait(pause)
         c.close()
-    writers = [threading.Thread(target=write, args=(s,)) for s in (1, 2)]
-    for w in writers:
+    both = [threading.Thread(target=write, args=(s,)) for s in (1, 2)]
+    for w in both:
         w.start()
     try:
+        yield
+    finally:
+        stop.set()
+        for w in both:
+            w.join()
+    assert wrote[0] > 200, wrote
+
+
+@scenario(sinks=("pg", "lite"))
+def under_writers(p):
+    """Both run, rows change all the time: equal rows are never called different, and a planted difference is found."""
+    p.sql(FILL, 3000)
+    p.start()
+    p.there(3000)
+    with writers(p):
         for sink in p.sinks:
             for mode in MODES:
                 r = p.verify(*mode, sink=sink)
@@ -376,11 +388,6 @@ def under_writers(p):
             assert found(r) == [("2900", "changed", ("big",)), ("2901", "missing", ())], r
             p.at(sink, "update t set big = %s where id = 2900", 2900 << 33)
             p.at(sink, "insert into t (id) values (2901)")
-    finally:
-        stop.set()
-        for w in writers:
-            w.join()
-    assert wrote[0] > 200, wrote
     p.sql("update t set ok = not ok where id = 2901")  # heals the row that was deleted by hand
     for sink in p.sinks:
         r = p.verify(sink=sink, code=0)

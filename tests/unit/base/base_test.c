@@ -46,6 +46,19 @@ static void bytes_in_hex(void **state)
     fr_buf_free(&b);
 }
 
+static void bytes_in_base64(void **state)
+{
+    static const char *const of[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                     "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) { /* RFC 4648, section 10 */
+        fr_buf b = {0};
+        fr_buf_base64(&b, (fr_str){"foobar", i});
+        assert_true(fr_str_is(fr_buf_view(&b), of[i]));
+        fr_buf_free(&b);
+    }
+}
+
 static void loopback_is_known_by_number(void **state)
 {
     (void)state;
@@ -337,6 +350,7 @@ int main(void)
         cmocka_unit_test(maps_find_what_was_set),
         cmocka_unit_test(queues_keep_order_and_close),
         cmocka_unit_test(bytes_in_hex),
+        cmocka_unit_test(bytes_in_base64),
         cmocka_unit_test(loopback_is_known_by_number),
         cmocka_unit_test(hosts_are_taken_out_of_addresses),
         cmocka_unit_test(controls_never_reach_a_terminal),

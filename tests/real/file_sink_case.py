@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 import mysql_sink_case as base
 from mysql_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
@@ -136,6 +137,42 @@ class Case(base.Case):
 
     def drop(self):
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Reader(threading.Thread):
+    """Reads the manifest all the time, and each file that it lists: never one that is missing or half-written.
+    What it sees of a table grows, and has no row twice."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.over, self.looks, self.error, self.seen = path, threading.Event(), 0, None, {}
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                if os.path.isdir(os.path.join(self.path, "_freshet")):
+                    self.look()
+        except Exception as e:
+            self.error = e
+
+    def look(self):
+        entries = sorted(manifest.state(self.path, check=True)["files"].values(), key=lambda e: e["path"])
+        offsets = []
+        for e in entries:
+            if e["path"] not in self.seen:
+                self.seen[e["path"]] = [r["_freshet_offset"] for r in read_rows(self.path, [e])]
+            else:
+                assert os.path.getsize(os.path.join(self.path, e["path"])) == e["bytes"], e
+            offsets += self.seen[e["path"]]
+        check(offsets, len(offsets))
+        self.looks += 1
+
+    def end(self):
+        self.over.set()
+        self.join()
+        if self.error:
+            raise self.error
+        assert self.looks > 5, self.looks
 
 
 def main(suite):

@@ -361,42 +361,6 @@ def files_of_others_stay(c):
     same(c.values("id"), [(1,)])
 
 
-class Reader(threading.Thread):
-    """Reads the manifest all the time, and each file that it lists: never one that is missing or half-written.
-    What it sees of a table grows, and has no row twice."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.path, self.over, self.looks, self.error, self.seen = path, threading.Event(), 0, None, {}
-
-    def run(self):
-        try:
-            while not self.over.is_set():
-                if os.path.isdir(os.path.join(self.path, "_freshet")):
-                    self.look()
-        except Exception as e:
-            self.error = e
-
-    def look(self):
-        entries = sorted(manifest.state(self.path, check=True)["files"].values(), key=lambda e: e["path"])
-        offsets = []
-        for e in entries:
-            if e["path"] not in self.seen:
-                self.seen[e["path"]] = [r["_freshet_offset"] for r in read_rows(self.path, [e])]
-            else:
-                assert os.path.getsize(os.path.join(self.path, e["path"])) == e["bytes"], e
-            offsets += self.seen[e["path"]]
-        check(offsets, len(offsets))
-        self.looks += 1
-
-    def end(self):
-        self.over.set()
-        self.join()
-        if self.error:
-            raise self.error
-        assert self.looks > 5, self.looks
-
-
 @test
 def the_check_sees_what_is_lost_or_doubled(c):
     """The control of the two tests below."""

@@ -141,7 +141,7 @@ static fr_rc add_row(fr_ch_sink *s, fr_ch_lane *l, const fr_ch_sink_table *t, co
 
 static void add_truncate(fr_ch_lane *l, const fr_ch_sink_table *t, const fr_event *e)
 {
-    if (e->position.lsn != 0 || e->position.epoch != 0)
+    if (fr_target_is_ordered(e))
         put_position_text(&l->bytes, e);
     fr_ch_lane_add(l, e->offset, t, FR_CH_TRUNCATE);
 }

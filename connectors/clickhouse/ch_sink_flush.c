@@ -100,7 +100,7 @@ static fr_rc empty_table(fr_ch_sink *s, const fr_ch_lane *l, const fr_ch_block *
     if (position.len > 0 && t->positioned)
         sql = fr_arena_printf(s->arena,
                               "ALTER TABLE %.*s DELETE WHERE " FR_TARGET_POSITION
-                              " < reinterpretAsUInt128(unhex('%.*s')) SETTINGS mutations_sync = 2",
+                              " <= reinterpretAsUInt128(unhex('%.*s')) SETTINGS mutations_sync = 2",
                               FR_ARG(t->qualified), FR_ARG(position));
     return fr_ch_exec(s->ch, "empty the table", sql, err);
 }

@@ -109,12 +109,20 @@ static fr_rc add_row(pass *p, fr_duck_sink_table *t, const fr_event *e, const fr
     return add_change(p, t, &c, err);
 }
 
-static fr_rc add_truncate(pass *p, fr_duck_sink_table *t, fr_err *err)
+static fr_rc add_truncate(pass *p, fr_duck_sink_table *t, const fr_event *e, fr_err *err)
 {
     FR_TRY(flush_all(p, err));
     p->s->has_rows = true;
-    fr_str sql = fr_arena_printf(p->s->arena, "DELETE FROM %.*s%c", FR_ARG(t->qualified), '\0');
-    return fr_duck_sink_exec(p->s, "empty the table", sql.ptr, err);
+    fr_str at = fr_target_truncated_at(p->s->arena, t->positioned, e);
+    fr_buf sql = {.arena = p->s->arena};
+    fr_buf_printf(&sql, "DELETE FROM %.*s", FR_ARG(t->qualified));
+    if (at.len > 0)
+        fr_buf_printf(&sql,
+                      " WHERE \"" FR_TARGET_POSITION "\" IS NULL OR \"" FR_TARGET_POSITION
+                      "\" <= from_hex('%.*s')",
+                      FR_ARG(at));
+    fr_buf_u8(&sql, '\0');
+    return fr_duck_sink_exec(p->s, "empty the table", (const char *)sql.ptr, err);
 }
 
 static fr_rc add_event(pass *p, const fr_event *e, fr_err *err)
@@ -134,7 +142,7 @@ static fr_rc add_event(pass *p, const fr_event *e, fr_err *err)
     for (size_t i = 0; i < steps.count; i++) {
         const fr_target_step *step = &steps.items[i];
         if (step->kind == FR_TARGET_EMPTY)
-            FR_TRY(add_truncate(p, t, err));
+            FR_TRY(add_truncate(p, t, e, err));
         else
             FR_TRY(add_row(p, t, e, step->row, step->kind == FR_TARGET_GONE, err));
     }

@@ -210,6 +210,7 @@ static void compare_mark(comparison *k)
         f->sql = alter(k, "ADD", FR_STR("\"" FR_TARGET_DELETED "\""), "",
                        FR_STR("BOOLEAN DEFAULT FALSE"));
     }
+    fr_target_truncates(&k->of, position != NULL);
     if (position != NULL && !fr_str_is(position->type, "BLOB"))
         fr_target_blocker(&k->of, "sink.table",
                           FR_STR("the column " FR_TARGET_POSITION " is not BLOB"),

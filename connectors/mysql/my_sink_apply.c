@@ -124,10 +124,16 @@ static fr_rc add_row(pass *p, fr_my_sink_table *t, const fr_event *e, const fr_r
 }
 
 /* DELETE, because TRUNCATE would commit what is not to be committed yet. */
-static fr_rc add_truncate(pass *p, fr_my_sink_table *t, fr_err *err)
+static fr_rc add_truncate(pass *p, fr_my_sink_table *t, const fr_event *e, fr_err *err)
 {
     FR_TRY(flush_all(p, err));
+    fr_str at = fr_target_truncated_at(p->s->arena, t->positioned, e);
     fr_str sql = fr_arena_printf(p->s->arena, "DELETE FROM %.*s", FR_ARG(t->qualified));
+    if (at.len > 0)
+        sql = fr_arena_printf(p->s->arena,
+                              "%.*s WHERE `" FR_TARGET_POSITION "` IS NULL OR `" FR_TARGET_POSITION
+                              "` <= x'%.*s'",
+                              FR_ARG(sql), FR_ARG(at));
     return fr_my_exec(p->s->my, "empty the table", sql, err);
 }
 
@@ -146,7 +152,7 @@ static fr_rc add_event(pass *p, const fr_event *e, fr_err *err)
     for (size_t i = 0; i < steps.count; i++) {
         const fr_target_step *step = &steps.items[i];
         if (step->kind == FR_TARGET_EMPTY)
-            FR_TRY(add_truncate(p, t, err));
+            FR_TRY(add_truncate(p, t, e, err));
         else
             FR_TRY(add_row(p, t, e, step->row, step->kind == FR_TARGET_GONE, err));
     }

@@ -281,6 +281,7 @@ static void compare_mark(comparison *k)
                                  "` tinyint(1) NOT NULL DEFAULT 0",
                                  FR_ARG(k->r->qualified));
     }
+    fr_target_truncates(&k->of, position != NULL);
     if (position != NULL &&
         (!fr_str_is(position->type, "varbinary") || position->length < FR_TARGET_POSITION_SIZE))
         fr_target_blocker(&k->of, "sink.table",

@@ -224,6 +224,7 @@ static void compare_mark(comparison *k)
         f->sql = add_sql(k, FR_STR("\"" FR_TARGET_DELETED "\""),
                          FR_STR("boolean NOT NULL DEFAULT false"));
     }
+    fr_target_truncates(&k->of, position != NULL);
     if (position != NULL && position->type != 17)
         fr_target_blocker(&k->of, "sink.table",
                           FR_STR("the column " FR_TARGET_POSITION " is not bytea"),
@@ -234,16 +235,19 @@ static void compare_grants(comparison *k)
 {
     const fr_sink_settings *set = k->of.settings;
     bool upsert = set->write_mode == FR_WRITE_UPSERT;
+    bool positioned = fr_pg_relation_find(k->r, FR_STR(FR_TARGET_POSITION)) != NULL;
+    bool empties = set->truncate == FR_TRUNCATE_PUBLISH;
     fr_buf b = {.arena = k->of.a};
     if (!k->r->may_insert)
         fr_buf_text(&b, ", INSERT");
     if (upsert && !k->r->may_update)
         fr_buf_text(&b, ", UPDATE");
-    if (upsert && !k->r->may_select)
+    if ((upsert || (empties && positioned)) && !k->r->may_select)
         fr_buf_text(&b, ", SELECT");
-    if (upsert && set->deletes == FR_DELETES_HARD && !k->r->may_delete)
+    if (((upsert && set->deletes == FR_DELETES_HARD) || (empties && positioned)) &&
+        !k->r->may_delete)
         fr_buf_text(&b, ", DELETE");
-    if (set->truncate == FR_TRUNCATE_PUBLISH && !k->r->may_truncate)
+    if (empties && !positioned && !k->r->may_truncate)
         fr_buf_text(&b, ", TRUNCATE");
     if (b.len == 0)
         return;

@@ -141,6 +141,18 @@ void fr_target_lost_columns(const fr_target_comparison *k, const fr_table *befor
     }
 }
 
+void fr_target_truncates(const fr_target_comparison *k, bool positioned)
+{
+    if (positioned || k->settings->truncate != FR_TRUNCATE_PUBLISH)
+        return;
+    fr_finding *f = fr_findings_add(k->out, FR_WARNING, "sink.truncate",
+                                    "%.*s: there is no column " FR_TARGET_POSITION
+                                    ": a truncate removes what other partitions "
+                                    "of its topic brought after it, too",
+                                    FR_ARG(k->qualified));
+    f->hint = FR_STR("add the column, or give the topic one partition");
+}
+
 void fr_target_plan_own_tables(fr_findings *out, bool create, const char *also, fr_str sql)
 {
     fr_finding *f = fr_findings_add(out, create ? FR_CHANGE : FR_BLOCKER, "sink.table",

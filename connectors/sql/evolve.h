@@ -43,6 +43,9 @@ fr_finding *fr_target_missing_column(const fr_target_comparison *k, const fr_col
  * messages have not, unless on_change.drop_column lets them go. */
 void fr_target_lost_columns(const fr_target_comparison *k, const fr_table *before);
 
+/* A warning where a truncate empties a table whose rows do not say which of them are newer. */
+void fr_target_truncates(const fr_target_comparison *k, bool positioned);
+
 /* Our own tables are not there: that they will be made (create), or that this is in the way. sql:
  * of both, copied. also: what is made with them, "the file, with ", or "". */
 void fr_target_plan_own_tables(fr_findings *out, bool create, const char *also, fr_str sql);

@@ -52,6 +52,22 @@ void fr_target_position(uint8_t out[FR_TARGET_POSITION_SIZE], const fr_event *e)
         out[4 + i] = (uint8_t)(lsn >> (56 - 8 * i));
 }
 
+bool fr_target_is_ordered(const fr_event *e)
+{
+    return !e->foreign && (e->position.lsn != 0 || e->position.epoch != 0);
+}
+
+fr_str fr_target_truncated_at(fr_arena *a, bool positioned, const fr_event *e)
+{
+    uint8_t position[FR_TARGET_POSITION_SIZE];
+    fr_buf b = {.arena = a};
+    if (!positioned || !fr_target_is_ordered(e))
+        return FR_STR("");
+    fr_target_position(position, e);
+    fr_buf_hex(&b, (fr_str){(const char *)position, sizeof(position)});
+    return fr_buf_view(&b);
+}
+
 bool fr_target_has_table(fr_op op)
 {
     return op == FR_OP_READ || op == FR_OP_INSERT || op == FR_OP_UPDATE || op == FR_OP_DELETE ||

@@ -26,6 +26,12 @@ fr_status fr_target_status(bool connected, int64_t lag_us);
 /* Epoch, lsn, ordinal, big-endian; the Kafka offset serves where a message has none of ours
  * (decision 44). */
 void fr_target_position(uint8_t out[FR_TARGET_POSITION_SIZE], const fr_event *e);
+/* Whether positions of its topic have one order over all partitions: they are ours. */
+bool fr_target_is_ordered(const fr_event *e);
+/* A truncate comes by each partition, and what another one brought may be newer: where rows have
+ * positions, and these have one order, what goes is what has none and what is not behind this one,
+ * in hex. "": all rows go. */
+fr_str fr_target_truncated_at(fr_arena *a, bool positioned, const fr_event *e);
 /* Whether events of this op are a table's. */
 bool fr_target_has_table(fr_op op);
 

@@ -209,10 +209,18 @@ static fr_rc add_row(fr_sq_sink *s, fr_sq_sink_table *t, const fr_event *e, cons
     return patch && !t->append ? write_patch(s, t, &c, err) : write_whole(s, t, &c, err);
 }
 
-static fr_rc add_truncate(fr_sq_sink *s, fr_sq_sink_table *t, fr_err *err)
+static fr_rc add_truncate(fr_sq_sink *s, fr_sq_sink_table *t, const fr_event *e, fr_err *err)
 {
-    fr_str sql = fr_arena_printf(s->arena, "DELETE FROM main.%.*s%c", FR_ARG(t->qualified), '\0');
-    return fr_sq_sink_exec(s, "empty the table", sql.ptr, err);
+    fr_str at = fr_target_truncated_at(s->arena, t->positioned, e);
+    fr_buf sql = {.arena = s->arena};
+    fr_buf_printf(&sql, "DELETE FROM main.%.*s", FR_ARG(t->qualified));
+    if (at.len > 0)
+        fr_buf_printf(&sql,
+                      " WHERE \"" FR_TARGET_POSITION "\" IS NULL OR \"" FR_TARGET_POSITION
+                      "\" <= x'%.*s'",
+                      FR_ARG(at));
+    fr_buf_u8(&sql, '\0');
+    return fr_sq_sink_exec(s, "empty the table", (const char *)sql.ptr, err);
 }
 
 static fr_rc add_event(fr_sq_sink *s, const fr_event *e, fr_err *err)
@@ -230,7 +238,7 @@ static fr_rc add_event(fr_sq_sink *s, const fr_event *e, fr_err *err)
     for (size_t i = 0; i < steps.count; i++) {
         const fr_target_step *step = &steps.items[i];
         if (step->kind == FR_TARGET_EMPTY)
-            FR_TRY(add_truncate(s, t, err));
+            FR_TRY(add_truncate(s, t, e, err));
         else
             FR_TRY(add_row(s, t, e, step->row, step->kind == FR_TARGET_GONE, err));
     }

@@ -158,6 +158,7 @@ static void compare_mark(comparison *k)
             FR_STR("add it"));
         f->sql = add_sql(k, FR_STR("\"" FR_TARGET_DELETED "\""), "INTEGER NOT NULL DEFAULT 0");
     }
+    fr_target_truncates(&k->of, position != NULL);
     if (position != NULL && position->affinity != FR_SQ_NONE && position->affinity != FR_SQ_BYTES)
         fr_target_blocker(&k->of, "sink.table",
                           FR_STR("the column " FR_TARGET_POSITION " is not BLOB"),

@@ -481,6 +481,7 @@ static void set_place(work *w)
     fr_position *pos = &w->event->position;
     if (!w->g->ours) {
         *pos = (fr_position){.lsn = (uint64_t)w->m->offset};
+        w->event->foreign = true;
     } else {
         pos->lsn = w->commit_lsn != 0 ? w->commit_lsn : pos->row_lsn;
     }
@@ -642,6 +643,7 @@ static fr_rc is_said_before(fr_decoder *d, topic *t, fr_str name, bool *out, fr_
 static void place_tombstone(const work *w, const part *p)
 {
     w->event->position = (fr_position){.lsn = (uint64_t)w->m->offset};
+    w->event->foreign = !p->placed;
     if (!p->placed)
         return;
     w->event->position = p->position;

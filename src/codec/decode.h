@@ -22,8 +22,8 @@ void fr_decoder_free(fr_decoder *d);
  * to the batch, preceded by a TABLE event when its table version is new to this topic
  * (columns in schema order; key_ordinal from the key's schema). A tombstone after our own
  * delete makes nothing; a tombstone alone (state) makes a DELETE with the key in before.
- * position: from `source` (epoch, lsn, ordinal), else lsn = offset. FR_FAIL with DATA: the
- * message is bad (nothing was appended). CONNECT: the registry did not answer. FR_IDLE: the
+ * position: from `source` (epoch, lsn, ordinal), else lsn = offset (foreign). FR_FAIL with DATA:
+ * the message is bad (nothing was appended). CONNECT: the registry did not answer. FR_IDLE: the
  * batch is full, nothing was appended. */
 fr_rc fr_decode(fr_decoder *d, fr_batch *b, size_t m, fr_err *err);
 

@@ -71,6 +71,8 @@ typedef struct fr_event {
     fr_str topic;
     int32_t partition;
     int64_t offset;
+    /* The position is this offset, which says nothing beside other partitions. */
+    bool foreign;
     fr_str bad; /* else empty: why this row could not be decoded (names column, type,
                    position; no values); it keeps its place in the order, and errors.mode
                    decides downstream */

@@ -164,6 +164,9 @@ def truncates(c):
     ok(c.apply([["t", "t", {"$at": [1, 40, 0]}], ["c", "t", {"id": 12, "v": "after", "$at": [1, 41, 0]}]], "apply"))
     ok(c.commit("apply"))
     same(c.q("SELECT id FROM t FINAL ORDER BY id"), [(10,), (12,)])  # partition 1 was ahead of the truncate
+    ok(c.apply([["t", "t", {"$at": [0, 5, 0], "$foreign": True}], ["c", "t", {"id": 13, "v": "after", "$at": [1, 50, 1]}]], "apply"))
+    ok(c.commit("apply"))
+    same(c.q("SELECT id FROM t FINAL"), [(13,)])  # an offset says nothing of other partitions
 
 
 @test

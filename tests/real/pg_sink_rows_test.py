@@ -358,6 +358,37 @@ def truncates(c):
     same(c.q("SELECT id FROM t ORDER BY id"), [(2,)])
 
 
+@test
+def a_truncate_leaves_what_came_after(c):
+    """It comes by each partition, and what another one brought may be newer."""
+    def row(i, *at):
+        return ["c", "t", {"id": i, "v": "a", "$at": [1, *at]}]
+    gone = ["t", "t", {"$at": [1, 10, 2]}]
+    for sink, more in (("a", {}), ("soft", {"deletes": 1, "name": "soft"}), ("append", {"write_mode": 1, "deletes": 2, "name": "append"})):
+        c.q("DROP TABLE IF EXISTS t")
+        c.open(sink, truncate=1, **more)
+        c.claim(sink, parts=(("topic", 0), ("topic", 1)))
+        c.table([ID, col("v")])
+        ok(c.apply([row(9, 9, 0), row(7, 10, 2), gone, row(1, 10, 3), row(3, 11, 0)], sink))
+        ok(c.commit(1, sink))
+        ok(c.apply([row(8, 10, 1), gone, row(2, 10, 4), row(4, 11, 1)], sink, partition=1))
+        ok(c.commit(2, sink))
+        same(c.q("SELECT id FROM t ORDER BY id"), [(1,), (2,), (3,), (4,)])
+        ok(c.apply([["t", "t", {"$at": [0, 5, 0], "$foreign": True}], row(5, 12, 0)], sink))  # no order: all goes
+        ok(c.commit(3, sink))
+        same(c.q("SELECT id FROM t ORDER BY id"), [(5,)])
+        c.probe("close", sink=sink)
+
+
+@test
+def a_truncate_without_positions(c):
+    c.q("CREATE TABLE t (id int PRIMARY KEY, v varchar(20))")
+    started(c, truncate=1)
+    ok(c.apply([["c", "t", {"id": 1, "v": "a", "$at": [1, 50, 0]}], ["t", "t", {"$at": [1, 40, 0]}]]))
+    ok(c.commit(1))
+    same(c.q("SELECT id FROM t"), [])
+
+
 # ---- which one failed ----
 
 @test

@@ -15,7 +15,8 @@ ALIKE = [rows.commit_without_rows, rows.rollback_and_several_applies, rows.from_
          rows.random_events_collapsed, rows.random_events_soft, rows.random_events_in_order_soft, rows.unique_values_change_hands,
          rows.foreign_keys_keep_the_order_of_tables, rows.key_changed_in_an_update, rows.absent_values_stay,
          rows.absent_values_of_a_row_that_is_not_there, rows.append_mode, rows.append_mode_has_no_hard_deletes,
-         rows.deletes_soft_and_back, rows.no_longer_soft, rows.deletes_ignored, rows.truncates, rows.a_row_that_was_not_decoded,
+         rows.deletes_soft_and_back, rows.no_longer_soft, rows.deletes_ignored, rows.truncates, rows.a_truncate_leaves_what_came_after,
+         rows.a_truncate_without_positions, rows.a_row_that_was_not_decoded,
          rows.keys_that_are_none, rows.zero_and_minus_zero_are_one_key, rows.keys_of_tables_that_we_make_are_exact,
          rows.older_positions_do_nothing, rows.no_guard_without_the_column, faults.kills_leave_rows_and_offsets_as_one]
 TESTS[:] = ALIKE

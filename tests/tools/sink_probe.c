@@ -8,8 +8,8 @@
  *   {"do":"claim","sink":"a","offsets":[["topic",0],...]}
  *   {"do":"apply","sink":"a","events":[["c","t",{row}],["u","t",{after},{before}],["d","t",{key}],
  *       ["t","t"],["TABLE","t"],...],"from":0,"position":[epoch,lsn]}  a row may hold
- * "$at":[e,l,o], and when it was, "$us"; "offset":n is that of the first event (else they count
- * on), "partition" theirs, and the answer's "next" the offset after the last
+ * "$at":[e,l,o], "$foreign":true, and when it was, "$us"; "offset":n is that of the first event
+ * (else they count on), "partition" theirs, and the answer's "next" the offset after the last
  *   {"do":"commit","sink":"a","offsets":[["topic",0,17],...]}
  *   rollback, close, status, check, park and unpark (topic, key), parked (topic), interrupt_in (ms)
  *
@@ -209,6 +209,7 @@ static void event_of(probe *p, fr_batch *b, const json_t *j, const json_t *posit
         e->position.lsn = (uint64_t)json_integer_value(json_array_get(at, 1));
         e->position.ordinal = (uint32_t)json_integer_value(json_array_get(at, 2));
     }
+    e->foreign = json_is_true(json_object_get(first, "$foreign"));
     e->time_us = num(first, "$us", 0);
     if (json_object_get(first, "$bad") != NULL)
         e->bad = fr_arena_str(b->arena, text_of(json_object_get(first, "$bad")));

@@ -176,6 +176,7 @@ static void a_tombstone_alone_is_a_delete(void **state)
     assert_int_equal(d->before.values[0].integer, 1);
     assert_int_equal(d->before.values[1].kind, FR_ABSENT);
     assert_int_equal(d->position.lsn, 500); /* right behind what its partition told last */
+    assert_false(d->foreign);
     assert_int_equal(d->position.ordinal, 3);
     fr_table_unref(t);
 }
@@ -196,6 +197,7 @@ static void a_state_tombstone_is_a_delete_even_first(void **state)
     assert_int_equal(f->back->events[1].op, FR_OP_DELETE);
     assert_int_equal(f->back->events[1].before.values[0].integer, 9);
     assert_int_equal(f->back->events[1].position.lsn, 101); /* the offset */
+    assert_true(f->back->events[1].foreign);
     fr_table_unref(t);
 }
 
@@ -212,6 +214,7 @@ static void truncate_and_messages_come_back(void **state)
     decode_all(f);
     assert_int_equal(f->back->count, 3);
     assert_int_equal(f->back->events[1].op, FR_OP_TRUNCATE);
+    assert_false(f->back->events[1].foreign);
     assert_int_equal(f->back->events[2].op, FR_OP_MESSAGE);
     assert_str(f->back->events[2].name, "audit");
     assert_int_equal(f->back->events[2].body.len, 2);
@@ -446,6 +449,7 @@ static void debezium_is_understood(void **state)
     assert_int_equal(event->after.values[3].kind, FR_DATETIME);
     assert_int_equal(event->after.values[3].integer, 1000000);
     assert_int_equal(event->position.lsn, 42); /* foreign: guarded by the offset */
+    assert_true(event->foreign);
     assert_false(event->table->full_before);
 }
 

@@ -203,6 +203,20 @@ static void columns_that_were_lost(void **state)
     tear_down(&f);
 }
 
+static void truncates_without_positions(void **state)
+{
+    (void)state;
+    fixture f;
+    set_up(&f, &exact);
+    fr_target_truncates(&f.k, false);
+    f.settings.truncate = FR_TRUNCATE_PUBLISH;
+    fr_target_truncates(&f.k, true);
+    assert_int_equal(f.found.count, 0);
+    fr_target_truncates(&f.k, false);
+    said(&f, FR_WARNING, "sink.truncate", "[t]: there is no column _freshet_position");
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +227,7 @@ int main(void)
         cmocka_unit_test(tables_that_are_not_there),
         cmocka_unit_test(columns_that_are_not_there),
         cmocka_unit_test(columns_that_were_lost),
+        cmocka_unit_test(truncates_without_positions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

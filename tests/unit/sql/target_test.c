@@ -31,6 +31,22 @@ static void positions(void **state)
     assert_memory_equal(got, foreign, sizeof(got));
 }
 
+static void what_a_truncate_leaves(void **state)
+{
+    (void)state;
+    fr_arena *a = fr_arena_new(0);
+    fr_event e = {.position = {.epoch = 1, .lsn = 0x0203, .ordinal = 4}, .offset = 99};
+    assert_true(fr_target_is_ordered(&e));
+    assert_str(fr_target_truncated_at(a, true, &e), "00000001000000000000020300000004");
+    assert_str(fr_target_truncated_at(a, false, &e), "");
+    e.foreign = true; /* its offset, which another partition may have beyond */
+    assert_false(fr_target_is_ordered(&e));
+    assert_str(fr_target_truncated_at(a, true, &e), "");
+    e = (fr_event){.offset = 99};
+    assert_str(fr_target_truncated_at(a, true, &e), "");
+    fr_arena_free(a);
+}
+
 static void settings(void **state)
 {
     (void)state;
@@ -145,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(positions),
+        cmocka_unit_test(what_a_truncate_leaves),
         cmocka_unit_test(settings),
         cmocka_unit_test(names_that_differ_by_case),
         cmocka_unit_test(versions_and_targets_that_were_there),

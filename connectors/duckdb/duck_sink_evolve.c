@@ -138,13 +138,10 @@ static void compare_column(comparison *k, const fr_column *c)
     const fr_duck_target_column *to = fr_duck_target_find(k->r, name);
     if (to == NULL)
         compare_missing_column(k, c);
-    else if (!to->generated) /* else the target works it out */
+    else if (to->generated)
+        fr_target_generated_column(&k->of, c, fr_sql_ident(k->of.a, to->name));
+    else
         compare_type(k, c, to);
-    else if (fr_target_is_key(&k->of, c))
-        fr_target_blocker(&k->of, "sink.key",
-                          fr_arena_printf(k->of.a, "key column %.*s is generated",
-                                          FR_ARG(fr_sql_ident(k->of.a, to->name))),
-                          FR_STR("give the key a column that can be written"));
 }
 
 /* Columns of the target that the messages do not have. */

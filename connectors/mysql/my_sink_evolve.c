@@ -199,7 +199,9 @@ static void compare_column(comparison *k, const fr_column *c)
     const fr_my_target_column *to = fr_my_relation_find(k->r, name);
     if (to == NULL) {
         compare_missing_column(k, c);
-    } else if (!to->generated) { /* else the target works it out */
+    } else if (to->generated) {
+        fr_target_generated_column(&k->of, c, fr_my_ident(k->of.a, to->name));
+    } else {
         compare_type(k, c, to);
         compare_collation(k, c, to);
     }

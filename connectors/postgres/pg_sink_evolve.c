@@ -159,8 +159,10 @@ static void compare_column(comparison *k, const fr_column *c)
         compare_missing_column(k, c);
         return;
     }
-    if (to->generated)
-        return; /* the target works it out */
+    if (to->generated) {
+        fr_target_generated_column(&k->of, c, fr_pg_ident(k->of.a, to->name, NULL));
+        return;
+    }
     if (to->identity_always &&
         (c->key_ordinal == 0 || k->of.settings->write_mode == FR_WRITE_APPEND)) {
         fr_str ident = fr_pg_ident(k->of.a, name, NULL);

@@ -77,6 +77,14 @@ bool fr_target_has_key(const fr_target_comparison *k)
     return false;
 }
 
+void fr_target_generated_column(const fr_target_comparison *k, const fr_column *c, fr_str ident)
+{
+    if (fr_target_is_key(k, c))
+        fr_target_blocker(k, "sink.key",
+                          fr_arena_printf(k->a, "key column %.*s is generated", FR_ARG(ident)),
+                          FR_STR("give the key a column that can be written"));
+}
+
 /* ---- what is not there ---- */
 
 fr_finding *fr_target_blocker(const fr_target_comparison *k, const char *code, fr_str text,

@@ -59,6 +59,9 @@ fr_rc fr_target_no_own_tables(fr_err *err, fr_str sql);
 bool fr_target_is_key(const fr_target_comparison *k, const fr_column *c);
 /* Whether rows are found by a key at all; a blocker where they should be, and there is none. */
 bool fr_target_has_key(const fr_target_comparison *k);
+/* The target works this column out itself, which is a blocker where rows are found by it. ident:
+ * the target's, quoted. */
+void fr_target_generated_column(const fr_target_comparison *k, const fr_column *c, fr_str ident);
 /* *name_out: as the server takes it. A blocker where it does not, where it is one of freshet's own
  * or, where names fold, another column's. */
 bool fr_target_good_column(const fr_target_comparison *k, const fr_column *c, fr_str *name_out);

@@ -149,6 +149,18 @@ def identity_and_generated_columns(c):
 
 
 @test
+def a_generated_key_is_refused(c):
+    """Rows would be found by the rest of the key."""
+    if c.conn.server_version < 120000:
+        raise Skip("generated columns need PostgreSQL 12")
+    c.q("CREATE TABLE t (tenant int, id int, day int GENERATED ALWAYS AS (tenant * 10) STORED, PRIMARY KEY (day, id))")
+    started(c, [col("tenant", "INT32"), col("id", "INT32", 2), col("day", "INT32", 1)])
+    r = fails(c.apply([["c", "t", {"tenant": 1, "id": 1, "day": 10}], ["c", "t", {"tenant": 1, "id": 2, "day": 10}]]), "CONFIG", "sink.key")
+    assert 'key column "day" is generated' in r["error"]["text"], r
+    same(c.q("SELECT count(*) FROM t"), [(0,)])
+
+
+@test
 def a_space_of_its_own(c):
     c.open()
     c.claim()

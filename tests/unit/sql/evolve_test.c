@@ -132,6 +132,21 @@ static void keys(void **state)
     tear_down(&f);
 }
 
+static void columns_that_are_generated(void **state)
+{
+    (void)state;
+    fixture f;
+    set_up(&f, &exact);
+    fr_target_generated_column(&f.k, &f.columns[1], FR_STR("[Name]"));
+    assert_int_equal(f.found.count, 0);
+    fr_target_generated_column(&f.k, &f.columns[0], FR_STR("[id]"));
+    said(&f, FR_BLOCKER, "sink.key", "[t]: key column [id] is generated");
+    f.settings.write_mode = FR_WRITE_APPEND;
+    fr_target_generated_column(&f.k, &f.columns[0], FR_STR("[id]"));
+    assert_int_equal(f.found.count, 0);
+    tear_down(&f);
+}
+
 static void tables_that_are_not_there(void **state)
 {
     (void)state;
@@ -224,6 +239,7 @@ int main(void)
         cmocka_unit_test(names_of_columns),
         cmocka_unit_test(names_that_the_server_changes),
         cmocka_unit_test(keys),
+        cmocka_unit_test(columns_that_are_generated),
         cmocka_unit_test(tables_that_are_not_there),
         cmocka_unit_test(columns_that_are_not_there),
         cmocka_unit_test(columns_that_were_lost),

@@ -223,6 +223,11 @@ fr_rc fr_target_check_folded(fr_map *folded, fr_arena *home, fr_str space, fr_st
     return fr_fail_hint(err, "give one of them another name: sinks.*.into, in a sink of its own");
 }
 
+static bool is_older(const fr_table *t, const fr_table *than)
+{
+    return t->version != than->version ? t->version < than->version : t->serial < than->serial;
+}
+
 const fr_table *fr_target_version_before(const fr_map *tables, const fr_table *t)
 {
     const fr_table *found = NULL;
@@ -231,8 +236,8 @@ const fr_table *fr_target_version_before(const fr_map *tables, const fr_table *t
     void *value;
     while (fr_map_next(tables, &i, &key, &value)) {
         const fr_table *other = *(const fr_table *const *)value;
-        if (other->serial < t->serial && fr_str_eq(other->space, t->space) &&
-            fr_str_eq(other->name, t->name) && (found == NULL || other->serial > found->serial))
+        if (is_older(other, t) && fr_str_eq(other->space, t->space) &&
+            fr_str_eq(other->name, t->name) && (found == NULL || is_older(found, other)))
             found = other;
     }
     return found;

@@ -72,8 +72,9 @@ bool fr_target_same_name(fr_str left, fr_str right);
 fr_rc fr_target_check_folded(fr_map *folded, fr_arena *home, fr_str space, fr_str name,
                              const fr_table *t, const char *why, fr_err *err);
 /* The newest version of the same target that is older than t, which need not be the newest itself:
- * partitions may ask for an older version after a newer one. NULL: there is none. tables: by
- * serial, values that begin with their fr_table. */
+ * partitions may ask for an older version after a newer one. Older is what has the lower version
+ * (the registry's number of its schema; new ones are higher), and not what was met first. NULL:
+ * there is none. tables: by serial, values that begin with their fr_table. */
 const fr_table *fr_target_version_before(const fr_map *tables, const fr_table *t);
 /* Versions of the whole life of a sink, which may lay tables anew again and again: a map that
  * fr_target_version_before takes, with a reference to each. */

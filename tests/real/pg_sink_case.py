@@ -103,9 +103,9 @@ class Case:
         settings.setdefault("pipeline", self.name)
         return ok((probe or self.probe)("open", **{"as": sink}, dsn=dsn or self.dsn(), **settings))
 
-    def table(self, columns, name="t", as_=None, probe=None, space=""):
+    def table(self, columns, name="t", as_=None, probe=None, space="", version=1):
         as_ = as_ or name
-        r = (probe or self.probe)("table", **{"as": as_}, name=name, space=space, columns=columns)
+        r = (probe or self.probe)("table", **{"as": as_}, name=name, space=space, columns=columns, version=version)
         ok(r)
         return as_
 

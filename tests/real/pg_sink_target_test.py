@@ -52,6 +52,22 @@ def columns_by_policy(c):
 
 
 @test
+def an_older_version_after_a_newer_one(c):
+    """Partitions are read at their own pace: it lost nothing, and its topic is not held."""
+    c.open(drop_column=BLOCK)
+    c.claim(parts=(("topic", 0), ("topic", 1)))
+    c.table([ID, col("v"), col("n", "INT32")], "t", "two", version=8)
+    c.table([ID, col("v")], "t", "one", version=7)
+    ok(c.apply([["c", "two", {"id": 1, "v": "a", "n": 1}]]))
+    ok(c.apply([["c", "one", {"id": 2, "v": "b"}]], partition=1))
+    ok(c.commit(1))
+    same(c.q("SELECT id, v, n FROM t ORDER BY id"), [(1, "a", 1), (2, "b", None)])
+    c.table([ID, col("v")], "t", "three", version=9)
+    r = fails(c.apply([["c", "three", {"id": 3, "v": "c"}]]), "CONFIG", "sink.drop_column")
+    assert "lost the column" in r["error"]["text"], r
+
+
+@test
 def widen_types(c):
     c.q("CREATE TABLE t (id int PRIMARY KEY, n int, d numeric(6,4), f real, big bigint)")
     c.q("INSERT INTO t VALUES (1, 1, 12.3456, 0.5, 1)")

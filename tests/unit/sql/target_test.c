@@ -96,6 +96,13 @@ static void versions_and_targets_that_were_there(void **state)
     assert_ptr_equal(fr_target_version_before(tables, second), first);
     assert_null(fr_target_version_before(tables, first)); /* a newer one is none before */
     assert_null(fr_target_version_before(tables, other));
+    /* Another partition comes to an older version later: it is not after what was met before. */
+    const fr_table *late = table("s", "t", 1), *between = table("s", "t", 2);
+    assert_ptr_equal(fr_target_version_before(tables, late), first);
+    fr_map_set_u64(tables, third->serial, (void *)&third);
+    assert_ptr_equal(fr_target_version_before(tables, between), second);
+    fr_table_unref(late);
+    fr_table_unref(between);
     assert_false(fr_target_known(known, first));
     fr_target_know(known, first);
     assert_true(fr_target_known(known, third));

@@ -69,6 +69,7 @@ typedef struct fr_sq_sink_table {
     bool marked;     /* soft deletes, into _freshet_deleted */
     bool cleared;    /* has that column from an earlier setting: rows written are not marked */
     bool append;
+    bool aborts; /* a constraint's ON CONFLICT would drop rows in silence: it is overridden */
     fr_sq_statement *statements; /* the full WRITE is the first, once there is one */
     size_t statement_count, statement_cap;
 } fr_sq_sink_table;
@@ -166,7 +167,8 @@ typedef struct fr_sq_index { /* unique, of all rows */
 typedef struct fr_sq_target {
     bool there;
     fr_str qualified, name;
-    fr_str kind; /* "table", "view", "virtual", "shadow" */
+    fr_str kind;   /* "table", "view", "virtual", "shadow" */
+    bool resolves; /* some constraint may say ON CONFLICT */
     fr_sq_target_column *columns;
     size_t column_count;
     fr_sq_index *uniques;

@@ -3,8 +3,11 @@
 #include "sqlite/sq_sink.h"
 #include <string.h>
 
-static const char head_sql[] =
-    "SELECT name, type, strict, wr FROM pragma_table_list(?1) WHERE schema = 'main'";
+/* Whether constraints say ON CONFLICT is in the table's text only, where a name may have it too. */
+static const char head_sql[] = "SELECT name, type, strict, EXISTS (SELECT 1 FROM "
+                               "main.sqlite_master AS m WHERE m.type = 'table'"
+                               " AND m.name = l.name AND instr(lower(m.sql), 'conflict') > 0)"
+                               " FROM pragma_table_list(?1) AS l WHERE schema = 'main'";
 /* hidden: 1 of a virtual table, 2 and 3 generated. */
 static const char columns_sql[] =
     "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM "
@@ -76,6 +79,7 @@ static fr_rc read_head(fr_sq_sink *s, fr_arena *a, fr_sq_target *r, bool *strict
         r->name = fr_sq_sink_column(a, stmt, 0);
         r->kind = fr_sq_sink_column(a, stmt, 1);
         *strict = sqlite3_column_int(stmt, 2) != 0;
+        r->resolves = sqlite3_column_int(stmt, 3) != 0;
     }
     sqlite3_finalize(stmt);
     return rc;

@@ -31,6 +31,7 @@ static fr_sq_sink_table *lay(fr_sq_sink *s, const fr_table *t, const fr_sq_targe
     st->table = fr_table_ref(t);
     st->qualified = fr_arena_str(a, r->qualified);
     st->append = s->settings->write_mode == FR_WRITE_APPEND;
+    st->aborts = r->resolves;
     st->positioned = fr_sq_target_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
     st->guarded = st->positioned && !st->append;
     st->marked = s->settings->deletes == FR_DELETES_SOFT;

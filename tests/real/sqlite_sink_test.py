@@ -61,6 +61,40 @@ def an_upsert_never_meets_another_row(c):
 
 
 @test
+def what_constraints_do_at_a_conflict(c):
+    """ON CONFLICT REPLACE would remove another row, IGNORE drop this one, both without a word."""
+    c.q("CREATE TABLE t (id integer PRIMARY KEY, v text UNIQUE on\nconflict REPLACE, n text NOT NULL ON CONFLICT IGNORE, _freshet_deleted int NOT NULL ON CONFLICT IGNORE DEFAULT 0)")
+    c.open()
+    c.open("soft", deletes=1, name="soft")
+    c.claim()
+    c.table([ID, col("v"), col("n")])
+    rows = [["c", "t", {"id": 1, "v": "a", "n": "x"}], ["c", "t", {"id": 2, "v": "b", "n": "x"}]]
+    ok(c.apply(rows))
+    ok(c.commit(1))
+    for bad, code in ((["c", "t", {"id": 3, "v": "a", "n": "x"}], "sink.unique"), (["c", "t", {"id": 3, "v": "c", "n": None}], "sink.not_null"),
+                      (["u", "t", {"id": 2, "v": "a"}], "sink.unique"), (["u", "t", {"id": 2, "v": "a", "n": "y"}], "sink.unique")):
+        r = fails(c.apply([["c", "t", {"id": 9, "v": "z", "n": "x"}], bad]), "DATA", code)
+        same((bad, r["applied"]), (bad, 1))
+        same(c.q("SELECT id, v FROM t ORDER BY id"), [(1, "a"), (2, "b")])
+    c.claim("soft")
+    ok(c.apply([["d", "t", {"id": 2}]], "soft"))
+    ok(c.commit(2, "soft"))
+    same(c.q("SELECT id, _freshet_deleted FROM t ORDER BY id"), [(1, 0), (2, 1)])
+
+
+@test
+def triggers_keep_their_own_clauses(c):
+    """OR ABORT of ours would override OR REPLACE of theirs."""
+    c.q("CREATE TABLE t (id integer PRIMARY KEY, v text)")
+    c.q("CREATE TABLE newest (what text PRIMARY KEY, id int)")
+    c.q("CREATE TRIGGER i AFTER INSERT ON t BEGIN INSERT OR REPLACE INTO newest VALUES ('t', new.id); END")
+    started(c)
+    ok(c.apply([["c", "t", {"id": 1, "v": "a"}], ["c", "t", {"id": 2, "v": "a"}]]))
+    ok(c.commit(1))
+    same(c.q("SELECT id FROM newest"), [(2,)])
+
+
+@test
 def foreign_keys_checks_and_triggers(c):
     """I06: they are the target's, and hold."""
     c.q("CREATE TABLE parent (id integer PRIMARY KEY, v text)")

@@ -66,6 +66,7 @@ typedef struct fr_pg_field { /* a column that we write */
     fr_str ident; /* quoted */
     fr_str cast;  /* "::pg_catalog.inet", or empty */
     bool key;
+    int64_t unit; /* of a key: see fr_pg_sink_unit */
 } fr_pg_field;
 
 typedef struct fr_pg_sink_table {
@@ -80,6 +81,7 @@ typedef struct fr_pg_sink_table {
     bool cleared;    /* has that column from an earlier setting: rows written are not marked */
     bool append;
     bool ordered;    /* another constraint or a trigger sees the order of rows: no collapse */
+    bool coarse;     /* keys that differ may be one to the server: no collapse either */
     bool override;   /* a key column is GENERATED ALWAYS AS IDENTITY */
     bool deferrable; /* has constraints that can wait for COMMIT */
     unsigned id;     /* in names of prepared statements */

@@ -53,10 +53,21 @@ static fr_rc write_run(pass *p, fr_pg_sink_table *t, const fr_target_change *ite
     return drain_if_much(p, err);
 }
 
+/* How many from there on one statement may write. An UPDATE takes one of the rows that it finds for
+ * a row of the table, whichever; an INSERT of two fails, and comes again one by one. */
+static size_t run_at(const fr_pg_sink_table *t, size_t at)
+{
+    if (t->append)
+        return t->changes.count;
+    if (t->coarse && t->changes.items[at].form != FR_TARGET_ROW)
+        return 1;
+    return fr_pg_sink_run(&t->changes, at);
+}
+
 static fr_rc write_in_order(pass *p, fr_pg_sink_table *t, fr_err *err)
 {
     for (size_t at = 0; at < t->changes.count;) {
-        size_t n = t->append ? t->changes.count : fr_pg_sink_run(&t->changes, at);
+        size_t n = run_at(t, at);
         FR_TRY(write_run(p, t, t->changes.items + at, n, err));
         at += n;
     }
@@ -83,7 +94,8 @@ static fr_rc flush_at(pass *p, size_t i, fr_err *err)
 {
     fr_pg_sink_table *t = p->waiting[i];
     p->waiting[i] = p->waiting[--p->waiting_count];
-    fr_rc rc = t->ordered || t->append ? write_in_order(p, t, err) : write_by_form(p, t, err);
+    fr_rc rc =
+        t->ordered || t->coarse || t->append ? write_in_order(p, t, err) : write_by_form(p, t, err);
     t->changes.count = 0;
     return rc;
 }
@@ -133,6 +145,15 @@ static fr_rc add_change(pass *p, fr_pg_sink_table *t, const fr_target_change *c,
 
 /* ---- events to changes ---- */
 
+static fr_rc rounded_key(const fr_pg_sink_table *t, const fr_pg_field *f, fr_err *err)
+{
+    fr_fail(err, FR_ERR_DATA,
+            "%.*s: key column %.*s rounds fractions of a second, and this has more",
+            FR_ARG(t->qualified), FR_ARG(f->ident));
+    fr_fail_code(err, "sink.value");
+    return fr_fail_hint(err, "two keys would become one: give the column more digits");
+}
+
 static fr_rc put_key(pass *p, const fr_pg_sink_table *t, fr_target_change *c, fr_err *err)
 {
     p->key.len = 0;
@@ -141,6 +162,8 @@ static fr_rc put_key(pass *p, const fr_pg_sink_table *t, fr_target_change *c, fr
         const fr_value *v = &c->values[f->column];
         if (v->kind == FR_NULL || v->kind == FR_ABSENT)
             return fr_target_bad_key(err, t->qualified, f->ident, v);
+        if (f->unit > 0 && v->integer % f->unit != 0)
+            return rounded_key(t, f, err);
         if (fr_pg_sink_put(&p->key, f->send, &t->shape.table->columns[f->column], v, err) ==
             FR_FAIL)
             return fr_fail_in(err, "%.*s", FR_ARG(t->qualified));

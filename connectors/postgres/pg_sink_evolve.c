@@ -126,9 +126,10 @@ static void compare_type(comparison *k, const fr_column *c, const fr_pg_column *
     case FR_PG_FIT_FINE:
         return;
     case FR_PG_FIT_LOSSY:
-        f = fr_findings_add(k->of.out, FR_WARNING, "sink.types",
-                            "%.*s: %.*s: fractions are rounded", FR_ARG(k->r->qualified),
-                            FR_ARG(text));
+        f = fr_findings_add(k->of.out, FR_WARNING, "sink.types", "%.*s: %.*s: %s",
+                            FR_ARG(k->r->qualified), FR_ARG(text),
+                            fr_target_is_key(&k->of, c) ? "a key with more is an error of its row"
+                                                        : "fractions are rounded");
         break;
     case FR_PG_FIT_NARROW:
         if (k->of.settings->change_type == FR_CHANGE_EVOLVE) {
@@ -147,6 +148,19 @@ static void compare_type(comparison *k, const fr_column *c, const fr_pg_column *
     }
     f->sql = alter_sql(k, ident, type);
     f->class = FR_SQL_LOCK;
+}
+
+static void compare_equality(comparison *k, const fr_column *c, const fr_pg_column *to)
+{
+    if (!fr_target_is_key(&k->of, c) || to->category != 'S' || fr_pg_sink_exact_key(c, to))
+        return;
+    fr_finding *f = fr_findings_add(
+        k->of.out, FR_WARNING, "sink.collation",
+        "%.*s: key column %.*s is %.*s%s: keys that differ in what it ignores (case, spaces at the "
+        "end) are one row here",
+        FR_ARG(k->r->qualified), FR_ARG(fr_pg_ident(k->of.a, to->name, NULL)), FR_ARG(to->shown),
+        to->loose ? " by a collation that is not deterministic" : "");
+    f->hint = FR_STR("make it text, with a deterministic collation");
 }
 
 static void compare_column(comparison *k, const fr_column *c)
@@ -177,6 +191,7 @@ static void compare_column(comparison *k, const fr_column *c)
     }
     if (!money_differs(k, to))
         compare_type(k, c, to);
+    compare_equality(k, c, to);
 }
 
 /* Columns of the target that the messages do not have. */

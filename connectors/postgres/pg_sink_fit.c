@@ -18,6 +18,7 @@ enum {
     FLOAT4 = 700,
     FLOAT8 = 701,
     MONEY = FR_PG_MONEY,
+    VARCHAR = 1043,
     DATE = 1082,
     TIME = 1083,
     TIMESTAMP = 1114,
@@ -233,6 +234,37 @@ fr_pg_fit fr_pg_sink_fit(const fr_column *c, const fr_pg_column *to, fr_pg_send 
     *send = w.send;
     *cast = w.cast;
     return w.fit == FR_PG_FIT_FINE && may_round(c, to) ? FR_PG_FIT_LOSSY : w.fit;
+}
+
+bool fr_pg_sink_exact_key(const fr_column *c, const fr_pg_column *to)
+{
+    if (to->category == 'S') /* not citext, char(n) */
+        return (to->type == TEXT || to->type == VARCHAR) && !to->loose;
+    switch (c->kind) {
+    case FR_TEXT: /* '1' and '01' are one number */
+        return to->category == 'E';
+    case FR_INT32:
+    case FR_INT64:
+        return to->category != 'B';
+    case FR_BYTES:
+        return to->type == BYTEA;
+    case FR_FLOAT32: /* 0 and -0 */
+    case FR_FLOAT64:
+    case FR_JSON:
+        return false;
+    default:
+        return true;
+    }
+}
+
+int64_t fr_pg_sink_unit(const fr_column *c, const fr_pg_column *to)
+{
+    int64_t unit = 1;
+    if (!may_round(c, to))
+        return 0;
+    for (int digits = to->typmod & 0xffff; digits < 6; digits++)
+        unit *= 10;
+    return unit;
 }
 
 /* ---- the types of columns that we create ---- */

@@ -25,7 +25,10 @@ static const char columns_sql[] =
     "SELECT a.attname, b.oid, format_type(b.oid, -1), format_type(a.atttypid, a.atttypmod),"
     " b.typmod, b.typcategory,"
     " a.attnotnull, a.atthasdef OR a.attidentity <> '',"
-    " coalesce(to_jsonb(a)->>'attgenerated', '') <> '', a.attidentity = 'a'"
+    " coalesce(to_jsonb(a)->>'attgenerated', '') <> '', a.attidentity = 'a',"
+    " EXISTS (SELECT 1 FROM pg_collation l WHERE to_jsonb(l)->>'collisdeterministic' = 'false'"
+    " AND l.oid IN (SELECT a.attcollation UNION SELECT unnest(i.indcollation::oid[])"
+    " FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique))"
     " FROM pg_attribute a, LATERAL (WITH RECURSIVE d(oid, typmod) AS ("
     "SELECT a.atttypid, a.atttypmod UNION ALL SELECT y.typbasetype, y.typtypmod"
     " FROM d JOIN pg_type y ON y.oid = d.oid WHERE y.typtype = 'd')"
@@ -68,6 +71,7 @@ static fr_rc read_columns(PGconn *conn, fr_arena *a, const char *oid, fr_pg_rela
             .has_default = fr_pg_bool(res, i, 7),
             .generated = fr_pg_bool(res, i, 8),
             .identity_always = fr_pg_bool(res, i, 9),
+            .loose = fr_pg_bool(res, i, 10),
         };
     }
     PQclear(res);
@@ -224,6 +228,8 @@ static void add_field(fr_pg_sink_table *st, const fr_pg_relation *r, size_t colu
         f.cast = fr_arena_printf(st->arena, "::%.*s", FR_ARG(to->type_text));
     st->override = st->override || to->identity_always;
     if (f.key) {
+        f.unit = fr_pg_sink_unit(c, to);
+        st->coarse = st->coarse || !fr_pg_sink_exact_key(c, to);
         st->keys[c->key_ordinal - 1] = (uint16_t)st->shape.count;
         st->key_count++;
     }

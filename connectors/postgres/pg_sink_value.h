@@ -37,6 +37,7 @@ typedef struct fr_pg_column {
     fr_str shown;     /* as declared: "character varying(20)" */
     int32_t typmod;   /* -1: none */
     char category;    /* pg_type.typcategory */
+    bool loose;       /* its collation, or a unique index's, finds different texts equal */
     bool not_null, has_default, generated, identity_always;
 } fr_pg_column;
 
@@ -53,6 +54,11 @@ typedef enum fr_pg_fit {
 } fr_pg_fit;
 /* *send is set unless NEVER; *cast when the statement has to cast. */
 fr_pg_fit fr_pg_sink_fit(const fr_column *c, const fr_pg_column *to, fr_pg_send *send, bool *cast);
+/* Whether equal means equal byte for byte in a key of this column. */
+bool fr_pg_sink_exact_key(const fr_column *c, const fr_pg_column *to);
+/* Of a column that rounds (LOSSY): what values that it keeps are multiples of, in microseconds. 0:
+ * it does not. */
+int64_t fr_pg_sink_unit(const fr_column *c, const fr_pg_column *to);
 /* The type of a column that we create: "numeric(10,2)". In the arena or a literal. */
 fr_str fr_pg_sink_type(fr_arena *a, const fr_column *c);
 /* The type that a NARROW column needs: it holds what is there and what comes. */

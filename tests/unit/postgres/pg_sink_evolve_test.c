@@ -58,6 +58,27 @@ static void expect_nothing(fixture *f)
     assert_int_equal(f->found.count, 0);
 }
 
+static void keys(void **state)
+{
+    (void)state;
+    fixture f;
+    set_up(&f);
+    expect_nothing(&f);
+    f.to[0].generated = true;
+    expect(&f, FR_BLOCKER, "sink.key", "key column \"id\" is generated");
+    f.to[0].generated = false;
+    f.to[1].generated = true;
+    expect_nothing(&f);
+    f.to[1].generated = false;
+    f.to[0].loose = true;
+    f.to[0].shown = FR_STR("text");
+    expect(&f, FR_WARNING, "sink.collation", "is text by a collation that is not deterministic");
+    f.to[0].loose = false;
+    f.to[1].typmod = 0;
+    expect(&f, FR_WARNING, "sink.types", "fractions are rounded");
+    fr_arena_free(f.found.arena);
+}
+
 static void rights_for_truncates(void **state)
 {
     (void)state;
@@ -83,6 +104,7 @@ static void rights_for_truncates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys),
         cmocka_unit_test(rights_for_truncates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

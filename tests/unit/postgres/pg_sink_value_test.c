@@ -238,6 +238,51 @@ static void types_we_create(void **state)
     fr_arena_free(a);
 }
 
+static void keys_that_are_exact(void **state)
+{
+    (void)state;
+    static const struct {
+        fr_kind kind;
+        fr_pg_column to;
+        bool exact;
+    } cases[] = {
+        {FR_TEXT, {.type = 25, .category = 'S'}, true},
+        {FR_TEXT, {.type = 1043, .category = 'S'}, true},
+        {FR_TEXT, {.type = 25, .category = 'S', .loose = true}, false},
+        {FR_TEXT, {.type = 1042, .category = 'S'}, false},  /* char(n) */
+        {FR_TEXT, {.type = 99999, .category = 'S'}, false}, /* citext */
+        {FR_TEXT, {.type = 1700, .category = 'N'}, false},
+        {FR_TEXT, {.type = 99999, .category = 'E'}, true},
+        {FR_INT32, {.type = 23, .category = 'N'}, true},
+        {FR_INT32, {.type = 16, .category = 'B'}, false},
+        {FR_INT64, {.type = 1042, .category = 'S'}, false},
+        {FR_FLOAT64, {.type = 701, .category = 'N'}, false},
+        {FR_BYTES, {.type = 17, .category = 'U'}, true},
+        {FR_BYTES, {.type = 99999, .category = 'U'}, false},
+        {FR_UUID, {.type = 2950, .category = 'U'}, true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fr_column c = column(cases[i].kind);
+        assert_int_equal(fr_pg_sink_exact_key(&c, &cases[i].to), cases[i].exact);
+    }
+}
+
+static void units_of_columns_that_round(void **state)
+{
+    (void)state;
+    fr_column c = column(FR_TIMESTAMP);
+    fr_pg_column to = {.type = 1184, .category = 'D', .typmod = -1};
+    assert_int_equal(fr_pg_sink_unit(&c, &to), 0);
+    to.typmod = 6;
+    assert_int_equal(fr_pg_sink_unit(&c, &to), 0);
+    to.typmod = 3;
+    assert_int_equal(fr_pg_sink_unit(&c, &to), 1000);
+    to.typmod = 0;
+    assert_int_equal(fr_pg_sink_unit(&c, &to), 1000000);
+    c = column(FR_DATE);
+    assert_int_equal(fr_pg_sink_unit(&c, &to), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +293,8 @@ int main(void)
         cmocka_unit_test(another_kind_is_our_mistake),
         cmocka_unit_test(fits),
         cmocka_unit_test(types_we_create),
+        cmocka_unit_test(keys_that_are_exact),
+        cmocka_unit_test(units_of_columns_that_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -312,6 +312,7 @@ static fr_rc read_long(page_reader *p, fr_batch *b, size_t i, const fr_odbc_colu
 static fr_rc read_row(page_reader *p, fr_batch *b, fr_event *e, fr_err *err)
 {
     const fr_table *t = p->r->base.table;
+    const bool *wanted = p->r->base.wanted;
     int64_t most = p->s->settings->max_row_bytes;
     fr_value *values = fr_batch_row(b, t, &e->after);
     size_t bytes = 0;
@@ -322,7 +323,8 @@ static fr_rc read_row(page_reader *p, fr_batch *b, fr_event *e, fr_err *err)
                              : read_long(p, b, i, c, &bytes, &values[i], err);
         if (rc == FR_FAIL)
             FR_TRY(cell_failed(p, b, e, i, err));
-        else if (values[i].kind == FR_NULL && !t->columns[i].nullable)
+        else if (values[i].kind == FR_NULL && !t->columns[i].nullable &&
+                 (wanted == NULL || wanted[i]))
             say_bad(p, b, e, i, "it is NULL, although the driver has said that it never is",
                     "or name another key");
     }

@@ -66,8 +66,9 @@ static fr_rc put_cell(page_reader *r, fr_batch *b, fr_event *e, size_t i, const 
                       fr_value *out, fr_err *err)
 {
     const fr_sq_column *c = &r->relation->shape.columns[i];
+    const bool *wanted = r->relation->base.wanted;
     fr_err why;
-    if (cell->class == SQLITE_NULL && c->nullable) {
+    if (cell->class == SQLITE_NULL && (c->nullable || (wanted != NULL && !wanted[i]))) {
         out->kind = FR_NULL;
         return FR_OK;
     }

@@ -353,11 +353,13 @@ static fr_rc add_rows(comparison *x, fr_err *err)
 }
 
 /* All that a SELECT gives, a batch at a time. */
-static fr_rc read_all(comparison *x, fr_str sql, fr_rc (*take)(comparison *x, fr_err *err),
-                      fr_err *err)
+static fr_rc read_all(comparison *x, fr_str sql, const bool *wanted,
+                      fr_rc (*take)(comparison *x, fr_err *err), fr_err *err)
 {
     fr_reader *reader = NULL;
+    x->relation->wanted = wanted;
     if (x->sql->ops->select(x->sql, x->relation, sql, &reader, err) == FR_FAIL) {
+        x->relation->wanted = NULL;
         x->changed = strcmp(err->code, "sql.changed") == 0;
         return FR_FAIL;
     }
@@ -371,6 +373,7 @@ static fr_rc read_all(comparison *x, fr_str sql, fr_rc (*take)(comparison *x, fr
             break;
     }
     reader->ops->close(reader);
+    x->relation->wanted = NULL;
     fr_batch_reset(x->in);
     return rc == FR_END ? FR_OK : rc == FR_FAIL ? rc : FR_IDLE;
 }
@@ -378,14 +381,14 @@ static fr_rc read_all(comparison *x, fr_str sql, fr_rc (*take)(comparison *x, fr
 static fr_rc read_table(comparison *x, fr_err *err)
 {
     const fr_table *t = x->relation->table;
-    bool *wanted = fr_arena_alloc(x->arena, t->column_count + 1);
+    bool *keys = fr_arena_alloc(x->arena, t->column_count + 1);
+    const bool *wanted = x->whole ? NULL : keys;
     for (size_t i = 0; i < t->column_count; i++)
-        wanted[i] = fr_poller_wants(x->poller, i) || fr_derive_filter_reads(x->route, i);
+        keys[i] = fr_poller_wants(x->poller, i) || fr_derive_filter_reads(x->route, i);
     for (size_t k = 0; k < x->route->key_count; k++)
-        wanted[x->route->key[k]] = true;
-    fr_str sql = fr_compare_all_sql(x->arena, x->sql->ops, x->relation, x->settings,
-                                    x->whole ? NULL : wanted);
-    return read_all(x, sql, add_rows, err);
+        keys[x->route->key[k]] = true;
+    fr_str sql = fr_compare_all_sql(x->arena, x->sql->ops, x->relation, x->settings, wanted);
+    return read_all(x, sql, wanted, add_rows, err);
 }
 
 /* ---- what is found ---- */
@@ -509,7 +512,7 @@ static fr_rc read_again(comparison *x, fr_err *err)
         fr_fail(err, FR_ERR_DATA, "a key cannot be written as SQL");
         return fr_fail_code(err, "compare.key");
     }
-    fr_rc rc = read_all(x, sql, put_found, err);
+    fr_rc rc = read_all(x, sql, NULL, put_found, err);
     x->again_count = 0;
     fr_arena_reset(x->again_arena);
     return rc;

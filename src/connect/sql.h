@@ -39,6 +39,7 @@ typedef struct fr_sql_relation { /* first member of the connector's own */
     /* One per column: numbers that the database gives again once the row that had the highest one
      * is deleted. NULL: none. */
     const bool *reused;
+    const bool *wanted;
     fr_str no_delete; /* of an outbox that is emptied: the GRANT that is missing; else empty */
     /* With method trigger, one per column: the type, as SQL, of a column of a change table that
      * takes each of its values unchanged, and NULL. Else NULL. */
@@ -102,10 +103,11 @@ typedef struct fr_sql_ops {
     fr_rc (*busy)(fr_sql *c, fr_arena *a, fr_str *why_out, fr_err *err);
     /* What plan says of a relation, beside what is wrong with it. Optional. */
     void (*say)(const fr_sql_relation *r, fr_findings *out);
-    /* Runs sql, which selects all columns of the relation in their order, in a view of its own that
-     * is newer than the call. fill gives READ events and FR_END after the last one; positions are
-     * the caller's to set. Code "sql.changed" where the relation's columns are others than when it
-     * was described, which is looked at in the same view: describe it again. */
+    /* Runs sql, which selects all columns of the relation (but for what r->wanted leaves out) in
+     * their order, in a view of its own that is newer than the call. fill gives READ events and
+     * FR_END after the last one; positions are the caller's to set. Code "sql.changed" where the
+     * relation's columns are others than when it was described, which is looked at in the same
+     * view: describe it again. */
     fr_rc (*select)(fr_sql *c, fr_sql_relation *r, fr_str sql, fr_reader **out, fr_err *err);
     /* The rows of a table whose column is one of a few values (in: what follows IN), as they are
      * now, as READ events and FR_END; "sql.changed" as above. A transaction is open then, in which

@@ -271,7 +271,7 @@ def whole_tables():
     tables = ("      main.c: {{method: snapshot, poll: {{every: 300ms}}}}\n"
               "      main.t: {{method: query, poll: {{column: id, every: 100ms, lookback: 2s, deletes: full-compare, compare_every: 1s}}}}\n")
     sql = ("create table c(code text primary key not null, name text); insert into c values ('a', 'A'), ('b', 'B'), ('c', 'C');"
-           "create table t(id integer primary key not null, v text); insert into t values (1, 'x'), (2, 'y'), (3, 'z')")
+           "create table t(id integer primary key not null, v text not null); insert into t values (1, 'x'), (2, 'y'), (3, 'z')")
     with pipeline("whole_tables", Lite, tables, sql, COMPACT) as p:
         p.start()
         p.wait_events("c", 3, "main")

@@ -170,7 +170,7 @@ def compared():
     from harness import CONFIG
     base = CONFIG.replace("kafka:\n  brokers: [{bootstrap}]\n  topics: {{create: run, partitions: 3}}\n", compacted)
     assert base != CONFIG
-    sql = ("create table f(id integer primary key autoincrement, at timestamp default current_timestamp, v text);"
+    sql = ("create table f(id integer primary key autoincrement, at timestamp default current_timestamp, v text, must int not null default 7);"
            "create table s(k text, n int not null, d decimal(8,2), primary key (k, n)) without rowid;")
     tables = ("      main.f: {{method: query, poll: {{column: id, every: 200ms, deletes: full-compare, compare_every: 2s}}}}\n"
               "      main.s: {{method: snapshot, poll: {{every: 1s}}}}\n")

@@ -361,7 +361,7 @@ static fr_rc look_at(fr_drain *d, chunk *k, const fr_event *e, fr_err *err)
         return FR_END;
     if (k->state[row - k->rows] != ASKED)
         return bad_id(d, "two rows share one", err);
-    bool same = fr_pending_sum(&e->after, d->summed, d->summed_count) == row->sum;
+    bool same = fr_pending_same(&e->after, d->summed, d->summed_count, row->sum);
     k->state[row - k->rows] = same ? SEEN : OTHER;
     return same ? FR_OK : FR_END;
 }

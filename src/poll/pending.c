@@ -41,12 +41,35 @@ void fr_pending_add(fr_pending *p, fr_str id, uint32_t sum)
     p->bytes += id.len + 16;
 }
 
-uint32_t fr_pending_sum(const fr_row *row, const size_t *at, size_t count)
+/* A column that was widened holds what it held. */
+static fr_kind widest(fr_kind kind)
+{
+    return kind == FR_INT32     ? FR_INT64
+           : kind == FR_FLOAT32 ? FR_FLOAT64
+           : kind == FR_JSON    ? FR_TEXT
+                                : kind;
+}
+
+static uint32_t sum_of(const fr_row *row, const size_t *at, size_t count, bool kinds)
 {
     uint32_t sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum = fr_row_crc(sum, &(fr_row){&row->values[at[i]], 1});
+    for (size_t i = 0; i < count; i++) {
+        fr_value v = row->values[at[i]];
+        if (!kinds)
+            v.kind = widest(v.kind);
+        sum = fr_row_crc(sum, &(fr_row){&v, 1});
+    }
     return sum;
+}
+
+uint32_t fr_pending_sum(const fr_row *row, const size_t *at, size_t count)
+{
+    return sum_of(row, at, count, false);
+}
+
+bool fr_pending_same(const fr_row *row, const size_t *at, size_t count, uint32_t sum)
+{
+    return sum == sum_of(row, at, count, false) || sum == sum_of(row, at, count, true);
 }
 
 fr_str fr_pending_record(fr_arena *a, const fr_pending *p, fr_str more)

@@ -33,8 +33,11 @@ void fr_pending_clear(fr_pending *p);
 /* Only while there are no rows. Names are copied. */
 void fr_pending_columns(fr_pending *p, fr_str id, const fr_str *columns, size_t count);
 void fr_pending_add(fr_pending *p, fr_str id, uint32_t sum);
-/* Over these values of a row; at: their places in it. */
+/* Over these values of a row; at: their places in it. Integers of either width, floats of either
+ * width, and JSON and text, are not told apart, so that a column may be widened meanwhile. */
 uint32_t fr_pending_sum(const fr_row *row, const size_t *at, size_t count);
+/* Is the sum of these values? Also one of an older version, which told them apart. */
+bool fr_pending_same(const fr_row *row, const size_t *at, size_t count, uint32_t sum);
 
 /* more: members of the record beside these, as JSON, each behind a comma. */
 fr_str fr_pending_record(fr_arena *a, const fr_pending *p, fr_str more);

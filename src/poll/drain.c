@@ -1,4 +1,5 @@
 #include "poll/drain.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -351,6 +352,19 @@ static fr_rc bad_id(const fr_drain *d, const char *what, fr_err *err)
     return fr_fail_code(err, "outbox.id");
 }
 
+/* It was asked for by the id of another one: none can be deleted without the other. */
+static fr_rc another_id(const fr_drain *d, fr_str id, fr_err *err)
+{
+    fr_fail(err, FR_ERR_DATA,
+            "outbox.id %.*s: a row has the id %.*s, which differs from that of a published row "
+            "only by what the column's collation ignores",
+            FR_ARG(d->relation->table->columns[d->order.id].name), FR_ARG(id));
+    fr_fail_code(err, "outbox.id");
+    return fr_fail_hint(err, "give the column a collation that tells them apart (MySQL, MariaDB: "
+                             "utf8mb4_bin, or ascii_bin; PostgreSQL: a deterministic one, and not "
+                             "citext)");
+}
+
 /* A row that take has given. FR_END: it is not one that was published, or not any more. */
 static fr_rc look_at(fr_drain *d, chunk *k, const fr_event *e, fr_err *err)
 {
@@ -358,7 +372,7 @@ static fr_rc look_at(fr_drain *d, chunk *k, const fr_event *e, fr_err *err)
         d->ops->text(d->taken->arena, d->relation, d->order.id, &e->after.values[d->order.id]);
     const fr_pending_row *row = fr_map_get(k->by_id, id);
     if (row == NULL)
-        return FR_END;
+        return another_id(d, id, err);
     if (k->state[row - k->rows] != ASKED)
         return bad_id(d, "two rows share one", err);
     bool same = fr_pending_same(&e->after, d->summed, d->summed_count, row->sum);
@@ -490,6 +504,7 @@ static fr_rc remove_chunk(fr_drain *d, fr_sql *c, chunk *k, fr_err *err)
         for (others = true; others;) {
             fr_str in;
             size_t n = 0;
+            FR_TRY(fr_cancel_check(err));
             FR_TRY(put_in(d, k, &in, &n, err));
             if (n == 0)
                 break;

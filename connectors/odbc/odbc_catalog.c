@@ -417,11 +417,33 @@ static fr_rc look_at_columns(fr_odbc *c, const fr_table_settings *t, fr_odbc_rel
     return rc;
 }
 
+/* By time: it is the cursor, or one of those that order its equals. */
+static bool orders(const fr_table_settings *t, const facts *f, size_t i)
+{
+    fr_str name = f->r->columns[i].name;
+    return fr_str_is(name, fr_table_cursor(t)) ||
+           (t->poll_tiebreak != NULL && fr_str_is(name, t->poll_tiebreak)) ||
+           fr_texts_have(&t->key, name) || (t->key.count == 0 && f->primary[i] != 0);
+}
+
+static fr_rc rounded(const fr_odbc *c, const fr_odbc_column *column, const char *place, fr_err *err)
+{
+    fr_fail(err, FR_ERR_CONFIG,
+            "column %.*s is a %.*s: %s rounds it to a step that the driver does not tell, so that "
+            "a page could not go on exactly behind its last row (%s)",
+            FR_ARG(column->name), FR_ARG(column->type_name), c->dialect.dbms, place);
+    fr_fail_code(err, "poll.column");
+    return fr_fail_hint(err,
+                        "poll a view or poll.query with CAST(%.*s AS datetime2(3)), or bigdatetime "
+                        "on Sybase ASE; or poll a number",
+                        FR_ARG(column->name));
+}
+
 /* A cursor by time must be comparable, and exact as we have it. */
-static fr_rc check_cursor(const fr_odbc *c, const fr_table_settings *t, const fr_odbc_relation *r,
-                          fr_err *err)
+static fr_rc check_cursor(const fr_odbc *c, const fr_table_settings *t, const facts *f, fr_err *err)
 {
     enum { MICROSECONDS = 6 };
+    const fr_odbc_relation *r = f->r;
     const char *cursor = t->method == FR_METHOD_SNAPSHOT ? NULL : fr_table_cursor(t);
     int at = cursor == NULL ? -1 : find(r, fr_cstr(cursor));
     if (at < 0 || r->columns[at].unit_us == 0)
@@ -436,6 +458,9 @@ static fr_rc check_cursor(const fr_odbc *c, const fr_table_settings *t, const fr
         fr_fail_code(err, "poll.column");
         return fr_fail_hint(err, "poll by a number; or read the file with type: sqlite");
     }
+    for (size_t i = 0; i < r->count; i++)
+        if (orders(t, f, i) && fr_odbc_rounded_time(c->dialect.quirks, r->columns[i].type_name))
+            return rounded(c, &r->columns[i], place, err);
     if (column->digits > MICROSECONDS) {
         fr_fail(err, FR_ERR_CONFIG,
                 "poll.column %s has %d digits of a second: below a microsecond times cannot be "
@@ -549,7 +574,7 @@ static fr_rc read_relation(fr_odbc *c, const fr_table_settings *t, fr_odbc_relat
     f.unique = fr_arena_alloc(r->arena, r->count + 1);
     if (t->poll_query == NULL)
         FR_TRY(read_catalog(c, &f, err));
-    FR_TRY(check_cursor(c, t, r, err));
+    FR_TRY(check_cursor(c, t, &f, err));
     make_table(t, &f, space, name, version);
     size_t key = 0;
     for (size_t i = 0; i < r->count; i++)

@@ -47,8 +47,12 @@ static const fr_odbc_quirks rows[] = {
      .limit = FR_ODBC_TOP,
      .clock = "SELECT SYSUTCDATETIME()",
      .coarse = "SELECT GETUTCDATE()",
-     .precise_from = 1000},
-    {.dbms = "Adaptive Server", .limit = FR_ODBC_TOP, .clock = "SELECT GETUTCDATE()"},
+     .precise_from = 1000,
+     .rounds_times = true},
+    {.dbms = "Adaptive Server",
+     .limit = FR_ODBC_TOP,
+     .clock = "SELECT GETUTCDATE()",
+     .rounds_times = true},
     /* Before 12.1 there is no FETCH FIRST. */
     {.dbms = "Oracle",
      .limit = FR_ODBC_FETCH,
@@ -124,6 +128,16 @@ fr_kind fr_odbc_named_kind(const fr_odbc_quirks *q, fr_str type_name)
             strncasecmp(named_types[i].type, type_name.ptr, type_name.len) == 0)
             return named_types[i].kind;
     return FR_ABSENT;
+}
+
+bool fr_odbc_rounded_time(const fr_odbc_quirks *q, fr_str type_name)
+{
+    static const char *const types[] = {"datetime", "smalldatetime"};
+    for (size_t i = 0; i < COUNT(types) && q->rounds_times; i++)
+        if (strlen(types[i]) == type_name.len &&
+            strncasecmp(types[i], type_name.ptr, type_name.len) == 0)
+            return true;
+    return false;
 }
 
 /* ---- errors ---- */

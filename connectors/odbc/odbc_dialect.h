@@ -39,6 +39,7 @@ typedef struct fr_odbc_quirks {
     bool wide_ints;       /* whatever they are declared as, they have up to 64 bits */
     bool spans;           /* a TIME is a length of time, below 0 or beyond a day as well */
     bool times_are_texts; /* not compared by what they mean */
+    bool rounds_times;    /* its datetime holds 1/300 s, its smalldatetime minutes, and neither is
 } fr_odbc_quirks;
 
 typedef struct fr_odbc_dialect {
@@ -59,6 +60,7 @@ unsigned fr_odbc_version(const char *text);
 /* What a type of this name is, whatever SQL type the driver gives it; FR_ABSENT: as the SQL type
  * says. */
 fr_kind fr_odbc_named_kind(const fr_odbc_quirks *q, fr_str type_name);
+bool fr_odbc_rounded_time(const fr_odbc_quirks *q, fr_str type_name);
 /* What an SQLSTATE and a native number mean; connecting: while there is no connection yet. False:
  * nothing is known of them. */
 bool fr_odbc_error_kind(const fr_odbc_quirks *q, const char *sqlstate, int native, bool connecting,

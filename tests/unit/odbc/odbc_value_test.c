@@ -254,12 +254,31 @@ static void errors(void **state)
     assert_int_equal(fr_odbc_version("x"), 0);
 }
 
+/* SQL Server's datetime is not the value that its driver says. */
+static void rounded_times(void **state)
+{
+    (void)state;
+    bool known;
+    const fr_odbc_quirks *ms = fr_odbc_quirks_of("Microsoft SQL Server", &known);
+    const fr_odbc_quirks *ase = fr_odbc_quirks_of("Adaptive Server Enterprise", &known);
+    const fr_odbc_quirks *my = fr_odbc_quirks_of("MySQL", &known);
+    assert_true(fr_odbc_rounded_time(ms, FR_STR("datetime")));
+    assert_true(fr_odbc_rounded_time(ms, FR_STR("SmallDateTime")));
+    assert_true(fr_odbc_rounded_time(ase, FR_STR("datetime")));
+    assert_false(fr_odbc_rounded_time(ase, FR_STR("bigdatetime")));
+    assert_false(fr_odbc_rounded_time(ms, FR_STR("datetime2")));
+    assert_false(fr_odbc_rounded_time(my, FR_STR("datetime")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(moments),   cmocka_unit_test(times),  cmocka_unit_test(numbers),
-        cmocka_unit_test(from_text), cmocka_unit_test(marks),  cmocka_unit_test(there_and_back),
-        cmocka_unit_test(kinds),     cmocka_unit_test(errors),
+        cmocka_unit_test(moments),       cmocka_unit_test(times),
+        cmocka_unit_test(numbers),       cmocka_unit_test(from_text),
+        cmocka_unit_test(marks),         cmocka_unit_test(there_and_back),
+        cmocka_unit_test(kinds),         cmocka_unit_test(errors),
+        cmocka_unit_test(rounded_times), cmocka_unit_test(what_has_changed),
+        cmocka_unit_test(what_passes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -381,16 +381,21 @@ static fr_rc is_there(fr_odbc *c, const fr_table_settings *t, fr_str space, fact
 static fr_rc read_catalog(fr_odbc *c, facts *f, fr_err *err)
 {
     fr_odbc_relation *r = f->r;
-    fr_err ignored;
     FR_TRY(read_list(c, COLUMNS, &f->at, take_column, r->arena, f, err));
     if (!f->is_table)
         return FR_OK;
     /* Keys and indexes that a driver cannot tell are not there for us: the configuration can name
-     * a key. */
-    if (read_list(c, KEYS, &f->at, take_key, r->arena, f, &ignored) == FR_FAIL)
+     * a key. A connection that is lost tells nothing of them. */
+    fr_rc rc = read_list(c, KEYS, &f->at, take_key, r->arena, f, err);
+    if (rc == FR_FAIL && fr_odbc_passes(err->kind))
+        return FR_FAIL;
+    if (rc == FR_FAIL)
         fr_log(FR_LOG_INFO, "odbc", "%.*s: the driver does not tell its key: %s",
-               FR_ARG(f->at.name), ignored.text);
-    if (read_list(c, INDEXES, &f->at, take_index, r->arena, f, &ignored) == FR_FAIL)
+               FR_ARG(f->at.name), err->text);
+    rc = read_list(c, INDEXES, &f->at, take_index, r->arena, f, err);
+    if (rc == FR_FAIL && fr_odbc_passes(err->kind))
+        return FR_FAIL;
+    if (rc == FR_FAIL)
         f->in_index = 0;
     end_index(f);
     return FR_OK;

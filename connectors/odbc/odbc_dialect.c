@@ -195,3 +195,25 @@ bool fr_odbc_error_kind(const fr_odbc_quirks *q, const char *sqlstate, int nativ
         }
     return false;
 }
+
+bool fr_odbc_passes(fr_err_kind kind)
+{
+    return kind == FR_ERR_CONNECT || kind == FR_ERR_BUSY || kind == FR_ERR_CANCELLED;
+}
+
+static bool starts(const char *sqlstate, const char *with)
+{
+    return strncmp(sqlstate, with, strlen(with)) == 0;
+}
+
+bool fr_odbc_no_longer_so(const fr_odbc_quirks *q, const char *sqlstate, int native, bool statement)
+{
+    /* ER_NEED_REPREPARE, and libmariadb's CR_NEW_STMT_METADATA: PostgreSQL's 0A000 there. */
+    enum { NEED_REPREPARE = 1615, NEW_METADATA = 2057 };
+    bool mysql = strcmp(q->dbms, "MariaDB") == 0 || strcmp(q->dbms, "MySQL") == 0;
+    if (starts(sqlstate, "0A000") ||
+        (mysql && (native == NEED_REPREPARE || native == NEW_METADATA)))
+        return true;
+    return !statement &&
+           (starts(sqlstate, "42S") || starts(sqlstate, "42703") || starts(sqlstate, "42P01"));
+}

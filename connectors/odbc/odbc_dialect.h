@@ -40,6 +40,7 @@ typedef struct fr_odbc_quirks {
     bool spans;           /* a TIME is a length of time, below 0 or beyond a day as well */
     bool times_are_texts; /* not compared by what they mean */
     bool rounds_times;    /* its datetime holds 1/300 s, its smalldatetime minutes, and neither is
+                             what the driver says that it is */
 } fr_odbc_quirks;
 
 typedef struct fr_odbc_dialect {
@@ -60,7 +61,15 @@ unsigned fr_odbc_version(const char *text);
 /* What a type of this name is, whatever SQL type the driver gives it; FR_ABSENT: as the SQL type
  * says. */
 fr_kind fr_odbc_named_kind(const fr_odbc_quirks *q, fr_str type_name);
+/* A time of this type is rounded by its database to a step that the driver does not tell: as the
+ * value it gives it is not the one that the database compares. */
 bool fr_odbc_rounded_time(const fr_odbc_quirks *q, fr_str type_name);
+/* An error that ends by itself: what was asked for is not known, and has to be asked again. */
+bool fr_odbc_passes(fr_err_kind kind);
+/* The table has changed since it was described, or between the driver's own preparing and
+ * executing. statement: of poll.query; one that names what is not there is its author's matter. */
+bool fr_odbc_no_longer_so(const fr_odbc_quirks *q, const char *sqlstate, int native,
+                          bool statement);
 /* What an SQLSTATE and a native number mean; connecting: while there is no connection yet. False:
  * nothing is known of them. */
 bool fr_odbc_error_kind(const fr_odbc_quirks *q, const char *sqlstate, int native, bool connecting,

@@ -440,16 +440,6 @@ static fr_rc same_columns(page_reader *p, fr_str sql, fr_err *err)
     return FR_OK;
 }
 
-/* The table has changed since it was described, or (PostgreSQL's 0A000) between the driver's own
- * preparing and executing. A statement that names what is not there is its author's matter. */
-static bool no_longer_so(const char *sqlstate, bool statement)
-{
-    if (strcmp(sqlstate, "0A000") == 0)
-        return true;
-    return !statement && (strncmp(sqlstate, "42S", 3) == 0 || strcmp(sqlstate, "42703") == 0 ||
-                          strcmp(sqlstate, "42P01") == 0);
-}
-
 fr_rc fr_odbc_select(fr_sql *base, fr_sql_relation *relation, fr_str sql, fr_reader **out,
                      fr_err *err)
 {
@@ -461,7 +451,8 @@ fr_rc fr_odbc_select(fr_sql *base, fr_sql_relation *relation, fr_str sql, fr_rea
     fr_rc rc = fr_odbc_run(p->s->c, "read rows", p->r, sql, p->arena, &p->stmt, err);
     if (rc == FR_OK)
         rc = same_columns(p, sql, err);
-    else if (no_longer_so(err->sqlstate, relation->statement))
+    else if (fr_odbc_no_longer_so(p->r->dialect.quirks, err->sqlstate, err->native,
+                                  relation->statement))
         fr_fail_code(err, "sql.changed");
     if (rc == FR_FAIL) {
         page_close(&p->base);

@@ -270,6 +270,46 @@ static void rounded_times(void **state)
     assert_false(fr_odbc_rounded_time(my, FR_STR("datetime")));
 }
 
+static void what_has_changed(void **state)
+{
+    (void)state;
+    bool known;
+    const fr_odbc_quirks *my = fr_odbc_quirks_of("MySQL", &known);
+    const fr_odbc_quirks *maria = fr_odbc_quirks_of("MariaDB", &known);
+    const fr_odbc_quirks *pg = fr_odbc_quirks_of("PostgreSQL", &known);
+    static const struct {
+        const char *state;
+        int native;
+        bool my, pg, statement; /* of a table; of a statement, on PostgreSQL */
+    } rows[] = {{"0A000", 1, true, true, true},       {"HY000", 2057, true, false, false},
+                {"HY000", 1615, true, false, false},  {"42S02", 1, true, true, false},
+                {"42703", 1, true, true, false},      {"42P01", 1, true, true, false},
+                {"HY000", 1064, false, false, false}, {"42000", 1, false, false, false}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *s = rows[i].state;
+        assert_int_equal(fr_odbc_no_longer_so(my, s, rows[i].native, false), rows[i].my);
+        assert_int_equal(fr_odbc_no_longer_so(maria, s, rows[i].native, false), rows[i].my);
+        assert_int_equal(fr_odbc_no_longer_so(pg, s, rows[i].native, false), rows[i].pg);
+        assert_int_equal(fr_odbc_no_longer_so(pg, s, rows[i].native, true), rows[i].statement);
+    }
+    assert_true(fr_odbc_no_longer_so(maria, "HY000", 2057, true));
+}
+
+/* What is lost with the connection is not what a driver cannot tell. */
+static void what_passes(void **state)
+{
+    (void)state;
+    bool known;
+    fr_err_kind kind;
+    const fr_odbc_quirks *none = fr_odbc_quirks_of("", &known);
+    static const char *const passing[] = {"08S01", "57P01", "HYT00", "40001", "HY008"};
+    static const char *const lasting[] = {"IM001", "HYC00", "42501", "22003"};
+    for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+        assert_true(fr_odbc_error_kind(none, passing[i], 0, false, &kind) && fr_odbc_passes(kind));
+    for (size_t i = 0; i < sizeof(lasting) / sizeof(lasting[0]); i++)
+        assert_true(fr_odbc_error_kind(none, lasting[i], 0, false, &kind) && !fr_odbc_passes(kind));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {

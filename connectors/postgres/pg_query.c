@@ -342,6 +342,7 @@ static fr_rc read_relation(pg_sql *c, const fr_table_settings *t, pg_relation *r
         FR_TRY(read_class(c, t, r, p, err));
         FR_TRY(read_columns(c, t, r, p, &facts, err));
     }
+    r->shown = (fr_pg_relation){.columns = p->columns, .column_count = p->column_count};
     if (p->identity == 'd')
         key_by_settings(t, p);
     FR_TRY(make_layout(c, r, p, version, err));
@@ -480,21 +481,27 @@ static fr_rc read_rows(pg_sql *c, fr_sql_relation *relation, fr_str sql, PGconn 
                        fr_reader **out, fr_err *err)
 {
     static const char *const steps[] = {"begin", "lock against ALTER TABLE", "look at the columns"};
+    static const char *const statement_steps[] = {"begin", "poll.query"};
     pg_relation *r = RELATION(relation);
     fr_buf b = {0};
     fr_buf_text(&b, stays == NULL ? "BEGIN READ ONLY;"
                                   : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;");
-    if (!relation->statement)
+    /* A statement's columns as read_statement has seen them. It locks what it reads against ALTER
+     * TABLE until the transaction ends. */
+    if (relation->statement)
+        fr_buf_printf(&b, "SELECT * FROM %.*s LIMIT 0;", FR_ARG(r->qualified));
+    else
         put_look(&b, c, r, stays != NULL);
     fr_buf_printf(&b, "COPY (%.*s) TO STDOUT (FORMAT %s)%s", FR_ARG(sql),
                   r->layout->binary_safe ? "binary" : "text", stays == NULL ? "; COMMIT" : "");
     fr_buf_u8(&b, '\0');
     fr_wal_way way = {.sql = (const char *)b.ptr,
-                      .steps = steps,
+                      .steps = relation->statement ? statement_steps : steps,
                       .view = -1,
-                      .check = relation->statement ? -1 : 2,
+                      .check = relation->statement ? 1 : 2,
                       .checked = fr_pg_sql_changed,
-                      .copy = relation->statement ? 1 : 3,
+                      .shown = relation->statement ? &r->shown : NULL,
+                      .copy = relation->statement ? 2 : 3,
                       .stays = stays};
     fr_rc rc = fr_wal_read_rows(c->pool, r->layout, &way, out, err);
     fr_buf_free(&b);

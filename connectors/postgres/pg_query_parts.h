@@ -23,6 +23,7 @@ typedef struct fr_pg_sql_relation {
     uint32_t oid; /* 0: a statement */
     char kind;
     fr_str qualified, shape, no_delete;
+    fr_pg_relation shown; /* of a statement: its columns */
 } fr_pg_sql_relation;
 
 fr_rc fr_pg_sql_ask(fr_pg_sql *c, const char *doing, const char *sql, const char *const *params,

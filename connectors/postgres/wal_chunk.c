@@ -216,6 +216,28 @@ static fr_rc read_fail(chunk_reader *r, const PGresult *res, fr_err *err)
     return FR_FAIL;
 }
 
+/* Are the columns of a result those of the relation, as PostgreSQL describes results? */
+static bool shows(const PGresult *res, const fr_pg_relation *of)
+{
+    if ((size_t)PQnfields(res) != of->column_count)
+        return false;
+    for (int i = 0; i < PQnfields(res); i++) {
+        const fr_pg_attr *attr = &of->columns[i];
+        if (!fr_str_is(attr->name, PQfname(res, i)) || attr->type != PQftype(res, i) ||
+            attr->typmod != PQfmod(res, i))
+            return false;
+    }
+    return true;
+}
+
+/* What check's result says. */
+static bool is_other(const PGresult *res, const fr_wal_way *w)
+{
+    if (w->shown != NULL)
+        return !shows(res, w->shown);
+    return PQntuples(res) == 1 && fr_pg_bool(res, 0, 0);
+}
+
 /* The results in their order, until rows come. */
 static fr_rc way_in(chunk_reader *r, const fr_wal_way *w, fr_err *err)
 {
@@ -234,7 +256,7 @@ static fr_rc way_in(chunk_reader *r, const fr_wal_way *w, fr_err *err)
             rc = view_lost(err);
         if (!fine && w->lock != 0 && step == w->lock && is_gone(err))
             rc = table_gone(err);
-        if (fine && step == w->check && PQntuples(res) == 1 && fr_pg_bool(res, 0, 0))
+        if (fine && step == w->check && is_other(res, w))
             rc = w->checked(err);
         PQclear(res);
         FR_TRY(rc);

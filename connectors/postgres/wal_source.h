@@ -154,6 +154,7 @@ typedef struct fr_wal_way {
                                  cell says that COPY must not be read, or -1; COPY's */
     int lock;                 /* LOCK TABLE's of the table that is read; 0: there is none */
     fr_rc (*checked)(fr_err *err); /* says why */
+    const fr_pg_relation *shown;   /* columns that check's result must have instead; NULL: a cell */
     PGconn *
         *stays; /* no COMMIT follows: the connection goes here after the last row. NULL: it does */
     PGconn *conn; /* to read over, the reader's from now on; NULL: one of the pool */

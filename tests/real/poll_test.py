@@ -223,6 +223,24 @@ def nulls_zones_views():
         assert p.stop() == 0
 
 
+def statement_changes_its_type():
+    """A statement's column is of another type from one page to the next: no value is read as what it is not."""
+    tables = ("      app.v: {{method: query, key: [id], poll: {{column: id, every: 100ms, batch: 1, query: \"select id, n from public.v\"}}}}\n"
+              "    throttle: {{rows_per_second: 100}}\n")
+    sql = ("create table base(id int primary key, n bigint not null); insert into base select i, i from generate_series(1, 5000) i;"
+           "create view v as select id, n from base")
+    with pipeline("poll_statement_changes_its_type", tables, sql) as p:
+        p.start()
+        p.wait_events("v", 50, "app")
+        assert len(p.events("v", "app")) < 4500, "it was too fast to be tested"
+        p.sql("begin; drop view v; create view v as select id, n::float8 as n from base; commit")
+        p.says("its columns have changed")
+        time.sleep(1)
+        wrong = [e["after"] for e in p.events("v", "app") if e["after"]["n"] != e["after"]["id"]]
+        assert wrong == [], wrong[:3]
+        p.stop()
+
+
 def columns_change():
     """A column more, while rows come: each row has the columns that it was read with, none is missed."""
     with pipeline("poll_columns_change", BY_NUMBER) as p:
@@ -379,6 +397,6 @@ def cut_in_the_middle():
 
 if __name__ == "__main__":
     tests = [way_through, late_by_time, late_by_number, killed_by_time, killed_by_number, ties_and_precision, open_transactions, who_does_not_say, verbs,
-             nulls_zones_views, columns_change, refused, plan, cut_in_the_middle]
+             nulls_zones_views, statement_changes_its_type, columns_change, refused, plan, cut_in_the_middle]
     together([t for t in tests if not sys.argv[1:] or t.__name__ in sys.argv[1:]], 1 if sys.argv[1:] else 2)
     finish()

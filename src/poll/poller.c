@@ -478,6 +478,8 @@ static void put_record(fr_poller *p, fr_batch *b)
 {
     b->polled = fr_arena_printf(b->arena, "%.*s.%.*s", FR_ARG(p->space), FR_ARG(p->name));
     fr_poll_record r = p->r;
+    if (p->order.number && p->latest_us > r.server_us)
+        r.server_us = p->latest_us;
     if (fr_poller_looks_back(p)) {
         fr_lookback_place(&p->back, &r);
         r.seen = fr_lookback_text(b->arena, &p->back);

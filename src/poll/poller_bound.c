@@ -183,25 +183,37 @@ static bool anybody(const fr_sql_state *s)
 
 /* ---- by number ---- */
 
+/* Of all times that the server has said: where its clock went back, those who are open still began
+ * by what it showed before. */
+static void note_latest(fr_poller *p, const fr_sql_state *s)
+{
+    if (p->latest_us < p->r.server_us)
+        p->latest_us = p->r.server_us;
+    if (p->latest_us < s->now_us)
+        p->latest_us = s->now_us;
+}
+
 /* What the last round has found is dated by a clock that was read after it, so that nobody who was
  * there then can have begun later. */
 static void date(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
 {
+    int64_t now_us = p->ops->clock_only ? s->now_us : p->latest_us;
     if (p->read_us == 0 || asked_us < p->read_us)
         return;
     p->dirty = p->dirty || p->proposes || fr_gaps_undated(&p->r.gaps);
-    fr_gaps_date(&p->r.gaps, s->now_us);
+    fr_gaps_date(&p->r.gaps, now_us);
     if (!p->proposes)
         return;
     p->r.candidate_known = true;
     p->r.candidate = p->proposed;
-    p->r.candidate_us = s->now_us;
+    p->r.candidate_us = now_us;
     p->proposes = false;
 }
 
 static void take_numbers(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
 {
     int64_t since_us = nobody_before(p, s, 0);
+    note_latest(p, s);
     date(p, s, asked_us);
     if (p->r.candidate_known && fr_gap_ripe(since_us, p->r.candidate_us)) {
         p->r.settled_known = true;

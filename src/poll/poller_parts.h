@@ -39,6 +39,7 @@ struct fr_poller {
         int64_t now_us, bound_us;
     } bounds[FR_POLLER_BOUNDS];
     size_t bound_count;
+    int64_t latest_us;     /* by number: the latest that the server's clock has shown */
     int64_t looked_us;     /* monotonic: at or after the server's clock was read */
     int64_t asked_wall_us; /* wall: when who is open was asked */
     int64_t read_us;       /* monotonic: when the last page was through */

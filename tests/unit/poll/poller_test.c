@@ -172,6 +172,52 @@ static fr_rc poll_once(fr_poller *p, world *w, fr_batch *b, fr_err *err)
     return rc;
 }
 
+static void commit_one(world *w)
+{
+    w->txs[w->count++] = (tx){.start_us = w->now_us, .id = w->next_id++, .state = COMMITTED};
+    w->target = w->count;
+}
+
+/* By number: a gap that is seen after the clock went back stays open as long as a transaction of
+ * before, whose beginning looks later than that. Also where freshet was started anew meanwhile. */
+static void a_gap_while_the_clock_goes_back(void **state)
+{
+    (void)state;
+    for (int starts_anew = 0; starts_anew < 2; starts_anew++) {
+        world *w = world_new(1, 0);
+        fr_source_settings source = {.name = "s"};
+        fr_table_settings settings = {.pattern = "public.t", .poll_column = "id", .poll_batch = 50};
+        fr_batch *b = fr_batch_new(100, 1 << 20);
+        fr_err err;
+        fr_poller *p = fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), FR_STR(""),
+                                     0, look, w);
+        w->frozen = true;
+        commit_one(w);
+        commit_one(w);
+        w->txs[1].state = OPEN;
+        assert_int_equal(poll_once(p, w, b, &err), FR_END);
+        assert_int_equal(b->count, 1);
+        if (starts_anew) {
+            fr_poller_free(p);
+            p = fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), b->progress, 0,
+                              look, w);
+        }
+        w->now_us -= 3600 * (int64_t)SECOND;
+        commit_one(w);
+        for (int i = 0; i < 20; i++) {
+            w->now_us += SECOND;
+            assert_int_equal(poll_once(p, w, b, &err), FR_END);
+        }
+        w->txs[1].state = COMMITTED;
+        assert_int_equal(poll_once(p, w, b, &err), FR_END);
+        assert_int_equal(b->count, 3);
+        assert_int_equal(b->events[2].after.values[TABLE_ID].integer, 2);
+        fr_poller_free(p);
+        fr_batch_free(b);
+        world_free(w);
+    }
+}
+
 static void an_order_that_changes(void **state)
 {
     (void)state;
@@ -316,6 +362,7 @@ int main(void)
         cmocka_unit_test(a_clock_that_goes_back),
         cmocka_unit_test(a_slow_answer_is_no_clock_that_goes_back),
         cmocka_unit_test(prepared_ones_that_take_turns),
+        cmocka_unit_test(a_gap_while_the_clock_goes_back),
         cmocka_unit_test(an_order_that_changes),
         cmocka_unit_test(a_statement_that_is_never_taken),
         cmocka_unit_test(a_statement_keeps_its_table),

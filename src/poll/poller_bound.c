@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SECOND_US = 1000000 };
+enum { SECOND_US = 1000000, MILLISECOND_US = 1000 };
 
 bool fr_poller_looks_back(const fr_poller *p)
 {
@@ -46,6 +46,17 @@ static fr_str cursor_text(const fr_poller *p, fr_arena *a, int64_t us)
     return p->ops->text(a, p->relation, column, &v);
 }
 
+static void set_place_back(fr_poller *p, int64_t by_us)
+{
+    fr_arena *a = fr_arena_new(256);
+    p->r.cursor -= by_us;
+    p->r.bound_us -= by_us;
+    fr_poller_set_at(p, 0, cursor_text(p, a, p->r.cursor));
+    p->r.at_count = 1;
+    p->bound_count = 0;
+    fr_arena_free(a);
+}
+
 /* The server's clock went back (its own, or that of another server after a failover): what is
  * stamped from now on may lie below the cursor. So the cursor goes back as far, and what was read
  * since then is read again: a repeat is harmless, a row that is missed is not. */
@@ -55,13 +66,22 @@ static void follow_clock(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
     if (back <= SECOND_US || p->r.at_count == 0)
         return;
     say_set_back(p, back);
-    fr_arena *a = fr_arena_new(256);
-    p->r.cursor -= back + SECOND_US;
-    p->r.bound_us -= back + SECOND_US;
-    fr_poller_set_at(p, 0, cursor_text(p, a, p->r.cursor));
-    p->r.at_count = 1;
-    p->bound_count = 0;
-    fr_arena_free(a);
+    set_place_back(p, back + SECOND_US);
+}
+
+/* With a larger poll.max_skew rows may lie below the cursor that were not waited for: as far as it
+ * reaches further than the one that was read with, all is read again. */
+static void follow_skew(fr_poller *p)
+{
+    int64_t more = p->settings->poll_max_skew_us - p->r.skew_us;
+    if (p->r.skew_known && more > 0 && p->r.at_count > 0) {
+        fr_log(FR_LOG_WARN, p->who,
+               "poll.max_skew was raised: rows of %" PRId64 " ms are read again",
+               more / MILLISECOND_US);
+        set_place_back(p, more + SECOND_US);
+    }
+    p->r.skew_known = true;
+    p->r.skew_us = p->settings->poll_max_skew_us;
 }
 
 /* All up to here is read, and final. */
@@ -77,6 +97,18 @@ static int64_t one_step_below(const fr_poller *p, int64_t us)
 {
     int64_t unit = p->relation->unit_us[p->order.columns[0]];
     return unit > 1 ? us / unit * unit - unit : us;
+}
+
+/* With a larger poll.lookback or poll.max_skew what was final before the start is not any more. */
+static void reach_back(fr_poller *p)
+{
+    int64_t more = p->back.cursor - p->back.final_us;
+    if (p->back.at_count == 0 || more <= 0)
+        return;
+    fr_log(FR_LOG_WARN, p->who,
+           "poll.lookback or poll.max_skew was raised: rows of %" PRId64 " ms are read again",
+           more / MILLISECOND_US);
+    keep_time(p, p->back.final_us);
 }
 
 /* All that is there is read, but only what is older than poll.lookback is final. */
@@ -95,6 +127,8 @@ static void look_back(fr_poller *p, const fr_sql_state *s, int64_t asked_us)
                FR_LOOKBACK_MAX);
     p->said_full = full;
     fr_lookback_begin(&p->back, one_step_below(p, s->now_us - late_us - SECOND_US));
+    if (p->looked_us == 0)
+        reach_back(p);
     fr_poll_record place = p->r;
     fr_lookback_place(&p->back, &place);
     for (size_t i = 0; i < place.at_count; i++)
@@ -234,6 +268,7 @@ void fr_poller_take_state(fr_poller *p, fr_sql_state *s, int64_t asked_us)
         look_back(p, s, asked_us);
     } else {
         follow_clock(p, s, asked_us);
+        follow_skew(p);
         set_bound(p, s);
         say_who(p, s, anybody(s));
     }

@@ -33,6 +33,8 @@ fr_str fr_poll_record_text(fr_arena *a, const fr_poll_record *r, const fr_str *o
                   ",\"cursor\":%" PRId64 ",\"bound\":%" PRId64 ",\"server\":%" PRId64
                   ",\"wall\":%" PRId64,
                   r->cursor, r->bound_us, r->server_us, r->wall_us);
+    if (r->skew_known)
+        fr_buf_printf(&b, ",\"skew\":%" PRId64, r->skew_us);
     if (r->settled_known)
         fr_buf_printf(&b, ",\"settled\":%" PRId64, r->settled);
     if (r->candidate_known)
@@ -142,6 +144,8 @@ static bool take_record(fr_arena *a, const json_t *j, size_t order_count, fr_pol
         return false;
     if (seen != NULL)
         r->seen = fr_arena_copy(a, json_string_value(seen), json_string_length(seen));
+    r->skew_known = json_is_integer(json_object_get(j, "skew"));
+    r->skew_us = fr_json_int(j, "skew", 0);
     r->settled_known = json_is_integer(settled);
     r->settled = json_integer_value(settled);
     r->candidate_known = json_array_size(candidate) == 2;

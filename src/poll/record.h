@@ -15,7 +15,10 @@ typedef struct fr_poll_record {
     int64_t cursor;               /* at[0] as number, or as time in microseconds */
     /* Times. */
     int64_t bound_us;           /* the last page's; 0: none yet */
-    int64_t server_us, wall_us; /* the server's clock, and ours at the same moment */
+    int64_t server_us, wall_us; /* the server's clock (by number the latest it has shown), and
+                                   ours at the same moment */
+    bool skew_known;            /* false: a version wrote it that did not say */
+    int64_t skew_us;            /* poll.max_skew */
     /* Numbers. */
     bool settled_known, candidate_known;
     int64_t settled;                 /* every number up to it is final */

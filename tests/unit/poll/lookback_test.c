@@ -205,6 +205,69 @@ static void a_clock_set_back(void **state)
     fr_lookback_free(&l);
 }
 
+static void insert_at(world *w, int64_t at_us)
+{
+    w->txs[w->count++] = (tx){.start_us = at_us, .id = w->next_id++, .state = COMMITTED};
+    w->target = w->count;
+}
+
+static void poll_round(fr_poller *p, world *w, fr_batch *b)
+{
+    fr_err err;
+    fr_rc rc = FR_OK;
+    w->now_us += SECOND;
+    w->asked_us = 0;
+    while (rc == FR_OK)
+        rc = fr_poller_fill(p, &w->base, b, INT64_MAX, &err);
+    assert_int_equal(rc, FR_END);
+}
+
+/* Reads with one poll.lookback, and goes on with another: how often a row comes that was committed
+ * half a minute after its time. *again: others that came once more. */
+static size_t late_row(int64_t lookback_us, size_t *again)
+{
+    world *w = world_new(1, 0);
+    w->base.ops = &blind_ops;
+    fr_source_settings source = {.name = "s"};
+    fr_table_settings t = {.pattern = "public.t",
+                           .poll_column = "at",
+                           .poll_batch = 50,
+                           .poll_lookback_us = LOOKBACK_US};
+    fr_batch *b = fr_batch_new(100, 1 << 20);
+    size_t found = 0;
+    fr_poller *p =
+        fr_poller_new(&source, &t, FR_STR("public"), FR_STR("t"), FR_STR(""), 0, look, w);
+    insert_at(w, w->now_us);
+    w->now_us += 60 * (int64_t)SECOND;
+    poll_round(p, w, b);
+    insert_at(w, w->now_us); /* so that it is recorded where the next round begins */
+    poll_round(p, w, b);
+    assert_int_equal(b->count, 2);
+    fr_poller_free(p);
+    t.poll_lookback_us = lookback_us;
+    p = fr_poller_new(&source, &t, FR_STR("public"), FR_STR("t"), b->progress, 0, look, w);
+    insert_at(w, w->now_us - 30 * (int64_t)SECOND);
+    fr_batch_reset(b);
+    poll_round(p, w, b);
+    for (size_t i = 0; i < b->count; i++)
+        found += b->events[i].after.values[TABLE_ID].integer == 3;
+    *again = b->count - found;
+    fr_poller_free(p);
+    fr_batch_free(b);
+    world_free(w);
+    return found;
+}
+
+static void a_lookback_that_is_raised(void **state)
+{
+    (void)state;
+    size_t again;
+    assert_int_equal(late_row(45 * (int64_t)SECOND, &again), 1);
+    assert_int_equal(again, 0);
+    assert_int_equal(late_row(LOOKBACK_US, &again), 0);
+    assert_int_equal(again, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +281,7 @@ int main(void)
         cmocka_unit_test(too_many),
         cmocka_unit_test(the_record),
         cmocka_unit_test(a_clock_set_back),
+        cmocka_unit_test(a_lookback_that_is_raised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

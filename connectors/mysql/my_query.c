@@ -15,6 +15,8 @@ enum {
     NO_PROCESS = 1227,
     NO_TABLE_RIGHT = 1142,
     TABLE_CHANGED = 1412,
+    MARIADB_KEEPS_NUMBERS = 100204,
+    MYSQL_KEEPS_NUMBERS = 80000,
     STATE_US = 500000
 };
 
@@ -270,6 +272,39 @@ static fr_rc read_stamped(fr_my *my, my_relation *r, bool *stamped, fr_err *err)
     return FR_OK;
 }
 
+/* InnoDB of these versions keeps the next AUTO_INCREMENT in memory alone: started anew, it counts
+ * from the highest number that is there. */
+bool fr_my_forgets_numbers(bool mariadb, uint32_t version)
+{
+    return mariadb ? version < MARIADB_KEEPS_NUMBERS : version < MYSQL_KEEPS_NUMBERS;
+}
+
+static fr_rc read_reused(fr_my *my, my_relation *r, fr_err *err)
+{
+    const fr_my_relation *t = &r->from->relation;
+    fr_str space = fr_my_literal(r->arena, t->space), name = fr_my_literal(r->arena, t->name);
+    fr_my_rows rows;
+    if (!fr_my_forgets_numbers(my->mariadb, my->version) || !fr_str_is(r->from->engine, "InnoDB"))
+        return FR_OK;
+    bool *reused = fr_arena_alloc(r->arena, t->column_count + 1);
+    fr_str sql = fr_arena_printf(
+        r->arena,
+        "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %.*s AND "
+        "TABLE_NAME = %.*s AND EXTRA LIKE '%%auto_increment%%'",
+        FR_ARG(space), FR_ARG(name));
+    FR_TRY(fr_my_query(my, r->arena, "look for AUTO_INCREMENT", fr_arena_cstr(r->arena, sql), &rows,
+                       err));
+    for (size_t i = 0; i < rows.count; i++) {
+        int at = fr_table_find(r->layout->table, fr_my_text(&rows, i, 0));
+        if (at >= 0)
+            reused[at] = true;
+    }
+    r->base.reused = reused;
+    r->base.once = FR_STR("MySQL 8.0 and MariaDB 10.2.4 remember the next AUTO_INCREMENT when they "
+                          "are started anew: upgrade");
+    return FR_OK;
+}
+
 static int64_t unit_of(const fr_my_column *c)
 {
     int64_t unit = SECOND_US;
@@ -374,6 +409,7 @@ static fr_rc read_relation(my_sql *c, const fr_table_settings *t, my_relation *r
         return FR_OK;
     }
     FR_TRY(read_stamped(c->my, r, stamped, err));
+    FR_TRY(read_reused(c->my, r, err));
     if (t->method == FR_METHOD_TRIGGER)
         fr_my_triggers_copies(r);
     else if (fr_table_emptied(t))

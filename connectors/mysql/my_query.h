@@ -6,6 +6,10 @@
 
 extern const fr_sql_ops fr_mysql_sql, fr_mariadb_sql;
 
+/* my_query.c: after a restart the numbers of deleted rows may be given again. version: as
+ * fr_my.version. Pure. */
+bool fr_my_forgets_numbers(bool mariadb, uint32_t version);
+
 /* my_ddl.c */
 fr_rc fr_my_put_outbox(fr_buf *b, const fr_ddl_outbox *o, fr_err *err);
 /* What checks its contract: a procedure, to be made before the table, and its triggers. */

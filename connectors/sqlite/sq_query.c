@@ -146,7 +146,8 @@ static fr_rc read_relation(fr_sq_sql *c, const fr_table_settings *t, fr_sq_relat
                                 .plain_table = !s->statement && !s->view,
                                 .unique = s->unique,
                                 .stamped = s->stamped,
-                                .reused = s->reused};
+                                .reused = s->reused,
+                                .once = FR_STR("declare it INTEGER PRIMARY KEY AUTOINCREMENT")};
     return FR_OK;
 }
 

@@ -36,9 +36,13 @@ typedef struct fr_sql_relation { /* first member of the connector's own */
     /* One per column: the sequence its numbers come from, quoted, if sessions take numbers of it
      * ahead of their transactions; else empty. NULL: none do. */
     const fr_str *ahead;
-    /* One per column: numbers that the database gives again once the row that had the highest one
-     * is deleted. NULL: none. */
+    /* One per column: numbers that the database may give again once the row that had the highest
+     * one is deleted; and what to do so that it does not, as the beginning of a hint. NULL: none.
+     */
     const bool *reused;
+    fr_str once;
+    /* One per column: what the next select asks for; others are NULL in its rows, whatever the
+     * column is. Set by whoever selects, as long as its reader is open. NULL: all columns. */
     const bool *wanted;
     fr_str no_delete; /* of an outbox that is emptied: the GRANT that is missing; else empty */
     /* With method trigger, one per column: the type, as SQL, of a column of a change table that

@@ -89,12 +89,14 @@ static fr_rc numbers_are_new(const fr_sql_relation *r, const fr_table_settings *
     if (r->reused == NULL || !r->reused[column] || t->append_only)
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG,
-            "poll.column %.*s: when the last row is deleted, its number is given to the next one, "
-            "which would be missed (%s)",
+            "poll.column %.*s: the number of a last row that was deleted may be given to the next "
+            "one, which would be missed (%s)",
             FR_ARG(name), t->place != NULL ? t->place : "configuration");
     fr_fail_code(err, "poll.reused");
-    return fr_fail_hint(err, "declare it INTEGER PRIMARY KEY AUTOINCREMENT; or, if rows are never "
-                             "deleted, say so: append_only: true; or poll a time");
+    return fr_fail_hint(err,
+                        "%.*s; or, if rows are never deleted, say so: append_only: true; or "
+                        "poll a time",
+                        FR_ARG(r->once));
 }
 
 static fr_rc cursor_of(const fr_sql_relation *r, const fr_table_settings *t, fr_arena *a,

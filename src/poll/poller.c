@@ -199,6 +199,7 @@ static fr_rc look(fr_poller *p, fr_sql *c, fr_err *err)
     if (p->relation == NULL || p->relation->statement)
         FR_TRY(describe(p, c, err));
     FR_TRY(count_nulls(p, c, err));
+    FR_TRY(fr_poller_see_again(p, c, err));
     fr_arena *a = fr_arena_new(512);
     fr_rc rc = p->look_at(p->context, c, a, &s, &asked_us, err);
     if (rc == FR_OK)
@@ -384,6 +385,7 @@ static fr_rc take_row(fr_poller *p, fr_batch *b, fr_event *e, const fr_event *be
     else
         p->r.cursor = at;
     p->page_rows++;
+    fr_poller_saw_number(p, at);
     *over = passed_over(p, e, at);
     if (*over)
         return FR_OK;

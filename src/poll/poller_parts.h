@@ -1,5 +1,5 @@
 /* A table's poller, and what its parts need of each other: poller.c asks and takes, poller_bound.c
- * says what is final. */
+ * says what is final, poller_again.c finds numbers that come again. */
 #ifndef FR_POLL_POLLER_PARTS_H
 #define FR_POLL_POLLER_PARTS_H
 
@@ -46,6 +46,9 @@ struct fr_poller {
     bool proposes;         /* `proposed` becomes the candidate at the next look */
     int64_t proposed;
     int64_t nulls, nulls_due_us;
+    bool highest_known; /* by number: the highest one that was there at the last look for numbers
+                           that come again, or was read since; INT64_MIN: no row */
+    int64_t highest, highest_due_us;
     char waits[256];
     int64_t waits_us;
 
@@ -70,5 +73,9 @@ void fr_poller_take_state(fr_poller *p, fr_sql_state *s, int64_t asked_us);
 /* Looking back: behind a row of the page, and once there is none behind it. */
 void fr_poller_note_final(fr_poller *p);
 void fr_poller_end_round(fr_poller *p);
+/* poller_again.c: by number, once a minute. POSITION "poll.reused": a number that was not there
+ * lies below what was read, and in no gap. */
+fr_rc fr_poller_see_again(fr_poller *p, fr_sql *c, fr_err *err);
+void fr_poller_saw_number(fr_poller *p, int64_t number); /* its row was read */
 
 #endif

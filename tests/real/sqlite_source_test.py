@@ -314,7 +314,7 @@ def refused():
             p.start()
             p.ends_or_holds(code, *texts)
         said = "      main.%s: {{method: query, poll: {{column: %s}}}}\n"
-        says(2, said % ("n", "id"), "its number is given to the next one", "AUTOINCREMENT", "append_only")
+        says(2, said % ("n", "id"), "may be given to the next one", "AUTOINCREMENT", "append_only")
         says(2, said % ("nope", "id"), "there is no table or view main.nope")
         says(2, said % ("T", "id"), "write it as the schema does, main.t")
         says(2, "      public.t: {{method: query, poll: {{column: id}}}}\n", "tables of a SQLite file are main.NAME")

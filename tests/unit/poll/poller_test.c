@@ -1,5 +1,6 @@
 /* The poller against a server that exists only in world.h. Whatever was committed must come exactly
  * once; with a server that lies, some must not. */
+#include "poll/poller_parts.h"
 #include "tests/unit/poll/run.h"
 
 static void nothing_is_missed(const char *column, bool prepares, bool kills)
@@ -265,6 +266,61 @@ static void a_skew_that_is_raised(void **state)
     assert_int_equal(read_with(0), 0);
 }
 
+/* ---- numbers that come again ---- */
+
+static fr_rc look_again(fr_poller *p, world *w, fr_batch *b, fr_err *err)
+{
+    p->highest_due_us = 0;
+    return poll_once(p, w, b, err);
+}
+
+static void numbers_that_come_again(void **state)
+{
+    (void)state;
+    world *w = world_new(1, 0);
+    fr_source_settings source = {.name = "s"};
+    fr_table_settings settings = {.pattern = "public.t", .poll_column = "id", .poll_batch = 50};
+    fr_batch *b = fr_batch_new(100, 1 << 20);
+    fr_err err;
+    fr_poller *p =
+        fr_poller_new(&source, &settings, FR_STR("public"), FR_STR("t"), FR_STR(""), 0, look, w);
+    w->frozen = true;
+    for (int i = 0; i < 5; i++)
+        commit_one(w);
+    w->txs[2].state = OPEN; /* 3 */
+    assert_int_equal(look_again(p, w, b, &err), FR_END);
+    assert_int_equal(look_again(p, w, b, &err), FR_END);
+    assert_int_equal(b->count, 4);
+    /* Late commits below what was deleted, and new rows that are deleted, are none. */
+    w->txs[3].state = w->txs[4].state = ROLLED_BACK;
+    assert_int_equal(look_again(p, w, b, &err), FR_END);
+    w->txs[2].state = COMMITTED;
+    assert_int_equal(poll_once(p, w, b, &err), FR_END);
+    assert_int_equal(b->count, 5);
+    assert_int_equal(look_again(p, w, b, &err), FR_END);
+    commit_one(w); /* 6, between two looks */
+    assert_int_equal(poll_once(p, w, b, &err), FR_END);
+    assert_int_equal(b->count, 6);
+    assert_int_equal(look_again(p, w, b, &err), FR_END);
+    /* TRUNCATE, and numbers from 1 on. */
+    for (size_t i = 0; i < w->count; i++)
+        w->txs[i].state = ROLLED_BACK;
+    assert_int_equal(look_again(p, w, b, &err), FR_END);
+    w->now_us += 3600 * (int64_t)SECOND;
+    for (int i = 0; i < 9; i++)
+        assert_int_equal(look_again(p, w, b, &err), FR_END);
+    w->next_id = 1;
+    commit_one(w);
+    assert_int_equal(look_again(p, w, b, &err), FR_FAIL);
+    assert_int_equal(err.kind, FR_ERR_POSITION);
+    assert_string_equal(err.code, "poll.reused");
+    assert_non_null(strstr(err.text, "whose id is 1, and all up to 6 was read"));
+    assert_int_equal(b->count, 6);
+    fr_poller_free(p);
+    fr_batch_free(b);
+    world_free(w);
+}
+
 static void an_order_that_changes(void **state)
 {
     (void)state;
@@ -411,6 +467,7 @@ int main(void)
         cmocka_unit_test(prepared_ones_that_take_turns),
         cmocka_unit_test(a_gap_while_the_clock_goes_back),
         cmocka_unit_test(a_skew_that_is_raised),
+        cmocka_unit_test(numbers_that_come_again),
         cmocka_unit_test(an_order_that_changes),
         cmocka_unit_test(a_statement_that_is_never_taken),
         cmocka_unit_test(a_statement_keeps_its_table),

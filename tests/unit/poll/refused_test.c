@@ -60,6 +60,9 @@ static void which_numbers_cannot_be_polled(void **state)
     w = world_new(1, 0);
     w->ahead = true;
     refuse_of(w, &t, "", "poll.sequence");
+    w = world_new(1, 0);
+    w->reused = true;
+    refuse_of(w, &t, "", "poll.reused");
     t.key = (fr_texts){keys, 1}; /* said to be unique, but still taken ahead */
     w = world_new(1, 0);
     w->shared = w->ahead = true;

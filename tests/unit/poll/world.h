@@ -34,8 +34,9 @@ typedef struct world {
     bool frozen;    /* nobody ends */
     int64_t cap_us; /* nobody is open for longer; 0: as it comes */
     bool refuses;   /* its columns are others at each SELECT, as it seems */
-    bool statement, shared, ahead, changed; /* what the relation is; its columns are others now */
-    int64_t slow_us;                        /* so long it takes to answer who is open */
+    bool statement, shared, ahead, reused,
+        changed;     /* what the relation is; its columns are others now */
+    int64_t slow_us; /* so long it takes to answer who is open */
     const fr_table *table;
     int states, selects, described;
     fr_sql_state last;
@@ -108,7 +109,9 @@ static fr_rc w_describe(fr_sql *c, const fr_table_settings *t, fr_str space, fr_
                           .statement = w->statement,
                           .plain_table = !w->statement,
                           .unique = w->shared ? shared : unique,
-                          .ahead = w->ahead ? sequences : NULL};
+                          .ahead = w->ahead ? sequences : NULL,
+                          .reused = w->reused ? unique : NULL,
+                          .once = FR_STR("upgrade")};
     *out = &r->base;
     return FR_OK;
 }

@@ -1,6 +1,6 @@
 #include "apply/internal.h"
 
-enum { COUNT_EVERY_US = 30000000 };
+enum { COUNT_EVERY_US = 30000000, ENDS_EVERY_US = 1000000 };
 
 static fr_rc target_name(void *context, fr_arena *arena, fr_str topic, fr_str *space_out,
                          fr_str *name_out, fr_err *err)
@@ -22,12 +22,33 @@ static bool drain(fr_apply *a)
     return ok;
 }
 
+/* `latest` is where a partition ended when it was first ours, and not at some later start: the
+ * target has it before anything is read. */
+static fr_rc keep_ends(fr_apply *a, fr_offsets *offsets, fr_err *err)
+{
+    fr_arena *arena = fr_arena_new(0);
+    fr_offsets o = {.items = fr_arena_alloc(arena, (offsets->count + 1) * sizeof(fr_offset))};
+    for (size_t i = 0; i < offsets->count; i++)
+        if (offsets->items[i].next < 0)
+            o.items[o.count++] = offsets->items[i];
+    fr_rc rc = o.count == 0 ? FR_OK : fr_consumer_find_ends(a->consumer, &o, err);
+    if (rc == FR_OK && o.count > 0)
+        rc = a->sink->ops->commit(a->sink, &o, err);
+    for (size_t i = 0, at = 0; rc == FR_OK && at < o.count; i++)
+        if (offsets->items[i].next < 0)
+            offsets->items[i].next = o.items[at++].next;
+    fr_arena_free(arena);
+    return rc;
+}
+
 static fr_rc assigned(void *context, fr_offsets *offsets, fr_err *err)
 {
     fr_apply *a = context;
     if (atomic_load(&a->run_over) || !drain(a))
         return fr_fail(err, FR_ERR_CANCELLED, "the sink is closing");
     FR_TRY(writer_claim(a->writer, offsets, err));
+    if (a->s.sink->start != 0)
+        FR_TRY(keep_ends(a, offsets, err));
     a->partitions += offsets->count;
     fr_log(FR_LOG_INFO, a->who, "%zu partitions assigned", offsets->count);
     return FR_OK;
@@ -217,6 +238,23 @@ static void give_on(fr_apply *a, fr_batch *b)
     fr_pool_give(a->pool, b);
 }
 
+/* A partition whose end is behind markers of transactions only, and which nothing comes to any
+ * more: were it not told, the target would keep a place that retention takes away. */
+static bool tell_ends(fr_apply *a, fr_batch *b)
+{
+    int64_t now = fr_now_us();
+    if (now < a->next_ends_us)
+        return false;
+    fr_offsets ends = fr_consumer_ends(a->consumer, b->arena);
+    if (ends.count == 0)
+        return false;
+    a->next_ends_us = now + ENDS_EVERY_US;
+    fr_offsets *told = fr_arena_alloc(b->arena, sizeof(*told));
+    *told = ends;
+    b->ends = told;
+    return true;
+}
+
 static fr_rc consume_one(fr_apply *a, fr_err *err)
 {
     tell_group(a);
@@ -228,6 +266,8 @@ static fr_rc consume_one(fr_apply *a, fr_err *err)
     fr_rc rc = fr_consume(a->consumer, b, fr_now_us() + 50000, err);
     if (rc == FR_OK)
         rc = decode_all(a, b, err);
+    if (rc != FR_FAIL && tell_ends(a, b))
+        rc = FR_OK; /* a batch of no message, where there is none */
     fr_pool_weigh(a->pool, b);
     if (rc == FR_OK)
         give_on(a, b);

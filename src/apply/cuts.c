@@ -90,6 +90,11 @@ void fr_cuts_add_to(const fr_cuts *c, fr_offsets *o)
     }
 }
 
+bool fr_cuts_has(const fr_cuts *c, fr_str topic, int32_t partition)
+{
+    return find(c, topic, partition) != NULL;
+}
+
 void fr_cuts_stored(fr_cuts *c)
 {
     for (size_t i = 0; i < c->count; i++)

@@ -27,6 +27,7 @@ bool fr_cuts_is_of(const fr_event *e, const fr_message *m); /* it was made of th
 /* The offsets that the target does not know yet: o, which has room for all, says the same or
  * less of them. */
 void fr_cuts_add_to(const fr_cuts *c, fr_offsets *o);
+bool fr_cuts_has(const fr_cuts *c, fr_str topic, int32_t partition);
 void fr_cuts_stored(fr_cuts *c); /* they were committed */
 /* These partitions are read again from where the target has them. */
 void fr_cuts_forget(fr_cuts *c, const fr_offsets *claimed);

@@ -38,6 +38,7 @@ struct fr_apply {
     fr_queue *decoded; /* consumer -> writer */
     writer *writer;
     size_t partitions;    /* that are ours; the consumer thread's */
+    int64_t next_ends_us; /* when ends are told again; the consumer thread's */
     atomic_bool run_over; /* one of the two threads has ended this run */
     bool flush;           /* under lock: commit what there is, then signal drained */
     size_t uncommitted;   /* under lock: batches queued or applied, not committed */

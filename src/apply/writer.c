@@ -448,29 +448,44 @@ static fr_rc apply_pending(writer *w, fr_err *err)
     return FR_OK;
 }
 
-static void note_offset(fr_offsets *o, const fr_message *m)
+static void note_place(fr_offsets *o, fr_str topic, int32_t partition, int64_t next)
 {
     for (size_t i = o->count; i-- > 0;) {
         fr_offset *x = &o->items[i];
-        if (x->partition == m->partition && fr_str_eq(x->topic, m->topic)) {
-            if (m->offset + 1 > x->next)
-                x->next = m->offset + 1;
+        if (x->partition == partition && fr_str_eq(x->topic, topic)) {
+            if (next > x->next)
+                x->next = next;
             return;
         }
     }
-    o->items[o->count++] = (fr_offset){m->topic, m->partition, m->offset + 1};
+    o->items[o->count++] = (fr_offset){topic, partition, next};
+}
+
+/* What was left out of a partition comes before its end. */
+static void note_ends(const writer *w, fr_offsets *o, const fr_offsets *ends)
+{
+    for (size_t i = 0; ends != NULL && i < ends->count; i++) {
+        const fr_offset *e = &ends->items[i];
+        if (!fr_cuts_has(&w->cuts, e->topic, e->partition))
+            note_place(o, e->topic, e->partition, e->next);
+    }
 }
 
 static fr_offsets offsets_of(writer *w, fr_arena *arena)
 {
     size_t most = 0;
     for (size_t i = 0; i < w->count; i++)
-        most += w->pending[i]->message_count;
+        most += w->pending[i]->message_count +
+                (w->pending[i]->ends == NULL ? 0 : w->pending[i]->ends->count);
     most += w->cuts.count;
     fr_offsets o = {.items = fr_arena_alloc(arena, (most + 1) * sizeof(fr_offset))};
-    for (size_t i = 0; i < w->count; i++)
-        for (size_t m = 0; m < w->pending[i]->message_count; m++)
-            note_offset(&o, &w->pending[i]->messages[m]);
+    for (size_t i = 0; i < w->count; i++) {
+        const fr_batch *b = w->pending[i];
+        for (size_t m = 0; m < b->message_count; m++)
+            note_place(&o, b->messages[m].topic, b->messages[m].partition,
+                       b->messages[m].offset + 1);
+        note_ends(w, &o, b->ends);
+    }
     fr_cuts_add_to(&w->cuts, &o);
     for (size_t i = 0; i < o.count; i++)
         o.items[i].topic = fr_arena_str(arena, o.items[i].topic);

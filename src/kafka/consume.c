@@ -36,7 +36,7 @@ static void add_place(fr_consumer *c, const char *topic, int32_t partition)
     fr_place *p = fr_malloc(sizeof(*p));
     p->topic = fr_strdup(topic);
     p->partition = partition;
-    p->next = p->left_out = -1;
+    p->next = p->told = p->left_out = -1;
     p->held = fr_consumer_holds(c, fr_cstr(topic));
     if (c->place_count == c->place_cap) {
         c->place_cap = c->place_cap == 0 ? 16 : c->place_cap * 2;
@@ -118,7 +118,8 @@ static void assigned(fr_consumer *c, rd_kafka_topic_partition_list_t *list)
         const rd_kafka_topic_partition_t *p = &list->elems[i];
         add_place(c, p->topic, p->partition);
         if (p->offset >= 0) {
-            fr_consumer_place(c, p->topic, p->partition)->next = p->offset;
+            fr_place *place = fr_consumer_place(c, p->topic, p->partition);
+            place->next = place->told = p->offset;
         }
     }
     c->assigned = true;
@@ -226,7 +227,7 @@ static void take_message(fr_batch *b, const rd_kafka_message_t *from, fr_place *
     m->key = copied(b->arena, from->key, from->key_len);
     m->payload = copied(b->arena, from->payload, from->len);
     take_headers(b, from, m);
-    place->next = from->offset + 1;
+    place->next = place->told = from->offset + 1;
     place->at_end = false;
 }
 

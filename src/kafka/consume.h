@@ -49,6 +49,13 @@ bool fr_consumer_at_end(fr_consumer *c);
  * who wants what is there by now, where more is written all the time: then there may be no moment
  * at which all are at their end. */
 bool fr_consumer_passed(fr_consumer *c, const fr_offsets *to);
+/* Where partitions stand that were read to their ends (in the arena), those only of which the owner
+ * does not know it from the last message, or from the last call: behind it there may be markers of
+ * transactions. Held topics are left out. */
+fr_offsets fr_consumer_ends(fr_consumer *c, fr_arena *a);
+/* Fill in next: where a reader at the end would begin (before a transaction that is open). Asks,
+ * from inside assigned as well. */
+fr_rc fr_consumer_find_ends(fr_consumer *c, fr_offsets *offsets, fr_err *err);
 void fr_consumer_interrupt(fr_consumer *c); /* any thread */
 
 /* ---- topics that wait; with a group only ---- */

@@ -118,7 +118,7 @@ static fr_rc seek(fr_consumer *c, fr_str topic, const fr_offsets *from, fr_err *
             int64_t next = o->next >= 0 ? o->next : p->left_out;
             if (next >= 0) {
                 rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset = next;
-                p->next = next;
+                p->next = p->told = next;
                 p->at_end = p->ended = false;
             }
         }

@@ -10,6 +10,7 @@ typedef struct fr_place { /* one assigned partition */
     char *topic;
     int32_t partition;
     int64_t next;       /* our position; -1 nothing read yet */
+    int64_t told;       /* what of it the owner knows: its own place, or fr_consumer_ends */
     bool at_end, ended; /* now; once since it is ours */
     bool held;          /* its topic waits */
     int64_t left_out;   /* the first message that came all the same; -1 none */

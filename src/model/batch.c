@@ -38,6 +38,7 @@ void fr_batch_reset(fr_batch *b)
     b->chunk = 0;
     b->chunk_done = b->beside = false;
     b->filled_us = 0;
+    b->ends = NULL;
     b->polled = b->progress = (fr_str){NULL, 0};
     fr_arena_reset(b->arena);
 }

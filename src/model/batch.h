@@ -48,9 +48,12 @@ typedef struct fr_batch {
     bool beside;             /* of a second reader of the log, which catches held tables up */
     fr_str polled, progress; /* else empty: "space.table" that was polled, and the record of
                                 how far; in the arena */
-    int64_t filled_us;       /* monotonic, when fill returned it */
-    void *owner;             /* the pool's, and the driver's while it has it */
-    size_t weight;           /* how many ordinary batches of the pool it counts for */
+    /* Sinks: partitions that were read to their ends by now (connect/sink.h); NULL: none to tell.
+     * In the arena. */
+    const struct fr_offsets *ends;
+    int64_t filled_us; /* monotonic, when fill returned it */
+    void *owner;       /* the pool's, and the driver's while it has it */
+    size_t weight;     /* how many ordinary batches of the pool it counts for */
 } fr_batch;
 
 typedef struct fr_pool fr_pool; /* from any thread */

@@ -122,6 +122,7 @@ static int setup(void **state)
     memset(script, 0, sizeof(script));
     target.next[0] = target.next[1] = -1;
     atomic_store(&seeks, 0);
+    atomic_store(&markers, 0);
     dead_count = rebalance_every = 0;
     script_count = 0;
     settings = (fr_sink_settings){.pipeline = "unit",
@@ -360,6 +361,55 @@ static void nothing_was_committed_before_it(void **state)
     assert_int_equal(rows_of(1), 499);
 }
 
+/* Markers of transactions are no messages: without a commit of its own the place before them would
+ * stay until retention takes it. */
+static void ends_are_committed(void **state)
+{
+    (void)state;
+    good_ones(1000);
+    fr_apply *a = start();
+    WAIT_UNTIL(committed() == 1000);
+    atomic_store(&markers, 1);
+    WAIT_UNTIL(committed() == 1001);
+    stop(a);
+    all_once_in_order();
+}
+
+/* What was left out comes before them. */
+static void ends_of_a_topic_that_waits_are_not(void **state)
+{
+    (void)state;
+    two_topics(1000, 'b');
+    fr_apply *a = start();
+    WAIT_UNTIL(committed_of(0) == 999 && committed_of(1) == 701);
+    atomic_store(&markers, 1);
+    WAIT_UNTIL(committed_of(0) == 1001);
+    assert_int_equal(committed_of(1), 701);
+    atomic_store(&target.mended, true);
+    fr_apply_release(a, topic_names[1]);
+    WAIT_UNTIL(committed_of(1) == 1000 && !told_of(1).held);
+    stop(a);
+    assert_int_equal(rows_of(1), 500);
+}
+
+/* The end is kept before anything is read, so that it is the same at the next start. */
+static void latest_is_the_end_of_the_first_time(void **state)
+{
+    (void)state;
+    good_ones(1000);
+    settings.start = 1;
+    fr_apply *a = start();
+    WAIT_UNTIL(committed() == 1000);
+    stop(a);
+    assert_int_equal(target.row_count, 0);
+    good_ones(1010);
+    a = start();
+    WAIT_UNTIL(committed() == 1010);
+    stop(a);
+    assert_int_equal(target.row_count, 10);
+    assert_int_equal(target.rows[0], 1000);
+}
+
 static void rebalances_and_failures_while_it_waits(void **state)
 {
     (void)state;
@@ -521,6 +571,9 @@ int main(void)
         FR_TEST(a_bad_row_holds_its_topic),
         FR_TEST(a_message_that_cannot_be_decoded_holds_its_topic),
         FR_TEST(nothing_was_committed_before_it),
+        FR_TEST(ends_are_committed),
+        FR_TEST(ends_of_a_topic_that_waits_are_not),
+        FR_TEST(latest_is_the_end_of_the_first_time),
         FR_TEST(rebalances_and_failures_while_it_waits),
         FR_TEST(an_operator_holds_and_releases),
         FR_TEST(on_change_blocks_or_stops),

@@ -46,7 +46,7 @@ struct fr_consumer {
     bool mine;
     int64_t next[TOPICS];
     bool held[TOPICS];
-    size_t since;
+    size_t since, markers;
 };
 static atomic_size_t seeks;
 
@@ -179,6 +179,30 @@ bool fr_consumer_at_end(fr_consumer *c)
 {
     size_t i;
     return c->mine && !next_message(c, &i);
+}
+
+/* So many markers are behind the last message, in each topic. Once per change, whether it is held
+ * or not. */
+static atomic_size_t markers;
+
+fr_offsets fr_consumer_ends(fr_consumer *c, fr_arena *a)
+{
+    fr_offsets o = {.items = fr_arena_alloc(a, TOPICS * sizeof(*o.items))};
+    size_t i;
+    if (!c->mine || markers == 0 || next_message(c, &i) || c->markers == markers)
+        return o;
+    c->markers = markers;
+    for (size_t t = 0; t < TOPICS; t++)
+        o.items[o.count++] = (fr_offset){topic_names[t], 0, (int64_t)(script_count + markers)};
+    return o;
+}
+
+fr_rc fr_consumer_find_ends(fr_consumer *c, fr_offsets *offsets, fr_err *err)
+{
+    (void)c, (void)err;
+    for (size_t i = 0; i < offsets->count; i++)
+        offsets->items[i].next = (int64_t)script_count;
+    return FR_OK;
 }
 
 void fr_consumer_interrupt(fr_consumer *c)

@@ -1,0 +1,99 @@
+#!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
+"""Where a sink goes on at its next start: behind what retention took of a topic that it had read to its end, and
+at the end where `start: latest` began."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from confluent_kafka import Consumer, Producer, TopicPartition  # noqa: E402
+from confluent_kafka.admin import AdminClient  # noqa: E402
+from harness import Pipeline, case, eventually, finish  # noqa: E402
+
+SOURCE = """
+sources:
+  src:
+    type: postgres
+    dsn: {source}
+    prefix: {id}
+    log: {{publication: pub, slot: {slot}}}
+    tables:
+      public.a: {{}}
+sinks:
+  dst:
+    type: postgres
+    dsn: {target}
+    from: ["{id}.public.a"]
+    create: run
+    write: {{every: 50ms}}
+"""
+LATE = """
+  late:
+    type: postgres
+    dsn: {target}
+    from: ["{id}.public.a"]
+    into: "late_${{table}}"
+    start: latest
+    create: run
+    write: {{every: 50ms}}
+"""
+
+
+def rows(table):
+    try:
+        return [r[0] for r in p.sql(f"select id from {table} order by id", on=p.target)]
+    except Exception:  # not there yet
+        return []
+
+
+def places(sink):
+    return dict(p.sql("select partition, next_offset from _freshet_offsets where sink = %s", sink, on=p.target))
+
+
+def marks():
+    """Of each partition, what Kafka begins and ends with."""
+    c = Consumer({"bootstrap.servers": p.bootstrap, "group.id": "unused"})
+    count = len(c.list_topics(topic).topics[topic].partitions)
+    got = {n: c.get_watermark_offsets(TopicPartition(topic, n)) for n in range(count)}
+    c.close()
+    return got
+
+
+def ends():
+    return {n: high for n, (low, high) in marks().items()}
+
+
+def put(key, value, partition):
+    c = Producer({"bootstrap.servers": p.bootstrap})
+    c.produce(topic, value, key, partition=partition)
+    assert c.flush(20) == 0
+
+
+p = Pipeline(SOURCE)
+topic = f"{p.id}.public.a"
+admin = AdminClient({"bootstrap.servers": p.bootstrap})
+p.sql("create table a (id int primary key); insert into a values (1), (2); create publication pub for table a")
+p.start()
+eventually("the rows", lambda: rows("a") == [1, 2])
+with case("sink_places.what_retention_took_was_read", p):
+    eventually("the ends to be known in the target", lambda: places("dst") == ends(), 20)
+    assert p.stop() == 0
+    last = ends()
+    for f in admin.delete_records([TopicPartition(topic, n, high) for n, high in last.items()]).values():
+        f.result(20)
+    assert all(low == high for low, high in marks().values()), marks()
+    p.start()
+    p.sql("insert into a values (3)")
+    eventually("the row behind it", lambda: rows("a") == [1, 2, 3], 40)
+three = next(m for m in p.messages("a") if m.value() is not None)
+with case("sink_places.latest_is_once", p):
+    assert p.stop() == 0
+    p.write(SOURCE + LATE)
+    p.start()
+    eventually("its places", lambda: places("late") == ends(), 40)
+    assert p.stop() == 0
+    assert rows("late_a") == []
+    put(three.key(), three.value(), three.partition())
+    p.start()
+    eventually("the row that came meanwhile", lambda: rows("late_a") == [3], 40)
+p.close()
+finish()

@@ -71,7 +71,11 @@ fr_str fr_duck_sql_mark(fr_arena *a, const fr_duck_sink_table *t)
 {
     fr_buf b = {.arena = a};
     fr_buf_printf(&b, "UPDATE %.*s AS t SET " DELETED " = TRUE%s FROM " STAGE " AS s WHERE ",
-                  FR_ARG(t->qualified), t->positioned ? ", " POSITION " = s.p" : "");
+                  FR_ARG(t->qualified),
+                  t->positioned ? ", " POSITION
+                                  " = COALESCE(NULLIF(s.p, unhex('" FR_TARGET_LATEST_HEX
+                                  "')), t." POSITION ")"
+                                : "");
     put_key_match(&b, t);
     put_guard(&b, t);
     return ended(&b);

@@ -83,7 +83,7 @@ static fr_rc put_row(staging *g, const fr_target_change *c, fr_err *err)
         }
     }
     d->vector_assign_string_element_len(d->data_chunk_get_vector(g->chunk, n), g->rows,
-                                        (const char *)c->position, sizeof(c->position));
+                                        (const char *)fr_target_compared(c), sizeof(c->position));
     bool *marks = d->vector_get_data(d->data_chunk_get_vector(g->chunk, n + 1));
     marks[g->rows++] = t->shape.marked ? c->deleted : c->form == FR_TARGET_DELETE;
     return g->rows == g->room ? flush_chunk(g, err) : FR_OK;

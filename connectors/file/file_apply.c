@@ -106,8 +106,9 @@ static fr_rc add_event(fr_file_sink *s, fr_file_version *v, const fr_event *e, f
         s->commit_us = e->txn->commit_us;
     switch (e->op) {
     case FR_OP_DELETE:
-        return s->settings->deletes == FR_DELETES_IGNORE ? FR_OK
-                                                         : add_row(s, v, e, &e->before, 'd', err);
+        if (s->settings->deletes == FR_DELETES_IGNORE || e->echo) /* its row is there */
+            return FR_OK;
+        return add_row(s, v, e, &e->before, 'd', err);
     case FR_OP_TRUNCATE:
         return add_truncate(s, v, e, err);
     case FR_OP_TABLE:

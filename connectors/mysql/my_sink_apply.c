@@ -114,6 +114,7 @@ static fr_rc add_row(pass *p, fr_my_sink_table *t, const fr_event *e, const fr_r
     if (row->count != t->shape.table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
     fr_target_position(c.position, e);
+    c.unplaced = deleted && !t->append && e->unplaced;
     if (deleted && !t->append)
         c.form = FR_TARGET_DELETE;
     else if (!t->append)

@@ -250,7 +250,10 @@ static void put_delete(fr_buf *b, const fr_my_sink_table *t, size_t rows)
     if (t->shape.marked)
         fr_buf_printf(b, "UPDATE %.*s SET `" FR_TARGET_DELETED "` = 1%s WHERE ",
                       FR_ARG(t->qualified),
-                      t->shape.guarded ? ", `" FR_TARGET_POSITION "` = ?" : "");
+                      t->shape.guarded ? ", `" FR_TARGET_POSITION
+                                         "` = COALESCE(NULLIF(?, X'" FR_TARGET_LATEST_HEX
+                                         "'), `" FR_TARGET_POSITION "`)"
+                                       : "");
     else
         fr_buf_printf(b, "DELETE FROM %.*s WHERE ", FR_ARG(t->qualified));
     for (size_t i = 0; i < rows || i == 0; i++) {

@@ -84,7 +84,7 @@ static fr_rc put_row(fr_my_sink *s, const fr_my_sink_table *t, const parameters 
         const fr_my_field *f = p->items[i].field;
         fr_my_cells *cells = &s->cells[i];
         if (p->items[i].what == POSITION)
-            fr_my_cells_bytes(cells, c->position, FR_TARGET_POSITION_SIZE);
+            fr_my_cells_bytes(cells, fr_target_compared(c), FR_TARGET_POSITION_SIZE);
         else if (p->items[i].what == MARK)
             fr_my_cells_int(cells, c->deleted);
         else if (fr_my_sink_put(cells, &t->shape.table->columns[f->column], &f->to,

@@ -198,7 +198,9 @@ static void put_delete(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
         fr_buf_printf(b, "UPDATE %.*s AS t SET \"%s\" = true", FR_ARG(t->qualified),
                       FR_TARGET_DELETED);
         if (t->shape.guarded)
-            fr_buf_printf(b, ", \"%s\" = u.p", FR_TARGET_POSITION);
+            fr_buf_text(b, ", \"" FR_TARGET_POSITION "\" = COALESCE(NULLIF(u.p, "
+                           "decode('" FR_TARGET_LATEST_HEX "', 'hex')), t.\"" FR_TARGET_POSITION
+                           "\")");
         fr_buf_text(b, " FROM ");
     } else {
         fr_buf_printf(b, "DELETE FROM %.*s AS t USING ", FR_ARG(t->qualified));

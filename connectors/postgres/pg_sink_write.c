@@ -68,7 +68,7 @@ static fr_rc put_row(fr_pg_sink *s, const fr_pg_sink_table *t, const fr_target_c
                               &c->values[f->column], err));
     }
     if (fr_pg_sink_has_position(t, c->form))
-        put_raw(&s->columns[at++], c->position, FR_TARGET_POSITION_SIZE);
+        put_raw(&s->columns[at++], fr_target_compared(c), FR_TARGET_POSITION_SIZE);
     if (t->shape.marked && !keys)
         put_raw(&s->columns[at++], &(uint8_t){c->deleted}, 1);
     if (c->form == FR_TARGET_PATCH)

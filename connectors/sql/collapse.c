@@ -104,9 +104,12 @@ static void merge(const fr_target_shape *shape, fr_arena *a, const fr_target_cha
 static void fold(const fr_target_shape *shape, fr_arena *a, fr_target_change *state,
                  const fr_target_change *next)
 {
-    if (shape->guarded && memcmp(next->position, state->position, FR_TARGET_POSITION_SIZE) < 0)
+    if (shape->guarded && !next->unplaced &&
+        memcmp(next->position, state->position, FR_TARGET_POSITION_SIZE) < 0)
         return; /* an old one, read again */
     fr_target_change result = *next;
+    if (next->form == FR_TARGET_DELETE && state->form == FR_TARGET_DELETE)
+        result.unplaced = next->unplaced || state->unplaced;
     if (next->form != FR_TARGET_DELETE && next->partial) {
         merge(shape, a, state, &result);
     } else if (next->form == FR_TARGET_DELETE && shape->marked && state->form != FR_TARGET_DELETE) {
@@ -114,6 +117,9 @@ static void fold(const fr_target_shape *shape, fr_arena *a, fr_target_change *st
         result.partial = state->partial;
         result.values = state->values;
         result.deleted = true;
+        result.unplaced = false;
+        if (next->unplaced)
+            memcpy(result.position, state->position, sizeof(result.position));
     }
     *state = result;
 }

@@ -21,6 +21,7 @@ typedef struct fr_target_change {
     fr_target_form form;
     bool partial;    /* values are absent */
     bool deleted;    /* soft: what the mark says */
+    bool unplaced;   /* a DELETE that is newer whatever there is; see fr_event */
     uint64_t prefix; /* first bytes of key, for comparisons */
     fr_str key;
     uint8_t position[FR_TARGET_POSITION_SIZE];
@@ -50,6 +51,12 @@ void fr_target_set_key(fr_arena *a, fr_target_change *c, const fr_buf *key, size
 static inline bool fr_target_same_key(const fr_target_change *a, const fr_target_change *b)
 {
     return a->prefix == b->prefix && fr_str_eq(a->key, b->key);
+}
+/* The position that what is there is compared with; in a mark also what it sets, unless it is
+ * fr_target_latest: then the row keeps its own. */
+static inline const uint8_t *fr_target_compared(const fr_target_change *c)
+{
+    return c->unplaced ? fr_target_latest : c->position;
 }
 /* ROW or PATCH, and whether partial: by what is absent in values. */
 void fr_target_set_form(const fr_target_shape *shape, fr_target_change *c);

@@ -40,9 +40,10 @@ static void add_step(fr_target_steps *out, int kind, const fr_row *row)
 static fr_rc add_gone(const fr_sink_settings *set, fr_str qualified, const fr_event *e,
                       fr_target_steps *out, fr_err *err)
 {
-    if (set->deletes == FR_DELETES_IGNORE)
+    bool append = set->write_mode == FR_WRITE_APPEND;
+    if (set->deletes == FR_DELETES_IGNORE || (append && e->echo)) /* its row is there */
         return FR_OK;
-    if (set->write_mode == FR_WRITE_APPEND && set->deletes == FR_DELETES_HARD)
+    if (append && set->deletes == FR_DELETES_HARD)
         return no_delete(err, qualified);
     add_step(out, FR_TARGET_GONE, &e->before);
     return FR_OK;

@@ -68,6 +68,9 @@ fr_str fr_target_truncated_at(fr_arena *a, bool positioned, const fr_event *e)
     return fr_buf_view(&b);
 }
 
+const uint8_t fr_target_latest[FR_TARGET_POSITION_SIZE] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                                           255, 255, 255, 255, 255, 255, 255, 255};
+
 bool fr_target_has_table(fr_op op)
 {
     return op == FR_OP_READ || op == FR_OP_INSERT || op == FR_OP_UPDATE || op == FR_OP_DELETE ||

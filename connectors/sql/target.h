@@ -32,6 +32,10 @@ bool fr_target_is_ordered(const fr_event *e);
  * positions, and these have one order, what goes is what has none and what is not behind this one,
  * in hex. "": all rows go. */
 fr_str fr_target_truncated_at(fr_arena *a, bool positioned, const fr_event *e);
+/* Later than every position: what a delete that is unplaced is compared as. It is stored nowhere.
+ */
+extern const uint8_t fr_target_latest[FR_TARGET_POSITION_SIZE];
+#define FR_TARGET_LATEST_HEX "ffffffffffffffffffffffffffffffff"
 /* Whether events of this op are a table's. */
 bool fr_target_has_table(fr_op op);
 

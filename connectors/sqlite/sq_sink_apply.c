@@ -10,9 +10,10 @@ enum { MOST_STATEMENTS = 64 };
 
 /* A row to be written. */
 typedef struct change {
-    const fr_value *values; /* of the message's table */
-    bool deleted;           /* what the mark says, or the verb */
-    fr_str mask;            /* as in fr_sq_statement */
+    const fr_value *values;  /* of the message's table */
+    bool deleted;            /* what the mark says, or the verb */
+    fr_str mask;             /* as in fr_sq_statement */
+    const uint8_t *compared; /* a delete's: its position, or fr_target_latest */
     uint8_t position[FR_TARGET_POSITION_SIZE];
 } change;
 
@@ -80,9 +81,9 @@ static fr_rc bind_keys(fr_sq_sink *s, const fr_sq_sink_table *t, const change *c
     return FR_OK;
 }
 
-static void bind_position(const fr_sq_sink_table *t, const change *c, sqlite3_stmt *stmt)
+static void bind_position(const fr_sq_sink_table *t, const uint8_t *position, sqlite3_stmt *stmt)
 {
-    fr_sq_sink_bind_blob(stmt, (int)t->field_count + 1, c->position, sizeof(c->position));
+    fr_sq_sink_bind_blob(stmt, (int)t->field_count + 1, position, FR_TARGET_POSITION_SIZE);
 }
 
 static fr_rc bind_row(fr_sq_sink *s, const fr_sq_sink_table *t, const change *c, sqlite3_stmt *stmt,
@@ -92,7 +93,7 @@ static fr_rc bind_row(fr_sq_sink *s, const fr_sq_sink_table *t, const change *c,
         if (fr_target_in_mask(c->mask, i))
             FR_TRY(bind_field(s, t, i, c, stmt, err));
     if (t->positioned)
-        bind_position(t, c, stmt);
+        bind_position(t, c->position, stmt);
     if (t->marked)
         sqlite3_bind_int(stmt, (int)t->field_count + 2, c->deleted);
     return FR_OK;
@@ -157,7 +158,7 @@ static fr_rc write_delete(fr_sq_sink *s, fr_sq_sink_table *t, const change *c, f
     FR_TRY(statement_of(s, t, FR_SQ_DELETE, FR_STR(""), &stmt, err));
     FR_TRY(bind_keys(s, t, c, stmt, err));
     if (t->guarded)
-        bind_position(t, c, stmt);
+        bind_position(t, c->compared, stmt);
     return run(s, t, stmt, err);
 }
 
@@ -203,6 +204,7 @@ static fr_rc add_row(fr_sq_sink *s, fr_sq_sink_table *t, const fr_event *e, cons
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
     FR_TRY(check_key(t, row->values, err)); /* append: there are no keys */
     fr_target_position(c.position, e);
+    c.compared = e->unplaced ? fr_target_latest : c.position;
     if (deleted && !t->append)
         return write_delete(s, t, &c, err);
     c.mask = mask_of(s->arena, t, row->values, &patch);

@@ -49,6 +49,10 @@ static fr_rc assigned(void *context, fr_offsets *offsets, fr_err *err)
     FR_TRY(writer_claim(a->writer, offsets, err));
     if (a->s.sink->start != 0)
         FR_TRY(keep_ends(a, offsets, err));
+    for (size_t i = 0; i < offsets->count; i++) {
+        const fr_offset *o = &offsets->items[i];
+        fr_decoder_begin(a->decoder, o->topic, o->partition, o->next);
+    }
     a->partitions += offsets->count;
     fr_log(FR_LOG_INFO, a->who, "%zu partitions assigned", offsets->count);
     return FR_OK;

@@ -9,6 +9,7 @@ typedef struct part {     /* what we know of a partition from the messages befor
     uint64_t deleted_key; /* hash of its key */
     bool placed;          /* position is known */
     fr_position position; /* of the last row that told it */
+    int64_t from;         /* what is before it was taken by who read here before us; 0: not known */
 } part;
 
 typedef struct topic {
@@ -100,6 +101,11 @@ static part *part_of(topic *t, int32_t partition)
         fr_map_set_u64(t->parts, (uint32_t)partition, p);
     }
     return p;
+}
+
+void fr_decoder_begin(fr_decoder *d, fr_str name, int32_t partition, int64_t next)
+{
+    *part_of(topic_of(d, name), partition) = (part){.from = next};
 }
 
 /* ---- readings ---- */
@@ -639,16 +645,22 @@ static fr_rc is_said_before(fr_decoder *d, topic *t, fr_str name, bool *out, fr_
     return FR_OK;
 }
 
-/* Its place is after all that its partition told before, and before all that follows. */
+/* It comes after all that its partition told before, and before all that follows. That need not be
+ * its row's position (a snapshot's rows have older ones, and who just began to read knows none), so
+ * that it is not compared with that. A delete and its tombstone are neighbours: right where we
+ * began, it is that of a delete which was taken before. */
 static void place_tombstone(const work *w, const part *p)
 {
-    w->event->position = (fr_position){.lsn = (uint64_t)w->m->offset};
-    w->event->foreign = !p->placed;
+    fr_event *e = w->event;
+    e->unplaced = w->g->ours;
+    e->echo = w->g->shape == FR_SHAPE_ENVELOPE && p->from > 0 && w->m->offset == p->from;
+    e->position = (fr_position){.lsn = (uint64_t)w->m->offset};
+    e->foreign = !p->placed;
     if (!p->placed)
         return;
-    w->event->position = p->position;
-    w->event->position.resume = FR_STR("");
-    w->event->position.ordinal++;
+    e->position = p->position;
+    e->position.resume = FR_STR("");
+    e->position.ordinal++;
 }
 
 static fr_rc decode_tombstone(fr_decoder *d, topic *t, part *p, work *w, fr_err *err)

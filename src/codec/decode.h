@@ -22,14 +22,19 @@ void fr_decoder_free(fr_decoder *d);
  * to the batch, preceded by a TABLE event when its table version is new to this topic
  * (columns in schema order; key_ordinal from the key's schema). A tombstone after our own
  * delete makes nothing; a tombstone alone (state) makes a DELETE with the key in before.
- * position: from `source` (epoch, lsn, ordinal), else lsn = offset (foreign). FR_FAIL with DATA:
- * the message is bad (nothing was appended). CONNECT: the registry did not answer. FR_IDLE: the
- * batch is full, nothing was appended. */
+ * position: from `source` (epoch, lsn, ordinal), else lsn = offset (foreign); of a tombstone alone
+ * behind what its partition told last, and unplaced where that is ours. FR_FAIL with DATA: the
+ * message is bad (nothing was appended). CONNECT: the registry did not answer. FR_IDLE: the batch
+ * is full, nothing was appended. */
 fr_rc fr_decode(fr_decoder *d, fr_batch *b, size_t m, fr_err *err);
 
 /* This topic is read again from where its messages were dropped: TABLE events are made again,
  * and nothing is known of the messages before the next one. */
 void fr_decoder_rewind(fr_decoder *d, fr_str topic);
+
+/* This partition is read from `next` on, by who took all before it; -1: nobody did. Nothing is
+ * known of the messages before. */
+void fr_decoder_begin(fr_decoder *d, fr_str topic, int32_t partition, int64_t next);
 
 /* The table of the events that messages with these schemas make (key empty: no key), for plan
  * and apply. The caller's reference. FR_END: they are logical messages, of no table. */

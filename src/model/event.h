@@ -73,6 +73,10 @@ typedef struct fr_event {
     int64_t offset;
     /* The position is this offset, which says nothing beside other partitions. */
     bool foreign;
+    /* Sinks: a tombstone whose delete was not seen. Its position is borrowed: it is newer than all
+     * that its key had before it in its partition, whatever positions that has. */
+    bool unplaced;
+    bool echo;  /* and its delete was taken before we began to read here: it says nothing new */
     fr_str bad; /* else empty: why this row could not be decoded (names column, type,
                    position; no values); it keeps its place in the order, and errors.mode
                    decides downstream */

@@ -549,6 +549,37 @@ def older_positions_do_nothing(c):
     same(c.q("SELECT v FROM t WHERE id = 0"), [("b",)])
 
 
+def tombstones_alone(c, soft):
+    """What compaction left of a delete says no position of its own."""
+    def alone(i):
+        return ["d", "t", {"id": i, "$at": [0, 7, 0], "$unplaced": True}]
+    started(c, deletes=int(soft))
+    gone = " WHERE _freshet_deleted" if soft else " WHERE id < 0"
+    here = " WHERE NOT _freshet_deleted" if soft else ""
+    ok(c.apply([["c", "t", {"id": i, "v": "new", "$at": [1, 100, i]}] for i in range(4)]))
+    ok(c.commit(1))
+    ok(c.apply([["d", "t", {"id": 3, "$at": [0, 7, 0]}], alone(0), alone(1), alone(9),
+                ["c", "t", {"id": 1, "v": "again", "$at": [1, 101, 0]}],
+                ["u", "t", {"id": 2, "v": "newer", "$at": [1, 102, 0]}], alone(2)]))
+    ok(c.commit(2))
+    same(c.q("SELECT id, v FROM t%s ORDER BY id" % here), [(1, "again"), (3, "new")])
+    same([r[0] for r in c.q("SELECT id FROM t%s ORDER BY id" % gone)], [0, 2] if soft else [])
+    ok(c.apply([["c", "t", {"id": 0, "v": "back", "$at": [1, 103, 0]}],
+                ["c", "t", {"id": 2, "v": "back", "$at": [1, 103, 1]}]]))
+    ok(c.commit(3))
+    same(c.q("SELECT id, v FROM t%s ORDER BY id" % here), [(0, "back"), (1, "again"), (2, "back"), (3, "new")])
+
+
+@test
+def a_tombstone_alone_is_newer_than_its_row(c):
+    tombstones_alone(c, False)
+
+
+@test
+def a_tombstone_alone_marks_its_row(c):
+    tombstones_alone(c, True)
+
+
 @test
 def no_guard_without_the_column(c):
     c.q("CREATE TABLE t (id int PRIMARY KEY, v text)")

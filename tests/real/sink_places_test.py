@@ -1,6 +1,6 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
-"""Where a sink goes on at its next start: behind what retention took of a topic that it had read to its end, and
-at the end where `start: latest` began."""
+"""Where a sink goes on at its next start: behind what retention took of a topic that it had read to its end, at
+the end where `start: latest` began, and at a tombstone whose delete is gone."""
 import os
 import sys
 
@@ -84,7 +84,12 @@ with case("sink_places.what_retention_took_was_read", p):
     p.start()
     p.sql("insert into a values (3)")
     eventually("the row behind it", lambda: rows("a") == [1, 2, 3], 40)
-three = next(m for m in p.messages("a") if m.value() is not None)
+with case("sink_places.a_tombstone_is_the_first_message", p):
+    three = next(m for m in p.messages("a") if m.value() is not None)
+    assert p.stop() == 0
+    put(three.key(), None, three.partition())
+    p.start()
+    eventually("the row to be gone", lambda: rows("a") == [1, 2], 40)
 with case("sink_places.latest_is_once", p):
     assert p.stop() == 0
     p.write(SOURCE + LATE)

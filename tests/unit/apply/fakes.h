@@ -229,6 +229,11 @@ void fr_decoder_rewind(fr_decoder *d, fr_str topic)
     (void)d, (void)topic;
 }
 
+void fr_decoder_begin(fr_decoder *d, fr_str topic, int32_t partition, int64_t next)
+{
+    (void)d, (void)topic, (void)partition, (void)next;
+}
+
 fr_rc fr_decode(fr_decoder *d, fr_batch *b, size_t m, fr_err *err)
 {
     (void)d;

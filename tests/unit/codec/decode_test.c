@@ -178,6 +178,35 @@ static void a_tombstone_alone_is_a_delete(void **state)
     assert_int_equal(d->position.lsn, 500); /* right behind what its partition told last */
     assert_false(d->foreign);
     assert_int_equal(d->position.ordinal, 3);
+    assert_true(d->unplaced); /* which its row need not be below */
+    assert_false(d->echo);
+    fr_table_unref(t);
+}
+
+static void a_tombstone_where_reading_begins(void **state)
+{
+    fixture *f = *state;
+    const fr_table *t = pair_table(true);
+    fr_value v[3] = {whole(FR_INT32, 1), textual(FR_TEXT, "a"), NONE};
+    add_event(f->b, FR_OP_DELETE, t, 600)->before = row_of(f->b, t, v);
+    encode_all(f);
+    hand_over(f);
+    const fr_message *m = &f->back->messages[1];
+    const int64_t begins[] = {m->offset, m->offset - 1, -1};
+    for (size_t i = 0; i < 3; i++) {
+        fr_decoder_begin(f->decoder, m->topic, m->partition, begins[i]);
+        assert_int_equal(fr_decode(f->decoder, f->back, 1, &err), FR_OK);
+        const fr_event *d = &f->back->events[f->back->count - 1];
+        assert_int_equal(d->op, FR_OP_DELETE);
+        assert_true(d->unplaced);
+        assert_int_equal(d->echo, i == 0); /* its delete is right before it, and was taken */
+    }
+    fr_decoder_begin(f->decoder, m->topic, m->partition, m->offset - 1);
+    size_t count = f->back->count;
+    assert_int_equal(fr_decode(f->decoder, f->back, 0, &err), FR_OK);
+    assert_int_equal(fr_decode(f->decoder, f->back, 1, &err), FR_OK);
+    assert_int_equal(f->back->count, count + 1);
+    assert_false(f->back->events[count].unplaced);
     fr_table_unref(t);
 }
 
@@ -198,6 +227,7 @@ static void a_state_tombstone_is_a_delete_even_first(void **state)
     assert_int_equal(f->back->events[1].before.values[0].integer, 9);
     assert_int_equal(f->back->events[1].position.lsn, 101); /* the offset */
     assert_true(f->back->events[1].foreign);
+    assert_false(f->back->events[1].unplaced);
     fr_table_unref(t);
 }
 
@@ -549,13 +579,21 @@ static void json_of_everything(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(every_kind_comes_back),           CASE(operations_and_places_come_back),
-        CASE(a_tombstone_alone_is_a_delete),   CASE(a_state_tombstone_is_a_delete_even_first),
-        CASE(truncate_and_messages_come_back), CASE(table_is_told_once_a_version),
-        CASE(a_full_batch_takes_nothing),      CASE(bytes_cut_anywhere_are_refused),
-        CASE(a_plain_record_is_a_row),         CASE(debezium_is_understood),
-        CASE(what_is_no_avro_is_refused),      CASE(a_key_that_is_no_avro_is_no_key),
-        CASE(hostile_bytes_are_refused),       CASE(json_of_everything),
+        CASE(every_kind_comes_back),
+        CASE(operations_and_places_come_back),
+        CASE(a_tombstone_alone_is_a_delete),
+        CASE(a_tombstone_where_reading_begins),
+        CASE(a_state_tombstone_is_a_delete_even_first),
+        CASE(truncate_and_messages_come_back),
+        CASE(table_is_told_once_a_version),
+        CASE(a_full_batch_takes_nothing),
+        CASE(bytes_cut_anywhere_are_refused),
+        CASE(a_plain_record_is_a_row),
+        CASE(debezium_is_understood),
+        CASE(what_is_no_avro_is_refused),
+        CASE(a_key_that_is_no_avro_is_no_key),
+        CASE(hostile_bytes_are_refused),
+        CASE(json_of_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

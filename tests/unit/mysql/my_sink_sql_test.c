@@ -59,7 +59,8 @@ static void guarded_and_marked(void **state)
         "`_freshet_position` = IF((`t`.`_freshet_position` IS NULL OR `t`.`_freshet_position` <= "
         "VALUES(`_freshet_position`)), VALUES(`_freshet_position`), `t`.`_freshet_position`)");
     expect(&t, FR_MY_VERB_DELETE, FR_STR(""), 1,
-           "UPDATE `t` SET `_freshet_deleted` = 1, `_freshet_position` = ? WHERE (`id` = ? AND "
+           "UPDATE `t` SET `_freshet_deleted` = 1, `_freshet_position` = COALESCE(NULLIF(?, "
+           "X'" FR_TARGET_LATEST_HEX "'), `_freshet_position`) WHERE (`id` = ? AND "
            "(`_freshet_position` IS NULL OR `_freshet_position` <= ?))");
 }
 

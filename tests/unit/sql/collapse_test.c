@@ -104,6 +104,50 @@ static void marks_keep_values(void **state)
     tear_down(&f);
 }
 
+static void add_unplaced(fixture *f, int k)
+{
+    add(f, k, GONE, ABSENT, 1);
+    f->changes.items[f->changes.count - 1].unplaced = true;
+}
+
+static void an_unplaced_delete_is_the_newest_so_far(void **state)
+{
+    (void)state;
+    fixture f = set_up(true, false, nothing);
+    add(&f, 1, 5, 6, 100);
+    add_unplaced(&f, 1);
+    add_unplaced(&f, 2);
+    add(&f, 2, 3, 4, 101);
+    add_unplaced(&f, 3);
+    add(&f, 3, GONE, ABSENT, 9);
+    fr_target_collapse(&f.shape, f.a, &f.changes);
+    const fr_target_change *c = f.changes.items;
+    assert_int_equal(f.changes.count, 3);
+    assert_int_equal(c[0].form, FR_TARGET_DELETE);
+    assert_ptr_equal(fr_target_compared(&c[0]), fr_target_latest);
+    assert_int_equal(c[1].form, FR_TARGET_ROW);
+    assert_int_equal(fr_target_compared(&c[1])[0], 101);
+    assert_ptr_equal(fr_target_compared(&c[2]), fr_target_latest);
+    tear_down(&f);
+}
+
+/* The row keeps its position, or later ones were older. */
+static void an_unplaced_mark(void **state)
+{
+    (void)state;
+    fixture f = set_up(true, true, nothing);
+    add(&f, 1, 5, 6, 100);
+    add_unplaced(&f, 1);
+    fr_target_collapse(&f.shape, f.a, &f.changes);
+    const fr_target_change *c = f.changes.items;
+    assert_int_equal(f.changes.count, 1);
+    assert_int_equal(c->form, FR_TARGET_ROW);
+    assert_true(c->deleted);
+    assert_int_equal(number(c, 1), 5);
+    assert_int_equal(fr_target_compared(c)[0], 100);
+    tear_down(&f);
+}
+
 static void what_must_be_there(void **state)
 {
     (void)state;
@@ -136,8 +180,11 @@ static void zero_is_one_key(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_of_each_key_in_key_order), cmocka_unit_test(marks_keep_values),
-        cmocka_unit_test(what_must_be_there), cmocka_unit_test(zero_is_one_key)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_last_of_each_key_in_key_order),
+                                       cmocka_unit_test(marks_keep_values),
+                                       cmocka_unit_test(an_unplaced_delete_is_the_newest_so_far),
+                                       cmocka_unit_test(an_unplaced_mark),
+                                       cmocka_unit_test(what_must_be_there),
+                                       cmocka_unit_test(zero_is_one_key)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,20 @@ static void steps_of_rows(void **state)
     fr_table_unref(t);
 }
 
+/* Where each event is a row, the delete's is there. */
+static void steps_of_an_echo(void **state)
+{
+    (void)state;
+    fr_event e = {.op = FR_OP_DELETE, .unplaced = true, .echo = true};
+    fr_sink_settings set = {.write_mode = FR_WRITE_APPEND, .deletes = FR_DELETES_SOFT};
+    assert_string_equal(steps(&set, &e), "");
+    e.echo = false;
+    assert_string_equal(steps(&set, &e), "G");
+    e.echo = true;
+    set.write_mode = FR_WRITE_UPSERT;
+    assert_string_equal(steps(&set, &e), "G");
+}
+
 static void steps_by_policy(void **state)
 {
     (void)state;
@@ -94,6 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_of_rows),
+        cmocka_unit_test(steps_of_an_echo),
         cmocka_unit_test(steps_by_policy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

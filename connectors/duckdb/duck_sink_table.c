@@ -51,7 +51,7 @@ static fr_duck_sink_table *lay(fr_duck_sink *s, const fr_table *t, const fr_duck
     st->shape = (fr_target_shape){.table = fr_table_ref(t),
                                   .columns = columns,
                                   .patched = patched,
-                                  .guarded = st->positioned && !st->append,
+                                  .guarded = st->positioned && !st->append && !t->foreign,
                                   .marked = s->settings->deletes == FR_DELETES_SOFT};
     st->cleared = !st->shape.marked && fr_duck_target_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_duck_field));

@@ -55,7 +55,7 @@ static fr_my_sink_table *lay(fr_my_sink *s, const fr_table *t, const fr_my_relat
     st->shape = (fr_target_shape){.table = fr_table_ref(t),
                                   .columns = columns,
                                   .patched = patched,
-                                  .guarded = st->positioned && !st->append,
+                                  .guarded = st->positioned && !st->append && !t->foreign,
                                   .marked = set->deletes == FR_DELETES_SOFT};
     st->cleared = !st->shape.marked && fr_my_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->several = r->unique_count > (fr_my_relation_key(r, t) != NULL ? 1U : 0U);

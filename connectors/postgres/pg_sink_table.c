@@ -253,7 +253,7 @@ static fr_pg_sink_table *lay(fr_pg_sink *s, const fr_table *t, const fr_pg_relat
     st->shape = (fr_target_shape){.table = fr_table_ref(t),
                                   .columns = columns,
                                   .patched = patched,
-                                  .guarded = st->positioned && !st->append,
+                                  .guarded = st->positioned && !st->append && !t->foreign,
                                   .marked = set->deletes == FR_DELETES_SOFT};
     st->cleared = !st->shape.marked && fr_pg_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->deferrable = r->deferrable;

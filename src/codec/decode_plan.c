@@ -177,6 +177,7 @@ static fr_rc build_table(fr_reading *g, fr_str space, fr_str name, fr_err *err)
                   .name = name,
                   .version = (uint32_t)g->value_id,
                   .full_before = g->ours && !g->key_before,
+                  .foreign = !g->ours,
                   .doc = FR_STR(""),
                   .column_count = count,
                   .columns = columns};

@@ -30,6 +30,7 @@ typedef struct fr_table {
     uint32_t source_id; /* the source's own number: PostgreSQL oid; 0: none */
     bool full_before;   /* before holds every column (REPLICA IDENTITY FULL, row image FULL) */
     bool partial;       /* as triggers knew it: the configuration may name columns that are newer */
+    bool foreign;       /* sinks: its messages say no position of ours, and have offsets instead */
     fr_str doc;         /* the table's comment */
     size_t column_count;
     const fr_column *columns;

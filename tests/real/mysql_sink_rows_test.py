@@ -581,6 +581,22 @@ def a_tombstone_alone_marks_its_row(c):
 
 
 @test
+def offsets_of_foreign_topics_are_not_compared(c):
+    """Those of two partitions say nothing of each other."""
+    started(c)
+    for name, foreign in (("ours", False), ("theirs", True)):
+        ok(c.probe("table", **{"as": name}, name=name, space="", columns=[ID, col("v")], foreign=foreign))
+        ok(c.apply([["c", name, {"id": i, "v": "old", "$at": [0, 1000, 0]}] for i in range(3)]))
+        ok(c.commit(1))
+        ok(c.apply([["u", name, {"id": 0, "v": "moved", "$at": [0, 5, 0]}], ["d", name, {"id": 1, "$at": [0, 6, 0]}],
+                    ["u", name, {"id": 2, "v": "b", "$at": [0, 8, 0]}], ["u", name, {"id": 2, "v": "a", "$at": [0, 7, 0]}]]))
+        ok(c.commit(2))
+    same(c.q("SELECT id, v FROM ours ORDER BY id"), [(i, "old") for i in range(3)])
+    same(c.q("SELECT id, v FROM theirs ORDER BY id"), [(0, "moved"), (2, "a")])
+    same(len(c.q("SELECT id FROM theirs WHERE _freshet_position IS NOT NULL")), 2)
+
+
+@test
 def no_guard_without_the_column(c):
     c.q("CREATE TABLE t (id int PRIMARY KEY, v text)")
     started(c)

@@ -105,7 +105,8 @@ static json_t *do_table(probe *p, const json_t *c)
                      .name = text_of(json_object_get(c, "name")),
                      .column_count = json_array_size(list),
                      .columns = columns,
-                     .version = (uint32_t)num(c, "version", 1)};
+                     .version = (uint32_t)num(c, "version", 1),
+                     .foreign = json_is_true(json_object_get(c, "foreign"))};
     const fr_table *t = fr_table_new(&like);
     free(columns);
     fr_table_unref(fr_map_set(p->tables, fr_cstr(str(c, "as", "t")), (void *)(uintptr_t)t));

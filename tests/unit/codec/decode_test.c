@@ -154,6 +154,7 @@ static void operations_and_places_come_back(void **state)
     assert_str(u->table->columns[1].name, "note-1");
     assert_str(u->table->name, "pairs");
     assert_false(u->table->full_before);
+    assert_false(u->table->foreign);
     fr_table_unref(t);
 }
 
@@ -228,6 +229,7 @@ static void a_state_tombstone_is_a_delete_even_first(void **state)
     assert_int_equal(f->back->events[1].position.lsn, 101); /* the offset */
     assert_true(f->back->events[1].foreign);
     assert_false(f->back->events[1].unplaced);
+    assert_true(f->back->events[0].table->foreign);
     fr_table_unref(t);
 }
 

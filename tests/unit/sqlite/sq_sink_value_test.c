@@ -177,10 +177,11 @@ static void statements(void **state)
                "UPDATE main.\"excluded\" SET \"c\" = ?3, \"_freshet_position\" = ?4, "
                "\"_freshet_deleted\" = ?5 WHERE \"k\" = ?1 AND (\"_freshet_position\" IS NULL OR "
                "\"_freshet_position\" <= ?4)");
-    expect_sql(
-        &t, FR_SQ_DELETE, FR_STR(""),
-        "UPDATE main.\"excluded\" SET \"_freshet_deleted\" = 1, \"_freshet_position\" = ?4 "
-        "WHERE \"k\" = ?1 AND (\"_freshet_position\" IS NULL OR \"_freshet_position\" <= ?4)");
+    expect_sql(&t, FR_SQ_DELETE, FR_STR(""),
+               "UPDATE main.\"excluded\" SET \"_freshet_deleted\" = 1, \"_freshet_position\" = "
+               "COALESCE(NULLIF(?4, X'" FR_TARGET_LATEST_HEX
+               "'), \"_freshet_position\") WHERE \"k\" = ?1 AND (\"_freshet_position\" IS NULL OR "
+               "\"_freshet_position\" <= ?4)");
     expect_sql(&t, FR_SQ_FIND, FR_STR(""), "SELECT 1 FROM main.\"excluded\" WHERE \"k\" = ?1");
     t.positioned = t.guarded = t.marked = false;
     t.cleared = true;

@@ -64,6 +64,17 @@ def rolled_back_is_not_there(c):
 
 
 @both
+def the_tombstone_of_a_delete_that_was_committed_is_no_row(c):
+    started(c)
+    ok(c.apply([["c", "t", at(0, id=1, v="a")], ["d", "t", at(0, id=1)]]))
+    ok(c.commit(2))
+    ok(c.apply([["d", "t", {"id": 1, "$unplaced": True, "$echo": True}], ["d", "t", {"id": 2, "$unplaced": True}]], offset=2))
+    ok(c.commit(4))
+    same([(r["id"], r["_freshet_op"]) for r in sorted(c.rows(), key=lambda r: r["_freshet_offset"])], [(1, "c"), (1, "d"), (2, "d")])
+    same(c.claim(), [4])
+
+
+@both
 def a_row_that_is_refused_is_named(c):
     started(c, [ID, col("d", "DATE")])
     for events, failed in (([["c", "t", {"id": 1, "d": 1}], ["c", "t", {"id": 2, "d": 99999999999}]], 1),

@@ -213,6 +213,7 @@ static void event_of(probe *p, fr_batch *b, const json_t *j, const json_t *posit
     e->foreign = json_is_true(json_object_get(first, "$foreign"));
     e->time_us = num(first, "$us", 0);
     e->unplaced = json_is_true(json_object_get(first, "$unplaced"));
+    e->echo = json_is_true(json_object_get(first, "$echo"));
     if (json_object_get(first, "$bad") != NULL)
         e->bad = fr_arena_str(b->arena, text_of(json_object_get(first, "$bad")));
     if (t == NULL)

@@ -127,8 +127,7 @@ static void put_delete(fr_buf *b, const fr_sq_sink_table *t)
         fr_buf_printf(b,
                       "UPDATE %smain.%.*s SET " DELETED " = 1, " POSITION
                       " = COALESCE(NULLIF(?%d, X'" FR_TARGET_LATEST_HEX "'), " POSITION ")",
-                      or_abort(t),
-                      FR_ARG(t->qualified), position_at(t));
+                      or_abort(t), FR_ARG(t->qualified), position_at(t));
     else
         fr_buf_printf(b, "UPDATE %smain.%.*s SET " DELETED " = 1", or_abort(t),
                       FR_ARG(t->qualified));

@@ -88,7 +88,7 @@ static void by_sink(ours *o)
 {
     fr_err err;
     size_t applied;
-    fr_offset end = {FR_STR("bench"), 0, o->offset};
+    fr_offset end = {FR_STR("bench"), 0, o->offset, ""};
     if (o->sink->ops->apply(o->sink, o->batch, 0, o->batch->count, &applied, &err) == FR_FAIL ||
         o->sink->ops->commit(o->sink, &(fr_offsets){&end, 1}, &err) == FR_FAIL)
         bare_die("sink", err.text);
@@ -110,7 +110,7 @@ static void ours_open(ours *o, const fr_sink_ops *ops, const void *config)
     static fr_sink_settings settings = {
         .pipeline = "bench", .name = "bench", .create = FR_WHEN_RUN};
     fr_err err;
-    fr_offset end = {FR_STR("bench"), 0, -1};
+    fr_offset end = {FR_STR("bench"), 0, -1, ""};
     settings.connector = config;
     if (ops->open(&settings, &o->sink, &err) == FR_FAIL ||
         o->sink->ops->claim(o->sink, &(fr_offsets){&end, 1}, &err) == FR_FAIL)

@@ -88,7 +88,8 @@ typedef struct fr_ch_lane {
     int32_t partition;
     uint64_t epoch, seq; /* ours; of our last record */
     fr_ch_state state;   /* bounds are the lane's own */
-    int64_t want;        /* the offset that is committed; -1: not in this commit */
+    char topic_id[FR_TOPIC_ID_SIZE];
+    int64_t want; /* the offset that is committed; -1: not in this commit */
     fr_buf bytes;
     fr_ch_row *rows;
     size_t count, cap;

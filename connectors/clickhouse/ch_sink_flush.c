@@ -3,6 +3,7 @@
 #include "base/failpoint.h"
 #include "clickhouse/ch_sink.h"
 #include <stdio.h>
+#include <string.h>
 
 /* ---- one block ---- */
 
@@ -197,6 +198,8 @@ static size_t plan_all(fr_ch_sink *s, const fr_offsets *offsets, lane_plan **out
             return SIZE_MAX;
         }
         l->want = o->next;
+        if (o->topic_id[0] != '\0')
+            memcpy(l->topic_id, o->topic_id, sizeof(l->topic_id));
         if (is_whole(l))
             plans[count++] = (lane_plan){.lane = l, .first = l->state.next};
         else

@@ -5,9 +5,12 @@
 #include "base/failpoint.h"
 #include "clickhouse/ch_sink.h"
 #include "clickhouse/ch_value.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+#define TOPIC_ID FR_TARGET_OFFSETS ".topic_id"
 
 enum { CLAIM_TRIES = 5 };
 
@@ -16,8 +19,12 @@ static const char offsets_ddl[] =
     "CREATE TABLE IF NOT EXISTS " FR_TARGET_OFFSETS " (pipeline String, sink String, topic String, "
     "partition Int32, what String, epoch UInt64, seq UInt64, version UInt128 DEFAULT "
     "bitOr(bitShiftLeft(toUInt128(epoch), 64), toUInt128(seq)), next_offset Int64, pending "
-    "Array(Int64), changed DateTime64(3) DEFAULT now64(3)) ENGINE = ReplacingMergeTree(version) "
+    "Array(Int64), topic_id String DEFAULT '', changed DateTime64(3) DEFAULT now64(3)) ENGINE = "
+    "ReplacingMergeTree(version) "
     "ORDER BY (pipeline, sink, topic, partition, what)";
+/* Tables of a version that did not keep it. */
+static const char topic_id_ddl[] =
+    "ALTER TABLE " FR_TARGET_OFFSETS " ADD COLUMN IF NOT EXISTS topic_id String DEFAULT ''";
 static const char parked_ddl[] =
     "CREATE TABLE IF NOT EXISTS " FR_TARGET_PARKED " (pipeline String, sink String, topic String, "
     "key String, parked DateTime64(3) DEFAULT now64(3)) ENGINE = ReplacingMergeTree ORDER BY "
@@ -50,20 +57,51 @@ static fr_rc need(fr_ch_sink *s, const fr_ch_cells *there, const char *name, con
     return fr_fail_hint(err, "run: %s", ddl);
 }
 
+/* The table just made has it. */
+static fr_rc need_topic_id(fr_ch_sink *s, const fr_ch_cells *there, bool create, bool plan_only,
+                           fr_findings *out, fr_err *err)
+{
+    bool old = false;
+    for (size_t i = 0; i < there->count; i++) {
+        old = old || fr_str_is(fr_ch_cell(there, i, 0), FR_TARGET_OFFSETS);
+        if (fr_str_is(fr_ch_cell(there, i, 0), TOPIC_ID))
+            return FR_OK;
+    }
+    if (!old)
+        return FR_OK;
+    if (create && !plan_only)
+        return fr_ch_exec(s->ch, "keep the topics' ids", FR_STR(topic_id_ddl), err);
+    if (plan_only) {
+        fr_finding *f =
+            fr_findings_add(out, create ? FR_CHANGE : FR_BLOCKER, "sink.table", "add " TOPIC_ID);
+        f->sql = FR_STR(topic_id_ddl);
+        f->why = FR_STR("a topic that was deleted and made again is known by it");
+        return FR_OK;
+    }
+    fr_fail(err, FR_ERR_CONFIG, "there is no column " TOPIC_ID);
+    fr_fail_code(err, "sink.table");
+    return fr_fail_hint(err, "run: %s", topic_id_ddl);
+}
+
 fr_rc fr_ch_sink_own_tables(fr_ch_sink *s, bool create, bool plan_only, fr_findings *out,
                             fr_err *err)
 {
     fr_ch_cells there;
     const fr_ch_call call = {
         .doing = "look for " FR_TARGET_OFFSETS,
-        .sql = FR_STR("SELECT name FROM system.tables WHERE database = currentDatabase() AND name "
-                      "IN ('" FR_TARGET_OFFSETS "', '" FR_TARGET_PARKED "')")};
+        .sql =
+            FR_STR("SELECT name FROM system.tables WHERE database = currentDatabase() AND name "
+                   "IN ('" FR_TARGET_OFFSETS "', '" FR_TARGET_PARKED "') UNION ALL "
+                   "SELECT '" TOPIC_ID "' FROM system.columns WHERE database = "
+                   "currentDatabase() AND table = '" FR_TARGET_OFFSETS "' AND name = 'topic_id'")};
     if (s->has_own_tables)
         return FR_OK;
     fr_arena *a = fr_arena_new(0);
     fr_rc rc = fr_ch_select(s->ch, a, call, &there, err);
     if (rc == FR_OK)
         rc = need(s, &there, FR_TARGET_OFFSETS, offsets_ddl, create, plan_only, out, err);
+    if (rc == FR_OK)
+        rc = need_topic_id(s, &there, create, plan_only, out, err);
     if (rc == FR_OK)
         rc = need(s, &there, FR_TARGET_PARKED, parked_ddl, create, plan_only, out, err);
     fr_arena_free(a);
@@ -101,6 +139,7 @@ void fr_ch_put_state(fr_buf *out, const fr_ch_sink *s, fr_ch_lane *l, int64_t ne
         st->bounds[i] = blocks[i].last;
         fr_ch_put_uint(out, (uint64_t)blocks[i].last, 8);
     }
+    fr_ch_put_string(out, fr_cstr(l->topic_id));
 }
 
 fr_rc fr_ch_write_states(fr_ch_sink *s, const fr_buf *records, fr_err *err)
@@ -108,14 +147,15 @@ fr_rc fr_ch_write_states(fr_ch_sink *s, const fr_buf *records, fr_err *err)
     const fr_ch_call call = {.doing = "put offsets",
                              .sql = FR_STR("INSERT INTO " FR_TARGET_OFFSETS
                                            " (pipeline, sink, topic, partition, what, "
-                                           "epoch, seq, next_offset, pending) FORMAT RowBinary"),
+                                           "epoch, seq, next_offset, pending, topic_id) FORMAT "
+                                           "RowBinary"),
                              .body = fr_buf_view(records)};
     return fr_ch_ask(s->ch, &call, NULL, err);
 }
 
 /* ---- reading ---- */
 
-/* Newest records of this sink: topic, partition, what, epoch, seq, next, pending with commas. A
+/* Newest records of this sink: topic, partition, what, epoch, seq, next, pending with commas, id. A
  * server of several replicas is to answer with what was acknowledged. */
 static fr_rc read_facts(fr_ch_sink *s, fr_arena *a, bool claims_only, fr_ch_cells *out, fr_err *err)
 {
@@ -125,7 +165,8 @@ static fr_rc read_facts(fr_ch_sink *s, fr_arena *a, bool claims_only, fr_ch_cell
             a,
             "SELECT topic, partition, what, argMax(epoch, version), argMax(seq, version), "
             "argMax(next_offset, version), arrayStringConcat(arrayMap(x -> toString(x), "
-            "argMax(pending, version)), ',') FROM " FR_TARGET_OFFSETS " WHERE pipeline = "
+            "argMax(pending, version)), ','), argMax(topic_id, version) FROM " FR_TARGET_OFFSETS
+            " WHERE pipeline = "
             "{p:String} AND sink = {s:String}%s GROUP BY topic, partition, what "
             "SETTINGS select_sequential_consistency = 1",
             claims_only ? " AND what = 'claim'" : ""),
@@ -171,6 +212,9 @@ static void read_state(fr_ch_lane *l, const fr_ch_cells *c, size_t row)
     l->state.seq = unsigned_of(fr_ch_cell(c, row, 4));
     l->state.next = fr_ch_number(fr_ch_cell(c, row, 5));
     read_bounds(fr_ch_cell(c, row, 6), &l->state);
+    fr_str id = fr_ch_cell(c, row, 7);
+    bool fits = id.len < sizeof(l->topic_id);
+    snprintf(l->topic_id, sizeof(l->topic_id), "%.*s", fits ? (int)id.len : 0, id.ptr);
 }
 
 /* ---- claim ---- */
@@ -206,6 +250,7 @@ static fr_rc write_claims(fr_ch_sink *s, const claiming *k, fr_err *err)
         put_fact(&records, s, k->lanes[i], "claim", 0);
         fr_ch_put_uint(&records, 0, 8);
         fr_ch_put_length(&records, 0);
+        fr_ch_put_string(&records, FR_STR(""));
     }
     fr_rc rc = fr_ch_write_states(s, &records, err);
     fr_buf_free(&records);
@@ -219,6 +264,7 @@ static bool settle(const claiming *k, const fr_ch_sink *s, const fr_ch_cells *c)
     for (size_t i = 0; i < k->count; i++) {
         k->lanes[i]->state.next = -1;
         k->lanes[i]->state.bound_count = 0;
+        k->lanes[i]->topic_id[0] = '\0';
     }
     for (size_t row = 0; row < c->count; row++) {
         fr_ch_lane *l = lane_of(s, c, row);
@@ -260,8 +306,10 @@ fr_rc fr_ch_sink_claim(fr_sink *base, fr_offsets *offsets, fr_err *err)
     for (size_t i = 0; i < k.count; i++)
         k.lanes[i] = fr_ch_lane_claimed(s, offsets->items[i].topic, offsets->items[i].partition);
     fr_rc rc = k.count == 0 ? FR_OK : claim_all(s, &k, a, err);
-    for (size_t i = 0; i < k.count && rc == FR_OK; i++)
+    for (size_t i = 0; i < k.count && rc == FR_OK; i++) {
         offsets->items[i].next = k.lanes[i]->state.next;
+        fr_target_topic_id(&offsets->items[i], fr_cstr(k.lanes[i]->topic_id));
+    }
     fr_arena_free(a);
     s->lost = s->lost && rc == FR_FAIL;
     return rc == FR_FAIL ? fr_ch_sink_failed(s, err) : FR_OK;

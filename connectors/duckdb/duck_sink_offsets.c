@@ -105,17 +105,17 @@ static fr_rc claim_one(fr_duck_sink *s, fr_arena *a, fr_offset *o, fr_err *err)
                    " (pipeline, sink, topic, partition, next_offset, epoch) VALUES ($1, $2, $3, "
                    "$4, -1, 1)",
                    p, 4, NULL, NULL, err));
-    FR_TRY(
-        own(s, doing,
-            "SELECT CAST(epoch AS VARCHAR), CAST(next_offset AS VARCHAR) FROM @" FR_TARGET_OFFSETS
-            " WHERE " OWNED " AND partition = $4",
-            p, 4, a, &r, err));
+    FR_TRY(own(s, doing,
+               "SELECT CAST(epoch AS VARCHAR), CAST(next_offset AS VARCHAR), topic_id FROM "
+               "@" FR_TARGET_OFFSETS " WHERE " OWNED " AND partition = $4",
+               p, 4, a, &r, err));
     if (r.count != 1)
         return fr_fail(err, FR_ERR_BUG, "%s: %zu rows of one partition in " FR_TARGET_OFFSETS,
                        doing, r.count);
     fr_target_keep_claim(s->claims, o->topic, o->partition,
                          strtoll(fr_arena_cstr(a, fr_duck_cell(&r, 0, 0)), NULL, 10));
     o->next = strtoll(fr_arena_cstr(a, fr_duck_cell(&r, 0, 1)), NULL, 10);
+    fr_target_topic_id(o, fr_duck_cell(&r, 0, 2));
     fr_target_keep_claim(s->stored, o->topic, o->partition, o->next);
     return FR_OK;
 }
@@ -174,15 +174,14 @@ static fr_rc put_offset(fr_duck_sink *s, const fr_offset *o, fr_err *err)
     fr_duck_rows r;
     FR_TRY(fr_target_claim(s->claims, o, &epoch, err));
     FR_TRY(fr_target_claim(s->stored, o, &stored, err));
-    fr_duck_param p[7] = {[2] = text_param(o->topic),
-                          [3] = int_param(o->partition),
-                          [4] = int_param(epoch),
-                          [5] = int_param(stored),
-                          [6] = int_param(o->next)};
+    fr_duck_param p[8] = {[2] = text_param(o->topic), [3] = int_param(o->partition),
+                          [4] = int_param(epoch),     [5] = int_param(stored),
+                          [6] = int_param(o->next),   [7] = text_param(fr_cstr(o->topic_id))};
     FR_TRY(own(s, "put offsets",
                "UPDATE @" FR_TARGET_OFFSETS " SET next_offset = $7, changed = now() AT TIME ZONE "
-               "'UTC' WHERE " OWNED " AND partition = $4 AND epoch = $5 AND next_offset = $6",
-               p, 7, NULL, &r, err));
+               "'UTC', topic_id = COALESCE(NULLIF($8, ''), topic_id) WHERE " OWNED
+               " AND partition = $4 AND epoch = $5 AND next_offset = $6",
+               p, 8, NULL, &r, err));
     return r.changed == 1 ? FR_OK : not_ours(s, p, err);
 }
 

@@ -156,8 +156,12 @@ static void put_lists(fr_buf *b, const fr_file_record *r)
         put_next(b, i);
         fr_buf_u8(b, '[');
         fr_buf_json(b, r->offsets.items[i].topic);
-        fr_buf_printf(b, ",%d,%" PRId64 "]", r->offsets.items[i].partition,
-                      r->offsets.items[i].next);
+        fr_buf_printf(b, ",%d,%" PRId64, r->offsets.items[i].partition, r->offsets.items[i].next);
+        if (r->offsets.items[i].topic_id.len > 0) {
+            fr_buf_u8(b, ',');
+            fr_buf_json(b, r->offsets.items[i].topic_id);
+        }
+        fr_buf_u8(b, ']');
     }
     fr_buf_text(b, "],\"gone\":[");
     for (size_t i = 0; i < r->gone.count; i++) {
@@ -325,6 +329,8 @@ static void read_small_lists(reading *g, const json_t *j)
         o->partition =
             (int32_t)int_of(g, json_array_get(item, 1), 0, INT32_MAX, "an offset of no partition");
         o->next = int_of(g, json_array_get(item, 2), -1, INT64_MAX, "an offset that is none");
+        if (json_array_size(item) > 3)
+            o->topic_id = text_of(g, json_array_get(item, 3), "an offset of a topic without an id");
     }
     list = list_of(g, j, "gone");
     for (size_t i = 0; i < json_array_size(list) && g->why == NULL; i++) {

@@ -51,7 +51,8 @@ typedef struct fr_file_shape { /* columns of a table's files, without freshet's 
 typedef struct fr_file_next { /* where a partition goes on */
     fr_str topic;
     int32_t partition;
-    int64_t next; /* -1: claimed, and nothing is there yet */
+    int64_t next;    /* -1: claimed, and nothing is there yet */
+    fr_str topic_id; /* of which topic of that name; empty: not known */
 } fr_file_next;
 
 typedef struct fr_file_gone { /* a file that readers of an older manifest may still read */

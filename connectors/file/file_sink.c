@@ -257,7 +257,8 @@ static fr_rc write_claim(fr_file_sink *s, const fr_offsets *offsets, fr_err *err
     r.owner = fr_arena_printf(a, "%s/%s", s->settings->pipeline, s->settings->name);
     for (size_t i = 0; i < offsets->count; i++) {
         const fr_offset *o = &offsets->items[i];
-        *FR_FILE_ADD(a, &r.offsets) = (fr_file_next){o->topic, o->partition, o->next};
+        *FR_FILE_ADD(a, &r.offsets) =
+            (fr_file_next){o->topic, o->partition, o->next, fr_cstr(o->topic_id)};
     }
     return fr_file_folder_append(&s->folder, &r, err);
 }
@@ -279,6 +280,7 @@ static fr_rc claim(fr_file_sink *s, fr_offsets *offsets, fr_err *err)
         const fr_file_next *next = fr_map_get(s->folder.state->offsets,
                                               fr_file_offset_key(s->arena, o->topic, o->partition));
         o->next = next != NULL ? next->next : -1;
+        fr_target_topic_id(o, next != NULL ? next->topic_id : FR_STR(""));
     }
     FR_TRY(write_claim(s, offsets, err));
     for (size_t i = 0; i < offsets->count; i++)
@@ -365,7 +367,8 @@ static fr_rc own_partitions(const fr_file_sink *s, const fr_offsets *offsets, fr
     for (size_t i = 0; i < offsets->count; i++) {
         const fr_offset *o = &offsets->items[i];
         FR_TRY(fr_target_claim(s->claims, o, &ignored, err));
-        *FR_FILE_ADD(s->arena, &r->offsets) = (fr_file_next){o->topic, o->partition, o->next};
+        *FR_FILE_ADD(s->arena, &r->offsets) =
+            (fr_file_next){o->topic, o->partition, o->next, fr_cstr(o->topic_id)};
     }
     return FR_OK;
 }

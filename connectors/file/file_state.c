@@ -203,9 +203,12 @@ static void set_offset(fr_file_state *s, const fr_file_next *next)
         o = fr_arena_alloc(s->arena, sizeof(*o));
         *o = *next;
         o->topic = fr_arena_str(s->arena, next->topic);
+        o->topic_id = FR_STR("");
         fr_map_set(s->offsets, key, o);
     }
     o->next = next->next;
+    if (!fr_str_eq(o->topic_id, next->topic_id) && next->topic_id.len > 0)
+        o->topic_id = fr_arena_str(s->arena, next->topic_id);
 }
 
 static void set_key(fr_file_state *s, const fr_file_key *k)

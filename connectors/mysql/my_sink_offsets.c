@@ -122,20 +122,23 @@ static fr_rc raise_epochs(fr_my_sink *s, fr_arena *a, const fr_offset *sorted, s
 
 typedef struct place {
     int64_t next, epoch;
+    fr_str topic_id;
 } place;
 
 static fr_rc read_places(fr_my_sink *s, fr_arena *a, fr_map *places, fr_err *err)
 {
     fr_my_rows rows;
-    fr_str sql = fr_arena_printf(a,
-                                 "SELECT `topic`, `partition`, `next_offset` + 1, `epoch` FROM "
-                                 "`" FR_TARGET_OFFSETS "` WHERE %.*s%c",
-                                 FR_ARG(owner(s, a)), '\0');
+    fr_str sql =
+        fr_arena_printf(a,
+                        "SELECT `topic`, `partition`, `next_offset` + 1, `epoch`, `topic_id` FROM "
+                        "`" FR_TARGET_OFFSETS "` WHERE %.*s%c",
+                        FR_ARG(owner(s, a)), '\0');
     FR_TRY(fr_my_query(s->my, a, "read offsets", sql.ptr, &rows, err));
     for (size_t i = 0; i < rows.count; i++) {
         place *p = fr_arena_alloc(a, sizeof(*p));
         p->next = (int64_t)fr_my_uint(&rows, i, 2, 0) - 1;
         p->epoch = (int64_t)fr_my_uint(&rows, i, 3, 0);
+        p->topic_id = fr_my_text(&rows, i, 4);
         fr_map_set(places,
                    claim_key(a, fr_my_text(&rows, i, 0), (int64_t)fr_my_uint(&rows, i, 1, 0)), p);
     }
@@ -160,6 +163,7 @@ static fr_rc claim(fr_my_sink *s, fr_arena *a, fr_map *places, fr_offsets *offse
             return fr_fail(err, FR_ERR_BUSY, "the claim of %.*s[%d] is gone", FR_ARG(o->topic),
                            o->partition);
         o->next = p->next;
+        fr_target_topic_id(o, p->topic_id);
         fr_target_keep_claim(s->claims, o->topic, o->partition, p->epoch);
     }
     return FR_OK;
@@ -203,7 +207,15 @@ static fr_rc put_offsets(fr_my_sink *s, fr_arena *a, fr_buf *b, const fr_offset 
         put_place(b, a, &items[i]);
         fr_buf_printf(b, " THEN %" PRId64, items[i].next);
     }
-    fr_buf_printf(b, " END WHERE %.*s AND (", FR_ARG(owner(s, a)));
+    fr_buf_text(b, " END, `topic_id` = CASE WHEN FALSE THEN ''");
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].topic_id[0] == '\0')
+            continue;
+        fr_buf_text(b, " WHEN ");
+        put_place(b, a, &items[i]);
+        fr_buf_printf(b, " THEN %.*s", FR_ARG(fr_my_literal(a, fr_cstr(items[i].topic_id))));
+    }
+    fr_buf_printf(b, " ELSE `topic_id` END WHERE %.*s AND (", FR_ARG(owner(s, a)));
     for (size_t i = 0; i < count; i++) {
         const fr_offset *o = &items[i];
         int64_t epoch;

@@ -24,19 +24,21 @@ static const char claim_sql[] =
     "INSERT INTO " FR_TARGET_OFFSETS " AS o (pipeline, sink, topic, partition, next_offset, epoch) "
     "SELECT $1, $2, u.t, u.p, -1, 1 FROM unnest($3::text[], $4::int4[]) u(t, p) "
     "ORDER BY u.t, u.p ON CONFLICT (pipeline, sink, topic, partition) DO UPDATE "
-    "SET epoch = o.epoch + 1, changed = now() RETURNING topic, partition, epoch, next_offset";
+    "SET epoch = o.epoch + 1, changed = now() RETURNING topic, partition, epoch, next_offset, "
+    "topic_id";
 
-/* ..., next offsets, epochs, how many. A division by zero is how one statement of a
+/* ..., next offsets, epochs, ids of topics, how many. A division by zero is how one statement of a
  * pipeline keeps the next one, COMMIT, from running. */
 static const char commit_sql[] =
-    "WITH w AS (UPDATE " FR_TARGET_OFFSETS " o SET next_offset = u.n, changed = now() "
-    "FROM unnest($3::text[], $4::int4[], $5::int8[], $6::int8[]) u(t, p, n, e) "
+    "WITH w AS (UPDATE " FR_TARGET_OFFSETS " o SET next_offset = u.n, changed = now(), "
+    "topic_id = coalesce(nullif(u.i, ''), o.topic_id) FROM "
+    "unnest($3::text[], $4::int4[], $5::int8[], $6::int8[], $7::text[]) u(t, p, n, e, i) "
     "WHERE o.pipeline = $1 AND o.sink = $2 AND o.topic = u.t AND o.partition = u.p "
     "AND o.epoch = u.e RETURNING 1) "
-    "SELECT 1 / CASE WHEN (SELECT count(*) FROM w) = $7 THEN 1 ELSE 0 END";
+    "SELECT 1 / CASE WHEN (SELECT count(*) FROM w) = $8 THEN 1 ELSE 0 END";
 #define COMMIT_NAME "freshet_offsets"
-static const uint32_t commit_types[] = {25, 25, 1009, 1007, 1016, 1016, 20};
-enum { COMMIT_PARAMETERS = 7, TAG_OFFSETS = 1, TAG_COMMIT = 2 };
+static const uint32_t commit_types[] = {25, 25, 1009, 1007, 1016, 1016, 1009, 20};
+enum { COMMIT_PARAMETERS = 8, TAG_OFFSETS = 1, TAG_COMMIT = 2 };
 
 /* ---- our tables ---- */
 
@@ -125,15 +127,17 @@ static void take_claims(fr_pg_sink *s, fr_arena *a, const PGresult *res, fr_offs
     for (int i = 0; i < PQntuples(res); i++) {
         fr_str topic = fr_pg_text(res, i, 0);
         int32_t partition = (int32_t)fr_pg_int(res, i, 1, -1);
-        int64_t *place = fr_arena_alloc(a, sizeof(*place));
-        *place = fr_pg_int(res, i, 3, -1);
+        fr_offset *place = fr_arena_alloc(a, sizeof(*place));
+        place->next = fr_pg_int(res, i, 3, -1);
+        fr_target_topic_id(place, fr_pg_text(res, i, 4));
         fr_target_keep_claim(s->claims, topic, partition, fr_pg_int(res, i, 2, 0));
         fr_map_set(next, claim_key(a, topic, partition), place);
     }
     for (size_t i = 0; i < offsets->count; i++) {
         fr_offset *o = &offsets->items[i];
-        const int64_t *place = fr_map_get(next, claim_key(a, o->topic, o->partition));
-        o->next = place != NULL ? *place : -1;
+        const fr_offset *place = fr_map_get(next, claim_key(a, o->topic, o->partition));
+        o->next = place != NULL ? place->next : -1;
+        fr_target_topic_id(o, fr_cstr(place != NULL ? place->topic_id : ""));
     }
     fr_map_free(next, NULL);
 }
@@ -172,12 +176,13 @@ fr_rc fr_pg_sink_claim(fr_sink *base, fr_offsets *offsets, fr_err *err)
 
 static fr_rc queue_offsets(fr_pg_sink *s, fr_arena *a, const fr_offsets *offsets, fr_err *err)
 {
-    fr_buf b[5];
-    for (int i = 0; i < 5; i++)
+    fr_buf b[6];
+    for (int i = 0; i < 6; i++)
         b[i] = (fr_buf){.arena = a};
     put_places(offsets, &b[0], &b[1]);
     fr_pg_array_begin(&b[2], fr_pg_send_oid(FR_PG_SEND_INT8));
     fr_pg_array_begin(&b[3], fr_pg_send_oid(FR_PG_SEND_INT8));
+    fr_pg_array_begin(&b[4], fr_pg_send_oid(FR_PG_SEND_TEXT));
     for (size_t i = 0; i < offsets->count; i++) {
         const fr_offset *o = &offsets->items[i];
         int64_t epoch;
@@ -186,13 +191,15 @@ static fr_rc queue_offsets(fr_pg_sink *s, fr_arena *a, const fr_offsets *offsets
         fr_buf_u64be(&b[2], (uint64_t)o->next);
         fr_buf_u32be(&b[3], 8);
         fr_buf_u64be(&b[3], (uint64_t)epoch);
+        put_text_element(&b[4], fr_cstr(o->topic_id));
     }
     fr_pg_array_end(&b[2], offsets->count);
     fr_pg_array_end(&b[3], offsets->count);
-    fr_buf_u64be(&b[4], offsets->count);
+    fr_pg_array_end(&b[4], offsets->count);
+    fr_buf_u64be(&b[5], offsets->count);
     const char *values[COMMIT_PARAMETERS] = {s->settings->pipeline, s->settings->name};
     int lengths[COMMIT_PARAMETERS] = {(int)strlen(values[0]), (int)strlen(values[1])};
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         values[2 + i] = (const char *)b[i].ptr;
         lengths[2 + i] = (int)b[i].len;
     }

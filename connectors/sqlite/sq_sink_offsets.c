@@ -20,10 +20,12 @@ _Static_assert(sizeof("run: ") + sizeof(own_ddl) <= sizeof(((fr_err *)0)->hint),
 static const char claim_sql[] =
     "INSERT INTO main." FR_TARGET_OFFSETS " (pipeline, sink, topic, partition, next_offset, epoch) "
     "VALUES (?1, ?2, ?3, ?4, -1, 1) ON CONFLICT (pipeline, sink, topic, partition) DO UPDATE "
-    "SET epoch = epoch + 1, changed = CURRENT_TIMESTAMP RETURNING epoch, next_offset";
+    "SET epoch = epoch + 1, changed = CURRENT_TIMESTAMP RETURNING epoch, next_offset, "
+    "topic_id";
 
 static const char put_sql[] =
-    "UPDATE main." FR_TARGET_OFFSETS " SET next_offset = ?5, changed = CURRENT_TIMESTAMP "
+    "UPDATE main." FR_TARGET_OFFSETS " SET next_offset = ?5, changed = CURRENT_TIMESTAMP, "
+    "topic_id = COALESCE(NULLIF(?7, ''), topic_id) "
     "WHERE pipeline = ?1 AND sink = ?2 AND topic = ?3 AND partition = ?4 AND epoch = ?6";
 
 static const char park_sql[] =
@@ -85,6 +87,8 @@ static fr_rc claim_one(fr_sq_sink *s, sqlite3_stmt *stmt, fr_offset *o, fr_err *
         return rc == FR_FAIL ? rc : fr_fail(err, FR_ERR_BUG, "claim partitions: no row");
     fr_target_keep_claim(s->claims, o->topic, o->partition, sqlite3_column_int64(stmt, 0));
     o->next = sqlite3_column_int64(stmt, 1);
+    const char *id = (const char *)sqlite3_column_text(stmt, 2);
+    fr_target_topic_id(o, fr_cstr(id != NULL ? id : ""));
     rc = fr_sq_sink_step(s, "claim partitions", stmt, err);
     sqlite3_reset(stmt);
     return rc == FR_FAIL ? rc : FR_OK;
@@ -121,6 +125,7 @@ static fr_rc put_offset(fr_sq_sink *s, const fr_offset *o, fr_err *err)
     sqlite3_bind_int(s->put, 4, o->partition);
     sqlite3_bind_int64(s->put, 5, o->next);
     sqlite3_bind_int64(s->put, 6, epoch);
+    fr_sq_sink_bind_text(s->put, 7, fr_cstr(o->topic_id));
     FR_TRY(fr_sq_sink_step(s, "put offsets", s->put, err));
     if (sqlite3_changes(s->db) == 1)
         return FR_OK;

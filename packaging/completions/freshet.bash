@@ -18,7 +18,7 @@ _freshet()
     apply) set -- ' --plan-hash --source-objects --dry-run --allow-exec' ;;
     status) set -- '' ;;
     tap) set -- ' --limit --from --where --at' ;;
-    position) set -- ' show set reset --from-slot --dry-run' ;;
+    position) set -- ' show set reset --from-slot --to --dry-run --source --sink' ;;
     dlq) set -- ' list show retry drop --source --sink --table --all --limit --settled --dry-run' ;;
     snapshot) set -- ' start cancel status --where --dry-run' ;;
     pause) set -- ' --why --source --sink --dry-run' ;;

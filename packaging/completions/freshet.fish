@@ -18,12 +18,15 @@ complete -c freshet -n '__fish_seen_subcommand_from tap' -l limit -x -d 'stop af
 complete -c freshet -n '__fish_seen_subcommand_from tap' -l from -x -d 'beginning or end (the default)'
 complete -c freshet -n '__fish_seen_subcommand_from tap' -l where -x -d 'not in this version'
 complete -c freshet -n '__fish_seen_subcommand_from tap' -l at -x -d 'not in this version: events are shown as they are on Kafka'
-complete -c freshet -n __fish_use_subcommand -a position -d 'the checkpoint of a source in human units; adopt the position of a slot; start over'
+complete -c freshet -n __fish_use_subcommand -a position -d 'the checkpoint of a source in human units; adopt the position of a slot; start over; where a sink goes on'
 complete -c freshet -n '__fish_seen_subcommand_from position' -a show
 complete -c freshet -n '__fish_seen_subcommand_from position' -a set
 complete -c freshet -n '__fish_seen_subcommand_from position' -a reset
 complete -c freshet -n '__fish_seen_subcommand_from position' -l from-slot -d 'set: adopt the position that the slot has'
+complete -c freshet -n '__fish_seen_subcommand_from position' -l to -x -d 'set, of a sink: beginning, end, here, or a time in UTC (2026-01-31T23:59:00Z)'
 complete -c freshet -n '__fish_seen_subcommand_from position' -l dry-run -d 'show what would be done'
+complete -c freshet -n '__fish_seen_subcommand_from position' -l source -d 'the word is a source\'s, where a sink goes by it too'
+complete -c freshet -n '__fish_seen_subcommand_from position' -l sink -d 'the word is a sink\'s, where a source goes by it too'
 complete -c freshet -n __fish_use_subcommand -a dlq -d 'dead letters: rows and messages that were set aside, with what waits behind them'
 complete -c freshet -n '__fish_seen_subcommand_from dlq' -a list
 complete -c freshet -n '__fish_seen_subcommand_from dlq' -a show

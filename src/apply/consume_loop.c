@@ -46,6 +46,7 @@ static fr_rc assigned(void *context, fr_offsets *offsets, fr_err *err)
     fr_apply *a = context;
     if (atomic_load(&a->run_over) || !drain(a))
         return fr_fail(err, FR_ERR_CANCELLED, "the sink is closing");
+    FR_TRY(fr_consumer_topic_ids(a->consumer, offsets, err));
     FR_TRY(writer_claim(a->writer, offsets, err));
     if (a->s.sink->start != 0)
         FR_TRY(keep_ends(a, offsets, err));
@@ -112,8 +113,10 @@ static fr_rc let_go(fr_apply *a, fr_arena *arena, fr_str topic, fr_err *err)
     if (!drain(a))
         return FR_OK; /* the run is over */
     fr_offsets places = fr_consumer_places(a->consumer, arena, topic);
-    if (places.count > 0)
+    if (places.count > 0) {
+        FR_TRY(fr_consumer_topic_ids(a->consumer, &places, err));
         FR_TRY(writer_claim(a->writer, &places, err));
+    }
     fr_consumer_hold(a->consumer, topic); /* held after we last looked, and released at once */
     if (!fr_holds_let_go(a->holds, topic, is_ours, a))
         return FR_OK;
@@ -167,6 +170,7 @@ fr_rc consume_open(fr_apply *a, fr_err *err)
     char group[192];
     snprintf(group, sizeof(group), "freshet.%s.%s", a->s.sink->pipeline, a->s.sink->name);
     fr_consumer_settings s = {.kafka = a->s.kafka,
+                              .sink = a->s.sink->name,
                               .group = group,
                               .member = a->s.member,
                               .topics = topics_of(a->s.sink, arena),

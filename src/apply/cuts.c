@@ -86,7 +86,7 @@ void fr_cuts_add_to(const fr_cuts *c, fr_offsets *o)
                 x->next = cut->offset; /* between the two there was nothing */
         }
         if (!there)
-            o->items[o->count++] = (fr_offset){cut->topic, cut->partition, cut->offset};
+            o->items[o->count++] = (fr_offset){cut->topic, cut->partition, cut->offset, ""};
     }
 }
 

@@ -64,8 +64,9 @@ writer *writer_new(fr_apply *a);
 void writer_free(writer *w);
 /* The writer thread's body. */
 fr_rc writer_run(writer *w, fr_err *err);
-/* While nothing is uncommitted: own the partitions, learn where they stand and which keys
- * are parked. What was left out of them is forgotten: it is read again. */
+/* While nothing is uncommitted: own the partitions, whose topics have these ids now, learn where
+ * they stand and which keys are parked. POSITION where the target's place is one in another topic
+ * of that name. What was left out of them is forgotten: it is read again. */
 fr_rc writer_claim(writer *w, fr_offsets *offsets, fr_err *err);
 
 #endif

@@ -40,6 +40,7 @@ struct writer {
     int64_t first_us;          /* when the oldest of pending arrived */
     fr_arena *arena;           /* parked keys */
     fr_map *parked;            /* topic NUL key -> parked_key */
+    fr_map *ids;               /* topic -> its id, where it is known */
     parked_key **new_keys;     /* to be stored with the next commit */
     size_t new_count, new_cap;
     letter *letters; /* of pending; in the order in which they were set aside */
@@ -56,6 +57,7 @@ writer *writer_new(fr_apply *a)
     w->a = a;
     w->arena = fr_arena_new(0);
     w->parked = fr_map_new();
+    w->ids = fr_map_new();
     w->cuts.arena = w->arena;
     w->limit = fr_limit_new(a->s.sink->errors_limit);
     return w;
@@ -82,6 +84,7 @@ void writer_free(writer *w)
     free(w->new_keys);
     free(w->letters);
     fr_map_free(w->parked, NULL);
+    fr_map_free(w->ids, NULL);
     fr_cuts_free(&w->cuts);
     fr_limit_free(w->limit);
     fr_dlq_close(w->dlq);
@@ -120,10 +123,41 @@ static fr_rc load_parked(writer *w, fr_str topic, fr_err *err)
     return rc;
 }
 
-fr_rc writer_claim(writer *w, fr_offsets *offsets, fr_err *err)
+/* now: as the cluster tells; offsets: as the target does. */
+static fr_rc take_ids(writer *w, const fr_offset *now, fr_offsets *offsets, fr_err *err)
+{
+    for (size_t i = 0; i < offsets->count; i++) {
+        fr_offset *o = &offsets->items[i];
+        bool known = now[i].topic_id[0] != '\0';
+        if (known && o->next >= 0 && o->topic_id[0] != '\0' &&
+            strcmp(now[i].topic_id, o->topic_id) != 0)
+            return fr_consumer_recreated(w->a->s.sink->name, o->topic, err);
+        memcpy(o->topic_id, now[i].topic_id, sizeof(o->topic_id));
+        char *id = fr_map_get(w->ids, o->topic);
+        if (id == NULL && known) {
+            id = fr_arena_alloc(w->arena, FR_TOPIC_ID_SIZE);
+            fr_map_set(w->ids, o->topic, id);
+        }
+        if (id != NULL)
+            memcpy(id, now[i].topic_id, FR_TOPIC_ID_SIZE);
+    }
+    return FR_OK;
+}
+
+static fr_rc claim(writer *w, fr_offsets *offsets, fr_err *err)
 {
     fr_sink *s = w->a->sink;
-    FR_TRY(s->ops->claim(s, offsets, err));
+    fr_offset *now = fr_malloc((offsets->count + 1) * sizeof(*now));
+    memcpy(now, offsets->items, offsets->count * sizeof(*now));
+    fr_rc rc = s->ops->claim(s, offsets, err);
+    rc = rc == FR_OK ? take_ids(w, now, offsets, err) : rc;
+    free(now);
+    return rc;
+}
+
+fr_rc writer_claim(writer *w, fr_offsets *offsets, fr_err *err)
+{
+    FR_TRY(claim(w, offsets, err));
     fr_cuts_forget(&w->cuts, offsets);
     fr_holds_uncount(w->a->holds, offsets);
     fr_limit_forget(w->limit, offsets);
@@ -448,8 +482,26 @@ static fr_rc apply_pending(writer *w, fr_err *err)
     return FR_OK;
 }
 
-static void note_place(fr_offsets *o, fr_str topic, int32_t partition, int64_t next)
+typedef struct places {
+    fr_offsets o;
+    size_t cap;
+    fr_arena *arena;
+} places;
+
+static void make_room(places *p, size_t more)
 {
+    if (p->o.count + more <= p->cap)
+        return;
+    p->cap = 2 * p->cap + more;
+    fr_offset *items = fr_arena_alloc(p->arena, p->cap * sizeof(*items));
+    if (p->o.count > 0)
+        memcpy(items, p->o.items, p->o.count * sizeof(*items));
+    p->o.items = items;
+}
+
+static void note_place(places *p, fr_str topic, int32_t partition, int64_t next)
+{
+    fr_offsets *o = &p->o;
     for (size_t i = o->count; i-- > 0;) {
         fr_offset *x = &o->items[i];
         if (x->partition == partition && fr_str_eq(x->topic, topic)) {
@@ -458,38 +510,40 @@ static void note_place(fr_offsets *o, fr_str topic, int32_t partition, int64_t n
             return;
         }
     }
-    o->items[o->count++] = (fr_offset){topic, partition, next};
+    make_room(p, 1);
+    o->items[o->count++] = (fr_offset){topic, partition, next, ""};
 }
 
 /* What was left out of a partition comes before its end. */
-static void note_ends(const writer *w, fr_offsets *o, const fr_offsets *ends)
+static void note_ends(const writer *w, places *p, const fr_offsets *ends)
 {
     for (size_t i = 0; ends != NULL && i < ends->count; i++) {
         const fr_offset *e = &ends->items[i];
         if (!fr_cuts_has(&w->cuts, e->topic, e->partition))
-            note_place(o, e->topic, e->partition, e->next);
+            note_place(p, e->topic, e->partition, e->next);
     }
 }
 
 static fr_offsets offsets_of(writer *w, fr_arena *arena)
 {
-    size_t most = 0;
-    for (size_t i = 0; i < w->count; i++)
-        most += w->pending[i]->message_count +
-                (w->pending[i]->ends == NULL ? 0 : w->pending[i]->ends->count);
-    most += w->cuts.count;
-    fr_offsets o = {.items = fr_arena_alloc(arena, (most + 1) * sizeof(fr_offset))};
+    places p = {.arena = arena};
     for (size_t i = 0; i < w->count; i++) {
         const fr_batch *b = w->pending[i];
         for (size_t m = 0; m < b->message_count; m++)
-            note_place(&o, b->messages[m].topic, b->messages[m].partition,
+            note_place(&p, b->messages[m].topic, b->messages[m].partition,
                        b->messages[m].offset + 1);
-        note_ends(w, &o, b->ends);
+        note_ends(w, &p, b->ends);
     }
-    fr_cuts_add_to(&w->cuts, &o);
-    for (size_t i = 0; i < o.count; i++)
-        o.items[i].topic = fr_arena_str(arena, o.items[i].topic);
-    return o;
+    make_room(&p, w->cuts.count);
+    fr_cuts_add_to(&w->cuts, &p.o);
+    for (size_t i = 0; i < p.o.count; i++) {
+        fr_offset *o = &p.o.items[i];
+        const char *id = fr_map_get(w->ids, o->topic);
+        o->topic = fr_arena_str(arena, o->topic);
+        if (id != NULL)
+            memcpy(o->topic_id, id, sizeof(o->topic_id));
+    }
+    return p.o;
 }
 
 static void tally_batch(const fr_batch *b, tally *tallies, size_t *count, size_t cap)

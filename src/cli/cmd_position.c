@@ -1,7 +1,8 @@
 /* freshet position show|set: where a source stands. The checkpoint in Kafka is the truth; the
  * server adds what it keeps. */
 #include "base/clock.h"
-#include "cli/ask.h"
+#include "cli/position.h"
+#include "control/target.h"
 #include "kafka/publish.h"
 #include <inttypes.h>
 #include <string.h>
@@ -240,18 +241,47 @@ static fr_rc reset(fr_cli *cli, const fr_config *config, size_t i, fr_err *err)
     return FR_OK;
 }
 
+static fr_rc of_sink(fr_cli *cli, const fr_config *config, const fr_will_target *t, fr_err *err)
+{
+    const char *to = fr_cli_flag(cli, "to"), *word = cli->args[1];
+    bool reset = strcmp(cli->args[0], "reset") == 0;
+    if (strcmp(cli->args[0], "show") == 0) {
+        fr_fail(err, FR_ERR_CONFIG, "%s is a sink: its places are in its target", word);
+        fr_fail_code(err, "cli.not_built");
+        return fr_fail_hint(err, "freshet status shows how far behind it is; its target has them "
+                                 "in _freshet_offsets");
+    }
+    if (to == NULL && !reset) {
+        fr_fail(err, FR_ERR_CONFIG, "position set %s: where to?", word);
+        fr_fail_code(err, "cli.arguments");
+        return fr_fail_hint(err, "freshet position set %s --to beginning|end|here|TIME", word);
+    }
+    return fr_position_set_sink(cli, config, t, reset ? "beginning" : to, err);
+}
+
+static fr_rc of_source(fr_cli *cli, const fr_config *config, fr_err *err)
+{
+    size_t i = 0;
+    FR_TRY(fr_config_source(config, fr_cstr(cli->args[1]), &i, err));
+    return strcmp(cli->args[0], "show") == 0    ? show(cli, config, i, err)
+           : strcmp(cli->args[0], "reset") == 0 ? reset(cli, config, i, err)
+                                                : set(cli, config, i, err);
+}
+
 int fr_cmd_position(fr_cli *cli)
 {
     fr_config *config;
     fr_err err;
-    size_t i = 0;
+    fr_will_target t;
+    fr_target_of of = fr_cli_flag(cli, "sink") != NULL     ? FR_OF_SINKS
+                      : fr_cli_flag(cli, "source") != NULL ? FR_OF_SOURCES
+                                                           : FR_OF_ANY;
     if (fr_cli_config(cli, &(fr_config_flags){0}, &config, &err) == FR_FAIL)
         return fr_cli_fail(cli, &err);
-    fr_rc rc = fr_config_source(config, fr_cstr(cli->args[1]), &i, &err);
+    fr_rc rc = fr_target_find(config, cli->args[1], of, &t, &err);
     if (rc == FR_OK)
-        rc = strcmp(cli->args[0], "show") == 0    ? show(cli, config, i, &err)
-             : strcmp(cli->args[0], "reset") == 0 ? reset(cli, config, i, &err)
-                                                  : set(cli, config, i, &err);
+        rc = t.kind == FR_WILL_SINK || t.kind == FR_WILL_TOPIC ? of_sink(cli, config, &t, &err)
+                                                               : of_source(cli, config, &err);
     int code = rc == FR_FAIL ? fr_cli_fail(cli, &err) : 0;
     fr_config_free(config);
     return code;

@@ -83,7 +83,7 @@ static fr_rc claim_all(claim_round *r, fr_err *err)
             const fr_letter *l = r->groups[g].letters[i];
             if (l->key.ptr != NULL && claimed(r, l->topic, l->from) == NULL)
                 r->claims.items[r->claims.count++] =
-                    (fr_offset){fr_arena_str(r->a, l->topic), l->from, -1};
+                    (fr_offset){fr_arena_str(r->a, l->topic), l->from, -1, ""};
         }
     FR_TRY(r->ops->claim(r->sink, &r->claims, err));
     for (size_t i = 0; i < r->claims.count; i++) {

@@ -45,7 +45,11 @@ static const fr_flag tap_flags[] = {
 };
 static const fr_flag position_flags[] = {
     {"from-slot", 0, NULL, NULL, "set: adopt the position that the slot has"},
+    {"to", 0, "WHERE", NULL,
+     "set, of a sink: beginning, end, here, or a time in UTC (2026-01-31T23:59:00Z)"},
     {"dry-run", 0, NULL, NULL, "show what would be done"},
+    {"source", 0, NULL, NULL, "the word is a source's, where a sink goes by it too"},
+    {"sink", 0, NULL, NULL, "the word is a sink's, where a source goes by it too"},
     END,
 };
 static const fr_flag snapshot_flags[] = {
@@ -197,12 +201,19 @@ const fr_verb fr_verbs[] = {
              "beginning it shows what is there and ends; else it follows until interrupted.",
      .run = fr_cmd_tap},
     {.name = "position",
-     .args = "show|set|reset SOURCE",
+     .args = "show|set|reset SOURCE|SINK",
      .min_args = 2,
      .max_args = 2,
      .actions = position_actions,
      .flags = position_flags,
-     .help = "the checkpoint of a source in human units; adopt the position of a slot; start over",
+     .help = "the checkpoint of a source in human units; adopt the position of a slot; start over; "
+             "where a sink goes on",
+     .more =
+         "Of a source that is stopped: show, set --from-slot, reset.\n"
+         "Of a sink, or of one topic of it (SINK/TOPIC), also while it runs: set --to moves its\n"
+         "places, which its target keeps, and reset to where the topics begin. --to here leaves\n"
+         "the offsets, and takes the topics as they are now for those it has read: after they\n"
+         "were moved to another cluster, or restored, with their offsets.",
      .run = fr_cmd_position},
     {.name = "dlq",
      .args = "list|show|retry|drop [ID]",

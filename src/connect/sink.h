@@ -10,10 +10,14 @@
 #include "model/batch.h"
 #include "model/settings.h"
 
+enum { FR_TOPIC_ID_SIZE = 32 };
+
 typedef struct fr_offset {
     fr_str topic;
     int32_t partition;
     int64_t next; /* the offset to consume next; -1: none stored */
+    /* Which topic of that name it counts in, as the cluster tells it; empty: nobody told. */
+    char topic_id[FR_TOPIC_ID_SIZE];
 } fr_offset;
 typedef struct fr_offsets {
     fr_offset *items;
@@ -30,8 +34,8 @@ typedef struct fr_sink_ops {
 
     fr_rc (*open)(const fr_sink_settings *settings, fr_sink **out, fr_err *err);
     fr_rc (*check)(const fr_sink_settings *settings, fr_findings *out, fr_err *err);
-    /* Become the owner of these partitions (epoch + 1, R30) and fill in items[].next from
-     * the target; -1 where it holds none. */
+    /* Become the owner of these partitions (epoch + 1, R30) and fill in items[].next and topic_id
+     * from the target; -1 and empty where it holds none. */
     fr_rc (*claim)(fr_sink *s, fr_offsets *offsets, fr_err *err);
     /* Make or check the target for this table version (create / on_change): `create` is
      * true in `freshet apply` and where create: run. table->space and name are the target's
@@ -52,7 +56,8 @@ typedef struct fr_sink_ops {
      * transaction is then rolled back and all since the last commit must be applied again. */
     fr_rc (*apply)(fr_sink *s, const fr_batch *batch, size_t from, size_t to, size_t *applied,
                    fr_err *err);
-    /* Make all that was applied durable, and offsets with it, in one transaction. FENCED
+    /* Make all that was applied durable, and offsets with it, in one transaction; a topic_id that
+     * is empty leaves the one that the target holds. FENCED
      * when another owner claimed one of the partitions. A lost reply to COMMIT is a CONNECT
      * error: the runtime reopens, claims and finds out (R34). */
     fr_rc (*commit)(fr_sink *s, const fr_offsets *offsets, fr_err *err);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READY_US = 5000000, INIT_US = 15000000, STEP_MS = 500 };
+enum { OFFSETS_MS = 10000, READY_US = 5000000, INIT_US = 15000000, STEP_MS = 500 };
 
 struct fr_admin {
     fr_client client;
@@ -172,26 +172,81 @@ fr_rc fr_admin_partitions(fr_admin *a, const char *topic, int32_t *out, fr_err *
     return rc;
 }
 
+/* Its partitions, with its id; next -1. */
+static fr_rc places_of(fr_admin *a, fr_arena *arena, const char *topic, fr_offsets *out,
+                       fr_err *err)
+{
+    fr_topic_state t;
+    FR_TRY(describe_one(a, arena, topic, &t, err));
+    fr_str name = fr_arena_str(arena, fr_cstr(topic));
+    out->count = t.exists ? (size_t)t.partitions : 0;
+    out->items = fr_arena_alloc(arena, (out->count + 1) * sizeof(*out->items));
+    for (size_t i = 0; i < out->count; i++) {
+        out->items[i] = (fr_offset){name, (int32_t)i, -1, ""};
+        snprintf(out->items[i].topic_id, FR_TOPIC_ID_SIZE, "%.*s", FR_ARG(t.id));
+    }
+    return t.exists ? FR_OK : FR_END;
+}
+
 fr_rc fr_admin_ends(fr_admin *a, fr_arena *arena, const char *topic, fr_offsets *out, fr_err *err)
 {
-    int32_t n;
-    fr_rc rc = fr_admin_partitions(a, topic, &n, err);
+    fr_rc rc = places_of(a, arena, topic, out, err);
     if (rc != FR_OK) {
         return rc;
     }
-    out->count = (size_t)n;
-    out->items = fr_arena_alloc(arena, (out->count + 1) * sizeof(*out->items));
     fr_end *places = fr_arena_alloc(arena, (out->count + 1) * sizeof(*places));
     int64_t *ends = fr_arena_alloc(arena, (out->count + 1) * sizeof(*ends));
-    fr_str name = fr_arena_str(arena, fr_cstr(topic));
-    for (int32_t i = 0; i < n; i++) {
-        places[i] = (fr_end){.topic = name, .partition = i};
+    for (size_t i = 0; i < out->count; i++) {
+        places[i] = (fr_end){.topic = out->items[i].topic, .partition = out->items[i].partition};
     }
     FR_TRY(fr_topics_log_ends(&a->client, places, out->count, ends, err));
-    for (int32_t i = 0; i < n; i++) {
-        out->items[i] = (fr_offset){name, i, ends[i] < 0 ? 0 : ends[i]};
+    for (size_t i = 0; i < out->count; i++) {
+        out->items[i].next = ends[i] < 0 ? 0 : ends[i];
     }
     return FR_OK;
+}
+
+static fr_rc no_offset(fr_admin *a, const fr_offset *o, rd_kafka_resp_err_t code, fr_err *err)
+{
+    (void)fr_client_fail(&a->client, err, code, NULL, "ask for offsets");
+    return fr_fail_in(err, "%.*s[%d]", FR_ARG(o->topic), (int)o->partition);
+}
+
+fr_rc fr_admin_begins(fr_admin *a, fr_arena *arena, const char *topic, fr_offsets *out, fr_err *err)
+{
+    fr_rc rc = places_of(a, arena, topic, out, err);
+    for (size_t i = 0; i < out->count && rc == FR_OK; i++) {
+        fr_offset *o = &out->items[i];
+        int64_t end;
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+            a->client.rk, topic, o->partition, &o->next, &end, OFFSETS_MS);
+        rc = code == RD_KAFKA_RESP_ERR_NO_ERROR ? FR_OK : no_offset(a, o, code, err);
+    }
+    return rc;
+}
+
+fr_rc fr_admin_at(fr_admin *a, fr_arena *arena, const char *topic, int64_t time_ms, fr_offsets *out,
+                  fr_err *err)
+{
+    fr_rc rc = fr_admin_ends(a, arena, topic, out, err);
+    if (rc != FR_OK) {
+        return rc;
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)out->count);
+    for (size_t i = 0; i < out->count; i++) {
+        rd_kafka_topic_partition_list_add(list, topic, out->items[i].partition)->offset = time_ms;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(a->client.rk, list, OFFSETS_MS);
+    for (size_t i = 0; i < out->count && rc == FR_OK; i++) {
+        code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? list->elems[i].err : code;
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            rc = no_offset(a, &out->items[i], code, err);
+        } else if (list->elems[i].offset >= 0) { /* else all are older */
+            out->items[i].next = list->elems[i].offset;
+        }
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return rc;
 }
 
 static fr_rc judge_keys(const fr_topic_state *t, fr_err *err)

@@ -26,6 +26,12 @@ fr_rc fr_admin_partitions(fr_admin *a, const char *topic, int32_t *out, fr_err *
 /* Where each partition of the topic ends now (high watermark; next), in the arena; FR_END when the
  * topic does not exist. */
 fr_rc fr_admin_ends(fr_admin *a, fr_arena *arena, const char *topic, fr_offsets *out, fr_err *err);
+/* The same of where each begins, and of the first message at or after a time (where there is none,
+ * its end). */
+fr_rc fr_admin_begins(fr_admin *a, fr_arena *arena, const char *topic, fr_offsets *out,
+                      fr_err *err);
+fr_rc fr_admin_at(fr_admin *a, fr_arena *arena, const char *topic, int64_t time_ms, fr_offsets *out,
+                  fr_err *err);
 /* Does the topic keep the newest message of each key for good (cleanup.policy=compact and nothing
  * else)? FR_END: it does not exist. CONFIG, code compare.topic: it does not, or nobody may see. */
 fr_rc fr_admin_keeps_keys(fr_admin *a, const char *topic, fr_err *err);

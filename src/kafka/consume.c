@@ -74,7 +74,7 @@ static fr_offsets offsets_of(fr_arena *a, const rd_kafka_topic_partition_list_t 
     fr_offsets o = {.items = fr_arena_alloc(a, ((size_t)list->cnt + 1) * sizeof(fr_offset)),
                     .count = (size_t)list->cnt};
     for (int i = 0; i < list->cnt; i++) {
-        o.items[i] = (fr_offset){fr_cstr(list->elems[i].topic), list->elems[i].partition, -1};
+        o.items[i] = (fr_offset){fr_cstr(list->elems[i].topic), list->elems[i].partition, -1, ""};
     }
     return o;
 }
@@ -341,6 +341,7 @@ fr_rc fr_consume(fr_consumer *c, fr_batch *b, int64_t deadline_us, fr_err *err)
         *err = c->error;
         return FR_FAIL;
     }
+    FR_TRY(fr_consumer_same_topics(c, err));
     resume_if_paused(c);
     c->batch = b;
     fr_rc rc = fill(c, b, before, deadline_us, err);
@@ -583,6 +584,7 @@ static void copy_settings(fr_consumer *c, const fr_consumer_settings *from)
     }
     c->settings = *from;
     c->settings.topics = topics;
+    c->settings.sink = from->sink == NULL ? "" : fr_arena_cstr(c->arena, fr_cstr(from->sink));
     if (from->group != NULL) {
         c->settings.group = fr_arena_cstr(c->arena, fr_cstr(from->group));
     }
@@ -592,6 +594,7 @@ fr_rc fr_consumer_open(const fr_consumer_settings *settings, fr_consumer **out, 
 {
     fr_consumer *c = fr_malloc(sizeof(*c));
     c->arena = fr_arena_new(0);
+    c->ids = fr_map_new();
     copy_settings(c, settings);
     if (start(c, err) == FR_FAIL) {
         fr_consumer_close(c);
@@ -615,12 +618,14 @@ void fr_consumer_close(fr_consumer *c)
         (void)rd_kafka_consumer_close(c->client.rk);
     }
     fr_consumer_end(c);
+    fr_watch_end(&c->watch);
     fr_client_close(&c->client);
     for (size_t i = 0; i < c->place_count; i++) {
         free_place(c->places[i]);
     }
     free(c->places);
     fr_map_free(c->held, NULL);
+    fr_map_free(c->ids, NULL);
     fr_arena_free(c->arena);
     free(c);
 }

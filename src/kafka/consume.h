@@ -12,6 +12,7 @@ typedef struct fr_consumer fr_consumer;
 
 typedef struct fr_consumer_settings {
     const fr_kafka_settings *kafka;
+    const char *sink;   /* its name, for what is said; NULL with tap */
     const char *group;  /* NULL: no group; assign all partitions of `topics` (tap) */
     const char *member; /* group.instance.id: a restarted process takes its partitions back at
                            once; a second one with the same name fences the first. NULL:
@@ -56,6 +57,12 @@ fr_offsets fr_consumer_ends(fr_consumer *c, fr_arena *a);
 /* Fill in next: where a reader at the end would begin (before a transaction that is open). Asks,
  * from inside assigned as well. */
 fr_rc fr_consumer_find_ends(fr_consumer *c, fr_offsets *offsets, fr_err *err);
+/* Fill in topic_id: empty where the library or the broker does not tell, or the topic is not there.
+ * From now on the topics are watched: fr_consume fails when one becomes another. Asks, from inside
+ * assigned as well. */
+fr_rc fr_consumer_topic_ids(fr_consumer *c, fr_offsets *offsets, fr_err *err);
+/* POSITION, kafka.topic.recreated, with what this sink is to do. */
+fr_rc fr_consumer_recreated(const char *sink, fr_str topic, fr_err *err);
 void fr_consumer_interrupt(fr_consumer *c); /* any thread */
 
 /* ---- topics that wait; with a group only ---- */

@@ -15,7 +15,8 @@ fr_offsets fr_consumer_ends(fr_consumer *c, fr_arena *a)
         if (o.items == NULL) {
             o.items = fr_arena_alloc(a, c->place_count * sizeof(fr_offset));
         }
-        o.items[o.count++] = (fr_offset){fr_arena_str(a, fr_cstr(p->topic)), p->partition, p->next};
+        o.items[o.count++] =
+            (fr_offset){fr_arena_str(a, fr_cstr(p->topic)), p->partition, p->next, ""};
         p->told = p->next;
     }
     return o;

@@ -98,7 +98,8 @@ fr_offsets fr_consumer_places(const fr_consumer *c, fr_arena *a, fr_str topic)
     for (size_t i = 0; i < c->place_count; i++) {
         const fr_place *p = c->places[i];
         if (fr_str_is(topic, p->topic)) {
-            o.items[o.count++] = (fr_offset){fr_arena_str(a, fr_cstr(p->topic)), p->partition, -1};
+            o.items[o.count++] =
+                (fr_offset){fr_arena_str(a, fr_cstr(p->topic)), p->partition, -1, ""};
         }
     }
     return o;

@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "kafka/client.h"
 #include "kafka/consume.h"
+#include "kafka/watch.h"
 
 typedef struct fr_place { /* one assigned partition */
     char *topic;
@@ -25,7 +26,9 @@ struct fr_consumer {
     size_t place_count, place_cap;
     fr_place *newest; /* the last one looked up */
     fr_map *held;     /* topics that wait; NULL: none ever did */
-    bool assigned;    /* at least once */
+    fr_map *ids;      /* topic -> its id, as text; empty: nobody told */
+    fr_watch watch;
+    bool assigned; /* at least once */
     bool paused;
     bool broken; /* error holds why; only ever closed from then on */
     fr_err error;
@@ -44,6 +47,9 @@ fr_place *fr_consumer_place(fr_consumer *c, const char *topic, int32_t partition
 bool fr_consumer_holds(const fr_consumer *c, fr_str topic);
 void fr_consumer_pause_held(fr_consumer *c, const rd_kafka_topic_partition_list_t *list);
 void fr_consumer_resume_leaving(fr_consumer *c, const rd_kafka_topic_partition_list_t *list);
+
+/* consume_ids.c: POSITION when a topic is another than it was, as far as the cluster told. */
+fr_rc fr_consumer_same_topics(fr_consumer *c, fr_err *err);
 
 /* consume_all.c: all partitions of the named topics, without a group. */
 fr_rc fr_consumer_expand(fr_consumer *c, rd_kafka_topic_partition_list_t **out, fr_err *err);

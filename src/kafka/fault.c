@@ -57,9 +57,11 @@ static const rule RULES[] = {
      "transaction.timeout.ms is above the broker's transaction.max.timeout.ms: set it lower in "
      "kafka.properties."},
     {RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, FR_ERR_POSITION, "kafka.offset_out_of_range",
-     "The topic was truncated, expired or created again."},
+     "What comes next was deleted before it was read (retention), or the topic was truncated: "
+     "freshet position reset SINK/TOPIC goes on with what is there."},
     {RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, FR_ERR_POSITION, "kafka.offset_out_of_range",
-     "The topic was truncated, expired or created again."},
+     "What comes next was deleted before it was read (retention), or the topic was truncated: "
+     "freshet position reset SINK/TOPIC goes on with what is there."},
     {RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE, FR_ERR_CONFIG, "kafka.version",
      "The broker is too old for this: see docs/kafka.md."},
     {RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION, FR_ERR_CONFIG, "kafka.version",

@@ -654,7 +654,7 @@ void fr_publisher_close(fr_publisher *p)
         rd_kafka_topic_destroy(p->handle);
     }
     fr_publisher_free_targets(p);
-    fr_publisher_unwatch(p);
+    fr_watch_end(&p->watch);
     fr_client_close(&p->client);
     free(p->touched);
     free(p->ends);

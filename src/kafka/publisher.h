@@ -6,6 +6,7 @@
 #include "kafka/client.h"
 #include "kafka/publish.h"
 #include "kafka/topics.h"
+#include "kafka/watch.h"
 
 struct fr_target;
 
@@ -92,8 +93,7 @@ struct fr_publisher {
     size_t record_count, record_cap;
 
     /* publish_watch.c */
-    rd_kafka_queue_t *watch; /* where the answer to the open question comes; NULL: none is open */
-    int64_t next_watch_us;
+    fr_watch watch;
     const fr_slot *rewound; /* acknowledged at an offset that we had passed */
     int64_t rewound_at;
 
@@ -145,7 +145,6 @@ void fr_publisher_watch(fr_publisher *p);
 /* Everything is acknowledged and nothing committed: POSITION when a topic is another than it
  * was, as far as the answer and the offsets tell. */
 fr_rc fr_publisher_same_topics(fr_publisher *p, fr_err *err);
-void fr_publisher_unwatch(fr_publisher *p);
 
 /* publish.c */
 /* Makes the error: a delivery report's reason, a fence, or what librdkafka said. */

@@ -271,8 +271,8 @@ static fr_rc again(fr_rc (*ask)(fr_client *, fr_arena *, fr_topic_state *, size_
     return rc;
 }
 
-fr_rc fr_topics_describe(fr_client *c, fr_arena *a, const char *const *names, size_t count,
-                         fr_topic_state *out, fr_err *err)
+fr_rc fr_topics_look(fr_client *c, fr_arena *a, const char *const *names, size_t count,
+                     fr_topic_state *out, fr_err *err)
 {
     for (size_t i = 0; i < count; i++) {
         out[i] = (fr_topic_state){
@@ -284,8 +284,14 @@ fr_rc fr_topics_describe(fr_client *c, fr_arena *a, const char *const *names, si
     if (c->settings->mock) {
         return describe_by_metadata(c, out, count, err);
     }
-    FR_TRY(again(describe_topics, c, a, out, count, err));
-    return again(describe_configs, c, a, out, count, err);
+    return again(describe_topics, c, a, out, count, err);
+}
+
+fr_rc fr_topics_describe(fr_client *c, fr_arena *a, const char *const *names, size_t count,
+                         fr_topic_state *out, fr_err *err)
+{
+    FR_TRY(fr_topics_look(c, a, names, count, out, err));
+    return count == 0 || c->settings->mock ? FR_OK : again(describe_configs, c, a, out, count, err);
 }
 
 static fr_rc add_config(rd_kafka_NewTopic_t *topic, const char *name, const char *value,

@@ -25,6 +25,9 @@ fr_rc fr_topics_describe(fr_client *c, fr_arena *a, const char *const *names, si
 /* The id as text, at least 32 bytes; false: the broker does not tell. */
 bool fr_topics_id(const rd_kafka_TopicDescription_t *d, char *out, size_t size);
 #endif
+/* The same of the topics alone: there, partitions, replicas, ids. */
+fr_rc fr_topics_look(fr_client *c, fr_arena *a, const char *const *names, size_t count,
+                     fr_topic_state *out, fr_err *err);
 /* With the settings; ours: one partition, compacted. Waits until it can be used. FR_END when
  * it is there already. */
 fr_rc fr_topics_create(fr_client *c, const char *name, bool ours, fr_err *err);

@@ -4,9 +4,31 @@ import random
 import signal
 
 from clickhouse_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
+import topic_ids  # noqa: E402
 
 
 # ---- the way through ----
+
+@test
+def ids_of_topics_are_kept(c):
+    started(c)
+    topic_ids.kept(c)
+
+
+@test
+def offsets_of_a_version_without_ids_of_topics(c):
+    started(c)
+    ok(c.commit(3))
+    ok(c.probe("close", sink="a"))
+    c.q("ALTER TABLE _freshet_offsets DROP COLUMN topic_id")
+    c.open(create=APPLY)
+    r = ok(c.probe("prepare", sink="a", table="t", create=True, plan_only=True))
+    assert any("topic_id" in f["text"] for f in r["findings"]), r
+    ok(c.probe("close", sink="a"))
+    c.open()
+    same(c.claim(), [3])
+    topic_ids.kept(c)
+
 
 @test
 def create_upsert_delete_offsets(c):

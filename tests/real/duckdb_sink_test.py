@@ -18,7 +18,7 @@ ALIKE = [rows.commit_without_rows, rows.rollback_and_several_applies, rows.from_
          rows.a_truncate_without_positions, rows.a_row_that_was_not_decoded,
          rows.keys_that_are_none, rows.zero_and_minus_zero_are_one_key, rows.keys_of_tables_that_we_make_are_exact,
          rows.older_positions_do_nothing, rows.a_tombstone_alone_is_newer_than_its_row,
-         rows.a_tombstone_alone_marks_its_row, rows.offsets_of_foreign_topics_are_not_compared, rows.no_guard_without_the_column, faults.kills_leave_rows_and_offsets_as_one]
+         rows.a_tombstone_alone_marks_its_row, rows.offsets_of_foreign_topics_are_not_compared, rows.no_guard_without_the_column, faults.kills_leave_rows_and_offsets_as_one, faults.ids_of_topics_are_kept]
 TESTS[:] = ALIKE
 
 

@@ -7,6 +7,7 @@ import signal
 import threading
 
 from file_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
+import topic_ids  # noqa: E402
 
 TESTS[:] = []
 
@@ -101,6 +102,12 @@ def deletes_and_truncates_by_policy(c):
     ok(c.probe("close", sink="a"))
     started(c)
     same(fails(c.apply(events), "DATA", "sink.truncate")["applied"], 2)
+
+
+@test
+def ids_of_topics_are_kept(c):
+    started(c)
+    topic_ids.kept(c)
 
 
 @test

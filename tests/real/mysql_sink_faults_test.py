@@ -6,9 +6,16 @@ import sys
 import threading
 
 from mysql_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
+import topic_ids  # noqa: E402
 
 
 # ---- who owns it, and what a crash leaves ----
+
+@test
+def ids_of_topics_are_kept(c):
+    started(c)
+    topic_ids.kept(c)
+
 
 @test
 def a_zombie_is_fenced(c):

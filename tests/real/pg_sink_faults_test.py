@@ -8,8 +8,17 @@ import urllib.parse
 
 from pg_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import topic_ids  # noqa: E402
+
 
 # ---- who owns it, and what a crash leaves ----
+
+@test
+def ids_of_topics_are_kept(c):
+    started(c)
+    topic_ids.kept(c)
+
 
 @test
 def a_zombie_is_fenced(c):

@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from confluent_kafka import Consumer, Producer, TopicPartition  # noqa: E402
-from confluent_kafka.admin import AdminClient  # noqa: E402
+from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 from harness import Pipeline, case, eventually, finish  # noqa: E402
 
 SOURCE = """
@@ -104,5 +104,88 @@ with case("sink_places.latest_is_once", p):
     put(four.key(), four.value(), four.partition())
     p.start()
     eventually("the row that came meanwhile", lambda: rows("late_a") == [4], 40)
+
+SINK = """
+sinks:
+  again:
+    type: postgres
+    dsn: {target}
+    from: ["{id}.public.a"]
+    into: "again_${{table}}"
+    create: run
+    write: {{every: 50ms}}
+"""
+
+
+def made_anew(messages, copies):
+    """The topic under its name, with these messages some times over: none of the old places is out of range."""
+    admin.delete_topics([topic])[topic].result(30)
+
+    def made():  # the broker takes a while to let go of the name
+        try:
+            admin.create_topics([NewTopic(topic, len(last), 1)])[topic].result(30)
+            return True
+        except Exception:
+            return False
+    eventually("the topic under its old name", made, 60, 0.5)
+    c = Producer({"bootstrap.servers": p.bootstrap})
+    for m in messages * copies:
+        for n in last:
+            c.produce(topic, m.value(), m.key(), partition=n)
+    assert c.flush(20) == 0
+
+
+with case("sink_places.a_topic_made_anew_while_it_was_down", p):
+    assert p.stop() == 0
+    p.write(SINK)
+    p.start()
+    eventually("all of it", lambda: places("again") == ends(), 40)
+    assert rows("again_a"), "nothing came"
+    assert p.stop() == 0
+    before = [m for m in p.messages("a") if m.value()]
+    want = sorted({p.registry.decode(m.value())["after"]["id"] for m in before})
+    made_anew(before, 50)
+    p.sql("delete from again_a", on=p.target)
+    assert all(high >= places("again")[n] for n, high in ends().items()), "out of range all the same"
+    p.start()
+    p.says("kafka.topic.recreated", topic, "(POSITION)", f"freshet position reset again/{topic}")
+    assert p.stop() == 5
+    assert rows("again_a") == [], "it went on in a topic that it does not know"
+    code, out, err = p.verb("position", "reset", f"again/{topic}", "--dry-run")
+    assert code == 0 and "Dry run" in out and f"{len(last)} partitions" in out, (code, out, err)
+    code, out, err = p.verb("position", "reset", f"again/{topic}", "--yes")
+    assert code == 0 and "goes on at 0" in out, (code, out, err)
+    p.start()
+    eventually("its places", lambda: places("again") == ends(), 40)
+    assert rows("again_a") == want, rows("again_a")
+with case("sink_places.a_topic_made_anew_while_it_runs", p):
+    made_anew(before, 150)
+    p.says("kafka.topic.recreated", topic, "(POSITION)", f"freshet position reset again/{topic}")
+    assert p.stop() == 5
+with case("sink_places.the_same_topic_elsewhere", p):
+    was = places("again")
+    code, out, err = p.verb("position", "set", "again", "--to", "here", "--yes")
+    assert code == 0 and places("again") == was, (code, out, err, was)
+    p.sql("delete from again_a", on=p.target)
+    p.start()
+    for m in before:
+        put(m.key(), m.value(), m.partition())
+    eventually("the rest of it", lambda: places("again") == ends() and rows("again_a") == want, 40)
+with case("sink_places.set_while_it_runs", p):
+    p.sql("delete from again_a", on=p.target)
+    code, out, err = p.verb("position", "set", "again", "--to", "2020-01-01T00:00:00Z", "--yes")
+    assert code == 0 and "freshet restart again" in out, (code, out, err)
+    code, out, err = p.verb("restart", "again", "-y")
+    assert code == 0, (code, out, err)
+    eventually("all rows once more", lambda: places("again") == ends() and rows("again_a") == want, 60)
+    code, out, err = p.verb("position", "set", "again", "--to", "yesterday", "--yes")
+    assert code == 2 and "cli.bad_value" in err, (code, out, err)
+    code, out, err = p.verb("position", "set", "again")
+    assert code == 2 and "--to beginning|end|here|TIME" in err, (code, out, err)
+    code, out, err = p.verb("position", "show", "again")
+    assert code == 2 and "_freshet_offsets" in err, (code, out, err)
+    code, out, err = p.verb("position", "reset", "again/nosuch", "--yes")
+    assert code == 2 and "cli.no_table" in err, (code, out, err)
+    assert p.stop() == 0
 p.close()
 finish()

@@ -440,7 +440,7 @@ static void do_read(char **v)
 /* committed NAME TOPIC PARTITION NEXT */
 static void do_committed(char **v)
 {
-    fr_offset o = {fr_cstr(v[2]), (int32_t)strtol(v[3], NULL, 10), strtoll(v[4], NULL, 10)};
+    fr_offset o = {fr_cstr(v[2]), (int32_t)strtol(v[3], NULL, 10), strtoll(v[4], NULL, 10), ""};
     fr_offsets offsets = {&o, 1};
     fr_consumer_committed(find(v[1])->consumer, &offsets);
     ok("");

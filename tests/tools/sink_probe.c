@@ -356,12 +356,17 @@ static json_t *do_offsets(fr_sink *s, const json_t *c, bool claim)
     {
         o.items[i] = (fr_offset){text_of(json_array_get(j, 0)),
                                  (int32_t)json_integer_value(json_array_get(j, 1)),
-                                 json_integer_value(json_array_get(j, 2))};
+                                 json_integer_value(json_array_get(j, 2)), ""};
+        const char *id = json_string_value(json_array_get(j, 3));
+        snprintf(o.items[i].topic_id, FR_TOPIC_ID_SIZE, "%s", id == NULL ? "" : id);
     }
     fr_rc rc = claim ? s->ops->claim(s, &o, &err) : s->ops->commit(s, &o, &err);
-    json_t *a = answer(rc, &err), *next = json_array();
-    for (i = 0; i < o.count; i++)
+    json_t *a = answer(rc, &err), *next = json_array(), *ids = json_array();
+    for (i = 0; i < o.count; i++) {
         json_array_append_new(next, json_integer(o.items[i].next));
+        json_array_append_new(ids, json_string(o.items[i].topic_id));
+    }
+    json_object_set_new(a, "ids", ids);
     json_object_set_new(a, "next", next);
     free(o.items);
     return a;

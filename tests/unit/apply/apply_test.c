@@ -121,6 +121,7 @@ static int setup(void **state)
     memset(&told, 0, sizeof(told));
     memset(script, 0, sizeof(script));
     target.next[0] = target.next[1] = -1;
+    cluster_id = "";
     atomic_store(&seeks, 0);
     atomic_store(&markers, 0);
     dead_count = rebalance_every = 0;
@@ -156,6 +157,32 @@ static void rows_and_offsets_survive_failed_and_unanswered_commits(void **state)
     run_to_the_end();
     all_once_in_order();
     assert_int_equal(target.claims, 3);
+}
+
+/* The id is kept beside the offset; one that nobody tells is no other. */
+static void a_topic_made_anew(void **state)
+{
+    (void)state;
+    const char *ids[] = {"", "first", "", "first"};
+    good_ones(1000);
+    for (size_t i = 0; i < 4; i++) {
+        cluster_id = ids[i];
+        script_count += 100;
+        run_to_the_end();
+        assert_string_equal(target.ids[0], i == 0 ? "" : "first");
+    }
+    all_once_in_order();
+    cluster_id = "second";
+    script_count += 100;
+    bool failed = false;
+    fr_err err;
+    fr_apply *a = start();
+    WAIT_UNTIL(fr_apply_done(a, &failed, &err));
+    assert_true(failed);
+    assert_int_equal(err.kind, FR_ERR_POSITION);
+    end(a);
+    assert_int_equal(target.next[0], script_count - 100);
+    assert_string_equal(target.ids[0], "first");
 }
 
 static void one_that_was_fenced_joins_again(void **state)
@@ -562,6 +589,7 @@ int main(void)
     cmocka_set_test_filter(getenv("ONLY"));
     const struct CMUnitTest tests[] = {
         FR_TEST(rows_and_offsets_survive_failed_and_unanswered_commits),
+        FR_TEST(a_topic_made_anew),
         FR_TEST(one_that_was_fenced_joins_again),
         FR_TEST(a_rebalance_waits_for_the_writer),
         FR_TEST(a_stop_commits_what_was_applied),

@@ -71,7 +71,7 @@ void fr_consumer_close(fr_consumer *c)
 static fr_offsets all_places(fr_offset items[TOPICS])
 {
     for (size_t i = 0; i < TOPICS; i++)
-        items[i] = (fr_offset){topic_names[i], 0, -1};
+        items[i] = (fr_offset){topic_names[i], 0, -1, ""};
     return (fr_offsets){items, TOPICS};
 }
 
@@ -139,7 +139,7 @@ fr_offsets fr_consumer_places(const fr_consumer *c, fr_arena *a, fr_str topic)
 {
     fr_offset *item = fr_arena_alloc(a, sizeof(*item));
     (void)c;
-    *item = (fr_offset){topic, 0, -1};
+    *item = (fr_offset){topic, 0, -1, ""};
     return (fr_offsets){item, 1};
 }
 
@@ -193,7 +193,7 @@ fr_offsets fr_consumer_ends(fr_consumer *c, fr_arena *a)
         return o;
     c->markers = markers;
     for (size_t t = 0; t < TOPICS; t++)
-        o.items[o.count++] = (fr_offset){topic_names[t], 0, (int64_t)(script_count + markers)};
+        o.items[o.count++] = (fr_offset){topic_names[t], 0, (int64_t)(script_count + markers), ""};
     return o;
 }
 
@@ -203,6 +203,21 @@ fr_rc fr_consumer_find_ends(fr_consumer *c, fr_offsets *offsets, fr_err *err)
     for (size_t i = 0; i < offsets->count; i++)
         offsets->items[i].next = (int64_t)script_count;
     return FR_OK;
+}
+
+static const char *cluster_id = ""; /* of both topics, as the cluster tells it */
+
+fr_rc fr_consumer_topic_ids(fr_consumer *c, fr_offsets *offsets, fr_err *err)
+{
+    (void)c, (void)err;
+    for (size_t i = 0; i < offsets->count; i++)
+        snprintf(offsets->items[i].topic_id, FR_TOPIC_ID_SIZE, "%s", cluster_id);
+    return FR_OK;
+}
+
+fr_rc fr_consumer_recreated(const char *sink, fr_str topic, fr_err *err)
+{
+    return fr_fail(err, FR_ERR_POSITION, "%s: %.*s is another", sink, FR_ARG(topic));
 }
 
 void fr_consumer_interrupt(fr_consumer *c)
@@ -293,6 +308,7 @@ static struct target {
     bool there[MOST];
     size_t row_count, open_count;
     int64_t next[TOPICS];
+    char ids[TOPICS][FR_TOPIC_ID_SIZE];
     char parked[MOST][8], open_parked[64][8];
     size_t parked_count, open_parked_count;
     size_t fail_commit, lose_reply, fence; /* the n-th commit from now; 0: none */
@@ -332,8 +348,11 @@ static fr_rc target_claim(fr_sink *s, fr_offsets *offsets, fr_err *err)
     (void)s, (void)err;
     enter();
     target.claims++;
-    for (size_t i = 0; i < offsets->count; i++)
+    for (size_t i = 0; i < offsets->count; i++) {
         offsets->items[i].next = target.next[topic_of(offsets->items[i].topic)];
+        memcpy(offsets->items[i].topic_id, target.ids[topic_of(offsets->items[i].topic)],
+               FR_TOPIC_ID_SIZE);
+    }
     leave();
     return FR_OK;
 }
@@ -389,8 +408,11 @@ static void make_durable(const fr_offsets *o)
     }
     for (size_t i = 0; i < target.open_parked_count; i++)
         memcpy(target.parked[target.parked_count++], target.open_parked[i], 8);
-    for (size_t i = 0; i < o->count; i++)
+    for (size_t i = 0; i < o->count; i++) {
         target.next[topic_of(o->items[i].topic)] = o->items[i].next;
+        if (o->items[i].topic_id[0] != '\0')
+            memcpy(target.ids[topic_of(o->items[i].topic)], o->items[i].topic_id, FR_TOPIC_ID_SIZE);
+    }
     target.open_count = target.open_parked_count = 0;
     pthread_mutex_unlock(&lock);
 }

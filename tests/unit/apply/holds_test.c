@@ -71,7 +71,7 @@ static void offsets_for_the_target(void **state)
     fr_batch *b = batch_of(items, 3);
     fr_cuts c = {.arena = fr_arena_new(0)};
     assert_int_equal(fr_cuts_leave_out(&c, b, FR_STR("t"), 0), 3);
-    fr_offset room[4] = {{FR_STR("t"), 0, 10}};
+    fr_offset room[4] = {{FR_STR("t"), 0, 10, ""}};
     fr_offsets o = {room, 1};
     fr_cuts_add_to(&c, &o); /* 0 is known to the target by what stays */
     assert_int_equal(o.count, 2);
@@ -153,7 +153,7 @@ static void a_window_slides(void **state)
     assert_false(fr_limit_exceeded(l, FR_STR("u")));
     assert_true(fr_limit_exceeded(l, FR_STR("t")));
     assert_true(fr_limit_exceeded(l, FR_STR("t"))); /* and stays so while nothing comes */
-    fr_limit_forget(l, &(fr_offsets){&(fr_offset){FR_STR("t"), 0, 5}, 1});
+    fr_limit_forget(l, &(fr_offsets){&(fr_offset){FR_STR("t"), 0, 5, ""}, 1});
     assert_false(fr_limit_exceeded(l, FR_STR("t")));
     fr_limit_free(l);
     l = fr_limit_new(NULL);
@@ -198,7 +198,7 @@ static bool due(fr_holds *h, int64_t in_us)
 static void an_error_is_tried_again_ever_later(void **state)
 {
     const fr_cause cause = {"sink.check", "why", 1, 100, false, false, false};
-    fr_offset behind = {FR_STR("t"), 1, 100}, past = {FR_STR("t"), 1, 101};
+    fr_offset behind = {FR_STR("t"), 1, 100, ""}, past = {FR_STR("t"), 1, 101, ""};
     fr_offsets o = {&behind, 1};
     int64_t at = 0, wait = 0;
     (void)state;
@@ -246,7 +246,7 @@ static void an_operators_word_stands(void **state)
 static void what_left_took_its_fault_along(void **state)
 {
     const fr_cause error = {"sink.check", "why", 1, 100, false, false, false};
-    fr_offset other = {FR_STR("t"), 0, -1}, faulty = {FR_STR("t"), 1, -1};
+    fr_offset other = {FR_STR("t"), 0, -1, ""}, faulty = {FR_STR("t"), 1, -1, ""};
     fr_offsets o = {&other, 1};
     (void)state;
     fr_holds *h = fr_holds_new("sink x", &observer);
@@ -282,7 +282,7 @@ static void nothing_waits_once_the_sink_is_gone(void **state)
 static void what_comes_again_is_not_counted_twice(void **state)
 {
     const fr_cause error = {"sink.check", "why", 1, 100, false, false, false};
-    fr_offset u = {FR_STR("u"), 1, 100}, t = {FR_STR("t"), 1, 100};
+    fr_offset u = {FR_STR("u"), 1, 100, ""}, t = {FR_STR("t"), 1, 100, ""};
     fr_offsets o = {&u, 1};
     (void)state;
     fr_holds *h = fr_holds_new("sink x", &observer);

@@ -12,7 +12,8 @@ static fr_file_entry entries[] = {{FR_STR("t/2026-11-26/a.parquet"), FR_STR(""),
 static fr_file_column columns[] = {{FR_STR("id"), FR_STR("INTEGER"), 1},
                                    {FR_STR("n\"\\\n\xc3\xa9"), FR_STR("DECIMAL(10,2)"), 0}};
 static fr_file_shape shapes[] = {{FR_STR(""), FR_STR("t"), 1, columns, 2}};
-static fr_file_next offsets[] = {{FR_STR("a.t"), 0, 10}, {FR_STR("a.t"), 3, -1}};
+static fr_file_next offsets[] = {{FR_STR("a.t"), 0, 10, FR_STR("an id")},
+                                 {FR_STR("a.t"), 3, -1, {"", 0}}};
 static fr_file_key keys[] = {{FR_STR("a.t"), {"\x00k\xff", 3}, true}};
 
 static fr_file_record claim_record(int64_t seq, int64_t epoch)
@@ -58,6 +59,8 @@ static void what_was_written_is_read(void **state)
     assert_int_equal(got.add.items[0].ranges[0].last, 9);
     assert_true(fr_str_eq(got.shapes.items[0].columns[1].name, columns[1].name));
     assert_int_equal(got.offsets.items[1].next, -1);
+    assert_true(fr_str_is(got.offsets.items[0].topic_id, "an id"));
+    assert_int_equal(got.offsets.items[1].topic_id.len, 0);
     assert_true(fr_str_eq(got.keys.items[0].key, keys[0].key));
     assert_true(fr_str_eq(written(a, &got), text));
     fr_arena_free(a);
@@ -143,7 +146,8 @@ static void nothing_is_believed(void **state)
     refused("\"rows\":6", "\"rows\":\"6\"", "sink.corrupt");
     refused("[\"a.t\",0,5,9]", "[\"a.t\",0,9,5]", "sink.corrupt");
     refused("[\"a.t\",0,5,9]", "[\"a.t\",0]", "sink.corrupt");
-    refused("[\"a.t\",0,10]", "[\"a.t\",-1,10]", "sink.corrupt");
+    refused("[\"a.t\",0,10,", "[\"a.t\",-1,10,", "sink.corrupt");
+    refused("\"an id\"", "7", "sink.corrupt");
     refused("\"006bff\"", "\"006bf\"", "sink.corrupt");
     refused("\"006bff\"", "\"006bfx\"", "sink.corrupt");
     refused("\"gone\":[]", "\"gone\":{}", "sink.corrupt");

@@ -121,7 +121,7 @@ static void claims(void **state)
     (void)state;
     fr_map *m = fr_map_new();
     int64_t epoch;
-    fr_offset o = {FR_STR("topic"), 3, 0}, other = {FR_STR("topic"), 4, 0};
+    fr_offset o = {FR_STR("topic"), 3, 0, ""}, other = {FR_STR("topic"), 4, 0, ""};
     fr_target_keep_claim(m, o.topic, o.partition, 7);
     fr_target_keep_claim(m, o.topic, o.partition, 8);
     assert_ok(fr_target_claim(m, &o, &epoch, &err));

@@ -111,14 +111,14 @@ def read_topics(bootstrap, topics, committed=True):
             "enable.partition.eof": True,
         }
     )
-    left, parts = set(), []
+    left, parts = {}, []
     for t in topics:
         # Only of this one: all scripts' topics together are thousands of partitions.
         for p in c.list_topics(t, timeout=20).topics[t].partitions:
             low, high = watermarks(c, t, p)
             if high > low:
                 parts.append(TopicPartition(t, p, low))
-                left.add((t, p))
+                left[t, p] = high
     c.assign(parts)
     out, deadline = [], time.time() + 120
     while left:
@@ -130,10 +130,14 @@ def read_topics(bootstrap, topics, committed=True):
         deadline = time.time() + 120  # a soak's topics take longer than that
         if m.error():
             if m.error().code() == -191:  # partition end
-                left.discard((m.topic(), m.partition()))
+                left.pop((m.topic(), m.partition()), None)
                 continue
             raise KafkaException(m.error())
-        out.append(m)
+        place = m.topic(), m.partition()
+        if place in left:  # else what came since: where more is written all the time there is no end
+            out.append(m)
+            if m.offset() + 1 >= left[place]:
+                del left[place]
     c.close()
     return out
 

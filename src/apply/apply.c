@@ -105,6 +105,8 @@ static void close_all(fr_apply *a)
     fr_consumer_close(consumer);
     fr_decoder_free(a->decoder);
     a->decoder = NULL;
+    fr_shaper_free(a->shaper);
+    a->shaper = NULL;
     if (sink != NULL)
         sink->ops->close(sink);
     fr_registry_close(registry);

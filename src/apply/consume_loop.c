@@ -189,11 +189,12 @@ fr_rc consume_open(fr_apply *a, fr_err *err)
     pthread_mutex_unlock(&a->lock);
     hold_back(a);
     a->decoder = fr_decoder_new(a->registry, a->s.sink->max_row_bytes, target_name, a);
+    a->shaper = fr_shaper_new(a->s.sink);
     return FR_OK;
 }
 
-/* A message that cannot be decoded keeps its place in the order, as an event that is bad. Its code
- * and the remedy are in name and body. */
+/* A message that cannot be decoded, or that no row can be made of, keeps its place in the order, as
+ * an event that is bad. Its code and the remedy are in name and body. */
 static void add_bad(fr_batch *b, size_t m, const fr_err *err)
 {
     const fr_message *msg = &b->messages[m];
@@ -204,6 +205,7 @@ static void add_bad(fr_batch *b, size_t m, const fr_err *err)
     e->bad = fr_arena_str(b->arena, fr_cstr(err->text));
     e->name = fr_arena_str(b->arena, fr_cstr(err->code));
     e->body = fr_arena_str(b->arena, fr_cstr(err->hint));
+    e->stays = err->kind == FR_ERR_CONFIG;
 }
 
 static fr_rc decode_all(fr_apply *a, fr_batch *b, fr_err *err)
@@ -211,9 +213,13 @@ static fr_rc decode_all(fr_apply *a, fr_batch *b, fr_err *err)
     b->max_events = SIZE_MAX; /* the messages are in: their events must all fit */
     b->max_bytes = SIZE_MAX;
     for (size_t m = 0; m < b->message_count; m++) {
-        if (fr_decode(a->decoder, b, m, err) != FR_FAIL)
+        size_t from = b->count;
+        bool decoded = fr_decode(a->decoder, b, m, err) != FR_FAIL;
+        if (decoded && fr_shaper_apply(a->shaper, b, from, &b->messages[m], err) != FR_FAIL)
             continue;
-        if (err->kind != FR_ERR_DATA || a->s.sink->errors_mode == FR_ERRORS_STOP)
+        /* Rules that do not go with a topic are its trouble, and not the sink's. */
+        bool of_message = err->kind == FR_ERR_DATA || (decoded && err->kind == FR_ERR_CONFIG);
+        if (!of_message || a->s.sink->errors_mode == FR_ERRORS_STOP)
             return FR_FAIL;
         add_bad(b, m, err);
     }

@@ -14,6 +14,7 @@
 #include "connect/runner.h"
 #include "kafka/consume.h"
 #include "kafka/dlq.h"
+#include "transform/shape.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ struct fr_apply {
     fr_registry *registry;
     fr_consumer *consumer;
     fr_decoder *decoder;
+    fr_shaper *shaper;
     fr_sink *sink;
     fr_pool *pool;
     fr_queue *decoded; /* consumer -> writer */

@@ -316,7 +316,7 @@ static fr_rc hold_from(writer *w, size_t batch, const fr_event *e, const fr_err 
                             .why = text,
                             .partition = m->partition,
                             .offset = m->offset,
-                            .stays = strcmp(why->code, "sink.drop_column") == 0 ||
+                            .stays = e->stays || strcmp(why->code, "sink.drop_column") == 0 ||
                                      strcmp(why->code, LIMIT) == 0,
                             .costly = strcmp(why->code, LOCKED) == 0};
     fr_str topic = m->topic;
@@ -327,13 +327,13 @@ static fr_rc hold_from(writer *w, size_t batch, const fr_event *e, const fr_err 
     return FR_OK;
 }
 
-/* What could not even be decoded. */
-static fr_rc hold_undecoded(writer *w, size_t batch, fr_err *err)
+/* What could not even be decoded, or what no rows can be made of. */
+static fr_rc hold_undecoded(writer *w, size_t batch, bool all, fr_err *err)
 {
     const fr_batch *b = w->pending[batch];
     for (size_t i = 0; i < b->count; i++) {
         const fr_event *e = &b->events[i];
-        if (e->op != FR_OP_HEARTBEAT || e->bad.len == 0)
+        if (e->op != FR_OP_HEARTBEAT || e->bad.len == 0 || !(all || e->stays))
             continue;
         fr_err why;
         fr_fail(&why, FR_ERR_DATA, "%.*s", FR_ARG(e->bad));
@@ -415,8 +415,7 @@ static fr_rc meet_parked(writer *w, size_t batch, fr_err *err)
 /* Bad events, and those of parked keys, leave the batch before it is applied. */
 static fr_rc set_aside(writer *w, size_t batch, fr_err *err)
 {
-    if (w->a->s.sink->errors_mode == FR_ERRORS_BLOCK)
-        FR_TRY(hold_undecoded(w, batch, err));
+    FR_TRY(hold_undecoded(w, batch, w->a->s.sink->errors_mode == FR_ERRORS_BLOCK, err));
     if (w->a->s.sink->errors_mode != FR_ERRORS_DLQ)
         return meet_parked(w, batch, err);
     fr_batch *b = w->pending[batch];

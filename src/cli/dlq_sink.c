@@ -7,6 +7,7 @@
 #include "cli/dlq.h"
 #include "codec/decode.h"
 #include "kafka/dlq.h"
+#include "transform/shape.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ typedef struct claim_round { /* one claim of all, and what was done under it */
     fr_sink *sink;
     fr_registry *registry;
     fr_decoder *decoder;
+    fr_shaper *shaper;
     fr_dlq *dlq;
     fr_batch *b;
     fr_offsets claims;
@@ -53,6 +55,7 @@ static void end_round(claim_round *r)
     fr_dlq_close(r->dlq);
     fr_batch_free(r->b);
     fr_decoder_free(r->decoder);
+    fr_shaper_free(r->shaper);
     if (r->sink != NULL)
         r->ops->close(r->sink);
     fr_registry_close(r->registry);
@@ -121,6 +124,7 @@ static fr_rc begin_round(claim_round *r, fr_err *err)
     r->b = fr_batch_new(AT_ONCE, BATCH_BYTES);
     FR_TRY(fr_registry_open(&r->ask->config->registry, &r->registry, err));
     r->decoder = fr_decoder_new(r->registry, r->settings->max_row_bytes, target_name, r);
+    r->shaper = fr_shaper_new(r->settings);
     FR_TRY(fr_dlq_open(&r->ask->config->kafka, r->settings->errors_topic, &r->dlq, err));
     FR_TRY(read_letters(r, err));
     FR_TRY(r->ops->open(r->settings, &r->sink, err));
@@ -200,12 +204,16 @@ static fr_rc decode_one(claim_round *r, const fr_letter *l, fr_err *err)
     m->timestamp_ms = l->timestamp_ms;
     m->headers = l->headers;
     m->header_count = l->header_count;
+    size_t from = r->b->count;
     fr_rc rc = fr_decode(r->decoder, r->b, r->b->message_count - 1, err);
     if (rc == FR_FAIL)
         return fr_fail_in(err, "%.*s[%d] offset %" PRId64, FR_ARG(l->topic), (int)l->from,
                           l->from_offset);
     if (rc == FR_IDLE)
         r->b->message_count--;
+    else
+        FR_TRY(fr_shaper_apply(r->shaper, r->b, from, &r->b->messages[r->b->message_count - 1],
+                               err));
     return rc;
 }
 

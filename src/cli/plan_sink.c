@@ -3,6 +3,8 @@
 #include "cli/plan.h"
 #include "codec/avro_schema.h"
 #include "codec/decode.h"
+#include "transform/derive.h"
+#include "transform/shape.h"
 #include <string.h>
 
 typedef struct sink_look { /* one sink, open */
@@ -10,6 +12,8 @@ typedef struct sink_look { /* one sink, open */
     size_t index;
     const fr_sink_settings *settings;
     fr_sink *open;
+    fr_shaper *shaper;
+    fr_map *ruled; /* rules that a topic was seen for */
     fr_findings *findings;
     fr_map *seen;        /* topics that were looked at */
     size_t own, foreign; /* topics: of this file, of others */
@@ -41,6 +45,43 @@ static void say_deprecated(sink_look *w, fr_str topic, fr_str value)
     f->hint = fr_cstr(instead);
 }
 
+/* What the sink's rules make of the table: in its place. */
+static fr_rc shape(sink_look *w, fr_str topic, const fr_table **table, fr_err *err)
+{
+    const fr_table *made;
+    const fr_route *r = NULL;
+    const fr_topic_settings *rules = NULL;
+    fr_rc rc = fr_sink_topic(w->settings, topic, &rules, err);
+    if (rc == FR_OK && rules != NULL)
+        fr_map_set(w->ruled, fr_cstr(rules->shape.pattern), w);
+    if (rc == FR_OK)
+        rc = fr_shaper_table(w->shaper, topic, *table, &made, &r, err);
+    if (rc == FR_FAIL) {
+        *table = fr_table_unref(*table);
+        return rc;
+    }
+    if (r != NULL)
+        fr_look_derived(w->findings, r);
+    made = fr_table_ref(made);
+    fr_table_unref(*table);
+    *table = made;
+    return FR_OK;
+}
+
+/* Rules that no topic so far is of: a slip of the hand looks like that, and nothing is masked. */
+static void say_unused_rules(sink_look *w)
+{
+    for (size_t i = 0; i < w->settings->topic_count; i++) {
+        const fr_table_settings *t = &w->settings->topics[i].shape;
+        if (fr_map_get(w->ruled, fr_cstr(t->pattern)) != NULL)
+            continue;
+        fr_finding *f = fr_findings_add(w->findings, FR_WARNING, "sink.rules.unused",
+                                        "%s: no topic that was looked at has the rules of %s",
+                                        t->place, t->pattern);
+        f->hint = FR_STR("correct the name in topics, or look again once the topic is there");
+    }
+}
+
 static fr_rc look_at_target(sink_look *w, fr_str topic, fr_str key, fr_str value, fr_err *err)
 {
     fr_look *l = w->l;
@@ -49,6 +90,8 @@ static fr_rc look_at_target(sink_look *w, fr_str topic, fr_str key, fr_str value
     say_deprecated(w, topic, value);
     FR_TRY(fr_sink_target(w->settings, l->arena, topic, &space, &name, err));
     fr_rc rc = fr_decoder_table(space, name, key, value, &table, err);
+    if (rc == FR_OK)
+        rc = shape(w, topic, &table, err);
     if (rc != FR_OK)
         return rc;
     size_t before = w->findings->count;
@@ -235,12 +278,17 @@ static void look_at_topics(sink_look *w)
     fr_look *l = w->l;
     fr_err err;
     w->seen = fr_map_new();
+    w->ruled = fr_map_new();
+    w->shaper = fr_shaper_new(w->settings);
     look_at_own_topics(w);
     /* Where either did not answer, its own section says so, and that not all was looked at. */
     if (l->admin != NULL && l->registry != NULL && look_at_foreign_topics(w, &err) == FR_FAIL) {
         fr_look_error(l, w->findings, "sink.topics", &err);
         l->partial = true;
     }
+    say_unused_rules(w);
+    fr_shaper_free(w->shaper);
+    fr_map_free(w->ruled, NULL);
     fr_map_free(w->seen, NULL);
     fr_findings_add(w->findings, FR_FINE, "sink.topics", "%zu topic%s of this file, %zu of others",
                     w->own, w->own == 1 ? "" : "s", w->foreign);

@@ -5,6 +5,7 @@
 #include "codec/export.h"
 #include "codec/registry_internal.h"
 #include "connect/ddl.h"
+#include "transform/shape.h"
 #include <string.h>
 
 typedef struct work {
@@ -141,7 +142,13 @@ static fr_rc as_sql(work *w, const char *type, fr_err *err)
         return no_such_sink(w, type, err);
     FR_TRY(target_of(w, ops, &settings, &space, &name, err));
     FR_TRY(fr_decoder_table(space, name, w->sides.key.text, w->sides.value.text, &table, err));
-    fr_rc rc = ops->draft(&settings, table, &found, err);
+    fr_shaper *shaper = fr_shaper_new(&settings);
+    const fr_table *made;
+    const fr_route *route;
+    fr_rc rc = fr_shaper_table(shaper, w->s.topic, table, &made, &route, err);
+    if (rc == FR_OK)
+        rc = ops->draft(&settings, made, &found, err);
+    fr_shaper_free(shaper);
     fr_table_unref(table);
     return rc == FR_FAIL ? rc : put_drafts(w, &found, err);
 }

@@ -52,7 +52,16 @@ static fr_rc refuse_sink(const fr_verify_run *v, fr_err *err)
         return refuse(err, "verify.deletes",
                       "compare with a sink whose write.deletes is hard or soft");
     }
-    return FR_OK;
+    const fr_topic_settings *rules = NULL;
+    FR_TRY(fr_sink_topic(s, v->topic, &rules, err));
+    if (rules == NULL || (!fr_derive_wanted(&rules->shape) && rules->message.count == 0 &&
+                          rules->shape.columns_include.count == 0 &&
+                          rules->shape.columns_exclude.count == 0))
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "%s: sink `%s` has rules for topic %.*s: its rows are not the source's",
+            rules->shape.place, s->name, FR_ARG(v->topic));
+    return refuse(err, "verify.rules",
+                  "compare with a sink without rules for it, or set the rules at the source");
 }
 
 /* ---- fields ---- */

@@ -46,7 +46,7 @@ static void note_file(fr_loader *l, const char *name)
     l->files[l->file_count++] = name;
 }
 
-static void keep_scope(fr_loader *l, fr_scope *s)
+void fr_scope_keep(fr_loader *l, fr_scope *s)
 {
     fr_config_tree *t = l->tree;
     if (t->count == t->cap) {
@@ -59,7 +59,7 @@ static void keep_scope(fr_loader *l, fr_scope *s)
     t->scopes[t->count++] = s;
 }
 
-static void keep_regex(fr_loader *l, void *regex)
+void fr_regex_keep(fr_loader *l, void *regex)
 {
     fr_config_tree *t = l->tree;
     if (regex == NULL)
@@ -282,7 +282,7 @@ static void read_table(fr_loader *l, table_layers *t, const fr_member *m, const 
     fr_contract_load(l, s, &fields->s);
     fr_rules_read(l, s, &fields->s);
     t->scopes[index] = s;
-    keep_scope(l, s);
+    fr_scope_keep(l, s);
 }
 
 static bool is_regex(fr_str key)
@@ -328,7 +328,7 @@ static void read_tables(fr_loader *l, fr_source_settings *s, const fr_scope *def
         const char *pattern = fr_arena_cstr(l->a, m->key);
         if (fr_pattern_compile(pattern, &regex, &err) == FR_FAIL)
             fr_problem_of(l, m->place, fr_path_join(l->a, path, m->key), &err);
-        keep_regex(l, regex);
+        fr_regex_keep(l, regex);
         read_table(l, &t, m, defaults, count++, regex);
     }
     size_t regexes = count;
@@ -378,7 +378,7 @@ static void read_source(fr_loader *l, const fr_member *m, size_t index, const fr
     s->mask_key = c->daemon.mask_key;
     s->connector = own;
     c->source_ops[index] = ops;
-    keep_scope(l, scope);
+    fr_scope_keep(l, scope);
     scope->node = m->value;
     if (ops == NULL && type != NULL) {
         report_not_compiled(l, m->value, path, type, false);
@@ -403,6 +403,7 @@ static void read_source(fr_loader *l, const fr_member *m, size_t index, const fr
 
 static void read_sink(fr_loader *l, const fr_member *m, size_t index)
 {
+    static const char *const elsewhere[] = {"topics", NULL};
     fr_config *c = l->config;
     fr_sink_settings *s = &c->sinks[index];
     const char *path = fr_path_join(l->a, "sinks", m->key);
@@ -410,6 +411,7 @@ static void read_sink(fr_loader *l, const fr_member *m, size_t index)
     const char *type = read_type(l, m->value, path, fr_sink_types);
     const fr_sink_ops *ops = type == NULL ? NULL : l->connectors->sink(type);
     fr_scope *scope = fr_scope_new(l, "sink", path);
+    scope->elsewhere = elsewhere;
     void *own = fr_arena_alloc(l->a, ops == NULL ? 1 : ops->config_size);
     fr_scope_part(l, scope, ops == NULL ? no_options : ops->options, own);
     fr_scope_part(l, scope, fr_section_find("sink")->options, s);
@@ -419,9 +421,10 @@ static void read_sink(fr_loader *l, const fr_member *m, size_t index)
     s->name = fr_arena_cstr(l->a, m->key);
     s->place = fr_place_text(l->a, m->place);
     s->max_row_bytes = c->daemon.max_row_bytes;
+    s->mask_key = c->daemon.mask_key;
     s->connector = own;
     c->sink_ops[index] = ops;
-    keep_scope(l, scope);
+    fr_scope_keep(l, scope);
     scope->node = m->value;
     if (ops == NULL && type != NULL) {
         report_not_compiled(l, m->value, path, type, true);
@@ -439,8 +442,11 @@ static void read_sink(fr_loader *l, const fr_member *m, size_t index)
         if (fr_pattern_compile(s->from.items[i], &s->from_regex[i], &err) == FR_FAIL ||
             fr_pattern_for_topics(s->from.items[i], &err) == FR_FAIL)
             fr_problem_of(l, fr_scope_place(scope, "from"), path, &err);
-        keep_regex(l, s->from_regex[i]);
+        fr_regex_keep(l, s->from_regex[i]);
     }
+    const fr_member *topics = map_member(l, m->value, "topics", path);
+    if (topics != NULL)
+        fr_topics_read(l, s, topics->value, fr_path_join(l->a, path, FR_STR("topics")));
 }
 
 /* ---- the whole -------------------------------------------------------------------------- */
@@ -454,7 +460,7 @@ static void read_section(fr_loader *l, const fr_node *root, const char *kind, vo
     const fr_section *section = fr_section_find(kind);
     fr_scope *s = fr_scope_new(l, kind, section->prefix);
     fr_scope_part(l, s, section->options, target);
-    keep_scope(l, s);
+    fr_scope_keep(l, s);
     const fr_member *m = map_member(l, root, kind, "");
     fr_scope_read(l, s, m == NULL ? NULL : m->value, NULL);
     fr_scope_required(l, s);
@@ -488,7 +494,7 @@ static const fr_scope *read_defaults(fr_loader *l, const fr_node *root)
     fr_outbox_note(s, fields);
     fr_derive_read(l, s, &fields->s);
     fr_rules_read(l, s, &fields->s);
-    keep_scope(l, s);
+    fr_scope_keep(l, s);
     return s;
 }
 
@@ -534,7 +540,7 @@ static void read_root(fr_loader *l, const fr_text_file *file)
     fr_scope *s = fr_scope_new(l, "", "");
     s->elsewhere = top_keys;
     fr_scope_part(l, s, fr_section_find("")->options, top);
-    keep_scope(l, s);
+    fr_scope_keep(l, s);
     fr_scope_read(l, s, root, NULL);
     fr_scope_required(l, s);
     l->config->name = top->name == NULL ? "" : top->name;

@@ -133,10 +133,13 @@ static const fr_section *section_of(fr_arena *a, const char *key, const char **r
     size_t first = strcspn(key, ".");
     fr_str head = {key, first};
     bool tables = n > 3 && strncmp(segments[2], "tables.", 7) == 0;
+    bool topics = n > 3 && strncmp(segments[2], "topics.", 7) == 0;
     if (fr_str_is(head, "sources") && tables)
         kind = "table", skip = 4;
     else if (fr_str_is(head, "sources"))
         kind = "source", skip = 2;
+    else if (fr_str_is(head, "sinks") && topics)
+        kind = "topic", skip = 4;
     else if (fr_str_is(head, "sinks"))
         kind = "sink", skip = 2;
     else if (fr_str_is(head, "defaults"))
@@ -315,7 +318,8 @@ void fr_config_docs(fr_buf *b, const fr_connectors *connectors)
                 "`${file:PATH}`, `${cred:NAME}` and, with `--allow-exec`, `${exec:COMMAND}`; a "
                 "literal `${` is written `$${`.\n\n"
                 "Values of a table are merged: built-in, then `defaults`, then the one `/regex/` "
-                "that matches, then the table's own.\n");
+                "that matches, then the table's own. Rules for a topic of a sink are not merged: an "
+                "exact name wins over a `/regex/`.\n");
     for (const fr_section *s = fr_sections; s->kind != NULL; s++) {
         fr_buf_printf(b, "\n## %s", s->title);
         if (*s->prefix != 0)

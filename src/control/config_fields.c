@@ -476,6 +476,33 @@ static const fr_option sink_options[] = {
     END,
 };
 
+static const fr_option topic_options[] = {
+    TEXT("into", AT(fr_topic_settings, into), NULL,
+         "Target table of these topics, as the sink's into; that one if not set."),
+    TEXT("filter", AT(fr_topic_settings, shape.filter), NULL,
+         "SQL expression over the row (docs/expressions.md): rows for which it is not false are "
+         "written; one that it does not take, or takes no more, is deleted."),
+    LIST("columns.include", AT(fr_topic_settings, shape.columns_include), NULL,
+         "Columns that are written; all if not set."),
+    LIST("columns.exclude", AT(fr_topic_settings, shape.columns_exclude), NULL,
+         "Columns that are left out."),
+    MAP("columns.rename", AT(fr_topic_settings, shape.column_rename),
+        "Column of the messages to column of the target."),
+    MAP("columns.derive", AT(fr_topic_settings, shape.column_derive),
+        "Column to SQL expression over the row; its type in columns.types where it cannot be "
+        "told."),
+    MAP("columns.types", AT(fr_topic_settings, shape.column_types),
+        "Column of columns.derive to its type: boolean, int, long, double, string, bytes or "
+        "decimal(p,s)."),
+    MAP("columns.mask", AT(fr_topic_settings, shape.column_mask),
+        "Column to hash (HMAC-SHA256 with daemon.mask_key), redact, null or {keep_last: n}; of key "
+        "columns only hash."),
+    MAP("columns.message", AT(fr_topic_settings, message),
+        "Column to what is said of the row's message: topic, partition, offset, timestamp "
+        "(Kafka's), committed (at the source), op (c, u, d, r), or header:NAME."),
+    END,
+};
+
 static const fr_option test_options[] = {
     {.name = "name",
      .type = FR_OPT_TEXT,
@@ -525,6 +552,8 @@ const fr_section fr_sections[] = {
     {"table", "sources.<s>.tables.<t>", "Tables, and defaults", table_options,
      sizeof(fr_table_fields)},
     {"sink", "sinks.<k>", "Sinks", sink_options, sizeof(fr_sink_settings)},
+    {"topic", "sinks.<k>.topics.<t>", "Topics of a sink", topic_options,
+     sizeof(fr_topic_settings)},
     {"test", "tests[]", "Tests", test_options, sizeof(fr_test_fields)},
     {.kind = NULL},
 };

@@ -95,6 +95,13 @@ void fr_scope_refuse(fr_loader *l, const fr_scope *s, const char *code, const ch
 const fr_text_file *fr_file_read(fr_loader *l, const char *name, fr_place place);
 const char *fr_place_text(fr_arena *a, fr_place place); /* "freshet.yaml:12" */
 
+/* For `config show`. */
+void fr_scope_keep(fr_loader *l, fr_scope *s);
+/* To be freed with the configuration; NULL: nothing. */
+void fr_regex_keep(fr_loader *l, void *regex);
+/* A sink's rules for topics, once its `from` is known (config_topics.c). */
+void fr_topics_read(fr_loader *l, fr_sink_settings *s, const fr_node *map, const char *path);
+
 /* A table's scope was read: is it an outbox, what follows from that where keys are not set, and
  * which keys do not go with it (config_outbox.c). */
 void fr_outbox_read(fr_loader *l, fr_scope *s, fr_table_fields *fields);

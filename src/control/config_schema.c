@@ -173,8 +173,12 @@ static json_t *connector_schema(const fr_connectors *connectors, bool sinks)
     json_object_del(object, "required");
     add_options(object, kind, fr_section_find(kind)->options);
     json_object_set_new(json_object_get(object, "properties"), "type", types_of(connectors, sinks));
-    if (sinks)
+    if (sinks) {
+        json_t *topics = json_pack("{s:s,s:{s:s}}", "type", "object", "additionalProperties",
+                                   "$ref", "#/definitions/topic");
+        json_object_set_new(json_object_get(object, "properties"), "topics", topics);
         return object;
+    }
     json_t *tables =
         json_pack("{s:s,s:{s:o,s:o},s:b}", "type", "object", "patternProperties", "^/.+/$",
                   json_pack("{s:s}", "$ref", "#/definitions/table"), "^[^/.][^.]*\\..+$",
@@ -210,6 +214,9 @@ static json_t *definitions(const fr_connectors *connectors)
     json_t *test = new_object();
     add_options(test, "test", fr_section_find("test")->options);
     json_object_set_new(d, "test", test);
+    json_t *topic = new_object();
+    add_options(topic, "topic", fr_section_find("topic")->options);
+    json_object_set_new(d, "topic", topic);
     json_object_set_new(d, "table", table);
     json_object_set_new(d, "defaults", defaults);
     json_object_set_new(d, "source", connector_schema(connectors, false));

@@ -80,6 +80,7 @@ typedef struct fr_event {
     fr_str bad; /* else empty: why this row could not be decoded (names column, type,
                    position; no values); it keeps its place in the order, and errors.mode
                    decides downstream */
+    bool stays; /* bad, and no fault of this row: its topic waits where errors.mode is dlq, too */
 } fr_event;
 
 #endif

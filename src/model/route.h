@@ -46,6 +46,7 @@ typedef struct fr_route {
     struct fr_derive *derive; /* NULL: rows are published as they come */
     fr_derive_apply *apply;
     const fr_table_settings *settings;
+    const fr_sink_settings *sink; /* whose rules for a topic they are; NULL: a source's table */
     fr_str topic;        /* legal for Kafka; also NUL-terminated */
     fr_str first;        /* the same of the table's first generation; empty: as topic */
     uint32_t generation; /* 0 or 1: its first; else what changed began it (decision 38) */

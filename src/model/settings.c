@@ -299,6 +299,45 @@ int fr_sink_match(const fr_sink_settings *s, fr_str topic)
     return -1;
 }
 
+static bool rules_are_exact(const fr_topic_settings *t, fr_str topic)
+{
+    return t->shape.regex == NULL && fr_str_is(topic, t->shape.pattern);
+}
+
+static const fr_topic_settings *exact_rules(const fr_sink_settings *s, fr_str topic)
+{
+    for (size_t i = 0; i < s->topic_count; i++)
+        if (rules_are_exact(&s->topics[i], topic))
+            return &s->topics[i];
+    return NULL;
+}
+
+fr_rc fr_sink_topic(const fr_sink_settings *s, fr_str topic, const fr_topic_settings **out,
+                    fr_err *err)
+{
+    uint32_t generation;
+    const fr_topic_settings *found = exact_rules(s, topic);
+    if (found == NULL)
+        found = exact_rules(s, fr_topic_first(topic, &generation));
+    bool exact = found != NULL;
+    for (size_t i = 0; !exact && i < s->topic_count; i++) {
+        const fr_topic_settings *t = &s->topics[i];
+        if (t->shape.regex == NULL || !fr_pattern_match(t->shape.regex, topic))
+            continue;
+        if (found == NULL) {
+            found = t;
+            continue;
+        }
+        fr_fail(err, FR_ERR_CONFIG, "%s: topic %.*s: two patterns take it: %s (%s), %s (%s)",
+                t->shape.place, FR_ARG(topic), found->shape.pattern, found->shape.place,
+                t->shape.pattern, t->shape.place);
+        fr_fail_code(err, "config.two_patterns");
+        return fr_fail_hint(err, "make the patterns exclude each other, or name the topic");
+    }
+    *out = found;
+    return FR_OK;
+}
+
 static const fr_pair *find_variable(const fr_pair *vars, size_t count, fr_str name)
 {
     for (size_t i = 0; i < count; i++)
@@ -408,7 +447,10 @@ fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_st
                             {"table", fr_arena_cstr(a, part[2])},
                             {"topic", fr_arena_cstr(a, topic)}};
     fr_str into = {"", 0};
-    FR_TRY(fr_template_expand(a, s->into, vars, sizeof(vars) / sizeof(vars[0]), &into, err));
+    const fr_topic_settings *rules = NULL;
+    FR_TRY(fr_sink_topic(s, topic, &rules, err));
+    const char *template = rules != NULL && rules->into != NULL ? rules->into : s->into;
+    FR_TRY(fr_template_expand(a, template, vars, sizeof(vars) / sizeof(vars[0]), &into, err));
     const char *dot = into.len == 0 ? NULL : memchr(into.ptr, '.', into.len);
     *space_out = dot == NULL ? FR_STR("") : (fr_str){into.ptr, (size_t)(dot - into.ptr)};
     *name_out = dot == NULL ? into : (fr_str){dot + 1, into.len - (size_t)(dot + 1 - into.ptr)};

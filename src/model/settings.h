@@ -152,6 +152,14 @@ typedef struct fr_source_settings {
     const char *place;
 } fr_source_settings;
 
+/* What a sink makes of a topic's rows: sinks.<k>.topics. */
+typedef struct fr_topic_settings {
+    fr_table_settings shape; /* pattern (of the topic), regex, place, filter, columns_include,
+                                _exclude, _rename, _derive, _types, _mask; nothing else of it */
+    const char *into;        /* NULL: the sink's */
+    fr_pairs message;        /* column: what is said of its message (transform/shape.h) */
+} fr_topic_settings;
+
 typedef struct fr_sink_settings {
     const char *pipeline, *name, *type;
     fr_texts from;     /* topics, exact or /regex/ */
@@ -168,6 +176,9 @@ typedef struct fr_sink_settings {
     const char *errors_topic;
     const char *errors_limit; /* NULL: none; "10/1000" (fr_limit_parse) */
     int64_t max_row_bytes;
+    const char *mask_key; /* daemon.mask_key; NULL: none */
+    fr_topic_settings *topics;
+    size_t topic_count;
     const void *connector;
     const char *place;
 } fr_sink_settings;
@@ -234,7 +245,12 @@ bool fr_source_debezium(const fr_source_settings *s);
 bool fr_source_bounded(const fr_source_settings *s);
 /* Index of the from pattern that takes this topic, or -1. */
 int fr_sink_match(const fr_sink_settings *s, fr_str topic);
-/* The target table of a topic: `into` with the topic's own parts as variables (source and
+/* The rules for a topic, or NULL: an exact name wins over a regex, also that of the topic from which
+ * a table went on in this one (erp.public.orders of erp.public.orders.v2). CONFIG
+ * (config.two_patterns) where two regexes take it. */
+fr_rc fr_sink_topic(const fr_sink_settings *s, fr_str topic, const fr_topic_settings **out,
+                    fr_err *err);
+/* The target table of a topic: `into`, the topic's own or the sink's, with the topic's own parts as variables (source and
  * prefix: up to the first dot; space: up to the second, where there are two; table: the
  * rest; of "erp.public.orders.v2", in which a table has gone on: orders_v2). space empty: the
  * connection's default. */

@@ -1,16 +1,14 @@
 #include "transform/derive.h"
 #include "base/bytes.h"
+#include "transform/result.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct derived { /* a field of columns.derive */
     const char *field;
     fr_expr *e;
-    fr_kind kind;
-    int16_t precision, scale;
+    fr_field_type type;
 } derived;
 
 struct fr_derive {
@@ -22,6 +20,7 @@ struct fr_derive {
     fr_mask *masks; /* one per column of the source; NULL: none is masked */
     bool renames;
     bool polled; /* a row that is met again may have passed the filter before */
+    bool upsert; /* of a sink that keeps one row a key */
 };
 
 void fr_derive_tools_close(fr_derive_tools *t)
@@ -48,14 +47,21 @@ typedef struct compiler {
     fr_err *err;
 } compiler;
 
+/* Whose rows they are, for a person. */
+static fr_str subject(fr_arena *a, const fr_route *r)
+{
+    if (r->sink != NULL)
+        return fr_arena_printf(a, "topic %.*s", FR_ARG(r->topic));
+    return fr_arena_printf(a, "table %.*s.%.*s", FR_ARG(r->source->space), FR_ARG(r->source->name));
+}
+
 /* FR_FAIL. what is said of the key, or of the key's entry. */
 static fr_rc refuse(compiler *c, const char *code, const char *key, const char *entry,
                     const char *what, const char *hint)
 {
-    const fr_table *t = c->route->source;
     const char *place = c->route->settings->place;
-    fr_fail(c->err, FR_ERR_CONFIG, "%s: table %.*s.%.*s: %s%s%s: %s",
-            place != NULL ? place : "configuration", FR_ARG(t->space), FR_ARG(t->name), key,
+    fr_fail(c->err, FR_ERR_CONFIG, "%s: %.*s: %s%s%s: %s",
+            place != NULL ? place : "configuration", FR_ARG(subject(c->a, c->route)), key,
             entry != NULL ? "." : "", entry != NULL ? entry : "", what);
     fr_fail_code(c->err, code);
     return fr_fail_hint(c->err, "%s", hint);
@@ -173,8 +179,9 @@ fr_kind fr_derive_kind(const char *type, int16_t *precision, int16_t *scale)
 static fr_rc set_kind(compiler *c, derived *f)
 {
     const char *type = fr_pairs_get(&c->route->settings->column_types, fr_cstr(f->field));
-    f->kind = type == NULL ? fr_expr_kind(f->e) : fr_derive_kind(type, &f->precision, &f->scale);
-    if (f->kind != FR_NULL)
+    f->type.kind = type == NULL ? fr_expr_kind(f->e)
+                                : fr_derive_kind(type, &f->type.precision, &f->type.scale);
+    if (f->type.kind != FR_NULL)
         return FR_OK;
     return refuse(c, "derive.type", "columns.derive", f->field,
                   type == NULL ? "the type of its result is not known" : "it cannot have this type",
@@ -197,10 +204,10 @@ static fr_rc set_field(compiler *c, const fr_pair *pair, size_t index)
     FR_TRY(compile_expr(c, "columns.derive", pair->name, pair->value, &f->e));
     FR_TRY(set_kind(c, f));
     *column = (fr_column){.name = fr_cstr(pair->name),
-                          .kind = f->kind,
+                          .kind = f->type.kind,
                           .nullable = true,
-                          .precision = f->precision,
-                          .scale = f->scale,
+                          .precision = f->type.precision,
+                          .scale = f->type.scale,
                           .native_type = FR_STR("expression"),
                           .doc = FR_STR(""),
                           .fallback = FR_STR("")};
@@ -252,6 +259,7 @@ fr_rc fr_derive_compile(fr_arena *a, fr_derive_tools *tools, fr_route *route, fr
     d->route = route;
     d->tools = tools;
     d->polled = s->method == FR_METHOD_QUERY;
+    d->upsert = route->sink != NULL && route->sink->write_mode != FR_WRITE_APPEND;
     compiler c = {.a = a, .tools = tools, .route = route, .d = d, .err = err};
     FR_TRY(compile(&c));
     route->derive = d;
@@ -316,10 +324,14 @@ typedef struct run { /* of one event */
 static fr_rc bad(const run *r, const char *key, const char *code, const char *what,
                  const char *hint)
 {
-    const fr_table *t = r->d->route->source;
+    const fr_route *route = r->d->route;
     const fr_position *at = &r->in->position;
-    fr_fail(r->err, FR_ERR_DATA, "table %.*s.%.*s: %s: %s (at %X/%X #%u)", FR_ARG(t->space),
-            FR_ARG(t->name), key, what, (unsigned)(at->lsn >> 32), (unsigned)at->lsn, at->ordinal);
+    if (route->sink != NULL) /* whoever decoded it knows its place */
+        fr_fail(r->err, FR_ERR_DATA, "%s: %s", key, what);
+    else
+        fr_fail(r->err, FR_ERR_DATA, "table %.*s.%.*s: %s: %s (at %X/%X #%u)",
+                FR_ARG(route->source->space), FR_ARG(route->source->name), key, what,
+                (unsigned)(at->lsn >> 32), (unsigned)at->lsn, at->ordinal);
     fr_fail_code(r->err, code);
     return fr_fail_hint(r->err, "%s", hint);
 }
@@ -392,79 +404,40 @@ fr_rc fr_derive_passes(const fr_route *route, const fr_event *e, const fr_row *r
     return FR_OK;
 }
 
-/* ---- results -> values ---- */
-
-/* Digits of a double that are surely meant: those of a decimal that was bound as one. What the
- * scale would round away stays in the text, as 1e-05, which no decimal takes. */
-static fr_str real_digits(fr_arena *a, double v, int scale)
+/* FR_FAIL. What a sink's rules need was not logged: nobody can say what the target's row is. */
+static fr_rc not_logged(const run *r, const char *key, const char *code, uint16_t column,
+                        const char *otherwise)
 {
-    char text[40], plain[400];
-    snprintf(text, sizeof text, "%.15g", v);
-    if (strchr(text, 'e') == NULL) /* or it is inf */
-        return fr_arena_copy(a, text, strlen(text));
-    int len = snprintf(plain, sizeof plain, "%.*f", scale, v);
-    bool whole = len > 0 && (size_t)len < sizeof plain &&
-                 fabs(strtod(plain, NULL) - v) <= (fabs(v) < 1 ? fabs(v) * 1e-15 : 0);
-    return whole ? fr_arena_copy(a, plain, (size_t)len) : fr_arena_copy(a, text, strlen(text));
+    fr_str what = fr_arena_printf(r->a, "column %.*s, whose value the source did not log",
+                                  FR_ARG(r->d->route->source->columns[column].name));
+    fr_str hint = fr_arena_printf(
+        r->a, "%s; or let the source log whole rows: REPLICA IDENTITY FULL, binlog_row_image = FULL",
+        otherwise);
+    return bad(r, key, code, fr_arena_cstr(r->a, what), fr_arena_cstr(r->a, hint));
 }
 
-static bool to_decimal(fr_arena *a, const derived *f, const fr_result *x, fr_value *v)
+/* Nothing that it reads has changed: the target's value is right. */
+static bool unchanged(const fr_expr *e, const fr_value *values, uint16_t *absent)
 {
-    fr_err ignored;
-    fr_str text = x->bytes;
-    if (x->kind == FR_RESULT_INTEGER)
-        text = fr_arena_printf(a, "%lld", (long long)x->integer);
-    else if (x->kind == FR_RESULT_REAL)
-        text = real_digits(a, x->real, f->scale);
-    return x->kind != FR_RESULT_BLOB &&
-           fr_decimal_from_text(a, text, f->precision, f->scale, &v->bytes, &ignored) == FR_OK;
-}
-
-static bool to_integer(const derived *f, const fr_result *x, fr_value *v)
-{
-    const double exact = 9007199254740992.0; /* 2^53 */
-    bool whole = x->kind == FR_RESULT_REAL && fabs(x->real) <= exact && x->real == trunc(x->real);
-    if (x->kind != FR_RESULT_INTEGER && !whole)
-        return false;
-    v->integer = whole ? (int64_t)x->real : x->integer;
-    return f->kind == FR_INT64 || (v->integer >= INT32_MIN && v->integer <= INT32_MAX);
-}
-
-static bool to_real(const fr_result *x, fr_value *v)
-{
-    const int64_t exact = INT64_C(1) << 53;
-    v->real = x->kind == FR_RESULT_REAL ? x->real : (double)x->integer;
-    return x->kind == FR_RESULT_REAL ||
-           (x->kind == FR_RESULT_INTEGER && x->integer >= -exact && x->integer <= exact);
-}
-
-/* False: it does not fit. */
-static bool to_value(fr_arena *a, const derived *f, const fr_result *x, fr_value *v)
-{
-    *v = (fr_value){.kind = x->kind == FR_RESULT_NULL ? FR_NULL : f->kind};
-    if (x->kind == FR_RESULT_NULL)
-        return true;
-    switch (f->kind) {
-    case FR_BOOL:
-        v->boolean = x->integer == 1;
-        return x->kind == FR_RESULT_INTEGER && (x->integer == 0 || x->integer == 1);
-    case FR_INT32:
-    case FR_INT64:
-        return to_integer(f, x, v);
-    case FR_FLOAT64:
-        return to_real(x, v);
-    case FR_DECIMAL:
-        return to_decimal(a, f, x, v);
-    case FR_TEXT:
-        if (x->kind != FR_RESULT_TEXT || !fr_utf8_valid(x->bytes))
-            return false;
-        break;
-    default:
-        if (x->kind != FR_RESULT_BLOB)
-            return false;
+    size_t count, missing = 0;
+    const uint16_t *columns = fr_expr_columns(e, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (values[columns[i]].kind != FR_ABSENT)
+            continue;
+        *absent = columns[i];
+        missing++;
     }
-    v->bytes = fr_arena_copy(a, x->bytes.ptr, x->bytes.len);
-    return true;
+    return missing == count;
+}
+
+/* A field that has not all it reads is left as it is, in the target as well. New rows of a target
+ * that keeps one row a key are more exact: what is there may be of the row before. */
+static fr_rc lacks(const run *r, const derived *f, const fr_value *inputs)
+{
+    uint16_t absent = 0;
+    if (!r->d->upsert || inputs == NULL || unchanged(f->e, inputs, &absent))
+        return FR_OK;
+    return not_logged(r, f->field, "derive.absent", absent, "let the field read other columns");
 }
 
 static fr_rc set_derived(const run *r, const derived *f, const fr_value *inputs, fr_value *v)
@@ -472,9 +445,9 @@ static fr_rc set_derived(const run *r, const derived *f, const fr_value *inputs,
     fr_result x;
     *v = (fr_value){.kind = FR_ABSENT};
     if (!known(f->e, inputs))
-        return FR_OK;
+        return lacks(r, f, inputs);
     FR_TRY(evaluate(r, f->e, f->field, "derive", inputs, &x));
-    if (to_value(r->a, f, &x, v))
+    if (fr_result_value(r->a, &f->type, &x, v))
         return FR_OK;
     return bad(r, f->field, "derive.type_error", "its result does not fit the field's type",
                "change its expression, or its type in columns.types");
@@ -572,6 +545,8 @@ static fr_rc absent(const run *r)
     size_t i = 0;
     while (i + 1 < count && r->in->after.values[columns[i]].kind != FR_ABSENT)
         i++;
+    if (r->d->route->sink != NULL)
+        return not_logged(r, "filter", "filter.absent", columns[i], "filter by other columns");
     fr_str what = fr_arena_printf(r->a, "it reads column %.*s, whose value the source did not log",
                                   FR_ARG(t->columns[columns[i]].name));
     fr_str hint = fr_arena_printf(r->a,
@@ -650,8 +625,58 @@ static fr_rc filter_delete(const run *r, const fr_value *before, fr_event *out)
     return was == FAILS ? FR_END : FR_OK;
 }
 
+/* ---- the same at a sink ---- */
+
+/* The row may be new to the target: all that it gets of it must be there. */
+static fr_rc whole(const run *r, const fr_value *after, fr_event *out)
+{
+    const fr_route *route = r->d->route;
+    const char *instead = "leave the column out (columns.exclude), or filter where the topic is "
+                          "written";
+    uint16_t absent;
+    for (size_t i = 0; i < route->field_count; i++) {
+        uint16_t column = route->fields[i];
+        size_t own = route->source->column_count;
+        if (column < own && after[column].kind == FR_ABSENT)
+            return not_logged(r, "filter", "filter.absent", column, instead);
+        const derived *f = column < own ? NULL : &r->d->fields[column - own];
+        if (f != NULL && !known(f->e, after)) {
+            (void)unchanged(f->e, after, &absent);
+            return not_logged(r, "filter", "filter.absent", absent, instead);
+        }
+    }
+    out->after.values = after;
+    return FR_OK;
+}
+
+/* What passes not is deleted, whatever it was: the target may have it from before, from before the
+ * filter, or from a writer that says nothing of old rows. Where each event is a row, only an update
+ * tells that there was another. */
+static fr_rc filter_at_sink(const run *r, const fr_value *before, const fr_value *after,
+                            fr_event *out)
+{
+    verdict was = UNKNOWN, is;
+    if (out->op == FR_OP_DELETE && r->d->upsert)
+        return FR_OK;
+    if (out->op != FR_OP_READ && out->op != FR_OP_INSERT)
+        FR_TRY(judge(r, before, &was));
+    if (out->op == FR_OP_DELETE)
+        return was == FAILS ? FR_END : FR_OK;
+    FR_TRY(judge(r, after, &is));
+    if (is == UNKNOWN)
+        return absent(r);
+    if (is == PASSES)
+        return r->d->upsert && was != PASSES ? whole(r, after, out) : FR_OK;
+    if (!r->d->upsert && (out->op != FR_OP_UPDATE || was == FAILS))
+        return FR_END;
+    leave(r, out);
+    return FR_OK;
+}
+
 static fr_rc filter(const run *r, const fr_value *before, const fr_value *after, fr_event *out)
 {
+    if (r->d->filter != NULL && r->d->route->sink != NULL)
+        return filter_at_sink(r, before, after, out);
     bool fixed = r->d->route->settings->append_only; /* the encoder refuses its changes */
     if (r->d->filter == NULL || (fixed && (out->op == FR_OP_UPDATE || out->op == FR_OP_DELETE)))
         return FR_OK;
@@ -711,8 +736,13 @@ static fr_rc apply(const run *r, fr_event *out)
         return rc;
     /* Whatever it became, its rows are one of these two. */
     fr_row old = out->before, new = out->after;
+    if (old.count > 0 && r->d->upsert) /* it says which row it is, and no more */
+        old = key_of(r, &old);
     if (old.count > 0)
-        FR_TRY(make_row(r, &old, old.values == r->in->before.values ? before : old.values,
+        FR_TRY(make_row(r, &old,
+                        r->d->upsert                             ? NULL
+                        : old.values == r->in->before.values ? before
+                                                                 : old.values,
                         &out->before));
     if (new.count > 0)
         FR_TRY(make_row(r, &new, after, &out->after));

@@ -96,16 +96,16 @@ static const fr_table *guessed_table(fr_arena *a, const char *text)
     return fr_table_new(&like);
 }
 
-/* table NULL: any name may be a column's. */
-static fr_rc reads(work *w, const fr_table *table, const char *text, fr_str **out, size_t *count)
+fr_rc fr_lineage_reads(fr_arena *a, fr_sandbox **sandbox, const fr_table *table, const char *text,
+                       fr_str **out, size_t *count, fr_err *err)
 {
-    names n = {.a = w->a};
+    names n = {.a = a};
     fr_expr *e;
     size_t at, columns = 0;
-    if (w->sandbox == NULL)
-        FR_TRY(fr_sandbox_open(&w->sandbox, w->err));
-    const fr_table *t = table != NULL ? fr_table_ref(table) : guessed_table(w->a, text);
-    fr_rc rc = fr_expr_compile(w->sandbox, w->a, t, text, &e, &at, w->err);
+    if (*sandbox == NULL)
+        FR_TRY(fr_sandbox_open(sandbox, err));
+    const fr_table *t = table != NULL ? fr_table_ref(table) : guessed_table(a, text);
+    fr_rc rc = fr_expr_compile(*sandbox, a, t, text, &e, &at, err);
     const uint16_t *list = rc == FR_OK ? fr_expr_columns(e, &columns) : NULL;
     for (size_t i = 0; i < columns; i++)
         add_name(&n, t->columns[list[i]].name);
@@ -113,6 +113,11 @@ static fr_rc reads(work *w, const fr_table *table, const char *text, fr_str **ou
     *out = n.items;
     *count = n.count;
     return rc;
+}
+
+static fr_rc reads(work *w, const fr_table *table, const char *text, fr_str **out, size_t *count)
+{
+    return fr_lineage_reads(w->a, &w->sandbox, table, text, out, count, w->err);
 }
 
 static fr_rc set_filter(work *w, const fr_table *table, fr_lineage_stream *s)
@@ -443,8 +448,8 @@ static fr_rc add_source(work *w, bool ask)
 
 /* ---- sinks ------------------------------------------------------------------------------- */
 
-static fr_rc add_targets_of(fr_lineage *l, fr_lineage_stream *s, fr_str topic, fr_str former,
-                            fr_err *err)
+static fr_rc add_targets_of(fr_lineage *l, fr_sandbox **sandbox, fr_lineage_stream *s, fr_str topic,
+                            fr_str former, fr_err *err)
 {
     const fr_config *c = l->config;
     for (size_t i = 0; i < c->sink_count; i++) {
@@ -453,21 +458,24 @@ static fr_rc add_targets_of(fr_lineage *l, fr_lineage_stream *s, fr_str topic, f
             continue;
         *t = (fr_lineage_target){.sink = i, .former = former};
         FR_TRY(fr_sink_target(&c->sinks[i], l->arena, topic, &t->space, &t->table, err));
+        FR_TRY(fr_sink_topic(&c->sinks[i], topic, &t->rules, err));
+        if (former.len == 0)
+            FR_TRY(fr_lineage_rules(l, sandbox, s, t, err));
         s->target_count++;
     }
     return FR_OK;
 }
 
 /* Closed topics fill tables, too. */
-static fr_rc add_targets(fr_lineage *l, fr_lineage_stream *s, fr_err *err)
+static fr_rc add_targets(fr_lineage *l, fr_sandbox **sandbox, fr_lineage_stream *s, fr_err *err)
 {
     size_t topics = s->generation > 1 ? s->generation : 1;
     s->targets =
         fr_arena_alloc(l->arena, (topics * l->config->sink_count + 1) * sizeof(*s->targets));
-    FR_TRY(add_targets_of(l, s, s->topic, FR_STR(""), err));
+    FR_TRY(add_targets_of(l, sandbox, s, s->topic, FR_STR(""), err));
     for (size_t i = 0; i + 1 < topics; i++) {
         fr_str former = fr_lineage_former(l, s, i);
-        FR_TRY(add_targets_of(l, s, former, former, err));
+        FR_TRY(add_targets_of(l, sandbox, s, former, former, err));
     }
     return FR_OK;
 }
@@ -535,11 +543,10 @@ fr_rc fr_lineage_make(const fr_config *config, fr_arena *a, bool ask, fr_lineage
     }
     if (rc != FR_FAIL)
         rc = add_named_by_sinks(&w);
+    for (size_t i = 0; i < out->count && rc != FR_FAIL; i++)
+        rc = add_targets(out, &w.sandbox, &out->streams[i], err);
     fr_sandbox_close(w.sandbox);
-    FR_TRY(rc);
-    for (size_t i = 0; i < out->count; i++)
-        FR_TRY(add_targets(out, &out->streams[i], err));
-    return FR_OK;
+    return rc == FR_FAIL ? rc : FR_OK;
 }
 
 /* ---- names that are asked for ------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #define FR_CLI_LINEAGE_H
 
 #include "cli/cli.h"
+#include "transform/expr.h"
 
 enum { FR_LINEAGE_FOREIGN = -1 }; /* source of a topic that no source of this file writes */
 
@@ -14,6 +15,7 @@ typedef struct fr_lineage_field {
     size_t from_count;
     const char *expression; /* columns.derive; NULL: the column itself */
     const char *mask;       /* "hash", "redact", "null", "keep_last: 4"; NULL: none */
+    const char *message;    /* what the message says, of a sink's columns.message; NULL: no such */
     fr_str type, doc;       /* type: as the source spells it; empty: not known */
     bool pii;               /* it, or a column that it is made of */
     bool key;
@@ -23,6 +25,11 @@ typedef struct fr_lineage_target {
     size_t sink;         /* index into the configuration's */
     fr_str space, table; /* space empty: the connection's own */
     fr_str former;       /* the closed topic that it is filled from; empty: from the stream's */
+    const fr_topic_settings *rules; /* the sink's for the topic; NULL: its columns are the fields */
+    fr_lineage_field *fields;       /* with rules: its columns; `from` are fields */
+    size_t field_count;
+    fr_str *filter; /* fields that the rules' filter reads */
+    size_t filter_count;
 } fr_lineage_target;
 
 typedef struct fr_lineage_stream {
@@ -58,6 +65,13 @@ typedef struct fr_lineage {
 /* All in the arena. ask: the sources are asked what their tables are; one that does not answer is
  * no error (why). CONFIG: a table cannot be published as the configuration says. */
 fr_rc fr_lineage_make(const fr_config *config, fr_arena *a, bool ask, fr_lineage *out, fr_err *err);
+/* What the sink's rules make of the stream's fields: in t. NULL rules: nothing. sandbox: made where
+ * it is needed. */
+fr_rc fr_lineage_rules(fr_lineage *l, fr_sandbox **sandbox, const fr_lineage_stream *s,
+                       fr_lineage_target *t, fr_err *err);
+/* The names of columns that the expression reads, in the arena; table NULL: any name may be one. */
+fr_rc fr_lineage_reads(fr_arena *a, fr_sandbox **sandbox, const fr_table *table, const char *text,
+                       fr_str **out, size_t *count, fr_err *err);
 /* Keeps what the glob "source/space.table" names. CONFIG: nothing. */
 fr_rc fr_lineage_keep(fr_lineage *l, const char *glob, fr_err *err);
 

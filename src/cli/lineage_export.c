@@ -93,7 +93,7 @@ static json_t *input_field(const dataset *from, fr_str field, json_t *how)
 }
 
 /* From a table into a stream. */
-static json_t *column_facet(const fr_lineage_stream *s, const dataset *from)
+static json_t *column_facet(const fr_lineage_stream *s, const dataset *from, const char *filter)
 {
     json_t *f = facet("1-2-0", "ColumnLineageDatasetFacet"), *fields = json_object();
     for (size_t i = 0; i < s->field_count; i++) {
@@ -112,7 +112,7 @@ static json_t *column_facet(const fr_lineage_stream *s, const dataset *from)
         json_array_append_new(
             all, input_field(from, s->filter[i],
                              json_pack("{s:s,s:s,s:s,s:b}", "type", "INDIRECT", "subtype", "FILTER",
-                                       "description", s->settings->filter, "masking", 0)));
+                                       "description", filter, "masking", 0)));
     json_object_set_new(f, "dataset", all);
     return f;
 }
@@ -207,34 +207,45 @@ static void put_source_event(fr_buf *b, const fr_lineage *l, const fr_lineage_st
     json_t *output = dataset_json(s, &to, false);
     if (s->field_count > 0)
         json_object_set_new(json_object_get(output, "facets"), "columnLineage",
-                            column_facet(s, &from));
+                            column_facet(s, &from, s->settings->filter));
     fr_str job = fr_arena_printf(l->arena, "%s.%.*s.%.*s", l->config->sources[s->source].name,
                                  FR_ARG(s->space), FR_ARG(s->name));
     put_event(b, l, now_us, job, dataset_json(s, &from, true), output);
 }
 
-/* The stream as this target has it: a closed topic's, of whose fields nothing is said, or s. */
+/* The stream as this target has it: a closed topic's, of whose fields nothing is said, what the
+ * sink's rules make of it, or s. */
 static fr_lineage_stream read_by(const fr_lineage_stream *s, const fr_lineage_target *t)
 {
     fr_lineage_stream of = *s;
     if (t->former.len > 0) {
         of.topic = t->former;
         of.field_count = 0;
+    } else if (t->rules != NULL) {
+        of.fields = t->fields;
+        of.field_count = t->field_count;
+        of.filter = t->filter;
+        of.filter_count = t->filter_count;
     }
     return of;
 }
 
-static void put_sink_event(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s,
+static void put_sink_event(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *whole,
                            const fr_lineage_target *t, int64_t now_us)
 {
-    dataset from = topic_of(l, s), to = target_of(l, t);
-    json_t *output = dataset_json(s, &to, false);
-    if (s->field_count > 0)
+    fr_lineage_stream of = read_by(whole, t), in = of;
+    bool ruled = t->rules != NULL && t->former.len == 0;
+    if (ruled)
+        in = *whole;
+    dataset from = topic_of(l, &of), to = target_of(l, t);
+    json_t *output = dataset_json(&of, &to, false);
+    if (of.field_count > 0)
         json_object_set_new(json_object_get(output, "facets"), "columnLineage",
-                            copy_facet(s, &from));
+                            ruled ? column_facet(&of, &from, t->rules->shape.filter)
+                                  : copy_facet(&of, &from));
     fr_str job =
-        fr_arena_printf(l->arena, "%s.%.*s", l->config->sinks[t->sink].name, FR_ARG(s->topic));
-    put_event(b, l, now_us, job, dataset_json(s, &from, false), output);
+        fr_arena_printf(l->arena, "%s.%.*s", l->config->sinks[t->sink].name, FR_ARG(of.topic));
+    put_event(b, l, now_us, job, dataset_json(&in, &from, false), output);
 }
 
 /* Patterns, and outboxes whose rows name the topic, have no dataset of their own. */
@@ -246,10 +257,8 @@ void fr_lineage_openlineage(fr_buf *b, const fr_lineage *l, int64_t now_us)
             continue;
         if (s->source != FR_LINEAGE_FOREIGN)
             put_source_event(b, l, s, now_us);
-        for (size_t k = 0; k < s->target_count; k++) {
-            fr_lineage_stream of = read_by(s, &s->targets[k]);
-            put_sink_event(b, l, &of, &s->targets[k], now_us);
-        }
+        for (size_t k = 0; k < s->target_count; k++)
+            put_sink_event(b, l, s, &s->targets[k], now_us);
     }
 }
 

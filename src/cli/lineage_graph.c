@@ -150,6 +150,24 @@ static void put_former(graph *g, const fr_lineage_stream *s, const fr_lineage_ta
     put_edge(g, from, to, FR_STR(""));
 }
 
+/* A table by a sink's rules: an edge for each field that a column is made of. */
+static void put_ruled(graph *g, const fr_lineage_stream *s, const fr_lineage_target *t, size_t first)
+{
+    size_t at = g->next;
+    for (size_t i = 0; i < t->field_count; i++)
+        put_node(g, t->fields[i].name, t->fields[i].pii ? " (PII)" : "");
+    if (t->field_count == 0 || !s->whole)
+        put_node(g, FR_STR("*"), "");
+    close_group(g);
+    for (size_t i = 0; i < t->field_count; i++)
+        for (size_t k = 0; k < t->fields[i].from_count; k++)
+            for (size_t j = 0; j < s->field_count; j++)
+                if (fr_str_eq(s->fields[j].name, t->fields[i].from[k]))
+                    put_edge(g, first + j, at + i, edge_label(&t->fields[i]));
+    if (!s->whole || s->field_count == 0)
+        put_edge(g, first + s->field_count, at + t->field_count, FR_STR(""));
+}
+
 /* first: node of the first field. */
 static void put_targets(graph *g, const fr_lineage_stream *s, size_t first, size_t count)
 {
@@ -162,6 +180,10 @@ static void put_targets(graph *g, const fr_lineage_stream *s, size_t first, size
         }
         open_group(g, fr_arena_printf(g->l->arena, "%s %.*s", g->l->config->sinks[t->sink].name,
                                       FR_ARG(table)));
+        if (t->rules != NULL) {
+            put_ruled(g, s, t, first);
+            continue;
+        }
         size_t at = g->next;
         for (size_t k = 0; k < count; k++)
             put_node(g, k < s->field_count ? s->fields[k].name : FR_STR("*"), "");

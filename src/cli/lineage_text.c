@@ -79,13 +79,60 @@ static void put_targets(fr_buf *b, const fr_lineage *l, const fr_lineage_stream 
 {
     bool first = true;
     for (size_t i = 0; i < s->target_count; i++) {
-        if (s->targets[i].former.len > 0)
+        if (s->targets[i].former.len > 0 || s->targets[i].rules != NULL)
             continue;
         put_target(b, l, &s->targets[i], first);
         fr_buf_text(b, field.len > 0 ? "." : "");
         fr_buf_shown(b, field);
         first = false;
     }
+    fr_buf_text(b, "\n");
+}
+
+static void put_arrow(fr_buf *b, const fr_lineage_field *f)
+{
+    fr_buf_text(b, "─");
+    fr_buf_shown(b, fr_lineage_mask(f));
+    if (f->expression != NULL || f->message != NULL) {
+        fr_buf_text(b, "[");
+        fr_buf_shown(b, fr_cstr(f->expression != NULL ? f->expression : f->message));
+        fr_buf_text(b, "]");
+    }
+    fr_buf_text(b, "→ ");
+}
+
+/* "  erp.orders.email ─hash→ warehouse raw.orders.mail" */
+static void put_ruled(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s,
+                      const fr_lineage_target *t)
+{
+    if (t->filter_count > 0) {
+        fr_buf_printf(b, "  %s: filter reads ", l->config->sinks[t->sink].name);
+        put_list(b, t->filter, t->filter_count);
+        fr_buf_text(b, "\n");
+    }
+    for (size_t i = 0; i < t->field_count; i++) {
+        const fr_lineage_field *f = &t->fields[i];
+        fr_buf_text(b, "  ");
+        fr_buf_shown(b, s->topic);
+        for (size_t k = 0; k < f->from_count; k++) {
+            fr_buf_text(b, k > 0 ? ", " : ".");
+            fr_buf_shown(b, f->from[k]);
+        }
+        fr_buf_printf(b, " ");
+        put_arrow(b, f);
+        fr_buf_printf(b, "%s ", l->config->sinks[t->sink].name);
+        fr_buf_shown(b, fr_lineage_target_name(l, t));
+        fr_buf_text(b, ".");
+        fr_buf_shown(b, f->name);
+        fr_buf_text(b, f->pii ? " (PII)" : "");
+        fr_buf_text(b, f->key ? " (key)\n" : "\n");
+    }
+    if (t->field_count > 0 && s->whole)
+        return;
+    fr_buf_text(b, "  ");
+    fr_buf_shown(b, s->topic);
+    fr_buf_printf(b, ".* ─[by its rules]→ %s ", l->config->sinks[t->sink].name);
+    fr_buf_shown(b, fr_lineage_target_name(l, t));
     fr_buf_text(b, "\n");
 }
 
@@ -115,14 +162,8 @@ static void put_field(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s
         fr_buf_text(b, ".");
         fr_buf_shown(b, f->from[i]);
     }
-    fr_buf_text(b, f->from_count > 0 ? " ─" : "─");
-    fr_buf_shown(b, fr_lineage_mask(f));
-    if (f->expression != NULL) {
-        fr_buf_text(b, "[");
-        fr_buf_shown(b, fr_cstr(f->expression));
-        fr_buf_text(b, "]");
-    }
-    fr_buf_text(b, "→ ");
+    fr_buf_text(b, f->from_count > 0 ? " " : "");
+    put_arrow(b, f);
     fr_buf_shown(b, s->topic);
     fr_buf_text(b, s->topic.len > 0 ? "." : "");
     fr_buf_shown(b, f->name);
@@ -146,6 +187,9 @@ void fr_lineage_text(fr_cli *cli, const fr_lineage *l)
             fr_buf_text(b, s->source == FR_LINEAGE_FOREIGN ? "" : ".*");
             put_targets(b, l, s, FR_STR(""));
         }
+        for (size_t k = 0; k < s->target_count; k++)
+            if (s->targets[k].rules != NULL && s->targets[k].former.len == 0)
+                put_ruled(b, l, s, &s->targets[k]);
         put_former(b, l, s);
         fr_buf_text(b, "\n");
     }
@@ -182,6 +226,8 @@ static json_t *field_json(const fr_lineage_field *f)
     json_object_set_new(j, "from", strs(f->from, f->from_count));
     if (f->expression != NULL)
         set(j, "expression", fr_cstr(f->expression));
+    if (f->message != NULL)
+        set(j, "message", fr_cstr(f->message));
     set(j, "mask", fr_lineage_mask(f));
     json_object_set_new(j, "pii", json_boolean(f->pii));
     json_object_set_new(j, "key", json_boolean(f->key));
@@ -204,6 +250,26 @@ static void set_settings(json_t *j, const fr_lineage_stream *s)
     json_object_set_new(j, "whole", json_boolean(s->whole));
 }
 
+static json_t *target_json(const fr_lineage *l, const fr_lineage_target *t)
+{
+    json_t *j = json_pack("{s:s,s:o}", "sink", l->config->sinks[t->sink].name, "table",
+                          fr_cli_json_text(fr_lineage_target_name(l, t)));
+    set(j, "former_topic", t->former);
+    if (t->rules == NULL)
+        return j;
+    json_t *rules = json_object(), *fields = json_array();
+    set(rules, "place", fr_cstr(t->rules->shape.place));
+    if (t->rules->shape.filter != NULL) {
+        set(rules, "filter", fr_cstr(t->rules->shape.filter));
+        json_object_set_new(rules, "filter_reads", strs(t->filter, t->filter_count));
+    }
+    for (size_t i = 0; i < t->field_count; i++)
+        json_array_append_new(fields, field_json(&t->fields[i]));
+    json_object_set_new(j, "rules", rules);
+    json_object_set_new(j, "fields", fields);
+    return j;
+}
+
 static json_t *stream_json(const fr_lineage *l, const fr_lineage_stream *s)
 {
     json_t *j = json_object(), *fields = json_array(), *targets = json_array();
@@ -222,12 +288,8 @@ static json_t *stream_json(const fr_lineage *l, const fr_lineage_stream *s)
         set_settings(j, s);
     for (size_t i = 0; i < s->field_count; i++)
         json_array_append_new(fields, field_json(&s->fields[i]));
-    for (size_t i = 0; i < s->target_count; i++) {
-        json_t *t = json_pack("{s:s,s:o}", "sink", l->config->sinks[s->targets[i].sink].name,
-                              "table", fr_cli_json_text(fr_lineage_target_name(l, &s->targets[i])));
-        set(t, "former_topic", s->targets[i].former);
-        json_array_append_new(targets, t);
-    }
+    for (size_t i = 0; i < s->target_count; i++)
+        json_array_append_new(targets, target_json(l, &s->targets[i]));
     json_object_set_new(j, "fields", fields);
     json_object_set_new(j, "sinks", targets);
     return j;

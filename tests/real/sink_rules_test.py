@@ -276,8 +276,9 @@ def plan_and_validate():
     with case("sink_rules.plan_and_validate", p):
         setup(p)
         p.sql("insert into t values (1, 'paid', 1, null, null); insert into s values (1, 'paid', 1, null, null)")
-        code, out, err = p.verb("plan")
-        assert code == 0 and "t_open" in out and "order_id" in out, (code, out, err)
+        code, out, err = p.verb("plan", "--sql", os.path.join(p.dir, "plan.sql"))
+        made = open(os.path.join(p.dir, "plan.sql")).read()
+        assert code == 0 and "t_open" in out and "order_id" in made and "note" not in made, (code, out, err, made)
         for rules, code, words in (
                 ('"{id}.public.u": {{filter: "a = 1"}}', 2, ["config.conflict", "add it to from"]),
                 ('"{id}.public.t": {{filter: "a = = 1"}}', 2, ["filter.syntax"]),
@@ -290,7 +291,7 @@ def plan_and_validate():
             got, out, err = p.verb("validate")
             assert got == code and all(w in out + err for w in words), (rules, got, out, err)
         for rules, words in (
-                ('"{id}.public.t": {{filter: "stat <> \'draft\'"}}', ["filter.no_such_column", "freshet.yaml:", "`status`"]),
+                ('"{id}.public.t": {{filter: "stat <> \'draft\'"}}', ["filter.no_such_column", "freshet.yaml:", "did you mean status?"]),
                 ('"{id}.public.t": {{columns: {{exclude: [id]}}}}', ["config.key", "keep it"]),
                 ('"{id}.public.t": {{columns: {{mask: {{id: "null"}}}}}}', ["config.key", "use hash"]),
                 ('"{id}.public.t": {{columns: {{mask: {{emial: hash}}}}}}', ["config.unknown_column", "email"]),
@@ -298,7 +299,8 @@ def plan_and_validate():
         ):
             p.write(config(f"\n      {rules}\n"), BASE)
             got, out, err = p.verb("plan")
-            assert got == 4 and all(w in out + err for w in words), (rules, got, out, err)
+            sink = out[out.find("SINK dw"):]
+            assert got == 4 and all(w in sink for w in words), (rules, got, sink, err)
         p.write(config('\n      "/nothing/": {{filter: "a = 1"}}\n'), BASE)
         got, out, err = p.verb("plan")
         assert got == 0 and "sink.rules.unused" in out, (got, out, err)

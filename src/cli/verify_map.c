@@ -56,7 +56,7 @@ static fr_rc refuse_sink(const fr_verify_run *v, fr_err *err)
     FR_TRY(fr_sink_topic(s, v->topic, &rules, err));
     if (rules == NULL || (!fr_derive_wanted(&rules->shape) && rules->message.count == 0 &&
                           rules->shape.columns_include.count == 0 &&
-                          rules->shape.columns_exclude.count == 0))
+                          rules->shape.columns_exclude.count == 0 && rules->shape.key.count == 0))
         return FR_OK;
     fr_fail(err, FR_ERR_CONFIG, "%s: sink `%s` has rules for topic %.*s: its rows are not the source's",
             rules->shape.place, s->name, FR_ARG(v->topic));

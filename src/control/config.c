@@ -444,6 +444,10 @@ static void read_sink(fr_loader *l, const fr_member *m, size_t index)
             fr_problem_of(l, fr_scope_place(scope, "from"), path, &err);
         fr_regex_keep(l, s->from_regex[i]);
     }
+    if (s->start_at != NULL && strstr(s->start_at, "${") == NULL &&
+        !fr_instant_parse(s->start_at, &s->start_ms))
+        fr_scope_refuse(l, scope, "config.bad_value", "start_at", "it is no time since 1970 in UTC",
+                        "write it as 2026-11-26T08:00:00Z");
     const fr_member *topics = map_member(l, m->value, "topics", path);
     if (topics != NULL)
         fr_topics_read(l, s, topics->value, fr_path_join(l->a, path, FR_STR("topics")));

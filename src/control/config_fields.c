@@ -441,6 +441,9 @@ static const fr_option sink_options[] = {
            "Who creates missing target tables."),
     CHOICE("start", AT(fr_sink_settings, start), "earliest", CHOICES("earliest", "latest"),
            "Where to begin in partitions whose offset the target does not hold yet."),
+    TEXT("start_at", AT(fr_sink_settings, start_at), NULL,
+         "A time, 2026-11-26T08:00:00Z, instead of start: begin with the first message that Kafka "
+         "has of then or later."),
     CHOICE("write.mode", AT(fr_sink_settings, write_mode), "upsert",
            CHOICES("upsert", "append", "history"),
            "upsert keeps one row a key; append adds every event."),
@@ -479,6 +482,10 @@ static const fr_option sink_options[] = {
 static const fr_option topic_options[] = {
     TEXT("into", AT(fr_topic_settings, into), NULL,
          "Target table of these topics, as the sink's into; that one if not set."),
+    LIST("key", AT(fr_topic_settings, shape.key), NULL,
+         "Columns of the target that rows are found by: the messages' key, and those of "
+         "columns.message that say topic. Needed where several topics go into one table; the key "
+         "alone says that no two of them share one."),
     TEXT("filter", AT(fr_topic_settings, shape.filter), NULL,
          "SQL expression over the row (docs/expressions.md): rows for which it is not false are "
          "written; one that it does not take, or takes no more, is deleted."),

@@ -457,6 +457,34 @@ fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_st
     return FR_OK;
 }
 
+/* Of exactly so many digits. */
+static bool digits(const char **at, int count, int *out)
+{
+    for (*out = 0; count > 0; count--, (*at)++) {
+        if (**at < '0' || **at > '9')
+            return false;
+        *out = *out * 10 + (**at - '0');
+    }
+    return true;
+}
+
+bool fr_instant_parse(const char *text, int64_t *ms_out)
+{
+    static const char between[] = "--T::Z";
+    static const int lengths[] = {4, 2, 2, 2, 2, 2}, most[] = {9999, 12, 31, 23, 59, 59};
+    int part[6];
+    for (int i = 0; i < 6; i++)
+        if (!digits(&text, lengths[i], &part[i]) || part[i] > most[i] || *text++ != between[i])
+            return false;
+    int64_t days = fr_days_from_civil(part[0], (unsigned)part[1], (unsigned)part[2]), year;
+    unsigned month, day;
+    fr_civil_from_days(days, &year, &month, &day);
+    bool real = part[0] >= 1970 && year == part[0] && month == (unsigned)part[1] &&
+                day == (unsigned)part[2];
+    *ms_out = (days * 86400 + part[3] * 3600 + part[4] * 60 + part[5]) * 1000;
+    return real && *text == '\0';
+}
+
 fr_rc fr_table_blame_where(const fr_table_settings *t, fr_err *err)
 {
     if (err->kind != FR_ERR_CONFIG || t->snapshot_where == NULL)

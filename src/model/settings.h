@@ -154,8 +154,9 @@ typedef struct fr_source_settings {
 
 /* What a sink makes of a topic's rows: sinks.<k>.topics. */
 typedef struct fr_topic_settings {
-    fr_table_settings shape; /* pattern (of the topic), regex, place, filter, columns_include,
-                                _exclude, _rename, _derive, _types, _mask; nothing else of it */
+    fr_table_settings shape; /* pattern (of the topic), regex, place, key (of the target), filter,
+                                columns_include, _exclude, _rename, _derive, _types, _mask; nothing
+                                else of it */
     const char *into;        /* NULL: the sink's */
     fr_pairs message;        /* column: what is said of its message (transform/shape.h) */
 } fr_topic_settings;
@@ -167,6 +168,8 @@ typedef struct fr_sink_settings {
     const char *into;  /* template */
     int create;        /* fr_when */
     int start;         /* 0 earliest, 1 latest */
+    const char *start_at; /* NULL: by start; else a time, and the same in ms since 1970 */
+    int64_t start_ms;
     int write_mode;    /* fr_write_mode; history is refused by validate */
     int deletes;       /* fr_deletes */
     int truncate;      /* fr_truncate: block, apply, ignore */
@@ -256,6 +259,8 @@ fr_rc fr_sink_topic(const fr_sink_settings *s, fr_str topic, const fr_topic_sett
  * connection's default. */
 fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_str *space_out,
                      fr_str *name_out, fr_err *err);
+/* "2026-11-26T08:00:00Z", in ms since 1970. False: not that. */
+bool fr_instant_parse(const char *text, int64_t *ms_out);
 /* "active=25": a measure of the server's load and the most that is fine. False: not that. name_out
  * is borrowed from text. */
 bool fr_load_parse(const char *text, fr_str *name_out, int64_t *most_out);

@@ -22,14 +22,15 @@ typedef struct shape { /* of one version of a topic's table */
 struct fr_shaper {
     const fr_sink_settings *settings;
     fr_arena *arena;
-    fr_map *shapes; /* by the decoded table's serial */
+    fr_map *shapes;  /* by the decoded table's serial */
+    fr_map *targets; /* space NUL name -> who fills it */
     fr_derive_tools tools;
 };
 
 fr_shaper *fr_shaper_new(const fr_sink_settings *settings)
 {
     fr_shaper *s = fr_malloc(sizeof *s);
-    *s = (fr_shaper){.settings = settings, .arena = fr_arena_new(0), .shapes = fr_map_new()};
+    *s = (fr_shaper){.settings = settings, .arena = fr_arena_new(0), .shapes = fr_map_new(), .targets = fr_map_new()};
     s->tools.mask_key = settings->mask_key;
     return s;
 }
@@ -48,6 +49,7 @@ void fr_shaper_free(fr_shaper *s)
     if (s == NULL)
         return;
     fr_map_free(s->shapes, release);
+    fr_map_free(s->targets, NULL);
     fr_derive_tools_close(&s->tools);
     fr_arena_free(s->arena);
     free(s);
@@ -233,6 +235,45 @@ static fr_rc check_key(const fr_shaper *s, shape *p, bool *whole, fr_err *err)
     return FR_OK;
 }
 
+static bool says_topic(const fr_topic_settings *rules, fr_str column)
+{
+    const char *what = fr_pairs_get(&rules->message, column);
+    return what != NULL && strcmp(what, "topic") == 0;
+}
+
+/* topics.<t>.key. A delete says its key and its topic, and nothing else of its row. */
+static fr_rc set_key(const shape *p, fr_column *columns, size_t count, fr_err *err)
+{
+    const fr_texts *key = &p->rules->shape.key;
+    char name[128];
+    size_t left = 0;
+    for (size_t i = 0; key->count > 0 && i < count; i++) {
+        int at = fr_texts_find(key, columns[i].name);
+        bool own = columns[i].key_ordinal > 0;
+        bool told = i >= p->route.field_count && says_topic(p->rules, columns[i].name);
+        snprintf(name, sizeof name, "%.*s", FR_ARG(columns[i].name));
+        if (at < 0 && own) {
+            refuse(p, "config.key", "key", name, "is part of the messages' key, and not of it", err);
+            return fr_fail_hint(err, "add it: two rows of the topic may differ in it alone");
+        }
+        if (at < 0)
+            continue;
+        if (!own && !told) {
+            refuse(p, "config.key", "key", name, "is neither of the messages' key nor their topic",
+                   err);
+            return fr_fail_hint(err, "deletes do not say it: name columns of the key, and one of "
+                                     "columns.message that is topic");
+        }
+        columns[i].key_ordinal = (uint16_t)(at + 1);
+        columns[i].nullable = columns[i].nullable && !told;
+        left++;
+    }
+    if (left == key->count)
+        return FR_OK;
+    refuse(p, "config.key", "key", "a column", "is not there, or is named twice", err);
+    return fr_fail_hint(err, "name columns as the target has them, each once");
+}
+
 static void add_message_columns(const shape *p, fr_column *columns)
 {
     const fr_pairs *said = &p->rules->message;
@@ -283,6 +324,8 @@ static fr_rc make_table(fr_shaper *s, shape *p, fr_err *err)
     }
     add_message_columns(p, columns);
     FR_TRY(check_double(p, columns, count, err));
+    if (whole)
+        FR_TRY(set_key(p, columns, count, err));
     fr_table like = *r->source;
     like.columns = columns;
     like.column_count = count;
@@ -329,6 +372,34 @@ static fr_rc shape_of(fr_shaper *s, fr_str topic, const fr_table *in, shape **ou
     return FR_FAIL;
 }
 
+typedef struct filler { /* of a target's table: the first topic that we met */
+    fr_str topic;
+    bool keyed; /* the rules say what its rows are found by */
+} filler;
+
+/* Rows of two topics under one key would overwrite each other. */
+static fr_rc claim(fr_shaper *s, fr_str topic, const fr_table *t, const shape *p, fr_err *err)
+{
+    bool keyed = p != NULL && p->rules->shape.key.count > 0;
+    if (s->settings->write_mode == FR_WRITE_APPEND)
+        return FR_OK;
+    fr_str name = fr_arena_printf(s->arena, "%.*s%c%.*s", FR_ARG(t->space), 0, FR_ARG(t->name));
+    filler *f = fr_map_get(s->targets, name);
+    if (f == NULL) {
+        f = fr_arena_alloc(s->arena, sizeof *f);
+        *f = (filler){fr_arena_str(s->arena, topic), keyed};
+        fr_map_set(s->targets, name, f);
+    }
+    if (fr_str_eq(f->topic, topic) || (f->keyed && keyed))
+        return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG, "%s: topics %.*s and %.*s go into one table, %.*s%s%.*s",
+            s->settings->place != NULL ? s->settings->place : "configuration", FR_ARG(f->topic),
+            FR_ARG(topic), FR_ARG(t->space), t->space.len > 0 ? "." : "", FR_ARG(t->name));
+    fr_fail_code(err, "config.table_shared");
+    return fr_fail_hint(err, "give each its own (into), or say in topics.<topic>.key of both what "
+                             "tells their rows apart: docs/expressions.md");
+}
+
 fr_rc fr_shaper_table(fr_shaper *s, fr_str topic, const fr_table *in, const fr_table **out,
                       const fr_route **route_out, fr_err *err)
 {
@@ -336,7 +407,7 @@ fr_rc fr_shaper_table(fr_shaper *s, fr_str topic, const fr_table *in, const fr_t
     FR_TRY(shape_of(s, topic, in, &p, err));
     *out = p == NULL ? in : p->table;
     *route_out = p == NULL ? NULL : &p->route;
-    return FR_OK;
+    return claim(s, topic, *out, p, err);
 }
 
 /* ---- running ---- */
@@ -349,7 +420,7 @@ typedef struct work { /* one event */
     const fr_event *in; /* as it was decoded */
 } work;
 
-/* told: with what its message says; what is gone of a row that is kept once is its key. */
+/* told: with all that its message says; what is gone of a row that is kept once is its key. */
 static fr_rc project(const work *w, const fr_row *row, bool told, fr_row *out, fr_err *err)
 {
     const fr_route *r = &w->p->route;
@@ -359,8 +430,10 @@ static fr_rc project(const work *w, const fr_row *row, bool told, fr_row *out, f
     fr_value *values = fr_batch_row(w->b, w->p->table, out);
     for (size_t i = 0; i < r->field_count; i++)
         values[i] = row->values[r->fields[i]];
-    for (size_t i = 0; told && i < said->count; i++) {
+    for (size_t i = 0; i < said->count; i++) {
         fr_value *v = &values[r->field_count + i];
+        if (!told && w->p->table->columns[r->field_count + i].key_ordinal == 0)
+            continue;
         v->kind = FR_NULL;
         FR_TRY(message_value(said->items[i].value, w->in, w->m, v, err));
     }
@@ -386,6 +459,16 @@ static fr_rc shape_row(const work *w, fr_event *e, fr_err *err)
     return FR_OK;
 }
 
+/* Which rows are the topic's, where others fill the table, too, no target is asked. */
+static fr_rc check_truncate(const fr_shaper *s, const shape *p, fr_err *err)
+{
+    if (s->settings->truncate != FR_TRUNCATE_PUBLISH || p->rules->shape.key.count == 0)
+        return FR_OK;
+    fr_fail(err, FR_ERR_DATA, "a truncate, and the table may have rows of other topics");
+    fr_fail_code(err, "sink.truncate");
+    return fr_fail_hint(err, "delete the topic's rows there, and set write.truncate to ignore");
+}
+
 /* FR_END: the filter leaves it out. */
 static fr_rc shape_event(fr_shaper *s, fr_batch *b, size_t index, const fr_message *m, fr_err *err)
 {
@@ -394,8 +477,12 @@ static fr_rc shape_event(fr_shaper *s, fr_batch *b, size_t index, const fr_messa
     if (in.table == NULL)
         return FR_OK;
     FR_TRY(shape_of(s, m->topic, in.table, &p, err));
+    if (in.op == FR_OP_TABLE)
+        FR_TRY(claim(s, m->topic, p == NULL ? in.table : p->table, p, err));
     if (p == NULL)
         return FR_OK;
+    if (in.op == FR_OP_TRUNCATE)
+        FR_TRY(check_truncate(s, p, err));
     work w = {s, p, b, m, &in};
     if (in.op <= FR_OP_DELETE) {
         fr_rc rc = shape_row(&w, &b->events[index], err);

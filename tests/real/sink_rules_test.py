@@ -10,6 +10,7 @@ import os
 import random
 import sqlite3
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import psycopg2  # noqa: E402
@@ -314,7 +315,75 @@ def plan_and_validate():
     p.close()
 
 
-CASES = [stores, field_goes_away, values_not_logged, dead_letters, plan_and_validate]
+def one_table():
+    """Two topics into one table, with the topic in its key; without that it is refused; one topic into two tables by two sinks."""
+    shard = '"/public/": {{into: all_of_them, key: [shard, id], columns: {{message: {{shard: topic}}}}}}'
+    two = sinks(f"\n      {shard}\n", "dw", "lite", "plain")
+    p = pipeline(SOURCE.replace("TABLE", "") + two)
+    with case("sink_rules.one_table", p):
+        setup(p)
+        for table, status in (("t", "paid"), ("s", "open")):
+            p.sql(f"insert into {table} select i, %s, i, null, 'n' from generate_series(1, 20) i", status)
+        p.start()
+        def all_rows():
+            got = p.sql("select shard, id, status, total::int from all_of_them order by 1, 2", on=p.target)
+            return got, lite(p, "select shard, id, status, cast(total as int) from all_of_them order by 1, 2")
+        def want():
+            return [(f"{p.id}.public.{t}", *r) for t in "st" for r in p.sql(f"select id, status, total::int from {t} order by 1")]
+        def there():
+            return query(p, "select 1 from all_of_them limit 1") and lite(p, "select 1 from all_of_them") and all_rows() == (want(), want())
+        eventually("the rows of both", there)
+        p.sql("update t set total = 100 where id < 5; delete from s where id between 3 and 8; delete from t where id = 20")
+        p.kill()
+        p.sql("delete from t where id = 3; update s set total = 7 where id = 9")
+        p.start()
+        eventually("the rows of both after a kill", there)
+        assert len(want()) == 32
+        for table in "ts":  # the same topics, by another sink
+            assert eventually("a table each", lambda: query(p, f"select count(*) from plain_{table}") == p.sql(f"select count(*) from {table}"))
+        assert p.stop() == 0
+        p.write(SOURCE.replace("TABLE", "") + sinks('\n      "/public/": {{into: both}}\n', "dw"), BASE)
+        code, out, err = p.verb("plan")
+        assert code == 4 and "config.table_shared" in out, (code, out, err)
+        p.start()
+        p.says("is blocked since", "config.table_shared")
+        one = eventually("the first topic's rows", lambda: query(p, "select count(*), count(distinct status) from both"))
+        assert one[0][1] == 1, one
+    p.close()
+
+
+def start_at():
+    """A sink that begins at a time: what Kafka had before is not read, neither then nor after a restart."""
+    p = pipeline(SOURCE.replace("TABLE", ""))
+    with case("sink_rules.start_at", p):
+        setup(p)
+        p.sql("insert into t values (1, 'paid', 1); insert into s values (1, 'paid', 1)")
+        p.start()
+        p.wait_events("t", 1)
+        last = max(m.timestamp()[1] for m in p.messages("t") + p.messages("s"))
+        at = last // 1000 + 1  # the next whole second
+        eventually("that second to be over", lambda: time.time() > at + 1)
+        p.sql("insert into t values (2, 'paid', 1); insert into s values (2, 'paid', 1)")
+        p.wait_events("t", 2)
+        p.wait_events("s", 2)
+        assert p.stop() == 0
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+        p.write(SOURCE.replace("TABLE", "") + sinks("\n      {{}}\n", "dw", "plain", more=f"    start_at: {when}\n")
+                .replace("    topics:\n      {{}}\n", ""), BASE)
+        p.start()
+        eventually("the later rows", lambda: query(p, "select id from t") == [(2,)] and query(p, "select id from s") == [(2,)])
+        p.kill()
+        p.sql("insert into t values (3, 'paid', 1)")
+        p.start()
+        eventually("the next row", lambda: query(p, "select id from t order by 1") == [(2,), (3,)])
+        assert p.stop() == 0
+        p.write(SOURCE.replace("TABLE", "") + sinks("", "plain", more="    start_at: yesterday\n"), BASE)
+        code, out, err = p.verb("validate")
+        assert code == 2 and "2026-11-26T08:00:00Z" in out + err, (code, out, err)
+    p.close()
+
+
+CASES = [stores, one_table, start_at, field_goes_away, values_not_logged, dead_letters, plan_and_validate]
 for one in CASES:
     if not sys.argv[1:] or one.__name__ in sys.argv[1:]:
         one()

@@ -220,6 +220,12 @@ fr_rc fr_consumer_recreated(const char *sink, fr_str topic, fr_err *err)
     return fr_fail(err, FR_ERR_POSITION, "%s: %.*s is another", sink, FR_ARG(topic));
 }
 
+fr_rc fr_consumer_find_time(fr_consumer *c, int64_t ms, fr_offsets *offsets, fr_err *err)
+{
+    (void)ms;
+    return fr_consumer_find_ends(c, offsets, err);
+}
+
 void fr_consumer_interrupt(fr_consumer *c)
 {
     (void)c;

@@ -141,9 +141,30 @@ static void targets(void **state)
     fr_arena_free(a);
 }
 
+static void instants(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "2026-11-26",
+                                      "2026-11-26T08:00:00",
+                                      "2026-11-26T08:00:00z",
+                                      "2026-02-30T08:00:00Z",
+                                      "2026-11-26T24:00:00Z",
+                                      "1969-12-31T23:59:59Z",
+                                      "2026-11-26T08:00:00Z "};
+    int64_t ms = -1;
+    (void)state;
+    assert_true(fr_instant_parse("1970-01-01T00:00:01Z", &ms));
+    assert_int_equal(ms, 1000);
+    assert_true(fr_instant_parse("2026-11-26T08:00:00Z", &ms));
+    assert_int_equal(ms, INT64_C(1795680000000));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(fr_instant_parse(bad[i], &ms));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(instants),
         cmocka_unit_test(patterns),
         cmocka_unit_test(patterns_of_topics),
         cmocka_unit_test(a_slow_pattern_gives_up),

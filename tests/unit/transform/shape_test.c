@@ -377,6 +377,54 @@ static void names_that_are_not_there(void **state)
     refused(f, FR_ERR_CONFIG, "config.unknown_column", "columns.include: nothing", "columns.include");
 }
 
+/* Several topics fill one table where the rules say what tells their rows apart. */
+static void tables_of_several_topics(void **state)
+{
+    fixture *f = *state;
+    const fr_table *made, *other;
+    const fr_route *route;
+    fr_event *e;
+    f->rules.into = "all";
+    f->rules.message = pair(f, 0, "shard", "topic");
+    make(f, false);
+    assert_ok(fr_shaper_table(f->s, FR_STR("erp.public.orders"), f->t, &made, &route, &err));
+    other = fr_table_new(f->t);
+    assert_fails(fr_shaper_table(f->s, FR_STR("crm.public.orders"), other, &made, &route, &err),
+                 FR_ERR_CONFIG);
+    assert_string_equal(err.code, "config.table_shared");
+    assert_non_null(strstr(err.text, "erp.public.orders and crm.public.orders"));
+    f->rules.shape.key = list(f, 0, "shard", "id");
+    assert_ok(fr_pattern_compile("/orders/", &f->rules.shape.regex, &err));
+    make(f, false);
+    assert_ok(fr_shaper_table(f->s, FR_STR("crm.public.orders"), other, &made, &route, &err));
+    assert_ok(shape(f, FR_OP_DELETE, row(f, 3, NULL, NULL), NONE, NULL, &e));
+    assert_int_equal(e->table->columns[COUNT].key_ordinal, 1);
+    assert_int_equal(e->table->columns[ID].key_ordinal, 2);
+    assert_false(e->table->columns[COUNT].nullable);
+    assert_true(fr_str_is(e->before.values[COUNT].bytes, "erp.public.orders"));
+    assert_int_equal(e->before.values[STATUS].kind, FR_ABSENT);
+    assert_int_equal(becomes(f, FR_OP_TRUNCATE, NONE, NONE), FR_OP_TRUNCATE);
+    f->sink.truncate = FR_TRUNCATE_PUBLISH;
+    assert_fails(shape(f, FR_OP_TRUNCATE, NONE, NONE, NULL, &e), FR_ERR_DATA);
+    assert_string_equal(err.code, "sink.truncate");
+    fr_table_unref(other);
+    fr_pattern_free(f->rules.shape.regex);
+    f->rules.shape.regex = NULL;
+}
+
+static void keys_that_cannot_be(void **state)
+{
+    fixture *f = *state;
+    f->rules.message = pair(f, 0, "place", "offset");
+    f->rules.shape.key = list(f, 0, "id", "place");
+    refused(f, FR_ERR_CONFIG, "config.key", "place is neither", "deletes do not say it");
+    f->rules.message = pair(f, 0, "shard", "topic");
+    f->rules.shape.key = list(f, 0, "shard", NULL);
+    refused(f, FR_ERR_CONFIG, "config.key", "id is part of the messages' key", "add it");
+    f->rules.shape.key = list(f, 0, "id", "shrad");
+    refused(f, FR_ERR_CONFIG, "config.key", "a column is not there", "each once");
+}
+
 static void errors_of_rows_keep_the_table(void **state)
 {
     fixture *f = *state;
@@ -405,6 +453,8 @@ int main(void)
                                        T(fields_of_values_that_were_not_logged),
                                        T(the_key_stays),
                                        T(names_that_are_not_there),
+                                       T(tables_of_several_topics),
+                                       T(keys_that_cannot_be),
                                        T(errors_of_rows_keep_the_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

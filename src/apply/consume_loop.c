@@ -32,7 +32,7 @@ static fr_rc keep_ends(fr_apply *a, fr_offsets *offsets, fr_err *err)
         if (offsets->items[i].next < 0)
             o.items[o.count++] = offsets->items[i];
     int64_t begin_ms = a->s.sink->start_ms;
-    fr_rc rc = o.count == 0 ? FR_OK
+    fr_rc rc = o.count == 0    ? FR_OK
                : begin_ms != 0 ? fr_consumer_find_time(a->consumer, begin_ms, &o, err)
                                : fr_consumer_find_ends(a->consumer, &o, err);
     if (rc == FR_OK && o.count > 0)

@@ -212,8 +212,8 @@ static fr_rc decode_one(claim_round *r, const fr_letter *l, fr_err *err)
     if (rc == FR_IDLE)
         r->b->message_count--;
     else
-        FR_TRY(fr_shaper_apply(r->shaper, r->b, from, &r->b->messages[r->b->message_count - 1],
-                               err));
+        FR_TRY(
+            fr_shaper_apply(r->shaper, r->b, from, &r->b->messages[r->b->message_count - 1], err));
     return rc;
 }
 

@@ -151,7 +151,8 @@ static void put_former(graph *g, const fr_lineage_stream *s, const fr_lineage_ta
 }
 
 /* A table by a sink's rules: an edge for each field that a column is made of. */
-static void put_ruled(graph *g, const fr_lineage_stream *s, const fr_lineage_target *t, size_t first)
+static void put_ruled(graph *g, const fr_lineage_stream *s, const fr_lineage_target *t,
+                      size_t first)
 {
     size_t at = g->next;
     for (size_t i = 0; i < t->field_count; i++)

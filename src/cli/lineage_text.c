@@ -172,6 +172,15 @@ static void put_field(fr_buf *b, const fr_lineage *l, const fr_lineage_stream *s
     put_targets(b, l, s, f->name);
 }
 
+/* Sinks read it, and all of them by rules. */
+static bool only_ruled(const fr_lineage_stream *s)
+{
+    bool only = s->target_count > 0;
+    for (size_t i = 0; i < s->target_count; i++)
+        only = only && s->targets[i].rules != NULL;
+    return only;
+}
+
 void fr_lineage_text(fr_cli *cli, const fr_lineage *l)
 {
     fr_buf *b = &cli->out;
@@ -181,7 +190,7 @@ void fr_lineage_text(fr_cli *cli, const fr_lineage *l)
         put_notes(cli, b, s);
         for (size_t k = 0; k < s->field_count; k++)
             put_field(b, l, s, &s->fields[k]);
-        if (s->field_count == 0 || !s->whole) {
+        if ((s->field_count == 0 || !s->whole) && !only_ruled(s)) {
             fr_buf_text(b, "  ");
             fr_buf_shown(b, fr_lineage_table(l, s));
             fr_buf_text(b, s->source == FR_LINEAGE_FOREIGN ? "" : ".*");

@@ -58,7 +58,8 @@ static fr_rc refuse_sink(const fr_verify_run *v, fr_err *err)
                           rules->shape.columns_include.count == 0 &&
                           rules->shape.columns_exclude.count == 0 && rules->shape.key.count == 0))
         return FR_OK;
-    fr_fail(err, FR_ERR_CONFIG, "%s: sink `%s` has rules for topic %.*s: its rows are not the source's",
+    fr_fail(err, FR_ERR_CONFIG,
+            "%s: sink `%s` has rules for topic %.*s: its rows are not the source's",
             rules->shape.place, s->name, FR_ARG(v->topic));
     return refuse(err, "verify.rules",
                   "compare with a sink without rules for it, or set the rules at the source");

@@ -401,6 +401,15 @@ static void read_source(fr_loader *l, const fr_member *m, size_t index, const fr
     fr_problem_hint(l, p, "tables: {public.orders: {}}, or a pattern: \"/^public\\\\./\": {}");
 }
 
+static void read_start_at(fr_loader *l, const fr_scope *scope, fr_sink_settings *s)
+{
+    if (s->start_at == NULL || strstr(s->start_at, "${") != NULL ||
+        fr_instant_parse(s->start_at, &s->start_ms))
+        return;
+    fr_scope_refuse(l, scope, "config.bad_value", "start_at", "it is no time since 1970 in UTC",
+                    "write it as 2026-11-26T08:00:00Z");
+}
+
 static void read_sink(fr_loader *l, const fr_member *m, size_t index)
 {
     static const char *const elsewhere[] = {"topics", NULL};
@@ -444,10 +453,7 @@ static void read_sink(fr_loader *l, const fr_member *m, size_t index)
             fr_problem_of(l, fr_scope_place(scope, "from"), path, &err);
         fr_regex_keep(l, s->from_regex[i]);
     }
-    if (s->start_at != NULL && strstr(s->start_at, "${") == NULL &&
-        !fr_instant_parse(s->start_at, &s->start_ms))
-        fr_scope_refuse(l, scope, "config.bad_value", "start_at", "it is no time since 1970 in UTC",
-                        "write it as 2026-11-26T08:00:00Z");
+    read_start_at(l, scope, s);
     const fr_member *topics = map_member(l, m->value, "topics", path);
     if (topics != NULL)
         fr_topics_read(l, s, topics->value, fr_path_join(l->a, path, FR_STR("topics")));

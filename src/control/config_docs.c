@@ -307,19 +307,19 @@ static void docs_connectors(fr_buf *b, const fr_connectors *connectors, const ch
 
 void fr_config_docs(fr_buf *b, const fr_connectors *connectors)
 {
-    fr_buf_text(b,
-                "# Options\n\n"
-                "<!-- Made by scripts/docs.sh from the tables that the program reads. -->\n\n"
-                "Every key of `freshet.yaml`. The key decides the type of its value, not YAML: "
-                "`NO`, `012` and `1.10` are what the key says. Times are a number with one of "
-                "`ms s m h d`, bytes with one of `B KiB MiB GiB kB MB GB`. A *secret* is written "
-                "as a reference: `${cred:NAME}` (systemd), `${file:PATH}` (mode 0600) or "
-                "`${env:NAME}`. Any value may hold `${env:NAME}`, `${env:NAME:-default}`, "
-                "`${file:PATH}`, `${cred:NAME}` and, with `--allow-exec`, `${exec:COMMAND}`; a "
-                "literal `${` is written `$${`.\n\n"
-                "Values of a table are merged: built-in, then `defaults`, then the one `/regex/` "
-                "that matches, then the table's own. Rules for a topic of a sink are not merged: an "
-                "exact name wins over a `/regex/`.\n");
+    fr_buf_text(
+        b, "# Options\n\n"
+           "<!-- Made by scripts/docs.sh from the tables that the program reads. -->\n\n"
+           "Every key of `freshet.yaml`. The key decides the type of its value, not YAML: "
+           "`NO`, `012` and `1.10` are what the key says. Times are a number with one of "
+           "`ms s m h d`, bytes with one of `B KiB MiB GiB kB MB GB`. A *secret* is written "
+           "as a reference: `${cred:NAME}` (systemd), `${file:PATH}` (mode 0600) or "
+           "`${env:NAME}`. Any value may hold `${env:NAME}`, `${env:NAME:-default}`, "
+           "`${file:PATH}`, `${cred:NAME}` and, with `--allow-exec`, `${exec:COMMAND}`; a "
+           "literal `${` is written `$${`.\n\n"
+           "Values of a table are merged: built-in, then `defaults`, then the one `/regex/` "
+           "that matches, then the table's own. Rules for a topic of a sink are not merged: an "
+           "exact name wins over a `/regex/`.\n");
     for (const fr_section *s = fr_sections; s->kind != NULL; s++) {
         fr_buf_printf(b, "\n## %s", s->title);
         if (*s->prefix != 0)

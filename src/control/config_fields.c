@@ -559,8 +559,7 @@ const fr_section fr_sections[] = {
     {"table", "sources.<s>.tables.<t>", "Tables, and defaults", table_options,
      sizeof(fr_table_fields)},
     {"sink", "sinks.<k>", "Sinks", sink_options, sizeof(fr_sink_settings)},
-    {"topic", "sinks.<k>.topics.<t>", "Topics of a sink", topic_options,
-     sizeof(fr_topic_settings)},
+    {"topic", "sinks.<k>.topics.<t>", "Topics of a sink", topic_options, sizeof(fr_topic_settings)},
     {"test", "tests[]", "Tests", test_options, sizeof(fr_test_fields)},
     {.kind = NULL},
 };

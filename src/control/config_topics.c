@@ -1,5 +1,5 @@
-/* A sink's rules for topics: sinks.<k>.topics. Which fields a topic's rows have is the registry's to
- * say. */
+/* A sink's rules for topics: sinks.<k>.topics. Which fields a topic's rows have is the registry's
+ * to say. */
 #include "control/config_load.h"
 #include "transform/derive.h"
 #include "transform/shape.h"

@@ -57,15 +57,15 @@ fr_offsets fr_consumer_ends(fr_consumer *c, fr_arena *a);
 /* Fill in next: where a reader at the end would begin (before a transaction that is open). Asks,
  * from inside assigned as well. */
 fr_rc fr_consumer_find_ends(fr_consumer *c, fr_offsets *offsets, fr_err *err);
+/* The same: the first message of this time (in ms since 1970, by Kafka's timestamps) or later;
+ * where there is none, the end. */
+fr_rc fr_consumer_find_time(fr_consumer *c, int64_t ms, fr_offsets *offsets, fr_err *err);
 /* Fill in topic_id: empty where the library or the broker does not tell, or the topic is not there.
  * From now on the topics are watched: fr_consume fails when one becomes another. Asks, from inside
  * assigned as well. */
 fr_rc fr_consumer_topic_ids(fr_consumer *c, fr_offsets *offsets, fr_err *err);
 /* POSITION, kafka.topic.recreated, with what this sink is to do. */
 fr_rc fr_consumer_recreated(const char *sink, fr_str topic, fr_err *err);
-/* The same: the first message of this time (in ms since 1970, by Kafka's timestamps) or later; where
- * there is none, the end. */
-fr_rc fr_consumer_find_time(fr_consumer *c, int64_t ms, fr_offsets *offsets, fr_err *err);
 void fr_consumer_interrupt(fr_consumer *c); /* any thread */
 
 /* ---- topics that wait; with a group only ---- */

@@ -1,5 +1,5 @@
-/* Places in partitions: where `start: latest` and `start_at` begin, and where a partition stands of which all
- * was read. */
+/* Places in partitions: where `start: latest` and `start_at` begin, and where a partition stands of
+ * which all was read. */
 #include "kafka/consumer.h"
 
 enum { ASK_MS = 10000 };

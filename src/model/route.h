@@ -47,10 +47,10 @@ typedef struct fr_route {
     fr_derive_apply *apply;
     const fr_table_settings *settings;
     const fr_sink_settings *sink; /* whose rules for a topic they are; NULL: a source's table */
-    fr_str topic;        /* legal for Kafka; also NUL-terminated */
-    fr_str first;        /* the same of the table's first generation; empty: as topic */
-    uint32_t generation; /* 0 or 1: its first; else what changed began it (decision 38) */
-    fr_str schema_name;  /* full name of the row record: "erp.public.orders" */
+    fr_str topic;                 /* legal for Kafka; also NUL-terminated */
+    fr_str first;                 /* the same of the table's first generation; empty: as topic */
+    uint32_t generation;          /* 0 or 1: its first; else what changed began it (decision 38) */
+    fr_str schema_name;           /* full name of the row record: "erp.public.orders" */
     fr_envelope envelope;
     uint16_t *fields; /* the columns that are published, as indexes, in table order */
     size_t field_count;

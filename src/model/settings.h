@@ -163,16 +163,16 @@ typedef struct fr_topic_settings {
 
 typedef struct fr_sink_settings {
     const char *pipeline, *name, *type;
-    fr_texts from;     /* topics, exact or /regex/ */
-    void **from_regex; /* one per from; NULL: exact */
-    const char *into;  /* template */
-    int create;        /* fr_when */
-    int start;         /* 0 earliest, 1 latest */
+    fr_texts from;        /* topics, exact or /regex/ */
+    void **from_regex;    /* one per from; NULL: exact */
+    const char *into;     /* template */
+    int create;           /* fr_when */
+    int start;            /* 0 earliest, 1 latest */
     const char *start_at; /* NULL: by start; else a time, and the same in ms since 1970 */
     int64_t start_ms;
-    int write_mode;    /* fr_write_mode; history is refused by validate */
-    int deletes;       /* fr_deletes */
-    int truncate;      /* fr_truncate: block, apply, ignore */
+    int write_mode; /* fr_write_mode; history is refused by validate */
+    int deletes;    /* fr_deletes */
+    int truncate;   /* fr_truncate: block, apply, ignore */
     int64_t batch_rows, every_us, parallel;
     int add_column, drop_column, change_type; /* fr_change */
     int errors_mode;
@@ -248,15 +248,15 @@ bool fr_source_debezium(const fr_source_settings *s);
 bool fr_source_bounded(const fr_source_settings *s);
 /* Index of the from pattern that takes this topic, or -1. */
 int fr_sink_match(const fr_sink_settings *s, fr_str topic);
-/* The rules for a topic, or NULL: an exact name wins over a regex, also that of the topic from which
- * a table went on in this one (erp.public.orders of erp.public.orders.v2). CONFIG
+/* The rules for a topic, or NULL: an exact name wins over a regex, also that of the topic from
+ * which a table went on in this one (erp.public.orders of erp.public.orders.v2). CONFIG
  * (config.two_patterns) where two regexes take it. */
 fr_rc fr_sink_topic(const fr_sink_settings *s, fr_str topic, const fr_topic_settings **out,
                     fr_err *err);
-/* The target table of a topic: `into`, the topic's own or the sink's, with the topic's own parts as variables (source and
- * prefix: up to the first dot; space: up to the second, where there are two; table: the
- * rest; of "erp.public.orders.v2", in which a table has gone on: orders_v2). space empty: the
- * connection's default. */
+/* The target table of a topic: `into`, the topic's own or the sink's, with the topic's own parts as
+ * variables (source and prefix: up to the first dot; space: up to the second, where there are two;
+ * table: the rest; of "erp.public.orders.v2", in which a table has gone on: orders_v2). space
+ * empty: the connection's default. */
 fr_rc fr_sink_target(const fr_sink_settings *s, fr_arena *a, fr_str topic, fr_str *space_out,
                      fr_str *name_out, fr_err *err);
 /* "2026-11-26T08:00:00Z", in ms since 1970. False: not that. */

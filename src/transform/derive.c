@@ -60,9 +60,9 @@ static fr_rc refuse(compiler *c, const char *code, const char *key, const char *
                     const char *what, const char *hint)
 {
     const char *place = c->route->settings->place;
-    fr_fail(c->err, FR_ERR_CONFIG, "%s: %.*s: %s%s%s: %s",
-            place != NULL ? place : "configuration", FR_ARG(subject(c->a, c->route)), key,
-            entry != NULL ? "." : "", entry != NULL ? entry : "", what);
+    fr_fail(c->err, FR_ERR_CONFIG, "%s: %.*s: %s%s%s: %s", place != NULL ? place : "configuration",
+            FR_ARG(subject(c->a, c->route)), key, entry != NULL ? "." : "",
+            entry != NULL ? entry : "", what);
     fr_fail_code(c->err, code);
     return fr_fail_hint(c->err, "%s", hint);
 }
@@ -411,7 +411,8 @@ static fr_rc not_logged(const run *r, const char *key, const char *code, uint16_
     fr_str what = fr_arena_printf(r->a, "column %.*s, whose value the source did not log",
                                   FR_ARG(r->d->route->source->columns[column].name));
     fr_str hint = fr_arena_printf(
-        r->a, "%s; or let the source log whole rows: REPLICA IDENTITY FULL, binlog_row_image = FULL",
+        r->a,
+        "%s; or let the source log whole rows: REPLICA IDENTITY FULL, binlog_row_image = FULL",
         otherwise);
     return bad(r, key, code, fr_arena_cstr(r->a, what), fr_arena_cstr(r->a, hint));
 }
@@ -740,9 +741,9 @@ static fr_rc apply(const run *r, fr_event *out)
         old = key_of(r, &old);
     if (old.count > 0)
         FR_TRY(make_row(r, &old,
-                        r->d->upsert                             ? NULL
+                        r->d->upsert                         ? NULL
                         : old.values == r->in->before.values ? before
-                                                                 : old.values,
+                                                             : old.values,
                         &out->before));
     if (new.count > 0)
         FR_TRY(make_row(r, &new, after, &out->after));

@@ -30,7 +30,10 @@ struct fr_shaper {
 fr_shaper *fr_shaper_new(const fr_sink_settings *settings)
 {
     fr_shaper *s = fr_malloc(sizeof *s);
-    *s = (fr_shaper){.settings = settings, .arena = fr_arena_new(0), .shapes = fr_map_new(), .targets = fr_map_new()};
+    *s = (fr_shaper){.settings = settings,
+                     .arena = fr_arena_new(0),
+                     .shapes = fr_map_new(),
+                     .targets = fr_map_new()};
     s->tools.mask_key = settings->mask_key;
     return s;
 }
@@ -60,8 +63,8 @@ void fr_shaper_free(fr_shaper *s)
 static const struct {
     const char *what;
     fr_kind kind;
-} message_kinds[] = {{"topic", FR_TEXT},  {"partition", FR_INT32},      {"offset", FR_INT64},
-                     {"op", FR_TEXT},     {"timestamp", FR_TIMESTAMP},  {"committed", FR_TIMESTAMP}};
+} message_kinds[] = {{"topic", FR_TEXT}, {"partition", FR_INT32},     {"offset", FR_INT64},
+                     {"op", FR_TEXT},    {"timestamp", FR_TIMESTAMP}, {"committed", FR_TIMESTAMP}};
 
 fr_kind fr_shape_message_kind(const char *what)
 {
@@ -138,8 +141,9 @@ static fr_rc no_column(const shape *p, const char *key, const char *name, fr_err
     const fr_column *near = fr_table_nearest(p->route.source, fr_cstr(name));
     if (near != NULL)
         return fr_fail_hint(err, "did you mean %.*s?", FR_ARG(near->name));
-    return fr_fail_hint(err, "correct %s; rules for a pattern (\"/^...$/\") may name fields that "
-                             "some of its rows have not",
+    return fr_fail_hint(err,
+                        "correct %s; rules for a pattern (\"/^...$/\") may name fields that "
+                        "some of its rows have not",
                         key);
 }
 
@@ -253,7 +257,8 @@ static fr_rc set_key(const shape *p, fr_column *columns, size_t count, fr_err *e
         bool told = i >= p->route.field_count && says_topic(p->rules, columns[i].name);
         snprintf(name, sizeof name, "%.*s", FR_ARG(columns[i].name));
         if (at < 0 && own) {
-            refuse(p, "config.key", "key", name, "is part of the messages' key, and not of it", err);
+            refuse(p, "config.key", "key", name, "is part of the messages' key, and not of it",
+                   err);
             return fr_fail_hint(err, "add it: two rows of the topic may differ in it alone");
         }
         if (at < 0)
@@ -502,10 +507,9 @@ fr_rc fr_shaper_apply(fr_shaper *s, fr_batch *b, size_t from, const fr_message *
         b->count = i; /* a message has one row, and it is the last of its events */
         if (rc == FR_END)
             continue;
-        return err->kind != FR_ERR_DATA
-                   ? FR_FAIL
-                   : fr_fail_in(err, "topic %.*s[%d]@%lld", FR_ARG(m->topic), (int)m->partition,
-                                (long long)m->offset);
+        return err->kind != FR_ERR_DATA ? FR_FAIL
+                                        : fr_fail_in(err, "topic %.*s[%d]@%lld", FR_ARG(m->topic),
+                                                     (int)m->partition, (long long)m->offset);
     }
     return FR_OK;
 }

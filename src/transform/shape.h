@@ -23,8 +23,8 @@ fr_rc fr_shaper_table(fr_shaper *s, fr_str topic, const fr_table *in, const fr_t
  * CONFIG: as above. */
 fr_rc fr_shaper_apply(fr_shaper *s, fr_batch *b, size_t from, const fr_message *m, fr_err *err);
 
-/* What columns.message may say: "topic", "offset", "header:trace". FR_NULL: it is none of them; else
- * the kind of its column. */
+/* What columns.message may say: "topic", "offset", "header:trace". FR_NULL: it is none of them;
+ * else the kind of its column. */
 fr_kind fr_shape_message_kind(const char *what);
 extern const char fr_shape_message_words[]; /* for a hint */
 

@@ -38,6 +38,26 @@ with case("lineage.as_before"):
         with open(path) as f:
             assert f.read() == text, f"{path} is another"
 
+with case("lineage.rules_of_sinks"):
+    rules = os.path.join(GOLDEN, "rules.yaml")
+    for form in ("text", "mermaid", "dbt-sources"):
+        text = lineage("--offline", *([] if form == "text" else ["--" + form]), config=rules)
+        path = os.path.join(GOLDEN, f"rules-{form}.txt")
+        if os.environ.get("FRESHET_REGEN_GOLDEN"):
+            with open(path, "w") as f:
+                f.write(text)
+        with open(path) as f:
+            assert f.read() == text, f"{path} is another"
+    events = [json.loads(line) for line in lineage("--offline", "--openlineage", config=rules).splitlines()]
+    by = {e["job"]["name"]: e["outputs"][0]["facets"]["columnLineage"] for e in events if "columnLineage" in e["outputs"][0]["facets"]}
+    ruled = by["ruled.erp.public.orders"]
+    assert set(ruled["fields"]) == {"order_id", "total", "email", "net", "who", "trace"}, ruled
+    mail = ruled["fields"]["email"]["inputFields"][0]
+    assert mail["field"] == "email" and mail["transformations"][0]["masking"] and mail["name"] == "erp.public.orders", mail
+    assert ruled["dataset"][0]["field"] == "total" and ruled["dataset"][0]["transformations"][0]["description"] == "total > 10"
+    assert set(by["plain.erp.public.orders"]["fields"]) == {"id", "total", "email", "note"}
+
+
 with case("lineage.of_the_configuration"):
     d = document("--offline")
     assert [(s["source"], s["answered"]) for s in d["sources"]] == [("erp", False), ("sales", False)]

@@ -342,12 +342,13 @@ def one_table():
         for table in "ts":  # the same topics, by another sink
             assert eventually("a table each", lambda: query(p, f"select count(*) from plain_{table}") == p.sql(f"select count(*) from {table}"))
         assert p.stop() == 0
-        p.write(SOURCE.replace("TABLE", "") + sinks('\n      "/public/": {{into: both}}\n', "dw"), BASE)
+        p.write(SOURCE.replace("TABLE", "") + sinks('\n      "/public/": {{into: mixed}}\n', "dw"), BASE)
         code, out, err = p.verb("plan")
         assert code == 4 and "config.table_shared" in out, (code, out, err)
+        p.sql("insert into t values (50, 'paid', 1); insert into s values (50, 'open', 1)")
         p.start()
         p.says("is blocked since", "config.table_shared")
-        one = eventually("the first topic's rows", lambda: query(p, "select count(*), count(distinct status) from both"))
+        one = eventually("the first topic's rows", lambda: query(p, "select count(*), count(distinct status) from mixed"))
         assert one[0][1] == 1, one
     p.close()
 

@@ -170,8 +170,7 @@ static void a_table_that_went_on_keeps_its_rules(void **state)
     assert_ok(fr_pattern_compile("/public/", &two[1].shape.regex, &err));
     f->sink.topics = two;
     f->sink.topic_count = 2;
-    assert_fails(fr_sink_topic(&f->sink, FR_STR("erp.public.orders"), &rules, &err),
-                 FR_ERR_CONFIG);
+    assert_fails(fr_sink_topic(&f->sink, FR_STR("erp.public.orders"), &rules, &err), FR_ERR_CONFIG);
     assert_string_equal(err.code, "config.two_patterns");
     assert_ok(fr_sink_topic(&f->sink, FR_STR("erp.shop.orders"), &rules, &err));
     assert_ptr_equal(rules, &two[0]);
@@ -374,7 +373,8 @@ static void names_that_are_not_there(void **state)
     refused(f, FR_ERR_CONFIG, "config.types", "columns.types: email", "CAST");
     f->rules.shape.column_types = (fr_pairs){0};
     f->rules.shape.columns_include = list(f, 0, "nothing", NULL);
-    refused(f, FR_ERR_CONFIG, "config.unknown_column", "columns.include: nothing", "columns.include");
+    refused(f, FR_ERR_CONFIG, "config.unknown_column", "columns.include: nothing",
+            "columns.include");
 }
 
 /* Several topics fill one table where the rules say what tells their rows apart. */

@@ -384,7 +384,33 @@ def start_at():
     p.close()
 
 
-CASES = [stores, one_table, start_at, field_goes_away, values_not_logged, dead_letters, plan_and_validate]
+def each_event_is_a_row():
+    """write.mode append: what never passed is left out, what leaves the filter is a marked row; the key may be left out."""
+    rules = """\n      "{id}.public.t": {{filter: "status <> 'draft'", columns: {{exclude: [id, email], mask: {{note: {{keep_last: 2}}}}}}}}\n"""
+    config = SOURCE.replace("TABLE", "") + sinks(rules, "lite").replace("write: {{every", "write: {{mode: append, deletes: soft, every")
+    p = pipeline(config)
+    with case("sink_rules.each_event_is_a_row", p):
+        setup(p)
+        p.sql("alter table t replica identity full; insert into s values (1, 'paid', 1)")
+        p.sql("insert into t values (1, 'draft', 1, 'a@b', 'hidden'), (2, 'paid', 2, 'a@b', 'secret')")
+        p.start()
+        rows = lambda: lite(p, "select status, cast(total as int), note, _freshet_deleted from t order by rowid")  # noqa: E731
+        eventually("the row that passes", lambda: rows() == [("paid", 2, "***et", 0)])
+        p.sql("update t set total = 3 where id = 1")  # never there
+        p.sql("update t set status = 'draft' where id = 2")  # leaves
+        p.sql("delete from t where id = 2")  # was gone
+        p.kill()
+        p.sql("update t set status = 'open' where id = 1; delete from t where id = 1")
+        p.start()
+        want = [("paid", 2, "***et", 0), ("paid", 2, "***et", 1), ("open", 3, "***en", 0), ("open", 3, "***en", 1)]
+        eventually("what became of both", lambda: sorted(rows()) == sorted(want))
+        assert p.stop() == 0
+        columns = [r[1] for r in lite(p, "pragma table_info(t)")]
+        assert "id" not in columns and "email" not in columns, columns
+    p.close()
+
+
+CASES = [each_event_is_a_row, stores, one_table, start_at, field_goes_away, values_not_logged, dead_letters, plan_and_validate]
 for one in CASES:
     if not sys.argv[1:] or one.__name__ in sys.argv[1:]:
         one()

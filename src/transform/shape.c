@@ -477,24 +477,24 @@ static fr_rc check_truncate(const fr_shaper *s, const shape *p, fr_err *err)
 /* FR_END: the filter leaves it out. */
 static fr_rc shape_event(fr_shaper *s, fr_batch *b, size_t index, const fr_message *m, fr_err *err)
 {
-    fr_event in = b->events[index];
+    fr_event *e = &b->events[index];
     shape *p;
-    if (in.table == NULL)
+    if (e->table == NULL)
         return FR_OK;
-    FR_TRY(shape_of(s, m->topic, in.table, &p, err));
-    if (in.op == FR_OP_TABLE)
-        FR_TRY(claim(s, m->topic, p == NULL ? in.table : p->table, p, err));
+    FR_TRY(shape_of(s, m->topic, e->table, &p, err));
+    if (e->op == FR_OP_TABLE)
+        FR_TRY(claim(s, m->topic, p == NULL ? e->table : p->table, p, err));
     if (p == NULL)
         return FR_OK;
-    if (in.op == FR_OP_TRUNCATE)
+    if (e->op == FR_OP_TRUNCATE)
         FR_TRY(check_truncate(s, p, err));
-    work w = {s, p, b, m, &in};
-    if (in.op <= FR_OP_DELETE) {
-        fr_rc rc = shape_row(&w, &b->events[index], err);
+    if (e->op <= FR_OP_DELETE) {
+        const fr_event in = *e;
+        fr_rc rc = shape_row(&(work){s, p, b, m, &in}, e, err);
         if (rc != FR_OK)
             return rc;
     }
-    b->events[index].table = p->table; /* the shaper holds it longer than the batch is used */
+    e->table = p->table; /* the shaper holds it longer than the batch is used */
     return FR_OK;
 }
 

@@ -2,6 +2,15 @@
 #include "cli/plan.h"
 #include "transform/derive.h"
 
+/* Whose rows they are: a table's, or a topic's at a sink. */
+static fr_str subject(const fr_findings *f, const fr_route *r)
+{
+    if (r->sink != NULL)
+        return fr_arena_printf(f->arena, "topic %.*s", FR_ARG(r->topic));
+    return fr_arena_printf(f->arena, "%.*s.%.*s", FR_ARG(r->source->space),
+                           FR_ARG(r->source->name));
+}
+
 static void say_reader(fr_findings *f, const fr_route *r, size_t column)
 {
     const fr_column *c = &r->source->columns[column];
@@ -9,25 +18,60 @@ static void say_reader(fr_findings *f, const fr_route *r, size_t column)
     bool masked = fr_derive_mask_of(r, column) != NULL;
     if (reader == NULL || (!masked && !fr_texts_have(&r->settings->pii, c->name)))
         return;
-    fr_finding *n = fr_findings_add(f, FR_WARNING, "derive.reads_masked",
-                                    "%.*s.%.*s: %s reads column %.*s, which is %s",
-                                    FR_ARG(r->source->space), FR_ARG(r->source->name), reader,
-                                    FR_ARG(c->name), masked ? "masked" : "personal data (pii)");
-    n->hint = FR_STR("expressions see the source's own values: check that the result does not show "
-                     "what must not be seen");
+    fr_finding *n = fr_findings_add(
+        f, FR_WARNING, "derive.reads_masked", "%.*s: %s reads column %.*s, which is %s",
+        FR_ARG(subject(f, r)), reader, FR_ARG(c->name), masked ? "masked" : "personal data (pii)");
+    n->hint = r->sink != NULL
+                  ? FR_STR("expressions see the messages' own values: check that the result does "
+                           "not show what must not be seen")
+                  : FR_STR("expressions see the source's own values: check that the result does "
+                           "not show what must not be seen");
 }
 
 static void say_absent(fr_findings *f, const fr_route *r, size_t column)
 {
     const fr_column *c = &r->source->columns[column];
-    if (!c->may_be_absent || r->source->full_before || !fr_derive_filter_reads(r, column))
+    if (r->sink != NULL || !c->may_be_absent || r->source->full_before ||
+        !fr_derive_filter_reads(r, column))
         return;
     fr_finding *n = fr_findings_add(
         f, FR_WARNING, "filter.absent",
-        "%.*s.%.*s: filter reads column %.*s, which the source does not log where it is large and "
-        "did not change: such an update is an error",
-        FR_ARG(r->source->space), FR_ARG(r->source->name), FR_ARG(c->name));
+        "%.*s: filter reads column %.*s, which the source does not log where it is large and did "
+        "not change: such an update is an error",
+        FR_ARG(subject(f, r)), FR_ARG(c->name));
     n->hint = FR_STR("REPLICA IDENTITY FULL, or filter by another column");
+}
+
+static bool may_be_large(const fr_column *c)
+{
+    return c->may_be_absent && (c->kind == FR_TEXT || c->kind == FR_BYTES || c->kind == FR_JSON);
+}
+
+/* At a sink the schema alone speaks, which says of each column that it may be absent. */
+static void say_lacking(fr_findings *f, const fr_route *r)
+{
+    fr_str names = FR_STR("");
+    if (r->settings->filter == NULL || r->sink->write_mode == FR_WRITE_APPEND ||
+        r->source->full_before)
+        return;
+    for (size_t i = 0; i < r->source->column_count; i++) {
+        const fr_column *c = &r->source->columns[i];
+        bool needed = fr_derive_filter_reads(r, i);
+        for (size_t k = 0; k < r->field_count; k++)
+            needed = needed || r->fields[k] == i;
+        if (needed && may_be_large(c))
+            names = fr_arena_printf(f->arena, "%.*s%s%.*s", FR_ARG(names),
+                                    names.len > 0 ? ", " : "", FR_ARG(c->name));
+    }
+    if (names.len == 0)
+        return;
+    fr_finding *n = fr_findings_add(
+        f, FR_WARNING, "filter.absent",
+        "%.*s: an update that lacks a value of %.*s, because it is large and did not change, is an "
+        "error: the row may be new to the target",
+        FR_ARG(subject(f, r)), FR_ARG(names));
+    n->hint = FR_STR("none of it where values stay small; else leave the column out, filter where "
+                     "the topic is written, or REPLICA IDENTITY FULL");
 }
 
 static void say_key(fr_findings *f, const fr_route *r)
@@ -61,6 +105,8 @@ void fr_look_derived(fr_findings *f, const fr_route *r)
 {
     if (r->derive == NULL)
         return;
+    if (r->sink != NULL)
+        say_lacking(f, r);
     say_polled(f, r);
     say_key(f, r);
     for (size_t i = 0; i < r->source->column_count; i++) {

@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import psycopg2  # noqa: E402
-from harness import CONFIG, Pipeline, case, eventually, finish, read_topics  # noqa: E402
+from harness import CONFIG, Pipeline, case, eventually, finish, read_topics, topics_of  # noqa: E402
 
 KEY = "correct horse battery staple"
 BASE = CONFIG.replace("cache_dir: {dir}/cache", 'cache_dir: {dir}/cache, mask_key: "${{env:MASK_KEY}}"')
@@ -190,7 +190,7 @@ def stores():
 def field_goes_away():
     """A field that the filter reads is dropped: that topic waits, and goes on without the filter."""
     config = SOURCE.replace("TABLE", "schema: {{on_change: {{drop_column: evolve}}}}")
-    more = "    on_change: {{drop_column: ignore}}\n"
+    more = "    on_change: {{drop_column: ignore}}\n    errors: {{mode: dlq}}\n"  # it is no message's fault
     p = pipeline(config + sinks(RULES, "dw", more=more))
     with case("sink_rules.field_goes_away", p):
         setup(p)
@@ -203,6 +203,7 @@ def field_goes_away():
         p.says("is blocked since", "filter.no_such_column", "freshet.yaml")
         eventually("the other topic to go on", lambda: query(p, "select count(*) from s_open") == [(2,)])
         assert p.sql("select count(*) from t_open", on=p.target) == [(1,)]
+        assert f"freshet.{p.id}.dlq" not in topics_of(p.bootstrap, f"freshet.{p.id}"), "there are dead letters"
         code, out, _ = p.verb("plan")
         assert code == 4 and "filter.no_such_column" in out, (code, out)
         assert p.stop() == 0
@@ -302,6 +303,12 @@ def plan_and_validate():
             got, out, err = p.verb("plan")
             sink = out[out.find("SINK dw"):]
             assert got == 4 and all(w in sink for w in words), (rules, got, sink, err)
+        p.write(config('\n      "{id}.public.t": {{filter: "total > 1", columns: {{mask: {{email: redact}}, derive: {{who: "lower(email)"}}}}}}\n'), BASE)
+        got, out, err = p.verb("plan")
+        sink = out[out.find("SINK dw"):]
+        topic = f"topic {p.id}.public.t"
+        assert got == 0 and f"{topic}: who reads column email, which is masked" in sink, (got, sink, err)
+        assert f"{topic}: an update that lacks a value of status, email, note, because it is large" in sink, sink
         p.write(config('\n      "/nothing/": {{filter: "a = 1"}}\n'), BASE)
         got, out, err = p.verb("plan")
         assert got == 0 and "sink.rules.unused" in out, (got, out, err)

@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "clickhouse/ch_dsn.h"
 #include "clickhouse/ch_verify.h"
+#include "sql/history.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,9 +83,20 @@ fr_rc fr_ch_sink_failed(fr_ch_sink *s, fr_err *err)
 
 /* ---- open and close ---- */
 
+static fr_rc history_check(const fr_sink_settings *set, fr_err *err)
+{
+    const fr_history_lack lack = {
+        "write.mode: ClickHouse has no transactions in which one row ends and the next begins: "
+        "history cannot be",
+        "set write.mode: append: every state is a row there, with its position "
+        "(docs/history.md)"};
+    return fr_history_settings(set, &lack, err);
+}
+
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
 {
     FR_TRY(fr_target_settings(set, err));
+    FR_TRY(history_check(set, err));
     if (set->parallel > 1)
         return fr_target_refuse(err, "write.parallel: one connection inserts for all partitions",
                                 "set it to 1, or run more workers");
@@ -248,5 +260,6 @@ const fr_sink_ops fr_clickhouse_sink = {
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,
+    .settings = history_check,
     .rows = &fr_clickhouse_verify,
 };

@@ -1,5 +1,6 @@
 #include "duckdb/duck_sink.h"
 #include "duckdb/duck_verify.h"
+#include "sql/history.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,10 +42,18 @@ static const fr_option options[] = {
 
 /* ---- open and close ---- */
 
+static fr_rc history_check(const fr_sink_settings *set, fr_err *err)
+{
+    const fr_history_lack lack = {"write.mode: history is for PostgreSQL only, as yet",
+                                  "set it to upsert or append"};
+    return fr_history_settings(set, &lack, err);
+}
+
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
 {
     const fr_duck_sink_config *c = set->connector;
     FR_TRY(fr_target_settings(set, err));
+    FR_TRY(history_check(set, err));
     if (set->parallel > 1)
         return fr_target_refuse(err, "write.parallel: a DuckDB file has one writer", "set it to 1");
     if (c->path == NULL || c->path[0] == '\0' || strcmp(c->path, ":memory:") == 0)
@@ -192,5 +201,6 @@ const fr_sink_ops fr_duckdb_sink = {
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,
+    .settings = history_check,
     .rows = &fr_duckdb_verify,
 };

@@ -4,6 +4,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "sql/file.h"
+#include "sql/history.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,11 @@ static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
                                 "ever changed in it: upsert cannot be",
                                 "set write.mode: append; docs/file-sink.md has the query for the "
                                 "last state of each key");
+    const fr_history_lack lack = {
+        "write.mode: no row of a file is ever changed, so none can end: history cannot be",
+        "set write.mode: append: every state is a row there, with its position "
+        "(docs/history.md)"};
+    FR_TRY(fr_history_settings(set, &lack, err));
     FR_TRY(fr_target_settings(set, err));
     if (set->parallel > 1)
         return fr_target_refuse(err, "write.parallel: a folder has one writer", "set it to 1");

@@ -1,6 +1,7 @@
 #include "mysql/my_sink.h"
 #include "mysql/my_dsn.h"
 #include "mysql/my_verify.h"
+#include "sql/history.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,9 +30,17 @@ static const fr_option options[] = {
 
 /* ---- open and close ---- */
 
+static fr_rc history_check(const fr_sink_settings *set, fr_err *err)
+{
+    const fr_history_lack lack = {"write.mode: history is for PostgreSQL only, as yet",
+                                  "set it to upsert or append"};
+    return fr_history_settings(set, &lack, err);
+}
+
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
 {
     FR_TRY(fr_target_settings(set, err));
+    FR_TRY(history_check(set, err));
     if (strlen(set->pipeline) > 100 || strlen(set->name) > 100)
         return fr_target_refuse(err,
                                 "names of pipelines and sinks have at most 100 characters here",
@@ -233,6 +242,7 @@ fr_rc fr_my_sink_verify_open(const fr_sink_settings *settings, int64_t timeout_u
         .interrupt = sink_interrupt,                                                               \
         .status = sink_status,                                                                     \
         .close = sink_close,                                                                       \
+        .settings = history_check,                                                                 \
         .rows = &fr_my_verify,                                                                     \
     }
 

@@ -1,6 +1,7 @@
 #include "postgres/pg_sink.h"
 #include "base/clock.h"
 #include "connectors/postgres/pg_verify.h"
+#include "sql/history.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -209,10 +210,16 @@ static void sink_close(fr_sink *base)
     free(s);
 }
 
+static fr_rc history_check(const fr_sink_settings *settings, fr_err *err)
+{
+    return fr_history_settings(settings, NULL, err);
+}
+
 static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *err)
 {
     PGconn *conn = NULL;
     FR_TRY(fr_target_settings(settings, err));
+    FR_TRY(history_check(settings, err));
     FR_TRY(connect_sink(settings, false, &conn, err));
     if (session(conn, err) == FR_FAIL) {
         fr_pg_close(conn);
@@ -329,5 +336,6 @@ const fr_sink_ops fr_postgres_sink = {
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,
+    .settings = history_check,
     .rows = &fr_postgres_verify,
 };

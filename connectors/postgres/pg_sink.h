@@ -6,6 +6,7 @@
  *   pg_sink_table.c    the target as its catalog has it, and what a message's table needs
  *   pg_sink_evolve.c   create, compare, alter
  *   pg_sink_sql.c      the statements of a table
+ *   pg_sink_history.c  those of one that keeps every state, and what such a table must be
  *   pg_sink_pipe.c     many statements, one round trip
  *   pg_sink_write.c    rows to parameters to statements
  *   pg_sink_run.c      rows whose order matters, and that one statement may write
@@ -23,6 +24,7 @@
 #include "postgres/pg_conn.h"
 #include "postgres/pg_sink_value.h"
 #include "sql/collapse.h"
+#include "sql/evolve.h"
 #include "sql/target.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -65,7 +67,9 @@ typedef struct fr_pg_field { /* a column that we write */
     fr_pg_send send;
     fr_str ident; /* quoted */
     fr_str cast;  /* "::pg_catalog.inet", or empty */
+    fr_str same;  /* history: how two values of the column are compared, see fr_pg_history_same */
     bool key;
+    bool texts;   /* and whether as texts */
     int64_t unit; /* of a key: see fr_pg_sink_unit */
 } fr_pg_field;
 
@@ -79,7 +83,7 @@ typedef struct fr_pg_sink_table {
     size_t key_count;
     bool positioned; /* has _freshet_position */
     bool cleared;    /* has that column from an earlier setting: rows written are not marked */
-    bool append;
+    bool append, history;
     bool ordered;    /* another constraint or a trigger sees the order of rows: no collapse */
     bool coarse;     /* keys that differ may be one to the server: no collapse either */
     bool override;   /* a key column is GENERATED ALWAYS AS IDENTITY */
@@ -93,7 +97,16 @@ typedef struct fr_pg_sink_table {
  * position where positioned (DELETE: guarded or marked), mark (ROW and PATCH, where marked),
  * mask (PATCH: bit i says field i is there). arrays: each parameter is an array. */
 fr_str fr_pg_sink_sql(fr_arena *a, const fr_pg_sink_table *t, fr_target_form form, bool arrays);
-/* Types of its parameters, by oid; at most field_count + 3 of them. */
+/* Of a table that keeps every state; parameters are the fields (DELETE: the keys), position, time,
+ * whether it was read by a snapshot (ROW and PATCH), mask (PATCH). */
+fr_str fr_pg_history_sql(fr_arena *a, const fr_pg_sink_table *t, fr_target_form form, bool arrays);
+/* Ends the current rows that are not newer; at: see fr_target_truncated_at. */
+fr_str fr_pg_history_truncate(fr_arena *a, const fr_pg_sink_table *t, fr_str at, int64_t time_us);
+/* The pieces that both kinds of statements are made of. */
+void fr_pg_sink_put_rows(fr_buf *b, const fr_pg_sink_table *t, fr_target_form form, bool arrays);
+void fr_pg_sink_put_key_match(fr_buf *b, const fr_pg_sink_table *t, const char *alias, bool by_key);
+/* Types of its parameters, by oid; at most shape.count + FR_PG_EXTRA of them. */
+enum { FR_PG_EXTRA = 4 };
 int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_target_form form, bool arrays,
                           uint32_t *oids_out);
 bool fr_pg_sink_has_position(const fr_pg_sink_table *t, fr_target_form form);
@@ -171,13 +184,19 @@ typedef struct fr_pg_relation {
 fr_rc fr_pg_relation_read(PGconn *conn, fr_arena *a, const fr_table *t, fr_pg_relation *out,
                           fr_err *err);
 const fr_pg_column *fr_pg_relation_find(const fr_pg_relation *r, fr_str name);
-/* The unique index on exactly the key columns of t, or NULL. */
-const fr_pg_index *fr_pg_relation_key(const fr_pg_relation *r, const fr_table *t);
+/* The unique index on exactly the key columns of t (history: and when a state began), or NULL. */
+const fr_pg_index *fr_pg_relation_key(const fr_pg_relation *r, const fr_table *t, bool history);
 
 /* pg_sink_evolve.c: what has to change before t can be written (FR_CHANGE with sql), and
  * what is in the way (FR_BLOCKER). */
 void fr_pg_sink_compare(const fr_sink_settings *settings, const fr_pg_relation *r,
                         const fr_table *t, const fr_table *before, bool create, fr_findings *out);
+
+/* pg_sink_history.c: the columns of a history, with a comma before each; what of them a table
+ * lacks; how values of a column are compared: the type to cast to, and whether as texts. */
+void fr_pg_history_put_columns(fr_buf *b);
+void fr_pg_history_compare(const fr_target_comparison *k, const fr_pg_relation *r, fr_str create);
+void fr_pg_history_same(fr_arena *a, fr_pg_field *f, const fr_pg_column *to);
 
 /* pg_sink_offsets.c */
 fr_rc fr_pg_sink_own_tables(fr_pg_sink *s, bool create, bool plan_only, fr_findings *out,

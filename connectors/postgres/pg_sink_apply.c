@@ -2,6 +2,7 @@
  * over a target that was altered, all over again one by one, which finds the event. */
 #include "base/failpoint.h"
 #include "postgres/pg_sink.h"
+#include "sql/history.h"
 #include "sql/steps.h"
 #include <stdlib.h>
 #include <string.h>
@@ -54,12 +55,13 @@ static fr_rc write_run(pass *p, fr_pg_sink_table *t, const fr_target_change *ite
 }
 
 /* How many from there on one statement may write. An UPDATE takes one of the rows that it finds for
- * a row of the table, whichever; an INSERT of two fails, and comes again one by one. */
+ * a row of the table, whichever; an INSERT of two fails, and comes again one by one (not so of two
+ * states, whose beginnings differ). */
 static size_t run_at(const fr_pg_sink_table *t, size_t at)
 {
     if (t->append)
         return t->changes.count;
-    if (t->coarse && t->changes.items[at].form != FR_TARGET_ROW)
+    if (t->coarse && (t->history || t->changes.items[at].form != FR_TARGET_ROW))
         return 1;
     return fr_pg_sink_run(&t->changes, at);
 }
@@ -94,8 +96,10 @@ static fr_rc flush_at(pass *p, size_t i, fr_err *err)
 {
     fr_pg_sink_table *t = p->waiting[i];
     p->waiting[i] = p->waiting[--p->waiting_count];
-    fr_rc rc =
-        t->ordered || t->coarse || t->append ? write_in_order(p, t, err) : write_by_form(p, t, err);
+    bool mixed = t->ordered || t->coarse || t->append;
+    if (t->history && !mixed)
+        fr_history_sort(&t->changes);
+    fr_rc rc = mixed || t->history ? write_in_order(p, t, err) : write_by_form(p, t, err);
     t->changes.count = 0;
     return rc;
 }
@@ -176,11 +180,14 @@ static fr_rc put_key(pass *p, const fr_pg_sink_table *t, fr_target_change *c, fr
 static fr_rc add_row(pass *p, fr_pg_sink_table *t, const fr_event *e, const fr_row *row,
                      bool deleted, fr_err *err)
 {
-    fr_target_change c = {.values = row->values, .event = p->at, .deleted = deleted};
+    fr_target_change c = {
+        .values = row->values, .event = p->at, .deleted = deleted, .read = e->op == FR_OP_READ};
     if (row->count != t->shape.table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
     fr_target_position(c.position, e);
     c.unplaced = deleted && !t->append && e->unplaced;
+    if (t->history)
+        FR_TRY(fr_history_time(t->qualified, e, &c.time_us, err));
     if (deleted && !t->append)
         c.form = FR_TARGET_DELETE;
     else if (!t->append)
@@ -191,11 +198,9 @@ static fr_rc add_row(pass *p, fr_pg_sink_table *t, const fr_event *e, const fr_r
 }
 
 /* DELETE also where all rows go, so that a table asks for one right. */
-static fr_rc add_truncate(pass *p, fr_pg_sink_table *t, const fr_event *e, fr_err *err)
+static fr_str truncate_sql(fr_arena *a, const fr_pg_sink_table *t, fr_str at)
 {
-    FR_TRY(flush_all(p, err));
-    fr_str at = fr_target_truncated_at(p->s->arena, t->positioned, e);
-    fr_buf sql = {.arena = p->s->arena};
+    fr_buf sql = {.arena = a};
     fr_buf_printf(&sql, "%s %.*s", t->positioned ? "DELETE FROM" : "TRUNCATE",
                   FR_ARG(t->qualified));
     if (at.len > 0)
@@ -204,7 +209,19 @@ static fr_rc add_truncate(pass *p, fr_pg_sink_table *t, const fr_event *e, fr_er
                       "\" <= decode('%.*s', 'hex')",
                       FR_ARG(at));
     fr_buf_u8(&sql, '\0');
-    return fr_pg_pipe_text(&p->s->pipe, (const char *)sql.ptr, p->at, err);
+    return (fr_str){(const char *)sql.ptr, sql.len - 1};
+}
+
+static fr_rc add_truncate(pass *p, fr_pg_sink_table *t, const fr_event *e, fr_err *err)
+{
+    int64_t us = 0;
+    if (t->history)
+        FR_TRY(fr_history_time(t->qualified, e, &us, err));
+    FR_TRY(flush_all(p, err));
+    fr_arena *a = p->s->arena;
+    fr_str at = fr_target_truncated_at(a, t->positioned, e);
+    fr_str sql = t->history ? fr_pg_history_truncate(a, t, at, us) : truncate_sql(a, t, at);
+    return fr_pg_pipe_text(&p->s->pipe, sql.ptr, p->at, err);
 }
 
 /* The catalog cannot be read while answers are outstanding. */

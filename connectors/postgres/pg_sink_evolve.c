@@ -24,6 +24,11 @@ static fr_str ident_of(comparison *k, fr_str column)
     return ident_in(k->of.a, column);
 }
 
+static bool is_history(const comparison *k)
+{
+    return k->of.settings->write_mode == FR_WRITE_HISTORY;
+}
+
 /* ---- a table that is not there ---- */
 
 static void put_column(comparison *k, fr_buf *b, const fr_column *c)
@@ -56,11 +61,14 @@ static fr_str create_sql(comparison *k)
         fr_buf_text(&b, ", ");
     }
     fr_buf_text(&b, "\"" FR_TARGET_POSITION "\" bytea");
+    if (is_history(k))
+        fr_pg_history_put_columns(&b);
     if (k->of.settings->deletes == FR_DELETES_SOFT)
         fr_buf_text(&b, ", \"" FR_TARGET_DELETED "\" boolean NOT NULL DEFAULT false");
-    if (fr_table_key_count(k->of.table) > 0 && k->of.settings->write_mode == FR_WRITE_UPSERT)
-        fr_buf_printf(&b, ", PRIMARY KEY (%.*s)",
-                      FR_ARG(fr_target_key_list(k->of.a, k->of.table, ident_in)));
+    if (fr_table_key_count(k->of.table) > 0 && k->of.settings->write_mode != FR_WRITE_APPEND)
+        fr_buf_printf(&b, ", PRIMARY KEY (%.*s%s)",
+                      FR_ARG(fr_target_key_list(k->of.a, k->of.table, ident_in)),
+                      is_history(k) ? ", \"" FR_TARGET_FROM "\"" : "");
     fr_buf_text(&b, ")");
     return fr_buf_view(&b);
 }
@@ -217,7 +225,7 @@ static void compare_extra(comparison *k)
 static void compare_key(comparison *k)
 {
     if (!fr_target_has_key(&k->of) || k->r->oid == 0 ||
-        fr_pg_relation_key(k->r, k->of.table) != NULL)
+        fr_pg_relation_key(k->r, k->of.table, false) != NULL)
         return;
     fr_str keys = fr_target_key_list(k->of.a, k->of.table, ident_in);
     fr_finding *f = fr_target_blocker(
@@ -251,9 +259,10 @@ static void compare_mark(comparison *k)
 static void compare_grants(comparison *k)
 {
     const fr_sink_settings *set = k->of.settings;
-    bool upsert = set->write_mode == FR_WRITE_UPSERT;
+    bool history = is_history(k), upsert = set->write_mode != FR_WRITE_APPEND;
     bool positioned = fr_pg_relation_find(k->r, FR_STR(FR_TARGET_POSITION)) != NULL;
-    bool empties = set->truncate == FR_TRUNCATE_PUBLISH;
+    bool empties = set->truncate == FR_TRUNCATE_PUBLISH && !history;
+    bool deletes = upsert && !history && set->deletes == FR_DELETES_HARD;
     fr_buf b = {.arena = k->of.a};
     if (!k->r->may_insert)
         fr_buf_text(&b, ", INSERT");
@@ -261,8 +270,7 @@ static void compare_grants(comparison *k)
         fr_buf_text(&b, ", UPDATE");
     if ((upsert || (empties && positioned)) && !k->r->may_select)
         fr_buf_text(&b, ", SELECT");
-    if (((upsert && set->deletes == FR_DELETES_HARD) || (empties && positioned)) &&
-        !k->r->may_delete)
+    if ((deletes || (empties && positioned)) && !k->r->may_delete)
         fr_buf_text(&b, ", DELETE");
     if (empties && !positioned && !k->r->may_truncate)
         fr_buf_text(&b, ", TRUNCATE");
@@ -282,7 +290,10 @@ void fr_pg_sink_compare(const fr_sink_settings *settings, const fr_pg_relation *
     comparison k = {{&dialect, settings, t, r->qualified, create, out, out->arena}, r};
     for (size_t i = 0; i < t->column_count; i++)
         compare_column(&k, &t->columns[i]);
-    compare_key(&k);
+    if (is_history(&k))
+        fr_target_has_key(&k.of);
+    else
+        compare_key(&k);
     if (r->oid == 0) {
         fr_target_missing_table(&k.of, create_sql(&k));
         return;
@@ -294,6 +305,9 @@ void fr_pg_sink_compare(const fr_sink_settings *settings, const fr_pg_relation *
     }
     fr_target_lost_columns(&k.of, before);
     compare_extra(&k);
-    compare_mark(&k);
+    if (is_history(&k))
+        fr_pg_history_compare(&k.of, r, create_sql(&k));
+    else
+        compare_mark(&k);
     compare_grants(&k);
 }

@@ -33,7 +33,7 @@ static bool has_mark(const fr_pg_sink_table *t, fr_target_form form)
 int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_target_form form, bool arrays,
                           uint32_t *oids_out)
 {
-    fr_pg_send sends[3];
+    fr_pg_send sends[FR_PG_EXTRA];
     int count = 0, extra = 0;
     size_t fields = form == FR_TARGET_DELETE ? t->key_count : t->shape.count;
     for (size_t i = 0; i < fields; i++) {
@@ -42,6 +42,10 @@ int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_target_form form, bool a
     }
     if (fr_pg_sink_has_position(t, form))
         sends[extra++] = FR_PG_SEND_BYTEA;
+    if (t->history)
+        sends[extra++] = FR_PG_SEND_TIMESTAMPTZ;
+    if (t->history && form != FR_TARGET_DELETE)
+        sends[extra++] = FR_PG_SEND_BOOL;
     if (has_mark(t, form))
         sends[extra++] = FR_PG_SEND_BOOL;
     if (form == FR_TARGET_PATCH)
@@ -51,15 +55,19 @@ int fr_pg_sink_parameters(const fr_pg_sink_table *t, fr_target_form form, bool a
     return count;
 }
 
-/* Rows of parameters as a table "u" with columns c0, c1, ..., p (position), d (deleted),
- * m (mask). */
-static void rows_of(fr_buf *b, const fr_pg_sink_table *t, fr_target_form form, bool arrays)
+/* Rows of parameters as a table "u" with columns c0, c1, ..., p (position), s and r (history: since
+ * when, read by a snapshot), d (deleted), m (mask). */
+void fr_pg_sink_put_rows(fr_buf *b, const fr_pg_sink_table *t, fr_target_form form, bool arrays)
 {
     size_t fields = form == FR_TARGET_DELETE ? t->key_count : t->shape.count;
-    char names[3];
+    char names[FR_PG_EXTRA];
     size_t extra = 0;
     if (fr_pg_sink_has_position(t, form))
         names[extra++] = 'p';
+    if (t->history)
+        names[extra++] = 's';
+    if (t->history && form != FR_TARGET_DELETE)
+        names[extra++] = 'r';
     if (has_mark(t, form))
         names[extra++] = 'd';
     if (form == FR_TARGET_PATCH)
@@ -98,7 +106,7 @@ static void put_values(fr_buf *b, const fr_pg_sink_table *t)
 
 /* "t"."id" = u.c0::x AND ...; key i of the statement is u.c<i> in DELETE and u.c<field>
  * elsewhere. */
-static void put_key_match(fr_buf *b, const fr_pg_sink_table *t, const char *alias, bool by_key)
+void fr_pg_sink_put_key_match(fr_buf *b, const fr_pg_sink_table *t, const char *alias, bool by_key)
 {
     for (size_t i = 0; i < t->key_count; i++) {
         const fr_pg_field *f = &t->fields[t->keys[i]];
@@ -155,7 +163,7 @@ static void put_conflict(fr_buf *b, const fr_pg_sink_table *t)
 static void put_row(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
 {
     put_insert(b, t);
-    rows_of(b, t, FR_TARGET_ROW, arrays);
+    fr_pg_sink_put_rows(b, t, FR_TARGET_ROW, arrays);
     if (!t->append)
         put_conflict(b, t);
 }
@@ -164,7 +172,7 @@ static void put_row(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
 static void put_patch(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
 {
     fr_buf_text(b, "WITH u AS (SELECT * FROM ");
-    rows_of(b, t, FR_TARGET_PATCH, arrays);
+    fr_pg_sink_put_rows(b, t, FR_TARGET_PATCH, arrays);
     fr_buf_printf(b, "), w AS (UPDATE %.*s AS t SET ", FR_ARG(t->qualified));
     const char *lead = "";
     for (size_t i = 0; i < t->shape.count; i++) {
@@ -183,12 +191,12 @@ static void put_patch(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
         fr_buf_printf(b, "%s\"%s\" = %s", lead, FR_TARGET_DELETED,
                       t->shape.marked ? "u.d" : "false");
     fr_buf_text(b, " FROM u WHERE ");
-    put_key_match(b, t, "t", false);
+    fr_pg_sink_put_key_match(b, t, "t", false);
     put_guard(b, t, " AND ", "u.p");
     fr_buf_text(b, ") ");
     put_insert(b, t);
     fr_buf_printf(b, "u WHERE NOT EXISTS (SELECT 1 FROM %.*s AS x WHERE ", FR_ARG(t->qualified));
-    put_key_match(b, t, "x", false);
+    fr_pg_sink_put_key_match(b, t, "x", false);
     fr_buf_u8(b, ')');
 }
 
@@ -205,15 +213,17 @@ static void put_delete(fr_buf *b, const fr_pg_sink_table *t, bool arrays)
     } else {
         fr_buf_printf(b, "DELETE FROM %.*s AS t USING ", FR_ARG(t->qualified));
     }
-    rows_of(b, t, FR_TARGET_DELETE, arrays);
+    fr_pg_sink_put_rows(b, t, FR_TARGET_DELETE, arrays);
     fr_buf_text(b, " WHERE ");
-    put_key_match(b, t, "t", true);
+    fr_pg_sink_put_key_match(b, t, "t", true);
     put_guard(b, t, " AND ", "u.p");
 }
 
 fr_str fr_pg_sink_sql(fr_arena *a, const fr_pg_sink_table *t, fr_target_form form, bool arrays)
 {
     fr_buf b = {.arena = a};
+    if (t->history)
+        return fr_pg_history_sql(a, t, form, arrays);
     if (form == FR_TARGET_ROW)
         put_row(&b, t, arrays);
     else if (form == FR_TARGET_PATCH)

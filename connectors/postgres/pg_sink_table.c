@@ -177,10 +177,20 @@ const fr_pg_column *fr_pg_relation_find(const fr_pg_relation *r, fr_str name)
     return NULL;
 }
 
-static bool is_key_of(const fr_pg_index *u, const fr_table *t, fr_arena *a)
+static bool is_in(const fr_pg_index *u, fr_str name)
 {
-    if (u->count != fr_table_key_count(t))
+    size_t at = 0;
+    while (at < u->count && !fr_str_eq(u->columns[at], name))
+        at++;
+    return at < u->count;
+}
+
+static bool is_key_of(const fr_pg_index *u, const fr_table *t, bool history, fr_arena *a)
+{
+    if (u->count != fr_table_key_count(t) + history)
         return false;
+    if (history && !fr_str_is(u->columns[u->count - 1], FR_TARGET_FROM))
+        return false; /* behind the key, so that a key's last row is found at once */
     for (size_t i = 0; i < t->column_count; i++) {
         fr_str name;
         fr_err ignored;
@@ -188,21 +198,18 @@ static bool is_key_of(const fr_pg_index *u, const fr_table *t, fr_arena *a)
             continue;
         if (fr_pg_sink_name(a, t->columns[i].name, &name, &ignored) == FR_FAIL)
             return false;
-        size_t at = 0;
-        while (at < u->count && !fr_str_eq(u->columns[at], name))
-            at++;
-        if (at == u->count)
+        if (!is_in(u, name))
             return false;
     }
     return true;
 }
 
-const fr_pg_index *fr_pg_relation_key(const fr_pg_relation *r, const fr_table *t)
+const fr_pg_index *fr_pg_relation_key(const fr_pg_relation *r, const fr_table *t, bool history)
 {
     const fr_pg_index *found = NULL;
     fr_arena *a = fr_arena_new(0);
     for (size_t i = 0; i < r->unique_count && found == NULL; i++)
-        if (r->uniques[i].arbiter && is_key_of(&r->uniques[i], t, a))
+        if (r->uniques[i].arbiter && is_key_of(&r->uniques[i], t, history, a))
             found = &r->uniques[i];
     fr_arena_free(a);
     return found;
@@ -224,6 +231,8 @@ static void add_field(fr_pg_sink_table *st, const fr_pg_relation *r, size_t colu
     if (to == NULL || to->generated || fr_pg_sink_fit(c, to, &f.send, &cast) == FR_PG_FIT_NEVER)
         return; /* fr_pg_sink_compare saw that this may be */
     f.ident = fr_pg_ident(st->arena, name, NULL);
+    if (st->history)
+        fr_pg_history_same(st->arena, &f, to);
     if (cast)
         f.cast = fr_arena_printf(st->arena, "::%.*s", FR_ARG(to->type_text));
     st->override = st->override || to->identity_always;
@@ -249,15 +258,17 @@ static fr_pg_sink_table *lay(fr_pg_sink *s, const fr_table *t, const fr_pg_relat
     st->oid = r->oid;
     st->qualified = fr_arena_str(a, r->qualified);
     st->append = set->write_mode == FR_WRITE_APPEND;
+    st->history = set->write_mode == FR_WRITE_HISTORY;
     st->positioned = fr_pg_relation_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
     st->shape = (fr_target_shape){.table = fr_table_ref(t),
                                   .columns = columns,
                                   .patched = patched,
                                   .guarded = st->positioned && !st->append && !t->foreign,
                                   .marked = set->deletes == FR_DELETES_SOFT};
-    st->cleared = !st->shape.marked && fr_pg_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
+    st->cleared = !st->shape.marked && !st->history &&
+                  fr_pg_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->deferrable = r->deferrable;
-    const fr_pg_index *key = fr_pg_relation_key(r, t);
+    const fr_pg_index *key = fr_pg_relation_key(r, t, st->history);
     st->ordered = r->order_matters || r->unique_count > (key != NULL ? 1 : 0);
     st->id = s->next_id++;
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_pg_field));

@@ -29,7 +29,7 @@ static fr_rc need_statement(fr_pg_sink *s, fr_pg_sink_table *t, fr_target_form f
     if (t->prepared[form][arrays])
         return FR_OK;
     char name[32];
-    uint32_t *types = fr_arena_alloc(s->arena, (t->shape.count + 3) * sizeof(*types));
+    uint32_t *types = fr_arena_alloc(s->arena, (t->shape.count + FR_PG_EXTRA) * sizeof(*types));
     int count = fr_pg_sink_parameters(t, form, arrays, types);
     fr_str sql = fr_pg_sink_sql(s->arena, t, form, arrays);
     FR_TRY(fr_pg_pipe_prepare(&s->pipe, statement_name(name, sizeof(name), t, form, arrays),
@@ -42,6 +42,13 @@ static void put_raw(fr_buf *b, const void *ptr, size_t len)
 {
     fr_buf_u32be(b, (uint32_t)len);
     fr_buf_put(b, ptr, len);
+}
+
+/* timestamptz: microseconds since 2000. */
+static void put_moment(fr_buf *b, int64_t us)
+{
+    fr_buf_u32be(b, 8);
+    fr_buf_u64be(b, (uint64_t)(us - INT64_C(946684800000000)));
 }
 
 static void put_mask(fr_buf *b, const fr_pg_sink_table *t, const fr_target_change *c)
@@ -69,6 +76,10 @@ static fr_rc put_row(fr_pg_sink *s, const fr_pg_sink_table *t, const fr_target_c
     }
     if (fr_pg_sink_has_position(t, c->form))
         put_raw(&s->columns[at++], fr_target_compared(c), FR_TARGET_POSITION_SIZE);
+    if (t->history)
+        put_moment(&s->columns[at++], c->time_us);
+    if (t->history && !keys)
+        put_raw(&s->columns[at++], &(uint8_t){c->read}, 1);
     if (t->shape.marked && !keys)
         put_raw(&s->columns[at++], &(uint8_t){c->deleted}, 1);
     if (c->form == FR_TARGET_PATCH)
@@ -84,7 +95,7 @@ static fr_rc in_row(const fr_pg_sink_table *t, fr_err *err)
 static fr_rc write_one(fr_pg_sink *s, fr_pg_sink_table *t, const fr_target_change *c, fr_err *err)
 {
     char name[32];
-    uint32_t *types = fr_arena_alloc(s->arena, (t->shape.count + 3) * sizeof(*types));
+    uint32_t *types = fr_arena_alloc(s->arena, (t->shape.count + FR_PG_EXTRA) * sizeof(*types));
     size_t count = (size_t)fr_pg_sink_parameters(t, c->form, false, types);
     room_for(s, count);
     for (size_t i = 0; i < count; i++)
@@ -128,7 +139,7 @@ static fr_rc write_arrays(fr_pg_sink *s, fr_pg_sink_table *t, const fr_target_ch
 {
     char name[32];
     fr_target_form form = items[0].form;
-    uint32_t *types = fr_arena_alloc(s->arena, (t->shape.count + 3) * sizeof(*types));
+    uint32_t *types = fr_arena_alloc(s->arena, (t->shape.count + FR_PG_EXTRA) * sizeof(*types));
     size_t columns = (size_t)fr_pg_sink_parameters(t, form, false, types);
     room_for(s, columns);
     for (size_t i = 0; i < columns; i++)

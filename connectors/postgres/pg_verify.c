@@ -38,7 +38,8 @@ enum { ARRAY_BARE = 1, ARRAY_TEXTS = 2 }; /* in modifier of an array */
 typedef struct pg_verify {
     fr_verify base;
     PGconn *conn;
-    bool soft; /* rows that are marked are gone */
+    bool soft;    /* rows that are marked are gone */
+    bool history; /* only current rows are there */
 } pg_verify;
 
 static void pg_verify_close(fr_verify *base)
@@ -77,7 +78,9 @@ static fr_rc open_sink(const fr_sink_settings *settings, int64_t timeout_us, fr_
 {
     const fr_pg_sink_config *c = settings->connector;
     fr_pg_target target = {.dsn = c->dsn, .password = c->password, .insecure = c->insecure};
-    return fr_pg_verify_open(&target, timeout_us, settings->deletes == FR_DELETES_SOFT, out, err);
+    FR_TRY(fr_pg_verify_open(&target, timeout_us, settings->deletes == FR_DELETES_SOFT, out, err));
+    ((pg_verify *)*out)->history = settings->write_mode == FR_WRITE_HISTORY;
+    return FR_OK;
 }
 
 /* ---- what is there ---- */
@@ -134,6 +137,9 @@ static fr_rc read_columns(pg_verify *v, fr_arena *a, const char *oid, fr_verify_
                                                     "\" IS NOT TRUE) AS t",
                                                     FR_ARG(out->name))
                                   : out->name;
+    if (v->history)
+        out->from = fr_arena_printf(a, "(SELECT * FROM %.*s WHERE \"" FR_TARGET_CURRENT "\") AS t",
+                                    FR_ARG(out->name));
     PQclear(res);
     return FR_OK;
 }

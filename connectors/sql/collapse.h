@@ -25,6 +25,8 @@ typedef struct fr_target_change {
     uint64_t prefix; /* first bytes of key, for comparisons */
     fr_str key;
     uint8_t position[FR_TARGET_POSITION_SIZE];
+    int64_t time_us; /* history: when it took effect */
+    bool read;       /* history: a snapshot's row, which repeats what is known */
 } fr_target_change;
 
 typedef struct fr_target_changes {

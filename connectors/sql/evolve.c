@@ -16,8 +16,12 @@ static bool same_name(const fr_target_comparison *k, fr_str left, fr_str right)
 
 static bool is_own(const fr_target_comparison *k, fr_str name)
 {
-    return same_name(k, name, FR_STR(FR_TARGET_POSITION)) ||
-           same_name(k, name, FR_STR(FR_TARGET_DELETED));
+    static const char *const history[] = {FR_TARGET_FROM, FR_TARGET_TO, FR_TARGET_CURRENT};
+    bool own = same_name(k, name, FR_STR(FR_TARGET_POSITION)) ||
+               same_name(k, name, FR_STR(FR_TARGET_DELETED));
+    for (size_t i = 0; i < 3 && k->settings->write_mode == FR_WRITE_HISTORY; i++)
+        own = own || same_name(k, name, fr_cstr(history[i]));
+    return own;
 }
 
 /* Among the first of the columns. */
@@ -63,12 +67,12 @@ bool fr_target_is_sent(const fr_target_comparison *k, fr_str name)
 
 bool fr_target_is_key(const fr_target_comparison *k, const fr_column *c)
 {
-    return c->key_ordinal > 0 && k->settings->write_mode == FR_WRITE_UPSERT;
+    return c->key_ordinal > 0 && k->settings->write_mode != FR_WRITE_APPEND;
 }
 
 bool fr_target_has_key(const fr_target_comparison *k)
 {
-    if (k->settings->write_mode != FR_WRITE_UPSERT)
+    if (k->settings->write_mode == FR_WRITE_APPEND)
         return false;
     if (fr_table_key_count(k->table) > 0)
         return true;

@@ -15,8 +15,6 @@ fr_rc fr_target_refuse(fr_err *err, const char *what, const char *hint)
 
 fr_rc fr_target_settings(const fr_sink_settings *set, fr_err *err)
 {
-    if (set->write_mode != FR_WRITE_UPSERT && set->write_mode != FR_WRITE_APPEND)
-        return fr_target_refuse(err, "write.mode: history is not there yet", "upsert or append");
     const int changes[] = {set->add_column, set->drop_column, set->change_type};
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
         if (changes[i] == FR_CHANGE_NEW_TOPIC || changes[i] == FR_CHANGE_BOTH)

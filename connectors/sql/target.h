@@ -9,6 +9,10 @@
 
 #define FR_TARGET_POSITION "_freshet_position"
 #define FR_TARGET_DELETED "_freshet_deleted"
+/* write.mode history: from and until when the row was so, and whether it is so now */
+#define FR_TARGET_FROM "_freshet_valid_from"
+#define FR_TARGET_TO "_freshet_valid_to"
+#define FR_TARGET_CURRENT "_freshet_current"
 #define FR_TARGET_OFFSETS "_freshet_offsets"
 #define FR_TARGET_PARKED "_freshet_parked"
 enum { FR_TARGET_POSITION_SIZE = 16 };

@@ -1,5 +1,6 @@
 #include "sqlite/sq_sink.h"
 #include "connectors/sqlite/sq_verify.h"
+#include "sql/history.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +15,18 @@ static const fr_option options[] = {
 
 /* ---- open and close ---- */
 
+static fr_rc history_check(const fr_sink_settings *set, fr_err *err)
+{
+    const fr_history_lack lack = {"write.mode: history is for PostgreSQL only, as yet",
+                                  "set it to upsert or append"};
+    return fr_history_settings(set, &lack, err);
+}
+
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
 {
     const fr_sq_sink_config *c = set->connector;
     FR_TRY(fr_target_settings(set, err));
+    FR_TRY(history_check(set, err));
     if (set->parallel > 1)
         return fr_target_refuse(err, "write.parallel: an SQLite file has one writer",
                                 "set it to 1");
@@ -163,5 +172,6 @@ const fr_sink_ops fr_sqlite_sink = {
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,
+    .settings = history_check,
     .rows = &fr_sqlite_verify,
 };

@@ -41,10 +41,19 @@ static fr_rc refuse_table(const fr_verify_run *v, const fr_route *r, fr_err *err
 static fr_rc refuse_sink(const fr_verify_run *v, fr_err *err)
 {
     const fr_sink_settings *s = v->sink;
-    if (s->write_mode != FR_WRITE_UPSERT) {
+    if (s->write_mode == FR_WRITE_HISTORY && v->fix_file != NULL) {
+        fr_fail(err, FR_ERR_CONFIG,
+                "sink `%s` keeps a history: no statement of ours says since when a row is so",
+                s->name);
+        return refuse(err, "verify.history",
+                      "leave out --fix-sql; freshet snapshot start brings rows that are missing or "
+                      "differ as new states");
+    }
+    if (s->write_mode == FR_WRITE_APPEND) {
         fr_fail(err, FR_ERR_CONFIG, "sink `%s` appends: its table holds every state of a row",
                 s->name);
-        return refuse(err, "verify.append", "compare with a sink whose write.mode is upsert");
+        return refuse(err, "verify.append",
+                      "compare with a sink whose write.mode is upsert or history");
     }
     if (s->deletes == FR_DELETES_IGNORE) {
         fr_fail(err, FR_ERR_CONFIG, "sink `%s` ignores deletes: rows stay that the source lost",

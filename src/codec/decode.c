@@ -491,10 +491,10 @@ static void set_place(work *w)
     } else {
         pos->lsn = w->commit_lsn != 0 ? w->commit_lsn : pos->row_lsn;
     }
-    if (w->txid < 0) {
-        w->event->time_us = w->ts_us;
+    /* Where the message says nothing, Kafka's time is as near as can be told. */
+    w->event->time_us = w->ts_us != 0 ? w->ts_us : w->m->timestamp_ms * 1000;
+    if (w->txid < 0)
         return;
-    }
     fr_txn *txn = fr_arena_alloc(w->b->arena, sizeof *txn);
     txn->id = number_text(w->b->arena, w->txid);
     txn->commit_us = w->ts_us;

@@ -446,7 +446,7 @@ static const fr_option sink_options[] = {
          "has of then or later."),
     CHOICE("write.mode", AT(fr_sink_settings, write_mode), "upsert",
            CHOICES("upsert", "append", "history"),
-           "upsert keeps one row a key; append adds every event."),
+           "upsert keeps one row a key; append adds every event; history keeps each state of a key as a row, with from when until when."),
     CHOICE("write.deletes", AT(fr_sink_settings, deletes), "hard",
            CHOICES("hard", "soft", "ignore"), "What a delete does to the row."),
     CHOICE(
@@ -576,7 +576,6 @@ const fr_section *fr_section_find(const char *kind)
 #define SINK_CHANGES "use evolve, block, ignore or stop"
 static const fr_unbuilt unbuilt[] = {
     {"table", "schema.on_change", "both", CHANGES},
-    {"sink", "write.mode", "history", "use upsert or append"},
     {"sink", "on_change.change_type", "ignore", "use evolve, block or stop"},
     {"sink", "on_change", "new_topic", SINK_CHANGES},
     {"sink", "on_change", "both", SINK_CHANGES},

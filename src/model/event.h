@@ -57,7 +57,7 @@ typedef struct fr_event {
     const fr_table *table; /* NULL for BEGIN, COMMIT, MESSAGE and HEARTBEAT */
     fr_row before, after;
     const fr_txn *txn; /* NULL outside transactions (snapshots, polling) */
-    int64_t time_us;   /* without txn: when the row changed, as it says itself; 0: unknown */
+    int64_t time_us;   /* when the row changed, in a sink else when Kafka got it; 0: unknown */
     fr_position position;
     fr_str name, body; /* MESSAGE; an UPDATE whose name is set had these columns read again */
     bool gone;    /* an UPDATE that changed its key, and whose row is not there any more: a later

@@ -170,7 +170,7 @@ typedef struct fr_sink_settings {
     int start;            /* 0 earliest, 1 latest */
     const char *start_at; /* NULL: by start; else a time, and the same in ms since 1970 */
     int64_t start_ms;
-    int write_mode; /* fr_write_mode; history is refused by validate */
+    int write_mode; /* fr_write_mode */
     int deletes;    /* fr_deletes */
     int truncate;   /* fr_truncate: block, apply, ignore */
     int64_t batch_rows, every_us, parallel;

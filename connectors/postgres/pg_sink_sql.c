@@ -22,7 +22,7 @@ fr_rc fr_pg_sink_name(fr_arena *a, fr_str name, fr_str *out, fr_err *err)
 
 bool fr_pg_sink_has_position(const fr_pg_sink_table *t, fr_target_form form)
 {
-    return form == FR_TARGET_DELETE ? t->shape.guarded : t->positioned;
+    return form == FR_TARGET_DELETE && !t->history ? t->shape.guarded : t->positioned;
 }
 
 static bool has_mark(const fr_pg_sink_table *t, fr_target_form form)

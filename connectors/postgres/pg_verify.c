@@ -127,19 +127,19 @@ static fr_rc read_columns(pg_verify *v, fr_arena *a, const char *oid, fr_verify_
     out->columns = fr_arena_alloc(a, ((size_t)n + 1) * sizeof(*out->columns));
     out->column_count = (size_t)n;
     out->mark = NULL;
+    bool states = false;
     for (int i = 0; i < n; i++) {
         take_column(a, res, i, &out->columns[i]);
         if (v->soft && fr_str_is(out->columns[i].name, FR_TARGET_DELETED))
             out->mark = &out->columns[i];
+        states = states || (v->history && fr_str_is(out->columns[i].name, FR_TARGET_CURRENT));
     }
-    out->from = out->mark != NULL ? fr_arena_printf(a,
-                                                    "(SELECT * FROM %.*s WHERE \"" FR_TARGET_DELETED
-                                                    "\" IS NOT TRUE) AS t",
-                                                    FR_ARG(out->name))
-                                  : out->name;
-    if (v->history)
-        out->from = fr_arena_printf(a, "(SELECT * FROM %.*s WHERE \"" FR_TARGET_CURRENT "\") AS t",
-                                    FR_ARG(out->name));
+    const char *there = out->mark != NULL ? "\"" FR_TARGET_DELETED "\" IS NOT TRUE"
+                        : states          ? "\"" FR_TARGET_CURRENT "\""
+                                          : NULL;
+    out->from = there != NULL ? fr_arena_printf(a, "(SELECT * FROM %.*s WHERE %s) AS t",
+                                                FR_ARG(out->name), there)
+                              : out->name;
     PQclear(res);
     return FR_OK;
 }

@@ -421,7 +421,7 @@ static bool fill_from_key(work *w)
 {
     const fr_reading *g = w->g;
     size_t count = g->table->column_count;
-    if (count == g->row_count)
+    if (count == g->row_count || (w->after == NULL && w->before == NULL))
         return true;
     fr_row row;
     fr_value *values = fr_batch_row(w->b, g->table, &row);
@@ -581,6 +581,48 @@ static void remember(part *p, const work *w)
     }
 }
 
+/* Without reading a row: a truncation has none. */
+static bool is_truncate(const work *w, const fr_reading *g)
+{
+    fr_avro_in r = fr_avro_in_of(w->b->arena, fr_wire_body(w->m->payload));
+    fr_str op = FR_STR("");
+    if (g->shape != FR_SHAPE_ENVELOPE)
+        return false;
+    for (size_t i = 0; i < g->value->count; i++) {
+        const fr_avro_node *n = g->value->fields[i].type;
+        fr_role role = (fr_role)g->roles[i];
+        if (role == FR_ROLE_OP)
+            return read_text(&r, n, &op) && fr_str_is(op, "t");
+        bool side = role == FR_ROLE_BEFORE || role == FR_ROLE_AFTER;
+        if (side && (n->tag != FR_AVRO_UNION || !fr_avro_branch(&r, n, &n)))
+            return false;
+        if (side ? n->tag != FR_AVRO_NULL : !fr_avro_skip(&r, n, 1))
+            return false;
+    }
+    return false;
+}
+
+/* A truncation goes to every partition and has no key, although the rows have one: its table is
+ * theirs. FR_NO_KEY where the topic has no key's schema. */
+static fr_rc truncate_reading(fr_decoder *d, topic *t, fr_str name, fr_reading **g, fr_err *err)
+{
+    int version;
+    int32_t key_id = FR_NO_KEY, value_id = (*g)->value_id;
+    fr_str text;
+    fr_rc rc = FR_OK;
+    fr_arena *a = fr_arena_new(0);
+    if (t->last != NULL && t->last->value_id == value_id)
+        key_id = t->last->key_id;
+    else
+        rc = fr_registry_latest(d->registry, a,
+                                fr_arena_cstr(a, fr_arena_printf(a, "%.*s-key", FR_ARG(name))),
+                                &version, &key_id, &text, err);
+    fr_arena_free(a);
+    if (rc == FR_OK)
+        rc = reading_of(d, t, name, key_id, value_id, g, err);
+    return rc == FR_FAIL ? rc : FR_OK;
+}
+
 static fr_rc decode_value(fr_decoder *d, topic *t, part *p, work *w, fr_err *err)
 {
     int32_t key_id, value_id;
@@ -597,6 +639,8 @@ static fr_rc decode_value(fr_decoder *d, topic *t, part *p, work *w, fr_err *err
     if (w->m->key.ptr == NULL || !fr_wire_id(w->m->key, &key_id))
         key_id = FR_NO_KEY;
     FR_TRY(reading_of(d, t, w->m->topic, key_id, value_id, &g, err));
+    if (key_id == FR_NO_KEY && is_truncate(w, g))
+        FR_TRY(truncate_reading(d, t, w->m->topic, &g, err));
     fr_rc rc = begin_event(w, g, err);
     if (rc != FR_OK)
         return rc;
@@ -656,6 +700,7 @@ static void place_tombstone(const work *w, const part *p)
     e->echo = w->g->shape == FR_SHAPE_ENVELOPE && p->from > 0 && w->m->offset == p->from;
     e->position = (fr_position){.lsn = (uint64_t)w->m->offset};
     e->foreign = !p->placed;
+    e->time_us = w->m->timestamp_ms * 1000;
     if (!p->placed)
         return;
     e->position = p->position;

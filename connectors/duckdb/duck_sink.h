@@ -14,6 +14,7 @@
  *   duck_sink_value.c    values to vectors
  *   duck_sink_sql.c      the statements of a table
  *   duck_sink_write.c    changes into the stage, and from there into the target
+ *   duck_sink_history.c  write.mode history: its statements, its turns, its table
  *   duck_sink_apply.c    events in order, and which one failed
  *
  * DuckDB is made for many rows a statement. Changes of a batch, the last of each key, are appended
@@ -28,6 +29,7 @@
 #include "connect/sink.h"
 #include "duckdb/duck_sink_value.h"
 #include "sql/collapse.h"
+#include "sql/evolve.h"
 #include "sql/target.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -45,6 +47,7 @@ typedef struct fr_duck_field { /* a column that we write */
     fr_str ident;              /* quoted */
     fr_str cast;               /* type of the target, where the staged one is another; else empty */
     bool key, not_null;
+    bool text; /* VARCHAR and its kin: values that compare as one need not be the same */
 } fr_duck_field;
 
 typedef struct fr_duck_sink_table {
@@ -56,7 +59,7 @@ typedef struct fr_duck_sink_table {
     size_t key_count;
     bool positioned; /* has _freshet_position */
     bool cleared;    /* has _freshet_deleted from an earlier setting: rows written are not marked */
-    bool append;
+    bool append, history;
     bool whole;   /* a row of ours has every column of the target, which has no index: it may be
                      made anew (DuckDB never gives room of deleted rows back beside an index) */
     bool ordered; /* not only the key sees the order of rows: no collapse */
@@ -215,6 +218,25 @@ fr_rc fr_duck_sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **key
  * after a DATA error: the one that it is about, or NULL: it is not known. */
 fr_rc fr_duck_sink_write(fr_duck_sink *s, fr_duck_sink_table *t, const fr_target_changes *changes,
                          const fr_target_change **refused, fr_err *err);
+/* Its two halves, for duck_sink_history.c: changes into the stage (with s, when each took effect,
+ * in microseconds, and seen, whether a snapshot read it); a statement that brings them on. */
+fr_rc fr_duck_sink_stage(fr_duck_sink *s, const fr_duck_sink_table *t,
+                         const fr_target_change *const *items, size_t count,
+                         const fr_target_change **refused, fr_err *err);
+fr_rc fr_duck_sink_move(fr_duck_sink *s, const fr_duck_sink_table *t, fr_str sql, fr_err *err);
+
+/* ---- duck_sink_history.c ---- */
+
+/* As fr_duck_sink_write; the changes are sorted. */
+fr_rc fr_duck_history_write(fr_duck_sink *s, fr_duck_sink_table *t, fr_target_changes *changes,
+                            const fr_target_change **refused, fr_err *err);
+/* Ends all current rows that are not newer than the event. */
+fr_rc fr_duck_history_truncate(fr_duck_sink *s, const fr_duck_sink_table *t, const fr_event *e,
+                               fr_err *err);
+/* The columns of a history, with a comma before each; what of them a table lacks. */
+void fr_duck_history_put_columns(fr_buf *b);
+void fr_duck_history_compare(const fr_target_comparison *k, const fr_duck_target *r, fr_str create);
+
 fr_rc fr_duck_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
                          size_t *applied, fr_err *err);
 

@@ -5,6 +5,7 @@
  * looked for, so that this only names it. */
 #include "base/failpoint.h"
 #include "duckdb/duck_sink.h"
+#include "sql/history.h"
 #include "sql/steps.h"
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +34,12 @@ static fr_rc flush_at(pass *p, size_t i, fr_err *err)
     fr_duck_sink_table *t = p->waiting[i];
     memmove(p->waiting + i, p->waiting + i + 1, (--p->waiting_count - i) * sizeof(*p->waiting));
     size_t first = t->changes.count > 0 ? t->changes.items[0].event : p->failed;
-    if (!t->ordered && !t->append)
+    if (!t->ordered && !t->append && !t->history)
         fr_target_collapse(&t->shape, p->s->arena, &t->changes);
     const fr_target_change *refused;
-    if (fr_duck_sink_write(p->s, t, &t->changes, &refused, err) == FR_FAIL) {
+    fr_rc rc = t->history ? fr_duck_history_write(p->s, t, &t->changes, &refused, err)
+                          : fr_duck_sink_write(p->s, t, &t->changes, &refused, err);
+    if (rc == FR_FAIL) {
         p->known = refused != NULL && is_of_one_event(p, refused);
         p->failed = p->known ? refused->event : first;
         return FR_FAIL;
@@ -96,11 +99,14 @@ static fr_rc put_key(pass *p, const fr_duck_sink_table *t, fr_target_change *c, 
 static fr_rc add_row(pass *p, fr_duck_sink_table *t, const fr_event *e, const fr_row *row,
                      bool deleted, fr_err *err)
 {
-    fr_target_change c = {.values = row->values, .event = p->at, .deleted = deleted};
+    fr_target_change c = {
+        .values = row->values, .event = p->at, .deleted = deleted, .read = e->op == FR_OP_READ};
     if (row->count != t->shape.table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
     fr_target_position(c.position, e);
     c.unplaced = deleted && !t->append && e->unplaced;
+    if (t->history)
+        FR_TRY(fr_history_time(t->qualified, e, &c.time_us, err));
     if (deleted && !t->append)
         c.form = FR_TARGET_DELETE;
     else if (!t->append)
@@ -113,6 +119,8 @@ static fr_rc add_row(pass *p, fr_duck_sink_table *t, const fr_event *e, const fr
 static fr_rc add_truncate(pass *p, fr_duck_sink_table *t, const fr_event *e, fr_err *err)
 {
     FR_TRY(flush_all(p, err));
+    if (t->history)
+        return fr_duck_history_truncate(p->s, t, e, err);
     p->s->has_rows = true;
     fr_str at = fr_target_truncated_at(p->s->arena, t->positioned, e);
     fr_buf sql = {.arena = p->s->arena};

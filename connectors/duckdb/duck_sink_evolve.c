@@ -13,6 +13,11 @@ typedef struct comparison {
     const fr_duck_target *r;
 } comparison;
 
+static bool is_history(const comparison *k)
+{
+    return k->of.settings->write_mode == FR_WRITE_HISTORY;
+}
+
 /* ---- a table that is not there ---- */
 
 /* Without a primary key: docs/adr/0045-duckdb.md. Columns that are not in the key take NULL
@@ -31,6 +36,8 @@ static fr_str create_sql(comparison *k)
                       fr_target_is_key(&k->of, c) ? " NOT NULL" : "");
     }
     fr_buf_text(&b, "\"" FR_TARGET_POSITION "\" BLOB");
+    if (is_history(k))
+        fr_duck_history_put_columns(&b);
     if (k->of.settings->deletes == FR_DELETES_SOFT)
         fr_buf_text(&b, ", \"" FR_TARGET_DELETED "\" BOOLEAN NOT NULL DEFAULT FALSE");
     fr_buf_text(&b, ")");
@@ -182,7 +189,8 @@ static void compare_key(comparison *k)
                                           "differ would be one",
                                           FR_ARG(keys)),
                           FR_STR("make the table anew without COLLATE"));
-    if (k->r->has_key || fr_duck_target_find(k->r, FR_STR(FR_TARGET_POSITION)) != NULL)
+    if (is_history(k) || k->r->has_key ||
+        fr_duck_target_find(k->r, FR_STR(FR_TARGET_POSITION)) != NULL)
         return;
     fr_finding *f = fr_target_blocker(
         &k->of, "sink.key",
@@ -232,5 +240,8 @@ void fr_duck_sink_compare(const fr_sink_settings *settings, const fr_duck_target
     }
     fr_target_lost_columns(&k.of, before);
     compare_extra(&k, before);
-    compare_mark(&k);
+    if (is_history(&k))
+        fr_duck_history_compare(&k.of, r, create_sql(&k));
+    else
+        compare_mark(&k);
 }

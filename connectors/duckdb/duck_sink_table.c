@@ -20,6 +20,7 @@ static void add_field(fr_duck_sink_table *st, const fr_duck_target *r, size_t co
     f->key = c->key_ordinal > 0 && !st->append;
     if (!fr_str_eq(fr_duck_sink_staged(st->arena, c), to->type))
         f->cast = fr_arena_str(st->arena, to->type);
+    f->text = fr_str_is(to->type, "VARCHAR") || fr_str_is(to->type, "JSON");
     if (f->key) {
         st->keys[c->key_ordinal - 1] = (uint16_t)at;
         st->key_count++;
@@ -47,19 +48,21 @@ static fr_duck_sink_table *lay(fr_duck_sink *s, const fr_table *t, const fr_duck
     st->arena = a;
     st->qualified = fr_arena_str(a, r->qualified);
     st->append = s->settings->write_mode == FR_WRITE_APPEND;
+    st->history = s->settings->write_mode == FR_WRITE_HISTORY;
     st->positioned = fr_duck_target_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
     st->shape = (fr_target_shape){.table = fr_table_ref(t),
                                   .columns = columns,
                                   .patched = patched,
                                   .guarded = st->positioned && !st->append && !t->foreign,
                                   .marked = s->settings->deletes == FR_DELETES_SOFT};
-    st->cleared = !st->shape.marked && fr_duck_target_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
+    st->cleared = !st->shape.marked && !st->history &&
+                  fr_duck_target_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_duck_field));
     st->keys = fr_arena_alloc(a, (t->column_count + 1) * sizeof(uint16_t));
     for (size_t i = 0; i < t->column_count; i++)
         add_field(st, r, i, columns, patched);
     st->ordered = r->ordered;
-    st->whole = !r->has_key && !r->ordered && is_whole(st, r);
+    st->whole = !st->history && !r->has_key && !r->ordered && is_whole(st, r);
     return st;
 }
 

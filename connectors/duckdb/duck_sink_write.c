@@ -34,12 +34,16 @@ static fr_rc begin_stage(staging *g, fr_err *err)
     FR_TRY(fr_duck_sink_exec(g->s, "write rows", ddl.ptr, err));
     if (d->appender_create_ext(g->s->con, "temp", "main", "_freshet_stage", &g->appender) != 0)
         return append_failed(g, err);
-    g->columns = t->shape.count + 2;
+    g->columns = t->shape.count + (t->history ? 4 : 2);
     duckdb_logical_type *types = fr_arena_alloc(g->s->arena, g->columns * sizeof(*types));
     for (size_t i = 0; i < t->shape.count; i++)
         types[i] = fr_duck_sink_logical(d, &t->shape.table->columns[t->shape.columns[i]]);
     types[t->shape.count] = d->create_logical_type(FR_DUCK_BLOB);
     types[t->shape.count + 1] = d->create_logical_type(FR_DUCK_BOOLEAN);
+    if (t->history) {
+        types[t->shape.count + 2] = d->create_logical_type(FR_DUCK_BIGINT);
+        types[t->shape.count + 3] = d->create_logical_type(FR_DUCK_BOOLEAN);
+    }
     g->chunk = d->create_data_chunk(types, g->columns);
     for (size_t i = 0; i < g->columns; i++)
         d->destroy_logical_type(&types[i]);
@@ -85,7 +89,14 @@ static fr_rc put_row(staging *g, const fr_target_change *c, fr_err *err)
     d->vector_assign_string_element_len(d->data_chunk_get_vector(g->chunk, n), g->rows,
                                         (const char *)fr_target_compared(c), sizeof(c->position));
     bool *marks = d->vector_get_data(d->data_chunk_get_vector(g->chunk, n + 1));
-    marks[g->rows++] = t->shape.marked ? c->deleted : c->form == FR_TARGET_DELETE;
+    marks[g->rows] = t->shape.marked ? c->deleted : c->form == FR_TARGET_DELETE;
+    if (t->history) {
+        int64_t *times = d->vector_get_data(d->data_chunk_get_vector(g->chunk, n + 2));
+        bool *seen = d->vector_get_data(d->data_chunk_get_vector(g->chunk, n + 3));
+        times[g->rows] = c->time_us;
+        seen[g->rows] = c->read;
+    }
+    g->rows++;
     return g->rows == g->room ? flush_chunk(g, err) : FR_OK;
 }
 
@@ -98,9 +109,9 @@ static fr_rc fill(staging *g, const fr_target_change *const *items, size_t count
     return g->s->api->appender_close(g->appender) == 0 ? FR_OK : append_failed(g, err);
 }
 
-static fr_rc stage(fr_duck_sink *s, const fr_duck_sink_table *t,
-                   const fr_target_change *const *items, size_t count,
-                   const fr_target_change **refused, fr_err *err)
+fr_rc fr_duck_sink_stage(fr_duck_sink *s, const fr_duck_sink_table *t,
+                         const fr_target_change *const *items, size_t count,
+                         const fr_target_change **refused, fr_err *err)
 {
     staging g = {.s = s, .t = t};
     if (FR_FAILPOINT("duck_stage"))
@@ -132,7 +143,7 @@ static fr_rc name_columns(const fr_duck_sink_table *t, fr_err *err)
     return err->kind == FR_ERR_DATA ? fr_fail_in(err, "%.*s", FR_ARG(t->qualified)) : FR_FAIL;
 }
 
-static fr_rc exec(fr_duck_sink *s, const fr_duck_sink_table *t, fr_str sql, fr_err *err)
+fr_rc fr_duck_sink_move(fr_duck_sink *s, const fr_duck_sink_table *t, fr_str sql, fr_err *err)
 {
     if (sql.len == 0 || fr_duck_sink_exec(s, "write rows", sql.ptr, err) == FR_OK)
         return FR_OK;
@@ -163,16 +174,18 @@ static fr_rc move(fr_duck_sink *s, const fr_duck_sink_table *t, fr_target_form f
 {
     fr_arena *a = s->arena;
     if (t->append)
-        return exec(s, t, fr_duck_sql_insert(a, t, mask), err);
+        return fr_duck_sink_move(s, t, fr_duck_sql_insert(a, t, mask), err);
     if (form == FR_TARGET_DELETE)
-        return exec(s, t, t->shape.marked ? fr_duck_sql_mark(a, t) : fr_duck_sql_delete(a, t), err);
+        return fr_duck_sink_move(
+            s, t, t->shape.marked ? fr_duck_sql_mark(a, t) : fr_duck_sql_delete(a, t), err);
     if (form == FR_TARGET_PATCH) {
-        FR_TRY(exec(s, t, fr_duck_sql_update(a, t, mask), err));
+        FR_TRY(fr_duck_sink_move(s, t, fr_duck_sql_update(a, t, mask), err));
         return all_there(s, t, mask, err);
     }
     bool anew = t->whole && mask.len == 0;
-    FR_TRY(exec(s, t, anew ? fr_duck_sql_delete(a, t) : fr_duck_sql_update(a, t, mask), err));
-    return exec(s, t, fr_duck_sql_insert(a, t, mask), err);
+    FR_TRY(fr_duck_sink_move(s, t, anew ? fr_duck_sql_delete(a, t) : fr_duck_sql_update(a, t, mask),
+                             err));
+    return fr_duck_sink_move(s, t, fr_duck_sql_insert(a, t, mask), err);
 }
 
 /* ---- which changes go together ---- */
@@ -198,7 +211,7 @@ static fr_rc write_group(fr_duck_sink *s, fr_duck_sink_table *t,
     for (size_t i = 0; i < count; i++)
         if (group[i]->form != FR_TARGET_DELETE)
             form = group[i]->form;
-    FR_TRY(stage(s, t, group, count, refused, err));
+    FR_TRY(fr_duck_sink_stage(s, t, group, count, refused, err));
     s->has_rows = true;
     return move(s, t, form, t->append ? FR_STR("") : mask, err);
 }

@@ -125,6 +125,7 @@ static void take_table(const duck_verify *v, fr_arena *a, const fr_duck_rows *r,
                        fr_verify_table *out)
 {
     bool soft = v->sink->settings->deletes == FR_DELETES_SOFT;
+    bool history = v->sink->settings->write_mode == FR_WRITE_HISTORY, states = false;
     out->name = fr_arena_printf(a, "%.*s.%.*s", FR_ARG(fr_sql_ident(a, fr_duck_cell(r, 0, 0))),
                                 FR_ARG(fr_sql_ident(a, fr_duck_cell(r, 0, 1))));
     out->columns = fr_arena_alloc(a, (r->count + 1) * sizeof(*out->columns));
@@ -137,12 +138,14 @@ static void take_table(const duck_verify *v, fr_arena *a, const fr_duck_rows *r,
         set_type(a, c);
         if (soft && fr_str_is(c->name, FR_TARGET_DELETED))
             out->mark = c;
+        states = states || (history && fr_str_is(c->name, FR_TARGET_CURRENT));
     }
-    out->from = out->mark != NULL ? fr_arena_printf(a,
-                                                    "(SELECT * FROM %.*s WHERE \"" FR_TARGET_DELETED
-                                                    "\" IS NOT TRUE) AS t",
-                                                    FR_ARG(out->name))
-                                  : out->name;
+    const char *there = out->mark != NULL ? "\"" FR_TARGET_DELETED "\" IS NOT TRUE"
+                        : states          ? "\"" FR_TARGET_CURRENT "\""
+                                          : NULL;
+    out->from = there != NULL ? fr_arena_printf(a, "(SELECT * FROM %.*s WHERE %s) AS t",
+                                                FR_ARG(out->name), there)
+                              : out->name;
 }
 
 static fr_rc describe(fr_verify *base, fr_arena *a, fr_str space, fr_str name, fr_verify_table *out,

@@ -32,7 +32,7 @@ static const fr_option options[] = {
 
 static fr_rc history_check(const fr_sink_settings *set, fr_err *err)
 {
-    const fr_history_lack lack = {"write.mode: history is for PostgreSQL only, as yet",
+    const fr_history_lack lack = {"write.mode: MySQL and MariaDB keep no history as yet",
                                   "set it to upsert or append"};
     return fr_history_settings(set, &lack, err);
 }

@@ -2,6 +2,7 @@
  * overlap: each begins later than the one before, and ends where the next begins or where the key
  * was deleted. The last row by its beginning is what is known of the key. */
 #include "postgres/pg_sink.h"
+#include "sql/history.h"
 #include <inttypes.h>
 
 #define FROM "\"" FR_TARGET_FROM "\""
@@ -225,10 +226,6 @@ static const char *lack_of(const fr_pg_relation *r, const fr_table *t)
 void fr_pg_history_compare(const fr_target_comparison *k, const fr_pg_relation *r, fr_str create)
 {
     const char *lack = lack_of(r, k->table);
-    if (lack == NULL || fr_table_key_count(k->table) == 0)
-        return;
-    fr_finding *f = fr_target_blocker(
-        k, "sink.table", fr_arena_printf(k->a, "no table of histories: it has not %s", lack),
-        FR_STR("rename it, or give another by into; then this makes one"));
-    f->sql = create;
+    if (lack != NULL && fr_table_key_count(k->table) > 0)
+        fr_history_no_table(k, lack, create);
 }

@@ -1,5 +1,9 @@
 #include "sql/history.h"
 #include <stdlib.h>
+#include <string.h>
+
+static const int64_t DAY_US = INT64_C(86400000000);
+static const int64_t TOO_LATE = INT64_C(253370764800000000); /* the year 9999 */
 
 /* There is no soft and no hard end of a state: what was, was. */
 fr_rc fr_history_settings(const fr_sink_settings *set, const fr_history_lack *lack, fr_err *err)
@@ -20,7 +24,7 @@ fr_rc fr_history_settings(const fr_sink_settings *set, const fr_history_lack *la
 fr_rc fr_history_time(fr_str qualified, const fr_event *e, int64_t *us_out, fr_err *err)
 {
     int64_t us = e->txn != NULL && e->txn->commit_us != 0 ? e->txn->commit_us : e->time_us;
-    if (us == 0) {
+    if (us <= 0 || us >= TOO_LATE) {
         fr_fail(err, FR_ERR_DATA, "%.*s: the message does not say when its row changed",
                 FR_ARG(qualified));
         fr_fail_code(err, "sink.time");
@@ -28,6 +32,90 @@ fr_rc fr_history_time(fr_str qualified, const fr_event *e, int64_t *us_out, fr_e
     }
     *us_out = us;
     return FR_OK;
+}
+
+void fr_history_no_table(const fr_target_comparison *k, const char *lack, fr_str create)
+{
+    fr_finding *f = fr_target_blocker(
+        k, "sink.table", fr_arena_printf(k->a, "no table of histories: it has not %s", lack),
+        FR_STR("rename it, or give another by into; then this makes one"));
+    f->sql = create;
+}
+
+fr_str fr_history_keys(fr_arena *a, size_t columns)
+{
+    char *mask = fr_arena_alloc(a, columns + 1);
+    return (fr_str){mask, columns};
+}
+
+/* ---- texts ---- */
+
+fr_str fr_history_text(fr_arena *a, int64_t us)
+{
+    int64_t year, days = us / DAY_US, rest = us % DAY_US;
+    unsigned month, day;
+    if (rest < 0) {
+        rest += DAY_US;
+        days--;
+    }
+    fr_civil_from_days(days, &year, &month, &day);
+    int seconds = (int)(rest / 1000000);
+    return fr_arena_printf(a, "%04d-%02u-%02u %02d:%02d:%02d.%06d", (int)year, month, day,
+                           seconds / 3600, seconds / 60 % 60, seconds % 60, (int)(rest % 1000000));
+}
+
+bool fr_history_read(fr_str text, int64_t *us_out)
+{
+    static const char form[] = "0000-00-00 00:00:00.000000";
+    static const unsigned char widths[] = {4, 2, 2, 2, 2, 2, 6};
+    int64_t n[7] = {0};
+    size_t at = 0;
+    if (text.len != sizeof(form) - 1)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (form[i] == '0' ? text.ptr[i] < '0' || text.ptr[i] > '9' : text.ptr[i] != form[i])
+            return false;
+    for (size_t i = 0; i < 7; i++, at++)
+        for (size_t k = 0; k < widths[i]; k++)
+            n[i] = n[i] * 10 + (text.ptr[at++] - '0');
+    int64_t days = fr_days_from_civil(n[0], (unsigned)n[1], (unsigned)n[2]);
+    *us_out = days * DAY_US + ((n[3] * 60 + n[4]) * 60 + n[5]) * 1000000 + n[6];
+    return true;
+}
+
+/* ---- one change ---- */
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Above 0: newer than what is known. */
+static int order_of(const fr_history_last *last, const fr_target_change *c, bool guarded)
+{
+    if (!guarded || last->position.len != FR_TARGET_POSITION_SIZE)
+        return 1;
+    return memcmp(fr_target_compared(c), last->position.ptr, FR_TARGET_POSITION_SIZE);
+}
+
+fr_history_turn fr_history_next(const fr_history_last *last, const fr_target_change *c,
+                                bool guarded)
+{
+    const fr_history_turn nothing = {.ends = false};
+    int order = order_of(last, c, guarded);
+    if (!last->there)
+        return (fr_history_turn){.begins = !c->deleted, .at_us = c->time_us};
+    fr_history_turn turn = {.ends = last->now,
+                            .begins = !c->deleted,
+                            .moves = c->deleted && !c->unplaced,
+                            .at_us = later(later(c->time_us, last->from_us + 1), last->until_us)};
+    if (order < 0 || (c->deleted && !last->now))
+        return nothing;
+    if (c->deleted)
+        return turn;
+    if ((order == 0 && (c->read || !last->now)) || (last->now && last->same))
+        return nothing;
+    return turn;
 }
 
 /* ---- order ---- */

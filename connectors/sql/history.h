@@ -6,6 +6,7 @@
 #define FR_SQL_HISTORY_H
 
 #include "sql/collapse.h"
+#include "sql/evolve.h"
 
 /* Why a sink cannot keep a history, and what to do instead. Both are literals. */
 typedef struct fr_history_lack {
@@ -18,6 +19,44 @@ fr_rc fr_history_settings(const fr_sink_settings *set, const fr_history_lack *la
  * microseconds since 1970. DATA (sink.time) where nothing says it. qualified: the target, quoted.
  */
 fr_rc fr_history_time(fr_str qualified, const fr_event *e, int64_t *us_out, fr_err *err);
+
+/* A blocker (sink.table): the target is there and keeps no histories. lack: what it has not;
+ * create: the statement that makes such a table. */
+void fr_history_no_table(const fr_target_comparison *k, const char *lack, fr_str create);
+
+/* The time as the text "2026-11-27 06:50:10.123456", UTC: texts sort as their times do. */
+fr_str fr_history_text(fr_arena *a, int64_t us);
+/* False: it is none of these. */
+bool fr_history_read(fr_str text, int64_t *us_out);
+
+/* ---- for sinks that look at the last row of a key before they write ---- */
+
+/* It, by its beginning. */
+typedef struct fr_history_last {
+    bool there, now;           /* whether there is one, and whether it is the current one */
+    bool same;                 /* all that the change says is so in it */
+    int64_t from_us, until_us; /* until_us: 0 where there is none */
+    fr_str position;           /* FR_TARGET_POSITION_SIZE bytes, or empty */
+} fr_history_last;
+
+/* A mask (fr_target_mask) of nothing: a delete compares no values. */
+fr_str fr_history_keys(fr_arena *a, size_t columns);
+
+/* What a change does. */
+typedef struct fr_history_turn {
+    bool ends, begins; /* the current row ends; a new one begins */
+    bool moves;        /* the row that ends gets the change's position */
+    int64_t at_us;     /* then */
+} fr_history_turn;
+
+/* c: its position, time_us, read, unplaced, and deleted: whether its row is gone. Older ones do
+ * nothing (guarded: positions are compared); of an equal position only a change after the row that
+ * a snapshot read does something. No row begins before the one that it follows, nor when that one
+ * did. */
+fr_history_turn fr_history_next(const fr_history_last *last, const fr_target_change *c,
+                                bool guarded);
+
+/* ---- for those that write many at once ---- */
 
 /* Sorts so that the first changes of all keys come before their second ones, and so on: the order
  * of each key stays, and equal forms are side by side. None is left out. */

@@ -149,7 +149,7 @@ fr_rc fr_sq_sink_verify_open(const fr_sink_settings *settings, int64_t timeout_u
                              fr_err *err)
 {
     const fr_sq_sink_config *c = settings->connector;
-    return fr_sq_verify_open(c->path, timeout_us, settings->deletes == FR_DELETES_SOFT, out, err);
+    return fr_sq_verify_open(c->path, timeout_us, settings, out, err);
 }
 
 const fr_sink_ops fr_sqlite_sink = {

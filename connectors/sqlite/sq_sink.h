@@ -11,6 +11,7 @@
  *   sq_sink_fit.c      which kind into which type; docs/types.md's part
  *   sq_sink_value.c    values to parameters
  *   sq_sink_sql.c      the statements of a table
+ *   sq_sink_history.c  write.mode history: its statements, its rows, its table
  *   sq_sink_apply.c    events in order, a statement a row
  *
  * A transaction begins with the first row (BEGIN IMMEDIATE: the file's only write lock) and ends
@@ -24,6 +25,7 @@
 #include "base/map.h"
 #include "connect/sink.h"
 #include "sql/collapse.h"
+#include "sql/evolve.h"
 #include "sql/target.h"
 #include "sqlite/sq_sink_value.h"
 #include <pthread.h>
@@ -48,7 +50,12 @@ typedef enum fr_sq_verb {
     FR_SQ_WRITE,  /* insert, or overwrite what is there of it (append: insert) */
     FR_SQ_UPDATE, /* values are absent that the target must have: what is there is updated */
     FR_SQ_FIND,   /* is there a row? */
-    FR_SQ_DELETE  /* or, soft: mark */
+    FR_SQ_DELETE, /* or, soft: mark */
+    FR_SQ_LAST,   /* history: the last row of the key, and whether it is the same */
+    FR_SQ_END,    /* it ends, */
+    FR_SQ_GONE,   /* because the key is gone */
+    FR_SQ_BEGIN,  /* a row begins */
+    FR_SQ_FOLLOW  /* one that has what is absent from the row before */
 } fr_sq_verb;
 
 typedef struct fr_sq_statement {
@@ -68,7 +75,7 @@ typedef struct fr_sq_sink_table {
     bool positioned; /* has _freshet_position */
     bool marked;     /* soft deletes, into _freshet_deleted */
     bool cleared;    /* has that column from an earlier setting: rows written are not marked */
-    bool append;
+    bool append, history;
     bool aborts; /* a constraint's ON CONFLICT would drop rows in silence: it is overridden */
     fr_sq_statement *statements; /* the full WRITE is the first, once there is one */
     size_t statement_count, statement_cap;
@@ -77,6 +84,9 @@ typedef struct fr_sq_sink_table {
 /* The statement; ends with NUL. Parameter i+1 is field i, then position, then mark, whether the
  * statement has all of them or not. mask: as in fr_sq_statement. */
 fr_str fr_sq_sink_sql(fr_arena *a, const fr_sq_sink_table *t, fr_sq_verb verb, fr_str mask);
+
+/* Of history; parameters as above, but the third is when the row before began. */
+fr_str fr_sq_history_sql(fr_arena *a, const fr_sq_sink_table *t, fr_sq_verb verb, fr_str mask);
 
 /* ---- the sink ---- */
 
@@ -177,8 +187,9 @@ typedef struct fr_sq_target {
 fr_rc fr_sq_target_read(fr_sq_sink *s, fr_arena *a, const fr_table *t, fr_sq_target *out,
                         fr_err *err);
 const fr_sq_target_column *fr_sq_target_find(const fr_sq_target *r, fr_str name);
-/* The unique index on exactly the key columns of t, or NULL. */
-const fr_sq_index *fr_sq_target_key(const fr_sq_target *r, const fr_table *t);
+/* The unique index on exactly the key columns of t (history: and, behind them, when a row began),
+ * or NULL. */
+const fr_sq_index *fr_sq_target_key(const fr_sq_target *r, const fr_table *t, bool history);
 
 /* sq_sink_evolve.c: what has to change before t can be written (FR_CHANGE with sql), and what is in
  * the way (FR_BLOCKER). */
@@ -195,6 +206,29 @@ fr_rc fr_sq_sink_park(fr_sink *base, fr_str topic, fr_str key, fr_err *err);
 fr_rc fr_sq_sink_unpark(fr_sink *base, fr_str topic, fr_str key, fr_err *err);
 fr_rc fr_sq_sink_parked(fr_sink *base, fr_arena *a, fr_str topic, fr_str **keys_out,
                         size_t *count_out, fr_err *err);
+/* ---- sq_sink_apply.c: one row, for sq_sink_history.c ---- */
+
+typedef struct fr_sq_change {
+    fr_target_change of; /* values, deleted, position, time_us, read */
+    fr_str mask;         /* as in fr_sq_statement */
+} fr_sq_change;
+fr_rc fr_sq_sink_statement(fr_sq_sink *s, fr_sq_sink_table *t, fr_sq_verb verb, fr_str mask,
+                           sqlite3_stmt **out, fr_err *err);
+/* The keys alone, or all that is in the mask. */
+fr_rc fr_sq_sink_bind_fields(fr_sq_sink *s, const fr_sq_sink_table *t, const fr_sq_change *c,
+                             bool keys, sqlite3_stmt *stmt, fr_err *err);
+fr_rc fr_sq_sink_run(fr_sq_sink *s, const fr_sq_sink_table *t, sqlite3_stmt *stmt, fr_err *err);
+
+/* ---- sq_sink_history.c ---- */
+
+fr_rc fr_sq_history_write(fr_sq_sink *s, fr_sq_sink_table *t, const fr_sq_change *c, fr_err *err);
+/* Ends all current rows that are not newer than the event. */
+fr_rc fr_sq_history_truncate(fr_sq_sink *s, const fr_sq_sink_table *t, const fr_event *e,
+                             fr_err *err);
+/* The columns of a history, with a comma before each; what of them a table lacks. */
+void fr_sq_history_put_columns(fr_buf *b);
+void fr_sq_history_compare(const fr_target_comparison *k, const fr_sq_target *r, fr_str create);
+
 fr_rc fr_sq_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t to,
                        size_t *applied, fr_err *err);
 

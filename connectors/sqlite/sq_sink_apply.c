@@ -1,21 +1,13 @@
 /* Events in order, a prepared statement a row: between us and the file there is no round trip to
  * save. The event at which a statement fails is the one that failed. */
 #include "base/failpoint.h"
+#include "sql/history.h"
 #include "sql/steps.h"
 #include "sqlite/sq_sink.h"
 #include <string.h>
 
 /* Of one table: more masks than that are not kept. */
 enum { MOST_STATEMENTS = 64 };
-
-/* A row to be written. */
-typedef struct change {
-    const fr_value *values;  /* of the message's table */
-    bool deleted;            /* what the mark says, or the verb */
-    fr_str mask;             /* as in fr_sq_statement */
-    const uint8_t *compared; /* a delete's: its position, or fr_target_latest */
-    uint8_t position[FR_TARGET_POSITION_SIZE];
-} change;
 
 /* ---- statements ---- */
 
@@ -36,8 +28,8 @@ static void close_statements(fr_sq_sink_table *t)
     t->statement_count = 0;
 }
 
-static fr_rc statement_of(fr_sq_sink *s, fr_sq_sink_table *t, fr_sq_verb verb, fr_str mask,
-                          sqlite3_stmt **out, fr_err *err)
+fr_rc fr_sq_sink_statement(fr_sq_sink *s, fr_sq_sink_table *t, fr_sq_verb verb, fr_str mask,
+                           sqlite3_stmt **out, fr_err *err)
 {
     *out = find_statement(t, verb, mask);
     if (*out != NULL)
@@ -57,12 +49,12 @@ static fr_rc statement_of(fr_sq_sink *s, fr_sq_sink_table *t, fr_sq_verb verb, f
 
 /* ---- parameters ---- */
 
-static fr_rc bind_field(fr_sq_sink *s, const fr_sq_sink_table *t, size_t field, const change *c,
-                        sqlite3_stmt *stmt, fr_err *err)
+static fr_rc bind_field(fr_sq_sink *s, const fr_sq_sink_table *t, size_t field,
+                        const fr_sq_change *c, sqlite3_stmt *stmt, fr_err *err)
 {
     const fr_sq_field *f = &t->fields[field];
     const fr_column *column = &t->table->columns[f->column];
-    const fr_value *v = &c->values[f->column];
+    const fr_value *v = &c->of.values[f->column];
     if (f->counts && (v->kind == FR_NULL || v->kind == FR_ABSENT)) {
         fr_fail(err, FR_ERR_DATA, "column %.*s: NULL, and SQLite would make the next number of it",
                 FR_ARG(column->name));
@@ -73,11 +65,22 @@ static fr_rc bind_field(fr_sq_sink *s, const fr_sq_sink_table *t, size_t field, 
     return fr_fail_in(err, "%.*s", FR_ARG(t->qualified));
 }
 
-static fr_rc bind_keys(fr_sq_sink *s, const fr_sq_sink_table *t, const change *c,
+static fr_rc bind_keys(fr_sq_sink *s, const fr_sq_sink_table *t, const fr_sq_change *c,
                        sqlite3_stmt *stmt, fr_err *err)
 {
     for (size_t i = 0; i < t->key_count; i++)
         FR_TRY(bind_field(s, t, t->keys[i], c, stmt, err));
+    return FR_OK;
+}
+
+fr_rc fr_sq_sink_bind_fields(fr_sq_sink *s, const fr_sq_sink_table *t, const fr_sq_change *c,
+                             bool keys, sqlite3_stmt *stmt, fr_err *err)
+{
+    if (keys)
+        return bind_keys(s, t, c, stmt, err);
+    for (size_t i = 0; i < t->field_count; i++)
+        if (fr_target_in_mask(c->mask, i))
+            FR_TRY(bind_field(s, t, i, c, stmt, err));
     return FR_OK;
 }
 
@@ -86,40 +89,39 @@ static void bind_position(const fr_sq_sink_table *t, const uint8_t *position, sq
     fr_sq_sink_bind_blob(stmt, (int)t->field_count + 1, position, FR_TARGET_POSITION_SIZE);
 }
 
-static fr_rc bind_row(fr_sq_sink *s, const fr_sq_sink_table *t, const change *c, sqlite3_stmt *stmt,
-                      fr_err *err)
+static fr_rc bind_row(fr_sq_sink *s, const fr_sq_sink_table *t, const fr_sq_change *c,
+                      sqlite3_stmt *stmt, fr_err *err)
 {
-    for (size_t i = 0; i < t->field_count; i++)
-        if (fr_target_in_mask(c->mask, i))
-            FR_TRY(bind_field(s, t, i, c, stmt, err));
+    FR_TRY(fr_sq_sink_bind_fields(s, t, c, false, stmt, err));
     if (t->positioned)
-        bind_position(t, c->position, stmt);
+        bind_position(t, c->of.position, stmt);
     if (t->marked)
-        sqlite3_bind_int(stmt, (int)t->field_count + 2, c->deleted);
+        sqlite3_bind_int(stmt, (int)t->field_count + 2, c->of.deleted);
     return FR_OK;
 }
 
 /* ---- writing ---- */
 
-static fr_rc run(fr_sq_sink *s, const fr_sq_sink_table *t, sqlite3_stmt *stmt, fr_err *err)
+fr_rc fr_sq_sink_run(fr_sq_sink *s, const fr_sq_sink_table *t, sqlite3_stmt *stmt, fr_err *err)
 {
     if (fr_sq_sink_step(s, "write rows", stmt, err) != FR_FAIL)
         return FR_OK;
     return err->kind == FR_ERR_DATA ? fr_fail_in(err, "%.*s", FR_ARG(t->qualified)) : FR_FAIL;
 }
 
-static fr_rc write_whole(fr_sq_sink *s, fr_sq_sink_table *t, const change *c, fr_err *err)
+static fr_rc write_whole(fr_sq_sink *s, fr_sq_sink_table *t, const fr_sq_change *c, fr_err *err)
 {
     sqlite3_stmt *stmt;
-    FR_TRY(statement_of(s, t, FR_SQ_WRITE, c->mask, &stmt, err));
+    FR_TRY(fr_sq_sink_statement(s, t, FR_SQ_WRITE, c->mask, &stmt, err));
     FR_TRY(bind_row(s, t, c, stmt, err));
-    return run(s, t, stmt, err);
+    return fr_sq_sink_run(s, t, stmt, err);
 }
 
-static fr_rc found(fr_sq_sink *s, fr_sq_sink_table *t, const change *c, bool *there, fr_err *err)
+static fr_rc found(fr_sq_sink *s, fr_sq_sink_table *t, const fr_sq_change *c, bool *there,
+                   fr_err *err)
 {
     sqlite3_stmt *stmt;
-    FR_TRY(statement_of(s, t, FR_SQ_FIND, FR_STR(""), &stmt, err));
+    FR_TRY(fr_sq_sink_statement(s, t, FR_SQ_FIND, FR_STR(""), &stmt, err));
     FR_TRY(bind_keys(s, t, c, stmt, err));
     fr_rc rc = fr_sq_sink_step(s, "look for a row", stmt, err);
     *there = rc == FR_OK;
@@ -128,38 +130,38 @@ static fr_rc found(fr_sq_sink *s, fr_sq_sink_table *t, const change *c, bool *th
 }
 
 /* Its row cannot be inserted: a value is absent that must be there. */
-static fr_rc not_there(const fr_sq_sink_table *t, const change *c, fr_err *err)
+static fr_rc not_there(const fr_sq_sink_table *t, const fr_sq_change *c, fr_err *err)
 {
     for (size_t i = 0; i < t->field_count; i++) {
         const fr_sq_field *f = &t->fields[i];
-        if (!f->not_null || c->values[f->column].kind != FR_ABSENT)
+        if (!f->not_null || c->of.values[f->column].kind != FR_ABSENT)
             continue;
         return fr_target_no_row(err, t->qualified, f->ident);
     }
     return fr_target_no_row(err, t->qualified, FR_STR(""));
 }
 
-static fr_rc write_patch(fr_sq_sink *s, fr_sq_sink_table *t, const change *c, fr_err *err)
+static fr_rc write_patch(fr_sq_sink *s, fr_sq_sink_table *t, const fr_sq_change *c, fr_err *err)
 {
     sqlite3_stmt *stmt;
     bool there = false;
-    FR_TRY(statement_of(s, t, FR_SQ_UPDATE, c->mask, &stmt, err));
+    FR_TRY(fr_sq_sink_statement(s, t, FR_SQ_UPDATE, c->mask, &stmt, err));
     FR_TRY(bind_row(s, t, c, stmt, err));
-    FR_TRY(run(s, t, stmt, err));
+    FR_TRY(fr_sq_sink_run(s, t, stmt, err));
     if (sqlite3_changes(s->db) > 0)
         return FR_OK;
     FR_TRY(found(s, t, c, &there, err)); /* an older position changes nothing */
     return there ? FR_OK : not_there(t, c, err);
 }
 
-static fr_rc write_delete(fr_sq_sink *s, fr_sq_sink_table *t, const change *c, fr_err *err)
+static fr_rc write_delete(fr_sq_sink *s, fr_sq_sink_table *t, const fr_sq_change *c, fr_err *err)
 {
     sqlite3_stmt *stmt;
-    FR_TRY(statement_of(s, t, FR_SQ_DELETE, FR_STR(""), &stmt, err));
+    FR_TRY(fr_sq_sink_statement(s, t, FR_SQ_DELETE, FR_STR(""), &stmt, err));
     FR_TRY(bind_keys(s, t, c, stmt, err));
     if (t->guarded)
-        bind_position(t, c->compared, stmt);
-    return run(s, t, stmt, err);
+        bind_position(t, fr_target_compared(&c->of), stmt);
+    return fr_sq_sink_run(s, t, stmt, err);
 }
 
 /* ---- events ---- */
@@ -199,20 +201,27 @@ static fr_rc add_row(fr_sq_sink *s, fr_sq_sink_table *t, const fr_event *e, cons
                      bool deleted, fr_err *err)
 {
     bool patch = false;
-    change c = {.values = row->values, .deleted = deleted};
+    fr_sq_change c = {
+        .of = {.values = row->values, .deleted = deleted, .read = e->op == FR_OP_READ}};
     if (row->count != t->table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
     FR_TRY(check_key(t, row->values, err)); /* append: there are no keys */
-    fr_target_position(c.position, e);
-    c.compared = e->unplaced ? fr_target_latest : c.position;
+    fr_target_position(c.of.position, e);
+    c.of.unplaced = deleted && !t->append && e->unplaced;
+    c.mask = mask_of(s->arena, t, row->values, &patch);
+    if (t->history) {
+        FR_TRY(fr_history_time(t->qualified, e, &c.of.time_us, err));
+        return fr_sq_history_write(s, t, &c, err);
+    }
     if (deleted && !t->append)
         return write_delete(s, t, &c, err);
-    c.mask = mask_of(s->arena, t, row->values, &patch);
     return patch && !t->append ? write_patch(s, t, &c, err) : write_whole(s, t, &c, err);
 }
 
 static fr_rc add_truncate(fr_sq_sink *s, fr_sq_sink_table *t, const fr_event *e, fr_err *err)
 {
+    if (t->history)
+        return fr_sq_history_truncate(s, t, e, err);
     fr_str at = fr_target_truncated_at(s->arena, t->positioned, e);
     fr_buf sql = {.arena = s->arena};
     fr_buf_printf(&sql, "DELETE FROM main.%.*s", FR_ARG(t->qualified));

@@ -16,6 +16,11 @@ static const char made_again[] = "SQLite cannot change a column: make the table 
                                  "(https://www.sqlite.org/lang_altertable.html, "
                                  "7)";
 
+static bool is_history(const comparison *k)
+{
+    return k->of.settings->write_mode == FR_WRITE_HISTORY;
+}
+
 /* ---- a table that is not there ---- */
 
 /* Columns that are not in the key take NULL whatever the source says: a column that is dropped
@@ -30,11 +35,14 @@ static fr_str create_sql(comparison *k)
                       fr_sq_sink_type(c->kind), fr_target_is_key(&k->of, c) ? " NOT NULL" : "");
     }
     fr_buf_text(&b, "\"" FR_TARGET_POSITION "\" BLOB");
+    if (is_history(k))
+        fr_sq_history_put_columns(&b);
     if (k->of.settings->deletes == FR_DELETES_SOFT)
         fr_buf_text(&b, ", \"" FR_TARGET_DELETED "\" INTEGER NOT NULL DEFAULT 0");
-    if (fr_table_key_count(k->of.table) > 0 && k->of.settings->write_mode == FR_WRITE_UPSERT)
-        fr_buf_printf(&b, ", PRIMARY KEY (%.*s)",
-                      FR_ARG(fr_target_key_list(k->of.a, k->of.table, fr_sql_ident)));
+    if (fr_table_key_count(k->of.table) > 0 && k->of.settings->write_mode != FR_WRITE_APPEND)
+        fr_buf_printf(&b, ", PRIMARY KEY (%.*s%s)",
+                      FR_ARG(fr_target_key_list(k->of.a, k->of.table, fr_sql_ident)),
+                      is_history(k) ? ", \"" FR_TARGET_FROM "\"" : "");
     fr_buf_text(&b, ") STRICT");
     return fr_buf_view(&b);
 }
@@ -126,11 +134,11 @@ static void compare_key(comparison *k)
 {
     if (!fr_target_has_key(&k->of) || !k->r->there)
         return;
-    const fr_sq_index *key = fr_sq_target_key(k->r, k->of.table);
-    if (key != NULL) {
+    const fr_sq_index *key = fr_sq_target_key(k->r, k->of.table, is_history(k));
+    if (key != NULL)
         compare_collations(k, key);
+    if (key != NULL || is_history(k))
         return;
-    }
     fr_str keys = fr_target_key_list(k->of.a, k->of.table, fr_sql_ident);
     fr_finding *f = fr_target_blocker(
         &k->of, "sink.key",
@@ -182,5 +190,8 @@ void fr_sq_sink_compare(const fr_sink_settings *settings, const fr_sq_target *r,
     }
     fr_target_lost_columns(&k.of, before);
     compare_extra(&k);
-    compare_mark(&k);
+    if (is_history(&k))
+        fr_sq_history_compare(&k.of, r, create_sql(&k));
+    else
+        compare_mark(&k);
 }

@@ -205,11 +205,13 @@ static bool has_column(const fr_sq_index *u, fr_str name)
     return false;
 }
 
-const fr_sq_index *fr_sq_target_key(const fr_sq_target *r, const fr_table *t)
+const fr_sq_index *fr_sq_target_key(const fr_sq_target *r, const fr_table *t, bool history)
 {
     for (size_t n = 0; n < r->unique_count; n++) {
         const fr_sq_index *u = &r->uniques[n];
-        bool all = u->count == fr_table_key_count(t);
+        bool all = u->count == fr_table_key_count(t) + history;
+        all = all &&
+              (!history || fr_target_same_name(u->columns[u->count - 1], FR_STR(FR_TARGET_FROM)));
         for (size_t i = 0; i < t->column_count && all; i++)
             all = t->columns[i].key_ordinal == 0 || has_column(u, t->columns[i].name);
         if (all)

@@ -138,6 +138,8 @@ static void put_delete(fr_buf *b, const fr_sq_sink_table *t)
 fr_str fr_sq_sink_sql(fr_arena *a, const fr_sq_sink_table *t, fr_sq_verb verb, fr_str mask)
 {
     fr_buf b = {.arena = a};
+    if (verb >= FR_SQ_LAST)
+        return fr_sq_history_sql(a, t, verb, mask);
     switch (verb) {
     case FR_SQ_WRITE:
         put_columns(&b, t);

@@ -32,10 +32,12 @@ static fr_sq_sink_table *lay(fr_sq_sink *s, const fr_table *t, const fr_sq_targe
     st->qualified = fr_arena_str(a, r->qualified);
     st->append = s->settings->write_mode == FR_WRITE_APPEND;
     st->aborts = r->resolves;
+    st->history = s->settings->write_mode == FR_WRITE_HISTORY;
     st->positioned = fr_sq_target_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
     st->guarded = st->positioned && !st->append && !t->foreign;
     st->marked = s->settings->deletes == FR_DELETES_SOFT;
-    st->cleared = !st->marked && fr_sq_target_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
+    st->cleared =
+        !st->marked && !st->history && fr_sq_target_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_sq_field));
     st->keys = fr_arena_alloc(a, (t->column_count + 1) * sizeof(uint16_t));
     for (size_t i = 0; i < t->column_count; i++)

@@ -19,7 +19,7 @@ typedef struct sq_verify {
     fr_sq *conn;
     const fr_source_settings *settings; /* NULL: of a sink */
     int64_t timeout_us, end_us;
-    bool soft;
+    bool soft, history;
 } sq_verify;
 
 static void sq_verify_close(fr_verify *base)
@@ -37,13 +37,14 @@ static int on_progress(void *context)
     return v->end_us > 0 && fr_now_us() > v->end_us;
 }
 
-fr_rc fr_sq_verify_open(const char *path, int64_t timeout_us, bool soft, fr_verify **out,
-                        fr_err *err)
+fr_rc fr_sq_verify_open(const char *path, int64_t timeout_us, const fr_sink_settings *sink,
+                        fr_verify **out, fr_err *err)
 {
     sq_verify *v = fr_malloc(sizeof(*v));
     v->base.ops = &fr_sqlite_verify;
     v->timeout_us = timeout_us;
-    v->soft = soft;
+    v->soft = sink != NULL && sink->deletes == FR_DELETES_SOFT;
+    v->history = sink != NULL && sink->write_mode == FR_WRITE_HISTORY;
     if (fr_sq_open(path, false, &v->conn, err) == FR_FAIL) {
         sq_verify_close(&v->base);
         return FR_FAIL;
@@ -57,7 +58,7 @@ static fr_rc open_source(const fr_source_settings *settings, int64_t timeout_us,
                          fr_err *err)
 {
     const fr_sqlite_config *c = settings->connector;
-    FR_TRY(fr_sq_verify_open(c->path, timeout_us, false, out, err));
+    FR_TRY(fr_sq_verify_open(c->path, timeout_us, NULL, out, err));
     ((sq_verify *)*out)->settings = settings;
     return FR_OK;
 }
@@ -95,6 +96,7 @@ static uint32_t affinity_of(fr_arena *a, fr_str type)
 static void take_columns(const sq_verify *v, fr_arena *a, const fr_sq_rows *rows, fr_str space,
                          fr_str name, fr_verify_table *out)
 {
+    bool states = false;
     out->mark = NULL;
     out->columns = fr_arena_alloc(a, (rows->count + 1) * sizeof(*out->columns));
     out->column_count = rows->count;
@@ -107,13 +109,14 @@ static void take_columns(const sq_verify *v, fr_arena *a, const fr_sq_rows *rows
         c->modifier = (int32_t)form_of(v, space, name, c->name);
         if (v->soft && fr_str_is(c->name, FR_TARGET_DELETED))
             out->mark = c;
+        states = states || (v->history && fr_str_is(c->name, FR_TARGET_CURRENT));
     }
-    out->from = out->mark != NULL
-                    ? fr_arena_printf(a,
-                                      "(SELECT * FROM %.*s WHERE COALESCE(" FR_TARGET_DELETED
-                                      ", 0) = 0) AS t",
-                                      FR_ARG(out->name))
-                    : out->name;
+    const char *there = out->mark != NULL ? "COALESCE(" FR_TARGET_DELETED ", 0) = 0"
+                        : states          ? FR_TARGET_CURRENT
+                                          : NULL;
+    out->from = there != NULL ? fr_arena_printf(a, "(SELECT * FROM %.*s WHERE %s) AS t",
+                                                FR_ARG(out->name), there)
+                              : out->name;
 }
 
 static fr_rc describe(fr_verify *base, fr_arena *a, fr_str space, fr_str name, fr_verify_table *out,

@@ -7,9 +7,9 @@
 /* sq_sink.c: of fr_verify_ops.open_sink. */
 fr_rc fr_sq_sink_verify_open(const fr_sink_settings *settings, int64_t timeout_us, fr_verify **out,
                              fr_err *err);
-/* soft: rows that are marked as deleted are gone. */
-fr_rc fr_sq_verify_open(const char *path, int64_t timeout_us, bool soft, fr_verify **out,
-                        fr_err *err);
+/* sink: of one, whose rows that are marked as deleted or have ended are gone; NULL: a source. */
+fr_rc fr_sq_verify_open(const char *path, int64_t timeout_us, const fr_sink_settings *sink,
+                        fr_verify **out, fr_err *err);
 
 extern const fr_verify_ops fr_sqlite_verify;
 

@@ -254,6 +254,30 @@ static void truncate_and_messages_come_back(void **state)
     fr_table_unref(t);
 }
 
+/* It has no key, and is of the table of rows that have one, be it read before them or after. */
+static void a_truncation_is_of_the_rows_table(void **state)
+{
+    fixture *f = *state;
+    f->ts.truncate = FR_TRUNCATE_PUBLISH;
+    const fr_table *t = pair_table(true);
+    fr_value v[3] = {whole(FR_INT32, 1), textual(FR_TEXT, "a"), NONE};
+    add_event(f->b, FR_OP_INSERT, t, 5)->after = row_of(f->b, t, v);
+    add_event(f->b, FR_OP_TRUNCATE, t, 10);
+    encode_all(f);
+    fr_message row = f->b->messages[0];
+    f->b->messages[0] = f->b->messages[1];
+    f->b->messages[1] = row;
+    decode_all(f);
+    assert_int_equal(f->back->count, 3); /* TABLE, truncate, row */
+    assert_int_equal(f->back->events[1].op, FR_OP_TRUNCATE);
+    assert_int_equal(f->back->events[2].op, FR_OP_INSERT);
+    for (size_t i = 0; i < 3; i++)
+        assert_ptr_equal(f->back->events[i].table, f->back->events[2].table);
+    assert_int_equal(f->back->events[1].table->columns[0].key_ordinal, 1);
+    assert_int_equal(f->back->events[1].before.count, 0);
+    fr_table_unref(t);
+}
+
 static void table_is_told_once_a_version(void **state)
 {
     fixture *f = *state;
@@ -587,6 +611,7 @@ int main(void)
         CASE(a_tombstone_where_reading_begins),
         CASE(a_state_tombstone_is_a_delete_even_first),
         CASE(truncate_and_messages_come_back),
+        CASE(a_truncation_is_of_the_rows_table),
         CASE(table_is_told_once_a_version),
         CASE(a_full_batch_takes_nothing),
         CASE(bytes_cut_anywhere_are_refused),

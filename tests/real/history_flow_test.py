@@ -3,11 +3,15 @@
 audit trigger in the source wrote down, without a gap or an overlap; dead letters; what validate, plan and verify say."""
 import json
 import os
+import re
+import sqlite3
 import sys
 import time
+from datetime import datetime
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Pipeline, case, eventually, finish, together  # noqa: E402
+from duckdb_sink_case import LIBRARY, duckdb  # noqa: E402
+from harness import Pipeline, case, eventually, finish, metrics, together  # noqa: E402
 from history import AUDIT, Writer, compare, ledger, same_as_ledger  # noqa: E402
 
 CONFIG = """
@@ -20,43 +24,88 @@ sources:
     tables: {{public.t: {{TABLE}}}}
 sinks:
   dwh:
-    type: postgres
-    dsn: {target}
+    SINK
     from: ["{id}.public.t"]
     create: run
     errors: {{mode: ERRORS}}
     write: {{mode: history, every: 50msMORE}}
 """
-HISTORY = """select id, v, n, big, _freshet_valid_from at time zone 'UTC', _freshet_valid_to at time zone 'UTC',
-    _freshet_current from t order by id, _freshet_valid_from"""
+SINKS = dict(postgres="type: postgres\n    dsn: {target}", sqlite="type: sqlite\n    path: {dir}/target.db",
+             duckdb="type: duckdb\n    path: {dir}/target.db\n    hold: writing\n    library: " + LIBRARY)
+HISTORY = "select id, v, n, big, FROM, TO, _freshet_current from t order by id, _freshet_valid_from"
 cases = []
 
 
-def scenario(errors="stop", more="", table=""):
+def scenario(errors="stop", more="", table="", sinks=("postgres", "sqlite", "duckdb")):
     def wrap(f):
-        def run():
-            p = Pipeline(CONFIG.replace("ERRORS", errors).replace("MORE", more).replace("TABLE", table))
-            with case("pg_history_flow." + f.__name__, p):
-                p.sql(AUDIT)
-                f(p)
-            p.close()
-        run.name = f.__name__
-        cases.append(run)
+        for sink in sinks:
+            def run(sink=sink):
+                name = f"history_flow.{sink}_{f.__name__}"
+                if sink == "duckdb" and (duckdb is None or not os.path.exists(LIBRARY)):
+                    print(f"skip {name}: no DuckDB in the cache (scripts/deps.sh duckdb)")
+                    return
+                p = Pipeline(config(sink, errors, more, table), target=sink == "postgres")
+                p.kind, p.file = sink, os.path.join(p.dir, "target.db")
+                with case(name, p):
+                    p.sql(AUDIT)
+                    f(p)
+                p.close()
+            run.name = f"{sink}_{f.__name__}"
+            cases.append(run)
         return f
     return wrap
 
 
-def history(p):
-    """None while there is no table."""
-    if p.sql("select to_regclass('t')", on=p.target)[0][0] is None:
+def config(sink, errors="stop", more="", table=""):
+    words = dict(SINK=SINKS[sink], ERRORS=errors, MORE=more, TABLE=table)
+    return re.sub("|".join(words), lambda m: words[m.group()], CONFIG)
+
+
+def at_sink(p, text):
+    """None while there is no such table, or the file is held."""
+    if p.kind == "postgres":
+        return p.sql(text, on=p.target)
+    if not os.path.exists(p.file):
         return None
-    return p.sql(HISTORY, on=p.target)
+    try:
+        c = sqlite3.connect(p.file, timeout=30, isolation_level=None) if p.kind == "sqlite" else duckdb.connect(p.file)
+    except duckdb.IOException:
+        time.sleep(0.05)
+        return None
+    try:
+        if p.kind == "duckdb":
+            c.execute("set TimeZone = 'UTC'")
+        return c.execute(text).fetchall()
+    except (sqlite3.OperationalError, duckdb.CatalogException) as e:
+        assert "no such table" in str(e) or "does not exist" in str(e), e
+        return None
+    finally:
+        c.close()
 
 
-def progress(p):
-    if p.sql("select to_regclass('_freshet_offsets')", on=p.target)[0][0] is None:
+def history(p):
+    """None while there is no table, or nobody can look."""
+    if p.kind == "postgres" and p.sql("select to_regclass('t')", on=p.target)[0][0] is None:
+        return None
+    zone = dict(postgres="%s at time zone 'UTC'", sqlite="%s", duckdb="cast(%s as timestamp)")[p.kind]
+    rows = at_sink(p, HISTORY.replace("FROM", zone % "_freshet_valid_from").replace("TO", zone % "_freshet_valid_to"))
+    if rows is None or p.kind != "sqlite":
+        return rows
+    return [(*r[:4], datetime.fromisoformat(r[4]), r[5] and datetime.fromisoformat(r[5]), bool(r[6])) for r in rows]
+
+
+def sink(p, text):
+    """A statement at the sink, until somebody may."""
+    eventually(text, lambda: at_sink(p, text + (" returning 1" if text.startswith("update") else "")) is not None)
+
+
+def committed(p):
+    """Events that the sink of the running daemon has committed."""
+    try:
+        said = metrics(p)
+    except OSError:  # it is not up yet
         return 0
-    return p.sql("select coalesce(sum(next_offset), 0) from _freshet_offsets", on=p.target)[0][0]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in said.splitlines() if line.startswith("freshet_sink_rows_total{"))
 
 
 def snapshot(p):
@@ -79,8 +128,7 @@ def killed_under_load(p):
     writer.start()
     try:
         for n in range(6):
-            before = progress(p)
-            eventually("progress", lambda: progress(p) > before, 60)
+            eventually("progress", lambda: committed(p) > 0, 60)
             time.sleep(writer.rng.uniform(0, 0.3))
             p.kill()
             if n == 2:
@@ -89,13 +137,13 @@ def killed_under_load(p):
     finally:
         writer.stop()
     same_as_ledger(p, history)
-    got, want, first = history(p), ledger(p), p.sql("select txid from ledger order by seq limit 1")[0][0]
+    got, want, first = eventually("a look", lambda: history(p)), ledger(p), p.sql("select txid from ledger order by seq limit 1")[0][0]
     compare(got, want, first)
     assert len(got) > 150 and writer.count > 100, (len(got), writer.count)
     code, said = verify(p)
     assert code == 0 and said["differences"] == 0, said
     # A history without one of its states, with a changed one, a gap, or an overlap is seen.
-    middle = next(i for i in range(1, len(got) - 1) if got[i - 1][0] == got[i][0] == got[i + 1][0])
+    middle = next(i for i in range(1, len(got) - 1) if got[i - 1][0] == got[i][0] == got[i + 1][0] and got[i - 1][5] == got[i][4])
     row = list(got[middle])
     for name, bad in (("a lost state", got[:middle] + got[middle + 1:]), ("a doubled one", got[:middle] + got[middle:middle + 1] + got[middle:]),
                       ("another value", got[:middle] + [tuple([row[0], "other"] + row[2:])] + got[middle + 1:]),
@@ -105,7 +153,7 @@ def killed_under_load(p):
         except AssertionError:
             continue
         raise AssertionError("the check does not see " + name)
-    p.sql("update t set v = 'planted' where ctid = (select ctid from t where _freshet_current limit 1)", on=p.target)
+    sink(p, "update t set v = 'planted' where _freshet_current and id = (select min(id) from t where _freshet_current)")
     code, said = verify(p)
     assert code == 4 and said["differences"] == 1, said
     code, said = verify(p, "--fix-sql", os.path.join(p.dir, "fix.sql"))
@@ -113,11 +161,11 @@ def killed_under_load(p):
     # and a snapshot mends it, as a state of its own
     states = len(got)
     snapshot(p)
-    eventually("one state more", lambda: len(history(p)) == states + 1, 60)
+    eventually("one state more", lambda: len(history(p) or []) == states + 1, 60)
     assert verify(p)[0] == 0
 
 
-@scenario(errors="dlq")
+@scenario(errors="dlq", sinks=("postgres",))
 def dead_letters_in_order(p):
     """A key that was set aside comes later, all of it and in order; its times are those of its commits."""
     p.sql("insert into t values (1, 'a', 1, 'x'), (2, 'b', 1, 'x')")
@@ -147,13 +195,13 @@ def truncated(p):
     eventually("30 rows", lambda: len(history(p) or []) == 30)
     p.sql("update t set n = n + 1 where id <= 5")
     p.sql("truncate t")
-    eventually("all ended", lambda: not any(r[6] for r in history(p)))
-    assert len(history(p)) == 35 and all(r[5] > r[4] for r in history(p))
+    rows = eventually("all ended", lambda: (h := history(p)) and not any(r[6] for r in h) and h)
+    assert len(rows) == 35 and all(r[5] > r[4] for r in rows)
     p.sql("insert into t values (1, 'new', 1, 'x')")
-    eventually("a new beginning", lambda: [r[1] for r in history(p) if r[6]] == ["new"])
+    eventually("a new beginning", lambda: [r[1] for r in history(p) or [] if r[6]] == ["new"])
 
 
-@scenario()
+@scenario(sinks=("postgres",))
 def said_before_it_runs(p):
     p.sql("insert into t values (1, 'a', 1, 'x')")
     assert p.verb("validate")[0] == 0
@@ -168,14 +216,14 @@ def said_before_it_runs(p):
     assert "_freshet_valid_from" in text and "_freshet_current" in text, (code, out, err)
     code, out, err = p.verb("schema", "export", "src/public.t", "--as", "sql:postgres")
     assert code == 0 and '"_freshet_valid_to" timestamptz' in out, (code, out, err)
-    for write, words in (("mode: history, deletes: soft", ("write.deletes", "leave write.deletes out")),):
-        p.write(CONFIG.replace("ERRORS", "stop").replace("mode: history", write).replace("MORE", "").replace("TABLE", ""))
+    p.write(config("postgres", more=", deletes: soft"))
+    code, out, err = p.verb("validate")
+    assert code == 2 and "write.deletes" in out + err and "leave write.deletes out" in out + err, (code, out, err)
+    others = {"clickhouse": "dsn: 'http://127.0.0.1:8123/x'", "file": "path: /tmp/x", "mysql": "dsn: 'mysql://u@127.0.0.1/x'"}
+    for kind, more in others.items():
+        p.write(config("postgres").replace(SINKS["postgres"], f"type: {kind}\n    {more}"))
         code, out, err = p.verb("validate")
-        assert code == 2 and all(w in out + err for w in words), (code, out, err)
-    for kind, more in (("clickhouse", "dsn: 'http://127.0.0.1:8123/x'"), ("file", "path: /tmp/x, format: parquet")):
-        p.write(CONFIG.replace("ERRORS", "stop").replace("MORE", "").replace("TABLE", "").replace("type: postgres\n    dsn: {target}", f"type: {kind}\n    " + more.replace(", ", "\n    ")))
-        code, out, err = p.verb("validate")
-        assert code == 2 and "write.mode" in out + err and "append" in out + err, (code, out, err)
+        assert code == 2 and "write.mode" in out + err and "append" in out + err, (kind, code, out, err)
 
 
 if __name__ == "__main__":

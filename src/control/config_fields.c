@@ -446,7 +446,8 @@ static const fr_option sink_options[] = {
          "has of then or later."),
     CHOICE("write.mode", AT(fr_sink_settings, write_mode), "upsert",
            CHOICES("upsert", "append", "history"),
-           "upsert keeps one row a key; append adds every event; history keeps each state of a key as a row, with from when until when."),
+           "upsert keeps one row a key; append adds every event; history keeps each state of a key "
+           "as a row, with from when until when."),
     CHOICE("write.deletes", AT(fr_sink_settings, deletes), "hard",
            CHOICES("hard", "soft", "ignore"), "What a delete does to the row."),
     CHOICE(

@@ -177,6 +177,48 @@ def add(words, states, most=300, seeds=6):
         fails(c.apply([["t", "t", at(40, 8)]], sink="b"), "DATA", "sink.truncate")
 
     @test
+    def a_truncate_leaves_what_other_partitions_brought_after_it(c):
+        history(c, truncate=1)
+        ok(c.apply([["c", "t", at(0, 1, id=1, v="a")], ["c", "t", at(20, 4, id=2, v="after")], ["t", "t", at(10, 3)]]))
+        ok(c.commit(1))
+        want = [(1, "a", 0, 10, False), (2, "after", 20, None, True)]
+        same(states(c), want)
+        ok(c.apply([["c", "t", at(5, 2, id=3, v="late")], ["t", "t", at(10, 3)]]))  # a partition that lags
+        ok(c.commit(2))
+        same(states(c), want + [(3, "late", 5, 10, False)])
+
+    @test
+    def a_tombstone_alone_ends_its_row(c):
+        """Its position is borrowed: it is newer than whatever there is, and the row keeps its own."""
+        history(c)
+        ok(c.apply([["c", "t", at(0, 9, id=1, v="a")], ["c", "t", at(0, 9, 1, id=2, v="b")]]))
+        lone = {"$us": US + 50, "$at": [0, 7, 0], "$unplaced": True}
+        ok(c.apply([["d", "t", dict(lone, id=1)], ["d", "t", dict(lone, id=3)]]))
+        ok(c.commit(1))
+        want = [(1, "a", 0, 50, False), (2, "b", 0, None, True)]
+        same(states(c), want)
+        ok(c.apply([["c", "t", at(0, 9, id=1, v="a")], ["d", "t", dict(lone, id=1)]]))  # again
+        ok(c.commit(2))
+        same(states(c), want)
+        ok(c.apply([["c", "t", at(70, 10, id=1, v="c")]]))
+        ok(c.commit(3))
+        same(states(c), [want[0], (1, "c", 70, None, True), want[1]])
+
+    @test
+    def offsets_of_foreign_topics_are_kept_and_not_compared(c):
+        """A key that moves to a partition with lower offsets goes on; of our own messages that is the past."""
+        c.open(write_mode=HISTORY, create=RUN)
+        c.claim()
+        for name, foreign in (("ours", False), ("theirs", True)):
+            ok(c.probe("table", **{"as": name}, name=name, space="", columns=[ID, col("v")], foreign=foreign))
+            ok(c.apply([["c", name, at(0, 9, id=1, v="a")], ["c", name, at(0, 9, id=2, v="x")]]))
+            ok(c.apply([["u", name, at(10, 3, id=1, v="b")], ["d", name, at(10, 4, id=2)], ["c", name, at(20, 5, id=2, v="y")]]))
+        ok(c.commit(1))
+        same(states(c, table="ours"), [(1, "a", 0, None, True), (2, "x", 0, None, True)])
+        same(states(c, table="theirs"), [(1, "a", 0, 10, False), (1, "b", 10, None, True), (2, "x", 0, 10, False),
+                                         (2, "y", 20, None, True)])
+
+    @test
     def truncated_by_a_clock_that_is_behind(c):
         """A row that began later ends a microsecond after it did, also where that is the next second."""
         history(c, truncate=1)

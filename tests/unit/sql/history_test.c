@@ -2,6 +2,7 @@
 
 #include "sql/history.h"
 #include "sql/steps.h"
+#include <stdlib.h>
 
 static fr_err err;
 
@@ -144,6 +145,23 @@ static void what_a_delete_does(void **state)
     is(fr_history_next(&ended, &again, true), false, false, 0);
 }
 
+static void where_positions_say_nothing(void **state)
+{
+    (void)state;
+    fr_history_last now = row(5, 100, 0), ended = row(6, 100, 300);
+    fr_target_change c = change(4, 200), gone = change(4, 200);
+    gone.deleted = true;
+    is(fr_history_next(&now, &c, true), false, false, 0);
+    is(fr_history_next(&now, &c, false), true, true, 200);
+    is(fr_history_next(&ended, &c, false), false, true, 300);
+    is(fr_history_next(&now, &gone, false), true, false, 200);
+    assert_true(fr_history_next(&now, &gone, false).moves);
+    gone.unplaced = true; /* newer whatever there is, and the row keeps its position */
+    is(fr_history_next(&now, &gone, true), true, false, 200);
+    assert_false(fr_history_next(&now, &gone, true).moves);
+    is(fr_history_next(&ended, &gone, true), false, false, 0);
+}
+
 /* ---- steps and order ---- */
 
 static void deletes_end_rows(void **state)
@@ -189,8 +207,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settings_that_make_sense), cmocka_unit_test(when_it_changed),
         cmocka_unit_test(texts_of_times),           cmocka_unit_test(what_a_change_does),
-        cmocka_unit_test(what_a_delete_does),       cmocka_unit_test(deletes_end_rows),
-        cmocka_unit_test(sorted_by_turns),
+        cmocka_unit_test(what_a_delete_does),       cmocka_unit_test(where_positions_say_nothing),
+        cmocka_unit_test(deletes_end_rows),         cmocka_unit_test(sorted_by_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  * says evolve. Nothing is ever dropped. */
 #include "duckdb/duck_sink.h"
 #include "sql/evolve.h"
+#include "sql/history.h"
 #include "sql/text.h"
 #include <stdio.h>
 
@@ -226,6 +227,7 @@ void fr_duck_sink_compare(const fr_sink_settings *settings, const fr_duck_target
                           const fr_table *t, const fr_table *before, bool create, fr_findings *out)
 {
     comparison k = {{&dialect, settings, t, r->qualified, create, out, out->arena}, r};
+    fr_history_other_mode(&k.of, fr_duck_target_find(r, FR_STR(FR_TARGET_FROM)) != NULL);
     for (size_t i = 0; i < t->column_count; i++)
         compare_column(&k, &t->columns[i]);
     compare_key(&k);

@@ -362,7 +362,7 @@ fr_rc fr_binlog_verify_open(const fr_source_settings *settings, int64_t timeout_
 {
     const fr_binlog_config *c = settings->connector;
     fr_my_target target = {.dsn = c->dsn, .password = c->password, .insecure = c->insecure};
-    return fr_my_verify_open(&target, timeout_us, false, out, err);
+    return fr_my_verify_open(&target, timeout_us, NULL, out, err);
 }
 
 #define BINLOG_OPERATIONS                                                                          \

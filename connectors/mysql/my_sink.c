@@ -32,9 +32,7 @@ static const fr_option options[] = {
 
 static fr_rc history_check(const fr_sink_settings *set, fr_err *err)
 {
-    const fr_history_lack lack = {"write.mode: MySQL and MariaDB keep no history as yet",
-                                  "set it to upsert or append"};
-    return fr_history_settings(set, &lack, err);
+    return fr_history_settings(set, NULL, err);
 }
 
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
@@ -216,7 +214,7 @@ fr_rc fr_my_sink_verify_open(const fr_sink_settings *settings, int64_t timeout_u
 {
     const fr_my_sink_config *c = settings->connector;
     fr_my_target target = {.dsn = c->dsn, .password = c->password, .insecure = c->insecure};
-    return fr_my_verify_open(&target, timeout_us, settings->deletes == FR_DELETES_SOFT, out, err);
+    return fr_my_verify_open(&target, timeout_us, settings, out, err);
 }
 
 /* Both types name the same: which server it is, is asked. */

@@ -26,6 +26,7 @@
 #include "mysql/my_conn.h"
 #include "mysql/my_sink_value.h"
 #include "sql/collapse.h"
+#include "sql/evolve.h"
 #include "sql/target.h"
 #include <stdatomic.h>
 
@@ -57,12 +58,20 @@ typedef enum fr_my_verb {
     FR_MY_VERB_WRITE,  /* ROW: insert, or update what is there */
     FR_MY_VERB_UPDATE, /* PATCH: those columns of the mask */
     FR_MY_VERB_FIND,   /* is there a row? */
-    FR_MY_VERB_DELETE
+    FR_MY_VERB_DELETE,
+    FR_MY_VERB_LAST,   /* history: the last row of the key, and whether it is the same */
+    FR_MY_VERB_STORED, /* whether two rows of it are the same */
+    FR_MY_VERB_END,    /* it ends, */
+    FR_MY_VERB_GONE,   /* because the key is gone */
+    FR_MY_VERB_BEGIN,  /* a row begins */
+    FR_MY_VERB_FOLLOW  /* one that has what is absent from the row before */
 } fr_my_verb;
 
 /* Parameters of one row: WRITE: fields, position, mark. UPDATE: fields but for the keys,
  * position, mark, keys, position (guarded). DELETE: position (marked and guarded), keys,
- * position (guarded). FIND: keys. */
+ * position (guarded). FIND: keys. LAST: fields that can be compared (fr_my_history_compares), keys.
+ * END: time, keys, former. GONE: time, position, keys, former. BEGIN: fields, position, time.
+ * FOLLOW: these, keys, former. STORED: keys, time, keys, former. */
 typedef struct fr_my_statement {
     fr_my_verb verb;
     fr_str mask; /* a byte for each field, 1: its value is there; empty: all are */
@@ -79,7 +88,7 @@ typedef struct fr_my_sink_table {
     size_t key_count;
     bool positioned; /* has _freshet_position */
     bool cleared;    /* has that column from an earlier setting: rows written are not marked */
-    bool append;
+    bool append, history;
     bool ordered; /* not only the key sees the order of rows: no collapse */
     bool several; /* has other unique indexes: an upsert may hit another row */
     fr_my_statement *statements;
@@ -186,8 +195,9 @@ fr_rc fr_mysql_sink_draft(const fr_sink_settings *settings, const fr_table *tabl
 fr_rc fr_mariadb_sink_draft(const fr_sink_settings *settings, const fr_table *table,
                             fr_findings *out, fr_err *err);
 const fr_my_target_column *fr_my_relation_find(const fr_my_relation *r, fr_str name);
-/* The unique index on exactly the key columns of t, or NULL. */
-const fr_my_index *fr_my_relation_key(const fr_my_relation *r, const fr_table *t);
+/* The unique index on exactly the key columns of t (history: and, behind them, when a row began),
+ * or NULL. */
+const fr_my_index *fr_my_relation_key(const fr_my_relation *r, const fr_table *t, bool history);
 
 /* my_sink_evolve.c: what has to change before t can be written (FR_CHANGE with sql), and
  * what is in the way (FR_BLOCKER). */
@@ -212,8 +222,28 @@ fr_rc fr_my_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t
 /* Writes these changes in their order, with as few statements as that allows. */
 fr_rc fr_my_sink_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *items,
                        size_t count, fr_err *err);
+/* One change by one statement; times: when a row begins, and when the one before it did. The
+ * statement's answer is to be read before the next. */
+fr_rc fr_my_sink_run_one(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
+                         const fr_target_change *c, const fr_str times[2], MYSQL_STMT **out,
+                         fr_err *err);
 /* Only prepares what would be run: the server's rights are checked by that. */
 fr_rc fr_my_sink_try(fr_my_sink *s, fr_my_sink_table *t, fr_err *err);
+
+/* ---- my_sink_history.c ---- */
+
+/* Of a table that keeps every state: the statement, and whether the field's parameter can be
+ * compared with what is there. */
+fr_str fr_my_history_sql(fr_arena *a, const fr_my_sink_table *t, fr_my_verb verb, fr_str mask);
+bool fr_my_history_compares(fr_arena *a, const fr_my_sink_table *t, const fr_my_field *f);
+/* As fr_my_sink_write. */
+fr_rc fr_my_history_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *items,
+                          size_t count, fr_err *err);
+/* Ends the current rows that are not newer; at: see fr_target_truncated_at. */
+fr_str fr_my_history_truncate(fr_arena *a, const fr_my_sink_table *t, fr_str at, int64_t time_us);
+/* The columns of a history, with a comma before each; what of them a table lacks. */
+void fr_my_history_put_columns(fr_buf *b);
+void fr_my_history_compare(const fr_target_comparison *k, const fr_my_relation *r, fr_str create);
 
 extern const fr_sink_ops fr_mysql_sink, fr_mariadb_sink;
 

@@ -2,6 +2,7 @@
  * over a target that was altered, all over again one by one, which finds the event. */
 #include "base/failpoint.h"
 #include "mysql/my_sink.h"
+#include "sql/history.h"
 #include "sql/steps.h"
 #include <mysqld_error.h>
 #include <stdlib.h>
@@ -39,7 +40,9 @@ static fr_rc flush_at(pass *p, size_t i, fr_err *err)
     fr_my_sink_table *t = p->waiting[i];
     p->waiting[i] = p->waiting[--p->waiting_count];
     size_t first = t->changes.count > 0 ? t->changes.items[0].event : p->failed;
-    fr_rc rc = t->ordered || t->append
+    if (t->history && !t->ordered)
+        fr_history_sort(&t->changes);
+    fr_rc rc = t->ordered || t->append || t->history
                    ? fr_my_sink_write(p->s, t, t->changes.items, t->changes.count, err)
                    : write_by_form(p, t, err);
     t->changes.count = 0;
@@ -110,11 +113,14 @@ static fr_rc put_key(pass *p, const fr_my_sink_table *t, fr_target_change *c, fr
 static fr_rc add_row(pass *p, fr_my_sink_table *t, const fr_event *e, const fr_row *row,
                      bool deleted, fr_err *err)
 {
-    fr_target_change c = {.values = row->values, .event = p->at, .deleted = deleted};
+    fr_target_change c = {
+        .values = row->values, .event = p->at, .deleted = deleted, .read = e->op == FR_OP_READ};
     if (row->count != t->shape.table->column_count)
         return fr_target_bad_row(err, t->qualified, FR_STR(""), "the message has no row");
     fr_target_position(c.position, e);
     c.unplaced = deleted && !t->append && e->unplaced;
+    if (t->history)
+        FR_TRY(fr_history_time(t->qualified, e, &c.time_us, err));
     if (deleted && !t->append)
         c.form = FR_TARGET_DELETE;
     else if (!t->append)
@@ -127,8 +133,14 @@ static fr_rc add_row(pass *p, fr_my_sink_table *t, const fr_event *e, const fr_r
 /* DELETE, because TRUNCATE would commit what is not to be committed yet. */
 static fr_rc add_truncate(pass *p, fr_my_sink_table *t, const fr_event *e, fr_err *err)
 {
+    int64_t us = 0;
+    if (t->history)
+        FR_TRY(fr_history_time(t->qualified, e, &us, err));
     FR_TRY(flush_all(p, err));
     fr_str at = fr_target_truncated_at(p->s->arena, t->positioned, e);
+    if (t->history)
+        return fr_my_exec(p->s->my, "end all rows", fr_my_history_truncate(p->s->arena, t, at, us),
+                          err);
     fr_str sql = fr_arena_printf(p->s->arena, "DELETE FROM %.*s", FR_ARG(t->qualified));
     if (at.len > 0)
         sql = fr_arena_printf(p->s->arena,

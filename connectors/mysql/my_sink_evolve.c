@@ -3,9 +3,10 @@
  * says evolve. Nothing is ever dropped. */
 #include "mysql/my_sink.h"
 #include "sql/evolve.h"
+#include "sql/history.h"
 #include <string.h>
 
-enum { ROW_BYTES = 60000 };
+enum { ROW_BYTES = 60000, MOMENT_BYTES = 8 };
 
 typedef struct comparison {
     fr_target_comparison of;
@@ -28,12 +29,17 @@ static fr_str ident_of(comparison *k, fr_str column)
     return ident_in(k->of.a, column);
 }
 
+static bool is_history(const comparison *k)
+{
+    return k->of.settings->write_mode == FR_WRITE_HISTORY;
+}
+
 /* ---- a table that is not there ---- */
 
 /* Bytes of the index that each key column of no fixed size may have. */
 static size_t key_room(const comparison *k)
 {
-    size_t left = 3072, open = 0;
+    size_t left = is_history(k) ? 3072 - MOMENT_BYTES : 3072, open = 0;
     for (size_t i = 0; i < k->of.table->column_count; i++) {
         const fr_column *c = &k->of.table->columns[i];
         size_t size = fr_my_sink_key_size(c);
@@ -76,11 +82,14 @@ static fr_str create_sql(comparison *k)
                       fr_target_is_key(&k->of, c) ? "NOT NULL" : "NULL");
     }
     fr_buf_text(&b, "`" FR_TARGET_POSITION "` varbinary(16) NULL");
+    if (is_history(k))
+        fr_my_history_put_columns(&b);
     if (k->of.settings->deletes == FR_DELETES_SOFT)
         fr_buf_text(&b, ", `" FR_TARGET_DELETED "` tinyint(1) NOT NULL DEFAULT 0");
-    if (fr_table_key_count(k->of.table) > 0 && k->of.settings->write_mode == FR_WRITE_UPSERT)
-        fr_buf_printf(&b, ", PRIMARY KEY (%.*s)",
-                      FR_ARG(fr_target_key_list(k->of.a, k->of.table, ident_in)));
+    if (fr_table_key_count(k->of.table) > 0 && k->of.settings->write_mode != FR_WRITE_APPEND)
+        fr_buf_printf(&b, ", PRIMARY KEY (%.*s%s)",
+                      FR_ARG(fr_target_key_list(k->of.a, k->of.table, ident_in)),
+                      is_history(k) ? ", `" FR_TARGET_FROM "`" : "");
     fr_buf_text(&b, ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4");
     return fr_buf_view(&b);
 }
@@ -256,7 +265,8 @@ static void compare_engine(comparison *k)
 
 static void compare_key(comparison *k)
 {
-    if (!fr_target_has_key(&k->of) || !k->r->there || fr_my_relation_key(k->r, k->of.table) != NULL)
+    if (!fr_target_has_key(&k->of) || !k->r->there || is_history(k) ||
+        fr_my_relation_key(k->r, k->of.table, false) != NULL)
         return;
     fr_str keys = fr_target_key_list(k->of.a, k->of.table, ident_in);
     fr_finding *f = fr_target_blocker(
@@ -291,13 +301,25 @@ static void compare_mark(comparison *k)
                           FR_STR("it is freshet's own: rename yours"));
 }
 
+/* States of one second would have one beginning. */
+static void compare_clock(comparison *k)
+{
+    if (is_history(k) && !k->s->can.fractions)
+        fr_target_blocker(&k->of, "sink.version",
+                          FR_STR("write.mode: history needs fractions of seconds, and this server "
+                                 "has none"),
+                          FR_STR("take MySQL 5.6.4 or later, or set write.mode: append"));
+}
+
 void fr_my_sink_compare(const fr_my_sink *s, const fr_my_relation *r, const fr_table *t,
                         const fr_table *before, bool create, fr_findings *out)
 {
     comparison k = {{&dialect, s->settings, t, r->qualified, create, out, out->arena}, s, r};
+    fr_history_other_mode(&k.of, fr_my_relation_find(r, FR_STR(FR_TARGET_FROM)) != NULL);
     for (size_t i = 0; i < t->column_count; i++)
         compare_column(&k, &t->columns[i]);
     compare_key(&k);
+    compare_clock(&k);
     if (!r->there) {
         fr_target_missing_table(&k.of, create_sql(&k));
         return;
@@ -310,5 +332,8 @@ void fr_my_sink_compare(const fr_my_sink *s, const fr_my_relation *r, const fr_t
     compare_engine(&k);
     fr_target_lost_columns(&k.of, before);
     compare_extra(&k);
-    compare_mark(&k);
+    if (is_history(&k))
+        fr_my_history_compare(&k.of, r, create_sql(&k));
+    else
+        compare_mark(&k);
 }

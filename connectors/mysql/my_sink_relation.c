@@ -277,10 +277,12 @@ const fr_my_target_column *fr_my_relation_find(const fr_my_relation *r, fr_str n
     return NULL;
 }
 
-static bool is_key_of(const fr_my_index *u, const fr_table *t, fr_arena *a)
+static bool is_key_of(const fr_my_index *u, const fr_table *t, bool history, fr_arena *a)
 {
-    if (!u->whole || u->count != fr_table_key_count(t))
+    if (!u->whole || u->count != fr_table_key_count(t) + history)
         return false;
+    if (history && !fr_target_same_name(u->columns[u->count - 1], FR_STR(FR_TARGET_FROM)))
+        return false; /* behind the key, so that a key's last row is found at once */
     for (size_t i = 0; i < t->column_count; i++) {
         fr_str name;
         fr_err ignored;
@@ -297,12 +299,12 @@ static bool is_key_of(const fr_my_index *u, const fr_table *t, fr_arena *a)
     return true;
 }
 
-const fr_my_index *fr_my_relation_key(const fr_my_relation *r, const fr_table *t)
+const fr_my_index *fr_my_relation_key(const fr_my_relation *r, const fr_table *t, bool history)
 {
     const fr_my_index *found = NULL;
     fr_arena *a = fr_arena_new(0);
     for (size_t i = 0; i < r->unique_count && found == NULL; i++)
-        if (is_key_of(&r->uniques[i], t, a))
+        if (is_key_of(&r->uniques[i], t, history, a))
             found = &r->uniques[i];
     fr_arena_free(a);
     return found;

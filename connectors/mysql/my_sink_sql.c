@@ -268,6 +268,8 @@ fr_str fr_my_sink_sql(fr_arena *a, const fr_my_sink_table *t, const fr_my_abilit
                       fr_my_verb verb, fr_str mask, size_t rows)
 {
     fr_buf b = {.arena = a};
+    if (verb >= FR_MY_VERB_LAST)
+        return fr_my_history_sql(a, t, verb, mask);
     switch (verb) {
     case FR_MY_VERB_WRITE:
         put_write(&b, t, can, mask, rows);

@@ -51,14 +51,16 @@ static fr_my_sink_table *lay(fr_my_sink *s, const fr_table *t, const fr_my_relat
     st->arena = a;
     st->qualified = fr_arena_str(a, r->qualified);
     st->append = set->write_mode == FR_WRITE_APPEND;
+    st->history = set->write_mode == FR_WRITE_HISTORY;
     st->positioned = fr_my_relation_find(r, FR_STR(FR_TARGET_POSITION)) != NULL;
     st->shape = (fr_target_shape){.table = fr_table_ref(t),
                                   .columns = columns,
                                   .patched = patched,
                                   .guarded = st->positioned && !st->append && !t->foreign,
                                   .marked = set->deletes == FR_DELETES_SOFT};
-    st->cleared = !st->shape.marked && fr_my_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
-    st->several = r->unique_count > (fr_my_relation_key(r, t) != NULL ? 1U : 0U);
+    st->cleared = !st->shape.marked && !st->history &&
+                  fr_my_relation_find(r, FR_STR(FR_TARGET_DELETED)) != NULL;
+    st->several = r->unique_count > (fr_my_relation_key(r, t, st->history) != NULL ? 1U : 0U);
     st->ordered = r->order_matters || st->several;
     st->fields = fr_arena_alloc(a, (t->column_count + 1) * sizeof(fr_my_field));
     st->keys = fr_arena_alloc(a, (t->column_count + 1) * sizeof(uint16_t));
@@ -126,7 +128,8 @@ static fr_rc check_rights(fr_my_sink *s, fr_my_sink_table *st, fr_findings *out,
     fr_finding *f = fr_findings_add(out, FR_BLOCKER, "sink.grants", "%.*s: %s",
                                     FR_ARG(st->qualified), err->text);
     f->hint = FR_STR("grant it to the user of the dsn");
-    fr_str rights = s->settings->deletes == FR_DELETES_HARD ? FR_STR(", DELETE") : FR_STR("");
+    bool deletes = s->settings->deletes == FR_DELETES_HARD && !st->history;
+    fr_str rights = deletes ? FR_STR(", DELETE") : FR_STR("");
     f->sql = fr_arena_printf(out->arena, "GRANT SELECT, INSERT, UPDATE%.*s ON %.*s TO %.*s",
                              FR_ARG(rights), FR_ARG(st->qualified), FR_ARG(s->user));
     return FR_OK;

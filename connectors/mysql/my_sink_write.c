@@ -14,13 +14,14 @@ enum { SIZES = sizeof(sizes) / sizeof(sizes[0]), DELETE_SIZE = 64 };
 /* ---- parameters ---- */
 
 typedef struct parameter {
-    enum { FIELD, POSITION, MARK } what;
+    enum { FIELD, POSITION, MARK, TIME, FORMER } what;
     const fr_my_field *field;
 } parameter;
 
 typedef struct parameters {
     parameter *items;
     size_t count;
+    const fr_str *times; /* history: of TIME and FORMER */
 } parameters;
 
 static void add_parameter(parameters *p, int what, const fr_my_field *field)
@@ -37,11 +38,44 @@ static void add_keys(parameters *p, const fr_my_sink_table *t)
         add_parameter(p, POSITION, NULL);
 }
 
+static void add_state_key(parameters *p, const fr_my_sink_table *t, int when)
+{
+    for (size_t i = 0; i < t->key_count; i++)
+        add_parameter(p, FIELD, &t->fields[t->keys[i]]);
+    if (when != FIELD)
+        add_parameter(p, when, NULL);
+}
+
+/* In the order of fr_my_history_sql. */
+static parameters state_parameters(fr_arena *a, const fr_my_sink_table *t, fr_my_verb verb,
+                                   fr_str mask)
+{
+    parameters p = {fr_arena_alloc(a, (2 * t->shape.count + 4) * sizeof(parameter)), 0, NULL};
+    bool ends = verb == FR_MY_VERB_END || verb == FR_MY_VERB_GONE;
+    bool begins = verb == FR_MY_VERB_BEGIN || verb == FR_MY_VERB_FOLLOW;
+    if (ends)
+        add_parameter(&p, TIME, NULL);
+    for (size_t i = 0; i < t->shape.count && (begins || verb == FR_MY_VERB_LAST); i++)
+        if (fr_target_in_mask(mask, i) && (begins || fr_my_history_compares(a, t, &t->fields[i])))
+            add_parameter(&p, FIELD, &t->fields[i]);
+    if (begins || verb == FR_MY_VERB_GONE)
+        add_parameter(&p, POSITION, NULL);
+    if (begins)
+        add_parameter(&p, TIME, NULL);
+    if (verb == FR_MY_VERB_STORED)
+        add_state_key(&p, t, TIME);
+    if (verb != FR_MY_VERB_BEGIN)
+        add_state_key(&p, t, verb == FR_MY_VERB_LAST ? FIELD : FORMER);
+    return p;
+}
+
 /* In the order of fr_my_sink_sql. */
 static parameters parameters_of(fr_arena *a, const fr_my_sink_table *t, fr_my_verb verb,
                                 fr_str mask)
 {
-    parameters p = {fr_arena_alloc(a, (2 * t->shape.count + 4) * sizeof(parameter)), 0};
+    if (verb >= FR_MY_VERB_LAST)
+        return state_parameters(a, t, verb, mask);
+    parameters p = {fr_arena_alloc(a, (2 * t->shape.count + 4) * sizeof(parameter)), 0, NULL};
     if (verb == FR_MY_VERB_DELETE && t->shape.marked && t->shape.guarded)
         add_parameter(&p, POSITION, NULL);
     if (verb == FR_MY_VERB_WRITE || verb == FR_MY_VERB_UPDATE) {
@@ -73,8 +107,14 @@ static void begin_cells(fr_my_sink *s, const parameters *p)
         const parameter *q = &p->items[i];
         fr_my_cells_begin(&s->cells[i], q->what == FIELD      ? q->field->send
                                         : q->what == POSITION ? FR_MY_SEND_BLOB
-                                                              : FR_MY_SEND_INT);
+                                        : q->what == MARK     ? FR_MY_SEND_INT
+                                                              : FR_MY_SEND_TEXT);
     }
+}
+
+static void put_text(fr_my_cells *cells, fr_str text)
+{
+    fr_my_cells_bytes(cells, text.ptr, text.len);
 }
 
 static fr_rc put_row(fr_my_sink *s, const fr_my_sink_table *t, const parameters *p,
@@ -87,6 +127,8 @@ static fr_rc put_row(fr_my_sink *s, const fr_my_sink_table *t, const parameters 
             fr_my_cells_bytes(cells, fr_target_compared(c), FR_TARGET_POSITION_SIZE);
         else if (p->items[i].what == MARK)
             fr_my_cells_int(cells, c->deleted);
+        else if (p->items[i].what != FIELD)
+            put_text(cells, p->times[p->items[i].what == FORMER]);
         else if (fr_my_sink_put(cells, &t->shape.table->columns[f->column], &f->to,
                                 &c->values[f->column], err) == FR_FAIL)
             return fr_fail_in(err, "%.*s", FR_ARG(t->qualified));
@@ -317,6 +359,18 @@ static fr_rc write_run(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_s
     return FR_OK;
 }
 
+fr_rc fr_my_sink_run_one(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
+                         const fr_target_change *c, const fr_str times[2], MYSQL_STMT **out,
+                         fr_err *err)
+{
+    size_t taken;
+    parameters p = parameters_of(s->arena, t, verb, mask);
+    p.times = times;
+    FR_TRY(fill(s, t, &p, c, 1, &taken, err));
+    fr_rc rc = run_rows(s, t, verb, mask, &p, 0, 1, out, err);
+    return rc == FR_FAIL ? name_column(t, c, err) : rc;
+}
+
 static fr_rc found(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c, bool *there,
                    fr_err *err)
 {
@@ -364,6 +418,8 @@ static fr_rc patch(fr_my_sink *s, fr_my_sink_table *t, fr_str mask, const fr_tar
 fr_rc fr_my_sink_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *items,
                        size_t count, fr_err *err)
 {
+    if (t->history)
+        return fr_my_history_write(s, t, items, count, err);
     for (size_t at = 0, n = 0; at < count; at += n) {
         const fr_target_change *first = &items[at];
         fr_str mask = fr_target_mask(s->arena, &t->shape, first);
@@ -383,11 +439,12 @@ fr_rc fr_my_sink_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_chang
 
 fr_rc fr_my_sink_try(fr_my_sink *s, fr_my_sink_table *t, fr_err *err)
 {
-    const fr_my_verb verbs[] = {FR_MY_VERB_WRITE, FR_MY_VERB_DELETE};
+    const fr_my_verb rows[] = {FR_MY_VERB_WRITE, FR_MY_VERB_DELETE};
+    const fr_my_verb states[] = {FR_MY_VERB_LAST, FR_MY_VERB_BEGIN, FR_MY_VERB_END};
     size_t count = t->append || s->settings->deletes == FR_DELETES_IGNORE ? 1 : 2;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < (t->history ? 3 : count); i++) {
         MYSQL_STMT *stmt;
-        FR_TRY(prepare(s, t, verbs[i], FR_STR(""), 1, &stmt, err));
+        FR_TRY(prepare(s, t, t->history ? states[i] : rows[i], FR_STR(""), 1, &stmt, err));
         mysql_stmt_close(stmt);
     }
     return FR_OK;

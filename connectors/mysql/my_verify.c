@@ -45,7 +45,7 @@ typedef struct my_verify {
     fr_verify base;
     fr_verify_ops ops; /* what this server can do */
     fr_my *my;
-    bool soft;
+    bool soft, history;
 } my_verify;
 
 static void my_verify_close(fr_verify *base)
@@ -97,13 +97,14 @@ static fr_rc limit(fr_my *my, int64_t timeout_us, fr_err *err)
     return rc;
 }
 
-fr_rc fr_my_verify_open(const fr_my_target *target, int64_t timeout_us, bool soft, fr_verify **out,
-                        fr_err *err)
+fr_rc fr_my_verify_open(const fr_my_target *target, int64_t timeout_us,
+                        const fr_sink_settings *sink, fr_verify **out, fr_err *err)
 {
     my_verify *v = fr_malloc(sizeof(*v));
     v->ops = fr_my_verify;
     v->base.ops = &v->ops;
-    v->soft = soft;
+    v->soft = sink != NULL && sink->deletes == FR_DELETES_SOFT;
+    v->history = sink != NULL && sink->write_mode == FR_WRITE_HISTORY;
     fr_rc rc = fr_my_connect(target, &v->my, err);
     if (rc == FR_OK)
         rc = limit(v->my, timeout_us, err);
@@ -155,6 +156,7 @@ static fr_rc describe(fr_verify *base, fr_arena *a, fr_str space, fr_str name, f
     if (rows.count == 0)
         return FR_END;
     out->name = fr_my_qualified(a, space, name);
+    bool states = false;
     out->mark = NULL;
     out->columns = fr_arena_alloc(a, (rows.count + 1) * sizeof(*out->columns));
     out->column_count = rows.count;
@@ -162,13 +164,14 @@ static fr_rc describe(fr_verify *base, fr_arena *a, fr_str space, fr_str name, f
         take_column(&rows, i, &out->columns[i]);
         if (v->soft && fr_str_is(out->columns[i].name, FR_TARGET_DELETED))
             out->mark = &out->columns[i];
+        states = states || (v->history && fr_str_is(out->columns[i].name, FR_TARGET_CURRENT));
     }
-    out->from = out->mark != NULL
-                    ? fr_arena_printf(a,
-                                      "(SELECT * FROM %.*s WHERE COALESCE(" FR_TARGET_DELETED
-                                      ", 0) = 0) AS t",
-                                      FR_ARG(out->name))
-                    : out->name;
+    const char *there = out->mark != NULL ? "COALESCE(" FR_TARGET_DELETED ", 0) = 0"
+                        : states          ? FR_TARGET_CURRENT
+                                          : NULL;
+    out->from = there != NULL ? fr_arena_printf(a, "(SELECT * FROM %.*s WHERE %s) AS t",
+                                                FR_ARG(out->name), there)
+                              : out->name;
     return FR_OK;
 }
 

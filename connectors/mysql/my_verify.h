@@ -5,9 +5,10 @@
 #include "connect/verify.h"
 #include "connectors/mysql/my_conn.h"
 
-/* target: address and login. soft: rows that are marked as deleted are gone. */
-fr_rc fr_my_verify_open(const fr_my_target *target, int64_t timeout_us, bool soft, fr_verify **out,
-                        fr_err *err);
+/* target: address and login. sink: of one, whose rows that are marked as deleted or have ended are
+ * gone; NULL: a source. */
+fr_rc fr_my_verify_open(const fr_my_target *target, int64_t timeout_us,
+                        const fr_sink_settings *sink, fr_verify **out, fr_err *err);
 /* binlog_source.c: of fr_verify_ops.open_source. */
 fr_rc fr_binlog_verify_open(const fr_source_settings *settings, int64_t timeout_us, fr_verify **out,
                             fr_err *err);

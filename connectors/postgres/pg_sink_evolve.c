@@ -3,6 +3,7 @@
  * ever dropped. */
 #include "postgres/pg_sink.h"
 #include "sql/evolve.h"
+#include "sql/history.h"
 
 typedef struct comparison {
     fr_target_comparison of;
@@ -288,6 +289,7 @@ void fr_pg_sink_compare(const fr_sink_settings *settings, const fr_pg_relation *
                         const fr_table *t, const fr_table *before, bool create, fr_findings *out)
 {
     comparison k = {{&dialect, settings, t, r->qualified, create, out, out->arena}, r};
+    fr_history_other_mode(&k.of, fr_pg_relation_find(r, FR_STR(FR_TARGET_FROM)) != NULL);
     for (size_t i = 0; i < t->column_count; i++)
         compare_column(&k, &t->columns[i]);
     if (is_history(&k))

@@ -42,6 +42,14 @@ void fr_history_no_table(const fr_target_comparison *k, const char *lack, fr_str
     f->sql = create;
 }
 
+void fr_history_other_mode(const fr_target_comparison *k, bool has_from)
+{
+    if (has_from && k->settings->write_mode != FR_WRITE_HISTORY)
+        fr_target_blocker(k, "sink.table",
+                          FR_STR("it keeps histories, since it has the column " FR_TARGET_FROM),
+                          FR_STR("set write.mode: history, or give another table by into"));
+}
+
 fr_str fr_history_keys(fr_arena *a, size_t columns)
 {
     char *mask = fr_arena_alloc(a, columns + 1);

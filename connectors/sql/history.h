@@ -24,6 +24,9 @@ fr_rc fr_history_time(fr_str qualified, const fr_event *e, int64_t *us_out, fr_e
  * create: the statement that makes such a table. */
 void fr_history_no_table(const fr_target_comparison *k, const char *lack, fr_str create);
 
+/* A blocker where write.mode is another, and the target keeps histories: it has FR_TARGET_FROM. */
+void fr_history_other_mode(const fr_target_comparison *k, bool has_from);
+
 /* The time as the text "2026-11-27 06:50:10.123456", UTC: texts sort as their times do. */
 fr_str fr_history_text(fr_arena *a, int64_t us);
 /* False: it is none of these. */

@@ -2,6 +2,7 @@
  * says so, ADD COLUMN where on_change says evolve. SQLite cannot change a column: what would need
  * that is refused. Nothing is ever dropped. */
 #include "sql/evolve.h"
+#include "sql/history.h"
 #include "sql/text.h"
 #include "sqlite/sq_sink.h"
 
@@ -174,6 +175,7 @@ void fr_sq_sink_compare(const fr_sink_settings *settings, const fr_sq_target *r,
                         const fr_table *before, bool create, fr_findings *out)
 {
     comparison k = {{&dialect, settings, t, r->qualified, create, out, out->arena}, r};
+    fr_history_other_mode(&k.of, fr_sq_target_find(r, FR_STR(FR_TARGET_FROM)) != NULL);
     for (size_t i = 0; i < t->column_count; i++)
         compare_column(&k, &t->columns[i]);
     compare_key(&k);

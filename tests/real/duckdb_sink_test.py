@@ -546,7 +546,7 @@ def create_never_apply_and_plan(c):
     same(c.plan(sink="plan"), [])
     ok(c.apply([["c", "t", {"id": 1, "v": "a"}]], "plan"))
     ok(c.commit(1, "plan"))
-    fails(c.probe("open", **{"as": "h"}, type="duckdb", path=c.path, library=LIBRARY, write_mode=2), "CONFIG", "sink.config")
+    fails(c.probe("open", **{"as": "h"}, type="duckdb", path=c.path, library=LIBRARY, write_mode=2, deletes=1), "CONFIG", "sink.config")
     os.mkdir(c.dir + "/2")
     second = os.path.join(c.dir, "2", "target.db")
     c.open("stand-in", create=APPLY, path=second, name="plan")

@@ -353,7 +353,7 @@ def check_findings(c):
     c.claim()
     found = ok(c.probe("check", type="mysql", dsn=c.dsn()))["findings"]
     same([f["code"] for f in found], ["sink.version"] + [w[1] for w in weak])
-    fails(c.probe("open", **{"as": "h"}, type="mysql", dsn=c.dsn(), write_mode=2), "CONFIG", "sink.config")
+    fails(c.probe("open", **{"as": "h"}, type="mysql", dsn=c.dsn(), write_mode=2, deletes=1), "CONFIG", "sink.config")
 
 
 @test

@@ -91,7 +91,7 @@ def tables_of_another_shape(c):
     for mode in (0, 1):
         c.open(sink="c", write_mode=mode)
         c.claim(sink="c")
-        fails(c.apply([["c", "t", at(0, 1, id=1, v="a")]], sink="c"), "CONFIG")
+        fails(c.apply([["c", "t", at(0, 1, id=1, v="a")]], sink="c"), "CONFIG", "sink.table")
         ok(c.probe("close", sink="c"))
     c.table([ID, col("v"), col("_freshet_current", "BOOL")], as_="own")
     fails(c.apply([["c", "own", at(0, 1, id=1, v="a")]]), "CONFIG", "sink.name")

@@ -264,7 +264,7 @@ def check_findings(c):
     c.claim()
     found = ok(c.probe("check", dsn=c.dsn()))["findings"]
     same([f["code"] for f in found], ["sink.version"])
-    fails(c.probe("open", **{"as": "h"}, dsn=c.dsn(), write_mode=2), "CONFIG", "sink.config")
+    fails(c.probe("open", **{"as": "h"}, dsn=c.dsn(), write_mode=2, deletes=1), "CONFIG", "sink.config")
 
 
 @test

@@ -393,7 +393,7 @@ def create_never_apply_and_plan(c):
     same(c.plan(sink="plan"), [])
     ok(c.apply([["c", "t", {"id": 1, "v": "a"}]], "plan"))
     ok(c.commit(1, "plan"))
-    fails(c.probe("open", **{"as": "h"}, type="sqlite", path=c.path, write_mode=2), "CONFIG", "sink.config")
+    fails(c.probe("open", **{"as": "h"}, type="sqlite", path=c.path, write_mode=2, deletes=1), "CONFIG", "sink.config")
     second = os.path.join(c.dir, "second.db")
     other = c.other(second)
     other.executescript(ddl)  # it is what somebody may run

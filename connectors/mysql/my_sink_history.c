@@ -1,0 +1,398 @@
+/* write.mode history (sql/history.h): a look at the last row of a key, then what follows from it.
+ * Whether a row says something new is asked of parameters where the server compares them as it
+ * would store them; else the row is stored, compared, and taken back where it says nothing new. */
+#include "mysql/my_sink.h"
+#include "sql/history.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define FROM "`" FR_TARGET_FROM "`"
+#define UNTIL "`" FR_TARGET_TO "`"
+#define CURRENT "`" FR_TARGET_CURRENT "`"
+#define POSITION "`" FR_TARGET_POSITION "`"
+#define MOMENT "CAST(? AS DATETIME(6))"
+
+enum { TEXT_BYTES = 32 };
+
+/* What the server says of two values. */
+typedef enum sameness {
+    DIFFERS,
+    SAME,
+    UNSURE /* as far as parameters tell */
+} sameness;
+
+/* ---- how values are compared ---- */
+
+static bool is_one(fr_str name, const char *const *names)
+{
+    for (; *names != NULL; names++)
+        if (fr_str_is(name, *names))
+            return true;
+    return false;
+}
+
+static bool is_number(const fr_my_field *f)
+{
+    static const char *const integers[] = {"tinyint", "smallint", "mediumint",
+                                           "int",     "bigint",   NULL};
+    return fr_str_is(f->to.type, "decimal") || is_one(f->to.type, integers);
+}
+
+/* A text of the column is stored as the bytes that came, and nothing is cut at its end. */
+static bool keeps_bytes(const fr_my_sink_table *t, const fr_my_field *f)
+{
+    static const char *const utf8[] = {"utf8mb4", "utf8mb3", "utf8", NULL};
+    static const char *const ascii[] = {"ascii", "latin1", NULL};
+    static const char *const blobs[] = {"varbinary",  "tinyblob", "blob",
+                                        "mediumblob", "longblob", NULL};
+    fr_kind kind = t->shape.table->columns[f->column].kind;
+    bool text = kind == FR_TEXT || kind == FR_JSON;
+    if (f->send == FR_MY_SEND_BLOB)
+        return is_one(f->to.type, blobs);
+    if (f->to.charset.len == 0 || f->send != FR_MY_SEND_TEXT || fr_str_is(f->to.type, "set") ||
+        (text && fr_str_is(f->to.type, "char")))
+        return false;
+    return is_one(f->to.charset, utf8) || (!text && is_one(f->to.charset, ascii));
+}
+
+/* The parameter as the column would have it: numbers and times that travel as texts would be
+ * compared as floating-point numbers and as texts. Empty: nothing tells beforehand. */
+static fr_str parameter(fr_arena *a, const fr_my_sink_table *t, const fr_my_field *f)
+{
+    const fr_my_target_column *to = &f->to;
+    bool plain = f->send == FR_MY_SEND_INT || f->send == FR_MY_SEND_YEAR ||
+                 f->send == FR_MY_SEND_FLOAT || f->send == FR_MY_SEND_DOUBLE;
+    if (plain)
+        return FR_STR("?");
+    if (keeps_bytes(t, f))
+        return FR_STR("CAST(? AS BINARY)");
+    if (f->send != FR_MY_SEND_TEXT)
+        return FR_STR("");
+    if (is_number(f))
+        return fr_arena_printf(a, "CAST(? AS DECIMAL(65,%d))",
+                               fr_str_is(to->type, "decimal") ? to->scale : 0);
+    if (fr_str_is(to->type, "uuid") && t->shape.table->columns[f->column].kind == FR_UUID)
+        return FR_STR("CAST(? AS UUID)");
+    if (fr_str_is(to->type, "date"))
+        return FR_STR("CAST(? AS DATE)");
+    if (fr_str_is(to->type, "datetime") || fr_str_is(to->type, "timestamp"))
+        return fr_arena_printf(a, "CAST(? AS DATETIME(%d))", to->digits);
+    if (fr_str_is(to->type, "time"))
+        return fr_arena_printf(a, "CAST(? AS TIME(%d))", to->digits);
+    return FR_STR("");
+}
+
+bool fr_my_history_compares(fr_arena *a, const fr_my_sink_table *t, const fr_my_field *f)
+{
+    return !f->key && parameter(a, t, f).len > 0;
+}
+
+static void put_same(fr_buf *b, const fr_my_sink_table *t, fr_str mask)
+{
+    bool sure = true;
+    fr_buf_text(b, "IF(TRUE");
+    for (size_t i = 0; i < t->shape.count; i++) {
+        const fr_my_field *f = &t->fields[i];
+        if (f->key || !fr_target_in_mask(mask, i))
+            continue;
+        fr_str p = parameter(b->arena, t, f);
+        sure = sure && p.len > 0;
+        if (p.len > 0)
+            fr_buf_printf(
+                b, keeps_bytes(t, f) ? " AND CAST(%.*s AS BINARY) <=> %.*s" : " AND %.*s <=> %.*s",
+                FR_ARG(f->ident), FR_ARG(p));
+    }
+    fr_buf_printf(b, ", %d, 0)", sure ? SAME : UNSURE);
+}
+
+/* ---- statements ---- */
+
+static void put_key_match(fr_buf *b, const fr_my_sink_table *t)
+{
+    for (size_t i = 0; i < t->key_count; i++) {
+        const fr_my_field *f = &t->fields[t->keys[i]];
+        bool exact = f->send == FR_MY_SEND_TEXT && fr_str_is(f->to.type, "decimal");
+        fr_str p = exact ? parameter(b->arena, t, f) : FR_STR("?");
+        fr_buf_printf(b, "%s%.*s = %.*s", i > 0 ? " AND " : "", FR_ARG(f->ident), FR_ARG(p));
+    }
+}
+
+/* What a delete compares: nothing. */
+static void put_last(fr_buf *b, const fr_my_sink_table *t, fr_str mask)
+{
+    fr_buf_text(b, "SELECT " POSITION ", DATE_FORMAT(" FROM
+                   ", '%Y-%m-%d %H:%i:%s.%f'), DATE_FORMAT(" UNTIL
+                   ", '%Y-%m-%d %H:%i:%s.%f'), " CURRENT ", ");
+    put_same(b, t, mask);
+    fr_buf_printf(b, " FROM %.*s WHERE ", FR_ARG(t->qualified));
+    put_key_match(b, t);
+    fr_buf_text(b, " ORDER BY " FROM " DESC LIMIT 1 FOR UPDATE");
+}
+
+static void put_end(fr_buf *b, const fr_my_sink_table *t, bool gone)
+{
+    fr_buf_printf(b, "UPDATE %.*s SET " UNTIL " = " MOMENT ", " CURRENT " = 0%s WHERE ",
+                  FR_ARG(t->qualified), gone ? ", " POSITION " = ?" : "");
+    put_key_match(b, t);
+    fr_buf_text(b, " AND " FROM " = " MOMENT);
+}
+
+/* follow: what the mask has not is as in the row before. */
+static void put_begin(fr_buf *b, const fr_my_sink_table *t, bool follow, fr_str mask)
+{
+    fr_buf_printf(b, "INSERT INTO %.*s (", FR_ARG(t->qualified));
+    for (size_t i = 0; i < t->shape.count; i++)
+        fr_buf_printf(b, "%.*s, ", FR_ARG(t->fields[i].ident));
+    fr_buf_text(b, POSITION ", " FROM ", " CURRENT);
+    fr_buf_text(b, follow ? ") SELECT " : ") VALUES (");
+    for (size_t i = 0; i < t->shape.count; i++) {
+        fr_str former = follow ? t->fields[i].ident : FR_STR("NULL");
+        fr_str value = fr_target_in_mask(mask, i) ? FR_STR("?") : former;
+        fr_buf_printf(b, "%.*s, ", FR_ARG(value));
+    }
+    fr_buf_printf(b, "?, " MOMENT ", 1%s", follow ? "" : ")");
+    if (!follow)
+        return;
+    fr_buf_printf(b, " FROM %.*s WHERE ", FR_ARG(t->qualified));
+    put_key_match(b, t);
+    fr_buf_text(b, " AND " FROM " = " MOMENT);
+}
+
+/* Two rows of a key, once both are stored. */
+static void put_stored(fr_buf *b, const fr_my_sink_table *t)
+{
+    fr_buf_text(b, "SELECT TRUE");
+    for (size_t i = 0; i < t->shape.count; i++) {
+        const fr_my_field *f = &t->fields[i];
+        bool plain = f->send != FR_MY_SEND_BLOB && fr_my_history_compares(b->arena, t, f) &&
+                     !keeps_bytes(t, f);
+        if (f->key)
+            continue;
+        if (plain)
+            fr_buf_printf(b, " AND n.%.*s <=> o.%.*s", FR_ARG(f->ident), FR_ARG(f->ident));
+        else
+            fr_buf_printf(b, " AND CAST(n.%.*s AS BINARY) <=> CAST(o.%.*s AS BINARY)",
+                          FR_ARG(f->ident), FR_ARG(f->ident));
+    }
+    for (size_t side = 0; side < 2; side++) {
+        fr_buf_printf(b, "%s(SELECT * FROM %.*s WHERE ", side == 0 ? " FROM " : ", ",
+                      FR_ARG(t->qualified));
+        put_key_match(b, t);
+        fr_buf_printf(b, " AND " FROM " = " MOMENT ") AS %s", side == 0 ? "n" : "o");
+    }
+}
+
+fr_str fr_my_history_sql(fr_arena *a, const fr_my_sink_table *t, fr_my_verb verb, fr_str mask)
+{
+    fr_buf b = {.arena = a};
+    if (verb == FR_MY_VERB_LAST)
+        put_last(&b, t, mask);
+    else if (verb == FR_MY_VERB_STORED)
+        put_stored(&b, t);
+    else if (verb == FR_MY_VERB_END || verb == FR_MY_VERB_GONE)
+        put_end(&b, t, verb == FR_MY_VERB_GONE);
+    else
+        put_begin(&b, t, verb == FR_MY_VERB_FOLLOW, mask);
+    fr_buf_u8(&b, '\0');
+    return (fr_str){(const char *)b.ptr, b.len - 1};
+}
+
+/* ---- answers ---- */
+
+/* A row of LAST as it comes. */
+typedef struct answer {
+    char texts[3][TEXT_BYTES]; /* position, from, until */
+    unsigned long lengths[3];
+    my_bool nulls[5];
+    long long numbers[2]; /* current, sameness */
+} answer;
+
+static fr_rc fetch(fr_my_sink *s, MYSQL_STMT *stmt, MYSQL_BIND *binds, bool *there, fr_err *err)
+{
+    int rc = mysql_stmt_bind_result(stmt, binds);
+    if (rc == 0)
+        rc = mysql_stmt_store_result(stmt);
+    if (rc == 0)
+        rc = mysql_stmt_fetch(stmt);
+    *there = rc == 0 || rc == MYSQL_DATA_TRUNCATED;
+    if (rc == 1)
+        fr_my_stmt_fail(s->my, stmt, "look for a row", err);
+    mysql_stmt_free_result(stmt);
+    return rc == 1 ? FR_FAIL : FR_OK;
+}
+
+static fr_rc strange(const fr_my_sink_table *t, fr_err *err)
+{
+    return fr_target_bad_row(err, t->qualified, FR_STR(FR_TARGET_FROM),
+                             " or " FR_TARGET_TO " of the row that is there is no time of a year "
+                             "from 1970 to 9999");
+}
+
+static fr_rc read_last(fr_my_sink *s, const fr_my_sink_table *t, const answer *got,
+                       fr_history_last *out, fr_err *err)
+{
+    fr_str from = {got->texts[1], got->lengths[1]}, until = {got->texts[2], got->lengths[2]};
+    *out = (fr_history_last){
+        .there = true, .now = got->numbers[0] != 0, .same = got->numbers[1] == SAME};
+    if (!got->nulls[0] && got->lengths[0] == FR_TARGET_POSITION_SIZE)
+        out->position = fr_arena_copy(s->arena, got->texts[0], FR_TARGET_POSITION_SIZE);
+    if (!fr_history_read(from, &out->from_us) ||
+        (!got->nulls[2] && !fr_history_read(until, &out->until_us)))
+        return strange(t, err);
+    return FR_OK;
+}
+
+static fr_rc last_of(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c, fr_str mask,
+                     fr_history_last *out, sameness *same, fr_err *err)
+{
+    MYSQL_STMT *stmt;
+    answer got = {.lengths = {0}};
+    MYSQL_BIND binds[5] = {{.buffer = NULL}};
+    bool there = false;
+    if (c->form == FR_TARGET_DELETE)
+        mask = fr_history_keys(s->arena, t->shape.count);
+    FR_TRY(fr_my_sink_run_one(s, t, FR_MY_VERB_LAST, mask, c, NULL, &stmt, err));
+    for (size_t i = 0; i < 5; i++) {
+        binds[i].is_null = &got.nulls[i];
+        binds[i].buffer_type = i < 3 ? MYSQL_TYPE_STRING : MYSQL_TYPE_LONGLONG;
+        binds[i].buffer = i < 3 ? (void *)got.texts[i] : (void *)&got.numbers[i - 3];
+        binds[i].buffer_length = i < 3 ? TEXT_BYTES : sizeof(got.numbers[0]);
+        binds[i].length = i < 3 ? &got.lengths[i] : NULL;
+    }
+    FR_TRY(fetch(s, stmt, binds, &there, err));
+    *out = (fr_history_last){.there = false};
+    *same = there ? (sameness)got.numbers[1] : DIFFERS;
+    return there ? read_last(s, t, &got, out, err) : FR_OK;
+}
+
+/* ---- rows ---- */
+
+/* times: when the next row begins, and when the last one did. */
+static fr_rc end_row(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c, bool moves,
+                     const fr_str times[2], fr_err *err)
+{
+    MYSQL_STMT *stmt;
+    fr_my_verb verb = moves ? FR_MY_VERB_GONE : FR_MY_VERB_END;
+    FR_TRY(fr_my_sink_run_one(s, t, verb, FR_STR(""), c, times, &stmt, err));
+    if (mysql_stmt_affected_rows(stmt) == 1) /* found, with FR_MY_FOUND_ROWS */
+        return FR_OK;
+    return fr_fail(err, FR_ERR_BUG, "%.*s: the row that ends is not found by its key",
+                   FR_ARG(t->qualified));
+}
+
+static fr_rc begin_row(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c, fr_str mask,
+                       bool follow, const fr_str times[2], fr_err *err)
+{
+    MYSQL_STMT *stmt;
+    return fr_my_sink_run_one(s, t, follow ? FR_MY_VERB_FOLLOW : FR_MY_VERB_BEGIN, mask, c, times,
+                              &stmt, err);
+}
+
+static fr_rc is_stored_so(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c,
+                          const fr_str times[2], bool *same, fr_err *err)
+{
+    MYSQL_STMT *stmt;
+    long long said = 0;
+    bool there = false;
+    FR_TRY(fr_my_sink_run_one(s, t, FR_MY_VERB_STORED, FR_STR(""), c, times, &stmt, err));
+    MYSQL_BIND bind = {
+        .buffer_type = MYSQL_TYPE_LONGLONG, .buffer = &said, .buffer_length = sizeof(said)};
+    FR_TRY(fetch(s, stmt, &bind, &there, err));
+    if (!there)
+        return fr_fail(err, FR_ERR_BUG, "%.*s: the row that began is not found by its key",
+                       FR_ARG(t->qualified));
+    *same = said != 0;
+    return FR_OK;
+}
+
+/* The row is stored, and taken back where it is as the one before. */
+static fr_rc begin_unsure(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c,
+                          fr_str mask, const fr_str times[2], fr_err *err)
+{
+    bool same = false;
+    FR_TRY(fr_my_sink_exec(s, "set a savepoint", "SAVEPOINT freshet_state", err));
+    FR_TRY(begin_row(s, t, c, mask, mask.len > 0, times, err));
+    FR_TRY(is_stored_so(s, t, c, times, &same, err));
+    FR_TRY(fr_my_sink_exec(
+        s, "leave the savepoint",
+        same ? "ROLLBACK TO SAVEPOINT freshet_state" : "RELEASE SAVEPOINT freshet_state", err));
+    return same ? FR_OK : end_row(s, t, c, false, times, err);
+}
+
+static fr_rc write_one(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c, fr_err *err)
+{
+    fr_history_last last;
+    sameness same;
+    fr_str mask = fr_target_mask(s->arena, &t->shape, c);
+    FR_TRY(last_of(s, t, c, mask, &last, &same, err));
+    fr_history_turn turn = fr_history_next(&last, c, t->shape.guarded);
+    const fr_str times[2] = {fr_history_text(s->arena, turn.at_us),
+                             fr_history_text(s->arena, last.from_us)};
+    if (turn.ends && turn.begins && same == UNSURE)
+        return begin_unsure(s, t, c, mask, times, err);
+    if (turn.ends)
+        FR_TRY(end_row(s, t, c, turn.moves, times, err));
+    return turn.begins ? begin_row(s, t, c, mask, last.now && mask.len > 0, times, err) : FR_OK;
+}
+
+fr_rc fr_my_history_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *items,
+                          size_t count, fr_err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        FR_TRY(write_one(s, t, &items[i], err));
+    return FR_OK;
+}
+
+/* Rows that began later than that, by a clock that was ahead, end a step after their beginning.
+ * Positions stay: a truncation says nothing of those of other partitions. */
+fr_str fr_my_history_truncate(fr_arena *a, const fr_my_sink_table *t, fr_str at, int64_t time_us)
+{
+    fr_buf b = {.arena = a};
+    fr_str time = fr_history_text(a, time_us);
+    fr_buf_printf(&b,
+                  "UPDATE %.*s SET " CURRENT " = 0, " UNTIL " = IF(" FROM
+                  " < CAST('%.*s' AS DATETIME(6)), CAST('%.*s' AS DATETIME(6)), " FROM
+                  " + INTERVAL 1 MICROSECOND) WHERE " CURRENT,
+                  FR_ARG(t->qualified), FR_ARG(time), FR_ARG(time));
+    if (at.len > 0)
+        fr_buf_printf(&b, " AND (" POSITION " IS NULL OR " POSITION " <= x'%.*s')", FR_ARG(at));
+    return fr_buf_view(&b);
+}
+
+/* ---- the table ---- */
+
+void fr_my_history_put_columns(fr_buf *b)
+{
+    fr_buf_text(b, ", " FROM " datetime(6) NOT NULL, " UNTIL " datetime(6) NULL, " CURRENT
+                   " tinyint(1) NOT NULL");
+}
+
+static bool has_column(const fr_my_relation *r, const char *name, const char *type)
+{
+    const fr_my_target_column *c = fr_my_relation_find(r, fr_cstr(name));
+    return c != NULL && !c->generated && fr_str_is(c->type, type) &&
+           (strcmp(type, "datetime") != 0 || c->digits == 6) &&
+           (strcmp(type, "varbinary") != 0 || c->length >= FR_TARGET_POSITION_SIZE);
+}
+
+static const char *lack_of(const fr_my_relation *r, const fr_table *t)
+{
+    if (!has_column(r, FR_TARGET_FROM, "datetime"))
+        return "the column " FR_TARGET_FROM " datetime(6)";
+    if (!has_column(r, FR_TARGET_TO, "datetime"))
+        return "the column " FR_TARGET_TO " datetime(6)";
+    if (!has_column(r, FR_TARGET_CURRENT, "tinyint"))
+        return "the column " FR_TARGET_CURRENT " tinyint(1)";
+    if (!has_column(r, FR_TARGET_POSITION, "varbinary"))
+        return "the column " FR_TARGET_POSITION " varbinary(16)";
+    return fr_my_relation_key(r, t, true) == NULL
+               ? "a unique index on exactly the key and, behind it, " FR_TARGET_FROM
+               : NULL;
+}
+
+void fr_my_history_compare(const fr_target_comparison *k, const fr_my_relation *r, fr_str create)
+{
+    const char *lack = lack_of(r, k->table);
+    if (lack != NULL && fr_table_key_count(k->table) > 0)
+        fr_history_no_table(k, lack, create);
+}

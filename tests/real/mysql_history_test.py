@@ -8,9 +8,13 @@ from history_case import HISTORY, US, at
 from mysql_sink_case import *  # noqa: F401,F403: the vocabulary of these tests
 
 
-def started(c, columns=None, **settings):
-    if settings.get("write_mode") == HISTORY and not c.fractions():
+def ready(c):
+    if not c.fractions():
         raise Skip("no fractions of seconds")
+
+
+def started(c, columns=None, **settings):
+    ready(c)
     return mysql_sink_case.started(c, columns, **settings)
 
 
@@ -25,7 +29,7 @@ class Words:
     """mysql_sink_case, whose servers without fractions keep no history."""
 
     def __getattr__(self, name):
-        return started if name == "started" else getattr(mysql_sink_case, name)
+        return dict(started=started, ready=ready).get(name) or getattr(mysql_sink_case, name)
 
 
 history_case.add(Words(), states)
@@ -158,8 +162,7 @@ def a_row_that_fails_is_known(c):
 @test
 def rights_that_a_history_needs(c):
     """SELECT, INSERT, UPDATE; no DELETE."""
-    if not c.fractions():
-        raise Skip("no fractions of seconds")
+    ready(c)
     user = "h%d" % (abs(hash(c.name)) % 10**9)
     c.q("CREATE TABLE t (id int NOT NULL, v text, j varchar(9) CHARACTER SET latin1, %s)" % OURS)
     c.open(sink="maker")

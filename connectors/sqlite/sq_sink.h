@@ -85,6 +85,9 @@ typedef struct fr_sq_sink_table {
  * statement has all of them or not. mask: as in fr_sq_statement. */
 fr_str fr_sq_sink_sql(fr_arena *a, const fr_sq_sink_table *t, fr_sq_verb verb, fr_str mask);
 
+/* What stands behind INSERT and UPDATE of it: "OR ABORT ", or "". */
+const char *fr_sq_sink_or_abort(const fr_sq_sink_table *t);
+
 /* Of history; parameters as above, but the third is when the row before began. */
 fr_str fr_sq_history_sql(fr_arena *a, const fr_sq_sink_table *t, fr_sq_verb verb, fr_str mask);
 

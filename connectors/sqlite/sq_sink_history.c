@@ -47,8 +47,8 @@ static void put_last(fr_buf *b, const fr_sq_sink_table *t, fr_str mask)
 
 static void put_end(fr_buf *b, const fr_sq_sink_table *t, bool gone)
 {
-    fr_buf_printf(b, "UPDATE main.%.*s SET " CURRENT " = 0, " UNTIL " = ?%d", FR_ARG(t->qualified),
-                  time_at(t));
+    fr_buf_printf(b, "UPDATE %smain.%.*s SET " CURRENT " = 0, " UNTIL " = ?%d",
+                  fr_sq_sink_or_abort(t), FR_ARG(t->qualified), time_at(t));
     if (gone)
         fr_buf_printf(b, ", " POSITION " = ?%d", position_at(t));
     put_key_match(b, t);
@@ -58,7 +58,7 @@ static void put_end(fr_buf *b, const fr_sq_sink_table *t, bool gone)
 /* follow: what the mask has not is as in the row before. */
 static void put_begin(fr_buf *b, const fr_sq_sink_table *t, bool follow, fr_str mask)
 {
-    fr_buf_printf(b, "INSERT INTO main.%.*s (", FR_ARG(t->qualified));
+    fr_buf_printf(b, "INSERT %sINTO main.%.*s (", fr_sq_sink_or_abort(t), FR_ARG(t->qualified));
     for (size_t i = 0; i < t->field_count; i++)
         fr_buf_printf(b, "%.*s, ", FR_ARG(t->fields[i].ident));
     fr_buf_text(b, POSITION ", " FROM ", " CURRENT ") SELECT ");
@@ -141,7 +141,11 @@ static fr_rc end_row(fr_sq_sink *s, fr_sq_sink_table *t, const fr_sq_change *c,
         fr_sq_sink_bind_blob(stmt, position_at(t), c->of.position, sizeof(c->of.position));
     fr_sq_sink_bind_text(stmt, time_at(t), fr_history_text(s->arena, turn->at_us));
     fr_sq_sink_bind_text(stmt, former_at(t), fr_history_text(s->arena, last->from_us));
-    return fr_sq_sink_run(s, t, stmt, err);
+    FR_TRY(fr_sq_sink_run(s, t, stmt, err));
+    if (sqlite3_changes(s->db) == 1)
+        return FR_OK;
+    return fr_fail(err, FR_ERR_BUG, "%.*s: the row that ends is not found by its key",
+                   FR_ARG(t->qualified));
 }
 
 static fr_rc begin_row(fr_sq_sink *s, fr_sq_sink_table *t, const fr_sq_change *c,
@@ -181,8 +185,8 @@ fr_rc fr_sq_history_truncate(fr_sq_sink *s, const fr_sq_sink_table *t, const fr_
     fr_str time = fr_history_text(s->arena, us);
     fr_buf b = {.arena = s->arena};
     fr_buf_printf(
-        &b, "UPDATE main.%.*s SET " CURRENT " = 0, " UNTIL " = iif(" FROM " < '%.*s', '%.*s', ",
-        FR_ARG(t->qualified), FR_ARG(time), FR_ARG(time));
+        &b, "UPDATE %smain.%.*s SET " CURRENT " = 0, " UNTIL " = iif(" FROM " < '%.*s', '%.*s', ",
+        fr_sq_sink_or_abort(t), FR_ARG(t->qualified), FR_ARG(time), FR_ARG(time));
     fr_buf_text(&b, "strftime('%Y-%m-%d %H:%M:%S.', substr(" FROM ", 1, 19), iif(substr(" FROM
                     ", 21) = '999999', '+1 seconds', '+0 seconds')) || printf('%06d', (substr(" FROM
                     ", 21) + 1) % 1000000)) WHERE " CURRENT);

@@ -26,7 +26,7 @@ static const char *lead(bool *first)
 
 /* Where a constraint says ON CONFLICT REPLACE or IGNORE, rows would vanish without an error. Not
  * everywhere: triggers' own OR clauses are overridden with it. */
-static const char *or_abort(const fr_sq_sink_table *t)
+const char *fr_sq_sink_or_abort(const fr_sq_sink_table *t)
 {
     return t->aborts ? "OR ABORT " : "";
 }
@@ -34,7 +34,7 @@ static const char *or_abort(const fr_sq_sink_table *t)
 static void put_columns(fr_buf *b, const fr_sq_sink_table *t)
 {
     bool first = true;
-    fr_buf_printf(b, "INSERT %sINTO main.%.*s (", or_abort(t), FR_ARG(t->qualified));
+    fr_buf_printf(b, "INSERT %sINTO main.%.*s (", fr_sq_sink_or_abort(t), FR_ARG(t->qualified));
     for (size_t i = 0; i < t->field_count; i++)
         fr_buf_printf(b, "%s%.*s", lead(&first), FR_ARG(t->fields[i].ident));
     if (t->positioned)
@@ -112,7 +112,7 @@ static void put_key_match(fr_buf *b, const fr_sq_sink_table *t)
 static void put_update(fr_buf *b, const fr_sq_sink_table *t, fr_str mask)
 {
     fr_str key = t->fields[t->keys[0]].ident;
-    fr_buf_printf(b, "UPDATE %smain.%.*s SET ", or_abort(t), FR_ARG(t->qualified));
+    fr_buf_printf(b, "UPDATE %smain.%.*s SET ", fr_sq_sink_or_abort(t), FR_ARG(t->qualified));
     if (!put_assignments(b, t, mask)) /* nothing is there but the key */
         fr_buf_printf(b, "%.*s = %.*s", FR_ARG(key), FR_ARG(key));
     put_key_match(b, t);
@@ -127,9 +127,9 @@ static void put_delete(fr_buf *b, const fr_sq_sink_table *t)
         fr_buf_printf(b,
                       "UPDATE %smain.%.*s SET " DELETED " = 1, " POSITION
                       " = COALESCE(NULLIF(?%d, X'" FR_TARGET_LATEST_HEX "'), " POSITION ")",
-                      or_abort(t), FR_ARG(t->qualified), position_at(t));
+                      fr_sq_sink_or_abort(t), FR_ARG(t->qualified), position_at(t));
     else
-        fr_buf_printf(b, "UPDATE %smain.%.*s SET " DELETED " = 1", or_abort(t),
+        fr_buf_printf(b, "UPDATE %smain.%.*s SET " DELETED " = 1", fr_sq_sink_or_abort(t),
                       FR_ARG(t->qualified));
     put_key_match(b, t);
     put_guard(b, t, " AND ");

@@ -81,5 +81,30 @@ def a_row_that_fails_is_known(c):
     same(len(states(c)), 6)
 
 
+@test
+def what_constraints_do_at_a_conflict(c):
+    """ON CONFLICT REPLACE would remove another key's state, IGNORE drop this one, both without a word."""
+    c.q("CREATE TABLE t (id INTEGER NOT NULL, v TEXT UNIQUE ON CONFLICT REPLACE, n TEXT NOT NULL ON CONFLICT IGNORE, %s)" % OURS)
+    started(c, [ID, col("v"), col("n")], write_mode=HISTORY, create=RUN)
+    ok(c.apply([["c", "t", at(0, 1, id=1, v="a", n="x")], ["c", "t", at(0, 2, id=2, v="b", n="x")]]))
+    ok(c.commit(1))
+    for bad, code in ((at(5, 3, id=3, v="a", n="x"), "sink.unique"), (at(5, 3, id=2, v="c", n=None), "sink.not_null")):
+        fails(c.apply([["u", "t", bad]]), "DATA", code)
+        same(states(c), [(1, "a", 0, None, True), (2, "b", 0, None, True)])
+
+
+@test
+def other_modes_write_into_no_history(c):
+    started(c, write_mode=HISTORY, create=RUN)
+    ok(c.apply([["c", "t", at(0, 1, id=1, v="a")]]))
+    ok(c.commit(1))
+    ok(c.probe("close", sink="a"))
+    for mode in (0, 1):
+        c.open(sink="c", write_mode=mode)
+        c.claim(sink="c")
+        fails(c.apply([["c", "t", at(0, 1, id=1, v="a")]], sink="c"), "CONFIG", "sink.table")
+        ok(c.probe("close", sink="c"))
+
+
 if __name__ == "__main__":
     sys.exit(main("sqlite_history"))

@@ -44,9 +44,7 @@ static const fr_option options[] = {
 
 static fr_rc history_check(const fr_sink_settings *set, fr_err *err)
 {
-    const fr_history_lack lack = {"write.mode: history is for PostgreSQL only, as yet",
-                                  "set it to upsert or append"};
-    return fr_history_settings(set, &lack, err);
+    return fr_history_settings(set, NULL, err);
 }
 
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)

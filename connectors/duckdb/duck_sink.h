@@ -227,9 +227,10 @@ fr_rc fr_duck_sink_move(fr_duck_sink *s, const fr_duck_sink_table *t, fr_str sql
 
 /* ---- duck_sink_history.c ---- */
 
-/* As fr_duck_sink_write; the changes are sorted. */
-fr_rc fr_duck_history_write(fr_duck_sink *s, fr_duck_sink_table *t, fr_target_changes *changes,
-                            const fr_target_change **refused, fr_err *err);
+/* As fr_duck_sink_write. */
+fr_rc fr_duck_history_write(fr_duck_sink *s, fr_duck_sink_table *t,
+                            const fr_target_changes *changes, const fr_target_change **refused,
+                            fr_err *err);
 /* Ends all current rows that are not newer than the event. */
 fr_rc fr_duck_history_truncate(fr_duck_sink *s, const fr_duck_sink_table *t, const fr_event *e,
                                fr_err *err);

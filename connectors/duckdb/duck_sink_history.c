@@ -1,6 +1,7 @@
-/* write.mode history (sql/history.h). Changes are staged in turns: the first ones of all keys, then
- * the second ones. Each turn is joined with the last rows of its keys; what is new of it ends those
- * and is inserted. */
+/* write.mode history (sql/history.h). The changes of a batch are staged in their order, and one
+ * statement makes the states of all keys of it: it begins with the last row of each key in the
+ * target, and takes one change of each key after the other. What came of it ends rows of the
+ * target, and is inserted. */
 #include "duckdb/duck_sink.h"
 #include "sql/history.h"
 #include <inttypes.h>
@@ -10,9 +11,10 @@
 #define CURRENT "\"" FR_TARGET_CURRENT "\""
 #define POSITION "\"" FR_TARGET_POSITION "\""
 #define STAGE "\"temp\".\"main\".\"_freshet_stage\""
-/* What is new of the stage, with the row that it follows: o0, o1 ... its fields, f its beginning,
- * now whether it is current; n: when the new one begins, in microseconds. */
-#define TURN "\"temp\".\"main\".\"_freshet_turn\""
+/* Rows of the keys of the batch: those that were there (r) and those that began; o0, o1 ... their
+ * fields, op their position, f and e from and until when, in microseconds since 1970. */
+#define STATES "\"temp\".\"main\".\"_freshet_states\""
+#define LATEST "from_hex('" FR_TARGET_LATEST_HEX "')"
 #define INSTANT(us) "CAST(make_timestamp(" us ") AS TIMESTAMP WITH TIME ZONE)"
 
 static fr_str ended(fr_buf *b)
@@ -21,170 +23,181 @@ static fr_str ended(fr_buf *b)
     return (fr_str){(const char *)b->ptr, b->len - 1};
 }
 
-/* ---- statements ---- */
+/* ---- one statement for all states ---- */
 
-/* The field as the target has it; alias: of the stage, or of what was made of it. */
-static void put_cast(fr_buf *b, const fr_duck_sink_table *t, const char *alias, size_t i)
+/* u: the changes; k: of which key, i: which of its changes. */
+static void put_changes(fr_buf *b, const fr_duck_sink_table *t)
 {
-    if (t->fields[i].cast.len > 0)
-        fr_buf_printf(b, "CAST(%s.c%zu AS %.*s)", alias, i, FR_ARG(t->fields[i].cast));
-    else
-        fr_buf_printf(b, "%s.c%zu", alias, i);
-}
-
-static void put_key_match(fr_buf *b, const fr_duck_sink_table *t, const char *alias)
-{
-    for (size_t i = 0; i < t->key_count; i++) {
-        fr_buf_printf(b, "%st.%.*s = ", i > 0 ? " AND " : "", FR_ARG(t->fields[t->keys[i]].ident));
-        put_cast(b, t, alias, t->keys[i]);
+    fr_buf_text(b, "u AS MATERIALIZED (SELECT v.*, min(v.n) OVER (PARTITION BY ");
+    for (size_t i = 0; i < t->key_count; i++)
+        fr_buf_printf(b, "%sv.c%u", i > 0 ? ", " : "", t->keys[i]);
+    fr_buf_text(b, ") AS k, CAST(row_number() OVER (PARTITION BY ");
+    for (size_t i = 0; i < t->key_count; i++)
+        fr_buf_printf(b, "%sv.c%u", i > 0 ? ", " : "", t->keys[i]);
+    fr_buf_text(b, " ORDER BY v.n) AS INTEGER) AS i FROM (SELECT ");
+    for (size_t i = 0; i < t->shape.count; i++) {
+        if (t->fields[i].cast.len > 0)
+            fr_buf_printf(b, "CAST(s.c%zu AS %.*s) AS c%zu, ", i, FR_ARG(t->fields[i].cast), i);
+        else
+            fr_buf_printf(b, "s.c%zu, ", i);
     }
+    fr_buf_text(b, "s.p, s.m, s.s, s.seen, s.mask, s.rowid AS n FROM " STAGE " AS s) AS v)");
 }
 
-/* Texts as bytes: a column may have a collation. */
-static void put_changed(fr_buf *b, const fr_duck_sink_table *t, fr_str mask)
+/* l: the last row of each key, of NULLs where there is none. */
+static void put_last(fr_buf *b, const fr_duck_sink_table *t)
+{
+    fr_buf_text(b, "l AS (SELECT u.k, CAST(0 AS INTEGER) AS i");
+    for (size_t i = 0; i < t->shape.count; i++)
+        fr_buf_printf(b, ", t.%.*s AS o%zu", FR_ARG(t->fields[i].ident), i);
+    fr_buf_printf(b,
+                  ", t." POSITION " AS op, epoch_us(t." FROM ") AS f, epoch_us(t." UNTIL
+                  ") AS e, t." CURRENT " AS now, FALSE AS began FROM u LEFT JOIN %.*s AS t ON ",
+                  FR_ARG(t->qualified));
+    for (size_t i = 0; i < t->key_count; i++)
+        fr_buf_printf(b, "%st.%.*s = u.c%u", i > 0 ? " AND " : "",
+                      FR_ARG(t->fields[t->keys[i]].ident), t->keys[i]);
+    fr_buf_text(b, " WHERE u.i = 1 QUALIFY row_number() OVER (PARTITION BY u.k ORDER BY t." FROM
+                   " DESC NULLS LAST) = 1)");
+}
+
+/* Of what the change says, something is not so. Texts as bytes: a column may have a collation. */
+static void put_changed(fr_buf *b, const fr_duck_sink_table *t, bool masks)
 {
     fr_buf_text(b, "(FALSE");
     for (size_t i = 0; i < t->shape.count; i++) {
-        if (t->fields[i].key || !fr_target_in_mask(mask, i))
+        if (t->fields[i].key)
             continue;
-        bool text = t->fields[i].text;
-        fr_buf_printf(b,
-                      text ? " OR encode(CAST(o.o%zu AS VARCHAR)) IS DISTINCT FROM encode(CAST("
-                           : " OR o.o%zu IS DISTINCT FROM ",
-                      i);
-        put_cast(b, t, "s", i);
-        fr_buf_text(b, text ? " AS VARCHAR))" : "");
+        fr_buf_text(b, " OR (");
+        if (masks)
+            fr_buf_printf(b, "(u.mask IS NULL OR substring(u.mask, %zu, 1) = '1') AND ", i + 1);
+        if (t->fields[i].text)
+            fr_buf_printf(b,
+                          "encode(CAST(c.o%zu AS VARCHAR)) IS DISTINCT FROM "
+                          "encode(CAST(u.c%zu AS VARCHAR)))",
+                          i, i);
+        else
+            fr_buf_printf(b, "c.o%zu IS DISTINCT FROM u.c%zu)", i, i);
     }
     fr_buf_u8(b, ')');
 }
 
-/* The last rows of the keys in the stage, whose rows have the number rowid. */
-static void put_last(fr_buf *b, const fr_duck_sink_table *t)
+/* Not what is older than what is known; of an equal position only a change after the row that a
+ * snapshot read there, and what ended there stays ended. Where positions say nothing, what comes is
+ * newer. z: the row ends, b: one begins, n: then. */
+static void put_verdict(fr_buf *b, const fr_duck_sink_table *t, bool masks)
 {
-    fr_buf_text(b, "(SELECT s.rowid AS r");
-    for (size_t i = 0; i < t->shape.count; i++)
-        fr_buf_printf(b, ", t.%.*s AS o%zu", FR_ARG(t->fields[i].ident), i);
+    bool guarded = t->shape.guarded;
     fr_buf_printf(b,
-                  ", t." POSITION " AS op, t." FROM " AS f, t." UNTIL " AS e, t." CURRENT
-                  " AS now FROM %.*s AS t JOIN " STAGE " AS s ON ",
-                  FR_ARG(t->qualified));
-    put_key_match(b, t, "s");
-    fr_buf_text(b, " QUALIFY row_number() OVER (PARTITION BY s.rowid ORDER BY t." FROM
-                   " DESC) = 1) AS o");
+                  "SELECT c.*, u.* EXCLUDE (k, i), u.i AS ui, greatest(u.s, c.f + 1, c.e) AS n2, "
+                  "COALESCE(u.m AND c.now%s, FALSE) AS z, ",
+                  guarded ? " AND (c.op IS NULL OR c.op <= u.p)" : "");
+    fr_buf_printf(b, "NOT u.m AND (c.f IS NULL OR (%s(c.now IS NOT TRUE OR ",
+                  guarded ? "(c.op IS NULL OR c.op < u.p OR (c.op = u.p AND c.now AND NOT u.seen)) "
+                            "AND "
+                          : "");
+    put_changed(b, t, masks);
+    fr_buf_text(b, "))) AS b FROM c JOIN u ON u.k = c.k AND u.i = c.i + 1");
 }
 
-/* Not what is older than what is known; of an equal position only a change after the row that a
- * snapshot read there, and what ended there stays ended. */
-static fr_str turn_sql(fr_arena *a, const fr_duck_sink_table *t, fr_str mask)
+/* A delete's position is then the row's, so that what was before it is recognised; that of one
+ * which has none stays the row's. What a message does not have is as it was in the row that it
+ * changes. */
+static void put_next(fr_buf *b, const fr_duck_sink_table *t, bool masks)
+{
+    fr_buf_text(b, "SELECT x.k, x.ui");
+    for (size_t i = 0; i < t->shape.count; i++) {
+        fr_buf_text(b, ", CASE WHEN NOT x.b THEN ");
+        fr_buf_printf(b, "x.o%zu ", i);
+        if (masks && !t->fields[i].key)
+            fr_buf_printf(b,
+                          "WHEN x.mask IS NULL OR substring(x.mask, %zu, 1) = '1' THEN x.c%zu WHEN "
+                          "x.now THEN x.o%zu END",
+                          i + 1, i, i);
+        else
+            fr_buf_printf(b, "ELSE x.c%zu END", i);
+    }
+    fr_buf_text(b, ", CASE WHEN x.b OR (x.z AND x.p <> " LATEST ") THEN x.p ELSE x.op END, "
+                   "CASE WHEN x.b THEN x.n2 ELSE x.f END, "
+                   "CASE WHEN x.b THEN NULL WHEN x.z THEN x.n2 ELSE x.e END, "
+                   "CASE WHEN x.b THEN TRUE WHEN x.z THEN FALSE ELSE x.now END, x.b FROM (");
+    put_verdict(b, t, masks);
+    fr_buf_text(b, ") AS x");
+}
+
+static fr_str states_sql(fr_arena *a, const fr_duck_sink_table *t, bool masks)
 {
     fr_buf b = {.arena = a};
-    fr_buf_text(&b, "CREATE OR REPLACE TEMP TABLE " TURN
-                    " AS SELECT s.*, o.*, greatest(s.s, epoch_us(o.f) + 1, epoch_us(o.e)) AS n "
-                    "FROM " STAGE " AS s LEFT JOIN ");
+    fr_buf_text(&b, "CREATE OR REPLACE TEMP TABLE " STATES " AS WITH RECURSIVE ");
+    put_changes(&b, t);
+    fr_buf_text(&b, ", ");
     put_last(&b, t);
-    fr_buf_printf(&b, " ON o.r = s.rowid WHERE o.f IS NULL OR (%s(o.now IS NOT TRUE OR ",
-                  t->shape.guarded ? "(o.op IS NULL OR o.op < s.p OR (o.op = s.p AND o.now AND NOT "
-                                     "s.seen)) AND "
-                                   : "");
-    put_changed(&b, t, mask);
-    fr_buf_text(&b, "))");
+    fr_buf_text(&b, ", c AS (SELECT * FROM l UNION ALL ");
+    put_next(&b, t, masks);
+    /* The last that is known of each row; it ends where it was ended, or where the next begins. */
+    fr_buf_text(&b, ") SELECT w.* REPLACE (COALESCE(w.e, lead(w.f) OVER (PARTITION BY w.k ORDER BY "
+                    "w.f)) AS e) FROM (SELECT c.*, NOT bool_or(c.began) OVER (PARTITION BY c.k, "
+                    "c.f) AS r FROM c WHERE c.f IS NOT NULL QUALIFY row_number() OVER (PARTITION "
+                    "BY c.k, c.f ORDER BY c.i DESC) = 1) AS w");
     return ended(&b);
 }
+
+/* ---- and into the target ---- */
 
 static fr_str end_sql(fr_arena *a, const fr_duck_sink_table *t)
 {
     fr_buf b = {.arena = a};
     fr_buf_printf(&b,
                   "UPDATE %.*s AS t SET " UNTIL
-                  " = " INSTANT("u.n") ", " CURRENT " = FALSE FROM " TURN
-                                       " AS u WHERE u.now AND t." FROM " = u.f AND ",
+                  " = " INSTANT("u.e") ", " CURRENT " = FALSE, " POSITION " = u.op FROM " STATES
+                                       " AS u WHERE u.r AND u.e IS NOT NULL AND t." CURRENT
+                                       " AND t." FROM " = " INSTANT("u.f"),
                   FR_ARG(t->qualified));
-    put_key_match(&b, t, "u");
+    for (size_t i = 0; i < t->key_count; i++)
+        fr_buf_printf(&b, " AND t.%.*s = u.o%u", FR_ARG(t->fields[t->keys[i]].ident), t->keys[i]);
     return ended(&b);
 }
 
-static fr_str begin_sql(fr_arena *a, const fr_duck_sink_table *t, fr_str mask)
+static fr_str begin_sql(fr_arena *a, const fr_duck_sink_table *t)
 {
     fr_buf b = {.arena = a};
     fr_buf_printf(&b, "INSERT INTO %.*s (", FR_ARG(t->qualified));
     for (size_t i = 0; i < t->shape.count; i++)
         fr_buf_printf(&b, "%.*s, ", FR_ARG(t->fields[i].ident));
-    fr_buf_text(&b, POSITION ", " FROM ", " CURRENT ") SELECT ");
-    for (size_t i = 0; i < t->shape.count; i++) {
-        if (fr_target_in_mask(mask, i))
-            put_cast(&b, t, "u", i);
-        else
-            fr_buf_printf(&b, "CASE WHEN u.now THEN u.o%zu END", i);
-        fr_buf_text(&b, ", ");
-    }
-    fr_buf_text(&b, "u.p, " INSTANT("u.n") ", TRUE FROM " TURN " AS u");
+    fr_buf_text(&b, POSITION ", " FROM ", " UNTIL ", " CURRENT ") SELECT ");
+    for (size_t i = 0; i < t->shape.count; i++)
+        fr_buf_printf(&b, "u.o%zu, ", i);
+    fr_buf_text(&b, "u.op, " INSTANT("u.f") ", " INSTANT("u.e") ", u.e IS NULL FROM " STATES
+                                                                " AS u WHERE NOT u.r");
     return ended(&b);
 }
 
-/* The position is then the delete's, so that what was before it is recognised; that of one which
- * has none stays the row's. */
-static fr_str gone_sql(fr_arena *a, const fr_duck_sink_table *t)
+static fr_rc write_together(fr_duck_sink *s, fr_duck_sink_table *t, const fr_target_change *items,
+                            size_t count, const fr_target_change **refused, fr_err *err)
 {
-    fr_buf b = {.arena = a};
-    fr_buf_printf(&b,
-                  "UPDATE %.*s AS t SET " UNTIL
-                  " = " INSTANT("greatest(s.s, epoch_us(t." FROM
-                                ") + 1)") ", " CURRENT " = FALSE, " POSITION
-                                          " = COALESCE(NULLIF(s.p, from_hex('" FR_TARGET_LATEST_HEX
-                                          "')), t." POSITION ") FROM " STAGE
-                                          " AS s WHERE t." CURRENT "%s AND ",
-                  FR_ARG(t->qualified),
-                  t->shape.guarded ? " AND (t." POSITION " IS NULL OR t." POSITION " <= s.p)" : "");
-    put_key_match(&b, t, "s");
-    return ended(&b);
-}
-
-/* ---- turns ---- */
-
-static bool is_later_key(const fr_target_change *a, const fr_target_change *b)
-{
-    return a->prefix != b->prefix ? a->prefix < b->prefix : fr_str_cmp(a->key, b->key) < 0;
-}
-
-/* How many changes from the first on go together: of one turn, one form and one mask. */
-static size_t together(const fr_duck_sink_table *t, const fr_target_change *items, size_t count,
-                       fr_str mask)
-{
-    size_t n = 1;
-    while (!t->ordered && n < count && items[n].form == items[0].form &&
-           is_later_key(&items[n - 1], &items[n]) && fr_target_has_mask(&t->shape, &items[n], mask))
-        n++;
-    return n;
-}
-
-static fr_rc write_turn(fr_duck_sink *s, fr_duck_sink_table *t, const fr_target_change *items,
-                        size_t count, fr_str mask, const fr_target_change **refused, fr_err *err)
-{
-    const fr_target_change **list = fr_arena_alloc(s->arena, count * sizeof(*list));
-    for (size_t i = 0; i < count; i++)
+    bool masks = false;
+    const fr_target_change **list = fr_arena_alloc(s->arena, (count + 1) * sizeof(*list));
+    for (size_t i = 0; i < count; i++) {
         list[i] = &items[i];
-    if (t->ordered)
-        *refused = items;
-    FR_TRY(fr_duck_sink_stage(s, t, list, count, refused, err));
+        masks = masks || fr_target_mask(s->arena, &t->shape, &items[i]).len > 0;
+    }
     s->has_rows = true;
-    if (items->form == FR_TARGET_DELETE)
-        return fr_duck_sink_move(s, t, gone_sql(s->arena, t), err);
-    FR_TRY(fr_duck_sink_move(s, t, turn_sql(s->arena, t, mask), err));
+    FR_TRY(fr_duck_sink_stage(s, t, list, count, refused, err));
+    FR_TRY(fr_duck_sink_move(s, t, states_sql(s->arena, t, masks), err));
     FR_TRY(fr_duck_sink_move(s, t, end_sql(s->arena, t), err));
-    return fr_duck_sink_move(s, t, begin_sql(s->arena, t, mask), err);
+    return fr_duck_sink_move(s, t, begin_sql(s->arena, t), err);
 }
 
-fr_rc fr_duck_history_write(fr_duck_sink *s, fr_duck_sink_table *t, fr_target_changes *changes,
-                            const fr_target_change **refused, fr_err *err)
+fr_rc fr_duck_history_write(fr_duck_sink *s, fr_duck_sink_table *t,
+                            const fr_target_changes *changes, const fr_target_change **refused,
+                            fr_err *err)
 {
     *refused = NULL;
     if (!t->ordered)
-        fr_history_sort(changes);
-    for (size_t at = 0, n; at < changes->count; at += n) {
-        const fr_target_change *first = &changes->items[at];
-        fr_str mask = fr_target_mask(s->arena, &t->shape, first);
-        n = together(t, first, changes->count - at, mask);
-        FR_TRY(write_turn(s, t, first, n, mask, refused, err));
+        return write_together(s, t, changes->items, changes->count, refused, err);
+    for (size_t i = 0; i < changes->count; i++) { /* another constraint sees the order of rows */
+        *refused = &changes->items[i];
+        FR_TRY(write_together(s, t, &changes->items[i], 1, refused, err));
     }
     return FR_OK;
 }

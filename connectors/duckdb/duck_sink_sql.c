@@ -31,8 +31,8 @@ fr_str fr_duck_sql_stage(fr_arena *a, const fr_duck_sink_table *t)
         fr_buf_printf(
             &b, "c%zu %.*s, ", i,
             FR_ARG(fr_duck_sink_staged(a, &t->shape.table->columns[t->shape.columns[i]])));
-    fr_buf_text(&b,
-                t->history ? "p BLOB, m BOOLEAN, s BIGINT, seen BOOLEAN)" : "p BLOB, m BOOLEAN)");
+    fr_buf_text(&b, t->history ? "p BLOB, m BOOLEAN, s BIGINT, seen BOOLEAN, mask VARCHAR)"
+                               : "p BLOB, m BOOLEAN)");
     return ended(&b);
 }
 

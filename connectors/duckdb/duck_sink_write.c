@@ -34,7 +34,7 @@ static fr_rc begin_stage(staging *g, fr_err *err)
     FR_TRY(fr_duck_sink_exec(g->s, "write rows", ddl.ptr, err));
     if (d->appender_create_ext(g->s->con, "temp", "main", "_freshet_stage", &g->appender) != 0)
         return append_failed(g, err);
-    g->columns = t->shape.count + (t->history ? 4 : 2);
+    g->columns = t->shape.count + (t->history ? 5 : 2);
     duckdb_logical_type *types = fr_arena_alloc(g->s->arena, g->columns * sizeof(*types));
     for (size_t i = 0; i < t->shape.count; i++)
         types[i] = fr_duck_sink_logical(d, &t->shape.table->columns[t->shape.columns[i]]);
@@ -43,6 +43,7 @@ static fr_rc begin_stage(staging *g, fr_err *err)
     if (t->history) {
         types[t->shape.count + 2] = d->create_logical_type(FR_DUCK_BIGINT);
         types[t->shape.count + 3] = d->create_logical_type(FR_DUCK_BOOLEAN);
+        types[t->shape.count + 4] = d->create_logical_type(FR_DUCK_VARCHAR);
     }
     g->chunk = d->create_data_chunk(types, g->columns);
     for (size_t i = 0; i < g->columns; i++)
@@ -69,6 +70,27 @@ static void put_null(const fr_duck_api *d, duckdb_vector vector, size_t row)
     d->vector_get_validity(vector)[row / 64] &= ~(UINT64_C(1) << row % 64);
 }
 
+/* The mask as digits, 1: its value is there; NULL: all are. */
+static void put_history(staging *g, const fr_target_change *c)
+{
+    const fr_duck_api *d = g->s->api;
+    size_t n = g->t->shape.count;
+    int64_t *times = d->vector_get_data(d->data_chunk_get_vector(g->chunk, n + 2));
+    bool *seen = d->vector_get_data(d->data_chunk_get_vector(g->chunk, n + 3));
+    duckdb_vector masks = d->data_chunk_get_vector(g->chunk, n + 4);
+    times[g->rows] = c->time_us;
+    seen[g->rows] = c->read;
+    fr_str mask = fr_target_mask(g->s->arena, &g->t->shape, c);
+    if (mask.len == 0) {
+        put_null(d, masks, g->rows);
+        return;
+    }
+    char *digits = fr_arena_raw(g->s->arena, mask.len);
+    for (size_t i = 0; i < mask.len; i++)
+        digits[i] = mask.ptr[i] != 0 ? '1' : '0';
+    d->vector_assign_string_element_len(masks, g->rows, digits, mask.len);
+}
+
 static fr_rc put_row(staging *g, const fr_target_change *c, fr_err *err)
 {
     const fr_duck_api *d = g->s->api;
@@ -90,12 +112,8 @@ static fr_rc put_row(staging *g, const fr_target_change *c, fr_err *err)
                                         (const char *)fr_target_compared(c), sizeof(c->position));
     bool *marks = d->vector_get_data(d->data_chunk_get_vector(g->chunk, n + 1));
     marks[g->rows] = t->shape.marked ? c->deleted : c->form == FR_TARGET_DELETE;
-    if (t->history) {
-        int64_t *times = d->vector_get_data(d->data_chunk_get_vector(g->chunk, n + 2));
-        bool *seen = d->vector_get_data(d->data_chunk_get_vector(g->chunk, n + 3));
-        times[g->rows] = c->time_us;
-        seen[g->rows] = c->read;
-    }
+    if (t->history)
+        put_history(g, c);
     g->rows++;
     return g->rows == g->room ? flush_chunk(g, err) : FR_OK;
 }

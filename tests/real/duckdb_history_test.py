@@ -75,5 +75,32 @@ def a_row_that_fails_is_known(c):
     same(len(states(c)), 6)
 
 
+@test
+def a_table_with_a_primary_key(c):
+    """Rows go one by one there: DuckDB looks at such an index at each row."""
+    c.q("CREATE TABLE t (id INTEGER NOT NULL, v VARCHAR, %s, PRIMARY KEY (id, _freshet_valid_from))" % OURS)
+    started(c, write_mode=HISTORY, create=RUN)
+    ok(c.apply([["c", "t", at(0, 1, id=1, v="a")], ["u", "t", at(0, 2, id=1, v="b")], ["d", "t", at(5, 3, id=1)], ["c", "t", at(5, 4, id=1, v="c")],
+                ["c", "t", at(5, 5, id=2, v="c")]]))
+    ok(c.commit(1))
+    ok(c.apply([["u", "t", at(9, 6, id=1, v="d")], ["u", "t", at(9, 7, id=1, v="e")]]))
+    ok(c.commit(2))
+    same(states(c), [(1, "a", 0, 1, False), (1, "b", 1, 5, False), (1, "c", 5, 9, False), (1, "d", 9, 10, False), (1, "e", 10, None, True),
+                     (2, "c", 5, None, True)])
+
+
+@test
+def other_modes_write_into_no_history(c):
+    started(c, write_mode=HISTORY, create=RUN)
+    ok(c.apply([["c", "t", at(0, 1, id=1, v="a")]]))
+    ok(c.commit(1))
+    ok(c.probe("close", sink="a"))
+    for mode in (0, 1):
+        c.open(sink="c", write_mode=mode)
+        c.claim(sink="c")
+        fails(c.apply([["c", "t", at(0, 1, id=1, v="a")]], sink="c"), "CONFIG", "sink.table")
+        ok(c.probe("close", sink="c"))
+
+
 if __name__ == "__main__":
     sys.exit(main("duckdb_history"))

@@ -222,11 +222,12 @@ fr_rc fr_my_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t
 /* Writes these changes in their order, with as few statements as that allows. */
 fr_rc fr_my_sink_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *items,
                        size_t count, fr_err *err);
-/* One change by one statement; times: when a row begins, and when the one before it did. The
- * statement's answer is to be read before the next. */
-fr_rc fr_my_sink_run_one(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
-                         const fr_target_change *c, const fr_str times[2], MYSQL_STMT **out,
-                         fr_err *err);
+/* History: the first of *count changes by one statement; *count becomes how many. times: of each,
+ * when its row begins, and when the one before it did. *out is set where the count is 1, and for
+ * LAST; its answer is to be read before the next statement. */
+fr_rc fr_my_sink_run_some(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
+                          const fr_target_change *items, size_t *count, const fr_str (*times)[2],
+                          MYSQL_STMT **out, fr_err *err);
 /* Only prepares what would be run: the server's rights are checked by that. */
 fr_rc fr_my_sink_try(fr_my_sink *s, fr_my_sink_table *t, fr_err *err);
 
@@ -234,7 +235,8 @@ fr_rc fr_my_sink_try(fr_my_sink *s, fr_my_sink_table *t, fr_err *err);
 
 /* Of a table that keeps every state: the statement, and whether the field's parameter can be
  * compared with what is there. */
-fr_str fr_my_history_sql(fr_arena *a, const fr_my_sink_table *t, fr_my_verb verb, fr_str mask);
+fr_str fr_my_history_sql(fr_arena *a, const fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
+                         size_t rows);
 bool fr_my_history_compares(fr_arena *a, const fr_my_sink_table *t, const fr_my_field *f);
 /* As fr_my_sink_write. */
 fr_rc fr_my_history_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *items,

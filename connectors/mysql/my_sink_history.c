@@ -120,13 +120,22 @@ static void put_key_match(fr_buf *b, const fr_my_sink_table *t)
 /* What a delete compares: nothing. */
 static void put_last(fr_buf *b, const fr_my_sink_table *t, fr_str mask)
 {
-    fr_buf_text(b, "SELECT " POSITION ", DATE_FORMAT(" FROM
-                   ", '%Y-%m-%d %H:%i:%s.%f'), DATE_FORMAT(" UNTIL
-                   ", '%Y-%m-%d %H:%i:%s.%f'), " CURRENT ", ");
+    fr_buf_text(b, POSITION ", DATE_FORMAT(" FROM ", '%Y-%m-%d %H:%i:%s.%f'), DATE_FORMAT(" UNTIL
+                            ", '%Y-%m-%d %H:%i:%s.%f'), " CURRENT ", ");
     put_same(b, t, mask);
     fr_buf_printf(b, " FROM %.*s WHERE ", FR_ARG(t->qualified));
     put_key_match(b, t);
-    fr_buf_text(b, " ORDER BY " FROM " DESC LIMIT 1 FOR UPDATE");
+    fr_buf_text(b, " ORDER BY " FROM " DESC LIMIT 1");
+}
+
+/* Of so many changes; an answer begins with the number of its change. */
+static void put_lasts(fr_buf *b, const fr_my_sink_table *t, fr_str mask, size_t rows)
+{
+    for (size_t i = 0; i < rows; i++) {
+        fr_buf_printf(b, "%s(SELECT %zu, ", i > 0 ? " UNION ALL " : "", i);
+        put_last(b, t, mask);
+        fr_buf_u8(b, ')');
+    }
 }
 
 static void put_end(fr_buf *b, const fr_my_sink_table *t, bool gone)
@@ -138,21 +147,31 @@ static void put_end(fr_buf *b, const fr_my_sink_table *t, bool gone)
 }
 
 /* follow: what the mask has not is as in the row before. */
-static void put_begin(fr_buf *b, const fr_my_sink_table *t, bool follow, fr_str mask)
+static void put_values(fr_buf *b, const fr_my_sink_table *t, bool follow, fr_str mask)
 {
-    fr_buf_printf(b, "INSERT INTO %.*s (", FR_ARG(t->qualified));
-    for (size_t i = 0; i < t->shape.count; i++)
-        fr_buf_printf(b, "%.*s, ", FR_ARG(t->fields[i].ident));
-    fr_buf_text(b, POSITION ", " FROM ", " CURRENT);
-    fr_buf_text(b, follow ? ") SELECT " : ") VALUES (");
     for (size_t i = 0; i < t->shape.count; i++) {
         fr_str former = follow ? t->fields[i].ident : FR_STR("NULL");
         fr_str value = fr_target_in_mask(mask, i) ? FR_STR("?") : former;
         fr_buf_printf(b, "%.*s, ", FR_ARG(value));
     }
-    fr_buf_printf(b, "?, " MOMENT ", 1%s", follow ? "" : ")");
+    fr_buf_text(b, "?, " MOMENT ", 1");
+}
+
+static void put_begin(fr_buf *b, const fr_my_sink_table *t, bool follow, fr_str mask, size_t rows)
+{
+    fr_buf_printf(b, "INSERT INTO %.*s (", FR_ARG(t->qualified));
+    for (size_t i = 0; i < t->shape.count; i++)
+        fr_buf_printf(b, "%.*s, ", FR_ARG(t->fields[i].ident));
+    fr_buf_text(b, POSITION ", " FROM ", " CURRENT);
+    fr_buf_text(b, follow ? ") SELECT " : ") VALUES ");
+    for (size_t i = 0; (i < rows || i == 0) && !follow; i++) {
+        fr_buf_text(b, i > 0 ? ", (" : "(");
+        put_values(b, t, false, mask);
+        fr_buf_u8(b, ')');
+    }
     if (!follow)
         return;
+    put_values(b, t, true, mask);
     fr_buf_printf(b, " FROM %.*s WHERE ", FR_ARG(t->qualified));
     put_key_match(b, t);
     fr_buf_text(b, " AND " FROM " = " MOMENT);
@@ -182,43 +201,73 @@ static void put_stored(fr_buf *b, const fr_my_sink_table *t)
     }
 }
 
-fr_str fr_my_history_sql(fr_arena *a, const fr_my_sink_table *t, fr_my_verb verb, fr_str mask)
+fr_str fr_my_history_sql(fr_arena *a, const fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
+                         size_t rows)
 {
     fr_buf b = {.arena = a};
     if (verb == FR_MY_VERB_LAST)
-        put_last(&b, t, mask);
+        put_lasts(&b, t, mask, rows);
     else if (verb == FR_MY_VERB_STORED)
         put_stored(&b, t);
     else if (verb == FR_MY_VERB_END || verb == FR_MY_VERB_GONE)
         put_end(&b, t, verb == FR_MY_VERB_GONE);
     else
-        put_begin(&b, t, verb == FR_MY_VERB_FOLLOW, mask);
+        put_begin(&b, t, verb == FR_MY_VERB_FOLLOW, mask, rows);
     fr_buf_u8(&b, '\0');
     return (fr_str){(const char *)b.ptr, b.len - 1};
 }
 
 /* ---- answers ---- */
 
+/* A change, and what the server has of its key. */
+typedef struct step {
+    const fr_target_change *change;
+    fr_history_last last;
+    sameness same;
+    fr_history_turn turn;
+} step;
+
 /* A row of LAST as it comes. */
 typedef struct answer {
     char texts[3][TEXT_BYTES]; /* position, from, until */
     unsigned long lengths[3];
-    my_bool nulls[5];
-    long long numbers[2]; /* current, sameness */
+    my_bool nulls[6];
+    long long numbers[3]; /* of which change, current, sameness */
 } answer;
 
-static fr_rc fetch(fr_my_sink *s, MYSQL_STMT *stmt, MYSQL_BIND *binds, bool *there, fr_err *err)
+static void bind_answer(MYSQL_BIND binds[6], answer *got)
 {
-    int rc = mysql_stmt_bind_result(stmt, binds);
-    if (rc == 0)
-        rc = mysql_stmt_store_result(stmt);
-    if (rc == 0)
-        rc = mysql_stmt_fetch(stmt);
-    *there = rc == 0 || rc == MYSQL_DATA_TRUNCATED;
-    if (rc == 1)
-        fr_my_stmt_fail(s->my, stmt, "look for a row", err);
+    static const int number[6] = {0, -1, -1, -1, 1, 2};
+    for (int i = 0; i < 6; i++) {
+        bool text = number[i] < 0;
+        binds[i] = (MYSQL_BIND){.is_null = &got->nulls[i],
+                                .buffer_type = text ? MYSQL_TYPE_STRING : MYSQL_TYPE_LONGLONG,
+                                .buffer = text ? (void *)got->texts[i - 1]
+                                               : (void *)&got->numbers[number[i]],
+                                .buffer_length = text ? TEXT_BYTES : sizeof(got->numbers[0]),
+                                .length = text ? &got->lengths[i - 1] : NULL};
+    }
+}
+
+static fr_rc open_answer(fr_my_sink *s, MYSQL_STMT *stmt, MYSQL_BIND *binds, fr_err *err)
+{
+    if (mysql_stmt_bind_result(stmt, binds) == 0 && mysql_stmt_store_result(stmt) == 0)
+        return FR_OK;
+    fr_my_stmt_fail(s->my, stmt, "look for rows", err);
     mysql_stmt_free_result(stmt);
-    return rc == 1 ? FR_FAIL : FR_OK;
+    return FR_FAIL;
+}
+
+/* FR_END: there is no more; the answer is then closed, as after a failure. */
+static fr_rc next_answer(fr_my_sink *s, MYSQL_STMT *stmt, fr_err *err)
+{
+    int rc = mysql_stmt_fetch(stmt);
+    if (rc == 0 || rc == MYSQL_DATA_TRUNCATED)
+        return FR_OK;
+    if (rc == 1)
+        fr_my_stmt_fail(s->my, stmt, "look for rows", err);
+    mysql_stmt_free_result(stmt);
+    return rc == 1 ? FR_FAIL : FR_END;
 }
 
 static fr_rc strange(const fr_my_sink_table *t, fr_err *err)
@@ -228,118 +277,186 @@ static fr_rc strange(const fr_my_sink_table *t, fr_err *err)
                              "from 1970 to 9999");
 }
 
-static fr_rc read_last(fr_my_sink *s, const fr_my_sink_table *t, const answer *got,
-                       fr_history_last *out, fr_err *err)
+static fr_rc take_last(fr_my_sink *s, const fr_my_sink_table *t, const answer *got, step *out,
+                       fr_err *err)
 {
     fr_str from = {got->texts[1], got->lengths[1]}, until = {got->texts[2], got->lengths[2]};
-    *out = (fr_history_last){
-        .there = true, .now = got->numbers[0] != 0, .same = got->numbers[1] == SAME};
-    if (!got->nulls[0] && got->lengths[0] == FR_TARGET_POSITION_SIZE)
-        out->position = fr_arena_copy(s->arena, got->texts[0], FR_TARGET_POSITION_SIZE);
-    if (!fr_history_read(from, &out->from_us) ||
-        (!got->nulls[2] && !fr_history_read(until, &out->until_us)))
+    out->same = (sameness)got->numbers[2];
+    out->last =
+        (fr_history_last){.there = true, .now = got->numbers[1] != 0, .same = out->same == SAME};
+    if (!got->nulls[1] && got->lengths[0] == FR_TARGET_POSITION_SIZE)
+        out->last.position = fr_arena_copy(s->arena, got->texts[0], FR_TARGET_POSITION_SIZE);
+    if (!fr_history_read(from, &out->last.from_us) ||
+        (!got->nulls[3] && !fr_history_read(until, &out->last.until_us)))
         return strange(t, err);
     return FR_OK;
 }
 
-static fr_rc last_of(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c, fr_str mask,
-                     fr_history_last *out, sameness *same, fr_err *err)
+/* What the server has of the keys of *count changes, or of the first of them. */
+static fr_rc some_lasts(fr_my_sink *s, fr_my_sink_table *t, fr_str mask,
+                        const fr_target_change *items, size_t *count, step *steps, fr_err *err)
 {
     MYSQL_STMT *stmt;
     answer got = {.lengths = {0}};
-    MYSQL_BIND binds[5] = {{.buffer = NULL}};
-    bool there = false;
-    if (c->form == FR_TARGET_DELETE)
-        mask = fr_history_keys(s->arena, t->shape.count);
-    FR_TRY(fr_my_sink_run_one(s, t, FR_MY_VERB_LAST, mask, c, NULL, &stmt, err));
-    for (size_t i = 0; i < 5; i++) {
-        binds[i].is_null = &got.nulls[i];
-        binds[i].buffer_type = i < 3 ? MYSQL_TYPE_STRING : MYSQL_TYPE_LONGLONG;
-        binds[i].buffer = i < 3 ? (void *)got.texts[i] : (void *)&got.numbers[i - 3];
-        binds[i].buffer_length = i < 3 ? TEXT_BYTES : sizeof(got.numbers[0]);
-        binds[i].length = i < 3 ? &got.lengths[i] : NULL;
+    MYSQL_BIND binds[6];
+    fr_rc rc;
+    FR_TRY(fr_my_sink_run_some(s, t, FR_MY_VERB_LAST, mask, items, count, NULL, &stmt, err));
+    bind_answer(binds, &got);
+    FR_TRY(open_answer(s, stmt, binds, err));
+    for (size_t i = 0; i < *count; i++)
+        steps[i] = (step){.change = &items[i]};
+    while ((rc = next_answer(s, stmt, err)) == FR_OK) {
+        if (got.numbers[0] >= 0 && (size_t)got.numbers[0] < *count)
+            rc = take_last(s, t, &got, &steps[got.numbers[0]], err);
+        if (rc == FR_OK)
+            continue;
+        mysql_stmt_free_result(stmt);
+        return rc;
     }
-    FR_TRY(fetch(s, stmt, binds, &there, err));
-    *out = (fr_history_last){.there = false};
-    *same = there ? (sameness)got.numbers[1] : DIFFERS;
-    return there ? read_last(s, t, &got, out, err) : FR_OK;
+    return rc == FR_END ? FR_OK : rc;
 }
 
 /* ---- rows ---- */
 
-/* times: when the next row begins, and when the last one did. */
-static fr_rc end_row(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c, bool moves,
-                     const fr_str times[2], fr_err *err)
+/* When the next row of its key begins, and when the last one did. */
+static void put_times(fr_my_sink *s, const step *p, fr_str times[2])
+{
+    times[0] = fr_history_text(s->arena, p->turn.at_us);
+    times[1] = fr_history_text(s->arena, p->last.from_us);
+}
+
+static fr_rc run_one(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
+                     const step *p, MYSQL_STMT **stmt, fr_err *err)
+{
+    fr_str times[1][2];
+    size_t one = 1;
+    put_times(s, p, times[0]);
+    return fr_my_sink_run_some(s, t, verb, mask, p->change, &one, times, stmt, err);
+}
+
+static fr_rc end_row(fr_my_sink *s, fr_my_sink_table *t, const step *p, fr_err *err)
 {
     MYSQL_STMT *stmt;
-    fr_my_verb verb = moves ? FR_MY_VERB_GONE : FR_MY_VERB_END;
-    FR_TRY(fr_my_sink_run_one(s, t, verb, FR_STR(""), c, times, &stmt, err));
+    fr_my_verb verb = p->turn.moves ? FR_MY_VERB_GONE : FR_MY_VERB_END;
+    FR_TRY(run_one(s, t, verb, FR_STR(""), p, &stmt, err));
     if (mysql_stmt_affected_rows(stmt) == 1) /* found, with FR_MY_FOUND_ROWS */
         return FR_OK;
     return fr_fail(err, FR_ERR_BUG, "%.*s: the row that ends is not found by its key",
                    FR_ARG(t->qualified));
 }
 
-static fr_rc begin_row(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c, fr_str mask,
-                       bool follow, const fr_str times[2], fr_err *err)
-{
-    MYSQL_STMT *stmt;
-    return fr_my_sink_run_one(s, t, follow ? FR_MY_VERB_FOLLOW : FR_MY_VERB_BEGIN, mask, c, times,
-                              &stmt, err);
-}
-
-static fr_rc is_stored_so(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c,
-                          const fr_str times[2], bool *same, fr_err *err)
+static fr_rc is_stored_so(fr_my_sink *s, fr_my_sink_table *t, const step *p, bool *same,
+                          fr_err *err)
 {
     MYSQL_STMT *stmt;
     long long said = 0;
-    bool there = false;
-    FR_TRY(fr_my_sink_run_one(s, t, FR_MY_VERB_STORED, FR_STR(""), c, times, &stmt, err));
+    FR_TRY(run_one(s, t, FR_MY_VERB_STORED, FR_STR(""), p, &stmt, err));
     MYSQL_BIND bind = {
         .buffer_type = MYSQL_TYPE_LONGLONG, .buffer = &said, .buffer_length = sizeof(said)};
-    FR_TRY(fetch(s, stmt, &bind, &there, err));
-    if (!there)
-        return fr_fail(err, FR_ERR_BUG, "%.*s: the row that began is not found by its key",
-                       FR_ARG(t->qualified));
+    FR_TRY(open_answer(s, stmt, &bind, err));
+    fr_rc rc = next_answer(s, stmt, err);
+    if (rc == FR_OK)
+        mysql_stmt_free_result(stmt);
     *same = said != 0;
-    return FR_OK;
+    return rc == FR_END
+               ? fr_fail(err, FR_ERR_BUG, "%.*s: the row that began is not found by its key",
+                         FR_ARG(t->qualified))
+               : rc;
 }
 
 /* The row is stored, and taken back where it is as the one before. */
-static fr_rc begin_unsure(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c,
-                          fr_str mask, const fr_str times[2], fr_err *err)
+static fr_rc begin_unsure(fr_my_sink *s, fr_my_sink_table *t, const step *p, fr_str mask,
+                          fr_err *err)
 {
     bool same = false;
+    MYSQL_STMT *ignored;
+    fr_my_verb verb = mask.len > 0 ? FR_MY_VERB_FOLLOW : FR_MY_VERB_BEGIN;
     FR_TRY(fr_my_sink_exec(s, "set a savepoint", "SAVEPOINT freshet_state", err));
-    FR_TRY(begin_row(s, t, c, mask, mask.len > 0, times, err));
-    FR_TRY(is_stored_so(s, t, c, times, &same, err));
+    FR_TRY(run_one(s, t, verb, mask, p, &ignored, err));
+    FR_TRY(is_stored_so(s, t, p, &same, err));
     FR_TRY(fr_my_sink_exec(
         s, "leave the savepoint",
         same ? "ROLLBACK TO SAVEPOINT freshet_state" : "RELEASE SAVEPOINT freshet_state", err));
-    return same ? FR_OK : end_row(s, t, c, false, times, err);
+    return same ? FR_OK : end_row(s, t, p, err);
 }
 
-static fr_rc write_one(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c, fr_err *err)
+/* All that is to be done but for rows that begin and need nothing of the one before: *later. */
+static fr_rc take_step(fr_my_sink *s, fr_my_sink_table *t, step *p, fr_str mask, bool *later,
+                       fr_err *err)
 {
-    fr_history_last last;
-    sameness same;
-    fr_str mask = fr_target_mask(s->arena, &t->shape, c);
-    FR_TRY(last_of(s, t, c, mask, &last, &same, err));
-    fr_history_turn turn = fr_history_next(&last, c, t->shape.guarded);
-    const fr_str times[2] = {fr_history_text(s->arena, turn.at_us),
-                             fr_history_text(s->arena, last.from_us)};
-    if (turn.ends && turn.begins && same == UNSURE)
-        return begin_unsure(s, t, c, mask, times, err);
-    if (turn.ends)
-        FR_TRY(end_row(s, t, c, turn.moves, times, err));
-    return turn.begins ? begin_row(s, t, c, mask, last.now && mask.len > 0, times, err) : FR_OK;
+    MYSQL_STMT *ignored;
+    p->turn = fr_history_next(&p->last, p->change, t->shape.guarded);
+    *later = false;
+    if (p->turn.ends && p->turn.begins && p->same == UNSURE)
+        return begin_unsure(s, t, p, mask, err);
+    if (p->turn.begins && p->last.now && mask.len > 0)
+        FR_TRY(run_one(s, t, FR_MY_VERB_FOLLOW, mask, p, &ignored, err));
+    else
+        *later = p->turn.begins;
+    return p->turn.ends ? end_row(s, t, p, err) : FR_OK;
 }
 
+static fr_rc begin_rows(fr_my_sink *s, fr_my_sink_table *t, fr_str mask, const step *steps,
+                        size_t count, fr_err *err)
+{
+    fr_target_change *items = fr_arena_raw(s->arena, (count + 1) * sizeof(*items));
+    fr_str(*times)[2] = fr_arena_alloc(s->arena, (count + 1) * sizeof(*times));
+    for (size_t i = 0; i < count; i++) {
+        items[i] = *steps[i].change;
+        put_times(s, &steps[i], times[i]);
+    }
+    for (size_t at = 0, n; at < count; at += n) {
+        MYSQL_STMT *ignored;
+        n = count - at;
+        FR_TRY(fr_my_sink_run_some(s, t, FR_MY_VERB_BEGIN, mask, items + at, &n, times + at,
+                                   &ignored, err));
+    }
+    return FR_OK;
+}
+
+/* ---- changes ---- */
+
+/* Changes of keys that differ, and of one mask. */
+static fr_rc write_run(fr_my_sink *s, fr_my_sink_table *t, fr_str mask,
+                       const fr_target_change *items, size_t count, fr_err *err)
+{
+    step *steps = fr_arena_alloc(s->arena, (count + 1) * sizeof(*steps));
+    bool gone = items->form == FR_TARGET_DELETE;
+    fr_str compared = gone ? fr_history_keys(s->arena, t->shape.count) : mask;
+    size_t begins = 0;
+    for (size_t at = 0, n; at < count; at += n) {
+        n = count - at;
+        FR_TRY(some_lasts(s, t, compared, items + at, &n, steps + at, err));
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool later;
+        FR_TRY(take_step(s, t, &steps[i], mask, &later, err));
+        if (later)
+            steps[begins++] = steps[i];
+    }
+    return begin_rows(s, t, mask, steps, begins, err);
+}
+
+static bool is_later_key(const fr_target_change *a, const fr_target_change *b)
+{
+    return a->prefix != b->prefix ? a->prefix < b->prefix : fr_str_cmp(a->key, b->key) < 0;
+}
+
+/* Sorted by turns (fr_history_sort), or one after the other where not only the key sees the order.
+ */
 fr_rc fr_my_history_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *items,
                           size_t count, fr_err *err)
 {
-    for (size_t i = 0; i < count; i++)
-        FR_TRY(write_one(s, t, &items[i], err));
+    for (size_t at = 0, n; at < count; at += n) {
+        const fr_target_change *first = &items[at];
+        fr_str mask = fr_target_mask(s->arena, &t->shape, first);
+        n = 1;
+        while (!t->ordered && at + n < count && items[at + n].form == first->form &&
+               is_later_key(&items[at + n - 1], &items[at + n]) &&
+               fr_target_has_mask(&t->shape, &items[at + n], mask))
+            n++;
+        FR_TRY(write_run(s, t, mask, first, n, err));
+    }
     return FR_OK;
 }
 

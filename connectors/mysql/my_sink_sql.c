@@ -269,7 +269,7 @@ fr_str fr_my_sink_sql(fr_arena *a, const fr_my_sink_table *t, const fr_my_abilit
 {
     fr_buf b = {.arena = a};
     if (verb >= FR_MY_VERB_LAST)
-        return fr_my_history_sql(a, t, verb, mask);
+        return fr_my_history_sql(a, t, verb, mask, rows);
     switch (verb) {
     case FR_MY_VERB_WRITE:
         put_write(&b, t, can, mask, rows);

@@ -9,7 +9,7 @@
 /* Bytes that one statement should have, and parameters that it may have. */
 enum { STATEMENT_BYTES = 4 * 1024 * 1024, MOST_PARAMETERS = 65535, MOST_OPEN = 400 };
 static const size_t sizes[] = {512, 64, 8, 1};
-enum { SIZES = sizeof(sizes) / sizeof(sizes[0]), DELETE_SIZE = 64 };
+enum { SIZES = sizeof(sizes) / sizeof(sizes[0]), DELETE_SIZE = 64, LAST_SIZE = 64 };
 
 /* ---- parameters ---- */
 
@@ -21,7 +21,7 @@ typedef struct parameter {
 typedef struct parameters {
     parameter *items;
     size_t count;
-    const fr_str *times; /* history: of TIME and FORMER */
+    const fr_str (*times)[2]; /* history: of TIME and FORMER, of each row */
 } parameters;
 
 static void add_parameter(parameters *p, int what, const fr_my_field *field)
@@ -118,7 +118,7 @@ static void put_text(fr_my_cells *cells, fr_str text)
 }
 
 static fr_rc put_row(fr_my_sink *s, const fr_my_sink_table *t, const parameters *p,
-                     const fr_target_change *c, fr_err *err)
+                     const fr_target_change *c, size_t row, fr_err *err)
 {
     for (size_t i = 0; i < p->count; i++) {
         const fr_my_field *f = p->items[i].field;
@@ -128,7 +128,7 @@ static fr_rc put_row(fr_my_sink *s, const fr_my_sink_table *t, const parameters 
         else if (p->items[i].what == MARK)
             fr_my_cells_int(cells, c->deleted);
         else if (p->items[i].what != FIELD)
-            put_text(cells, p->times[p->items[i].what == FORMER]);
+            put_text(cells, p->times[row][p->items[i].what == FORMER]);
         else if (fr_my_sink_put(cells, &t->shape.table->columns[f->column], &f->to,
                                 &c->values[f->column], err) == FR_FAIL)
             return fr_fail_in(err, "%.*s", FR_ARG(t->qualified));
@@ -163,7 +163,7 @@ static fr_rc fill(fr_my_sink *s, const fr_my_sink_table *t, const parameters *p,
     size_t n = 0, bytes = 0, last = 0;
     begin_cells(s, p);
     while (n < count && bytes < limit) {
-        FR_TRY(put_row(s, t, p, &items[n], err));
+        FR_TRY(put_row(s, t, p, &items[n], n, err));
         n++;
         last = bytes;
         bytes = bytes_of(s, p);
@@ -359,16 +359,21 @@ static fr_rc write_run(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_s
     return FR_OK;
 }
 
-fr_rc fr_my_sink_run_one(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
-                         const fr_target_change *c, const fr_str times[2], MYSQL_STMT **out,
-                         fr_err *err)
+fr_rc fr_my_sink_run_some(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
+                          const fr_target_change *items, size_t *count, const fr_str (*times)[2],
+                          MYSQL_STMT **out, fr_err *err)
 {
-    size_t taken;
+    bool array = verb != FR_MY_VERB_LAST && s->can.bulk && *count > 1;
     parameters p = parameters_of(s->arena, t, verb, mask);
+    size_t taken = verb == FR_MY_VERB_LAST ? LAST_SIZE : sizes[0];
+    size_t most = MOST_PARAMETERS / (p.count > 0 ? p.count : 1);
     p.times = times;
-    FR_TRY(fill(s, t, &p, c, 1, &taken, err));
-    fr_rc rc = run_rows(s, t, verb, mask, &p, 0, 1, out, err);
-    return rc == FR_FAIL ? name_column(t, c, err) : rc;
+    FR_TRY(fill(s, t, &p, items, array || *count < taken ? *count : taken, &taken, err));
+    array = array && taken > 1;
+    *count = array ? taken : size_for(taken, most);
+    fr_rc rc = array ? run_array(s, t, verb, mask, &p, taken, err)
+                     : run_rows(s, t, verb, mask, &p, 0, *count, out, err);
+    return rc == FR_FAIL && *count == 1 ? name_column(t, items, err) : rc;
 }
 
 static fr_rc found(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c, bool *there,
@@ -377,7 +382,7 @@ static fr_rc found(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *c
     MYSQL_STMT *stmt;
     parameters p = parameters_of(s->arena, t, FR_MY_VERB_FIND, FR_STR(""));
     begin_cells(s, &p);
-    FR_TRY(put_row(s, t, &p, c, err));
+    FR_TRY(put_row(s, t, &p, c, 0, err));
     FR_TRY(run_rows(s, t, FR_MY_VERB_FIND, FR_STR(""), &p, 0, 1, &stmt, err));
     if (mysql_stmt_store_result(stmt) != 0)
         return statement_failed(s, stmt, err);

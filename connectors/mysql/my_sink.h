@@ -223,8 +223,8 @@ fr_rc fr_my_sink_apply(fr_sink *base, const fr_batch *batch, size_t from, size_t
 fr_rc fr_my_sink_write(fr_my_sink *s, fr_my_sink_table *t, const fr_target_change *items,
                        size_t count, fr_err *err);
 /* History: the first of *count changes by one statement; *count becomes how many. times: of each,
- * when its row begins, and when the one before it did. *out is set where the count is 1, and for
- * LAST; its answer is to be read before the next statement. */
+ * when its row begins, and when the one before it did. END, GONE, FOLLOW and STORED: 1, or what the
+ * server takes as an array. The answer of *out is to be read before the next statement. */
 fr_rc fr_my_sink_run_some(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
                           const fr_target_change *items, size_t *count, const fr_str (*times)[2],
                           MYSQL_STMT **out, fr_err *err);

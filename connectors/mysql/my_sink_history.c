@@ -334,15 +334,41 @@ static fr_rc run_one(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str
     return fr_my_sink_run_some(s, t, verb, mask, p->change, &one, times, stmt, err);
 }
 
-static fr_rc end_row(fr_my_sink *s, fr_my_sink_table *t, const step *p, fr_err *err)
+/* Of each, when its next row begins and the last one did; and the changes, side by side. */
+typedef struct rows {
+    fr_target_change *items;
+    fr_str (*times)[2];
+} rows;
+
+static rows rows_of(fr_my_sink *s, const step *steps, size_t count)
 {
-    MYSQL_STMT *stmt;
-    fr_my_verb verb = p->turn.moves ? FR_MY_VERB_GONE : FR_MY_VERB_END;
-    FR_TRY(run_one(s, t, verb, FR_STR(""), p, &stmt, err));
-    if (mysql_stmt_affected_rows(stmt) == 1) /* found, with FR_MY_FOUND_ROWS */
-        return FR_OK;
-    return fr_fail(err, FR_ERR_BUG, "%.*s: the row that ends is not found by its key",
-                   FR_ARG(t->qualified));
+    rows r = {fr_arena_raw(s->arena, (count + 1) * sizeof(*r.items)),
+              fr_arena_alloc(s->arena, (count + 1) * sizeof(*r.times))};
+    for (size_t i = 0; i < count; i++) {
+        r.items[i] = *steps[i].change;
+        put_times(s, &steps[i], r.times[i]);
+    }
+    return r;
+}
+
+/* One verb for all of them: whether they move is a matter of their form, and of tombstones. */
+static fr_rc end_rows(fr_my_sink *s, fr_my_sink_table *t, const step *steps, size_t count,
+                      fr_err *err)
+{
+    rows r = rows_of(s, steps, count);
+    for (size_t at = 0, n; at < count; at += n) {
+        MYSQL_STMT *stmt;
+        fr_my_verb verb = steps[at].turn.moves ? FR_MY_VERB_GONE : FR_MY_VERB_END;
+        n = 1;
+        while (s->can.bulk && at + n < count && steps[at + n].turn.moves == steps[at].turn.moves)
+            n++;
+        FR_TRY(fr_my_sink_run_some(s, t, verb, FR_STR(""), r.items + at, &n, r.times + at, &stmt,
+                                   err));
+        if (mysql_stmt_affected_rows(stmt) != n) /* found, with FR_MY_FOUND_ROWS */
+            return fr_fail(err, FR_ERR_BUG, "%.*s: a row that ends is not found by its key",
+                           FR_ARG(t->qualified));
+    }
+    return FR_OK;
 }
 
 static fr_rc is_stored_so(fr_my_sink *s, fr_my_sink_table *t, const step *p, bool *same,
@@ -377,38 +403,32 @@ static fr_rc begin_unsure(fr_my_sink *s, fr_my_sink_table *t, const step *p, fr_
     FR_TRY(fr_my_sink_exec(
         s, "leave the savepoint",
         same ? "ROLLBACK TO SAVEPOINT freshet_state" : "RELEASE SAVEPOINT freshet_state", err));
-    return same ? FR_OK : end_row(s, t, p, err);
+    return same ? FR_OK : end_rows(s, t, p, 1, err);
 }
 
-/* All that is to be done but for rows that begin and need nothing of the one before: *later. */
-static fr_rc take_step(fr_my_sink *s, fr_my_sink_table *t, step *p, fr_str mask, bool *later,
-                       fr_err *err)
+/* What cannot be done with others: the turn keeps what is left to be done. */
+static fr_rc take_step(fr_my_sink *s, fr_my_sink_table *t, step *p, fr_str mask, fr_err *err)
 {
     MYSQL_STMT *ignored;
     p->turn = fr_history_next(&p->last, p->change, t->shape.guarded);
-    *later = false;
-    if (p->turn.ends && p->turn.begins && p->same == UNSURE)
-        return begin_unsure(s, t, p, mask, err);
-    if (p->turn.begins && p->last.now && mask.len > 0)
+    if (p->turn.ends && p->turn.begins && p->same == UNSURE) {
+        FR_TRY(begin_unsure(s, t, p, mask, err));
+        p->turn.ends = p->turn.begins = false;
+    } else if (p->turn.begins && p->last.now && mask.len > 0) {
         FR_TRY(run_one(s, t, FR_MY_VERB_FOLLOW, mask, p, &ignored, err));
-    else
-        *later = p->turn.begins;
-    return p->turn.ends ? end_row(s, t, p, err) : FR_OK;
+        p->turn.begins = false;
+    }
+    return FR_OK;
 }
 
 static fr_rc begin_rows(fr_my_sink *s, fr_my_sink_table *t, fr_str mask, const step *steps,
                         size_t count, fr_err *err)
 {
-    fr_target_change *items = fr_arena_raw(s->arena, (count + 1) * sizeof(*items));
-    fr_str(*times)[2] = fr_arena_alloc(s->arena, (count + 1) * sizeof(*times));
-    for (size_t i = 0; i < count; i++) {
-        items[i] = *steps[i].change;
-        put_times(s, &steps[i], times[i]);
-    }
+    rows r = rows_of(s, steps, count);
     for (size_t at = 0, n; at < count; at += n) {
         MYSQL_STMT *ignored;
         n = count - at;
-        FR_TRY(fr_my_sink_run_some(s, t, FR_MY_VERB_BEGIN, mask, items + at, &n, times + at,
+        FR_TRY(fr_my_sink_run_some(s, t, FR_MY_VERB_BEGIN, mask, r.items + at, &n, r.times + at,
                                    &ignored, err));
     }
     return FR_OK;
@@ -423,18 +443,23 @@ static fr_rc write_run(fr_my_sink *s, fr_my_sink_table *t, fr_str mask,
     step *steps = fr_arena_alloc(s->arena, (count + 1) * sizeof(*steps));
     bool gone = items->form == FR_TARGET_DELETE;
     fr_str compared = gone ? fr_history_keys(s->arena, t->shape.count) : mask;
-    size_t begins = 0;
     for (size_t at = 0, n; at < count; at += n) {
         n = count - at;
         FR_TRY(some_lasts(s, t, compared, items + at, &n, steps + at, err));
     }
-    for (size_t i = 0; i < count; i++) {
-        bool later;
-        FR_TRY(take_step(s, t, &steps[i], mask, &later, err));
-        if (later)
-            steps[begins++] = steps[i];
-    }
-    return begin_rows(s, t, mask, steps, begins, err);
+    for (size_t i = 0; i < count; i++)
+        FR_TRY(take_step(s, t, &steps[i], mask, err));
+    step *some = fr_arena_raw(s->arena, (count + 1) * sizeof(*some));
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        if (steps[i].turn.ends)
+            some[n++] = steps[i];
+    FR_TRY(end_rows(s, t, some, n, err));
+    n = 0;
+    for (size_t i = 0; i < count; i++)
+        if (steps[i].turn.begins)
+            some[n++] = steps[i];
+    return begin_rows(s, t, mask, some, n, err);
 }
 
 static bool is_later_key(const fr_target_change *a, const fr_target_change *b)

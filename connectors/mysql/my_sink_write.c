@@ -276,14 +276,13 @@ static fr_rc run_rows(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_st
 }
 
 static fr_rc run_array(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_str mask,
-                       const parameters *p, size_t rows, fr_err *err)
+                       const parameters *p, size_t rows, MYSQL_STMT **out, fr_err *err)
 {
-    MYSQL_STMT *stmt;
-    FR_TRY(statement_of(s, t, verb, mask, 0, &stmt, err));
+    FR_TRY(statement_of(s, t, verb, mask, 0, out, err));
     MYSQL_BIND *binds = binds_for(s, p->count);
     for (size_t i = 0; i < p->count; i++)
         fr_my_cells_bind_array(&s->cells[i], &binds[i]);
-    return execute(s, stmt, (unsigned)rows, binds, err);
+    return execute(s, *out, (unsigned)rows, binds, err);
 }
 
 static size_t size_for(size_t left, size_t most)
@@ -343,12 +342,12 @@ static fr_rc write_run(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, fr_s
     if (verb == FR_MY_VERB_DELETE)
         most = t->shape.marked ? 1 : DELETE_SIZE;
     for (size_t at = 0, taken = 0; at < count; at += taken) {
+        MYSQL_STMT *ignored;
         FR_TRY(fill(s, t, &p, items + at, count - at, &taken, err));
         if (s->can.bulk && taken > 1) {
-            FR_TRY(run_array(s, t, verb, mask, &p, taken, err));
+            FR_TRY(run_array(s, t, verb, mask, &p, taken, &ignored, err));
             continue;
         }
-        MYSQL_STMT *ignored;
         for (size_t row = 0, n = 0; row < taken; row += n) {
             n = size_for(taken - row, most);
             if (run_rows(s, t, verb, mask, &p, row, n, &ignored, err) == FR_OK)
@@ -371,7 +370,7 @@ fr_rc fr_my_sink_run_some(fr_my_sink *s, fr_my_sink_table *t, fr_my_verb verb, f
     FR_TRY(fill(s, t, &p, items, array || *count < taken ? *count : taken, &taken, err));
     array = array && taken > 1;
     *count = array ? taken : size_for(taken, most);
-    fr_rc rc = array ? run_array(s, t, verb, mask, &p, taken, err)
+    fr_rc rc = array ? run_array(s, t, verb, mask, &p, taken, out, err)
                      : run_rows(s, t, verb, mask, &p, 0, *count, out, err);
     return rc == FR_FAIL && *count == 1 ? name_column(t, items, err) : rc;
 }

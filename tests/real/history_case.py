@@ -113,6 +113,28 @@ def add(words, states, most=300, seeds=6):
         sound(states(c))
 
     @test
+    def many_keys_of_a_batch(c):
+        """More than one statement takes, of all forms."""
+        history(c, [ID, col("v"), col("w")])
+        ok(c.apply([["r", "t", at(0, 1, i, id=i, v="a", w="x")] for i in range(1300)]))
+        ok(c.commit(1))
+        ok(c.apply([["r", "t", at(5, 2, i, id=i, v="a" if i % 3 else "b", w="x")] for i in range(1310)] +
+                   [["d", "t", at(7, 3, i, id=i)] for i in range(0, 1300, 2)] +
+                   [["u", "t", at(9, 4, i, id=i, v="c")] for i in range(0, 1300, 5)]))
+        ok(c.commit(2))
+
+        def want(i):
+            rows = [["a" if i < 1300 or i % 3 else "b", "x", 0 if i < 1300 else 5]]
+            if i < 1300 and i % 3 == 0:
+                rows.append(["b", "x", 5])
+            ends = [r[2] for r in rows[1:]] + [7 if i < 1300 and i % 2 == 0 else None]
+            if i < 1300 and i % 5 == 0:
+                rows.append(["c", None if i % 2 == 0 else "x", 9])
+                ends = ends[:-1] + [ends[-1] or 9, None]
+            return [(i, v, w, begin, end, end is None) for (v, w, begin), end in zip(rows, ends)]
+        same([r for r in states(c, "id, v, w")], [r for i in range(1310) for r in want(i)])
+
+    @test
     def equal_times_and_a_clock_that_goes_back(c):
         """Positions order; a state never begins before the one that it follows."""
         history(c)

@@ -253,6 +253,28 @@ def truncated(p):
     eventually("a new beginning", lambda: [r[1] for r in history(p) or [] if r[6]] == ["new"])
 
 
+@scenario(table="envelope: state")
+def plain_rows(p):
+    """Messages without positions and times: the order is that of the topic, and the time is Kafka's."""
+    p.sql("alter table t replica identity full")
+    p.sql("insert into t select i, 'v', i, 'x' from generate_series(1, 4) i")
+    p.start()
+    eventually("4 rows", lambda: len(history(p) or []) == 4)
+    p.sql("update t set n = n + 1 where id <= 2")
+    p.sql("update t set n = n where id = 4; update t set n = 9 where id = 3")
+    p.sql("delete from t where id = 1")
+    eventually("one has ended", lambda: [r for r in history(p) or [] if r[0] == 1 and r[6]] == [] and len(history(p) or []) == 7)
+    p.kill()
+    p.sql("insert into t values (1, 'again', 0, 'y'); update t set id = 40 where id = 4")
+    p.start()
+    want = [(1, "v", 1, False), (1, "v", 2, False), (1, "again", 0, True), (2, "v", 2, False), (2, "v", 3, True), (3, "v", 3, False),
+            (3, "v", 9, True), (4, "v", 4, False), (40, "v", 4, True)]
+    rows = eventually("all states", lambda: (h := history(p)) and [(*r[:3], r[6]) for r in h] == want and h, 60)
+    for a, b in zip(rows, rows[1:]):
+        assert a[5] is None or a[5] > a[4], a
+        assert a[0] != b[0] or a[5] == b[4] or (a[0] == 1 and a[2] == 2 and a[5] < b[4]), (a, b)
+
+
 @scenario(sinks=("postgres",))
 def said_before_it_runs(p):
     p.sql("insert into t values (1, 'a', 1, 'x')")

@@ -232,21 +232,7 @@ fr_rc fr_admin_at(fr_admin *a, fr_arena *arena, const char *topic, int64_t time_
     if (rc != FR_OK) {
         return rc;
     }
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)out->count);
-    for (size_t i = 0; i < out->count; i++) {
-        rd_kafka_topic_partition_list_add(list, topic, out->items[i].partition)->offset = time_ms;
-    }
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(a->client.rk, list, OFFSETS_MS);
-    for (size_t i = 0; i < out->count && rc == FR_OK; i++) {
-        code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? list->elems[i].err : code;
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            rc = no_offset(a, &out->items[i], code, err);
-        } else if (list->elems[i].offset >= 0) { /* else all are older */
-            out->items[i].next = list->elems[i].offset;
-        }
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    return rc;
+    return fr_topics_at(&a->client, time_ms, out, err);
 }
 
 static fr_rc judge_keys(const fr_topic_state *t, fr_err *err)

@@ -1,6 +1,7 @@
 /* Places in partitions: where `start: latest` and `start_at` begin, and where a partition stands of
  * which all was read. */
 #include "kafka/consumer.h"
+#include "kafka/topics.h"
 
 enum { ASK_MS = 10000 };
 
@@ -43,22 +44,5 @@ fr_rc fr_consumer_find_ends(fr_consumer *c, fr_offsets *offsets, fr_err *err)
 fr_rc fr_consumer_find_time(fr_consumer *c, int64_t ms, fr_offsets *offsets, fr_err *err)
 {
     FR_TRY(fr_consumer_find_ends(c, offsets, err));
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)offsets->count);
-    for (size_t i = 0; i < offsets->count; i++) {
-        char topic[256];
-        snprintf(topic, sizeof(topic), "%.*s", FR_ARG(offsets->items[i].topic));
-        rd_kafka_topic_partition_list_add(list, topic, offsets->items[i].partition)->offset = ms;
-    }
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(c->client.rk, list, ASK_MS);
-    for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++) {
-        code = list->elems[i].err;
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[i].offset >= 0) {
-            offsets->items[i].next = list->elems[i].offset;
-        }
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return FR_OK;
-    }
-    return fr_client_fail(&c->client, err, code, NULL, "ask where start_at is");
+    return fr_topics_at(&c->client, ms, offsets, err);
 }

@@ -476,3 +476,24 @@ fr_rc fr_topics_log_ends(fr_client *c, const fr_end *places, size_t count, int64
     return rc;
 }
 #endif
+
+fr_rc fr_topics_at(fr_client *c, int64_t time_ms, fr_offsets *offsets, fr_err *err)
+{
+    char topic[256] = "";
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)offsets->count);
+    for (size_t i = 0; i < offsets->count; i++) {
+        snprintf(topic, sizeof(topic), "%.*s", FR_ARG(offsets->items[i].topic));
+        rd_kafka_topic_partition_list_add(list, topic, offsets->items[i].partition)->offset =
+            time_ms;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(c->rk, list, ADMIN_TIMEOUT_MS);
+    for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++) {
+        code = list->elems[i].err;
+        snprintf(topic, sizeof(topic), "%s", list->elems[i].topic);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[i].offset >= 0) {
+            offsets->items[i].next = list->elems[i].offset;
+        }
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? FR_OK : topic_error(c, code, NULL, topic, err);
+}

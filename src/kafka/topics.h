@@ -4,6 +4,7 @@
 #define FR_KAFKA_TOPICS_H
 
 #include "connect/finding.h"
+#include "connect/sink.h"
 #include "kafka/client.h"
 #include "progress/checkpoint.h"
 
@@ -34,6 +35,9 @@ fr_rc fr_topics_create(fr_client *c, const char *name, bool ours, fr_err *err);
 /* The log end (high watermark) of each place, into log_ends[i]; -1: partition not there. */
 fr_rc fr_topics_log_ends(fr_client *c, const fr_end *places, size_t count, int64_t *log_ends,
                          fr_err *err);
+/* Each next becomes the first message of this time (in ms since 1970, by Kafka's timestamps) or
+ * later; where there is none it stays. */
+fr_rc fr_topics_at(fr_client *c, int64_t time_ms, fr_offsets *offsets, fr_err *err);
 /* R16: appends what is not as it should be; returns how many of them refuse to run. */
 size_t fr_topics_judge(const fr_kafka_settings *settings, const fr_topic_state *t, bool ours,
                        bool null_keys, fr_findings *out);

@@ -58,7 +58,7 @@ def _add(s, r):
         s["files"][e["path"]] = e
     for path in r["remove"]:
         del s["files"][path]
-    for topic, partition, offset in r["offsets"]:
+    for topic, partition, offset, *_ in r["offsets"]:  # the id of the topic, where it is known
         s["offsets"][topic, partition] = offset
     for c in r["schemas"]:
         s["schemas"][c["space"], c["table"], c["schema"]] = c["columns"]

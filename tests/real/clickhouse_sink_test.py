@@ -18,7 +18,7 @@ def ids_of_topics_are_kept(c):
 @test
 def offsets_of_a_version_without_ids_of_topics(c):
     started(c)
-    ok(c.commit(3))
+    ok(c.probe("commit", sink="a", offsets=[["topic", 0, 3]]))
     ok(c.probe("close", sink="a"))
     c.q("ALTER TABLE _freshet_offsets DROP COLUMN topic_id")
     c.open(create=APPLY)

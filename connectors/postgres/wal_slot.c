@@ -478,5 +478,9 @@ fr_rc fr_wal_slot_copy(fr_wal_source *s, PGconn *repl, PGconn *sql, fr_wal_posit
     FR_TRY(copy_slot(s, repl, name_out, err));
     /* The slot may have moved before it was copied; the copy does not. */
     FR_TRY(slot_read(s, name_out, sql, &slot, err));
+    if (!slot.exists) { /* it is temporary: the end of the session that made it took it along */
+        fr_fail(err, FR_ERR_CONNECT, "the copy of slot %s is gone with its connection", s->slot);
+        return fr_fail_code(err, "pg.copy_gone");
+    }
     return slot_reaches(s, &slot, p, err);
 }

@@ -227,25 +227,24 @@ typedef struct step {
     fr_history_turn turn;
 } step;
 
-/* A row of LAST as it comes. */
+/* A row of LAST as it comes, by its columns. */
+enum { CHANGE, PLACE, BEGAN, ENDED, NOW, SAID, ANSWERS };
 typedef struct answer {
-    char texts[3][TEXT_BYTES]; /* position, from, until */
-    unsigned long lengths[3];
-    my_bool nulls[6];
-    long long numbers[3]; /* of which change, current, sameness */
+    char texts[ANSWERS][TEXT_BYTES]; /* of PLACE, BEGAN, ENDED */
+    unsigned long lengths[ANSWERS];
+    my_bool nulls[ANSWERS];
+    long long numbers[ANSWERS]; /* of the others */
 } answer;
 
-static void bind_answer(MYSQL_BIND binds[6], answer *got)
+static void bind_answer(MYSQL_BIND binds[ANSWERS], answer *got)
 {
-    static const int number[6] = {0, -1, -1, -1, 1, 2};
-    for (int i = 0; i < 6; i++) {
-        bool text = number[i] < 0;
+    for (int i = 0; i < ANSWERS; i++) {
+        bool text = i >= PLACE && i <= ENDED;
         binds[i] = (MYSQL_BIND){.is_null = &got->nulls[i],
                                 .buffer_type = text ? MYSQL_TYPE_STRING : MYSQL_TYPE_LONGLONG,
-                                .buffer = text ? (void *)got->texts[i - 1]
-                                               : (void *)&got->numbers[number[i]],
-                                .buffer_length = text ? TEXT_BYTES : sizeof(got->numbers[0]),
-                                .length = text ? &got->lengths[i - 1] : NULL};
+                                .buffer = text ? (void *)got->texts[i] : (void *)&got->numbers[i],
+                                .buffer_length = text ? TEXT_BYTES : sizeof(got->numbers[i]),
+                                .length = &got->lengths[i]};
     }
 }
 
@@ -280,14 +279,15 @@ static fr_rc strange(const fr_my_sink_table *t, fr_err *err)
 static fr_rc take_last(fr_my_sink *s, const fr_my_sink_table *t, const answer *got, step *out,
                        fr_err *err)
 {
-    fr_str from = {got->texts[1], got->lengths[1]}, until = {got->texts[2], got->lengths[2]};
-    out->same = (sameness)got->numbers[2];
+    fr_str from = {got->texts[BEGAN], got->lengths[BEGAN]},
+           until = {got->texts[ENDED], got->lengths[ENDED]};
+    out->same = (sameness)got->numbers[SAID];
     out->last =
-        (fr_history_last){.there = true, .now = got->numbers[1] != 0, .same = out->same == SAME};
-    if (!got->nulls[1] && got->lengths[0] == FR_TARGET_POSITION_SIZE)
-        out->last.position = fr_arena_copy(s->arena, got->texts[0], FR_TARGET_POSITION_SIZE);
+        (fr_history_last){.there = true, .now = got->numbers[NOW] != 0, .same = out->same == SAME};
+    if (!got->nulls[PLACE] && got->lengths[PLACE] == FR_TARGET_POSITION_SIZE)
+        out->last.position = fr_arena_copy(s->arena, got->texts[PLACE], FR_TARGET_POSITION_SIZE);
     if (!fr_history_read(from, &out->last.from_us) ||
-        (!got->nulls[3] && !fr_history_read(until, &out->last.until_us)))
+        (!got->nulls[ENDED] && !fr_history_read(until, &out->last.until_us)))
         return strange(t, err);
     return FR_OK;
 }
@@ -298,7 +298,7 @@ static fr_rc some_lasts(fr_my_sink *s, fr_my_sink_table *t, fr_str mask,
 {
     MYSQL_STMT *stmt;
     answer got = {.lengths = {0}};
-    MYSQL_BIND binds[6];
+    MYSQL_BIND binds[ANSWERS];
     fr_rc rc;
     FR_TRY(fr_my_sink_run_some(s, t, FR_MY_VERB_LAST, mask, items, count, NULL, &stmt, err));
     bind_answer(binds, &got);
@@ -306,8 +306,8 @@ static fr_rc some_lasts(fr_my_sink *s, fr_my_sink_table *t, fr_str mask,
     for (size_t i = 0; i < *count; i++)
         steps[i] = (step){.change = &items[i]};
     while ((rc = next_answer(s, stmt, err)) == FR_OK) {
-        if (got.numbers[0] >= 0 && (size_t)got.numbers[0] < *count)
-            rc = take_last(s, t, &got, &steps[got.numbers[0]], err);
+        if (got.numbers[CHANGE] >= 0 && (size_t)got.numbers[CHANGE] < *count)
+            rc = take_last(s, t, &got, &steps[got.numbers[CHANGE]], err);
         if (rc == FR_OK)
             continue;
         mysql_stmt_free_result(stmt);

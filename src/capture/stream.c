@@ -7,7 +7,7 @@ typedef struct stream {
     bool failed, reached;
     bool streaming; /* told so: what we publish is new, or there is nothing to publish */
     fr_err err;
-    int64_t next_confirm_us;
+    int64_t next_confirm_us, next_sample_us;
     uint64_t confirmed_version;
     fr_buf confirming; /* copy of safe, so that confirm runs without the lock */
     struct {           /* log.confirm_reserve: what may be confirmed when */
@@ -22,7 +22,7 @@ typedef struct stream {
     pthread_t status;
 } stream;
 
-enum { REFRESH_US = 10000000, LOOK_US = 1000000 };
+enum { REFRESH_US = 10000000, LOOK_US = 1000000, CONFIRM_US = 200000 };
 
 static bool over(stream *s)
 {
@@ -57,12 +57,13 @@ static fr_rc confirm(stream *s, fr_reader *r, fr_err *err)
     int64_t now = fr_now_us();
     if (r->ops->confirm == NULL || now < s->next_confirm_us)
         return FR_OK;
-    /* With a reserve, a sample now and then is enough for the ring. */
-    int64_t reserve = c->s.source->confirm_reserve_us;
-    s->next_confirm_us = now + (reserve == 0 ? 200000 : reserve / 32 + 200000);
+    /* It is the keep-alive too (R37): a reserve holds back what is confirmed, and never how often
+     * we say that we live. A sample now and then is enough for its ring. */
+    s->next_confirm_us = now + CONFIRM_US;
     fr_str safe = {0};
     pthread_mutex_lock(&c->lock);
-    if (c->safe_version != s->confirmed_version) {
+    if (c->safe_version != s->confirmed_version && now >= s->next_sample_us) {
+        s->next_sample_us = now + c->s.source->confirm_reserve_us / 32;
         s->confirming.len = 0;
         fr_buf_str(&s->confirming, fr_buf_view(&c->confirmable));
         s->confirmed_version = c->safe_version;

@@ -43,15 +43,20 @@ static void on_error(void *part, fr_state s, const fr_err *err, int64_t next)
 
 static fr_capture *running; /* a test that fails leaves it to teardown() */
 
+static fr_capture_settings capture_settings(void)
+{
+    return (fr_capture_settings){.source = &settings,
+                                 .ops = &fake_ops,
+                                 .kafka = &kafka_settings,
+                                 .registry = &registry,
+                                 .memory = 10 << 20, /* four batches */
+                                 .instance = "unit",
+                                 .observer = {.error = on_error, .state = on_state}};
+}
+
 static fr_capture *start(void)
 {
-    fr_capture_settings s = {.source = &settings,
-                             .ops = &fake_ops,
-                             .kafka = &kafka_settings,
-                             .registry = &registry,
-                             .memory = 10 << 20, /* four batches */
-                             .instance = "unit",
-                             .observer = {.error = on_error, .state = on_state}};
+    fr_capture_settings s = capture_settings();
     return running = fr_capture_start(&s);
 }
 
@@ -137,7 +142,9 @@ static int setup(void **state)
     source.confirmed_too_early = source.plan_asked = false;
     retries = throttled = snapshotting = 0;
     source.busy = false;
-    source.busy_asked = 0;
+    source.busy_asked = source.kept_alive = 0;
+    source.confirmed = 0;
+    settings.confirm_reserve_us = 0;
     settings.throttle_query = NULL;
     kafka_settings = (fr_kafka_settings){.pipeline = "unit",
                                          .exactly_once = true,
@@ -292,6 +299,51 @@ static void a_bad_row_stops_before_it_is_passed(void **state)
         assert_true(kafka.rows[i].id < 10); /* nothing of the bad one's transaction */
     assert_true(atomic_load(&source.confirmed) <= 101);
     assert_false(atomic_load(&source.confirmed_too_early));
+}
+
+static atomic_uint told;
+static void on_connector(void *part, const fr_status *s)
+{
+    (void)part, (void)s;
+    atomic_fetch_add(&told, 1);
+}
+
+/* R4 with R37: what is confirmed waits for an hour, and the source hears of us all the same. A
+ * reserve of an hour made that one call in two minutes, which no server waits for. */
+static void a_reserve_holds_back_no_keep_alive(void **state)
+{
+    (void)state;
+    static const script_txn txns[] = {{100, 0, 10, 0}, {200, 10, 10, 0}};
+    source.txns = txns;
+    source.txn_count = 2;
+    settings.confirm_reserve_us = 3600 * INT64_C(1000000);
+    told = 0;
+    had_run_until(1, true);
+    fr_capture_settings s = capture_settings();
+    s.observer.connector = on_connector;
+    fr_capture *c = running = fr_capture_start(&s);
+    WAIT_UNTIL(row_count() == 20);
+    unsigned from = atomic_load(&source.kept_alive);
+    WAIT_UNTIL(atomic_load(&source.kept_alive) >= from + 5);
+    unsigned before = atomic_load(&told);
+    WAIT_UNTIL(atomic_load(&told) >= before + 2);
+    assert_int_equal(atomic_load(&source.confirmed), 0);
+    stop(c);
+    assert_int_equal(atomic_load(&source.confirmed), 0);
+}
+
+/* Each sample is confirmed once it is old enough, the last one too. */
+static void a_reserve_confirms_what_is_old_enough(void **state)
+{
+    (void)state;
+    static const script_txn txns[] = {{100, 0, 10, 0}, {200, 10, 10, 0}};
+    source.txns = txns;
+    source.txn_count = 2;
+    settings.confirm_reserve_us = 500000;
+    had_run_until(1, true);
+    fr_capture *c = start();
+    WAIT_UNTIL(atomic_load(&source.confirmed) == 201);
+    stop(c);
 }
 
 static void a_failed_commit_is_read_again(void **state)
@@ -509,6 +561,8 @@ int main(void)
         FR_TEST(a_second_view_comes_between_older_and_newer_changes),
         FR_TEST(a_snapshot_is_taken_again_when_asked_for),
         FR_TEST(a_bad_row_stops_before_it_is_passed),
+        FR_TEST(a_reserve_holds_back_no_keep_alive),
+        FR_TEST(a_reserve_confirms_what_is_old_enough),
         FR_TEST(a_failed_commit_is_read_again),
         FR_TEST(a_clean_stop_leaves_the_ends_behind),
         FR_TEST(a_server_that_tells_no_status_holds_up_nothing),

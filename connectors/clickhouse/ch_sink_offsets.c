@@ -2,7 +2,6 @@
  * R35), and the keys whose messages go to the dead-letter topic (R36). Both only grow by rows;
  * merges keep the newest of each. */
 #include "base/clock.h"
-#include "base/failpoint.h"
 #include "clickhouse/ch_sink.h"
 #include "clickhouse/ch_value.h"
 #include <stdio.h>
@@ -318,8 +317,6 @@ fr_rc fr_ch_sink_claim(fr_sink *base, fr_offsets *offsets, fr_err *err)
 fr_rc fr_ch_still_ours(fr_ch_sink *s, fr_err *err)
 {
     fr_ch_cells c;
-    if (FR_FAILPOINT("ch_no_fence"))
-        return FR_OK;
     FR_TRY(read_facts(s, s->arena, true, &c, err));
     size_t found = 0, wanted = 0;
     for (size_t i = 0; i < s->lane_count; i++)
@@ -331,8 +328,7 @@ fr_rc fr_ch_still_ours(fr_ch_sink *s, fr_err *err)
     }
     if (found == wanted)
         return FR_OK;
-    fr_fail(err, FR_ERR_FENCED, "another instance claimed a partition of this sink");
-    return fr_fail_code(err, "sink.fenced");
+    return fr_target_fenced(err, "claimed a partition of this sink");
 }
 
 /* ---- parked keys ---- */

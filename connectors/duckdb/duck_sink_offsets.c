@@ -159,8 +159,7 @@ static fr_rc not_ours(fr_duck_sink *s, fr_duck_param *p, fr_err *err)
     fr_arena_free(a);
     FR_TRY(rc);
     if (!ours) {
-        fr_fail(err, FR_ERR_FENCED, "another instance claimed a partition of this sink");
-        return fr_fail_code(err, "sink.fenced");
+        return fr_target_fenced(err, "claimed a partition of this sink");
     }
     s->broken = true;
     fr_target_no_file(err, FR_ERR_CONNECT, s->config->path,

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "sql/file.h"
+#include "sql/target.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -484,8 +485,8 @@ static bool is_ours(const char *path, fr_str text)
 
 static fr_rc fenced(const fr_file_folder *f, fr_err *err)
 {
-    fr_fail(err, FR_ERR_FENCED, "%s: another instance has written to this folder", f->path);
-    return fr_fail_code(err, "sink.fenced");
+    fr_target_fenced(err, "has written to this folder");
+    return fr_fail_in(err, "%s", f->path);
 }
 
 static fr_rc place(const fr_file_folder *f, int64_t seq, fr_str text, fr_err *err)

@@ -57,7 +57,12 @@ static fr_rc describe(fr_binlog *d, fr_binlog_mapped *t, fr_my_relation *r, fr_a
     if (r->captured && r->columns == NULL) {
         fr_fail(err, FR_ERR_SCHEMA, "%.*s.%.*s is in the log, but nobody knows its columns",
                 FR_ARG(r->space), FR_ARG(r->name));
-        return fr_fail_code(err, "my.shape_unknown");
+        fr_fail_code(err, "my.shape_unknown");
+        return fr_fail_hint(
+            err, "the table was dropped or altered before we could look at it: take a "
+                 "new snapshot of what there is (freshet snapshot start TABLE), or leave "
+                 "the table out. SET GLOBAL binlog_row_metadata=FULL (MySQL 8.0.1, "
+                 "MariaDB 10.5 and later) writes the columns into the log");
     }
     if (r->captured)
         FR_TRY(fr_my_layout_new(r, t->version + 1, &layout, err));

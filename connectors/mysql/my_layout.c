@@ -277,7 +277,11 @@ static fr_rc set_codec(fr_my_layout *l, const fr_my_column *c, fr_my_codec *code
         return FR_OK;
     if (c->charset == NULL) {
         fr_fail(err, FR_ERR_SCHEMA, "nobody said its character set");
-        return fr_fail_code(err, "my.charset_unsupported");
+        fr_fail_code(err, "my.charset_unsupported");
+        return fr_fail_hint(err,
+                            "leave the column out (columns.exclude), or convert it: ALTER TABLE "
+                            "... MODIFY ... CHARACTER SET utf8mb4; and please report the "
+                            "server's version");
     }
     return share_convert(l, c->charset, &codec->convert, err);
 }

@@ -328,7 +328,12 @@ fr_rc fr_my_column_from_schema(const fr_my_schema_row *row, bool mariadb, fr_are
     if (row->charset.len > 0 && c.charset == NULL) {
         fr_fail(err, FR_ERR_SCHEMA, "column %.*s has the character set %.*s, which we do not know",
                 FR_ARG(row->name), FR_ARG(row->charset));
-        return fr_fail_code(err, "my.charset_unsupported");
+        fr_fail_code(err, "my.charset_unsupported");
+        return fr_fail_hint(err,
+                            "leave the column out (columns.exclude: [%.*s]), or convert it: ALTER "
+                            "TABLE ... MODIFY ... CHARACTER SET utf8mb4; and please report the "
+                            "server's version",
+                            FR_ARG(row->name));
     }
     doubt_labels(&c, a);
     if (row->srs_id.len > 0)

@@ -243,8 +243,7 @@ static fr_rc commit(fr_my_sink *s, fr_arena *a, const fr_offsets *offsets, fr_er
 static fr_rc commit_failed(fr_my_sink *s, fr_err *err)
 {
     if (err->native == FR_MY_RAISED) {
-        fr_fail(err, FR_ERR_FENCED, "another instance claimed a partition of this sink");
-        fr_fail_code(err, "sink.fenced");
+        fr_target_fenced(err, "claimed a partition of this sink");
     }
     fr_my_sink_failed(s, err);
     return fr_fail_in(err, "commit");

@@ -226,8 +226,7 @@ static fr_rc queue_commit(fr_pg_sink *s, const fr_offsets *offsets, fr_err *err)
 static fr_rc commit_failed(fr_pg_sink *s, size_t tag, fr_err *err)
 {
     if (tag == TAG_OFFSETS && strcmp(err->sqlstate, "22012") == 0) {
-        fr_fail(err, FR_ERR_FENCED, "another instance claimed a partition of this sink");
-        fr_fail_code(err, "sink.fenced");
+        fr_target_fenced(err, "claimed a partition of this sink");
     }
     fr_pg_sink_failed(s, err);
     return fr_fail_in(err, "commit");

@@ -438,9 +438,8 @@ static void check_publication(check *c)
         f->hint = FR_STR("freshet apply --source-objects makes it, where the role may");
         fixed_by(f, FR_SQL_LOCK, sql, FR_STR("which tables the log is decoded for"),
                  FR_STR("SHARE UPDATE EXCLUSIVE on each table for milliseconds"),
-                 k->publication.exists
-                     ? text_of(c, "ALTER PUBLICATION %.*s DROP TABLE ...;", FR_ARG(name))
-                     : text_of(c, "DROP PUBLICATION %.*s;", FR_ARG(name)));
+                 k->publication.exists ? fr_wal_publication_undo(c->a, c->s->publication, k)
+                                       : text_of(c, "DROP PUBLICATION %.*s;", FR_ARG(name)));
     }
     if (k->publication.exists)
         check_operations(c);

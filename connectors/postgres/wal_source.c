@@ -213,6 +213,16 @@ fr_str fr_wal_publication_sql(fr_arena *a, int version, const char *publication,
     return fr_buf_view(&b);
 }
 
+fr_str fr_wal_publication_undo(fr_arena *a, const char *publication, const fr_wal_catalog *c)
+{
+    fr_buf b = {.arena = a};
+    fr_buf_printf(&b, "ALTER PUBLICATION %.*s DROP TABLE ",
+                  FR_ARG(fr_pg_ident(a, fr_cstr(publication), NULL)));
+    add_tables(&b, c, true);
+    fr_buf_text(&b, ";");
+    return fr_buf_view(&b);
+}
+
 fr_rc fr_wal_publication_lacks(const fr_wal_source *s, const fr_wal_catalog *c, fr_err *err)
 {
     fr_arena *a = fr_arena_new(0);

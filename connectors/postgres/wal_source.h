@@ -131,6 +131,8 @@ bool fr_wal_is_missing(const fr_wal_catalog *c, const fr_table_settings *t);
 /* The SQL that makes the publication, or adds the tables it lacks; empty: nothing to do. */
 fr_str fr_wal_publication_sql(fr_arena *a, int version, const char *publication,
                               const fr_wal_catalog *c);
+/* What takes them out of it again: a statement that can be run. */
+fr_str fr_wal_publication_undo(fr_arena *a, const char *publication, const fr_wal_catalog *c);
 
 /* wal_absent.c */
 fr_rc fr_wal_absent(fr_source *base, fr_arena *a, fr_absent **out, size_t *count_out, fr_err *err);

@@ -13,6 +13,15 @@ fr_rc fr_target_refuse(fr_err *err, const char *what, const char *hint)
     return fr_fail_hint(err, "%s", hint);
 }
 
+fr_rc fr_target_fenced(fr_err *err, const char *what)
+{
+    fr_fail(err, FR_ERR_FENCED, "another instance %s", what);
+    fr_fail_code(err, "sink.fenced");
+    return fr_fail_hint(err, "this sink joins its group again and learns which partitions are its "
+                             "own; where that comes again and again, two processes run it outside "
+                             "of one group: stop one");
+}
+
 fr_rc fr_target_settings(const fr_sink_settings *set, fr_err *err)
 {
     const int changes[] = {set->add_column, set->drop_column, set->change_type};

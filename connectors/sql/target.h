@@ -21,6 +21,8 @@ enum { FR_TARGET_POSITION_SIZE = 16 };
 
 /* CONFIG (sink.config). Returns FR_FAIL. */
 fr_rc fr_target_refuse(fr_err *err, const char *what, const char *hint);
+/* FENCED (sink.fenced): "another instance <what>". Returns FR_FAIL. */
+fr_rc fr_target_fenced(fr_err *err, const char *what);
 fr_rc fr_target_settings(const fr_sink_settings *set, fr_err *err);
 /* Nothing is known of logs: what a sink can say of itself. */
 fr_status fr_target_status(bool connected, int64_t lag_us);

@@ -129,8 +129,7 @@ static fr_rc put_offset(fr_sq_sink *s, const fr_offset *o, fr_err *err)
     FR_TRY(fr_sq_sink_step(s, "put offsets", s->put, err));
     if (sqlite3_changes(s->db) == 1)
         return FR_OK;
-    fr_fail(err, FR_ERR_FENCED, "another instance claimed a partition of this sink");
-    return fr_fail_code(err, "sink.fenced");
+    return fr_target_fenced(err, "claimed a partition of this sink");
 }
 
 static fr_rc commit(fr_sq_sink *s, const fr_offsets *offsets, fr_err *err)

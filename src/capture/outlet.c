@@ -402,6 +402,22 @@ static fr_rc begin_seen(outlet *o, const fr_event *e, fr_err *err)
     return FR_OK;
 }
 
+static fr_rc split_hint(fr_err *err)
+{
+    fr_fail_code(err, "stream.split_differs");
+    return fr_fail_hint(err, "take a new snapshot; if only the table's columns in the "
+                             "configuration or the publication changed, put them back until this "
+                             "transaction is through");
+}
+
+/* Here it ends, and more of it was published. */
+static fr_rc split_differs(const outlet *o, fr_err *err)
+{
+    fr_fail(err, FR_ERR_POSITION, "transaction %s ended after %llu events, %llu were published",
+            o->txn_id, (unsigned long long)o->txn_events, (unsigned long long)o->skip.events);
+    return split_hint(err);
+}
+
 /* The last event to skip was counted: what we read must be what was published. */
 static fr_rc end_skip(outlet *o, fr_err *err)
 {
@@ -410,10 +426,7 @@ static fr_rc end_skip(outlet *o, fr_err *err)
                 "transaction %s was published in part, but its first %llu events now read "
                 "differently (crc32c %08x, was %08x)",
                 o->skip_id, (unsigned long long)o->skip.events, o->txn_crc, o->skip.crc);
-        fr_fail_hint(err, "take a new snapshot; if only the table's columns in the configuration "
-                          "or the publication changed, put them back until this transaction is "
-                          "through");
-        return fr_fail_code(err, "stream.split_differs");
+        return split_hint(err);
     }
     o->skipping = false;
     o->split_open = true;
@@ -653,10 +666,7 @@ static fr_rc take_stream(outlet *o, fr_batch *b, fr_err *err)
         }
         if (e->op == FR_OP_COMMIT) {
             if (o->skipping)
-                return fr_fail(err, FR_ERR_POSITION,
-                               "transaction %s ended after %llu events, %llu were published",
-                               o->txn_id, (unsigned long long)o->txn_events,
-                               (unsigned long long)o->skip.events);
+                return split_differs(o, err);
             o->in_txn = o->split_open = false;
             o->txn_events = 0;
             if (e->txn != NULL)

@@ -160,8 +160,10 @@ const fr_verb fr_verbs[] = {
      .help = "the daemon, in the foreground",
      .flags = run_flags,
      .more = "Reads every source into Kafka and applies topics to every sink of the\n"
-             "configuration. TERM and INT drain and exit 0, a second one leaves at once; HUP\n"
-             "validates, then reloads; USR1 writes the status to the log.",
+             "configuration. TERM and INT drain and exit 0, a second one leaves at once; USR1\n"
+             "writes the status to the log. HUP reads the file again, all or nothing: it takes\n"
+             "daemon.log.level and daemon.log.format; any other change, a secret too, is\n"
+             "refused by name and needs a restart.",
      .run = fr_cmd_run},
     {.name = "validate",
      .args = "[FILE...]",

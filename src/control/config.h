@@ -96,6 +96,11 @@ fr_rc fr_config_snapshot_table(const fr_config *c, const char *word, fr_config_p
 void fr_problem_text(fr_buf *b, const fr_problem *p);
 /* Merged configuration with file:line of each value; secrets as ***. */
 void fr_config_show(fr_buf *b, const fr_config *c, bool json);
+/* What a running process would have to be started again for: the key of the first value that is
+ * another one, secrets too, or that only one of the two has. What a reload takes (daemon.log.level,
+ * daemon.log.format) and where a value stands in the file are no difference. The path is the
+ * arena's; no value is ever in it. */
+bool fr_config_differs(const fr_config *before, const fr_config *after, fr_arena *a, fr_str *path);
 /* JSON Schema (draft-07) of the whole file. */
 void fr_config_schema(fr_buf *b, const fr_connectors *connectors);
 /* Documentation of one key ("kafka.delivery", "sources.<s>.log.slot"). CONFIG with a

@@ -1,4 +1,5 @@
-/* `config show`: the merged configuration as YAML, each value with the place it comes from. */
+/* `config show`: the merged configuration as YAML, each value with the place it comes from; and
+ * what a reload finds changed. */
 #include "control/config_load.h"
 #include <ctype.h>
 #include <string.h>
@@ -17,6 +18,7 @@ typedef struct leaves {
     leaf *items;
     size_t count, cap;
     fr_arena *a;
+    bool bare; /* secrets as they are: to be compared, never to be shown */
 } leaves;
 
 static bool plain_text(fr_str s)
@@ -37,7 +39,7 @@ static void put_text(fr_buf *b, fr_str s)
         fr_buf_json(b, s);
 }
 
-static fr_str yaml_value(fr_arena *a, const fr_option *o, const void *target)
+static fr_str yaml_value(fr_arena *a, const fr_option *o, const void *target, bool bare)
 {
     fr_buf b = {.arena = a};
     const void *at = (const char *)target + o->offset;
@@ -59,10 +61,12 @@ static fr_str yaml_value(fr_arena *a, const fr_option *o, const void *target)
             fr_buf_text(&b, i > 0 ? ", " : "");
             put_text(&b, fr_cstr(map->items[i].name));
             fr_buf_text(&b, ": ");
-            bool secret = fr_secret_pair(o, map->items[i].name);
+            bool secret = !bare && fr_secret_pair(o, map->items[i].name);
             put_text(&b, secret ? FR_STR("***") : fr_cstr(map->items[i].value));
         }
         fr_buf_text(&b, "}");
+    } else if (bare && o->type == FR_OPT_TEXT) {
+        put_text(&b, fr_cstr(*(const char *const *)at));
     } else {
         put_text(&b, fr_option_get(o, a, target));
     }
@@ -124,7 +128,7 @@ static void collect_scope(leaves *l, const fr_scope *s)
             if ((o->flags & FR_REFUSED) != 0 || is_unset(o, part, part->target))
                 continue;
             leaf *f = leaf_add(l);
-            *f = (leaf){.value = yaml_value(l->a, o, part->target),
+            *f = (leaf){.value = yaml_value(l->a, o, part->target, l->bare),
                         .place = place_of(l->a, part, k)};
             split_path(f, s->path);
             split_path(f, o->name);
@@ -160,14 +164,20 @@ static void show_level(fr_buf *b, leaf **items, size_t count, size_t level, fr_a
     }
 }
 
+static fr_str path_of(fr_arena *a, const leaf *f)
+{
+    const char *path = "";
+    for (size_t k = 0; k < f->depth; k++)
+        path = fr_path_join(a, path, f->segments[k]);
+    return fr_cstr(path);
+}
+
 static void show_json(fr_buf *b, const leaves *l)
 {
     fr_buf_text(b, "{");
     for (size_t i = 0; i < l->count; i++) {
         const leaf *f = &l->items[i];
-        fr_str path = {"", 0};
-        for (size_t k = 0; k < f->depth; k++)
-            path = fr_cstr(fr_path_join(l->a, fr_arena_cstr(l->a, path), f->segments[k]));
+        fr_str path = path_of(l->a, f);
         fr_buf_text(b, i > 0 ? "," : "");
         fr_buf_json(b, path);
         fr_buf_text(b, ":{\"value\":");
@@ -183,13 +193,19 @@ static void show_json(fr_buf *b, const leaves *l)
     fr_buf_text(b, "}");
 }
 
-void fr_config_show(fr_buf *b, const fr_config *c, bool json)
+static leaves collect(const fr_config *c, fr_arena *a, bool bare)
 {
     const fr_config_tree *t = c->tree;
-    fr_arena *a = fr_arena_new(0);
-    leaves l = {.a = a};
+    leaves l = {.a = a, .bare = bare};
     for (size_t i = 0; i < t->count; i++)
         collect_scope(&l, t->scopes[i]);
+    return l;
+}
+
+void fr_config_show(fr_buf *b, const fr_config *c, bool json)
+{
+    fr_arena *a = fr_arena_new(0);
+    leaves l = collect(c, a, false);
     if (json) {
         show_json(b, &l);
     } else {
@@ -199,4 +215,59 @@ void fr_config_show(fr_buf *b, const fr_config *c, bool json)
         show_level(b, items, l.count, 0, a);
     }
     fr_arena_free(a);
+}
+
+/* ---- what differs ---- */
+
+static bool is_live(fr_str path)
+{
+    return fr_str_is(path, "daemon.log.level") || fr_str_is(path, "daemon.log.format");
+}
+
+/* The first leaf of `these` that the others do not have, or have with another value. */
+static const leaf *unlike(const leaves *these, const fr_map *others, fr_str *path)
+{
+    for (size_t i = 0; i < these->count; i++) {
+        const leaf *f = &these->items[i];
+        *path = path_of(these->a, f);
+        const leaf *other = fr_map_get(others, *path);
+        if (other == NULL || (!fr_str_eq(other->value, f->value) && !is_live(*path)))
+            return f;
+    }
+    return NULL;
+}
+
+static fr_map *by_path(leaves *l)
+{
+    fr_map *m = fr_map_new();
+    for (size_t i = 0; i < l->count; i++)
+        fr_map_set(m, path_of(l->a, &l->items[i]), &l->items[i]);
+    return m;
+}
+
+/* The first of several patterns wins: their order is a value, too. */
+static bool moved(const leaves *before, const leaves *after, fr_str *path)
+{
+    for (size_t i = 0; i < after->count; i++) {
+        *path = path_of(after->a, &after->items[i]);
+        if (!fr_str_eq(*path, path_of(before->a, &before->items[i])))
+            return true;
+    }
+    return false;
+}
+
+bool fr_config_differs(const fr_config *before, const fr_config *after, fr_arena *a, fr_str *path)
+{
+    fr_arena *own = fr_arena_new(0); /* secrets are in it */
+    leaves was = collect(before, own, true), is = collect(after, own, true);
+    fr_map *old = by_path(&was), *fresh = by_path(&is);
+    fr_str found = {"", 0};
+    bool differs = unlike(&is, old, &found) != NULL || unlike(&was, fresh, &found) != NULL ||
+                   was.count != is.count || moved(&was, &is, &found);
+    if (differs)
+        *path = fr_arena_str(a, found);
+    fr_map_free(old, NULL);
+    fr_map_free(fresh, NULL);
+    fr_arena_free(own);
+    return differs;
 }

@@ -71,26 +71,6 @@ static void keep_memory_small(void)
 #endif
 }
 
-/* The first line that differs, but for the log's settings, which may change while we run. */
-static bool differs(fr_str a, fr_str b, fr_str *line)
-{
-    while (a.len > 0 || b.len > 0) {
-        const char *ea = a.len == 0 ? NULL : memchr(a.ptr, '\n', a.len);
-        const char *eb = b.len == 0 ? NULL : memchr(b.ptr, '\n', b.len);
-        fr_str la = {a.ptr, ea == NULL ? a.len : (size_t)(ea - a.ptr)};
-        fr_str lb = {b.ptr, eb == NULL ? b.len : (size_t)(eb - b.ptr)};
-        bool log = la.len > 10 && memcmp(la.ptr, "daemon.log", 10) == 0 && lb.len > 10 &&
-                   memcmp(lb.ptr, "daemon.log", 10) == 0;
-        if (!log && !fr_str_eq(la, lb)) {
-            *line = lb.len > 0 ? lb : la;
-            return true;
-        }
-        a = ea == NULL ? (fr_str){NULL, 0} : (fr_str){ea + 1, a.len - la.len - 1};
-        b = eb == NULL ? (fr_str){NULL, 0} : (fr_str){eb + 1, b.len - lb.len - 1};
-    }
-    return false;
-}
-
 /* All or nothing: a file with a bad value, or with a change that is not live, is refused. */
 static void reload(daemon_state *d)
 {
@@ -99,21 +79,18 @@ static void reload(daemon_state *d)
         fr_log(FR_LOG_ERROR, "freshet", "reload refused: the old configuration stays");
         return;
     }
-    fr_buf before = {0}, after = {0};
-    fr_str line;
-    fr_config_show(&before, d->config, false);
-    fr_config_show(&after, fresh, false);
-    if (differs(fr_buf_view(&before), fr_buf_view(&after), &line)) {
+    fr_arena *a = fr_arena_new(0);
+    fr_str key;
+    if (fr_config_differs(d->config, fresh, a, &key)) {
         fr_log(FR_LOG_ERROR, "freshet",
                "reload refused, the old configuration stays: this change needs a restart: %.*s",
-               FR_ARG(line));
+               FR_ARG(key));
     } else {
         fr_log_setup((fr_log_level)fresh->daemon.log_level,
                      (fr_log_format)fresh->daemon.log_format);
         fr_log(FR_LOG_INFO, "freshet", "configuration reloaded");
     }
-    fr_buf_free(&before);
-    fr_buf_free(&after);
+    fr_arena_free(a);
     fr_config_free(fresh);
 }
 

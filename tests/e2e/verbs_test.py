@@ -41,8 +41,17 @@ with socket.socket() as s:
     s.bind(("127.0.0.1", 0))
     PORT = s.getsockname()[1]
 BASE = BASE.replace("listen: none", f"listen: 127.0.0.1:{PORT}, token: '${{{{env:E2E_SECRET}}}}'")
+BASE = BASE.replace("{dir}/cache", "{dir}/cache, mask_key: '${{file:{dir}/mask}}'")
+
+
+def put_mask(text):
+    with open(os.path.join(p.dir, "mask"), "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
+        f.write(text)
+
+
 p = Pipeline(CONFIG)
 p.env["E2E_SECRET"] = SECRET
+put_mask(SECRET + "-one")
 p.write(CONFIG, BASE)
 seen = []  # all that the program ever said
 
@@ -190,7 +199,25 @@ with case("verbs.sighup", p):
     p.says("reload refused: the old configuration stays", "did you mean `sources`?")
     p.write(CONFIG.replace("chunk: 500", "chunk: 501"), BASE)
     p.daemon.send_signal(signal.SIGHUP)
-    p.says("this change needs a restart")
+    p.says("this change needs a restart: ", ".chunk")
+    p.write(CONFIG, BASE)
+    put_mask(SECRET + "-two")
+    p.daemon.send_signal(signal.SIGHUP)
+    p.says("this change needs a restart: daemon.mask_key")
+    put_mask(SECRET + "-one")
+    assert "configuration reloaded" not in p.log(True)
+    p.write(CONFIG, "# a line more\n" + BASE.replace("mask_key:", "log: {{level: error}}, mask_key:"))
+    os.unlink(os.path.join(p.dir, "mask"))
+    os.mkfifo(os.path.join(p.dir, "mask"), 0o600)
+    p.daemon.send_signal(signal.SIGHUP)
+    put_mask(SECRET + "-one")  # returns once the file was read
+    os.unlink(os.path.join(p.dir, "mask"))
+    put_mask(SECRET + "-one")
+    p.write(CONFIG.replace("chunk: 500", "chunk: 501"), BASE)  # refused, and said so at error
+    told = p.log(True).count("this change needs a restart")
+    p.daemon.send_signal(signal.SIGHUP)
+    eventually("the third refusal", lambda: p.log(True).count("this change needs a restart") > told)
+    assert "configuration reloaded" not in p.log(True)  # INFO was not said any more
     p.write(CONFIG, BASE)
     p.daemon.send_signal(signal.SIGHUP)
     p.says("configuration reloaded")

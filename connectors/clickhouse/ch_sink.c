@@ -18,7 +18,7 @@ static const fr_option options[] = {
     {.name = "password",
      .type = FR_OPT_TEXT,
      .offset = offsetof(fr_ch_sink_config, password),
-     .help = "The user's password, by reference: ${file:...}, ${credential:...} or ${env:...}.",
+     .help = "The user's password, by reference: ${file:...}, ${cred:...} or ${env:...}.",
      .flags = FR_SECRET},
     {.name = "insecure",
      .type = FR_OPT_BOOL,
@@ -97,9 +97,6 @@ static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
 {
     FR_TRY(fr_target_settings(set, err));
     FR_TRY(history_check(set, err));
-    if (set->parallel > 1)
-        return fr_target_refuse(err, "write.parallel: one connection inserts for all partitions",
-                                "set it to 1, or run more workers");
     return FR_OK;
 }
 

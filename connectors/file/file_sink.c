@@ -92,8 +92,6 @@ static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
         "(docs/history.md)"};
     FR_TRY(fr_history_settings(set, &lack, err));
     FR_TRY(fr_target_settings(set, err));
-    if (set->parallel > 1)
-        return fr_target_refuse(err, "write.parallel: a folder has one writer", "set it to 1");
     if (c->path == NULL || c->path[0] == '\0')
         return fr_target_refuse(err, "path: rows are kept in a folder", "give the path of one");
     if (c->compact_files == 1)

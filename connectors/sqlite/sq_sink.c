@@ -25,9 +25,6 @@ static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
     const fr_sq_sink_config *c = set->connector;
     FR_TRY(fr_target_settings(set, err));
     FR_TRY(history_check(set, err));
-    if (set->parallel > 1)
-        return fr_target_refuse(err, "write.parallel: an SQLite file has one writer",
-                                "set it to 1");
     if (c->path == NULL || c->path[0] == '\0' || strcmp(c->path, ":memory:") == 0)
         return fr_target_refuse(err, "path: rows are kept in a file", "give the path of one");
     return FR_OK;

@@ -99,9 +99,8 @@ static const fr_option top_options[] = {
 
 static const fr_option daemon_options[] = {
     PATH("cache_dir", AT(fr_daemon_settings, cache_dir), "/var/cache/freshet",
-         "Catalogs and schemas seen last, files of comparisons (poll.deletes, method snapshot); "
-         "may be "
-         "deleted at any time."),
+         "What comparisons sort (poll.deletes: full-compare, method snapshot), while they run: "
+         "nothing in it outlives the process."),
     BYTES("memory", AT(fr_daemon_settings, memory), "64MiB", 16 * MIB, 1024 * GIB,
           "All batches and Kafka queues together; when it is full nothing is read."),
     BYTES("max_row_bytes", AT(fr_daemon_settings, max_row_bytes), "16MiB", KIB, GIB,
@@ -254,9 +253,6 @@ static const fr_option source_options[] = {
          "is above 0. Names with their schema."),
     LATER("task", FR_OPT_INT, NULL, "Partition of the tasks topic, to pin a source to a place."),
     LATER("signal_table", FR_OPT_TEXT, NULL, "Table whose rows ask for snapshots."),
-    LATER("log.server_id", FR_OPT_INT, NULL, "MySQL, MariaDB: our id as a replica."),
-    LATER("log.gtid", FR_OPT_BOOL, NULL, "MySQL, MariaDB: resume by GTID."),
-    LATER_CHOICE("log.xa", NULL, CHOICES("refuse", "hold"), "MySQL, MariaDB: XA transactions."),
     END,
 };
 
@@ -458,7 +454,9 @@ static const fr_option sink_options[] = {
         "Rows of one target transaction; clickhouse: 50000 if not set."),
     TIME("write.every", AT(fr_sink_settings, every_us), "1s", MS, HOUR, "Or earlier."),
     INT("write.parallel", AT(fr_sink_settings, parallel), "1", 1, 100,
-        "Connections; partitions are shared among them."),
+        "Connections. No sink of this version has more than 1, and more is refused; several "
+        "workers "
+        "share the partitions."),
     CHOICE("on_change.add_column", AT(fr_sink_settings, add_column), "block", change_choices,
            "The events have a new column: evolve adds it to the target table, block holds the "
            "topic until it is there, ignore leaves it out."),

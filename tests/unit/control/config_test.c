@@ -211,6 +211,81 @@ static const char *password_of(const loaded *l)
     return own->password;
 }
 
+static loaded rotated(char *dir, const char *secret, const char *text)
+{
+    put_file(dir, "good", secret, 0600);
+    loaded l = load_secret(dir, text);
+    assert_int_equal(l.rc, FR_OK);
+    return l;
+}
+
+#define FIRST "the-first-secret-of-all"
+
+/* What a process that runs is told of a file that was edited. */
+static void a_reload_names_what_it_cannot_take(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *secret, *text, *want; /* NULL: nothing to restart for */
+    } cases[] = {
+        {FIRST, SOURCE("${file:good}"), NULL},
+        {FIRST, "# moved\n" SOURCE("${file:good}"), NULL},
+        {FIRST, "daemon: {log: {level: debug, format: json}}\n" SOURCE("${file:good}"), NULL},
+        {"the-second-secret", SOURCE("${file:good}"), ".password"},
+        {FIRST, "daemon: {memory: 128MiB}\n" SOURCE("${file:good}"), "daemon.memory"},
+        {FIRST, "daemon: {mask_key: '${file:good}'}\n" SOURCE("${file:good}"), "daemon.mask_key"},
+    };
+    char dir[] = "/tmp/freshet-config-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        loaded was = rotated(dir, FIRST, SOURCE("${file:good}"));
+        loaded is = rotated(dir, cases[i].secret, cases[i].text);
+        fr_str key = {"", 0}, back = {"", 0};
+        bool differs = fr_config_differs(was.config, is.config, was.arena, &key);
+        assert_int_equal(differs, cases[i].want != NULL);
+        assert_int_equal(fr_config_differs(is.config, was.config, was.arena, &back), differs);
+        if (differs) {
+            assert_non_null(strstr(fr_arena_cstr(was.arena, key), cases[i].want));
+            assert_true(fr_str_eq(key, back));
+        }
+        unload(&was);
+        unload(&is);
+    }
+}
+
+/* What the option tables say of references is what the program reads. */
+static void references_in_the_reference_are_known(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/freshet-config-XXXXXX", text[8192] = "", line[400];
+    assert_non_null(mkdtemp(dir));
+    FILE *in = fopen(FR_SOURCE_DIR "/docs/options.md", "r");
+    assert_non_null(in);
+    fr_buf docs = {0};
+    for (size_t n; (n = fread(text, 1, sizeof(text), in)) > 0;)
+        fr_buf_put(&docs, text, n);
+    fclose(in);
+    fr_buf_u8(&docs, 0);
+    size_t seen = 0;
+    for (const char *at = (const char *)docs.ptr; (at = strstr(at, "${")) != NULL; at += 2) {
+        size_t word = strspn(at + 2, "abcdefghijklmnopqrstuvwxyz_");
+        if (at[2 + word] != ':')
+            continue; /* of a row */
+        snprintf(line, sizeof(line), SOURCE("${%.*s:x}"), (int)word, at + 2);
+        put_file(dir, "c.yaml", line, 0600);
+        char path[200];
+        snprintf(path, sizeof(path), "%s/c.yaml", dir);
+        loaded l = load(path, (fr_config_flags){.offline = true});
+        for (size_t i = 0; i < l.count; i++)
+            if (strcmp(l.problems[i].code, "config.unknown_variable") == 0)
+                fail_msg("docs/options.md: ${%.*s:} is nothing we know", (int)word, at + 2);
+        unload(&l);
+        seen++;
+    }
+    assert_true(seen > 0);
+    fr_buf_free(&docs);
+}
+
 static void secrets_come_from_files_credentials_and_variables(void **state)
 {
     (void)state;
@@ -367,6 +442,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(example_is_understood),
         cmocka_unit_test(each_case_has_its_problems),
+        cmocka_unit_test(a_reload_names_what_it_cannot_take),
+        cmocka_unit_test(references_in_the_reference_are_known),
         cmocka_unit_test(secrets_come_from_files_credentials_and_variables),
         cmocka_unit_test(exact_wins_over_regex_over_defaults),
         cmocka_unit_test(a_problem_is_printed_with_its_line_and_a_caret),

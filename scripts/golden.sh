@@ -4,6 +4,7 @@
 #
 #   docs/options.md, docs/cli.md, packaging/, tests/golden/help   the tables of keys and verbs (docs.sh)
 #   docs/types.md                                                  the tables of PostgreSQL's and MySQL's types
+#   docs/benchmarks.md                                             the figures of bench/results.json (bench/page.py)
 #   tests/golden/schemas                                           the Avro schemas of each envelope
 #   schemas/envelope.avsc                                          one of those, to be read by people
 #
@@ -33,7 +34,8 @@ trap 'rm -rf "$new"' EXIT
 mkdir -p "$new/docs" "$new/schemas"
 "$build/gen_types" >"$new/docs/types.md"
 python3 -m json.tool --indent 2 tests/golden/schemas/standard_identity_default.avsc >"$new/schemas/envelope.avsc"
-for file in docs/types.md schemas/envelope.avsc; do
+python3 bench/page.py bench/results.json "$new/docs/benchmarks.md"
+for file in docs/types.md docs/benchmarks.md schemas/envelope.avsc; do
     if [ -n "$check" ]; then
         diff -Nu "$file" "$new/$file" || rc=1
     else

@@ -120,7 +120,7 @@ def scenario(*kinds, mode=""):
     def wrap(f):
         for kind in kinds:
             if kind == "mariadb" and not MARIADB:
-                print(f"skipped {f.__name__}.{kind}: no MariaDB: {WHY}")
+                print(f"skip sink_hold.{f.__name__}.{kind}: no MariaDB: {WHY}")
                 continue
 
             def run(kind=kind):

@@ -73,6 +73,60 @@ static fr_rc read_columns(fr_my *my, fr_arena *a, fr_binlog_table *t, fr_err *er
     return FR_OK;
 }
 
+/* ---- tables with a history (MariaDB's system-versioned ones) ---- */
+
+/* The log has two columns more of them, and the second is a part of each key; where nobody declared
+ * them they are called row_start and row_end, and information_schema is silent about them. */
+static void add_period(fr_my_column *c, const char *name)
+{
+    *c = (fr_my_column){.name = fr_cstr(name),
+                        .column_type = FR_STR("timestamp(6)"),
+                        .type = FR_MY_TIMESTAMP,
+                        .scale = 6,
+                        .generated = true};
+}
+
+static fr_rc read_period(fr_my *my, fr_arena *a, fr_binlog_table *t, fr_err *err)
+{
+    fr_my_relation *r = &t->relation;
+    fr_my_rows rows;
+    fr_str sql = with_names(a,
+                            "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA"
+                            " = ? AND TABLE_NAME = ? AND GENERATION_EXPRESSION = 'ROW END'",
+                            r->space, r->name);
+    FR_TRY(fr_my_query(my, a, "read the columns of the history", sql.ptr, &rows, err));
+    t->period_end = rows.count > 0 ? fr_my_text(&rows, 0, 0) : FR_STR("row_end");
+    if (rows.count > 0 || r->column_count == 0)
+        return FR_OK;
+    fr_my_column *all = fr_arena_alloc(a, (r->column_count + 3) * sizeof(*all));
+    memcpy(all, r->columns, r->column_count * sizeof(*all));
+    r->columns = all;
+    add_period(&all[r->column_count++], "row_start");
+    add_period(&all[r->column_count++], "row_end");
+    for (size_t i = r->column_count - 2; i < r->column_count; i++)
+        fr_binlog_catalog_configure(t->settings, &all[i]);
+    t->period_hidden = true;
+    return FR_OK;
+}
+
+/* A version that ended is logged after the one that followed it: with the key of both the old one
+ * would stand for the row. */
+static fr_rc check_period(const fr_binlog_table *t, fr_err *err)
+{
+    const fr_texts *key = &t->settings->key;
+    if (t->period_end.len == 0 || key->count == 0)
+        return FR_OK;
+    for (size_t i = 0; i < key->count; i++)
+        if (fr_str_is(t->period_end, key->items[i]))
+            return FR_OK;
+    fr_fail(err, FR_ERR_CONFIG,
+            "%.*s.%.*s keeps its history, and key: does not name %.*s: old versions of a row would "
+            "replace the newest",
+            FR_ARG(t->relation.space), FR_ARG(t->relation.name), FR_ARG(t->period_end));
+    fr_fail_code(err, "my.history_key");
+    return fr_fail_hint(err, "leave key: out, or add %.*s to it", FR_ARG(t->period_end));
+}
+
 /* ---- the key ---- */
 
 static fr_my_column *column_named(fr_my_relation *r, fr_str name)
@@ -100,6 +154,10 @@ static void take_key(fr_binlog_table *t, const fr_my_rows *rows, size_t from, si
     for (size_t i = from; i < to; i++)
         column_named(&t->relation, fr_my_text(rows, i, 1))->primary = (uint16_t)(i - from + 1);
     t->key_count = to - from;
+    if (t->period_hidden) {
+        t->key_count++;
+        column_named(&t->relation, t->period_end)->primary = (uint16_t)t->key_count;
+    }
     t->has_primary = fr_str_is(fr_my_text(rows, from, 0), "PRIMARY");
 }
 
@@ -137,9 +195,10 @@ static bool is_transactional(fr_str engine)
     return false;
 }
 
+/* logged: it is read from the log; a SELECT has current rows alone. */
 static fr_rc read_table(fr_my *my, const fr_my_rows *rows, size_t row,
-                        const fr_table_settings *settings, bool full_image, fr_arena *a,
-                        fr_binlog_table *t, fr_err *err)
+                        const fr_table_settings *settings, bool logged, bool full_image,
+                        fr_arena *a, fr_binlog_table *t, fr_err *err)
 {
     *t = (fr_binlog_table){.settings = settings};
     t->relation = (fr_my_relation){.space = fr_my_text(rows, row, 0),
@@ -152,13 +211,17 @@ static fr_rc read_table(fr_my *my, const fr_my_rows *rows, size_t row,
     t->transactional = is_transactional(t->engine);
     t->rows = fr_my_uint(rows, row, 3, 0);
     FR_TRY(read_columns(my, a, t, err));
+    if (logged && fr_str_is(fr_my_text(rows, row, 5), "SYSTEM VERSIONED")) {
+        FR_TRY(read_period(my, a, t, err));
+        FR_TRY(check_period(t, err));
+    }
     return read_key(my, a, t, err);
 }
 
 /* ---- all of them ---- */
 
 #define ALL_SQL                                                                                    \
-    "SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS, TABLE_COMMENT"                           \
+    "SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS, TABLE_COMMENT, TABLE_TYPE"               \
     " FROM information_schema.TABLES WHERE TABLE_SCHEMA NOT IN"                                    \
     " ('mysql', 'information_schema', 'performance_schema', 'sys')"
 #define TABLES_SQL ALL_SQL " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"
@@ -176,7 +239,7 @@ fr_rc fr_binlog_catalog_read(fr_my *my, const fr_source_settings *settings, bool
             fr_source_match(settings, fr_my_text(&rows, i, 0), fr_my_text(&rows, i, 1));
         if (t == NULL)
             continue;
-        FR_TRY(read_table(my, &rows, i, t, full_image, a, &c.tables[c.count], err));
+        FR_TRY(read_table(my, &rows, i, t, true, full_image, a, &c.tables[c.count], err));
         /* Gone between the two questions. */
         c.count += c.tables[c.count].relation.column_count > 0;
     }
@@ -184,7 +247,7 @@ fr_rc fr_binlog_catalog_read(fr_my *my, const fr_source_settings *settings, bool
     return FR_OK;
 }
 
-static fr_rc one_table(fr_my *my, const char *tables_sql, const fr_table_settings *t,
+static fr_rc one_table(fr_my *my, const char *tables_sql, const fr_table_settings *t, bool logged,
                        bool full_image, fr_str space, fr_str name, fr_arena *a,
                        fr_binlog_table **out, fr_err *err)
 {
@@ -195,7 +258,7 @@ static fr_rc one_table(fr_my *my, const char *tables_sql, const fr_table_setting
     if (rows.count == 0 || t == NULL)
         return FR_OK;
     fr_binlog_table *found = fr_arena_alloc(a, sizeof(*found));
-    FR_TRY(read_table(my, &rows, 0, t, full_image, a, found, err));
+    FR_TRY(read_table(my, &rows, 0, t, logged, full_image, a, found, err));
     if (found->relation.column_count > 0)
         *out = found;
     return FR_OK;
@@ -206,14 +269,15 @@ fr_rc fr_binlog_catalog_table(fr_my *my, const fr_source_settings *settings, boo
                               fr_err *err)
 {
     return one_table(my, TABLES_SQL " AND TABLE_SCHEMA = ? AND TABLE_NAME = ?",
-                     fr_source_match(settings, space, name), full_image, space, name, a, out, err);
+                     fr_source_match(settings, space, name), true, full_image, space, name, a, out,
+                     err);
 }
 
 fr_rc fr_binlog_catalog_any(fr_my *my, const fr_table_settings *t, fr_str space, fr_str name,
                             fr_arena *a, fr_binlog_table **out, fr_err *err)
 {
-    return one_table(my, ALL_SQL " AND TABLE_SCHEMA = ? AND TABLE_NAME = ?", t, true, space, name,
-                     a, out, err);
+    return one_table(my, ALL_SQL " AND TABLE_SCHEMA = ? AND TABLE_NAME = ?", t, false, true, space,
+                     name, a, out, err);
 }
 
 fr_rc fr_binlog_catalog_names(fr_my *my, fr_arena *a, fr_my_rows *out, fr_err *err)

@@ -14,6 +14,10 @@ typedef struct fr_binlog_table {
     bool has_primary;   /* else the key is another unique index, or there is none */
     uint64_t rows;      /* an estimate */
     size_t key_count;   /* columns with primary set */
+    /* Of a system-versioned table: which column says when a version ended; else empty. Hidden: it
+     * was not declared. */
+    fr_str period_end;
+    bool period_hidden;
 } fr_binlog_table;
 
 typedef struct fr_binlog_catalog {
@@ -22,7 +26,8 @@ typedef struct fr_binlog_catalog {
     fr_arena *arena; /* the caller's: owns all of it */
 } fr_binlog_catalog;
 
-/* Reads everything on my (any transaction state). full_image as the server logs now. */
+/* Reads everything on my (any transaction state). full_image as the server logs now. CONFIG error
+ * my.history_key where a key: would mix up the versions of rows of a system-versioned table. */
 fr_rc fr_binlog_catalog_read(fr_my *my, const fr_source_settings *settings, bool full_image,
                              fr_arena *a, fr_binlog_catalog *out, fr_err *err);
 /* One table; *out NULL where it does not exist (any more), or cannot be seen. */

@@ -5,7 +5,7 @@
  *       [--slot S] [--publication P] [--set KEY=VALUE] [--chunk ROWS] [--where SQL]
  *       [--parallel READERS] [--append-only] [--resume TEXT] [--commits N]
  *       [--heartbeats N] [--seconds S] [--heartbeat-ms MS] [--batch EVENTS] [--insecure]
- *       [--max-row BYTES] [--starve-ms MS] [--quiet] [--no-confirm] [--again]
+ *       [--key COLUMN] [--zero-dates-error] [--max-row BYTES] [--starve-ms MS] [--quiet] [--no-confirm] [--again]
  *       [--beside-after COMMITS] [--beside-resume TEXT] [--times N] [--confirm-on] VERB...
  *
  *   check tables apply plan plan-replace plan-view chunks cut-chunks end-view stream
@@ -776,6 +776,10 @@ int main(int argc, char **argv)
             tables = argv[++i];
         else if (strcmp(o, "where") == 0)
             like.snapshot_where = argv[++i];
+        else if (strcmp(o, "key") == 0)
+            like.key = (fr_texts){(const char **)&argv[++i], 1};
+        else if (strcmp(o, "zero-dates-error") == 0)
+            like.zero_dates = 1;
         else if (strcmp(o, "resume") == 0)
             p.resume = argv[++i];
         else if (strcmp(o, "chunk") == 0)

@@ -593,6 +593,26 @@ def transports(d):
 
 
 @db_test
+def logins(d):
+    """caching_sha2_password in full and from the server's cache, and accounts that want a certificate of ours."""
+    if d.release < (5, 6):
+        raise Skip("it has no TLS here")
+    d.sql("CREATE TABLE t(id int PRIMARY KEY)")
+    who, options = d.user("sure")
+    if not d.mariadb:
+        d.sql("ALTER USER %s IDENTIFIED WITH caching_sha2_password BY '%s'" % (who, options["password"]))
+    d.sql("GRANT SELECT ON `%s`.* TO %s" % (d.name, who))
+    tls = dict(options, dsn=options["dsn"] + "?ca=" + d.env["TLS_CA"])
+    for _ in range(2):
+        d.probe("tables", **tls).fine()
+        d.probe("tables", **dict(tls, password="wrong")).fails("AUTH", "")
+    d.sql("ALTER USER %s REQUIRE X509" % who)
+    d.probe("tables", **options).fails("AUTH", "")
+    d.probe("tables", **tls).fails("AUTH", "")
+    d.probe("tables", **dict(tls, dsn=tls["dsn"] + "&cert=%s&key=%s" % (d.env["TLS_CERT"], d.env["TLS_KEY"]))).fine()
+
+
+@db_test
 def zero_dates(d):
     d.sql("SET SESSION sql_mode=''")
     d.sql("CREATE TABLE t(id int PRIMARY KEY, a date NOT NULL, b datetime, c timestamp NULL)")
@@ -603,6 +623,24 @@ def zero_dates(d):
     for x in rows:
         expect([x["after"][c] for c in "abc"], [None, None, None])
         expect(sorted(x["zero"].split(",")), ["a", "b", "c"])
+
+
+@db_test
+def zero_dates_are_errors(d):
+    """columns.zero_dates: error makes such rows bad, by snapshot and by log, and leaves NOT NULL as it is."""
+    d.sql("SET SESSION sql_mode=''")
+    d.sql("CREATE TABLE t(id int PRIMARY KEY, a date NOT NULL)")
+    rows = "INSERT INTO t VALUES (%d, '0000-00-00'), (%d, '2020-00-01'), (%d, '2020-01-01')"
+    d.sql(rows % (1, 2, 3))
+    r = d.start("chunks", zero_dates_error=True)
+    d.sql(rows % (4, 5, 6))
+    s = d.stream(zero_dates_error=True)
+    for x in (r, s):
+        expect([[c["nullable"] for c in t["columns"]] for t in x.ops("TABLE")], [[False, False]])
+        got = x.rows()
+        expect([("a zero date" in (row.get("bad") or ""), row.get("zero")) for row in got],
+               [(True, None), (True, None), (False, None)], repr(got))
+        expect(got[2]["after"]["a"], "2020-01-01")
 
 
 INTEGERS = [("tinyint", -128, 127), ("smallint", -32768, 32767), ("mediumint", -8388608, 8388607),

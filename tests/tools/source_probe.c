@@ -5,7 +5,8 @@
  *       [--slot S] [--publication P] [--set KEY=VALUE] [--chunk ROWS] [--where SQL]
  *       [--parallel READERS] [--append-only] [--resume TEXT] [--commits N]
  *       [--heartbeats N] [--seconds S] [--heartbeat-ms MS] [--batch EVENTS] [--insecure]
- *       [--key COLUMN] [--zero-dates-error] [--max-row BYTES] [--starve-ms MS] [--quiet] [--no-confirm] [--again]
+ *       [--key COLUMN] [--zero-dates-error] [--max-row BYTES] [--starve-ms MS] [--quiet]
+ *       [--no-confirm] [--again]
  *       [--beside-after COMMITS] [--beside-resume TEXT] [--times N] [--confirm-on] VERB...
  *
  *   check tables apply plan plan-replace plan-view chunks cut-chunks end-view stream

@@ -2,7 +2,7 @@
  * of numbered commits, each a small file `<number>.commit.json` that is made once and never
  * changed, and now and then a `<number>.fold.json`, which says in one what all commits up to its
  * number say. One JSON object a file, on one line, the last member the CRC-32C of all bytes before
- * it (docs/file-sink.md has the format). Bytes of others: everything is checked, nothing is
+ * it (docs/sinks/file.md has the format). Bytes of others: everything is checked, nothing is
  * believed. Pure: nothing here opens a file. One thread at a time. */
 #ifndef FR_FILE_FILE_MANIFEST_H
 #define FR_FILE_FILE_MANIFEST_H

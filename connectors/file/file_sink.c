@@ -84,7 +84,7 @@ static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
         return fr_target_refuse(err,
                                 "write.mode: a folder of files keeps every event, and no row is "
                                 "ever changed in it: upsert cannot be",
-                                "set write.mode: append; docs/file-sink.md has the query for the "
+                                "set write.mode: append; docs/sinks/file.md has the query for the "
                                 "last state of each key");
     const fr_history_lack lack = {
         "write.mode: no row of a file is ever changed, so none can end: history cannot be",

@@ -1,4 +1,4 @@
-"""The files of a folder that freshet's file sink writes (docs/file-sink.md): those that its manifest lists, and
+"""The files of a folder that freshet's file sink writes (docs/sinks/file.md): those that its manifest lists, and
 no others. Copy it, or use it as it is:
 
     python3 manifest.py DIR                                   # a line for each file

@@ -116,7 +116,7 @@ create domain positive as integer check (value > 0);
 create domain cents as numeric(8,2);
 create type pair as (a int, b text);
 """
-# docs/types.md: these columns of the source cannot be the target's type (docs/postgres-sink.md).
+# docs/types.md: these columns of the source cannot be the target's type (docs/sinks/postgres.md).
 INSTEAD = {"char1": "text", "name": "text", "xid": "bigint", "cid": "bigint", "xid8": "numeric(20)", "num5_m2": "numeric(7,0)", "num3_5": "numeric(5,5)"}
 SESSION = "; ".join(f"set {s}" for s in (
     "client_encoding = UTF8", "datestyle = ISO", "intervalstyle = iso_8601", "timezone = UTC", "extra_float_digits = 3",

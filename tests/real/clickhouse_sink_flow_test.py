@@ -181,7 +181,7 @@ def dead_letters(p):
 
 @scenario(errors="dlq")
 def released_by_hand(p):
-    """No transactions: dlq retry and drop refuse a parked key, until it is released as docs/clickhouse-sink.md says."""
+    """No transactions: dlq retry and drop refuse a parked key, until it is released as docs/sinks/clickhouse.md says."""
     def dlq(*words, code=0):
         rc, out, err = p.verb("dlq", *words, "--json", timeout=120)
         assert rc == code, (words, rc, out[-1500:], err[-1500:])
@@ -198,7 +198,7 @@ def released_by_hand(p):
     eventually("both are dead letters", lambda: len(read_topics(p.bootstrap, [f"freshet.{p.id}.dlq"])) == 2, 30)
     for verb in "retry", "drop":
         got = dlq(verb, "--all", "--yes", code=2)
-        assert got["error"]["code"] == "dlq.sink" and "docs/clickhouse-sink.md" in json.dumps(got), got
+        assert got["error"]["code"] == "dlq.sink" and "docs/sinks/clickhouse.md" in json.dumps(got), got
         assert (got["result"]["keys"], got["result"]["refused"]) == (0, 1), got
     assert waiting() == [("now", 1)] and p.ch("select count() from _freshet_parked") == [(1,)]
     assert p.verb("stop", "now", "--yes")[0] == 0

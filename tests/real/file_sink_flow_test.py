@@ -76,7 +76,7 @@ def same_as_kafka(p, table):
 
 
 def last_states(p):
-    """As the query of docs/file-sink.md has it."""
+    """As the query of docs/sinks/file.md has it."""
     last = {}
     for r in rows(p, "t"):
         if r["id"] not in last or r["_freshet_position"] >= last[r["id"]]["_freshet_position"]:

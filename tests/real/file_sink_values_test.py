@@ -242,7 +242,7 @@ def wide_tables_as_avro(c):
 
 @test
 def the_last_state_by_a_query(c):
-    """The view of docs/file-sink.md, by DuckDB's own Python package."""
+    """The view of docs/sinks/file.md, by DuckDB's own Python package."""
     started(c, [ID, col("v")], compact__files="3")
     want, rng = {}, random.Random(3)
     for n in range(30):

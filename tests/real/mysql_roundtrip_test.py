@@ -191,7 +191,7 @@ class FromMy(Halves, MyPipeline):
 
 
 class ToMy(Halves, Pipeline):
-    """PostgreSQL to MySQL, as a user with the rights of docs/mysql-sink.md."""
+    """PostgreSQL to MySQL, as a user with the rights of docs/sinks/mysql.md."""
 
     def __init__(self, config, server):
         self.server, self.root = server, os.environ[server.upper() + "_DSN"]

@@ -326,7 +326,7 @@ static fr_rc not_one_act(const claim_round *r, fr_err *err)
             "transaction",
             r->settings->name, r->ops->type);
     fr_fail_code(err, "dlq.sink");
-    return fr_fail_hint(err, "release the key by hand, as docs/%s-sink.md says, and ask again",
+    return fr_fail_hint(err, "release the key by hand, as docs/sinks/%s.md says, and ask again",
                         r->ops->type);
 }
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# alone: a reader of another script that begins while it has an XA transaction prepared would not know whose that is
 """mysql-binlog and mariadb-binlog: a second reader of the log beside the stream's (decision 42)."""
 import json
 import sys

@@ -1,4 +1,5 @@
 #!/usr/bin/env -S sh -c 'exec "${FRESHET_PYTHON:-python3}" "$0" "$@"'
+# alone: a reader of another script that begins while it has an XA transaction prepared would not know whose that is
 """mysql-binlog and mariadb-binlog: snapshots, and the log behind them."""
 import json
 import random

@@ -193,7 +193,7 @@ static void compare_collation(comparison *k, const fr_column *c, const fr_my_tar
     if (k->s->can.exact_pads && fr_str_is(to->collation, k->s->can.exact))
         return; /* the best that this server has */
     fr_finding *f = fr_findings_add(
-        k->of.out, FR_WARNING, "sink.collation",
+        k->of.out, fr_history_collation(&k->of), "sink.collation",
         "%.*s: key column %.*s compares by %.*s: keys that differ in what it ignores (case, "
         "spaces at the end) are one row here",
         FR_ARG(k->r->qualified), FR_ARG(fr_my_ident(k->of.a, to->name)), FR_ARG(to->collation));

@@ -164,7 +164,7 @@ static void compare_equality(comparison *k, const fr_column *c, const fr_pg_colu
     if (!fr_target_is_key(&k->of, c) || to->category != 'S' || fr_pg_sink_exact_key(c, to))
         return;
     fr_finding *f = fr_findings_add(
-        k->of.out, FR_WARNING, "sink.collation",
+        k->of.out, fr_history_collation(&k->of), "sink.collation",
         "%.*s: key column %.*s is %.*s%s: keys that differ in what it ignores (case, spaces at the "
         "end) are one row here",
         FR_ARG(k->r->qualified), FR_ARG(fr_pg_ident(k->of.a, to->name, NULL)), FR_ARG(to->shown),

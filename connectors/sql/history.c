@@ -42,6 +42,11 @@ void fr_history_no_table(const fr_target_comparison *k, const char *lack, fr_str
     f->sql = create;
 }
 
+fr_severity fr_history_collation(const fr_target_comparison *k)
+{
+    return k->settings->write_mode == FR_WRITE_HISTORY ? FR_BLOCKER : FR_WARNING;
+}
+
 void fr_history_other_mode(const fr_target_comparison *k, bool has_from)
 {
     if (has_from && k->settings->write_mode != FR_WRITE_HISTORY)

@@ -24,6 +24,9 @@ fr_rc fr_history_time(fr_str qualified, const fr_event *e, int64_t *us_out, fr_e
  * create: the statement that makes such a table. */
 void fr_history_no_table(const fr_target_comparison *k, const char *lack, fr_str create);
 
+/* How bad a key column is that takes different keys for one: a key that changes to one that is the
+ * same there would end its state and begin none. */
+fr_severity fr_history_collation(const fr_target_comparison *k);
 /* A blocker where write.mode is another, and the target keeps histories: it has FR_TARGET_FROM. */
 void fr_history_other_mode(const fr_target_comparison *k, bool has_from);
 

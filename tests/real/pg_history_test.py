@@ -115,6 +115,16 @@ def a_row_that_fails_is_known(c):
 
 
 @test
+def keys_that_the_server_takes_for_one(c):
+    """A key that changes to another that is the same there ends a state and begins none: such tables are refused."""
+    c.table([col("id", "TEXT", 1), col("v")], name="padded", as_="padded")
+    history(c)
+    c.q("CREATE TABLE padded (id char(9), v text, _freshet_position bytea, _freshet_valid_from timestamptz, "
+        "_freshet_valid_to timestamptz, _freshet_current boolean, PRIMARY KEY (id, _freshet_valid_from))")
+    fails(c.apply([["c", "padded", at(0, 1, id="a", v="1")]]), "CONFIG", "sink.collation")
+
+
+@test
 def triggers_see_rows_in_order(c):
     history(c)
     c.q("CREATE TABLE t (id int, v text, _freshet_position bytea, _freshet_valid_from timestamptz, _freshet_valid_to "

@@ -32,6 +32,12 @@ build() {
     cmake --preset dev && cmake --build build/dev -j "$jobs" -- -k 0 && echo "ok build"
 }
 
+# What is installed: other warnings than at -O1, the flags of hardening, no failpoints.
+release() {
+    cmake --preset release && cmake --build build/release -j "$jobs" || return 1
+    scripts/hardening.sh && echo "ok release"
+}
+
 unit() {
     [ -f CMakeLists.txt ] || return 0
     local rc=0
@@ -305,6 +311,7 @@ mkdir -p "$logs"
 export LOGS=$logs
 step deps 1800
 step build 900
+step release 900
 step unit 600
 step layers 60
 step house 60

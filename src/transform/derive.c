@@ -634,7 +634,7 @@ static fr_rc whole(const run *r, const fr_value *after, fr_event *out)
     const fr_route *route = r->d->route;
     const char *instead = "leave the column out (columns.exclude), or filter where the topic is "
                           "written";
-    uint16_t absent;
+    uint16_t absent = 0;
     for (size_t i = 0; i < route->field_count; i++) {
         uint16_t column = route->fields[i];
         size_t own = route->source->column_count;

@@ -31,10 +31,10 @@ static fr_rc keep_ends(fr_apply *a, fr_offsets *offsets, fr_err *err)
     for (size_t i = 0; i < offsets->count; i++)
         if (offsets->items[i].next < 0)
             o.items[o.count++] = offsets->items[i];
-    int64_t begin_ms = a->s.sink->start_ms;
-    fr_rc rc = o.count == 0    ? FR_OK
-               : begin_ms != 0 ? fr_consumer_find_time(a->consumer, begin_ms, &o, err)
-                               : fr_consumer_find_ends(a->consumer, &o, err);
+    fr_rc rc = o.count == 0 ? FR_OK
+               : a->s.sink->start_at != NULL
+                   ? fr_consumer_find_time(a->consumer, a->s.sink->start_ms, &o, err)
+                   : fr_consumer_find_ends(a->consumer, &o, err);
     if (rc == FR_OK && o.count > 0)
         rc = a->sink->ops->commit(a->sink, &o, err);
     for (size_t i = 0, at = 0; rc == FR_OK && at < o.count; i++)
@@ -51,7 +51,7 @@ static fr_rc assigned(void *context, fr_offsets *offsets, fr_err *err)
         return fr_fail(err, FR_ERR_CANCELLED, "the sink is closing");
     FR_TRY(fr_consumer_topic_ids(a->consumer, offsets, err));
     FR_TRY(writer_claim(a->writer, offsets, err));
-    if (a->s.sink->start != 0 || a->s.sink->start_ms != 0)
+    if (a->s.sink->start != 0 || a->s.sink->start_at != NULL)
         FR_TRY(keep_ends(a, offsets, err));
     for (size_t i = 0; i < offsets->count; i++) {
         const fr_offset *o = &offsets->items[i];

@@ -5,7 +5,6 @@
 #include "cli/position.h"
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct move {
     fr_cli *cli;
@@ -14,6 +13,7 @@ typedef struct move {
     const fr_sink_ops *ops;
     fr_str topic;      /* empty: all that it reads */
     const char *where; /* beginning, end, here, or a time */
+    bool timed;        /* a time: */
     int64_t time_ms;
     fr_offsets to; /* next -1: stays */
     size_t topics;
@@ -26,14 +26,11 @@ static bool is(const move *m, const char *where)
 
 static fr_rc read_where(move *m, fr_err *err)
 {
-    struct tm tm = {.tm_isdst = 0};
     if (is(m, "beginning") || is(m, "end") || is(m, "here"))
         return FR_OK;
-    const char *rest = strptime(m->where, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    if (rest != NULL && *rest == '\0') {
-        m->time_ms = (int64_t)timegm(&tm) * 1000;
+    m->timed = fr_instant_parse(m->where, &m->time_ms);
+    if (m->timed)
         return FR_OK;
-    }
     fr_fail(err, FR_ERR_CONFIG, "--to %s is no place", m->where);
     fr_fail_code(err, "cli.bad_value");
     return fr_fail_hint(err, "beginning, end, here, or a time in UTC: 2026-01-31T23:59:00Z");
@@ -43,7 +40,7 @@ static fr_rc add_topic(move *m, fr_admin *admin, const char *topic, fr_err *err)
 {
     fr_offsets o;
     fr_rc rc = is(m, "beginning") ? fr_admin_begins(admin, m->cli->arena, topic, &o, err)
-               : m->time_ms != 0  ? fr_admin_at(admin, m->cli->arena, topic, m->time_ms, &o, err)
+               : m->timed         ? fr_admin_at(admin, m->cli->arena, topic, m->time_ms, &o, err)
                                   : fr_admin_ends(admin, m->cli->arena, topic, &o, err);
     if (rc != FR_OK)
         return rc;
@@ -91,7 +88,10 @@ static void show(const move *m, const fr_offsets *from)
             fr_buf_text(&m->cli->out, "   has no place");
         else
             fr_buf_printf(&m->cli->out, "   was at %" PRId64, f->next);
-        fr_buf_printf(&m->cli->out, "   goes on at %" PRId64 "\n", t->next);
+        if (t->next < 0)
+            fr_buf_text(&m->cli->out, "   stays so\n");
+        else
+            fr_buf_printf(&m->cli->out, "   goes on at %" PRId64 "\n", t->next);
         json_array_append_new(list, json_pack("{s:s%,s:i,s:I,s:I}", "topic", t->topic.ptr,
                                               t->topic.len, "partition", (int)t->partition, "from",
                                               (json_int_t)f->next, "to", (json_int_t)t->next));

@@ -126,6 +126,8 @@ static void put_value(fr_buf *b, const fr_pg_field *f, size_t i, bool patch)
         fr_buf_printf(b, "w.c%zu%.*s, ", i, FR_ARG(f->cast));
 }
 
+/* The old state ends before the new one begins (which is asked for its count, and so waits for it):
+ * a table may have constraints that say so. */
 static void put_state(fr_buf *b, const fr_pg_sink_table *t, fr_target_form form, bool arrays)
 {
     put_news(b, t, form, arrays);
@@ -137,14 +139,14 @@ static void put_state(fr_buf *b, const fr_pg_sink_table *t, fr_target_form form,
         fr_buf_printf(b, " AND t.%.*s = w.c%zu%.*s", FR_ARG(f->ident), (size_t)t->keys[i],
                       FR_ARG(f->cast));
     }
-    fr_buf_printf(b, ") INSERT INTO %.*s (", FR_ARG(t->qualified));
+    fr_buf_printf(b, " RETURNING 1) INSERT INTO %.*s (", FR_ARG(t->qualified));
     for (size_t i = 0; i < t->shape.count; i++)
         fr_buf_printf(b, "%.*s, ", FR_ARG(t->fields[i].ident));
     fr_buf_printf(b, POSITION ", " FROM ", " CURRENT ")%s SELECT ",
                   t->override ? " OVERRIDING SYSTEM VALUE" : "");
     for (size_t i = 0; i < t->shape.count; i++)
         put_value(b, &t->fields[i], i, form == FR_TARGET_PATCH);
-    fr_buf_text(b, "w.p, w.n, true FROM w");
+    fr_buf_text(b, "w.p, w.n, true FROM w WHERE (SELECT count(*) FROM c) >= 0");
 }
 
 /* The position is then the delete's, so that what was before it is recognised; that of one which

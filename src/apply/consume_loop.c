@@ -220,8 +220,10 @@ static fr_rc decode_all(fr_apply *a, fr_batch *b, fr_err *err)
         bool decoded = fr_decode(a->decoder, b, m, err) != FR_FAIL;
         if (decoded && fr_shaper_apply(a->shaper, b, from, &b->messages[m], err) != FR_FAIL)
             continue;
-        /* Rules that do not go with a topic are its trouble, and not the sink's. */
-        bool of_message = err->kind == FR_ERR_DATA || (decoded && err->kind == FR_ERR_CONFIG);
+        /* Rules that do not go with a topic are its trouble, and not the sink's; which target it
+         * has is asked while it is decoded. */
+        bool of_rules = decoded || strncmp(err->code, "config.", 7) == 0;
+        bool of_message = err->kind == FR_ERR_DATA || (of_rules && err->kind == FR_ERR_CONFIG);
         if (!of_message || a->s.sink->errors_mode == FR_ERRORS_STOP)
             return FR_FAIL;
         add_bad(b, m, err);

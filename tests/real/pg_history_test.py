@@ -125,6 +125,21 @@ def keys_that_the_server_takes_for_one(c):
 
 
 @test
+def one_current_row_by_constraint(c):
+    """What people add to such a table: the old state must have ended when the new one begins."""
+    history(c)
+    c.q("CREATE TABLE t (id int, v text, _freshet_position bytea, _freshet_valid_from timestamptz, _freshet_valid_to "
+        "timestamptz, _freshet_current boolean, PRIMARY KEY (id, _freshet_valid_from)); "
+        "CREATE UNIQUE INDEX ON t (id) WHERE _freshet_current")
+    ok(c.apply([["c", "t", at(0, i, id=i, v="a")] for i in range(3)]))
+    ok(c.commit(1))
+    ok(c.apply([["u", "t", at(5, 10 + i, id=i, v="b")] for i in range(3)] + [["u", "t", at(9, 20, id=1, v="c")]]))
+    ok(c.commit(2))
+    same(states(c), [(0, "a", 0, 5, False), (0, "b", 5, None, True), (1, "a", 0, 5, False), (1, "b", 5, 9, False),
+                     (1, "c", 9, None, True), (2, "a", 0, 5, False), (2, "b", 5, None, True)])
+
+
+@test
 def triggers_see_rows_in_order(c):
     history(c)
     c.q("CREATE TABLE t (id int, v text, _freshet_position bytea, _freshet_valid_from timestamptz, _freshet_valid_to "

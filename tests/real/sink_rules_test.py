@@ -214,6 +214,20 @@ def field_goes_away():
     p.close()
 
 
+def two_patterns():
+    """Two patterns that take the same topic: that one waits, and no other."""
+    both = '\n      "/public[.]/": {{columns: {{exclude: [note]}}}}\n      "/[.]t$/": {{columns: {{mask: {{email: hash}}}}}}\n'
+    p = pipeline(SOURCE.replace("TABLE", "") + sinks(both, "dw"))
+    with case("sink_rules.two_patterns", p):
+        setup(p)
+        p.sql("insert into t values (1, 'paid', 10, 'a@b', 'n'); insert into s values (1, 'paid', 10, 'a@b', 'n')")
+        p.start()
+        p.says("is blocked since", "config.two_patterns")
+        eventually("the other topic to go on", lambda: query(p, "select count(*) from s") == [(1,)])
+        assert p.stop() == 0
+    p.close()
+
+
 def values_not_logged():
     """A large value that did not change: a row that the target may not have is not patched; without that column it is."""
     p = pipeline(SOURCE.replace("TABLE", "") + sinks('\n      "{id}.public.t": {{filter: "status <> \'draft\'"}}\n', "dw"))
@@ -417,7 +431,7 @@ def each_event_is_a_row():
     p.close()
 
 
-CASES = [each_event_is_a_row, stores, one_table, start_at, field_goes_away, values_not_logged, dead_letters, plan_and_validate]
+CASES = [each_event_is_a_row, stores, one_table, start_at, field_goes_away, two_patterns, values_not_logged, dead_letters, plan_and_validate]
 for one in CASES:
     if not sys.argv[1:] or one.__name__ in sys.argv[1:]:
         one()

@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import clickhouse  # noqa: E402
-from harness import Pipeline, case, eventually, finish, read_topics, together  # noqa: E402
+from harness import CONFIG as BASE, Pipeline, case, eventually, finish, read_topics, together  # noqa: E402
 
 CONFIG = """
 sources:
@@ -51,6 +51,7 @@ SOURCE = """select id, v, trim_scale(n)::text, f, upper(encode(b, 'hex')), j::te
 TARGET = """select id, v, toString(n), f, hex(b), j, toInt8(ok), toString(u), toString(d), toString(at), toString(at_local), big
     from t_current order by id"""
 cases = []
+BASE_WITH_KEY = BASE.replace("cache_dir: {dir}/cache", 'cache_dir: {dir}/cache, mask_key: "${{env:MASK_KEY}}"')
 
 
 class ClickHousePipeline(Pipeline):
@@ -233,6 +234,45 @@ def plan_and_apply(p):
     p.sql("insert into u values ('a', 1)")
     p.start()
     holds(p, "select id, amount from u_current", [("a", 1)])
+    assert p.stop() == 0
+
+
+RULES = """
+    topics: {{"{id}.public.t": {{filter: "v <> 'x'", columns: {{exclude: [b, tags], rename: {{id: key}}, mask: {{big: hash}},
+      derive: {{half: "id / 2.0"}}, types: {{half: double}}}}}}}}
+"""
+
+
+@scenario()
+def rules_of_the_sink(p):
+    """A filter, columns that are left out, renamed, computed and masked: the current rows, while the daemon is killed."""
+    config = CONFIG.replace("CREATE", "run").replace("ERRORS", "stop").replace("    into: \"${{table}}_all\"", RULES + "    into: \"${{table}}_all\"")
+    config = config.replace("    errors: {{mode: stop}}\n", "    errors: {{mode: stop}}" + RULES.rstrip() + "\n", 1)
+    p.write(config, BASE_WITH_KEY)
+    p.env["MASK_KEY"] = "correct horse battery staple"
+    p.sql("insert into u values (%s, 1)", "a")
+    rng = random.Random(5)
+    p.start()
+    for turn in range(3):
+        for n in range(40):
+            key = rng.randrange(30)
+            if rng.random() < 0.2:
+                p.sql("delete from t where id = %s", key)
+            else:
+                p.sql("insert into t (id, v, big) values (%s, %s, %s) on conflict (id) do update set v = excluded.v, big = excluded.big",
+                      key, rng.choice(["x", "y", "z", None]), key * 7)
+        eventually("rows of this start", lambda: p.ch("select count() from t_current where key >= 0"))
+        if turn < 2:
+            p.kill()
+            p.start()
+    want = [tuple(r) for r in p.sql("select id, v, (id / 2.0)::float8 from t where v is distinct from 'x' order by id")]
+    assert 5 < len(want) < p.sql("select count(*) from t")[0][0], want
+    holds(p, "select key, v, half from t_current order by key", want)
+    assert p.ch("select count() from t_current where match(big, '^[0-9a-f]{64}$')") == \
+        p.sql("select count(*) from t where v is distinct from 'x' and big is not null")
+    columns = {r[0] for r in p.ch("select name from system.columns where database = currentDatabase() and table = 't'")}
+    assert "b" not in columns and "tags" not in columns and "id" not in columns and {"key", "half"} <= columns, columns
+    assert p.ch("select count() from t_all where _freshet_deleted = 1 and v = 'x'") == [(0,)]
     assert p.stop() == 0
 
 

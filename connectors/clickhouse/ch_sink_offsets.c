@@ -211,9 +211,7 @@ static void read_state(fr_ch_lane *l, const fr_ch_cells *c, size_t row)
     l->state.seq = unsigned_of(fr_ch_cell(c, row, 4));
     l->state.next = fr_ch_number(fr_ch_cell(c, row, 5));
     read_bounds(fr_ch_cell(c, row, 6), &l->state);
-    fr_str id = fr_ch_cell(c, row, 7);
-    bool fits = id.len < sizeof(l->topic_id);
-    snprintf(l->topic_id, sizeof(l->topic_id), "%.*s", fits ? (int)id.len : 0, id.ptr);
+    fr_target_topic_id(l->topic_id, fr_ch_cell(c, row, 7));
 }
 
 /* ---- claim ---- */
@@ -307,7 +305,7 @@ fr_rc fr_ch_sink_claim(fr_sink *base, fr_offsets *offsets, fr_err *err)
     fr_rc rc = k.count == 0 ? FR_OK : claim_all(s, &k, a, err);
     for (size_t i = 0; i < k.count && rc == FR_OK; i++) {
         offsets->items[i].next = k.lanes[i]->state.next;
-        fr_target_topic_id(&offsets->items[i], fr_cstr(k.lanes[i]->topic_id));
+        fr_target_topic_id(offsets->items[i].topic_id, fr_cstr(k.lanes[i]->topic_id));
     }
     fr_arena_free(a);
     s->lost = s->lost && rc == FR_FAIL;

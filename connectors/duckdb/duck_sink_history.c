@@ -231,28 +231,18 @@ void fr_duck_history_put_columns(fr_buf *b)
                    " TIMESTAMP WITH TIME ZONE, " CURRENT " BOOLEAN NOT NULL");
 }
 
-static bool has_column(const fr_duck_target *r, const char *name, const char *type)
+static bool has_column(const void *target, const char *name, const char *type)
 {
-    const fr_duck_target_column *c = fr_duck_target_find(r, fr_cstr(name));
+    const fr_duck_target_column *c = fr_duck_target_find(target, fr_cstr(name));
     return c != NULL && !c->generated && fr_str_is(c->type, type);
-}
-
-static const char *lack_of(const fr_duck_target *r)
-{
-    if (!has_column(r, FR_TARGET_FROM, "TIMESTAMP WITH TIME ZONE"))
-        return "the column " FR_TARGET_FROM " TIMESTAMP WITH TIME ZONE";
-    if (!has_column(r, FR_TARGET_TO, "TIMESTAMP WITH TIME ZONE"))
-        return "the column " FR_TARGET_TO " TIMESTAMP WITH TIME ZONE";
-    if (!has_column(r, FR_TARGET_CURRENT, "BOOLEAN"))
-        return "the column " FR_TARGET_CURRENT " BOOLEAN";
-    if (!has_column(r, FR_TARGET_POSITION, "BLOB"))
-        return "the column " FR_TARGET_POSITION " BLOB";
-    return r->has_key ? "room for a second row of a key, which is unique" : NULL;
 }
 
 void fr_duck_history_compare(const fr_target_comparison *k, const fr_duck_target *r, fr_str create)
 {
-    const char *lack = lack_of(r);
-    if (lack != NULL && fr_table_key_count(k->table) > 0)
-        fr_history_no_table(k, lack, create);
+    const fr_history_shape shape = {
+        .target = r,
+        .has = has_column,
+        .types = {"TIMESTAMP WITH TIME ZONE", "TIMESTAMP WITH TIME ZONE", "BOOLEAN", "BLOB"},
+        .lacks = r->has_key ? "room for a second row of a key, which is unique" : NULL};
+    fr_history_compare(k, &shape, create);
 }

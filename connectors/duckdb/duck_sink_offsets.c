@@ -115,7 +115,7 @@ static fr_rc claim_one(fr_duck_sink *s, fr_arena *a, fr_offset *o, fr_err *err)
     fr_target_keep_claim(s->claims, o->topic, o->partition,
                          strtoll(fr_arena_cstr(a, fr_duck_cell(&r, 0, 0)), NULL, 10));
     o->next = strtoll(fr_arena_cstr(a, fr_duck_cell(&r, 0, 1)), NULL, 10);
-    fr_target_topic_id(o, fr_duck_cell(&r, 0, 2));
+    fr_target_topic_id(o->topic_id, fr_duck_cell(&r, 0, 2));
     fr_target_keep_claim(s->stored, o->topic, o->partition, o->next);
     return FR_OK;
 }

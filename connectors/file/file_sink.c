@@ -284,7 +284,7 @@ static fr_rc claim(fr_file_sink *s, fr_offsets *offsets, fr_err *err)
         const fr_file_next *next = fr_map_get(s->folder.state->offsets,
                                               fr_file_offset_key(s->arena, o->topic, o->partition));
         o->next = next != NULL ? next->next : -1;
-        fr_target_topic_id(o, next != NULL ? next->topic_id : FR_STR(""));
+        fr_target_topic_id(o->topic_id, next != NULL ? next->topic_id : FR_STR(""));
     }
     FR_TRY(write_claim(s, offsets, err));
     for (size_t i = 0; i < offsets->count; i++)

@@ -509,32 +509,23 @@ void fr_my_history_put_columns(fr_buf *b)
                    " tinyint(1) NOT NULL");
 }
 
-static bool has_column(const fr_my_relation *r, const char *name, const char *type)
+static bool has_column(const void *target, const char *name, const char *type)
 {
-    const fr_my_target_column *c = fr_my_relation_find(r, fr_cstr(name));
-    return c != NULL && !c->generated && fr_str_is(c->type, type) &&
-           (strcmp(type, "datetime") != 0 || c->digits == 6) &&
-           (strcmp(type, "varbinary") != 0 || c->length >= FR_TARGET_POSITION_SIZE);
-}
-
-static const char *lack_of(const fr_my_relation *r, const fr_table *t)
-{
-    if (!has_column(r, FR_TARGET_FROM, "datetime"))
-        return "the column " FR_TARGET_FROM " datetime(6)";
-    if (!has_column(r, FR_TARGET_TO, "datetime"))
-        return "the column " FR_TARGET_TO " datetime(6)";
-    if (!has_column(r, FR_TARGET_CURRENT, "tinyint"))
-        return "the column " FR_TARGET_CURRENT " tinyint(1)";
-    if (!has_column(r, FR_TARGET_POSITION, "varbinary"))
-        return "the column " FR_TARGET_POSITION " varbinary(16)";
-    return fr_my_relation_key(r, t, true) == NULL
-               ? "a unique index on exactly the key and, behind it, " FR_TARGET_FROM
-               : NULL;
+    const fr_my_target_column *c = fr_my_relation_find(target, fr_cstr(name));
+    size_t word = strcspn(type, "(");
+    if (c == NULL || c->generated || !fr_str_eq(c->type, (fr_str){type, word}))
+        return false;
+    return strcmp(name, FR_TARGET_POSITION) == 0
+               ? c->length >= FR_TARGET_POSITION_SIZE
+               : strcmp(name, FR_TARGET_CURRENT) == 0 || c->digits == 6;
 }
 
 void fr_my_history_compare(const fr_target_comparison *k, const fr_my_relation *r, fr_str create)
 {
-    const char *lack = lack_of(r, k->table);
-    if (lack != NULL && fr_table_key_count(k->table) > 0)
-        fr_history_no_table(k, lack, create);
+    const fr_history_shape shape = {
+        .target = r,
+        .has = has_column,
+        .types = {"datetime(6)", "datetime(6)", "tinyint(1)", "varbinary(16)"},
+        .lacks = fr_my_relation_key(r, k->table, true) == NULL ? FR_HISTORY_NO_INDEX : NULL};
+    fr_history_compare(k, &shape, create);
 }

@@ -163,7 +163,7 @@ static fr_rc claim(fr_my_sink *s, fr_arena *a, fr_map *places, fr_offsets *offse
             return fr_fail(err, FR_ERR_BUSY, "the claim of %.*s[%d] is gone", FR_ARG(o->topic),
                            o->partition);
         o->next = p->next;
-        fr_target_topic_id(o, p->topic_id);
+        fr_target_topic_id(o->topic_id, p->topic_id);
         fr_target_keep_claim(s->claims, o->topic, o->partition, p->epoch);
     }
     return FR_OK;

@@ -4,6 +4,7 @@
 #include "postgres/pg_sink.h"
 #include "sql/history.h"
 #include <inttypes.h>
+#include <string.h>
 
 #define FROM "\"" FR_TARGET_FROM "\""
 #define UNTIL "\"" FR_TARGET_TO "\""
@@ -203,31 +204,26 @@ void fr_pg_history_put_columns(fr_buf *b)
                    " boolean NOT NULL");
 }
 
-static bool has_column(const fr_pg_relation *r, const char *name, uint32_t type)
+static bool has_column(const void *target, const char *name, const char *type)
 {
-    const fr_pg_column *c = fr_pg_relation_find(r, fr_cstr(name));
-    bool exact = c != NULL && (type != TIMESTAMPTZ || c->typmod < 0 || c->typmod == 6);
-    return exact && c->type == type && !c->generated;
-}
-
-static const char *lack_of(const fr_pg_relation *r, const fr_table *t)
-{
-    if (!has_column(r, FR_TARGET_FROM, TIMESTAMPTZ))
-        return "the column " FR_TARGET_FROM " timestamptz";
-    if (!has_column(r, FR_TARGET_TO, TIMESTAMPTZ))
-        return "the column " FR_TARGET_TO " timestamptz";
-    if (!has_column(r, FR_TARGET_CURRENT, BOOL))
-        return "the column " FR_TARGET_CURRENT " boolean";
-    if (!has_column(r, FR_TARGET_POSITION, BYTEA))
-        return "the column " FR_TARGET_POSITION " bytea";
-    return fr_pg_relation_key(r, t, true) == NULL
-               ? "a unique index on exactly the key and, behind it, " FR_TARGET_FROM
-               : NULL;
+    static const struct {
+        const char *name;
+        uint32_t oid;
+    } types[] = {{"timestamptz", TIMESTAMPTZ}, {"boolean", BOOL}, {"bytea", BYTEA}};
+    const fr_pg_column *c = fr_pg_relation_find(target, fr_cstr(name));
+    uint32_t oid = 0;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        oid = strcmp(types[i].name, type) == 0 ? types[i].oid : oid;
+    bool exact = c != NULL && (oid != TIMESTAMPTZ || c->typmod < 0 || c->typmod == 6);
+    return exact && c->type == oid && !c->generated;
 }
 
 void fr_pg_history_compare(const fr_target_comparison *k, const fr_pg_relation *r, fr_str create)
 {
-    const char *lack = lack_of(r, k->table);
-    if (lack != NULL && fr_table_key_count(k->table) > 0)
-        fr_history_no_table(k, lack, create);
+    const fr_history_shape shape = {
+        .target = r,
+        .has = has_column,
+        .types = {"timestamptz", "timestamptz", "boolean", "bytea"},
+        .lacks = fr_pg_relation_key(r, k->table, true) == NULL ? FR_HISTORY_NO_INDEX : NULL};
+    fr_history_compare(k, &shape, create);
 }

@@ -129,7 +129,7 @@ static void take_claims(fr_pg_sink *s, fr_arena *a, const PGresult *res, fr_offs
         int32_t partition = (int32_t)fr_pg_int(res, i, 1, -1);
         fr_offset *place = fr_arena_alloc(a, sizeof(*place));
         place->next = fr_pg_int(res, i, 3, -1);
-        fr_target_topic_id(place, fr_pg_text(res, i, 4));
+        fr_target_topic_id(place->topic_id, fr_pg_text(res, i, 4));
         fr_target_keep_claim(s->claims, topic, partition, fr_pg_int(res, i, 2, 0));
         fr_map_set(next, claim_key(a, topic, partition), place);
     }
@@ -137,7 +137,7 @@ static void take_claims(fr_pg_sink *s, fr_arena *a, const PGresult *res, fr_offs
         fr_offset *o = &offsets->items[i];
         const fr_offset *place = fr_map_get(next, claim_key(a, o->topic, o->partition));
         o->next = place != NULL ? place->next : -1;
-        fr_target_topic_id(o, fr_cstr(place != NULL ? place->topic_id : ""));
+        fr_target_topic_id(o->topic_id, fr_cstr(place != NULL ? place->topic_id : ""));
     }
     fr_map_free(next, NULL);
 }

@@ -34,12 +34,29 @@ fr_rc fr_history_time(fr_str qualified, const fr_event *e, int64_t *us_out, fr_e
     return FR_OK;
 }
 
-void fr_history_no_table(const fr_target_comparison *k, const char *lack, fr_str create)
+static void no_table(const fr_target_comparison *k, fr_str lack, fr_str create)
 {
     fr_finding *f = fr_target_blocker(
-        k, "sink.table", fr_arena_printf(k->a, "no table of histories: it has not %s", lack),
+        k, "sink.table",
+        fr_arena_printf(k->a, "no table of histories: it has not %.*s", FR_ARG(lack)),
         FR_STR("rename it, or give another by into; then this makes one"));
     f->sql = create;
+}
+
+void fr_history_compare(const fr_target_comparison *k, const fr_history_shape *shape, fr_str create)
+{
+    static const char *const names[] = {FR_TARGET_FROM, FR_TARGET_TO, FR_TARGET_CURRENT,
+                                        FR_TARGET_POSITION};
+    if (fr_table_key_count(k->table) == 0)
+        return;
+    for (size_t i = 0; i < 4; i++)
+        if (!shape->has(shape->target, names[i], shape->types[i])) {
+            no_table(k, fr_arena_printf(k->a, "the column %s %s", names[i], shape->types[i]),
+                     create);
+            return;
+        }
+    if (shape->lacks != NULL)
+        no_table(k, fr_cstr(shape->lacks), create);
 }
 
 fr_severity fr_history_collation(const fr_target_comparison *k)

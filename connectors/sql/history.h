@@ -20,9 +20,19 @@ fr_rc fr_history_settings(const fr_sink_settings *set, const fr_history_lack *la
  */
 fr_rc fr_history_time(fr_str qualified, const fr_event *e, int64_t *us_out, fr_err *err);
 
-/* A blocker (sink.table): the target is there and keeps no histories. lack: what it has not;
- * create: the statement that makes such a table. */
-void fr_history_no_table(const fr_target_comparison *k, const char *lack, fr_str create);
+/* What a sink knows of a target that is there. */
+typedef struct fr_history_shape {
+    const void *target;
+    /* It has this column, of this type (one of `types`), and writes it. */
+    bool (*has)(const void *target, const char *name, const char *type);
+    const char *types[4]; /* of FR_TARGET_FROM, _TO, _CURRENT, _POSITION, in its words */
+    const char *lacks;    /* of the key what it lacks; NULL: nothing */
+} fr_history_shape;
+#define FR_HISTORY_NO_INDEX "a unique index on exactly the key and, behind it, " FR_TARGET_FROM
+/* A blocker (sink.table) where the target keeps no histories. create: the statement that makes
+ * such a table. Tables without a key are not looked at: they are refused as such. */
+void fr_history_compare(const fr_target_comparison *k, const fr_history_shape *shape,
+                        fr_str create);
 
 /* How bad a key column is that takes different keys for one: a key that changes to one that is the
  * same there would end its state and begin none. */

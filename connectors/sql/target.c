@@ -84,10 +84,10 @@ fr_str fr_target_truncated_at(fr_arena *a, bool positioned, const fr_event *e)
 const uint8_t fr_target_latest[FR_TARGET_POSITION_SIZE] = {255, 255, 255, 255, 255, 255, 255, 255,
                                                            255, 255, 255, 255, 255, 255, 255, 255};
 
-void fr_target_topic_id(fr_offset *o, fr_str id)
+void fr_target_topic_id(char out[FR_TOPIC_ID_SIZE], fr_str id)
 {
-    bool fits = id.len < sizeof(o->topic_id);
-    snprintf(o->topic_id, sizeof(o->topic_id), "%.*s", fits ? (int)id.len : 0, id.ptr);
+    bool fits = id.len < FR_TOPIC_ID_SIZE;
+    snprintf(out, FR_TOPIC_ID_SIZE, "%.*s", fits ? (int)id.len : 0, id.ptr);
 }
 
 bool fr_target_has_table(fr_op op)

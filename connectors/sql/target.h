@@ -42,8 +42,8 @@ fr_str fr_target_truncated_at(fr_arena *a, bool positioned, const fr_event *e);
  */
 extern const uint8_t fr_target_latest[FR_TARGET_POSITION_SIZE];
 #define FR_TARGET_LATEST_HEX "ffffffffffffffffffffffffffffffff"
-/* The id of its topic, as the target holds it: what is longer than one is none of ours. */
-void fr_target_topic_id(fr_offset *o, fr_str id);
+/* The id of a topic, as the target holds it: what is longer than one is none of ours. */
+void fr_target_topic_id(char out[FR_TOPIC_ID_SIZE], fr_str id);
 /* Whether events of this op are a table's. */
 bool fr_target_has_table(fr_op op);
 

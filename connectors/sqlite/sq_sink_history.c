@@ -2,6 +2,7 @@
  */
 #include "sql/history.h"
 #include "sqlite/sq_sink.h"
+#include <string.h>
 
 #define FROM "\"" FR_TARGET_FROM "\""
 #define UNTIL "\"" FR_TARGET_TO "\""
@@ -204,31 +205,25 @@ void fr_sq_history_put_columns(fr_buf *b)
     fr_buf_text(b, ", " FROM " TEXT NOT NULL, " UNTIL " TEXT, " CURRENT " INTEGER NOT NULL");
 }
 
-static bool has_column(const fr_sq_target *r, const char *name, fr_sq_affinity one,
-                       fr_sq_affinity other)
+/* By affinity; a flag may be of NUMERIC, which BOOLEAN is. */
+static bool has_column(const void *target, const char *name, const char *type)
 {
-    const fr_sq_target_column *c = fr_sq_target_find(r, fr_cstr(name));
-    return c != NULL && !c->generated && (c->affinity == one || c->affinity == other);
-}
-
-static const char *lack_of(const fr_sq_target *r, const fr_table *t)
-{
-    if (!has_column(r, FR_TARGET_FROM, FR_SQ_TEXT, FR_SQ_TEXT))
-        return "the column " FR_TARGET_FROM " TEXT";
-    if (!has_column(r, FR_TARGET_TO, FR_SQ_TEXT, FR_SQ_TEXT))
-        return "the column " FR_TARGET_TO " TEXT";
-    if (!has_column(r, FR_TARGET_CURRENT, FR_SQ_INTEGER, FR_SQ_NUMERIC))
-        return "the column " FR_TARGET_CURRENT " INTEGER";
-    if (!has_column(r, FR_TARGET_POSITION, FR_SQ_BYTES, FR_SQ_NONE))
-        return "the column " FR_TARGET_POSITION " BLOB";
-    return fr_sq_target_key(r, t, true) == NULL
-               ? "a unique index on exactly the key and, behind it, " FR_TARGET_FROM
-               : NULL;
+    const fr_sq_target_column *c = fr_sq_target_find(target, fr_cstr(name));
+    if (c == NULL || c->generated)
+        return false;
+    if (strcmp(type, "TEXT") == 0)
+        return c->affinity == FR_SQ_TEXT;
+    if (strcmp(type, "INTEGER") == 0)
+        return c->affinity == FR_SQ_INTEGER || c->affinity == FR_SQ_NUMERIC;
+    return c->affinity == FR_SQ_BYTES || c->affinity == FR_SQ_NONE;
 }
 
 void fr_sq_history_compare(const fr_target_comparison *k, const fr_sq_target *r, fr_str create)
 {
-    const char *lack = lack_of(r, k->table);
-    if (lack != NULL && fr_table_key_count(k->table) > 0)
-        fr_history_no_table(k, lack, create);
+    const fr_history_shape shape = {
+        .target = r,
+        .has = has_column,
+        .types = {"TEXT", "TEXT", "INTEGER", "BLOB"},
+        .lacks = fr_sq_target_key(r, k->table, true) == NULL ? FR_HISTORY_NO_INDEX : NULL};
+    fr_history_compare(k, &shape, create);
 }

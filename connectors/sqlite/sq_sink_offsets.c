@@ -88,7 +88,7 @@ static fr_rc claim_one(fr_sq_sink *s, sqlite3_stmt *stmt, fr_offset *o, fr_err *
     fr_target_keep_claim(s->claims, o->topic, o->partition, sqlite3_column_int64(stmt, 0));
     o->next = sqlite3_column_int64(stmt, 1);
     const char *id = (const char *)sqlite3_column_text(stmt, 2);
-    fr_target_topic_id(o, fr_cstr(id != NULL ? id : ""));
+    fr_target_topic_id(o->topic_id, fr_cstr(id != NULL ? id : ""));
     rc = fr_sq_sink_step(s, "claim partitions", stmt, err);
     sqlite3_reset(stmt);
     return rc == FR_FAIL ? rc : FR_OK;

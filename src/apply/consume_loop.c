@@ -5,8 +5,10 @@ enum { COUNT_EVERY_US = 30000000, ENDS_EVERY_US = 1000000 };
 static fr_rc target_name(void *context, fr_arena *arena, fr_str topic, fr_str *space_out,
                          fr_str *name_out, fr_err *err)
 {
-    const fr_apply *a = context;
-    return fr_sink_target(a->s.sink, arena, topic, space_out, name_out, err);
+    fr_apply *a = context;
+    fr_rc rc = fr_sink_target(a->s.sink, arena, topic, space_out, name_out, err);
+    a->no_target = rc == FR_FAIL;
+    return rc;
 }
 
 /* Wait until the writer has committed all it was given; false: the run is over. */
@@ -217,13 +219,13 @@ static fr_rc decode_all(fr_apply *a, fr_batch *b, fr_err *err)
     b->max_bytes = SIZE_MAX;
     for (size_t m = 0; m < b->message_count; m++) {
         size_t from = b->count;
+        a->no_target = false;
         bool decoded = fr_decode(a->decoder, b, m, err) != FR_FAIL;
         if (decoded && fr_shaper_apply(a->shaper, b, from, &b->messages[m], err) != FR_FAIL)
             continue;
-        /* Rules that do not go with a topic are its trouble, and not the sink's; which target it
-         * has is asked while it is decoded. */
-        bool of_rules = decoded || strncmp(err->code, "config.", 7) == 0;
-        bool of_message = err->kind == FR_ERR_DATA || (of_rules && err->kind == FR_ERR_CONFIG);
+        /* Rules that do not go with a topic are its trouble, and not the sink's. */
+        bool of_rules = (decoded || a->no_target) && err->kind == FR_ERR_CONFIG;
+        bool of_message = err->kind == FR_ERR_DATA || of_rules;
         if (!of_message || a->s.sink->errors_mode == FR_ERRORS_STOP)
             return FR_FAIL;
         add_bad(b, m, err);

@@ -35,6 +35,7 @@ struct fr_apply {
     fr_consumer *consumer;
     fr_decoder *decoder;
     fr_shaper *shaper;
+    bool no_target; /* the rules told the decoder none for its topic; the consumer thread's */
     fr_sink *sink;
     fr_pool *pool;
     fr_queue *decoded; /* consumer -> writer */

@@ -133,13 +133,14 @@ static fr_rc take_ids(writer *w, const fr_offset *now, fr_offsets *offsets, fr_e
             strcmp(now[i].topic_id, o->topic_id) != 0)
             return fr_consumer_recreated(w->a->s.sink->name, o->topic, err);
         memcpy(o->topic_id, now[i].topic_id, sizeof(o->topic_id));
+        if (!known) /* what was told before holds */
+            continue;
         char *id = fr_map_get(w->ids, o->topic);
-        if (id == NULL && known) {
+        if (id == NULL) {
             id = fr_arena_alloc(w->arena, FR_TOPIC_ID_SIZE);
             fr_map_set(w->ids, o->topic, id);
         }
-        if (id != NULL)
-            memcpy(id, now[i].topic_id, FR_TOPIC_ID_SIZE);
+        memcpy(id, now[i].topic_id, FR_TOPIC_ID_SIZE);
     }
     return FR_OK;
 }

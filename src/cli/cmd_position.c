@@ -1,5 +1,5 @@
-/* freshet position show|set: where a source stands. The checkpoint in Kafka is the truth; the
- * server adds what it keeps. */
+/* freshet position: where a source stands. The checkpoint in Kafka is the truth; the server adds
+ * what it keeps. (Of sinks: position_sink.c.) */
 #include "base/clock.h"
 #include "cli/position.h"
 #include "control/target.h"

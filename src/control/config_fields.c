@@ -455,8 +455,7 @@ static const fr_option sink_options[] = {
     TIME("write.every", AT(fr_sink_settings, every_us), "1s", MS, HOUR, "Or earlier."),
     INT("write.parallel", AT(fr_sink_settings, parallel), "1", 1, 100,
         "Connections. No sink of this version has more than 1, and more is refused; several "
-        "workers "
-        "share the partitions."),
+        "workers share the partitions."),
     CHOICE("on_change.add_column", AT(fr_sink_settings, add_column), "block", change_choices,
            "The events have a new column: evolve adds it to the target table, block holds the "
            "topic until it is there, ignore leaves it out."),

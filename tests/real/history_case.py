@@ -317,3 +317,65 @@ def add(words, states, most=300, seeds=6):
         applied(c, [["u", "t3", at(30, 5, id=1, n=9)]])
         ok(c.commit(2))
         same(states(c, "id, v, n")[1:3], [(1, "a", 7, 10, 30, False), (1, None, 9, 30, None, True)])
+
+
+def fails_in_the_middle(words, states, c, code):
+    """A table t is there whose v takes three characters: the row that it refuses is known, and its key's history goes on."""
+    ok, same = words.ok, words.same
+    events = [["c", "t", at(0, 1, i, id=i, v="a")] for i in range(5)] + [["u", "t", at(10, 2, id=3, v="long")],
+                                                                          ["u", "t", at(10, 3, id=4, v="b")]]
+    same(words.fails(c.apply(events), "DATA", code)["applied"], 5)
+    ok(c.apply(events[:5]))
+    ok(c.apply(events[6:]))
+    ok(c.commit(1))
+    same(len(states(c)), 6)
+
+
+def add_files(words, states, ours, looks):
+    """Of stores that are files. ours: the columns of a history; looks: v, n and j, of which v ignores case."""
+    test, ok, fails, same, col, started = words.test, words.ok, words.fails, words.same, words.col, words.started
+    ID, RUN = words.ID, words.RUN
+
+    @test
+    def values_that_only_look_the_same(c):
+        """Case that a column ignores, blanks, NULL and nothing; and those that are the same in another spelling."""
+        c.q("CREATE TABLE t (id INTEGER NOT NULL, %s, %s)" % (looks, ours))
+        started(c, [ID, col("v"), col("n", "DECIMAL", precision=10, scale=2), col("j", "JSON")], write_mode=HISTORY, create=RUN)
+        row = {"id": 1, "v": "a", "n": "1.50", "j": "{\"a\": 1}"}
+        steps = [row, row, dict(row, v="A"), dict(row, v="A "), dict(row, v=""), dict(row, v=None), dict(row, v=None),
+                 dict(row, v=None, j="{\"a\":1}"), dict(row, v=None, j="{\"a\":1}", n="1.51")]
+        ok(c.apply([["r", "t", at(i * 10, i + 1, **r)] for i, r in enumerate(steps)]))
+        ok(c.commit(1))
+        same([r[0] for r in states(c, "v")], ["a", "A", "A ", "", None, None, None])
+        same([float(r[0]) for r in states(c, "n")], [1.5] * 6 + [1.51])
+
+    @test
+    def what_is_made_and_what_is_refused(c):
+        c.open(write_mode=HISTORY, create=RUN)
+        c.claim()
+        c.table([ID, col("v")])
+        made = [f["sql"] for f in c.plan() if "_freshet_valid_to" in f.get("sql", "")]
+        assert len(made) == 1 and "CREATE TABLE" in made[0], made
+        ok(c.apply([["c", "t", at(0, 1, id=1, v="a")]]))
+        ok(c.commit(1))
+        same(states(c), [(1, "a", 0, None, True)])
+        ok(c.probe("close", sink="a"))
+        c.q("DROP TABLE t")
+        c.q("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, _freshet_position BLOB)")
+        c.open(sink="b", write_mode=HISTORY, create=RUN)
+        c.claim(sink="b")
+        r = fails(c.apply([["c", "t", at(0, 1, id=1, v="a")]], sink="b"), "CONFIG", "sink.table")
+        assert "CREATE TABLE" in r["error"]["hint"] and "rename" in r["error"]["hint"], r
+        ok(c.probe("close", sink="b"))
+        same(c.q("SELECT count(*) FROM t"), [(0,)])
+        c.refused("CONFIG", "sink.config", write_mode=HISTORY, deletes=1)
+        c.open(sink="d", write_mode=HISTORY, create=RUN)
+        c.claim(sink="d")
+        c.table([col("id", "INT32"), col("v")], name="keyless")
+        fails(c.apply([["c", "keyless", at(0, 1, id=1, v="a")]], sink="d"), "CONFIG", "sink.key")
+
+    @test
+    def a_row_that_fails_is_known(c):
+        c.q("CREATE TABLE t (id INTEGER NOT NULL, v VARCHAR CHECK (length(v) < 4), %s)" % ours)
+        started(c, write_mode=HISTORY, create=RUN)
+        fails_in_the_middle(words, states, c, "sink.check")

@@ -149,14 +149,7 @@ def tables_of_another_shape(c):
 def a_row_that_fails_is_known(c):
     started(c, write_mode=HISTORY, create=RUN)
     c.q("CREATE TABLE t (id int NOT NULL, v varchar(3), %s)" % OURS)
-    events = [["c", "t", at(0, 1, i, id=i, v="a")] for i in range(5)] + [["u", "t", at(10, 2, id=3, v="long")],
-                                                                          ["u", "t", at(10, 3, id=4, v="b")]]
-    r = fails(c.apply(events), "DATA", "sink.value")
-    same(r["applied"], 5)
-    ok(c.apply(events[:5]))
-    ok(c.apply(events[6:]))
-    ok(c.commit(1))
-    same(len(states(c)), 6)
+    history_case.fails_in_the_middle(mysql_sink_case, states, c, "sink.value")
 
 
 @test

@@ -104,14 +104,7 @@ def a_row_that_fails_is_known(c):
     history(c)
     c.q("CREATE TABLE t (id int, v varchar(3), _freshet_position bytea, _freshet_valid_from timestamptz, "
         "_freshet_valid_to timestamptz, _freshet_current boolean, PRIMARY KEY (id, _freshet_valid_from))")
-    events = [["c", "t", at(0, 1, i, id=i, v="a")] for i in range(5)] + [["u", "t", at(10, 2, id=3, v="long")],
-                                                                          ["u", "t", at(10, 3, id=4, v="b")]]
-    r = fails(c.apply(events), "DATA", "sink.value")
-    same(r["applied"], 5)
-    ok(c.apply(events[:5]))
-    ok(c.apply(events[6:]))
-    ok(c.commit(1))
-    same(len(states(c)), 6)
+    history_case.fails_in_the_middle(pg_sink_case, states, c, "sink.value")
 
 
 @test

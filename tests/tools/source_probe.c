@@ -729,6 +729,26 @@ static int run_again(probe *p, char **verbs, int count)
     return 0;
 }
 
+/* One that is of all tables. */
+static bool table_option(fr_table_settings *like, const char *o, char **argv, int *i)
+{
+    if (strcmp(o, "append-only") == 0)
+        like->append_only = true;
+    else if (strcmp(o, "zero-dates-error") == 0)
+        like->zero_dates = 1;
+    else if (strcmp(o, "parallel") == 0)
+        like->snapshot_parallel = number(argv, ++*i);
+    else if (strcmp(o, "where") == 0)
+        like->snapshot_where = argv[++*i];
+    else if (strcmp(o, "key") == 0)
+        like->key = (fr_texts){(const char **)&argv[++*i], 1};
+    else if (strcmp(o, "chunk") == 0)
+        like->snapshot_chunk = number(argv, ++*i);
+    else
+        return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     probe p = {.arena = fr_arena_new(0), .seconds = 30, .times = 1, .batch_events = 4096};
@@ -753,10 +773,10 @@ int main(int argc, char **argv)
             p.again = true;
         else if (strcmp(o, "insecure") == 0)
             set_option(&p, "insecure", "true");
-        else if (strcmp(o, "append-only") == 0)
-            like.append_only = true;
         else if (i + 1 == argc)
             break;
+        else if (table_option(&like, o, argv, &i))
+            continue;
         else if (strcmp(o, "dsn") == 0)
             set_option(&p, "dsn", argv[++i]);
         else if (strcmp(o, "password") == 0)
@@ -769,22 +789,12 @@ int main(int argc, char **argv)
             i++;
         else if (strcmp(o, "set") == 0)
             set_pair(&p, argv[++i]);
-        else if (strcmp(o, "parallel") == 0)
-            like.snapshot_parallel = number(argv, ++i);
         else if (strcmp(o, "name") == 0)
             p.settings.name = argv[++i];
         else if (strcmp(o, "tables") == 0)
             tables = argv[++i];
-        else if (strcmp(o, "where") == 0)
-            like.snapshot_where = argv[++i];
-        else if (strcmp(o, "key") == 0)
-            like.key = (fr_texts){(const char **)&argv[++i], 1};
-        else if (strcmp(o, "zero-dates-error") == 0)
-            like.zero_dates = 1;
         else if (strcmp(o, "resume") == 0)
             p.resume = argv[++i];
-        else if (strcmp(o, "chunk") == 0)
-            like.snapshot_chunk = number(argv, ++i);
         else if (strcmp(o, "commits") == 0)
             p.commits = number(argv, ++i);
         else if (strcmp(o, "heartbeats") == 0)

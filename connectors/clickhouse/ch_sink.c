@@ -85,12 +85,13 @@ fr_rc fr_ch_sink_failed(fr_ch_sink *s, fr_err *err)
 
 static fr_rc history_check(const fr_sink_settings *set, fr_err *err)
 {
-    const fr_history_lack lack = {
+    return fr_history_none(
+        set,
         "write.mode: ClickHouse has no transactions in which one row ends and the next begins: "
         "history cannot be",
         "set write.mode: append: every state is a row there, with its position "
-        "(docs/history.md)"};
-    return fr_history_settings(set, &lack, err);
+        "(docs/history.md)",
+        err);
 }
 
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)

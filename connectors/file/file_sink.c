@@ -86,11 +86,11 @@ static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
                                 "ever changed in it: upsert cannot be",
                                 "set write.mode: append; docs/sinks/file.md has the query for the "
                                 "last state of each key");
-    const fr_history_lack lack = {
-        "write.mode: no row of a file is ever changed, so none can end: history cannot be",
+    FR_TRY(fr_history_none(
+        set, "write.mode: no row of a file is ever changed, so none can end: history cannot be",
         "set write.mode: append: every state is a row there, with its position "
-        "(docs/history.md)"};
-    FR_TRY(fr_history_settings(set, &lack, err));
+        "(docs/history.md)",
+        err));
     FR_TRY(fr_target_settings(set, err));
     if (c->path == NULL || c->path[0] == '\0')
         return fr_target_refuse(err, "path: rows are kept in a folder", "give the path of one");

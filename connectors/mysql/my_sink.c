@@ -30,15 +30,10 @@ static const fr_option options[] = {
 
 /* ---- open and close ---- */
 
-static fr_rc history_check(const fr_sink_settings *set, fr_err *err)
-{
-    return fr_history_settings(set, NULL, err);
-}
-
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
 {
     FR_TRY(fr_target_settings(set, err));
-    FR_TRY(history_check(set, err));
+    FR_TRY(fr_history_kept(set, err));
     if (strlen(set->pipeline) > 100 || strlen(set->name) > 100)
         return fr_target_refuse(err,
                                 "names of pipelines and sinks have at most 100 characters here",
@@ -240,7 +235,7 @@ fr_rc fr_my_sink_verify_open(const fr_sink_settings *settings, int64_t timeout_u
         .interrupt = sink_interrupt,                                                               \
         .status = sink_status,                                                                     \
         .close = sink_close,                                                                       \
-        .settings = history_check,                                                                 \
+        .settings = fr_history_kept,                                                               \
         .rows = &fr_my_verify,                                                                     \
     }
 

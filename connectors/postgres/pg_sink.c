@@ -210,16 +210,11 @@ static void sink_close(fr_sink *base)
     free(s);
 }
 
-static fr_rc history_check(const fr_sink_settings *settings, fr_err *err)
-{
-    return fr_history_settings(settings, NULL, err);
-}
-
 static fr_rc sink_open(const fr_sink_settings *settings, fr_sink **out, fr_err *err)
 {
     PGconn *conn = NULL;
     FR_TRY(fr_target_settings(settings, err));
-    FR_TRY(history_check(settings, err));
+    FR_TRY(fr_history_kept(settings, err));
     FR_TRY(connect_sink(settings, false, &conn, err));
     if (session(conn, err) == FR_FAIL) {
         fr_pg_close(conn);
@@ -336,6 +331,6 @@ const fr_sink_ops fr_postgres_sink = {
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,
-    .settings = history_check,
+    .settings = fr_history_kept,
     .rows = &fr_postgres_verify,
 };

@@ -6,19 +6,20 @@ static const int64_t DAY_US = INT64_C(86400000000);
 static const int64_t TOO_LATE = INT64_C(253370764800000000); /* the year 9999 */
 
 /* There is no soft and no hard end of a state: what was, was. */
-fr_rc fr_history_settings(const fr_sink_settings *set, const fr_history_lack *lack, fr_err *err)
+fr_rc fr_history_kept(const fr_sink_settings *set, fr_err *err)
 {
-    if (set->write_mode != FR_WRITE_HISTORY)
+    if (set->write_mode != FR_WRITE_HISTORY || set->deletes != FR_DELETES_SOFT)
         return FR_OK;
-    if (lack != NULL)
-        return fr_target_refuse(err, lack->why, lack->remedy);
-    if (set->deletes == FR_DELETES_SOFT)
-        return fr_target_refuse(err,
-                                "write.deletes: no row of a history goes, and " FR_TARGET_TO
-                                " says since when a key is gone: soft has nothing to mark",
-                                "leave write.deletes out (a delete ends the current row), or set "
-                                "it to ignore");
-    return FR_OK;
+    return fr_target_refuse(err,
+                            "write.deletes: no row of a history goes, and " FR_TARGET_TO
+                            " says since when a key is gone: soft has nothing to mark",
+                            "leave write.deletes out (a delete ends the current row), or set it to "
+                            "ignore");
+}
+
+fr_rc fr_history_none(const fr_sink_settings *set, const char *why, const char *remedy, fr_err *err)
+{
+    return set->write_mode == FR_WRITE_HISTORY ? fr_target_refuse(err, why, remedy) : FR_OK;
 }
 
 fr_rc fr_history_time(fr_str qualified, const fr_event *e, int64_t *us_out, fr_err *err)

@@ -8,12 +8,11 @@
 #include "sql/collapse.h"
 #include "sql/evolve.h"
 
-/* Why a sink cannot keep a history, and what to do instead. Both are literals. */
-typedef struct fr_history_lack {
-    const char *why, *remedy; /* why: begins with "write.mode: " */
-} fr_history_lack;
-/* As fr_sink_ops.settings has it. lack NULL: the sink keeps histories. */
-fr_rc fr_history_settings(const fr_sink_settings *set, const fr_history_lack *lack, fr_err *err);
+/* As fr_sink_ops.settings has it: of a sink that keeps histories, and of one that cannot. why
+ * begins with "write.mode: "; it and the remedy are literals. */
+fr_rc fr_history_kept(const fr_sink_settings *set, fr_err *err);
+fr_rc fr_history_none(const fr_sink_settings *set, const char *why, const char *remedy,
+                      fr_err *err);
 
 /* When the change took effect: its transaction's commit, else what the message says, in
  * microseconds since 1970. DATA (sink.time) where nothing says it. qualified: the target, quoted.

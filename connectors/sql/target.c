@@ -24,12 +24,6 @@ fr_rc fr_target_fenced(fr_err *err, const char *what)
 
 fr_rc fr_target_settings(const fr_sink_settings *set, fr_err *err)
 {
-    if (set->parallel > 1)
-        return fr_target_refuse(err,
-                                "write.parallel: a sink writes over one connection, or into one "
-                                "file, whichever partitions are its own",
-                                "set it to 1; more workers of this pipeline share the partitions "
-                                "of a target that is a server");
     const int changes[] = {set->add_column, set->drop_column, set->change_type};
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
         if (changes[i] == FR_CHANGE_NEW_TOPIC || changes[i] == FR_CHANGE_BOTH)

@@ -15,16 +15,11 @@ static const fr_option options[] = {
 
 /* ---- open and close ---- */
 
-static fr_rc history_check(const fr_sink_settings *set, fr_err *err)
-{
-    return fr_history_settings(set, NULL, err);
-}
-
 static fr_rc settings_check(const fr_sink_settings *set, fr_err *err)
 {
     const fr_sq_sink_config *c = set->connector;
     FR_TRY(fr_target_settings(set, err));
-    FR_TRY(history_check(set, err));
+    FR_TRY(fr_history_kept(set, err));
     if (c->path == NULL || c->path[0] == '\0' || strcmp(c->path, ":memory:") == 0)
         return fr_target_refuse(err, "path: rows are kept in a file", "give the path of one");
     return FR_OK;
@@ -167,6 +162,6 @@ const fr_sink_ops fr_sqlite_sink = {
     .interrupt = sink_interrupt,
     .status = sink_status,
     .close = sink_close,
-    .settings = history_check,
+    .settings = fr_history_kept,
     .rows = &fr_sqlite_verify,
 };

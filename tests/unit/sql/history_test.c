@@ -11,19 +11,19 @@ static fr_err err;
 static void settings_that_make_sense(void **state)
 {
     (void)state;
-    const fr_history_lack lack = {"write.mode: cannot be", "append"};
+    const char *why = "write.mode: cannot be";
     fr_sink_settings set = {.write_mode = FR_WRITE_HISTORY, .deletes = FR_DELETES_HARD};
-    assert_int_equal(fr_history_settings(&set, NULL, &err), FR_OK);
-    assert_int_equal(fr_history_settings(&set, &lack, &err), FR_FAIL);
+    assert_int_equal(fr_history_kept(&set, &err), FR_OK);
+    assert_int_equal(fr_history_none(&set, why, "append", &err), FR_FAIL);
     assert_string_equal(err.text, "write.mode: cannot be");
     assert_string_equal(err.code, "sink.config");
     set.deletes = FR_DELETES_IGNORE;
-    assert_int_equal(fr_history_settings(&set, NULL, &err), FR_OK);
+    assert_int_equal(fr_history_kept(&set, &err), FR_OK);
     set.deletes = FR_DELETES_SOFT;
-    assert_int_equal(fr_history_settings(&set, NULL, &err), FR_FAIL);
+    assert_int_equal(fr_history_kept(&set, &err), FR_FAIL);
     assert_memory_equal(err.text, "write.deletes: ", 15);
     set.write_mode = FR_WRITE_UPSERT;
-    assert_int_equal(fr_history_settings(&set, &lack, &err), FR_OK);
+    assert_int_equal(fr_history_none(&set, why, "append", &err), FR_OK);
 }
 
 static void when_it_changed(void **state)

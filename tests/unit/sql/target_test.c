@@ -53,13 +53,7 @@ static void settings(void **state)
     fr_sink_settings s = {.write_mode = FR_WRITE_APPEND};
     assert_ok(fr_target_settings(&s, &err));
     s.write_mode = FR_WRITE_HISTORY;
-    assert_ok(fr_target_settings(&s, &err)); /* which sinks can: fr_history_settings */
-    s = (fr_sink_settings){.parallel = 1};
-    assert_ok(fr_target_settings(&s, &err));
-    s.parallel = 2; /* nobody obeys it */
-    assert_fails(fr_target_settings(&s, &err), FR_ERR_CONFIG);
-    assert_string_equal(err.code, "sink.config");
-    assert_non_null(strstr(err.hint, "set it to 1"));
+    assert_ok(fr_target_settings(&s, &err)); /* which sinks can: fr_history_kept */
     s = (fr_sink_settings){.add_column = FR_CHANGE_NEW_TOPIC};
     assert_fails(fr_target_settings(&s, &err), FR_ERR_CONFIG);
     s = (fr_sink_settings){.change_type = FR_CHANGE_IGNORE};

@@ -454,6 +454,12 @@ static void read_sink(fr_loader *l, const fr_member *m, size_t index)
         fr_regex_keep(l, s->from_regex[i]);
     }
     read_start_at(l, scope, s);
+    if (s->parallel > 1)
+        fr_scope_refuse(l, scope, "config.not_built", "write.parallel",
+                        "a sink writes over one connection, or into one file, whichever "
+                        "partitions are its own",
+                        "set it to 1; more workers of this pipeline share the partitions of a "
+                        "target that is a server");
     const fr_member *topics = map_member(l, m->value, "topics", path);
     if (topics != NULL)
         fr_topics_read(l, s, topics->value, fr_path_join(l->a, path, FR_STR("topics")));

@@ -758,14 +758,6 @@ static void check_sink(fr_loader *l, const fr_sink_settings *s, const fr_sink_op
     if (ops != NULL)
         check_dsn(l, path, ops->options, s->connector);
     check_sink_settings(l, path, s, ops);
-    if (s->parallel > 1) {
-        fr_problem *p = report(l, false, "config.not_built", path, "write.parallel",
-                               "a sink writes over one connection, or into one file, whichever "
-                               "partitions are its own");
-        fr_problem_hint(l, p,
-                        "set it to 1; more workers of this pipeline share the partitions of "
-                        "a target that is a server");
-    }
     if (ops != NULL && s->errors_mode == FR_ERRORS_DLQ && ops->park == NULL) {
         fr_problem *p = report(l, false, "config.not_built", path, "errors.mode",
                                "a %s sink cannot set keys aside", s->type);

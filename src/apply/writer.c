@@ -651,7 +651,11 @@ static fr_rc commit(writer *w, fr_err *err)
     w->a->runner.progressed = true;
     fr_holds_passed(w->a->holds, &o);
     report(w, began);
-    leave_advice(w->a, &o, arena);
+    /* Closing waits for the group's answer: an idle sink has asked it nothing. */
+    if (w->rows > 0)
+        leave_advice(w->a, &o, arena);
+    else
+        fr_arena_free(arena);
     give_back(w);
     return FR_OK;
 }

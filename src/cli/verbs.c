@@ -211,7 +211,7 @@ const fr_verb fr_verbs[] = {
      .help = "the checkpoint of a source in human units; adopt the position of a slot; start over; "
              "where a sink goes on",
      .more =
-         "Of a source that is stopped: show, set --from-slot, reset.\n"
+         "Of a source: show; while it is stopped, set --from-slot and reset.\n"
          "Of a sink, or of one topic of it (SINK/TOPIC), also while it runs: set --to moves its\n"
          "places, which its target keeps, and reset to where the topics begin. --to here leaves\n"
          "the offsets, and takes the topics as they are now for those it has read: after they\n"
